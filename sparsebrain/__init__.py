@@ -1,0 +1,27 @@
+"""Neural layers whose neurons are wired like a brain, and learn like one."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsebrain import kernels, models
+    from sparsebrain.layer import GraphLayer
+
+__all__ = ["GraphLayer", "__version__", "kernels", "models"]
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import; the command line answers --help before it needs it.
+    if name == "GraphLayer":
+        return importlib.import_module("sparsebrain.layer").GraphLayer
+    if name in ("kernels", "models"):
+        return importlib.import_module(f"sparsebrain.{name}")
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("sparsebrain")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

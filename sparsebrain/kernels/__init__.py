@@ -1,0 +1,15 @@
+"""The operations on synapses that everything else is made of, and the backends that compute them."""
+
+from sparsebrain.kernels.functional import backpropagate, correlate, loop, propagate
+from sparsebrain.kernels.select import BACKENDS, available
+from sparsebrain.kernels.structure import Structure
+
+__all__ = [
+    "BACKENDS",
+    "Structure",
+    "available",
+    "backpropagate",
+    "correlate",
+    "loop",
+    "propagate",
+]

@@ -1,0 +1,219 @@
+"""The three primitives and the loop, as functions of tensors that check what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sparsebrain.kernels import operators
+from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.structure import Structure
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
+    r"""One exchange along all synapses, a sparse matrix product.
+
+    .. math:: y_t = \sum_{s \to t} w_{s \to t} \, x_s
+
+    Args:
+        structure: the synapses.
+        weight: [E], float32 or float64, in the order of ``structure.edge_index``.
+        x: [N, B], one column a sample, the dtype of ``weight``.
+        backend: "auto", "torch" or "reference".
+
+    Returns:
+        y [N, B]. Differentiable to any order; O(E B) time, O(N B) memory.
+
+    Raises:
+        ValueError: a shape does not fit ``structure``.
+        TypeError: a dtype is not float32 or float64, or the two differ.
+        RuntimeError: the backend asked for cannot run on the device of ``x``.
+
+    Example:
+        >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> propagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
+        tensor([0., 2., 3.])
+    """
+    _check(structure, weight, x=x)
+    return operators.propagate(weight, x.contiguous(), structure.arrays(), False, backend)
+
+
+def backpropagate(
+    structure: Structure, weight: Tensor, grad: Tensor, *, backend: str = "auto"
+) -> Tensor:
+    r"""The same exchange against the direction of the synapses: credit flowing back.
+
+    .. math:: h_s = \sum_{s \to t} w_{s \to t} \, g_t
+
+    With weights other than those of the forward pass this is feedback alignment. Arguments, result and
+    errors are those of :func:`propagate`.
+
+    Example:
+        >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> backpropagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
+        tensor([2., 3., 0.])
+    """
+    _check(structure, weight, grad=grad)
+    return operators.propagate(weight, grad.contiguous(), structure.arrays(), True, backend)
+
+
+def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str = "auto") -> Tensor:
+    r"""The product of both ends of every synapse, summed over the batch: a sampled dense product.
+
+    .. math:: c_{s \to t} = \sum_b \mathrm{post}_{tb} \, \mathrm{pre}_{sb}
+
+    The gradient of a weight is ``correlate(structure, gradient, state)``, Hebb's product
+    ``correlate(structure, y, x)``.
+
+    Args:
+        structure: the synapses.
+        post: [N, B], float32 or float64, read at targets.
+        pre: [N, B], the same dtype, read at sources.
+        backend: "auto", "torch" or "reference".
+
+    Returns:
+        c [E], in the order of ``structure.edge_index``; differentiable to any order.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: as :func:`propagate`.
+
+    Example:
+        >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> x = torch.tensor([[1.0], [2.0], [3.0]])
+        >>> correlate(structure, x, x)
+        tensor([2., 6.])
+    """
+    _check(structure, None, post=post, pre=pre)
+    return operators.correlate(post.contiguous(), pre.contiguous(), structure.arrays(), backend)
+
+
+def loop(
+    structure: Structure,
+    weight: Tensor,
+    state: Tensor,
+    *,
+    loops: int,
+    drive: Tensor | None = None,
+    bias: Tensor | None = None,
+    activation: str | Callable[[Tensor], Tensor] = "none",
+    keep: bool = False,
+    backend: str = "auto",
+) -> list[Tensor]:
+    r"""All loops of a layer at once, with backpropagation through every one of them.
+
+    .. math:: x(t + 1) = f(W x(t) + b + \mathrm{drive})
+
+    Args:
+        structure: the synapses.
+        weight: [E], float32 or float64, tied over the loops.
+        state: x(0), [N, B].
+        loops: how often, at least 1.
+        drive: [N, B], added at every loop.
+        bias: [N].
+        activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused, or any
+            function of a tensor, which autograd passes step by step.
+        keep: return every state and not only the last.
+        backend: "auto", "torch" or "reference".
+
+    Returns:
+        [x(1), ..., x(loops)] with ``keep``, else [x(loops)]; each [N, B].
+
+    Raises:
+        ValueError, TypeError, RuntimeError: as :func:`propagate`.
+
+    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state, and O(N B)
+    elsewhere. A fused loop can be differentiated once.
+
+    Example:
+        >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+        >>> (last,) = loop(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1), loops=2)
+        >>> last.flatten()
+        tensor([0., 0., 6.])
+    """
+    if isinstance(loops, bool) or not isinstance(loops, int) or loops < 1:
+        raise ValueError(f"loops must be an int of at least 1, got {loops!r}.")
+    given = {"state": state} if drive is None else {"state": state, "drive": drive}
+    _check(structure, weight, **given)
+    if bias is not None and bias.shape != (structure.num_nodes,):
+        raise ValueError(f"bias must have shape [{structure.num_nodes}], got {list(bias.shape)}.")
+    state = state.contiguous()
+    drive = None if drive is None else drive.contiguous()
+    if callable(activation):
+        return _stepwise(structure, weight, state, loops, drive, bias, activation, keep, backend)
+    if activation not in ACTIVATIONS:
+        choices = ", ".join(map(repr, ACTIVATIONS))
+        raise ValueError(f"activation must be a callable or one of {choices}, got {activation!r}.")
+    inputs = [tensor for tensor in (weight, state, drive, bias) if tensor is not None]
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    states = operators.loop(
+        weight,
+        state,
+        drive,
+        bias,
+        structure.arrays(),
+        loops,
+        activation,
+        keep or learns,
+        backend,
+    )
+    return states if keep else states[-1:]
+
+
+def _stepwise(
+    structure: Structure,
+    weight: Tensor,
+    state: Tensor,
+    loops: int,
+    drive: Tensor | None,
+    bias: Tensor | None,
+    activation: Callable[[Tensor], Tensor],
+    keep: bool,
+    backend: str,
+) -> list[Tensor]:
+    arrays = structure.arrays()
+    states: list[Tensor] = []
+    for _ in range(loops):
+        state = operators.propagate(weight, state.contiguous(), arrays, False, backend)
+        if bias is not None:
+            state = state + bias.unsqueeze(1)
+        if drive is not None:
+            state = state + drive
+        state = activation(state)
+        states = [*states, state] if keep else [state]
+    return states
+
+
+def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> None:
+    num_nodes, num_edges = structure.num_nodes, structure.num_edges
+    first: Tensor | None = None
+    for name, tensor in columns.items():
+        if tensor.dim() != 2 or tensor.size(0) != num_nodes:
+            raise ValueError(
+                f"{name} must have shape [{num_nodes}, B], one column a sample, got {list(tensor.shape)}."
+            )
+        first = tensor if first is None else first
+        if tensor.shape != first.shape:
+            raise ValueError(
+                f"{' and '.join(columns)} must have one shape, "
+                f"got {list(first.shape)} and {list(tensor.shape)}."
+            )
+    if weight is not None:
+        if weight.shape != (num_edges,):
+            raise ValueError(
+                f"weight must have shape [{num_edges}], one for each synapse, got {list(weight.shape)}."
+            )
+        columns = {"weight": weight, **columns}
+    dtypes = {name: tensor.dtype for name, tensor in columns.items()}
+    if len(set(dtypes.values())) > 1 or not set(dtypes.values()) <= set(DTYPES):
+        told = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+        raise TypeError(f"expected float32 or float64, the same for all, got {told}; call .float() first.")
+    for name, tensor in columns.items():
+        if tensor.device != structure.device:
+            raise ValueError(
+                f"{name} is on {tensor.device}, the structure on {structure.device}; "
+                f"call structure.to('{tensor.device}')."
+            )

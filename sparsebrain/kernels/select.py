@@ -1,0 +1,49 @@
+"""Which backends there are, and which one a call gets."""
+
+from __future__ import annotations
+
+import torch
+
+from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.reference import ReferenceBackend
+from sparsebrain.kernels.torch_sparse import TorchBackend
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (TorchBackend(), ReferenceBackend())
+}
+"""Every backend by name, the fastest first: ``auto`` takes the first that can run."""
+
+
+def check_name(name: str) -> str:
+    """``name`` itself; ValueError if it is neither "auto" nor a backend."""
+    if name != "auto" and name not in BACKENDS:
+        choices = ", ".join(repr(choice) for choice in ("auto", *BACKENDS))
+        raise ValueError(f"backend must be one of {choices}, got {name!r}.")
+    return name
+
+
+def resolve(name: str, device: torch.device) -> Backend:
+    """The backend called ``name`` on ``device``; "auto" is the fastest that can run there.
+
+    Raises:
+        ValueError: there is no backend of that name.
+        RuntimeError: the backend cannot run on ``device``; no other is taken in its place.
+    """
+    if check_name(name) == "auto":
+        return next(backend for backend in BACKENDS.values() if backend.obstacle(device) is None)
+    backend = BACKENDS[name]
+    obstacle = backend.obstacle(device)
+    if obstacle is not None:
+        raise RuntimeError(f"backend {name!r} was asked for, but {obstacle}; use backend='auto'.")
+    return backend
+
+
+def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
+    """For each backend None if it can run on ``device``, otherwise the reason why it cannot.
+
+    Example:
+        >>> available()
+        {'torch': None, 'reference': None}
+    """
+    device = torch.device(device)
+    return {name: backend.obstacle(device) for name, backend in BACKENDS.items()}

@@ -1,0 +1,233 @@
+"""Every backend against the dense matrix, on every graph of the table."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+
+from sparsebrain import kernels
+from sparsebrain.kernels import BACKENDS, Structure, operators
+
+ACTIVATIONS = {
+    "none": lambda u: u,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "leaky_relu": torch.nn.functional.leaky_relu,
+}
+BATCHES = {
+    "batch 5": lambda n, draw: draw(n, 5),
+    "batch 1": lambda n, draw: draw(n, 1),
+    "empty batch": lambda n, draw: draw(n, 0),
+    "transposed": lambda n, draw: draw(5, n).t(),
+    "every other column": lambda n, draw: draw(n, 10)[:, ::2],
+    "expanded": lambda n, draw: draw(n, 1).expand(n, 4),
+}
+
+
+@pytest.fixture
+def draw(generator, dtype):
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_primitives_equal_the_dense_matrix(structure, backend, dtype, draw, dense, batch):
+    weight = draw(structure.num_edges)
+    x, g = batch(structure.num_nodes, draw), batch(structure.num_nodes, draw)
+    matrix = dense(structure, weight)
+    source, target = structure.edge_index
+
+    y = kernels.propagate(structure, weight, x, backend=backend)
+    h = kernels.backpropagate(structure, weight, g, backend=backend)
+    c = kernels.correlate(structure, g, x, backend=backend)
+
+    torch.testing.assert_close(y, matrix @ x)
+    torch.testing.assert_close(h, matrix.t() @ g)
+    torch.testing.assert_close(c, (g @ x.t())[target, source])
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin], ids=str)
+@pytest.mark.parametrize("extras", [False, True], ids=["bare", "with bias and drive"])
+def test_loop_and_its_gradients_equal_dense_autograd(
+    structure, backend, generator, dense, activation, extras
+):
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    n, loops = structure.num_nodes, 3
+    weight, state = draw(structure.num_edges), draw(n, 4)
+    drive, bias = (draw(n, 4), draw(n)) if extras else (None, None)
+    leaves = [leaf for leaf in (weight, state, drive, bias) if leaf is not None]
+
+    function = ACTIVATIONS.get(activation, activation)
+    expected, current = [], state
+    for _ in range(loops):
+        current = dense(structure, weight) @ current
+        if extras:
+            current = current + bias[:, None] + drive
+        current = function(current)
+        expected.append(current)
+    states = kernels.loop(
+        structure,
+        weight,
+        state,
+        loops=loops,
+        drive=drive,
+        bias=bias,
+        activation=activation,
+        keep=True,
+        backend=backend,
+    )
+
+    torch.testing.assert_close(states, expected)
+    for chosen in ([loops - 1], [0, 2], [1]):
+        loss = sum((states[t] * (t + 1)).square().sum() for t in chosen)
+        oracle = sum((expected[t] * (t + 1)).square().sum() for t in chosen)
+        torch.testing.assert_close(
+            torch.autograd.grad(loss, leaves, retain_graph=True),
+            torch.autograd.grad(oracle, leaves, retain_graph=True),
+        )
+
+
+def test_loop_keeps_the_last_state_alone_unless_told(structure, backend, generator):
+    weight = torch.randn(structure.num_edges, generator=generator)
+    state = torch.randn(structure.num_nodes, 3, generator=generator)
+    kept = kernels.loop(structure, weight, state, loops=4, keep=True, backend=backend)
+    last = kernels.loop(structure, weight, state, loops=4, backend=backend)
+    assert len(kept) == 4
+    assert len(last) == 1
+    assert torch.equal(last[0], kept[-1])
+
+
+def test_inputs_are_left_as_they_were(structure, backend, draw):
+    weight, state = draw(structure.num_edges), draw(structure.num_nodes, 3)
+    before = weight.clone(), state.clone()
+    kernels.loop(structure, weight, state, loops=2, activation="tanh", backend=backend)
+    assert torch.equal(weight, before[0])
+    assert torch.equal(state, before[1])
+
+
+def test_a_frozen_weight_gets_no_gradient_and_the_state_still_does(structure, backend, generator):
+    weight = torch.randn(structure.num_edges, generator=generator)
+    state = torch.randn(structure.num_nodes, 3, generator=generator, requires_grad=True)
+    (last,) = kernels.loop(structure, weight, state, loops=2, backend=backend)
+    last.sum().backward()
+    assert weight.grad is None
+    assert state.grad.shape == state.shape
+
+
+def _double(*shape):
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return Structure(torch.randint(0, 5, (2, 9)), 5)
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin], ids=str)
+def test_gradcheck_of_the_loop(small, backend, activation):
+    def run(weight, state, drive, bias):
+        return kernels.loop(
+            small,
+            weight,
+            state,
+            loops=3,
+            drive=drive,
+            bias=bias,
+            activation=activation,
+            keep=True,
+            backend=backend,
+        )
+
+    assert gradcheck(run, (_double(9), _double(5, 2), _double(5, 2), _double(5)))
+
+
+@pytest.mark.parametrize("name", ["propagate", "backpropagate", "correlate"])
+def test_primitives_have_gradients_of_gradients(small, backend, name):
+    primitive = getattr(kernels, name)
+    first = _double(5, 2) if name == "correlate" else _double(9)
+
+    def run(first, second):
+        return primitive(small, first, second, backend=backend)
+
+    assert gradcheck(run, (first, _double(5, 2)))
+    assert gradgradcheck(run, (first, _double(5, 2)))
+
+
+def test_operators_pass_torchs_own_check(small, backend):
+    arrays = small.arrays()
+    weight, x, g = _double(9), _double(5, 2), _double(5, 2)
+    torch.library.opcheck(operators.propagate, (weight, x, arrays, True, backend))
+    torch.library.opcheck(operators.correlate, (g, x, arrays, backend))
+    torch.library.opcheck(
+        operators.loop, (weight, x, g, _double(5), arrays, 3, "tanh", True, backend)
+    )
+    states = [x.detach(), g.detach(), x.detach()]
+    torch.library.opcheck(
+        operators.loop_backward,
+        (weight.detach(), states, [None, g.detach()], arrays, "tanh", True, True, False, backend),
+    )
+
+
+@st.composite
+def problems(draw):
+    """Any graph, hubs and parallel synapses and empty rows among them, with integer values."""
+    n = draw(st.integers(1, 12))
+    neurons = st.integers(0, n - 1) | st.just(0)
+    edges = draw(st.lists(st.tuples(neurons, neurons), max_size=60))
+    batch = draw(st.integers(0, 9))
+    values = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
+    weight = torch.randint(-4, 5, (len(edges),), generator=values).double()
+    x, g = (torch.randint(-4, 5, (n, batch), generator=values).double() for _ in range(2))
+    return Structure(edge_index, n), weight, x, g
+
+
+@given(problems())
+def test_the_primitives_are_each_others_adjoints_exactly(problem):
+    """<g, W x> = <W^T g, x> = <w, correlate(g, x)>, without rounding, as all values are small integers."""
+    structure, weight, x, g = problem
+    for backend in BACKENDS:
+        y = kernels.propagate(structure, weight, x, backend=backend)
+        h = kernels.backpropagate(structure, weight, g, backend=backend)
+        c = kernels.correlate(structure, g, x, backend=backend)
+        assert (g * y).sum() == (h * x).sum() == (weight * c).sum()
+
+
+def _call(name, structure, **changes):
+    n, e = structure.num_nodes, structure.num_edges
+    given_ = {"weight": torch.ones(e), "x": torch.ones(n, 2), "backend": "auto", **changes}
+    if name == "loop":
+        given_["state"] = given_.pop("x")
+        return kernels.loop(structure, **given_)
+    return kernels.propagate(structure, **given_)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "error", "match"),
+    [
+        ("propagate", {"x": torch.ones(4, 2)}, ValueError, r"x must have shape \[5, B\].*\[4, 2\]"),
+        ("propagate", {"x": torch.ones(5)}, ValueError, r"x must have shape \[5, B\]"),
+        ("propagate", {"weight": torch.ones(8)}, ValueError, r"weight must have shape \[9\]"),
+        ("propagate", {"x": torch.ones(5, 2).double()}, TypeError, "weight torch.float32, x torch.float64"),
+        ("propagate", {"x": torch.ones(5, 2, dtype=torch.int64)}, TypeError, "float32 or float64"),
+        ("propagate", {"backend": "warp"}, ValueError, "backend must be one of 'auto', 'torch'"),
+        ("propagate", {"x": torch.ones(5, 2, device="meta")}, ValueError, "x is on meta"),
+        ("loop", {"loops": 0}, ValueError, "loops must be an int of at least 1, got 0"),
+        ("loop", {"loops": True}, ValueError, "loops must be an int of at least 1, got True"),
+        ("loop", {"loops": 1, "activation": "tahn"}, ValueError, "'tahn'"),
+        ("loop", {"loops": 1, "bias": torch.ones(4)}, ValueError, r"bias must have shape \[5\]"),
+        ("loop", {"loops": 1, "drive": torch.ones(5, 3)}, ValueError, "state and drive must have one shape"),
+    ],
+)
+def test_bad_input_is_refused_with_the_remedy(small, name, changes, error, match):
+    with pytest.raises(error, match=match):
+        _call(name, small, **changes)
+
+
+def test_a_misspelt_option_is_refused(small):
+    with pytest.raises(TypeError, match="actvation"):
+        kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, actvation="tanh")
