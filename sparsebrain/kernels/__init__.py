@@ -1,4 +1,4 @@
-"""The operations on synapses that everything else is made of, and the backends that compute them."""
+"""The operations on synapses that all else is made of, and the backends that compute them."""
 
 from sparsebrain.kernels.functional import backpropagate, correlate, loop, propagate
 from sparsebrain.kernels.select import BACKENDS, available

@@ -13,7 +13,7 @@ LEAKY_SLOPE = 0.01
 
 
 class Activation(NamedTuple):
-    """f as an ordinary function, f written over its argument, and grad * f'(u) from grad and y = f(u)."""
+    """f as a function, f written over its argument, and grad * f'(u) from grad and y = f(u)."""
 
     function: Callable[[Tensor], Tensor]
     in_place: Callable[[Tensor], Tensor]

@@ -23,7 +23,7 @@ class LoopGradients(NamedTuple):
 
 
 class Backend(ABC):
-    """How the primitives are computed. Backends hold no state; weights [E] come in the synapses' order.
+    """How the primitives are computed. Backends hold no state; weights [E] follow the synapses.
 
     A backend has to say how W is applied (:meth:`operator`) and how :meth:`correlate` is done;
     the loop and its backward pass follow, and a backend that can fuse them overrides them.
@@ -39,11 +39,11 @@ class Backend(ABC):
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
     ) -> Callable[[Tensor], Tensor]:
-        """The map x [N, B] -> W x [N, B], or W^T x, with whatever can be prepared once done once."""
+        """The map x [N, B] -> W x [N, B], or W^T x, with the preparations done once."""
 
     @abstractmethod
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
-        """For each synapse s -> t the sum over the batch of post[t] * pre[s]: two [N, B] make one [E]."""
+        """For each synapse s -> t the sum over the batch of post[t] * pre[s]: [E] of two [N, B]."""
 
     def loop(
         self,
@@ -89,8 +89,8 @@ class Backend(ABC):
     ) -> LoopGradients:
         """Backpropagation through all loops.
 
-        ``states`` are the loops + 1 states, the initial one first; ``grads`` holds for each of the others
-        the gradient that reaches it from outside the loop, or None.
+        ``states`` are the loops + 1 states, the initial one first; ``grads`` holds for each of the
+        others the gradient that reaches it from outside the loop, or None.
         """
         step_back = self.operator(structure, weight, transpose=True)
         derivative = ACTIVATIONS[activation].backward

@@ -10,6 +10,7 @@ from torch import Tensor
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.options import check_choice, check_count
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -49,8 +50,8 @@ def backpropagate(
 
     .. math:: h_s = \sum_{s \to t} w_{s \to t} \, g_t
 
-    With weights other than those of the forward pass this is feedback alignment. Arguments, result and
-    errors are those of :func:`propagate`.
+    With weights other than those of the forward pass this is feedback alignment. Arguments, result
+    and errors are those of :func:`propagate`.
 
     Example:
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
@@ -114,8 +115,8 @@ def loop(
         loops: how often, at least 1.
         drive: [N, B], added at every loop.
         bias: [N].
-        activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused, or any
-            function of a tensor, which autograd passes step by step.
+        activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused,
+            or any function of a tensor, which autograd passes step by step.
         keep: return every state and not only the last.
         backend: "auto", "torch" or "reference".
 
@@ -125,8 +126,8 @@ def loop(
     Raises:
         ValueError, TypeError, RuntimeError: as :func:`propagate`.
 
-    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state, and O(N B)
-    elsewhere. A fused loop can be differentiated once.
+    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state, and
+    O(N B) elsewhere. A fused loop can be differentiated once.
 
     Example:
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
@@ -134,8 +135,7 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    if isinstance(loops, bool) or not isinstance(loops, int) or loops < 1:
-        raise ValueError(f"loops must be an int of at least 1, got {loops!r}.")
+    check_count("loops", loops)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
     if bias is not None and bias.shape != (structure.num_nodes,):
@@ -144,9 +144,7 @@ def loop(
     drive = None if drive is None else drive.contiguous()
     if callable(activation):
         return _stepwise(structure, weight, state, loops, drive, bias, activation, keep, backend)
-    if activation not in ACTIVATIONS:
-        choices = ", ".join(map(repr, ACTIVATIONS))
-        raise ValueError(f"activation must be a callable or one of {choices}, got {activation!r}.")
+    check_choice("activation", activation, ACTIVATIONS)
     inputs = [tensor for tensor in (weight, state, drive, bias) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     states = operators.loop(
@@ -193,7 +191,8 @@ def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> No
     for name, tensor in columns.items():
         if tensor.dim() != 2 or tensor.size(0) != num_nodes:
             raise ValueError(
-                f"{name} must have shape [{num_nodes}, B], one column a sample, got {list(tensor.shape)}."
+                f"{name} must have shape [{num_nodes}, B], one column a sample, "
+                f"got {list(tensor.shape)}."
             )
         first = tensor if first is None else first
         if tensor.shape != first.shape:
@@ -204,13 +203,16 @@ def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> No
     if weight is not None:
         if weight.shape != (num_edges,):
             raise ValueError(
-                f"weight must have shape [{num_edges}], one for each synapse, got {list(weight.shape)}."
+                f"weight must have shape [{num_edges}], one for each synapse, "
+                f"got {list(weight.shape)}."
             )
         columns = {"weight": weight, **columns}
     dtypes = {name: tensor.dtype for name, tensor in columns.items()}
     if len(set(dtypes.values())) > 1 or not set(dtypes.values()) <= set(DTYPES):
         told = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
-        raise TypeError(f"expected float32 or float64, the same for all, got {told}; call .float() first.")
+        raise TypeError(
+            f"expected float32 or float64, the same for all, got {told}; call .float() first."
+        )
     for name, tensor in columns.items():
         if tensor.device != structure.device:
             raise ValueError(

@@ -1,7 +1,7 @@
 """The primitives as torch operators: one node for autograd, torch.compile and the profiler each.
 
-Operators take a structure as its list of index arrays, because an operator's arguments must be tensors
-and plain numbers. Nothing is checked here; ``functional`` does that before it calls.
+Operators take a structure as its list of index arrays, because an operator's arguments must be
+tensors and plain numbers. Nothing is checked here; ``functional`` does that before it calls.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def _(weight: Tensor, x: Tensor, arrays: Sequence[Tensor], transpose: bool, back
 
 
 @custom_op("sparsebrain::correlate", mutates_args=())
-def correlate(
-    post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str
-) -> Tensor:
+def correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
     structure = Structure.from_arrays(arrays, post.size(0))
     return resolve(backend, post.device).correlate(structure, post, pre)
 
@@ -159,7 +157,8 @@ def _correlate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     weight, state, drive, bias, ctx.arrays, _, ctx.activation, _, ctx.backend = inputs
     ctx.with_drive, ctx.with_bias = drive is not None, bias is not None
-    # Only some of the states are read by what follows: zeros for the others would cost a pass over memory each.
+    # Only some of the states are read by what follows: zeros for the others would cost a pass over
+    # memory each.
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(weight, state, *output)
 
@@ -191,3 +190,9 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)
 correlate.register_autograd(_correlate_backward, setup_context=_correlate_setup)
 loop.register_autograd(_loop_backward, setup_context=_loop_setup)
+
+for _operator in (propagate, correlate, loop, loop_backward):
+    for _device in ("cpu", "cuda"):
+        # Autocast would reach the products inside and narrow them; the loops multiply that
+        # rounding.
+        _operator.register_autocast(_device, torch.float32)

@@ -12,7 +12,7 @@ from sparsebrain.kernels.structure import Structure
 
 
 class ReferenceBackend(Backend):
-    """One message per synapse and column of the batch: O(E B) memory, which the other backends avoid."""
+    """One message per synapse and column of the batch: O(E B) memory, which others avoid."""
 
     name = "reference"
 

@@ -7,19 +7,12 @@ import torch
 from sparsebrain.kernels.backend import Backend
 from sparsebrain.kernels.reference import ReferenceBackend
 from sparsebrain.kernels.torch_sparse import TorchBackend
+from sparsebrain.options import check_choice
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend for backend in (TorchBackend(), ReferenceBackend())
 }
 """Every backend by name, the fastest first: ``auto`` takes the first that can run."""
-
-
-def check_name(name: str) -> str:
-    """``name`` itself; ValueError if it is neither "auto" nor a backend."""
-    if name != "auto" and name not in BACKENDS:
-        choices = ", ".join(repr(choice) for choice in ("auto", *BACKENDS))
-        raise ValueError(f"backend must be one of {choices}, got {name!r}.")
-    return name
 
 
 def resolve(name: str, device: torch.device) -> Backend:
@@ -29,7 +22,8 @@ def resolve(name: str, device: torch.device) -> Backend:
         ValueError: there is no backend of that name.
         RuntimeError: the backend cannot run on ``device``; no other is taken in its place.
     """
-    if check_name(name) == "auto":
+    check_choice("backend", name, ("auto", *BACKENDS))
+    if name == "auto":
         return next(backend for backend in BACKENDS.values() if backend.obstacle(device) is None)
     backend = BACKENDS[name]
     obstacle = backend.obstacle(device)

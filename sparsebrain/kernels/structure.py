@@ -8,16 +8,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sparsebrain.options import check_count
+
 
 class Compressed(NamedTuple):
     """One compressed-sparse-row view of the synapses.
 
-    ``pointer`` [N + 1] delimits the rows, ``index`` [E] is the neuron at the far end, and ``order`` [E]
-    is the synapse that stands at each place; ``order`` is None where the synapses already stand so.
+    ``pointer`` [N + 1] delimits the rows and ``neuron`` [E] is the one at the far end. ``order`` [E]
+    is the synapse that stands at each place, or None where the synapses already stand so.
     """
 
     pointer: Tensor
-    index: Tensor
+    neuron: Tensor
     order: Tensor | None
 
     def arrange(self, values: Tensor) -> Tensor:
@@ -34,8 +36,9 @@ class Compressed(NamedTuple):
 class Structure:
     r"""The synapses of a connectome, indexed by target and by source.
 
-    Every kernel works on a ``Structure``, so that indices are checked and sorted once and not at every call.
-    Parallel synapses (the same source and target twice) are allowed; their contributions add up.
+    Every kernel works on a ``Structure``, so that indices are checked and sorted once and not at
+    every call. Parallel synapses (the same source and target twice) are allowed; their
+    contributions add up.
 
     Args:
         edge_index: [2, E], any integer dtype; row 0 holds sources, row 1 targets, in any order.
@@ -43,8 +46,8 @@ class Structure:
 
     Attributes:
         edge_index: [2, E] int64, as given.
-        by_target: rows are targets and ``index`` holds sources: the matrix W of ``propagate``.
-        by_source: rows are sources and ``index`` holds targets: its transpose.
+        by_target: rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
+        by_source: rows are sources and ``neuron`` holds targets: its transpose.
 
     Raises:
         TypeError: ``edge_index`` is no integer tensor, or ``num_nodes`` no int.
@@ -79,7 +82,7 @@ class Structure:
         return self.edge_index.device
 
     def arrays(self) -> list[Tensor]:
-        """All index arrays in a fixed order, as operators take them; an empty one stands for None."""
+        """All index arrays in a fixed order, as operators take them; an empty one is None."""
         absent = self.edge_index.new_empty(0)
         compressed = (*self.by_target, *self.by_source)
         return [self.edge_index, *(absent if array is None else array for array in compressed)]
@@ -91,8 +94,8 @@ class Structure:
         structure.edge_index, *compressed = arrays
         structure.num_nodes = num_nodes
         structure.by_target, structure.by_source = (
-            Compressed(pointer, index, order if order.numel() else None)
-            for pointer, index, order in (compressed[:3], compressed[3:])
+            Compressed(pointer, neuron, order if order.numel() else None)
+            for pointer, neuron, order in (compressed[:3], compressed[3:])
         )
         return structure
 
@@ -112,10 +115,7 @@ def plain_tensor(edge_index: Tensor) -> Tensor:
 
 
 def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
-    if not isinstance(num_nodes, int) or isinstance(num_nodes, bool):
-        raise TypeError(f"num_nodes must be an int, got {type(num_nodes).__name__} ({num_nodes!r}).")
-    if num_nodes < 0:
-        raise ValueError(f"num_nodes must not be negative, got {num_nodes}.")
+    check_count("num_nodes", num_nodes, least=0)
     if not isinstance(edge_index, Tensor):
         raise TypeError(
             f"edge_index must be a tensor [2, E], got {type(edge_index).__name__}; "
@@ -137,8 +137,8 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
         if low < 0 or high >= num_nodes:
             wrong = low if low < 0 else high
             raise ValueError(
-                f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to {num_nodes - 1}; "
-                f"pass num_nodes={high + 1} or drop that synapse."
+                f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
+                f"{num_nodes - 1}; pass num_nodes={high + 1} or drop that synapse."
             )
     return edge_index
 

@@ -17,10 +17,10 @@ from sparsebrain.kernels.structure import Compressed, Structure
 class TorchBackend(Backend):
     """``torch.sparse.mm`` for W x and W^T x, ``torch.sparse.sampled_addmm`` for the correlation.
 
-    On a CPU float32 products go through MKL where torch has it, 1.3 to 4 times as fast as torch's own
-    reducing kernel (batch 1 to 128, a grid of 18 thousand and a power law of a million synapses);
-    float64 goes through the latter, which does not fall behind four times on power laws as MKL does.
-    ``python -m benchmarks.kernels`` measures both.
+    On a CPU float32 products go through MKL where torch has it, 1.3 to 4 times as fast as torch's
+    own reducing kernel (batch 1 to 128, a grid of 18 thousand and a power law of a million
+    synapses); float64 goes through the latter, which does not fall behind four times on power laws
+    as MKL does. ``python -m benchmarks.kernels`` measures both.
     """
 
     name = "torch"
@@ -28,7 +28,7 @@ class TorchBackend(Backend):
     def obstacle(self, device: torch.device) -> str | None:
         if device.type in ("cpu", "cuda"):
             return None
-        return f"torch has no compressed-sparse-row kernels on {device.type!r}, only on 'cpu' and 'cuda'"
+        return f"torch has no sparse kernels on {device.type!r}, only on 'cpu' and 'cuda'"
 
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
@@ -53,12 +53,12 @@ class TorchBackend(Backend):
 def _matrix(rows: Compressed, values: Tensor) -> Tensor:
     _silence_beta_warning()
     size = (rows.pointer.numel() - 1,) * 2
-    return torch.sparse_csr_tensor(rows.pointer, rows.index, values, size, check_invariants=False)
+    return torch.sparse_csr_tensor(rows.pointer, rows.neuron, values, size, check_invariants=False)
 
 
 @functools.cache
 def _silence_beta_warning() -> None:
-    """Torch warns once a process that CSR tensors are in beta; users of a layer cannot act on that."""
+    """Torch warns once a process that CSR tensors are in beta; a user cannot act on that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         empty = torch.zeros(1, dtype=torch.int32)

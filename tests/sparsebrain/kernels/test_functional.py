@@ -188,7 +188,7 @@ def problems(draw):
 
 @given(problems())
 def test_the_primitives_are_each_others_adjoints_exactly(problem):
-    """<g, W x> = <W^T g, x> = <w, correlate(g, x)>, without rounding, as all values are small integers."""
+    """<g, W x> = <W^T g, x> = <w, correlate(g, x)>, without rounding: all values are integers."""
     structure, weight, x, g = problem
     for backend in BACKENDS:
         y = kernels.propagate(structure, weight, x, backend=backend)
@@ -212,15 +212,25 @@ def _call(name, structure, **changes):
         ("propagate", {"x": torch.ones(4, 2)}, ValueError, r"x must have shape \[5, B\].*\[4, 2\]"),
         ("propagate", {"x": torch.ones(5)}, ValueError, r"x must have shape \[5, B\]"),
         ("propagate", {"weight": torch.ones(8)}, ValueError, r"weight must have shape \[9\]"),
-        ("propagate", {"x": torch.ones(5, 2).double()}, TypeError, "weight torch.float32, x torch.float64"),
+        (
+            "propagate",
+            {"x": torch.ones(5, 2).double()},
+            TypeError,
+            "weight torch.float32, x torch.float64",
+        ),
         ("propagate", {"x": torch.ones(5, 2, dtype=torch.int64)}, TypeError, "float32 or float64"),
         ("propagate", {"backend": "warp"}, ValueError, "backend must be one of 'auto', 'torch'"),
         ("propagate", {"x": torch.ones(5, 2, device="meta")}, ValueError, "x is on meta"),
-        ("loop", {"loops": 0}, ValueError, "loops must be an int of at least 1, got 0"),
-        ("loop", {"loops": True}, ValueError, "loops must be an int of at least 1, got True"),
+        ("loop", {"loops": 0}, ValueError, "loops must be at least 1, got 0"),
+        ("loop", {"loops": True}, TypeError, "loops must be an int, got bool"),
         ("loop", {"loops": 1, "activation": "tahn"}, ValueError, "'tahn'"),
         ("loop", {"loops": 1, "bias": torch.ones(4)}, ValueError, r"bias must have shape \[5\]"),
-        ("loop", {"loops": 1, "drive": torch.ones(5, 3)}, ValueError, "state and drive must have one shape"),
+        (
+            "loop",
+            {"loops": 1, "drive": torch.ones(5, 3)},
+            ValueError,
+            "state and drive must have one shape",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_the_remedy(small, name, changes, error, match):

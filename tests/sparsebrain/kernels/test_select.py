@@ -17,7 +17,9 @@ def test_where_torch_has_no_sparse_kernels_auto_falls_back_and_a_request_fails()
     elsewhere = torch.device("mps")
     assert "only on 'cpu' and 'cuda'" in kernels.available(elsewhere)["torch"]
     assert resolve("auto", elsewhere).name == "reference"
-    with pytest.raises(RuntimeError, match="backend 'torch' was asked for, but .* use backend='auto'"):
+    with pytest.raises(
+        RuntimeError, match="backend 'torch' was asked for, but .* use backend='auto'"
+    ):
         resolve("torch", elsewhere)
 
 

@@ -17,7 +17,7 @@ def test_both_views_hold_the_same_synapses_and_remember_their_order(structure):
         place = rows.arrange(synapse)
         owner = torch.repeat_interleave(rows.pointer.diff())
         assert torch.equal(owner, near[place])
-        assert torch.equal(rows.index.long(), far[place])
+        assert torch.equal(rows.neuron.long(), far[place])
         assert torch.equal(rows.restore(rows.arrange(synapse)), synapse)
 
 
@@ -28,13 +28,15 @@ def test_taking_apart_and_putting_together_changes_nothing(edges):
     weight = torch.arange(len(edges))
     assert again.num_edges == len(edges)
     assert torch.equal(again.by_target.arrange(weight), structure.by_target.arrange(weight))
-    assert torch.equal(again.by_source.index, structure.by_source.index)
+    assert torch.equal(again.by_source.neuron, structure.by_source.neuron)
 
 
 def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():
     edges = [[0, 1, 1], [1, 0, 1]]
     plain = Structure(torch.tensor(edges), 2)
-    assert torch.equal(Structure(torch.tensor(edges, dtype=torch.int32), 2).edge_index, plain.edge_index)
+    assert torch.equal(
+        Structure(torch.tensor(edges, dtype=torch.int32), 2).edge_index, plain.edge_index
+    )
     special = Structure(EdgeIndex(edges, sparse_size=(2, 2)), 2).edge_index
     assert type(special) is torch.Tensor
     assert torch.equal(special, plain.edge_index)
@@ -46,14 +48,24 @@ def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():
         (torch.tensor([[0, 3], [1, 0]]), 3, ValueError, "neuron 3, but num_nodes=3.*num_nodes=4"),
         (torch.tensor([[0, -1], [1, 0]]), 3, ValueError, "neuron -1"),
         (torch.tensor([[2**62], [0]]), 3, ValueError, "neuron 4611686018427387904"),
-        (torch.tensor([[0.0], [1.0]]), 2, TypeError, r"integers, got torch.float32; call edge_index.long\(\)"),
+        (
+            torch.tensor([[0.0], [1.0]]),
+            2,
+            TypeError,
+            r"integers, got torch.float32; call edge_index.long\(\)",
+        ),
         (torch.tensor([[True], [False]]), 2, TypeError, "got torch.bool"),
         (torch.tensor([[0, 1], [1, 0], [0, 0]]), 2, ValueError, r"\[2, E\], got \[3, 2\].*\.t\(\)"),
         (torch.tensor([0, 1]), 2, ValueError, r"\[2, E\], got \[2\]"),
         ([[0], [1]], 2, TypeError, "got list.*torch.as_tensor"),
         (torch.tensor([[0], [0]]), 1.0, TypeError, "num_nodes must be an int, got float"),
         (torch.tensor([[0], [0]]), True, TypeError, "num_nodes must be an int, got bool"),
-        (torch.zeros(2, 0, dtype=torch.int64), -1, ValueError, "not be negative, got -1"),
+        (
+            torch.zeros(2, 0, dtype=torch.int64),
+            -1,
+            ValueError,
+            "num_nodes must be at least 0, got -1",
+        ),
     ],
 )
 def test_bad_edges_are_refused_with_the_remedy(edge_index, num_nodes, error, match):

@@ -1,0 +1,84 @@
+"""How samples become the columns [N, B] that kernels take, and how a PyG batch is recognised."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import torch
+from torch import Tensor
+
+from sparsebrain.kernels.structure import Structure, plain_tensor
+
+
+def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
+    """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
+    if node_first:
+        return x.reshape(-1, num_nodes, x.size(1)).transpose(0, 1).reshape(num_nodes, -1)
+    return x.reshape(math.prod(x.shape[:-1]), num_nodes).t()
+
+
+def from_columns(columns: Tensor, shape: torch.Size, *, node_first: bool) -> Tensor:
+    """Undo :func:`to_columns` for an x of that shape; contiguous, as ``nn.Linear`` returns it."""
+    if node_first:
+        blocks = columns.reshape(columns.size(0), -1, shape[1])
+        return blocks.transpose(0, 1).reshape(shape)
+    return columns.t().contiguous().view(shape)
+
+
+class BatchedEdges:
+    """Checks that an edge_index is that of a connectome, B-fold, in its order.
+
+    Weights belong to synapses by their place, so any other order would silently give them to
+    others. The first copy is compared at every call, the whole once per tensor.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[weakref.ref[Tensor], int] | None = None
+
+    def __getstate__(self) -> dict[str, None]:
+        # A weak reference cannot be pickled, and means nothing in another process.
+        return {"_known": None}
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
+        """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
+        num_nodes, num_edges = structure.num_nodes, structure.num_edges
+        if num_nodes == 0 or rows % num_nodes:
+            raise ValueError(
+                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of "
+                f"each of B graphs, got {rows}; states [..., {num_nodes}] need layer(x)."
+            )
+        copies = rows // num_nodes
+        if edge_index.shape != (2, copies * num_edges):
+            raise ValueError(
+                f"edge_index must have shape [2, {copies * num_edges}], {copies} times the "
+                f"{num_edges} synapses of the layer, got {list(edge_index.shape)}; "
+                "pass batch.edge_index of the connectome that the layer was made with."
+            )
+        if edge_index.device != structure.device:
+            raise ValueError(
+                f"edge_index is on {edge_index.device}, the layer on {structure.device}; "
+                f"call layer.to('{edge_index.device}')."
+            )
+        if edge_index is structure.edge_index or not copies:
+            return
+        plain, own = plain_tensor(edge_index), structure.edge_index
+        same = torch.equal(plain[:, :num_edges], own)
+        if same and copies > 1 and not self._is_known(edge_index):
+            offset = torch.arange(copies, device=own.device).mul_(num_nodes).view(1, -1, 1)
+            same = torch.equal(plain.reshape(2, copies, num_edges), own.unsqueeze(1) + offset)
+        if not same:
+            raise ValueError(
+                "edge_index is not that of the layer's connectome in the same order; weights would "
+                "change places. Batch the Data that the layer was made with, or call layer(x)."
+            )
+        # Inference tensors count no versions, so a later change to one would go unnoticed.
+        if not edge_index.is_inference():
+            self._known = (weakref.ref(edge_index), edge_index._version)
+
+    def _is_known(self, edge_index: Tensor) -> bool:
+        if self._known is None or edge_index.is_inference():
+            return False
+        reference, version = self._known
+        return reference() is edge_index and version == edge_index._version

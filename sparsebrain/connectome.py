@@ -1,0 +1,129 @@
+"""What the layer reads of a connectome: any PyG ``Data`` with an ``edge_index``, from wherever."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparsebrain.kernels import Structure
+
+
+def read_structure(connectome: Any) -> Structure:
+    """The synapses of ``connectome``, checked.
+
+    Raises:
+        TypeError: ``connectome`` is no ``Data``, or its edge_index holds no integers.
+        ValueError: it has no edge_index or a wrong one, or two synapses are the same.
+    """
+    edge_index = getattr(connectome, "edge_index", None)
+    if isinstance(connectome, Tensor) or not hasattr(connectome, "num_nodes"):
+        raise TypeError(
+            f"connectome must be a torch_geometric.data.Data, got {type(connectome).__name__}; "
+            "pass Data(edge_index=edge_index, num_nodes=num_nodes)."
+        )
+    if edge_index is None:
+        raise ValueError(
+            "connectome has no edge_index; pass Data(edge_index=edge_index, num_nodes=num_nodes)."
+        )
+    structure = Structure(edge_index, int(connectome.num_nodes))
+    _refuse_duplicates(structure, read_types(connectome, structure.num_edges))
+    return structure
+
+
+def read_types(connectome: Any, num_edges: int) -> Tensor | None:
+    """``edge_type`` [E] int64, or None where there is none."""
+    return _read(connectome, "edge_type", num_edges, integer=True)
+
+
+def read_shared_types(connectome: Any, num_edges: int) -> Tensor:
+    """``edge_type`` [E] int64; ValueError where it is absent."""
+    types = read_types(connectome, num_edges)
+    if types is None:
+        raise ValueError(
+            "weight_sharing='type' needs connectome.edge_type [E], which is absent; "
+            "set it, or use weight_sharing='synapse'."
+        )
+    return types
+
+
+def read_weights(connectome: Any, num_edges: int) -> Tensor:
+    """``edge_weight`` [E]; ValueError where it is absent, or NaN or infinite anywhere."""
+    weight = _read(connectome, "edge_weight", num_edges)
+    if weight is None:
+        raise ValueError(
+            "init='edge_weight' needs connectome.edge_weight, which is absent; "
+            "set connectome.edge_weight to a float tensor [E], or use init='variance'."
+        )
+    return weight
+
+
+def read_signs(connectome: Any, structure: Structure) -> Tensor:
+    """The sign of every synapse [E], of ``edge_sign`` or else of its source's ``node_sign``."""
+    sign = _read(connectome, "edge_sign", structure.num_edges)
+    if sign is None:
+        of_neuron = _read(connectome, "node_sign", structure.num_nodes)
+        if of_neuron is None:
+            raise ValueError(
+                "dale=True needs connectome.edge_sign [E] or connectome.node_sign [N] of -1 and "
+                "+1; set one of them, or use dale=False."
+            )
+        sign = of_neuron[structure.edge_index[0]]
+    if not bool((sign.abs() == 1).all()):
+        raise ValueError("edge_sign and node_sign must hold -1 and +1 only.")
+    return sign
+
+
+def fingerprint(structure: Structure, types: Tensor | None) -> Tensor:
+    """SHA-256 of the synapses, in their order, and of their types: [32] uint8."""
+    digest = hashlib.sha256(str(structure.num_nodes).encode())
+    for indices in (structure.edge_index, types):
+        if indices is not None:
+            digest.update(indices.cpu().numpy().tobytes())
+    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
+
+
+def _read(connectome: Any, name: str, length: int, *, integer: bool = False) -> Tensor | None:
+    value = getattr(connectome, name, None)
+    if value is None:
+        return None
+    value = torch.as_tensor(value)
+    if value.shape != (length,):
+        raise ValueError(
+            f"connectome.{name} must have shape [{length}], got {list(value.shape)}; "
+            "a column needs .squeeze(-1)."
+        )
+    if integer:
+        if value.is_floating_point() or value.is_complex():
+            raise TypeError(
+                f"connectome.{name} must hold integers, got {value.dtype}; call .long()."
+            )
+        if length and int(value.min()) < 0:
+            raise ValueError(f"connectome.{name} must not be negative, got {int(value.min())}.")
+        return value.long()
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"connectome.{name} holds NaN or infinite values; remove those synapses.")
+    return value
+
+
+def _refuse_duplicates(structure: Structure, types: Tensor | None) -> None:
+    if not structure.num_edges:
+        return
+    rows = structure.by_target
+    source, target = rows.neuron.long(), torch.repeat_interleave(rows.pointer.long().diff())
+    new_pair = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
+    pair = torch.nn.functional.pad(new_pair.long().cumsum(0), (1, 0))
+    if types is None:
+        key, place = pair, torch.arange(len(pair))
+    else:
+        key, place = (pair * (int(types.max()) + 1) + rows.arrange(types)).sort()
+    same = key[1:] == key[:-1]
+    if bool(same.any()):
+        first = place[int(same.nonzero()[0])]
+        raise ValueError(
+            f"connectome holds the synapse {int(source[first])} -> {int(target[first])} more "
+            f"than once{'' if types is None else ' with one edge_type'}; "
+            "merge them with torch_geometric.utils.coalesce, or tell them apart by edge_type."
+        )

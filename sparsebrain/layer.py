@@ -1,0 +1,428 @@
+"""The graph layer: neurons that exchange values along synapses, loop after loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch_geometric.data import Data
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.aggr import Aggregation, SumAggregation
+
+from sparsebrain import kernels
+from sparsebrain.batching import BatchedEdges, from_columns, to_columns
+from sparsebrain.connectome import (
+    fingerprint,
+    read_shared_types,
+    read_signs,
+    read_structure,
+    read_weights,
+)
+from sparsebrain.dale import DaleSign
+from sparsebrain.initialization import fan_in_normal, variance_gain
+from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.options import check_choice, check_count
+
+_OVERRIDABLE = ("message", "aggregate", "update")
+_HOOKS = tuple(
+    f"_{stage}_forward_{when}hooks"
+    for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
+    for when in ("", "pre_")
+)
+
+
+class GraphLayer(MessagePassing):
+    r"""Neurons wired by a connectome, which pass values along their synapses for a number of loops.
+
+    One loop, with one weight a synapse, tied over the loops:
+
+    .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{\mathrm{target}, \mathrm{source}} =
+    w_{\mathrm{synapse}}
+
+    The input is x(0). With ``inject=True`` it is added at every loop instead,
+    x(t + 1) = f(W x(t) + b + input), starting from zero or a given state. On a grid this is the
+    graph layer of A. Ejima, "Neurons regarded as Graph", whose defaults are kept: no bias, no
+    activation, one loop.
+
+    Args:
+        connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
+            and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
+            ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1.
+        loops: how many exchanges, at least 1.
+        activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function of
+            a tensor.
+        bias: learn b [N], which starts at zero.
+        inject: add the input at every loop.
+        weight_sharing: "synapse" for a weight each [E], or "type" for one weight per ``edge_type``
+            [T]: a grid, whose types are its offsets, is then a convolution.
+        dale: keep every synapse's sign, under any optimizer.
+        init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
+            the variance of the state; "edge_weight" starts from the connectome's.
+        aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
+        backend: who computes: "auto", "torch" or "reference".
+        device, dtype: of the parameters, as everywhere in torch.
+
+    Attributes:
+        weight: [E], in the order of ``edge_index``, or [T].
+        bias: [N] or None.
+
+    Shapes:
+        - ``layer(x)``: x [..., N], leading dimensions are batch -> [..., N]: a drop-in for
+          ``nn.Linear(N, N)``.
+        - ``layer(x, edge_index)``: x [B * N, C] node-first and edge_index [2, B * E], as a PyG
+          ``DataLoader`` batches B copies of the connectome -> [B * N, C]. Other edges are refused.
+        - ``return_states=True`` returns (output, states) with states [loops + 1, *x.shape], x(0)
+          first.
+        - ``state=``, shaped like x and with ``inject=True`` only, is x(0); returns (output, state)
+          for the next call.
+
+    Raises:
+        TypeError: a wrong type or dtype. ValueError: a wrong shape, value or option.
+
+    An overridden ``message``, ``aggregate`` or ``update``, a PyG hook or an explainer's edge mask
+    is honoured: such a layer goes through ``MessagePassing.propagate``, every other one through
+        fused kernels, with the
+    same result. ``state_dict`` carries a fingerprint of the synapses and loads onto no others.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> ring = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+        >>> layer = GraphLayer(ring, loops=3, activation="tanh")
+        >>> layer
+        GraphLayer(4 neurons, 4 synapses, loops=3, activation='tanh')
+        >>> layer(torch.randn(8, 4)).shape
+        torch.Size([8, 4])
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        connectome: Data,
+        loops: int = 1,
+        *,
+        activation: str | Callable[[Tensor], Tensor] | None = None,
+        bias: bool = False,
+        inject: bool = False,
+        weight_sharing: str = "synapse",
+        dale: bool = False,
+        init: str = "variance",
+        aggr: str | list[str] | Aggregation = "sum",
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_count("loops", loops)
+        if not callable(activation):
+            check_choice("activation", activation, (None, *ACTIVATIONS))
+        check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
+        check_choice("init", init, ("variance", "edge_weight"))
+        check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+        super().__init__(aggr=aggr)
+        structure = read_structure(connectome)
+        self.structure = structure
+        self.num_nodes = structure.num_nodes
+        self.loops = loops
+        self.activation = "none" if activation is None else activation
+        self.inject = inject
+        self.weight_sharing = weight_sharing
+        self.init = init
+        self.backend = backend
+        self._types: Tensor | None = None
+        if weight_sharing == "type":
+            self._types = read_shared_types(connectome, structure.num_edges)
+        self._fingerprint: Tensor | None = None
+        self._batched_edges = BatchedEdges()
+
+        num_weights = structure.num_edges if self._types is None else _count_types(self._types)
+        # Zeros suit every sign, so that Dale's parametrisation accepts them before the weights are
+        # drawn.
+        self.weight = nn.Parameter(torch.zeros(num_weights, device=device, dtype=dtype))
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(self.num_nodes, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self._initial_weight: Tensor | None = None
+        if init == "edge_weight":
+            measured = read_weights(connectome, structure.num_edges)
+            self._initial_weight = self._per_weight(measured, "edge_weight")
+        if dale:
+            sign = self._per_weight(read_signs(connectome, structure), "edge_sign")
+            parametrize.register_parametrization(self, "weight", DaleSign(sign.to(self.weight)))
+        self._follow_parameters()
+        self.reset_parameters()
+
+    @property
+    def edge_index(self) -> Tensor:
+        """The synapses [2, E] int64, in the order of the connectome that was given."""
+        return self.structure.edge_index
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, from torch's generator or the one passed; set the bias to zero."""
+        super().reset_parameters()
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        free = self.weight
+        if free.is_meta or not free.numel():
+            return
+        weight = self._draw(generator, free.device, free.dtype)
+        if parametrize.is_parametrized(self, "weight"):
+            self.weight = weight
+        else:
+            with torch.no_grad():
+                self.weight.copy_(weight)
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        *,
+        state: Tensor | None = None,
+        return_states: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Run all loops; shapes and results are described at the class."""
+        weight = self._weight_per_synapse()
+        x = self._admit(x, "x", weight.dtype, edge_index)
+        start, drive = x, None
+        if self.inject:
+            start, drive = torch.zeros_like(x), x
+        if state is not None:
+            if not self.inject or state.shape != x.shape:
+                raise ValueError(
+                    f"state= needs inject=True and the shape of x {list(x.shape)}, got "
+                    f"inject={self.inject} and {list(state.shape)}; without inject x is the state."
+                )
+            start = self._admit(state, "state", weight.dtype, edge_index)
+
+        if self._is_plain():
+            states = self._run_fused(weight, start, drive, edge_index is not None, return_states)
+        else:
+            states = self._run_messages(weight, start, drive, edge_index)
+        if return_states:
+            return states[-1], torch.stack([start, *states])
+        return states[-1] if state is None else (states[-1], states[-1])
+
+    def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
+        """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
+        return weight.unsqueeze(-1) * x_j
+
+    def _is_plain(self) -> bool:
+        """Whether nobody asks to see or change single messages, so that they need not exist."""
+        return (
+            not self.explain
+            and type(self.aggr_module) is SumAggregation
+            and not any(getattr(self, hooks) for hooks in _HOOKS)
+            and all(
+                getattr(type(self), name) is getattr(GraphLayer, name) and name not in self.__dict__
+                for name in _OVERRIDABLE
+            )
+        )
+
+    def _run_fused(
+        self, weight: Tensor, start: Tensor, drive: Tensor | None, node_first: bool, keep: bool
+    ) -> list[Tensor]:
+        states = kernels.loop(
+            self.structure,
+            weight,
+            to_columns(start, self.num_nodes, node_first=node_first),
+            loops=self.loops,
+            drive=None
+            if drive is None
+            else to_columns(drive, self.num_nodes, node_first=node_first),
+            bias=self.bias,
+            activation=self.activation,
+            keep=keep,
+            backend=self.backend,
+        )
+        return [from_columns(columns, start.shape, node_first=node_first) for columns in states]
+
+    def _run_messages(
+        self, weight: Tensor, start: Tensor, drive: Tensor | None, edge_index: Tensor | None
+    ) -> list[Tensor]:
+        """PyG's own way, message by message: [B * N, C] as it came, or one wide graph [N, B]."""
+        wide = edge_index is None
+        shape, bias = start.shape, self.bias
+        if edge_index is None:
+            edge_index = self.edge_index
+            start = to_columns(start, self.num_nodes, node_first=False)
+            drive = None if drive is None else to_columns(drive, self.num_nodes, node_first=False)
+        elif self.structure.num_edges:
+            copies = edge_index.size(1) // self.structure.num_edges
+            weight = weight.repeat(copies)
+        if bias is not None:
+            bias = bias.repeat(start.size(0) // max(self.num_nodes, 1)).unsqueeze(1)
+        function = self.activation
+        if isinstance(function, str):
+            function = ACTIVATIONS[function].function
+
+        states, current = [], start
+        for _ in range(self.loops):
+            size = (start.size(0),) * 2
+            current = self.propagate(edge_index, x=current, weight=weight, size=size)
+            if current.shape != start.shape:
+                raise ValueError(
+                    f"a loop must keep the shape of the state, but {list(start.shape)} became "
+                    f"{list(current.shape)}; use one that keeps the width, such as aggr='max'."
+                )
+            current = current if bias is None else current + bias
+            current = current if drive is None else current + drive
+            current = function(current)
+            states.append(from_columns(current, shape, node_first=False) if wide else current)
+        return states
+
+    def _weight_per_synapse(self) -> Tensor:
+        weight = self.weight
+        return weight if self._types is None else weight.index_select(0, self._types)
+
+    def _per_weight(self, values: Tensor, name: str) -> Tensor:
+        """Values [E] of synapses as values of weights: [E], or [T] where types share them."""
+        if self._types is None:
+            return values
+        shared = values.new_zeros(_count_types(self._types))
+        shared[self._types] = values
+        if not torch.equal(shared[self._types], values):
+            raise ValueError(
+                f"weight_sharing='type' gives the synapses of a type one weight, but their {name} "
+                "differ; use weight_sharing='synapse'."
+            )
+        return shared
+
+    def _sign(self) -> Tensor | None:
+        if not parametrize.is_parametrized(self, "weight"):
+            return None
+        dale = (step for step in self.parametrizations.weight if isinstance(step, DaleSign))
+        return next((step.sign for step in dale), None)
+
+    def _draw(
+        self, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype
+    ) -> Tensor:
+        sign = self._sign()
+        if self._initial_weight is not None:
+            weight = self._initial_weight.to(device, dtype)
+            # Measured strengths are counts more often than not; Dale's sign completes them.
+            return weight if sign is None or bool((weight < 0).any()) else weight * sign
+        weight = fan_in_normal(
+            self.structure, self._types, device=device, dtype=dtype, generator=generator
+        )
+        if sign is not None:
+            weight = weight.abs() * sign
+        synapses = weight if self._types is None else weight[self._types]
+        gain = variance_gain(self.structure, synapses, self.loops, backend=self.backend)
+        return weight / math.sqrt(gain)
+
+    def _admit(self, x: Tensor, name: str, dtype: torch.dtype, edge_index: Tensor | None) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
+            # Tied weights multiply over the loops, and so would the rounding of a half-width state.
+            x = x.to(dtype)
+        if x.dtype != dtype:
+            raise TypeError(
+                f"{name} is {x.dtype}, the layer's weights are {dtype}; "
+                f"call {name}.to({dtype}) or layer.to({x.dtype})."
+            )
+        if edge_index is None:
+            if x.dim() == 0 or x.size(-1) != self.num_nodes:
+                raise ValueError(
+                    f"{name} must have shape [..., {self.num_nodes}], one value for each neuron, "
+                    f"got {list(x.shape)}; a node-first batch of PyG needs layer(x, edge_index)."
+                )
+            return x
+        if x.dim() != 2:
+            raise ValueError(
+                f"with edge_index, {name} must have shape [B * {self.num_nodes}, C], got "
+                f"{list(x.shape)}; one value a neuron needs x.unsqueeze(-1)."
+            )
+        self._batched_edges.check(edge_index, self.structure, x.size(0))
+        return x
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
+        super()._apply(fn, recurse)
+        self._follow_parameters()
+        return self
+
+    def _follow_parameters(self) -> None:
+        """Bring the index arrays to where the parameters are.
+
+        They are no buffers: ``to_empty`` would fill them with whatever lies in memory, and a kernel
+            would
+        read out of bounds.
+        """
+        device = self.weight.device
+        if device.type != "meta":
+            self.structure = self.structure.to(device)
+            self._types = None if self._types is None else self._types.to(device)
+
+    def get_extra_state(self) -> Tensor:
+        """The fingerprint of the synapses, a SHA-256 [32] uint8, for ``state_dict``."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.structure, self._types)
+        return self._fingerprint
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing to do: the fingerprint was compared before any weight was loaded."""
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        found = state_dict.get(f"{prefix}_extra_state")
+        if found is not None and not torch.equal(found.cpu(), self.get_extra_state()):
+            raise ValueError(
+                f"the state_dict belongs to a layer with other synapses than this one "
+                f"({self.num_nodes} neurons, {self.structure.num_edges} synapses); make the layer "
+                "from the connectome that was saved with it, in the same order."
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle a layer under Dale's law too, whose class torch makes up and does not pickle."""
+        if not parametrize.is_parametrized(self, "weight"):
+            return super().__reduce_ex__(protocol)
+        state = self.__dict__.copy()
+        state["_modules"] = dict(state["_modules"])
+        steps = state["_modules"].pop("parametrizations")["weight"]
+        return _rebuild, (
+            parametrize.type_before_parametrizations(self),
+            state,
+            steps.original,
+            list(steps),
+        )
+
+    def __repr__(self) -> str:
+        told = [
+            f"{self.num_nodes} neurons",
+            f"{self.structure.num_edges} synapses",
+            f"loops={self.loops}",
+        ]
+        if self.activation != "none":
+            told.append(f"activation={self.activation!r}")
+        if self.bias is not None:
+            told.append("bias=True")
+        if self.inject:
+            told.append("inject=True")
+        if self.weight_sharing != "synapse":
+            told.append(f"weight_sharing={self.weight_sharing!r}")
+        if self._sign() is not None:
+            told.append("dale=True")
+        if type(self.aggr_module) is not SumAggregation:
+            told.append(f"aggr={self.aggr!r}")
+        return f"{parametrize.type_before_parametrizations(self).__name__}({', '.join(told)})"
+
+
+def _rebuild(
+    cls: type[GraphLayer], state: dict[str, Any], free: nn.Parameter, steps: list[nn.Module]
+) -> GraphLayer:
+    layer = cls.__new__(cls)
+    layer.__setstate__(state)
+    layer.weight = nn.Parameter(torch.zeros_like(free), requires_grad=free.requires_grad)
+    for step in steps:
+        parametrize.register_parametrization(layer, "weight", step, unsafe=True)
+    layer.parametrizations.weight.original = free
+    return layer
+
+
+def _count_types(types: Tensor) -> int:
+    return int(types.max()) + 1 if types.numel() else 0

@@ -1,0 +1,201 @@
+"""Every wrong call gets one clear error that names the remedy."""
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from sparsebrain import GraphLayer
+
+
+def ring(**fields):
+    return Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3, **fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"loops": 0}, ValueError, "loops must be at least 1, got 0"),
+        ({"loops": 2.0}, TypeError, "loops must be an int, got float"),
+        (
+            {"activation": "tahn"},
+            ValueError,
+            "activation must be one of None, 'none', 'tanh'.*'tahn'",
+        ),
+        ({"weight_sharing": "edge"}, ValueError, "weight_sharing must be one of 'synapse', 'type'"),
+        ({"init": "xavier"}, ValueError, "init must be one of 'variance', 'edge_weight'"),
+        ({"backend": "cuda"}, ValueError, "backend must be one of"),
+        ({"weight_sharing": "type"}, ValueError, "needs connectome.edge_type"),
+        ({"dale": True}, ValueError, r"needs connectome.edge_sign \[E\] or connectome.node_sign"),
+        ({"init": "edge_weight"}, ValueError, "needs connectome.edge_weight"),
+        ({"loop": 3}, TypeError, "unexpected keyword argument 'loop'"),
+    ],
+)
+def test_wrong_options(options, error, match):
+    with pytest.raises(error, match=match):
+        GraphLayer(ring(), **options)
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "error", "match"),
+    [
+        (
+            {"edge_type": torch.tensor([0, 1])},
+            {},
+            ValueError,
+            r"edge_type must have shape \[3\], got \[2\]",
+        ),
+        ({"edge_type": torch.ones(3)}, {}, TypeError, "edge_type must hold integers"),
+        ({"edge_type": torch.tensor([0, -1, 1])}, {}, ValueError, "edge_type must not be negative"),
+        (
+            {"edge_weight": torch.tensor([1.0, float("nan"), 1.0])},
+            {"init": "edge_weight"},
+            ValueError,
+            "edge_weight holds NaN",
+        ),
+        (
+            {"edge_weight": torch.ones(3, 1)},
+            {"init": "edge_weight"},
+            ValueError,
+            r"got \[3, 1\]; a column needs .squeeze",
+        ),
+        (
+            {"edge_sign": torch.tensor([1.0, 0.0, -1.0])},
+            {"dale": True},
+            ValueError,
+            "-1 and \\+1 only",
+        ),
+        (
+            {"node_sign": torch.ones(2)},
+            {"dale": True},
+            ValueError,
+            r"node_sign must have shape \[3\]",
+        ),
+        (
+            {
+                "edge_weight": torch.tensor([1.0, 2.0, 3.0]),
+                "edge_type": torch.zeros(3, dtype=torch.int64),
+            },
+            {"init": "edge_weight", "weight_sharing": "type"},
+            ValueError,
+            "their edge_weight differ",
+        ),
+        (
+            {"edge_weight": -torch.ones(3), "edge_sign": torch.ones(3)},
+            {"init": "edge_weight", "dale": True},
+            ValueError,
+            r"fixes the sign of synapse 0 at \+1",
+        ),
+    ],
+)
+def test_wrong_connectomes(fields, options, error, match):
+    with pytest.raises(error, match=match):
+        GraphLayer(ring(**fields), **options)
+
+
+@pytest.mark.parametrize(
+    ("connectome", "error", "match"),
+    [
+        (torch.tensor([[0], [0]]), TypeError, "must be a torch_geometric.data.Data, got Tensor"),
+        (np.eye(3), TypeError, "got ndarray"),
+        (Data(num_nodes=3), ValueError, "has no edge_index"),
+        (Data(edge_index=torch.tensor([[0], [3]]), num_nodes=3), ValueError, "neuron 3"),
+        (
+            Data(edge_index=torch.tensor([[0, 0], [1, 1]]), num_nodes=2),
+            ValueError,
+            "0 -> 1 more than once;",
+        ),
+        (
+            Data(
+                edge_index=torch.tensor([[0, 1, 0, 0], [1, 0, 1, 1]]),
+                num_nodes=2,
+                edge_type=torch.tensor([1, 0, 0, 1]),
+            ),
+            ValueError,
+            "0 -> 1 more than once with one edge_type",
+        ),
+    ],
+)
+def test_what_is_no_connectome(connectome, error, match):
+    with pytest.raises(error, match=match):
+        GraphLayer(connectome)
+
+
+def test_parallel_synapses_of_different_types_are_allowed():
+    data = Data(
+        edge_index=torch.tensor([[0, 0, 1], [1, 1, 0]]),
+        num_nodes=2,
+        edge_type=torch.tensor([0, 1, 0]),
+    )
+    layer = GraphLayer(data)
+    x = torch.tensor([1.0, 0.0])
+    torch.testing.assert_close(layer(x)[1], layer.weight[0] + layer.weight[1])
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "match"),
+    [
+        (
+            torch.ones(2, 4),
+            ValueError,
+            r"must have shape \[..., 3\].*got \[2, 4\].*layer\(x, edge_index\)",
+        ),
+        (torch.tensor(1.0), ValueError, r"must have shape \[..., 3\]"),
+        (torch.ones(2, 3).double(), TypeError, r"x is torch.float64, .* torch.float32; call x.to"),
+        (torch.ones(2, 3, dtype=torch.int64), TypeError, "x is torch.int64"),
+    ],
+)
+def test_wrong_inputs(x, error, match):
+    with pytest.raises(error, match=match):
+        GraphLayer(ring())(x)
+
+
+def test_half_precision_weights_are_refused_at_the_call():
+    layer = GraphLayer(ring()).half()
+    with pytest.raises(TypeError, match="float32 or float64"):
+        layer(torch.ones(2, 3).half())
+
+
+def _double(edges):
+    return torch.cat([edges, edges + 3], 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "change", "match"),
+    [
+        (6, lambda e: _double(e).flip(1), "not that of the layer's connectome in the same order"),
+        (6, lambda e: torch.cat([e, e.flip(1) + 3], 1), "not that of the layer's connectome"),
+        (6, lambda e: torch.cat([e, e], 1), "not that of the layer's connectome"),
+        (6, lambda e: e, r"edge_index must have shape \[2, 6\], 2 times the 3 synapses"),
+        (3, lambda e: e.flip(0), "not that of the layer's connectome"),
+        (5, lambda e: e, r"B \* 3 rows.*got 5"),
+    ],
+)
+def test_edges_that_are_not_the_layers_own(rows, change, match):
+    data = ring()
+    layer = GraphLayer(data)
+    with pytest.raises(ValueError, match=match):
+        layer(torch.ones(rows, 2), change(data.edge_index))
+
+
+def test_edges_changed_in_place_after_a_good_call_are_noticed():
+    data = ring()
+    layer, edges, x = GraphLayer(data), _double(data.edge_index), torch.ones(6, 1)
+    layer(x, edges)
+    layer(x, edges)
+    edges[:, 3:] = edges[:, 3:].flip(1)
+    with pytest.raises(ValueError, match="not that of the layer's connectome"):
+        layer(x, edges)
+
+
+def test_a_vector_of_nodes_needs_a_channel():
+    data = ring()
+    with pytest.raises(ValueError, match=r"x must have shape \[B \* 3, C\].*x.unsqueeze\(-1\)"):
+        GraphLayer(data)(torch.ones(3), data.edge_index)
+
+
+def test_a_state_needs_injection_and_the_shape_of_x():
+    with pytest.raises(ValueError, match="state= needs inject=True"):
+        GraphLayer(ring())(torch.ones(2, 3), state=torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"the shape of x \[2, 3\]"):
+        GraphLayer(ring(), inject=True)(torch.ones(2, 3), state=torch.ones(1, 3))

@@ -1,0 +1,199 @@
+"""The layer as an ordinary torch module."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+import graphs
+from sparsebrain import GraphLayer
+from sparsebrain.kernels import BACKENDS
+
+
+@pytest.fixture(params=[False, True], ids=["free signs", "dale"])
+def layer(request, random_graph):
+    torch.manual_seed(0)
+    if request.param:
+        random_graph.node_sign = torch.where(torch.arange(40) % 3 == 0, -1.0, 1.0)
+    return GraphLayer(random_graph, 3, activation="tanh", bias=True, dale=request.param)
+
+
+@pytest.fixture
+def x():
+    return torch.randn(6, 40, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(layer, x):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(layer(x).square().sum(), [*layer.parameters(), x])
+
+
+def test_it_takes_the_place_of_linear(layer, x):
+    for shape in ((40,), (1, 40), (6, 40), (0, 40), (2, 3, 40), (2, 0, 3, 40)):
+        y = layer(torch.randn(shape))
+        assert y.shape == shape
+        assert y.is_contiguous()
+    torch.testing.assert_close(layer(x[2]), layer(x)[2])
+    torch.testing.assert_close(layer(x.view(2, 3, 40)).flatten(0, 1), layer(x))
+    wide = torch.randn(6, 80)
+    torch.testing.assert_close(layer(wide[:, ::2]), layer(wide[:, ::2].clone()))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_all_backends_agree(random_graph, x, backend):
+    torch.manual_seed(0)
+    auto = GraphLayer(random_graph, 4, activation="sigmoid")
+    torch.manual_seed(0)
+    chosen = GraphLayer(random_graph, 4, activation="sigmoid", backend=backend)
+    torch.testing.assert_close(chosen(x), auto(x))
+    torch.testing.assert_close(gradients(chosen, x), gradients(auto, x))
+
+
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_compile_gives_the_same_numbers(layer, x, fullgraph):
+    compiled = torch.compile(layer, fullgraph=fullgraph)
+    torch.testing.assert_close(compiled(x), layer(x))
+    torch.testing.assert_close(gradients(compiled, x), gradients(layer, x))
+
+
+def test_compile_takes_the_pyg_call_too(random_graph):
+    layer = GraphLayer(random_graph, 2)
+    x = torch.randn(80, 3)
+    edges = torch.cat([random_graph.edge_index, random_graph.edge_index + 40], 1)
+    torch.testing.assert_close(torch.compile(layer)(x, edges), layer(x, edges))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_are_whole_and_independent(layer, x, copied):
+    twin = copied(layer)
+    assert type(twin.bias) is torch.nn.Parameter
+    assert torch.equal(twin(x), layer(x))
+    for ours, theirs in zip(gradients(twin, x), gradients(layer, x), strict=True):
+        assert torch.equal(ours, theirs)
+    before = layer(x)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.add_(1)
+    assert torch.equal(layer(x), before)
+    assert not torch.equal(twin(x), before)
+
+
+def test_copies_after_a_pyg_call(random_graph):
+    """What the layer remembers of the edges that it has checked does not stand in the way."""
+    layer = GraphLayer(random_graph)
+    edges = torch.cat([random_graph.edge_index, random_graph.edge_index + 40], 1)
+    x = torch.randn(80, 1)
+    expected = layer(x, edges)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(twin(x, edges), expected)
+
+
+def test_state_dict_round_trip_through_a_file_without_pickle(layer, x, random_graph):
+    file = io.BytesIO()
+    torch.save(layer.state_dict(), file)
+    file.seek(0)
+    dale = "dale=True" in repr(layer)
+    other = GraphLayer(random_graph, 3, activation="tanh", bias=True, dale=dale)
+    assert not torch.equal(other(x), layer(x))
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other(x), layer(x))
+
+
+@pytest.mark.parametrize("change", ["one synapse", "order", "neurons"])
+def test_a_state_dict_of_other_synapses_is_refused_and_nothing_is_changed(random_graph, change):
+    layer = GraphLayer(random_graph)
+    other = random_graph.clone()
+    if change == "one synapse":
+        other.edge_index = random_graph.edge_index.clone()
+        taken = set(map(tuple, random_graph.edge_index.t().tolist()))
+        free = next((s, t) for s in range(40) for t in range(40) if (s, t) not in taken)
+        other.edge_index[:, 0] = torch.tensor(free)
+    elif change == "order":
+        other.edge_index = random_graph.edge_index.flip(1)
+    else:
+        other.num_nodes = 41
+    twin = GraphLayer(other)
+    before = twin.weight.detach().clone()
+    model = torch.nn.ModuleDict({"layer": twin})
+    state = {f"layer.{key}": value for key, value in layer.state_dict().items()}
+    with pytest.raises(ValueError, match="other synapses than this one"):
+        model.load_state_dict(state)
+    assert torch.equal(twin.weight, before)
+
+
+def test_shared_weights_belong_to_their_types():
+    data = graphs.grid_local((4, 4), 1)
+    other = data.clone()
+    other.edge_type = data.edge_type.flip(0)
+    with pytest.raises(ValueError, match="other synapses"):
+        GraphLayer(other, weight_sharing="type").load_state_dict(
+            GraphLayer(data, weight_sharing="type").state_dict()
+        )
+
+
+def test_moving_dtype_and_device(layer, x):
+    double = copy.deepcopy(layer).double()
+    assert double(x.double()).dtype == torch.float64
+    torch.testing.assert_close(double(x.double()).float(), layer(x))
+    assert double.edge_index.dtype == torch.int64
+    layer.to("cpu", torch.float64)
+    assert torch.equal(layer(x.double()), double(x.double()))
+
+
+def test_materialising_from_meta_leaves_the_indices_whole(random_graph, x):
+    layer = GraphLayer(random_graph, 2, device="meta")
+    assert layer.weight.is_meta
+    layer.to_empty(device="cpu")
+    layer.reset_parameters(torch.Generator().manual_seed(0))
+    expected = GraphLayer(random_graph, 2)
+    expected.reset_parameters(torch.Generator().manual_seed(0))
+    assert torch.equal(layer(x), expected(x))
+
+
+def test_autocast_computes_the_loops_in_the_weights_dtype(layer, x):
+    expected = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        linear = torch.nn.Linear(40, 40)(x)
+        assert linear.dtype == torch.bfloat16
+        assert layer(linear).dtype == torch.float32
+        torch.testing.assert_close(layer(x), expected)
+        layer(linear).sum().backward()
+    assert layer.bias.grad.dtype == torch.float32
+
+
+def test_weights_shared_by_type_get_the_sum_of_the_gradients():
+    data = graphs.grid_local((4, 5), 1)
+    torch.manual_seed(0)
+    shared = GraphLayer(data, 3, weight_sharing="type", dtype=torch.float64)
+    single = GraphLayer(data, 3, dtype=torch.float64)
+    with torch.no_grad():
+        single.weight.copy_(shared.weight[data.edge_type])
+    x = torch.randn(3, 20, dtype=torch.float64)
+    torch.testing.assert_close(shared(x), single(x))
+    (of_shared, _), (of_single, _) = gradients(shared, x), gradients(single, x)
+    torch.testing.assert_close(
+        of_shared, torch.zeros(9).double().index_add(0, data.edge_type, of_single)
+    )
+
+
+def test_an_activation_with_parameters_is_trained(random_graph, x):
+    layer = GraphLayer(random_graph, 2, activation=torch.nn.PReLU())
+    layer(x).sum().backward()
+    assert len(list(layer.parameters())) == 2
+    assert layer.activation.weight.grad is not None
+
+
+def test_it_tells_what_it_is(random_graph):
+    assert (
+        repr(GraphLayer(random_graph))
+        == f"GraphLayer(40 neurons, {random_graph.num_edges} synapses, loops=1)"
+    )
+    random_graph.edge_sign = torch.ones(random_graph.num_edges)
+    layer = GraphLayer(
+        random_graph, 2, activation="relu", bias=True, inject=True, dale=True, aggr="max"
+    )
+    assert repr(layer).endswith(
+        "loops=2, activation='relu', bias=True, inject=True, dale=True, aggr='max')"
+    )
