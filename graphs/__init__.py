@@ -1,0 +1,41 @@
+"""Make, load, measure and draw connectomes: directed graphs of neurons and synapses.
+
+Every generator and loader returns a `torch_geometric.data.Data` that keeps the contract of
+`graphs.contract`, and every measure and picture takes one.
+"""
+
+from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
+from importlib.metadata import version as _version
+
+from graphs.contract import validate
+from graphs.io import from_networkx, from_scipy, to_networkx, to_scipy
+from graphs.lattice import grid_local
+from graphs.layered import layered
+from graphs.measures import Summary, clustering, path_length, strongly_connected, summary
+from graphs.plot import plot
+from graphs.small_world import small_world
+from graphs.spatial import coordinate_random
+
+try:
+    __version__ = _version("sparsebrain")
+except _PackageNotFoundError:  # a source tree on the path, not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "Summary",
+    "__version__",
+    "clustering",
+    "coordinate_random",
+    "from_networkx",
+    "from_scipy",
+    "grid_local",
+    "layered",
+    "path_length",
+    "plot",
+    "small_world",
+    "strongly_connected",
+    "summary",
+    "to_networkx",
+    "to_scipy",
+    "validate",
+]

@@ -1,0 +1,100 @@
+"""Checks of arguments: what came, what was expected, and the call that fixes it."""
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+
+def count(name: str, value: Any, *, at_least: int = 0) -> int:
+    """Return `value` as an int, or say why it is not a whole number >= `at_least`."""
+    expected = f"{name} must be an integer >= {at_least}"
+    # bool is an int to Python, and a True that slips in as a size is a bug at the caller's.
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        fix = _whole(value)
+        raise TypeError(
+            f"{expected}, got {value!r} of type {type(value).__name__}; "
+            + (f"pass {name}={fix}" if fix is not None else f"pass an int, {name}={at_least + 1}")
+        )
+    number = operator.index(value)
+    if number < at_least:
+        raise ValueError(f"{expected}, got {number}; pass {name}={at_least} or more")
+    return number
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
+        return int(float(value))
+    return None
+
+
+def real(name: str, value: Any, *, positive: bool = False, at_most: float = math.inf) -> float:
+    """Return `value` as a finite float in [0, at_most], or (0, at_most] if `positive`."""
+    bound = f"in [0, {at_most:g}]" if at_most < math.inf else "> 0" if positive else ">= 0"
+    expected = f"{name} must be a finite number {bound}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(
+            f"{expected}, got {value!r} of type {type(value).__name__}; pass a number, {name}=1.0"
+        )
+    number = float(value)
+    too_small = number <= 0 if positive else number < 0
+    if not math.isfinite(number) or too_small or number > at_most:
+        raise ValueError(f"{expected}, got {number}; pass for example {name}={min(1.0, at_most)}")
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool; anything that is merely truthy is refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(
+            f"{name} must be True or False, got {value!r} of type {type(value).__name__}; "
+            f"pass {name}={bool(value) if isinstance(value, int | float) else True}"
+        )
+    return bool(value)
+
+
+def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
+    """Return one bool per axis from one bool for all, or from one per axis."""
+    if isinstance(value, bool | np.bool_):
+        return (bool(value),) * axes
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+        raise TypeError(
+            f"{name} must be True, False or one of them per axis, got {value!r} "
+            f"of type {type(value).__name__}; pass {name}=True"
+        )
+    if len(value) != axes:
+        raise ValueError(
+            f"{name} must have one bool for each of the {axes} axes, got {len(value)}; "
+            f"pass {name}={(True,) * axes}"
+        )
+    return tuple(flag(f"{name}[{axis}]", each) for axis, each in enumerate(value))
+
+
+def option(name: str, value: Any, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`."""
+    known = list(options)
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} must be one of {known}, got {value!r} of type {type(value).__name__}; "
+            f"pass {name}={known[0]!r}"
+        )
+    if value not in known:
+        raise ValueError(
+            f"{name} must be one of {known}, got {value!r}; pass for example {name}={known[0]!r}"
+        )
+    return value
+
+
+def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    """Return the only source of randomness of a call: `numpy.random.default_rng(seed)`."""
+    if seed is None or isinstance(seed, np.random.Generator):
+        return np.random.default_rng(seed)
+    if isinstance(seed, bool | np.bool_) or not hasattr(seed, "__index__"):
+        raise TypeError(
+            "seed must be an int >= 0, a numpy.random.Generator or None, "
+            f"got {seed!r} of type {type(seed).__name__}; pass seed=0"
+        )
+    return np.random.default_rng(count("seed", seed))

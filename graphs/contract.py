@@ -1,0 +1,351 @@
+"""The contract that every connectome keeps: which fields a `Data` carries, and in what form.
+
+=================  =======================  ====================================================
+field              shape, dtype             meaning
+=================  =======================  ====================================================
+edge_index         [2, E] int64             row 0 source, row 1 target of each synapse
+num_nodes          int                      number of neurons N, set explicitly
+pos                [N, D] float32           coordinates, D = 1, 2, 3
+edge_weight        [E] float32              measured or initial strength
+edge_type          [E] int64, >= 0          synapses of one type may share a weight
+edge_sign          [E] float32 of -1, +1    inhibitory or excitatory synapse
+node_type          [N] int64, >= 0          population of the neuron
+node_type_names    list of str              name of each population
+node_sign          [N] float32 of -1, +1    sign of all synapses that the neuron sends
+names              list of N str            name of each neuron
+shape              tuple of int             the lattice; its product is N
+=================  =======================  ====================================================
+
+All but the first two are optional. No two synapses share source, target and edge_type.
+Generators and loaders return synapses sorted by (target, source, edge_type).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+from torch_geometric.data import Data
+
+Index = NDArray[np.int64]
+
+_SIGNS = "data.{name} = torch.where(data.{name} < 0, -1.0, 1.0)"
+
+
+def build(
+    num_nodes: int,
+    source: Index,
+    target: Index,
+    *,
+    edge_type: Index | None = None,
+    edge_weight: NDArray[np.float32] | None = None,
+    edge_sign: NDArray[np.float32] | None = None,
+    **fields: Any,
+) -> Data:
+    """Fill a `Data` in canonical order from synapses in any order, in O(N + E).
+
+    Arrays among `fields` become tensors (floating ones float32), fields that are None are left
+    out, the rest (names, shape) is stored as it is.
+    """
+    order = canonical_order(num_nodes, source, target, edge_type)
+    data = Data(
+        edge_index=torch.from_numpy(np.stack((source[order], target[order]))), num_nodes=num_nodes
+    )
+    per_synapse = {"edge_type": edge_type, "edge_weight": edge_weight, "edge_sign": edge_sign}
+    for name, values in per_synapse.items():
+        if values is not None:
+            data[name] = torch.from_numpy(values[order])
+    for name, value in fields.items():
+        if isinstance(value, np.ndarray):
+            dtype = np.float32 if np.issubdtype(value.dtype, np.floating) else np.int64
+            data[name] = torch.from_numpy(np.ascontiguousarray(value, dtype=dtype))
+        elif value is not None:
+            data[name] = value
+    return data
+
+
+def canonical_order(
+    num_nodes: int, source: Index, target: Index, edge_type: Index | None = None
+) -> Index:
+    """Return the permutation that sorts synapses by (target, source, edge_type)."""
+    order = np.arange(len(source))
+    if edge_type is not None:
+        # Types may be any large integers, so they are compared, not counted.
+        order = np.argsort(edge_type, kind="stable")
+    order = order[_counting_argsort(source[order], num_nodes)]
+    return order[_counting_argsort(target[order], num_nodes)]
+
+
+def _counting_argsort(keys: Index, bound: int) -> Index:
+    """Stable argsort of integers in [0, bound) in O(len(keys) + bound).
+
+    Transposing a matrix with one entry per row is a counting sort of its column indices.
+    """
+    size = len(keys)
+    rows = csr_array((np.arange(size), keys, np.arange(size + 1)), shape=(size, bound))
+    return np.asarray(rows.tocsc().data)
+
+
+def validate(data: Data) -> Data:
+    """Check that a connectome keeps the contract, and return it.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        One connectome. It is read, never changed; fields outside the contract are ignored.
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        The same object, so that calls chain.
+
+    Raises
+    ------
+    TypeError
+        If `data` is no `Data`, or a field has another type or dtype.
+    ValueError
+        If a field has another shape, or values out of range, infinite or NaN, or if two synapses
+        have the same source, target and edge_type.
+
+    Notes
+    -----
+    Synapses may stand in any order. O(N + E) time and memory.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch_geometric.data import Data
+    >>> import graphs
+    >>> data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+    >>> graphs.validate(data) is data
+    True
+    >>> data.edge_weight = torch.tensor([1.0, float("nan")])
+    >>> graphs.validate(data)
+    Traceback (most recent call last):
+        ...
+    ValueError: edge_weight must be finite, got nan at position 1; \
+data.edge_weight = data.edge_weight.nan_to_num()
+    """
+    if not isinstance(data, Data):
+        raise TypeError(
+            f"expected a torch_geometric.data.Data, got {type(data).__name__}; pass "
+            "Data(edge_index=edge_index, num_nodes=N), or use a loader such as "
+            "graphs.from_networkx(graph) or graphs.from_scipy(matrix)"
+        )
+    neurons = _check_num_nodes(data)
+    _check_edge_index(data, neurons)
+    _check_node_fields(data, neurons)
+    _check_edge_fields(data)
+    _check_duplicates(data, neurons)
+    return data
+
+
+def _check_num_nodes(data: Data) -> int:
+    # Without it PyG guesses from edge_index, and silently loses isolated neurons at the end.
+    if "num_nodes" not in data and "pos" not in data and "x" not in data:
+        raise ValueError("num_nodes is missing; set data.num_nodes = N, the number of neurons")
+    # The property would add up a bool to an int.
+    stored = data.get("num_nodes")
+    neurons = data.num_nodes if stored is None else stored
+    if isinstance(neurons, bool) or not isinstance(neurons, int):
+        raise TypeError(
+            f"num_nodes must be an int, got {neurons!r} of type {type(neurons).__name__}; "
+            "set data.num_nodes = int(N)"
+        )
+    if neurons < 0:
+        raise ValueError(f"num_nodes must be >= 0, got {neurons}; set data.num_nodes = N")
+    return neurons
+
+
+def _check_tensor(data: Data, name: str, dtype: torch.dtype, size: tuple[int | str, ...]) -> Tensor:
+    value = data[name]
+    wanted = f"{name} must be a {str(dtype).removeprefix('torch.')} tensor of shape {_text(size)}"
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{wanted}, got {type(value).__name__}; data.{name} = torch.as_tensor(data.{name})"
+        )
+    if value.layout != torch.strided:
+        raise TypeError(f"{wanted}, got the layout {value.layout}; pass a dense tensor")
+    fits = value.dim() == len(size) and all(
+        isinstance(want, str) or got == want for got, want in zip(value.shape, size, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{wanted}, got {_text(tuple(value.shape))}; {_SHAPE_FIXES[name]}")
+    if value.dtype != dtype:
+        cast = "long" if dtype == torch.int64 else "float"
+        raise TypeError(f"{wanted}, got {value.dtype}; data.{name} = data.{name}.{cast}()")
+    return value.detach()
+
+
+_SHAPE_FIXES = {
+    "edge_index": "pass torch.stack([source, target])",
+    "pos": "give every neuron 1, 2 or 3 coordinates, torch.stack([x, y], dim=1)",
+    "edge_weight": "give one weight per synapse, data.edge_weight.flatten()",
+    "edge_type": "give one type per synapse, data.edge_type.flatten()",
+    "edge_sign": "give one sign per synapse, data.edge_sign.flatten()",
+    "node_type": "give one type per neuron, data.node_type.flatten()",
+    "node_sign": "give one sign per neuron, data.node_sign.flatten()",
+}
+
+
+def _text(size: tuple[int | str, ...]) -> str:
+    return f"[{', '.join(map(str, size))}]"
+
+
+def _first(bad: Tensor) -> int | None:
+    """Position of the first True (of the first row that has one), or None."""
+    where = bad.nonzero()
+    return int(where[0, -1]) if len(where) else None
+
+
+def _check_edge_index(data: Data, neurons: int) -> None:
+    if "edge_index" not in data:
+        raise ValueError(
+            "edge_index is missing; set data.edge_index = torch.stack([source, target])"
+        )
+    edge_index = _check_tensor(data, "edge_index", torch.int64, (2, "E"))
+    at = _first((edge_index < 0) | (edge_index >= neurons))
+    if at is not None:
+        source, target = edge_index[:, at].tolist()
+        fix = (
+            "drop negative ones, data.edge_index[:, (data.edge_index >= 0).all(dim=0)]"
+            if min(source, target) < 0
+            else f"set data.num_nodes = {max(source, target) + 1} or more"
+        )
+        raise ValueError(
+            f"edge_index must hold neurons in [0, {neurons}), got the synapse "
+            f"{source} -> {target} at position {at}; {fix}"
+        )
+
+
+def _check_finite(name: str, values: Tensor) -> None:
+    at = _first(~values.isfinite().reshape(len(values), -1).all(1)) if values.numel() else None
+    if at is not None:
+        value = values[at].tolist()
+        raise ValueError(
+            f"{name} must be finite, got {value} at position {at}; "
+            f"data.{name} = data.{name}.nan_to_num()"
+        )
+
+
+def _check_signs(name: str, values: Tensor) -> None:
+    at = _first((values != 1) & (values != -1))
+    if at is not None:
+        raise ValueError(
+            f"{name} must be -1 or +1, got {values[at].item()} at position {at}; "
+            + _SIGNS.format(name=name)
+        )
+
+
+def _check_types(name: str, values: Tensor) -> None:
+    at = _first(values < 0)
+    if at is not None:
+        raise ValueError(
+            f"{name} must be >= 0, got {values[at].item()} at position {at}; "
+            f"data.{name} = data.{name}.unique(return_inverse=True)[1]"
+        )
+
+
+def _check_edge_fields(data: Data) -> None:
+    synapses = data.edge_index.shape[1]
+    if "edge_weight" in data:
+        weight = _check_tensor(data, "edge_weight", torch.float32, (synapses,))
+        _check_finite("edge_weight", weight)
+    if "edge_type" in data:
+        _check_types("edge_type", _check_tensor(data, "edge_type", torch.int64, (synapses,)))
+    if "edge_sign" in data:
+        _check_signs("edge_sign", _check_tensor(data, "edge_sign", torch.float32, (synapses,)))
+
+
+def _check_node_fields(data: Data, neurons: int) -> None:
+    if "pos" in data:
+        pos = _check_tensor(data, "pos", torch.float32, (neurons, "1, 2 or 3"))
+        if pos.shape[1] not in (1, 2, 3):
+            raise ValueError(
+                f"pos must have 1, 2 or 3 coordinates, got {pos.shape[1]}; "
+                "project it, data.pos = data.pos[:, :3]"
+            )
+        _check_finite("pos", pos)
+    if "node_sign" in data:
+        _check_signs("node_sign", _check_tensor(data, "node_sign", torch.float32, (neurons,)))
+    if "node_type" in data:
+        _check_types("node_type", _check_tensor(data, "node_type", torch.int64, (neurons,)))
+    if "node_type_names" in data:
+        _check_type_names(data)
+    if "names" in data:
+        names = _check_strings("names", data["names"])
+        if len(names) != neurons:
+            raise ValueError(
+                f"names must have one str for each of the {neurons} neurons, got {len(names)}; "
+                "data.names = [str(neuron) for neuron in range(data.num_nodes)]"
+            )
+    if "shape" in data:
+        _check_shape(data["shape"], neurons)
+
+
+def _check_type_names(data: Data) -> None:
+    names = _check_strings("node_type_names", data["node_type_names"])
+    if "node_type" not in data:
+        raise ValueError(
+            "node_type_names needs node_type; set data.node_type, or del data.node_type_names"
+        )
+    used = int(data["node_type"].max()) + 1 if data["node_type"].numel() else 0
+    if len(names) < used:
+        raise ValueError(
+            f"node_type_names must name all {used} populations, got {len(names)}; "
+            f"data.node_type_names = [str(kind) for kind in range({used})]"
+        )
+
+
+def _check_strings(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        got = type(value).__name__
+        if isinstance(value, list):
+            odd = next(each for each in value if not isinstance(each, str))
+            got = f"a list that holds {odd!r} of type {type(odd).__name__}"
+        raise TypeError(
+            f"{name} must be a list of str, got {got}; "
+            f"data.{name} = [str(each) for each in data.{name}]"
+        )
+    return value
+
+
+def _check_shape(shape: Any, neurons: int) -> None:
+    if not isinstance(shape, tuple) or not all(type(side) is int for side in shape):
+        raise TypeError(
+            f"shape must be a tuple of int, got {shape!r} of type {type(shape).__name__}; "
+            "data.shape = tuple(int(side) for side in data.shape)"
+        )
+    if any(side < 0 for side in shape) or math.prod(shape) != neurons:
+        raise ValueError(
+            f"shape must have the product num_nodes = {neurons}, got {shape} with the product "
+            f"{math.prod(shape)}; del data.shape, or set the lattice's shape"
+        )
+
+
+def _check_duplicates(data: Data, neurons: int) -> None:
+    source, target = data.edge_index.detach().cpu().numpy()
+    keys = [source, target]
+    if "edge_type" in data:
+        keys.append(data["edge_type"].detach().cpu().numpy())
+    order = canonical_order(neurons, *keys)
+    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for key in keys:
+        ordered = key[order]
+        same &= ordered[1:] == ordered[:-1]
+    at = np.flatnonzero(same)
+    if at.size:
+        first, second = sorted((int(order[at[0]]), int(order[at[0] + 1])))
+        fix = (
+            "give them different edge_type"
+            if "edge_type" in data
+            else "tell them apart by edge_type, or add them up with "
+            "torch_geometric.transforms.RemoveDuplicatedEdges()(data)"
+        )
+        raise ValueError(
+            f"no two synapses may have the same source, target and edge_type, got "
+            f"{source[first]} -> {target[first]} at positions {first} and {second}; {fix}"
+        )

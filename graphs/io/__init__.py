@@ -1,0 +1,6 @@
+"""Connectomes from and to other libraries, one file per format."""
+
+from graphs.io.networkx import from_networkx, to_networkx
+from graphs.io.scipy import from_scipy, to_scipy
+
+__all__ = ["from_networkx", "from_scipy", "to_networkx", "to_scipy"]

@@ -1,0 +1,203 @@
+"""NetworkX graphs, with every field of the contract as an attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs.contract import build, validate
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class Field(NamedTuple):
+    """A field of the contract, its attribute in NetworkX and its dtype in NumPy."""
+
+    name: str
+    attribute: str
+    dtype: type[np.generic]
+
+
+NODE_FIELDS = (
+    Field("pos", "pos", np.float32),
+    Field("node_type", "node_type", np.int64),
+    Field("node_sign", "node_sign", np.float32),
+)
+EDGE_FIELDS = (
+    Field("edge_weight", "weight", np.float32),
+    Field("edge_type", "edge_type", np.int64),
+    Field("edge_sign", "edge_sign", np.float32),
+)
+GRAPH_FIELDS = ("node_type_names", "shape")
+
+
+def to_networkx(data: Data) -> nx.DiGraph[int]:
+    """Return a connectome as a NetworkX graph with nodes 0 to N - 1.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome.
+
+    Returns
+    -------
+    networkx.DiGraph or networkx.MultiDiGraph
+        A multigraph if two synapses have the same source and target. Nodes carry ``pos`` (a tuple),
+        ``node_type``, ``node_sign`` and ``name``; edges ``weight`` (that is ``edge_weight``),
+        ``edge_type`` and ``edge_sign``; the graph ``node_type_names`` and ``shape``: each if the
+        connectome has it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract.
+
+    Notes
+    -----
+    O(N + E) time and memory.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graph = graphs.to_networkx(graphs.layered([2, 1]))
+    >>> sorted(graph.edges)
+    [(0, 2), (1, 2)]
+    >>> graph.nodes[2]["pos"]
+    (1.0, 0.0)
+    """
+    import networkx as nx  # noqa: PLC0415
+
+    pairs = [tuple(pair) for pair in validate(data).edge_index.T.tolist()]
+    graph = nx.DiGraph() if len(set(pairs)) == len(pairs) else nx.MultiDiGraph()
+    columns = _columns(data, NODE_FIELDS)
+    if "pos" in columns:
+        columns["pos"] = [tuple(point) for point in columns["pos"]]
+    if "names" in data:
+        columns["name"] = data["names"]
+    graph.add_nodes_from(enumerate(_rows(columns, data.num_nodes)))
+    attributes = _rows(_columns(data, EDGE_FIELDS), len(pairs))
+    graph.add_edges_from((*pair, row) for pair, row in zip(pairs, attributes, strict=True))
+    graph.graph.update({name: copy(data[name]) for name in GRAPH_FIELDS if name in data})
+    return graph
+
+
+def from_networkx(graph: nx.Graph[Any]) -> Data:
+    """Return a NetworkX graph as a connectome.
+
+    Parameters
+    ----------
+    graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
+        Neurons are numbered in the order of ``graph.nodes``. An undirected edge becomes two
+        synapses, an undirected self-loop one.
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        The attributes listed at `to_networkx` become fields; others are ignored. ``names`` are the
+        attribute ``name``, or else the node labels where these are not 0 to N - 1 in order.
+        Fields of synapses cannot be seen in a graph without edges.
+
+    Raises
+    ------
+    TypeError
+        If `graph` is no NetworkX graph.
+    ValueError
+        If only some nodes or edges have an attribute, its values do not fit the contract, or a
+        multigraph has parallel edges without distinct ``edge_type``.
+
+    Notes
+    -----
+    O(N + E) time and memory.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> import networkx as nx
+    >>> data = graphs.from_networkx(nx.Graph([("a", "b")]))
+    >>> data.edge_index.tolist(), data.names
+    ([[1, 0], [0, 1]], ['a', 'b'])
+    """
+    import networkx as nx  # noqa: PLC0415
+
+    if not isinstance(graph, nx.Graph):
+        raise TypeError(
+            f"expected a networkx graph, got {type(graph).__name__}; "
+            "pass networkx.DiGraph(edges), or use graphs.from_scipy for a matrix"
+        )
+    index = {node: number for number, node in enumerate(graph.nodes)}
+    edges = list(graph.edges(data=True))
+    ends = np.array([(index[s], index[t]) for s, t, _ in edges], dtype=np.int64).reshape(-1, 2)
+    rows = [attributes for _, _, attributes in edges]
+    per_edge = {field.name: _column(rows, field, "edges") for field in EDGE_FIELDS}
+    if not graph.is_directed():
+        both = np.concatenate((np.arange(len(ends)), np.flatnonzero(ends[:, 0] != ends[:, 1])))
+        per_edge = {name: None if each is None else each[both] for name, each in per_edge.items()}
+        ends = np.concatenate((ends, ends[both[len(ends) :], ::-1]))
+
+    nodes = [attributes for _, attributes in graph.nodes(data=True)]
+    per_node = {field.name: _column(nodes, field, "nodes") for field in NODE_FIELDS}
+    data = build(
+        len(nodes),
+        ends[:, 0],
+        ends[:, 1],
+        **per_edge,
+        **per_node,
+        names=_names(graph, nodes),
+        **{name: copy(graph.graph.get(name)) for name in GRAPH_FIELDS},
+    )
+    return validate(data)
+
+
+def _columns(data: Data, fields: Sequence[Field]) -> dict[str, list[Any]]:
+    return {field.attribute: data[field.name].tolist() for field in fields if field.name in data}
+
+
+def _rows(columns: dict[str, list[Any]], length: int) -> list[dict[str, Any]]:
+    if not columns:
+        return [{} for _ in range(length)]
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
+    """One attribute of all nodes or edges as an array, or None if none has it."""
+    values = [row[field.attribute] for row in rows if field.attribute in row]
+    if not values:
+        return None
+    name = field.attribute
+    if len(values) < len(rows):
+        setter = f"networkx.set_{owners.removesuffix('s')}_attributes"
+        raise ValueError(
+            f"all {owners} must have the attribute {name!r} or none, got {len(values)} of "
+            f"{len(rows)}; call {setter}(graph, values, {name!r})"
+        )
+    try:
+        column = np.array(values)
+        if np.issubdtype(field.dtype, np.integer) and column.dtype.kind not in "iu":
+            raise TypeError(f"not integers but {column.dtype}")
+        with np.errstate(over="ignore"):  # becomes infinite, and validate says so
+            return column.astype(field.dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the attribute {name!r} of {owners} must be {field.dtype.__name__}, got for example "
+            f"{values[0]!r} ({error}); convert it, or delete it from the graph"
+        ) from error
+
+
+def _names(graph: nx.Graph[Any], nodes: Sequence[dict[str, Any]]) -> list[str] | None:
+    named = [node["name"] for node in nodes if "name" in node]
+    if named:
+        if len(named) < len(nodes):
+            raise ValueError(
+                f"all nodes must have the attribute 'name' or none, got {len(named)} of "
+                f"{len(nodes)}; call networkx.set_node_attributes(graph, names, 'name')"
+            )
+        return [str(name) for name in named]
+    labels = list(graph.nodes)
+    return None if labels == list(range(len(labels))) else [str(label) for label in labels]

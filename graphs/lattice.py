@@ -1,0 +1,158 @@
+"""Lattices: neurons on grid points, synapses within a window."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, build
+
+# The order p of the norm (sum |offset_a|^p)^(1/p).
+METRICS = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
+
+_MOST_OFFSETS = 10_000_000
+
+
+def grid_local(
+    shape: int | Sequence[int],
+    distance: float,
+    *,
+    metric: str = "chebyshev",
+    padding: bool = True,
+    periodic: bool | Sequence[bool] = False,
+    self_loops: bool = True,
+) -> Data:
+    r"""Return a lattice whose neurons send to all neurons within `distance`.
+
+    Neuron :math:`s` at the lattice point :math:`x_s` sends to neuron :math:`t` if
+    :math:`\lVert x_t - x_s \rVert \le d`. With the Chebyshev metric on two axes this is the window
+    ``out[y-d:y+d+1, x-d:x+d+1] += in[y, x] * W[y, x]`` of the graph layer [1]_.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Number of neurons along each axis; any number of axes.
+    distance : float
+        Reach d >= 0 of a synapse in lattice steps; it need not be whole.
+    metric : {"chebyshev", "euclidean", "manhattan"}
+        Norm in which the distance is taken: a square, a disc or a diamond.
+    padding : bool
+        With padding every neuron sends, and what falls off the lattice is dropped. Without it, only
+        neurons send that are at least floor(d) steps away from every border: the paper's variant.
+    periodic : bool or sequence of bool
+        Whether opposite borders touch, for all axes or for each. A periodic axis has no border.
+    self_loops : bool
+        Whether neurons send to themselves (offset 0).
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        ``edge_index`` int64 [2, E], neurons in row-major order; ``edge_type`` int64 [E], the number
+        of the offset target - source among the offsets of the window in row-major order, from 0;
+        ``pos`` float32 [N, D], the lattice point, if D <= 3; ``shape``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range or of another type, an option is unknown, or a periodic axis
+        is shorter than the window, so that two offsets would meet in one target.
+
+    Notes
+    -----
+    O(N + E) time and memory. Weights ``K.flatten()[edge_type]`` make one loop of a Chebyshev grid
+    with whole d on two axes equal to ``conv_transpose2d(x, K, padding=d)``.
+
+    References
+    ----------
+    .. [1] A. Ejima, "Neurons regarded as Graph".
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.grid_local((28, 28), 1).num_edges
+    6724
+    >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
+    6084
+    >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
+    [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
+    """
+    sides = _sides(shape)
+    distance = arguments.real("distance", distance)
+    order = METRICS[arguments.option("metric", metric, METRICS)]
+    padding = arguments.flag("padding", padding)
+    wraps = arguments.flags("periodic", periodic, len(sides))
+    reach = math.floor(distance)
+    for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
+        if wrap and side < 2 * reach + 1:
+            raise ValueError(
+                f"a periodic axis must be at least as long as the window, 2 * {reach} + 1 = "
+                f"{2 * reach + 1}, got {side} along axis {axis}; pass "
+                f"distance={max((side - 1) // 2, 0)}, or periodic=False"
+            )
+    offsets = _window(len(sides), distance, order)
+    if not arguments.flag("self_loops", self_loops):
+        offsets = offsets[offsets.any(axis=1)]
+    # Longer offsets have a number, but no room.
+    kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
+    margins = [0 if padding or wrap else reach for wrap in wraps]
+    pairs = [_shifted(sides, wraps, margins, offset) for offset in offsets[kinds].tolist()]
+    source, target = (
+        np.concatenate([pair[end] for pair in pairs] + [np.empty(0, np.int64)]) for end in (0, 1)
+    )
+    points = np.indices(sides).reshape(len(sides), -1).T
+    return build(
+        math.prod(sides),
+        source,
+        target,
+        edge_type=np.repeat(kinds, [len(pair[0]) for pair in pairs]),
+        pos=points.astype(np.float32) if len(sides) <= 3 else None,
+        shape=sides,
+    )
+
+
+def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str):
+        if len(shape) == 0:
+            raise ValueError("shape must have at least one axis, got (); pass shape=(28, 28)")
+        return tuple(
+            arguments.count(f"shape[{axis}]", side, at_least=1) for axis, side in enumerate(shape)
+        )
+    return (arguments.count("shape", shape, at_least=1),)
+
+
+def _window(axes: int, distance: float, order: float) -> Index:
+    """All offsets of norm <= distance, [T, axes], in row-major order."""
+    steps = np.arange(-math.floor(distance), math.floor(distance) + 1)
+    offsets = np.zeros((1, 0), dtype=np.int64)
+    # Axis by axis, because a norm never falls when a coordinate is added: what is already too far
+    # need not be extended.
+    for _ in range(axes):
+        if len(offsets) * len(steps) > _MOST_OFFSETS:
+            raise ValueError(
+                f"distance must keep the window below {_MOST_OFFSETS} offsets, got {distance}; "
+                "pass a smaller one, for example the length of the lattice"
+            )
+        offsets = np.column_stack(
+            (np.repeat(offsets, len(steps), axis=0), np.tile(steps, len(offsets)))
+        )
+        offsets = offsets[np.linalg.norm(offsets, ord=order, axis=1) <= distance]
+    return offsets
+
+
+def _shifted(
+    sides: Sequence[int], wraps: Sequence[bool], margins: Sequence[int], offset: Sequence[int]
+) -> tuple[Index, Index]:
+    """Sources and targets of all synapses with one offset."""
+    sources: list[NDArray[np.int64]] = []
+    targets: list[NDArray[np.int64]] = []
+    stride = math.prod(sides)
+    for side, wrap, margin, step in zip(sides, wraps, margins, offset, strict=True):
+        stride //= side
+        lowest, end = (0, side) if wrap else (max(margin, -step), min(side - margin, side - step))
+        here = np.arange(lowest, max(lowest, end))
+        sources.append(here * stride)
+        targets.append((here + step) % side * stride)
+    return np.ravel(sum(np.ix_(*sources))), np.ravel(sum(np.ix_(*targets)))

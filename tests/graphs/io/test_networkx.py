@@ -1,0 +1,190 @@
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+import graphs
+
+
+@st.composite
+def connectomes(draw):
+    """Connectomes with any of the fields of the contract, at least one neuron and one synapse."""
+    neurons = draw(st.integers(1, 6))
+    neuron = st.integers(0, neurons - 1)
+    kinds = draw(st.sampled_from([1, 3]))
+    kind = st.integers(0, kinds - 1)
+    found = draw(st.sets(st.tuples(neuron, neuron, kind), min_size=1, max_size=12))
+    target, source, edge_type = np.array(sorted(found)).T.copy()
+    data = Data(edge_index=torch.tensor(np.stack((source, target))), num_nodes=neurons)
+    if kinds > 1 or draw(st.booleans()):
+        data.edge_type = torch.tensor(edge_type)
+
+    def floats(*size):
+        values = st.lists(
+            st.floats(allow_nan=False, allow_infinity=False, width=32),
+            min_size=size[0],
+            max_size=size[0],
+        )
+        return torch.tensor([draw(values) for _ in range(size[1])], dtype=torch.float32).T
+
+    def signs(size):
+        return torch.tensor([draw(st.sampled_from([-1.0, 1.0])) for _ in range(size)])
+
+    if draw(st.booleans()):
+        data.edge_weight = floats(len(found), 1).flatten()
+    if draw(st.booleans()):
+        data.edge_sign = signs(len(found))
+    if draw(st.booleans()):
+        data.node_sign = signs(neurons)
+    if draw(st.booleans()):
+        data.pos = floats(neurons, draw(st.integers(1, 3))).contiguous()
+    if draw(st.booleans()):
+        data.node_type = torch.tensor([draw(st.integers(0, 2)) for _ in range(neurons)])
+        data.node_type_names = ["one", "two", "three"]
+    if draw(st.booleans()):
+        data.names = [draw(st.text(max_size=3)) for _ in range(neurons)]
+    if draw(st.booleans()):
+        data.shape = (1, neurons)
+    return graphs.validate(data)
+
+
+def assert_same(one, other):
+    assert set(one.keys()) == set(other.keys())
+    for key, value in one.to_dict().items():
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == other[key].dtype
+            assert torch.equal(value, other[key]), key
+        else:
+            assert type(value) is type(other[key])
+            assert value == other[key]
+
+
+@settings(max_examples=200, deadline=None)
+@given(connectomes())
+def test_round_trip_loses_nothing(data):
+    assert_same(graphs.from_networkx(graphs.to_networkx(data)), data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        graphs.grid_local((4, 5), 1.5),
+        graphs.grid_local(2, 1),
+        graphs.coordinate_random(20, (3, 2, 1), 1.0, seed=0),
+        graphs.small_world(20, 4, 0.2, seed=0),
+        graphs.layered([3, 1, 2]),
+        graphs.layered([3]),
+    ],
+)
+def test_round_trip_of_generators(data):
+    assert_same(graphs.from_networkx(graphs.to_networkx(data)), data) if data.num_edges else None
+    assert graphs.from_networkx(graphs.to_networkx(data)).num_nodes == data.num_nodes
+
+
+def test_attributes():
+    data = graphs.layered([1, 2])
+    data.edge_weight = torch.tensor([0.25, -1.0])
+    data.edge_sign = torch.tensor([1.0, -1.0])
+    data.names = ["in", "left", "right"]
+    graph = graphs.to_networkx(data)
+    assert type(graph) is nx.DiGraph
+    assert list(graph.edges(data=True)) == [
+        (0, 1, {"weight": 0.25, "edge_sign": 1.0}),
+        (0, 2, {"weight": -1.0, "edge_sign": -1.0}),
+    ]
+    assert graph.nodes[1] == {"pos": (1.0, -0.5), "node_type": 1, "name": "left"}
+    assert graph.graph == {"node_type_names": ["layer 0", "layer 1"]}
+
+
+def test_parallel_synapses_make_a_multigraph():
+    data = Data(edge_index=torch.tensor([[0, 0], [1, 1]]), edge_type=torch.tensor([0, 4]))
+    data.num_nodes = 2
+    graph = graphs.to_networkx(data)
+    assert type(graph) is nx.MultiDiGraph
+    assert [kind for _, _, kind in graph.edges(data="edge_type")] == [0, 4]
+
+
+def test_undirected_edges_become_two_synapses():
+    graph = nx.Graph()
+    graph.add_nodes_from([0, 1, 2])
+    graph.add_edge(0, 2, weight=3.0)
+    graph.add_edge(1, 1, weight=5.0)
+    data = graphs.from_networkx(graph)
+    assert data.edge_index.tolist() == [[2, 1, 0], [0, 1, 2]]
+    assert data.edge_weight.tolist() == [3.0, 5.0, 3.0]
+
+
+def test_undirected_multigraph():
+    graph = nx.MultiGraph()
+    graph.add_edge(0, 1, edge_type=0)
+    graph.add_edge(1, 0, edge_type=1)
+    data = graphs.from_networkx(graph)
+    assert data.num_edges == 4
+    assert data.edge_type.tolist() == [0, 1, 0, 1]
+
+
+def test_neurons_are_in_the_order_of_the_nodes():
+    data = graphs.from_networkx(nx.DiGraph([("b", "a"), ("a", "c")]))
+    assert data.names == ["b", "a", "c"]
+    assert data.edge_index.tolist() == [[0, 1], [1, 2]]
+    assert graphs.from_networkx(nx.DiGraph([(7, 3)])).names == ["7", "3"]
+    assert "names" not in graphs.from_networkx(nx.path_graph(3))
+
+
+def test_graph_without_edges_or_nodes():
+    assert graphs.from_networkx(nx.DiGraph()).num_nodes == 0
+    assert graphs.from_networkx(nx.empty_graph(3)).edge_index.shape == (2, 0)
+
+
+def test_connectome_is_not_shared():
+    data = graphs.layered([1, 1])
+    graphs.to_networkx(data).graph["node_type_names"].append("more")
+    assert data.node_type_names == ["layer 0", "layer 1"]
+
+
+def graph_with(**attributes):
+    graph = nx.DiGraph([(0, 1), (1, 2)])
+    for name, values in attributes.items():
+        if name in ("weight", "edge_type", "edge_sign"):
+            nx.set_edge_attributes(graph, dict(zip(graph.edges, values, strict=False)), name)
+        else:
+            nx.set_node_attributes(graph, dict(enumerate(values)), name)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"weight": [1.0]}, r"all edges must have .*'weight' .*got 1 of 2; .*set_edge_attributes"),
+        ({"pos": [(0, 0)]}, r"all nodes must have .*'pos' .*got 1 of 3; .*set_node_attributes"),
+        ({"name": ["a"]}, r"all nodes must have the attribute 'name' or none, got 1 of 3"),
+        ({"weight": ["x", "y"]}, r"'weight' of edges must be float32, got for example 'x'"),
+        ({"weight": [None, 1.0]}, r"'weight' of edges must be float32|finite"),
+        ({"weight": [1.0, float("nan")]}, r"edge_weight must be finite"),
+        ({"weight": [1.0, 1e300]}, r"edge_weight must be finite, got inf"),
+        ({"edge_type": [0.5, 1]}, r"'edge_type' of edges must be int64, got for example 0.5"),
+        ({"edge_sign": [0, 1]}, r"edge_sign must be -1 or \+1, got 0.0"),
+        ({"pos": [(0, 0), (1,), (2, 2)]}, r"'pos' of nodes must be float32"),
+        ({"pos": [1.0, 2.0, 3.0]}, r"pos must be a float32 tensor of shape \[3, 1, 2 or 3\]"),
+        ({"node_sign": [1, 1, 3]}, r"node_sign must be -1 or \+1, got 3.0"),
+    ],
+)
+def test_bad_attributes(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.from_networkx(graph_with(**attributes))
+
+
+def test_parallel_edges_without_types():
+    with pytest.raises(ValueError, match=r"no two synapses .*tell them apart by edge_type"):
+        graphs.from_networkx(nx.MultiDiGraph([(0, 1), (0, 1)]))
+
+
+@pytest.mark.parametrize("other", [None, {0: [1]}, np.eye(2)])
+def test_no_graph_at_all(other):
+    with pytest.raises(
+        TypeError, match=r"expected a networkx graph, got .*; pass networkx.DiGraph"
+    ):
+        graphs.from_networkx(other)

@@ -1,0 +1,257 @@
+"""What every generator keeps, over one table of generators."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+import graphs
+
+
+class Case(NamedTuple):
+    make: Callable[..., Data]
+    arguments: dict[str, Any]
+
+
+CASES = {
+    "grid": Case(graphs.grid_local, {"shape": (6, 5), "distance": 1}),
+    "grid-1d": Case(graphs.grid_local, {"shape": 9, "distance": 2, "periodic": True}),
+    "grid-4d": Case(graphs.grid_local, {"shape": (3, 2, 3, 2), "distance": 1.5}),
+    "grid-inner": Case(graphs.grid_local, {"shape": (6, 5), "distance": 2, "padding": False}),
+    "grid-disc": Case(graphs.grid_local, {"shape": (6, 7), "distance": 1.5, "metric": "euclidean"}),
+    "coordinate": Case(
+        graphs.coordinate_random, {"num_neurons": 60, "extent": (4, 3), "distance": 1.0}
+    ),
+    "coordinate-undirected": Case(
+        graphs.coordinate_random,
+        {"num_neurons": 60, "extent": 9.0, "distance": 1.0, "directed": False},
+    ),
+    "coordinate-torus": Case(
+        graphs.coordinate_random,
+        {
+            "num_neurons": 60,
+            "extent": (8, 9, 10),
+            "distance": 0.5,
+            "profile": "gaussian",
+            "periodic": True,
+        },
+    ),
+    "small-world": Case(graphs.small_world, {"num_neurons": 40, "neighbors": 6, "rewire": 0.3}),
+    "small-world-undirected": Case(
+        graphs.small_world, {"num_neurons": 40, "neighbors": 6, "rewire": 0.3, "directed": False}
+    ),
+    "newman-watts": Case(
+        graphs.small_world,
+        {"num_neurons": 40, "neighbors": 6, "rewire": 0.3, "method": "newman-watts"},
+    ),
+    "newman-watts-undirected": Case(
+        graphs.small_world,
+        {
+            "num_neurons": 40,
+            "neighbors": 6,
+            "rewire": 0.3,
+            "method": "newman-watts",
+            "directed": False,
+        },
+    ),
+    "layered": Case(graphs.layered, {"sizes": [5, 4, 3]}),
+}
+
+
+def takes(name: str, case: Case) -> bool:
+    return name in inspect.signature(case.make).parameters
+
+
+def those_with(parameter: str) -> Any:
+    chosen = {name: case for name, case in CASES.items() if takes(parameter, case)}
+    return pytest.mark.parametrize("case", chosen.values(), ids=chosen.keys())
+
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def make(case: Case, **more: Any) -> Data:
+    seed = {"seed": 7} if takes("seed", case) else {}
+    return case.make(**{**seed, **case.arguments, **more})
+
+
+def same(one: Data, other: Data) -> bool:
+    def equal(a: Any, b: Any) -> bool:
+        return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+    return set(one.keys()) == set(other.keys()) and all(
+        equal(value, other[key]) for key, value in one.to_dict().items()
+    )
+
+
+@every_case
+def test_keeps_the_contract(case):
+    data = make(case)
+    assert graphs.validate(data) is data
+    assert data.num_edges > 0
+    assert "num_nodes" in data
+    assert type(data.num_nodes) is int
+
+
+@every_case
+def test_sorted_by_target_source_type(case):
+    data = make(case)
+    source, target = data.edge_index.tolist()
+    types = data.edge_type.tolist() if "edge_type" in data else [0] * len(source)
+    keys = list(zip(target, source, types, strict=True))
+    assert keys == sorted(keys)
+
+
+@every_case
+def test_tensors_are_contiguous_and_stand_alone(case):
+    data = make(case)
+    for _, value in data:
+        if isinstance(value, torch.Tensor):
+            assert value.is_contiguous()
+            assert not value.requires_grad
+    before = data.edge_index.clone()
+    make(case).edge_index.zero_()
+    assert torch.equal(data.edge_index, before)
+
+
+@every_case
+def test_same_arguments_same_graph(case):
+    assert same(make(case), make(case))
+
+
+@those_with("seed")
+def test_seed_may_be_a_generator(case):
+    assert same(make(case), make(case, seed=np.random.default_rng(7)))
+    assert same(make(case), make(case, seed=np.int64(7)))
+    moving = np.random.default_rng(7)
+    assert not same(make(case, seed=moving), make(case, seed=moving))
+
+
+@those_with("seed")
+def test_another_seed_another_graph(case):
+    first, second = make(case, seed=1), make(case, seed=2)
+    assert not torch.equal(first.edge_index, second.edge_index)
+    assert not same(make(case, seed=None), make(case, seed=None))
+
+
+@every_case
+def test_global_randomness_is_left_alone(case):
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    make(case)
+    assert np.array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@those_with("self_loops")
+def test_self_loops(case):
+    without, loops = make(case, self_loops=False), make(case, self_loops=True)
+    assert not without.has_self_loops()
+    is_loop = loops.edge_index[0] == loops.edge_index[1]
+    assert torch.equal(loops.edge_index[:, ~is_loop], without.edge_index)
+    receivers = loops.edge_index[1, is_loop]
+    if case is not CASES["grid-inner"]:
+        assert receivers.tolist() == list(range(loops.num_nodes))
+
+
+@pytest.mark.parametrize(
+    "name", ["coordinate-undirected", "small-world-undirected", "newman-watts-undirected"]
+)
+def test_undirected_has_both_directions(name):
+    data = make(CASES[name])
+    pairs = set(zip(*data.edge_index.tolist(), strict=True))
+    assert pairs == {(target, source) for source, target in pairs}
+    assert len(pairs) == data.num_edges
+
+
+@every_case
+def test_unknown_keyword(case):
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        make(case, selfloops=True)
+
+
+@pytest.mark.parametrize("option", ["metric", "method", "profile"])
+def test_unknown_option(option):
+    for case in CASES.values():
+        if takes(option, case):
+            with pytest.raises(ValueError, match=rf"{option} must be one of .*got 'nonsense'"):
+                make(case, **{option: "nonsense"})
+            with pytest.raises(TypeError, match=rf"{option} must be one of .*got 3 of type int"):
+                make(case, **{option: 3})
+
+
+@those_with("seed")
+@pytest.mark.parametrize("seed", [True, 1.0, "1", np.random.RandomState(0)])
+def test_seed_of_another_type(case, seed):
+    with pytest.raises(TypeError, match=r"seed must be an int >= 0.*pass seed=0"):
+        make(case, seed=seed)
+
+
+@those_with("seed")
+def test_negative_seed(case):
+    with pytest.raises(ValueError, match=r"seed must be an integer >= 0, got -1"):
+        make(case, seed=-1)
+
+
+@pytest.mark.parametrize("parameter", ["self_loops", "directed", "padding", "periodic"])
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_flags_are_bool(parameter, value):
+    for case in CASES.values():
+        if takes(parameter, case):
+            with pytest.raises(TypeError, match=rf"{parameter} must be True.*pass {parameter}="):
+                make(case, **{parameter: value})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "error"),
+    [
+        ("num_neurons", -1, ValueError),
+        ("num_neurons", 10.0, TypeError),
+        ("num_neurons", True, TypeError),
+        ("num_neurons", "10", TypeError),
+        ("num_neurons", None, TypeError),
+        ("distance", -1, ValueError),
+        ("distance", float("nan"), ValueError),
+        ("distance", float("inf"), ValueError),
+        ("distance", "1", TypeError),
+        ("distance", True, TypeError),
+        ("distance", 1j, TypeError),
+        ("extent", 0, ValueError),
+        ("extent", -3.0, ValueError),
+        ("extent", (1, 2, 3, 4), ValueError),
+        ("extent", (), ValueError),
+        ("extent", "ab", TypeError),
+        ("extent", (1, float("nan")), ValueError),
+        ("extent", (1, True), TypeError),
+        ("shape", (), ValueError),
+        ("shape", 0, ValueError),
+        ("shape", (3, -1), ValueError),
+        ("shape", 3.0, TypeError),
+        ("shape", (3, 2.5), TypeError),
+        ("shape", "33", TypeError),
+        ("neighbors", 5, ValueError),
+        ("neighbors", -2, ValueError),
+        ("neighbors", 40, ValueError),
+        ("neighbors", 4.0, TypeError),
+        ("neighbors", True, TypeError),
+        ("rewire", -0.1, ValueError),
+        ("rewire", 1.1, ValueError),
+        ("rewire", float("nan"), ValueError),
+        ("rewire", True, TypeError),
+        ("rewire", "0.1", TypeError),
+        ("sizes", [], ValueError),
+        ("sizes", [3, 0], ValueError),
+        ("sizes", [3, 2.0], TypeError),
+        ("sizes", 3, TypeError),
+        ("sizes", "33", TypeError),
+    ],
+)
+def test_bad_values_say_what_came_and_what_to_pass(parameter, value, error):
+    concerned = [case for case in CASES.values() if takes(parameter, case)]
+    assert concerned
+    for case in concerned:
+        with pytest.raises(error, match=rf"{parameter}.* must .*got .*; .*pass "):
+            make(case, **{parameter: value})

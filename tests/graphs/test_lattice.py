@@ -1,0 +1,219 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import conv_transpose2d
+
+import graphs
+
+NORMS = {
+    "chebyshev": lambda offset: max(map(abs, offset)),
+    "euclidean": lambda offset: math.sqrt(sum(step**2 for step in offset)),
+    "manhattan": lambda offset: sum(map(abs, offset)),
+}
+
+
+def by_hand(shape, distance, metric, padding, periodic, self_loops):
+    """The definition, point by point: {(source, target): type}."""
+    reach = math.floor(distance)
+    window = [
+        offset
+        for offset in itertools.product(range(-reach, reach + 1), repeat=len(shape))
+        if NORMS[metric](offset) <= distance and (self_loops or any(offset))
+    ]
+    synapses = {}
+    for point in itertools.product(*map(range, shape)):
+        inner = all(
+            wrap or reach <= at < side - reach
+            for at, side, wrap in zip(point, shape, periodic, strict=True)
+        )
+        for kind, offset in enumerate(window):
+            end = [at + step for at, step in zip(point, offset, strict=True)]
+            end = [
+                at % side if wrap else at
+                for at, side, wrap in zip(end, shape, periodic, strict=True)
+            ]
+            inside = all(0 <= at < side for at, side in zip(end, shape, strict=True))
+            if inside and (padding or inner):
+                ends = np.ravel_multi_index(point, shape), np.ravel_multi_index(end, shape)
+                synapses[tuple(map(int, ends))] = kind
+    return synapses
+
+
+@st.composite
+def grids(draw):
+    axes = draw(st.integers(1, 4))
+    distance = draw(st.sampled_from([0, 0.9, 1, 1.5, 2, math.sqrt(5), 3]))
+    distance = distance if axes < 3 else min(distance, 1.5)
+    periodic = draw(st.tuples(*[st.booleans()] * axes))
+    shape = tuple(
+        draw(st.integers(2 * math.floor(distance) + 1 if wrap else 1, 7 if axes < 3 else 4))
+        for wrap in periodic
+    )
+    return {
+        "shape": shape,
+        "distance": distance,
+        "metric": draw(st.sampled_from(sorted(NORMS))),
+        "padding": draw(st.booleans()),
+        "periodic": periodic,
+        "self_loops": draw(st.booleans()),
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(grids())
+def test_equals_the_definition(grid):
+    data = graphs.validate(graphs.grid_local(**grid))
+    pairs = zip(*data.edge_index.tolist(), strict=True)
+    assert dict(zip(pairs, data.edge_type.tolist(), strict=True)) == by_hand(**grid)
+    assert data.num_nodes == math.prod(grid["shape"])
+
+
+@pytest.mark.parametrize(
+    ("distance", "padding", "synapses"),
+    [(1, True, 6724), (2, True, 17956), (1, False, 6084), (2, False, 14400)],
+)
+def test_synapses_of_the_paper(distance, padding, synapses):
+    data = graphs.grid_local((28, 28), distance, padding=padding)
+    assert data.num_edges == synapses
+    width = 2 * distance + 1
+    in_range = sum(min(27, y + distance) - max(0, y - distance) + 1 for y in range(28)) ** 2
+    senders = 28 if padding else 28 - 2 * distance
+    assert synapses == (in_range if padding else senders**2 * width**2)
+    windows = data.edge_index[0].bincount(minlength=784)
+    assert windows.max() == width**2
+    assert (windows > 0).sum() == senders**2
+    assert data.edge_type.unique().tolist() == list(range(width**2))
+
+
+@pytest.mark.parametrize(("distance", "entries"), [(1, 7056), (2, 19600)])
+def test_a_torus_has_all_entries_of_all_windows(distance, entries):
+    data = graphs.grid_local((28, 28), distance, periodic=True)
+    assert data.num_edges == entries == 28**2 * (2 * distance + 1) ** 2
+    for end in data.edge_index:
+        assert set(end.bincount().tolist()) == {(2 * distance + 1) ** 2}
+
+
+def one_loop(data, weight, x):
+    source, target = data.edge_index
+    return torch.zeros_like(x).index_add(0, target, weight * x[source])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.integers(0, 3), st.integers(0, 2**20))
+def test_shared_weights_are_a_transposed_convolution(shape, d, seed):
+    random = torch.Generator().manual_seed(seed)
+    kernel = torch.randn(2 * d + 1, 2 * d + 1, generator=random, dtype=torch.float64)
+    image = torch.randn(shape, generator=random, dtype=torch.float64)
+    data = graphs.grid_local(shape, d)
+    found = one_loop(data, kernel.flatten()[data.edge_type], image.flatten()).reshape(shape)
+    expected = conv_transpose2d(image[None, None], kernel[None, None], padding=d)[0, 0]
+    torch.testing.assert_close(found, expected)
+    if d and min(shape) > 1:
+        # The unflipped kernel would mean that values are gathered, not sent.
+        gathered = conv_transpose2d(image[None, None], kernel.flip(0, 1)[None, None], padding=d)
+        assert not torch.allclose(found, gathered[0, 0])
+
+
+def test_without_padding_the_border_does_not_send():
+    random = torch.Generator().manual_seed(0)
+    kernel = torch.randn(5, 5, generator=random, dtype=torch.float64)
+    image = torch.randn(8, 9, generator=random, dtype=torch.float64)
+    data = graphs.grid_local((8, 9), 2, padding=False)
+    found = one_loop(data, kernel.flatten()[data.edge_type], image.flatten()).reshape(8, 9)
+    expected = torch.zeros(8, 9, dtype=torch.float64)
+    for y in range(2, 6):  # the paper's slices, with the end it meant
+        for x in range(2, 7):
+            expected[y - 2 : y + 3, x - 2 : x + 3] += image[y, x] * kernel
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("periodic", [True, (True, False)])
+def test_periodic_axes_roll(periodic):
+    image = np.arange(35.0).reshape(5, 7)
+    data = graphs.grid_local((5, 7), 1, periodic=periodic)
+    kernel = torch.zeros(9, dtype=torch.float64)
+    kernel[1] = 1.0  # the offset (-1, 0): every value moves one row up, the first to the last
+    found = one_loop(data, kernel[data.edge_type], torch.from_numpy(image).flatten())
+    np.testing.assert_array_equal(found.reshape(5, 7).numpy(), np.roll(image, -1, axis=0))
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3])
+@pytest.mark.parametrize("loops", [1, 2, 4])
+def test_one_pixel_reaches_exactly_distance_times_loops(distance, loops):
+    shape, start = (28, 28), (9, 17)
+    matrix = graphs.to_scipy(graphs.grid_local(shape, distance))
+    state = np.zeros(784)
+    state[np.ravel_multi_index(start, shape)] = 1
+    for _ in range(loops):
+        state = matrix.T @ state
+    rows, columns = np.indices(shape)
+    far = np.maximum(abs(rows - start[0]), abs(columns - start[1]))
+    np.testing.assert_array_equal(state.reshape(shape) > 0, far <= distance * loops)
+
+
+def test_types_number_the_offsets_in_row_major_order():
+    data = graphs.grid_local((5, 6), 1.5, metric="euclidean", self_loops=False)
+    source, target = data.edge_index
+    offsets = (data.pos[target] - data.pos[source]).long()
+    expected = [step for step in itertools.product((-1, 0, 1), repeat=2) if any(step)]
+    assert [tuple(offsets[data.edge_type == kind].unique(dim=0)[0].tolist())
+            for kind in range(8)] == expected  # fmt: skip
+    for kind in range(8):
+        assert len(offsets[data.edge_type == kind].unique(dim=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "distance", "window"),
+    [("chebyshev", 2, 25), ("euclidean", 2, 13), ("manhattan", 2, 13), ("euclidean", 1.5, 9),
+     ("manhattan", 1.5, 5), ("chebyshev", 1.99, 9), ("euclidean", math.sqrt(5), 21)],
+)  # fmt: skip
+def test_windows_of_the_metrics(metric, distance, window):
+    data = graphs.grid_local((9, 9), distance, metric=metric)
+    assert data.edge_index[0].bincount()[40] == window
+
+
+def test_fields():
+    data = graphs.grid_local((2, 3), 1)
+    assert data.shape == (2, 3)
+    assert data.pos.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert graphs.grid_local(4, 1).shape == (4,)
+    assert graphs.grid_local(4, 1).pos.tolist() == [[0], [1], [2], [3]]
+    assert graphs.grid_local(np.array([2, 3]), 1).shape == (2, 3)
+    assert graphs.grid_local((2, 2, 2), 1).pos.shape == (8, 3)
+    assert "pos" not in graphs.grid_local((2, 2, 2, 2), 1)
+
+
+def test_distance_beyond_the_lattice_connects_all():
+    assert graphs.grid_local((3, 4), 1000).num_edges == 144
+    assert graphs.grid_local((3, 4), 4, padding=False).num_edges == 0
+    assert graphs.grid_local((3, 4), 0, self_loops=False).num_edges == 0
+    assert graphs.grid_local(1, 5).num_edges == 1
+
+
+def test_many_axes_of_few_neurons():
+    data = graphs.grid_local((2,) * 14, 1, metric="manhattan", self_loops=False)
+    assert data.num_edges == 2**14 * 14  # a hypercube
+
+
+@pytest.mark.parametrize("side", [1, 3, 4])
+def test_periodic_axis_shorter_than_the_window(side):
+    with pytest.raises(ValueError, match=rf"2 \* 2 \+ 1 = 5, got {side} along axis 1"):
+        graphs.grid_local((9, side), 2, periodic=True)
+    assert graphs.grid_local((9, side), 2, periodic=(True, False)).num_nodes == 9 * side
+
+
+def test_periodic_of_another_length():
+    with pytest.raises(ValueError, match=r"one bool for each of the 2 axes, got 1"):
+        graphs.grid_local((9, 9), 2, periodic=(True,))
+    with pytest.raises(TypeError, match=r"periodic\[1\] must be True or False, got 1"):
+        graphs.grid_local((9, 9), 2, periodic=(True, 1))
+
+
+def test_window_too_large_to_list():
+    with pytest.raises(ValueError, match=r"window below .* got 1000000.0"):
+        graphs.grid_local((9, 9), 1e6)

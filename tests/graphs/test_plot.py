@@ -1,0 +1,149 @@
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+
+import graphs
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_rgba
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def collection(ax, kind):
+    return next(each for each in ax.collections if isinstance(each, kind))
+
+
+def segments(ax):
+    return np.array(collection(ax, LineCollection).get_segments())
+
+
+def test_neurons_are_dots_and_synapses_lines_where_pos_says():
+    data = graphs.coordinate_random(50, (20, 10), 4, seed=0)
+    ax = graphs.plot(data)
+    np.testing.assert_allclose(collection(ax, PathCollection).get_offsets(), data.pos, rtol=1e-6)
+    source, target = data.edge_index
+    expected = torch.stack((data.pos[source], data.pos[target]), dim=1)
+    np.testing.assert_allclose(segments(ax), expected, rtol=1e-6)
+    assert ax.get_aspect() == 1
+    assert ax.get_title() == f"50 neurons, {data.num_edges} synapses"
+
+
+def test_one_dimension_is_drawn_as_arcs():
+    data = graphs.layered([1, 1])
+    data.pos = torch.tensor([[0.0], [4.0]])
+    data.edge_index = torch.tensor([[0, 1], [1, 0]])
+    right, left = segments(graphs.plot(data))
+    np.testing.assert_allclose(right[[0, -1]], [[0, 0], [4, 0]], atol=1e-6)
+    np.testing.assert_allclose(left[[0, -1]], [[4, 0], [0, 0]], atol=1e-6)
+    assert right[:, 1].max() == pytest.approx(2)
+    assert left[:, 1].min() == pytest.approx(-2)
+    assert abs(left[1:-1, 1].max()) < 2
+
+
+def test_three_dimensions():
+    data = graphs.coordinate_random(30, (5, 4, 3), 2.0, seed=0)
+    ax = graphs.plot(data)
+    assert ax.name == "3d"
+    assert len(ax.collections) == 2
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("neurons", [0, 1, 2])
+def test_hardly_any_neurons_can_be_drawn(axes, neurons):
+    data = graphs.coordinate_random(neurons, (5.0,) * axes, 1.0, self_loops=True, seed=0)
+    ax = graphs.plot(data)
+    ax.figure.canvas.draw()
+    assert ax.get_title() == f"{neurons} neurons, {neurons} synapses"
+
+
+def test_too_many_synapses_are_sampled_and_the_title_says_so():
+    data = graphs.grid_local((10, 10), 1)
+    ax = graphs.plot(data, max_synapses=100)
+    assert ax.get_title() == "100 neurons, 784 synapses (100 drawn)"
+    assert len(segments(ax)) == 100
+    again = segments(graphs.plot(data, max_synapses=100))
+    other = segments(graphs.plot(data, max_synapses=100, seed=1))
+    assert np.array_equal(segments(ax), again)
+    assert not np.array_equal(segments(ax), other)
+    assert graphs.plot(data, max_synapses=0).get_title().endswith("(0 drawn)")
+
+
+def test_draws_on_the_axes_given():
+    _, axes = plt.subplots(1, 2)
+    assert graphs.plot(graphs.grid_local((3, 3), 1), ax=axes[1]) is axes[1]
+    assert not axes[0].collections
+
+
+def test_populations_and_signs_have_colours():
+    data = graphs.layered([2, 3])
+    data.node_sign = torch.tensor([1.0, -1.0, 1.0, 1.0, 1.0])
+    ax = graphs.plot(data, alpha=1)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["layer 0", "layer 1"]
+    colors = collection(ax, LineCollection).get_colors()
+    assert len(np.unique(colors, axis=0)) == 2
+    sender = data.edge_index[0].numpy()
+    assert len(np.unique(colors[sender == 1], axis=0)) == 1
+    data.edge_sign = torch.ones(6)
+    colors = collection(graphs.plot(data), LineCollection).get_colors()
+    assert len(np.unique(colors, axis=0)) == 1
+
+
+def test_style():
+    data = graphs.grid_local((3, 3), 1)
+    ax = graphs.plot(data, node_size=5, node_color="red", edge_color="green", alpha=0.5)
+    dots, lines = collection(ax, PathCollection), collection(ax, LineCollection)
+    assert dots.get_sizes().tolist() == [5]
+    assert tuple(dots.get_facecolor()[0]) == to_rgba("red")
+    assert tuple(lines.get_colors()[0]) == to_rgba("green", 0.5)
+
+
+def test_settings_of_matplotlib_and_the_connectome_are_left_alone():
+    data = graphs.coordinate_random(20, (4, 4), 1, seed=0)
+    before = dict(mpl.rcParams), mpl.get_backend(), data.pos.clone()
+    graphs.plot(data)
+    assert (dict(mpl.rcParams), mpl.get_backend()) == before[:2]
+    assert torch.equal(data.pos, before[2])
+
+
+def test_long_layers_are_not_squeezed():
+    assert graphs.plot(graphs.layered([100, 10])).get_aspect() == "auto"
+
+
+def test_without_coordinates():
+    data = graphs.grid_local((2, 2, 2, 2), 1)
+    with pytest.raises(ValueError, match=r"needs pos, .*set data.pos = torch.rand"):
+        graphs.plot(data)
+
+
+def test_axes_of_another_dimension():
+    flat, deep = graphs.grid_local((3, 3), 1), graphs.grid_local((3, 3, 3), 1)
+    with pytest.raises(ValueError, match=r"3 dimensions, .*'rectilinear'; .*projection=\"3d\""):
+        graphs.plot(deep, ax=plt.figure().add_subplot())
+    with pytest.raises(ValueError, match=r"2 dimensions, got axes of the projection '3d'"):
+        graphs.plot(flat, ax=plt.figure().add_subplot(projection="3d"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_synapses": -1}, ValueError, r"max_synapses must be an integer >= 0, got -1"),
+        ({"max_synapses": 1e4}, TypeError, r"got 10000.0 of type float; pass max_synapses=10000"),
+        ({"alpha": 1.5}, ValueError, r"alpha must be a finite number in \[0, 1\], got 1.5"),
+        ({"node_size": -1}, ValueError, r"node_size must be a finite number >= 0, got -1.0"),
+        ({"seed": "x"}, TypeError, r"seed must be an int >= 0"),
+        ({"color": "red"}, TypeError, r"unexpected keyword argument 'color'"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        graphs.plot(graphs.grid_local((3, 3), 1), **arguments)
