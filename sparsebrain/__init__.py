@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import kernels, models
+    import sparsebrain.kernels as kernels
+    import sparsebrain.models as models
     from sparsebrain.layer import GraphLayer
 
 __all__ = ["GraphLayer", "__version__", "kernels", "models"]

@@ -14,8 +14,8 @@ from sparsebrain.options import check_count
 class Compressed(NamedTuple):
     """One compressed-sparse-row view of the synapses.
 
-    ``pointer`` [N + 1] delimits the rows and ``neuron`` [E] is the one at the far end. ``order`` [E]
-    is the synapse that stands at each place, or None where the synapses already stand so.
+    ``pointer`` [N + 1] delimits the rows and ``neuron`` [E] is the one at the far end. ``order``
+    [E] is the synapse that stands at each place, or None where they already stand so.
     """
 
     pointer: Tensor

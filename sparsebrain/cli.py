@@ -1,0 +1,87 @@
+"""The command line: commands and their options, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="sparsebrain",
+    help="Neural layers whose neurons are wired like a brain.",
+    add_completion=False,
+)
+
+
+# Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep ``compare`` a command of its own while it is the only one."""
+
+
+@app.command()
+def compare(
+    data: Annotated[str, typer.Option(help="Data set: digits.")] = "digits",
+    topology: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Topology, once or more: grid, coordinate, small-world or none, with options as "
+            "in small-world:neurons=784,neighbors=22,rewire=0.1. What is left out follows from the "
+            "data set; distance and neighbors from an equal budget of synapses. "
+            "Default: each of the four.",
+        ),
+    ] = None,
+    loops: Annotated[int, typer.Option(help="Loops of the graph layer.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Epochs of every training.")] = 20,
+    seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+) -> None:
+    """Train topologies on images, at an equal budget of synapses, and compare them.
+
+    Finished runs are kept in the output folder and not repeated.
+    """
+    # Torch takes seconds to import, which --help should not.
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.compare import DEFAULT_TOPOLOGIES  # noqa: PLC0415
+    from sparsebrain.experiments.compare import compare as run  # noqa: PLC0415
+
+    run(
+        data=data,
+        topologies=topology or DEFAULT_TOPOLOGIES,
+        loops=loops,
+        epochs=epochs,
+        seeds=seeds,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        out=out,
+        console=Console(),
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: status 2 and one line for whatever the user can mend."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = app(args=arguments or ["--help"], standalone_mode=False)
+    except _USAGE_ERROR as error:
+        _fail(error.format_message())
+    except (ValueError, TypeError, OSError) as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped; finished runs are kept, and the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+def _fail(message: str) -> None:
+    print(f"sparsebrain: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,1 @@
+"""Trainings that join the connectomes of ``graphs`` with the models of ``sparsebrain``."""

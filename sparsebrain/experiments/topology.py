@@ -1,0 +1,225 @@
+"""Topologies written as text, such as ``small-world:neurons=784,neighbors=22,rewire=0.1``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch_geometric.data import Data
+
+import graphs
+
+NO_GRAPH = "none"
+_DEFAULT_WINDOW = 2
+_BISECTIONS = 60
+_CLOSE_ENOUGH = 0.002
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A parsed text: what it is called in tables, its kind, and the options that it states."""
+
+    spec: str
+    kind: str
+    options: tuple[tuple[str, Any], ...]
+
+    @property
+    def states_its_size(self) -> bool:
+        """Whether the number of synapses follows from the text and the data set alone."""
+        return KINDS[self.kind].fitted is None or KINDS[self.kind].fitted in dict(self.options)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One generator: how its options are read, and which one is fitted to a budget of synapses."""
+
+    options: dict[str, Callable[[str], Any]]
+    build: Callable[[dict[str, Any], tuple[int, ...], int, int], Data | None]
+    fitted: str | None = None
+
+
+def parse(spec: str) -> Topology:
+    """Read ``kind:option=value,option=value``.
+
+    Raises:
+        ValueError: an unknown kind or option, or a value that cannot be read.
+
+    Example:
+        >>> parse("grid:shape=28x28,distance=2").options
+        (('shape', (28, 28)), ('distance', 2.0))
+    """
+    kind, _, rest = spec.strip().partition(":")
+    if kind not in KINDS:
+        raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
+    known = KINDS[kind].options
+    options: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if key not in known or not equals:
+            told = ", ".join(f"{name}=" for name in known) or "no options"
+            raise ValueError(f"cannot read {item!r} in topology {spec!r}; {kind} takes {told}.")
+        if key in options:
+            raise ValueError(f"topology {spec!r} states {key} twice.")
+        try:
+            options[key] = known[key](text)
+        except ValueError as error:
+            raise ValueError(f"topology {spec!r}: {key}={text!r} is no {error}.") from None
+    return Topology(spec.strip(), kind, tuple(options.items()))
+
+
+def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> int:
+    """The synapses that every topology should have: those of the first that states its size.
+
+    Where none does, those of the data set's grid with a window of 5 neurons each way.
+    """
+    for topology in topologies:
+        if topology.kind != NO_GRAPH and topology.states_its_size:
+            data = build(topology, sheet, synapses=0, seed=0)
+            assert data is not None
+            return int(data.num_edges)
+    return int(graphs.grid_local(sheet, _DEFAULT_WINDOW).num_edges)
+
+
+def build(topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: int) -> Data | None:
+    """Generate a connectome; None for the topology without a graph.
+
+    Args:
+        topology: what :func:`parse` returned.
+        sheet: the lattice from which neurons, extent and shape follow where they are left out.
+        synapses: the number to come near to, where an option that decides it is left out.
+        seed: for the random ones; the same seed gives the same connectome.
+
+    Raises:
+        ValueError: an option has a value that the generator refuses.
+    """
+    return KINDS[topology.kind].build(dict(topology.options), sheet, synapses, seed)
+
+
+def _grid(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    return graphs.grid_local(**{"shape": sheet, "distance": _DEFAULT_WINDOW, **options})
+
+
+def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    extent = options.get("extent", sheet)
+    options = {
+        "num_neurons": options.pop("neurons", math.prod(sheet)),
+        "extent": extent,
+        "self_loops": True,
+        **options,
+    }
+    if "distance" in options:
+        return graphs.coordinate_random(**options, seed=seed)
+    return _bisect_distance(options, synapses, seed)
+
+
+def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
+    """The connectome of this seed whose distance brings its synapses nearest to the budget.
+
+    The number of synapses rises with the distance but for the luck of the draw, which changes with
+    it, so the nearest try counts and not the last.
+    """
+    low, high = 0.0, float(math.dist((0,) * len(options["extent"]), options["extent"]))
+    best: Data | None = None
+    for _ in range(_BISECTIONS):
+        distance = (low + high) / 2
+        data = graphs.coordinate_random(**options, distance=distance, seed=seed)
+        if best is None or abs(data.num_edges - synapses) < abs(best.num_edges - synapses):
+            best = data
+        if abs(data.num_edges - synapses) <= _CLOSE_ENOUGH * synapses:
+            break
+        low, high = (distance, high) if data.num_edges < synapses else (low, distance)
+    assert best is not None
+    return best
+
+
+def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    neurons = options.pop("neurons", math.prod(sheet))
+    options = {"rewire": 0.1, "self_loops": True, **options}
+    if "neighbors" not in options:
+        per_neuron = synapses / max(neurons, 1) - options["self_loops"]
+        if options.get("method") == "newman-watts":
+            per_neuron /= 1 + options["rewire"]
+        options["neighbors"] = max(2 * round(per_neuron / 2), 0)
+    return graphs.small_world(neurons, **options, seed=seed)
+
+
+def _none(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> None:
+    return None
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("number") from None
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("truth value; write true or false")
+    return text.lower() == "true"
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(side) for side in text.split("x"))
+    except ValueError:
+        raise ValueError("shape; write sides such as 28x28") from None
+
+
+def _extent(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(side) for side in text.split("x"))
+    except ValueError:
+        raise ValueError("extent; write sides such as 20x10") from None
+
+
+KINDS: dict[str, Kind] = {
+    "grid": Kind(
+        {
+            "shape": _shape,
+            "distance": _number,
+            "metric": str,
+            "padding": _flag,
+            "periodic": _flag,
+            "self_loops": _flag,
+        },
+        _grid,
+    ),
+    "coordinate": Kind(
+        {
+            "neurons": _integer,
+            "extent": _extent,
+            "distance": _number,
+            "profile": str,
+            "directed": _flag,
+            "periodic": _flag,
+            "self_loops": _flag,
+        },
+        _coordinate,
+        fitted="distance",
+    ),
+    "small-world": Kind(
+        {
+            "neurons": _integer,
+            "neighbors": _integer,
+            "rewire": _number,
+            "method": str,
+            "directed": _flag,
+            "self_loops": _flag,
+        },
+        _small_world,
+        fitted="neighbors",
+    ),
+    NO_GRAPH: Kind({}, _none),
+}
+"""Every topology that can be written, by its name."""
