@@ -6,8 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import sparsebrain.kernels as kernels
-    import sparsebrain.models as models
+    from sparsebrain import kernels, models
     from sparsebrain.layer import GraphLayer
 
 __all__ = ["GraphLayer", "__version__", "kernels", "models"]

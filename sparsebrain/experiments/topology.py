@@ -13,8 +13,10 @@ import graphs
 
 NO_GRAPH = "none"
 _DEFAULT_WINDOW = 2
-_BISECTIONS = 60
-_CLOSE_ENOUGH = 0.002
+_HALVINGS = 16
+_NEIGHBOURS = 64
+_STEP = 2e-4
+_CLOSE_ENOUGH = 5e-4
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,31 @@ def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, 
 def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
     """The connectome of this seed whose distance brings its synapses nearest to the budget.
 
-    The number of synapses rises with the distance but for the luck of the draw, which changes with
-    it, so the nearest try counts and not the last.
+    The number of synapses rises with the distance, but another distance is also another draw, whose
+    luck outweighs the last halvings. So a few distances around the last are tried as well, and the
+    nearest of all counts.
     """
-    low, high = 0.0, float(math.dist((0,) * len(options["extent"]), options["extent"]))
+    low, high = 0.0, math.dist((0.0,) * len(options["extent"]), options["extent"])
     best: Data | None = None
-    for _ in range(_BISECTIONS):
-        distance = (low + high) / 2
+
+    def off(data: Data) -> int:
+        return int(data.num_edges) - synapses
+
+    def attempt(distance: float) -> Data:
+        nonlocal best
         data = graphs.coordinate_random(**options, distance=distance, seed=seed)
-        if best is None or abs(data.num_edges - synapses) < abs(best.num_edges - synapses):
+        if best is None or abs(off(data)) < abs(off(best)):
             best = data
-        if abs(data.num_edges - synapses) <= _CLOSE_ENOUGH * synapses:
+        return data
+
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if off(attempt(middle)) < 0 else (low, middle)
+    for step in range(1, _NEIGHBOURS):
+        assert best is not None
+        if abs(off(best)) <= _CLOSE_ENOUGH * synapses:
             break
-        low, high = (distance, high) if data.num_edges < synapses else (low, distance)
+        attempt(high * (1 + (-1) ** step * step * _STEP))
     assert best is not None
     return best
 

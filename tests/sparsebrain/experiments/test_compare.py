@@ -1,0 +1,179 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from sparsebrain.experiments import compare as module
+from sparsebrain.experiments.compare import compare
+
+FAST = {"epochs": 2, "seeds": 2, "loops": 2, "topologies": ["grid:shape=6x6,distance=1", "none"]}
+
+
+def rows(folder, name="results.csv"):
+    with (folder / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The runs that were really trained, in order."""
+    runs = []
+    real = module.train
+
+    def watched(run, *args):
+        runs.append((run.topology, run.seed))
+        return real(run, *args)
+
+    monkeypatch.setattr(module, "train", watched)
+    return runs
+
+
+def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        summed = compare(**FAST, out=tmp_path, console=console)
+    found = rows(tmp_path)
+    assert [(row["topology"], row["seed"]) for row in found] == [
+        ("grid:shape=6x6,distance=1", "0"),
+        ("grid:shape=6x6,distance=1", "1"),
+        ("none", "0"),
+        ("none", "1"),
+    ]
+    assert all(0 < float(row["test_accuracy"]) <= 1 for row in found)
+    assert [row["synapses"] for row in found] == ["256", "256", "0", "0"]
+    assert [int(row["epoch"]) for row in rows(tmp_path, "curves.csv")] == [1, 2] * 4
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    mean = sum(float(row["test_accuracy"]) for row in found[:2]) / 2
+    assert summed[0].mean("test_accuracy") == pytest.approx(mean)
+    text = console.export_text()
+    assert f"{100 * mean:.2f} ± " in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "compare.png",
+        "curves.csv",
+        "results.csv",
+    ]
+
+
+def test_finished_runs_are_not_repeated(tmp_path, trained):
+    first = compare(**FAST, out=tmp_path)
+    before = (tmp_path / "results.csv").read_bytes()
+    assert len(trained) == 4
+    again = compare(**FAST, out=tmp_path)
+    assert len(trained) == 4
+    assert (tmp_path / "results.csv").read_bytes() == before
+    assert again[0].outcomes == first[0].outcomes
+    compare(**{**FAST, "seeds": 3}, out=tmp_path)
+    assert trained[4:] == [("grid:shape=6x6,distance=1", 2), ("none", 2)]
+    compare(**{**FAST, "epochs": 1}, out=tmp_path)
+    assert len(trained) == 10
+    assert len(rows(tmp_path)) == 10
+
+
+def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained):
+    options = {"epochs": 1, "seeds": 1, "loops": 1, "out": tmp_path}
+    compare(topologies=["grid:shape=6x6,distance=1", "small-world:neurons=36"], **options)
+    compare(topologies=["grid:shape=6x6,distance=2", "small-world:neurons=36"], **options)
+    assert trained[1] == trained[3] == ("small-world:neurons=36", 0)
+    assert [row["synapses"] for row in rows(tmp_path)] == ["256", "252", "576", "612"]
+
+
+def test_an_unequal_budget_is_told(tmp_path):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        compare(
+            topologies=["grid:shape=6x6,distance=1", "grid:shape=6x6,distance=2"],
+            epochs=1,
+            seeds=1,
+            loops=1,
+            out=tmp_path,
+            console=console,
+        )
+    assert "Not an equal budget: grid:shape=6x6,distance=2 differs" in " ".join(
+        console.export_text().split()
+    )
+
+
+def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch):
+    real = module.train
+
+    def stops(run, topology, images, note):
+        if run.topology == "none":
+            raise KeyboardInterrupt
+        return real(run, topology, images, note)
+
+    monkeypatch.setattr(module, "train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        compare(**FAST, out=tmp_path)
+    assert len(rows(tmp_path)) == 2
+    monkeypatch.setattr(module, "train", real)
+    assert len(compare(**FAST, out=tmp_path)) == 2
+    assert len(rows(tmp_path)) == 4
+
+
+def test_a_killed_process_leaves_only_whole_runs(tmp_path):
+    command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
+    command += ["--topology", "none", "--epochs", "3", "--seeds", "1000"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.7)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = rows(tmp_path)
+    assert done
+    assert all(None not in row.values() for row in done)
+    curves = rows(tmp_path, "curves.csv")
+    for row in done:
+        epochs = [epoch["epoch"] for epoch in curves if epoch["seed"] == row["seed"]]
+        assert epochs == ["1", "2", "3"]
+    more = str(len(done) + 1)
+    command[-1] = more
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{len(done)} of {more} runs are already in" in again.stdout
+    assert [row["seed"] for row in rows(tmp_path)] == [str(seed) for seed in range(int(more))]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "binary", "short row"])
+def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
+    compare(**FAST, out=tmp_path)
+    file = tmp_path / "results.csv"
+    whole = file.read_text()
+    file.write_bytes(
+        {
+            "truncated": whole[: whole.index("none") + 30].encode(),
+            "foreign": b"a,b\n1,2\n",
+            "binary": b"\xff\xfe\x00\x01" * 20,
+            "short row": (whole + "digits\n").encode(),
+        }[damage]
+    )
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+        compare(**FAST, out=tmp_path)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"topologies": []}, "no topology given"),
+        ({"topologies": ["none", "none"]}, "'none' is given twice"),
+        ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"data": "cifar"}, "data must be one of 'digits'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        compare(**{**FAST, **options}, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()

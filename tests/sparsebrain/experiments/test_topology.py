@@ -1,0 +1,82 @@
+import pytest
+
+import graphs
+from sparsebrain.experiments.topology import budget, build, parse
+
+SHEET = (16, 16)
+
+
+def made(spec, synapses=5476, seed=0):
+    return build(parse(spec), SHEET, synapses=synapses, seed=seed)
+
+
+def test_what_is_written_is_what_is_generated():
+    cases = {
+        "grid:shape=6x5,distance=1,self_loops=false,periodic=true": graphs.grid_local(
+            (6, 5), 1, periodic=True, self_loops=False
+        ),
+        "grid:shape=6x5x4,distance=2,metric=manhattan,padding=false": graphs.grid_local(
+            (6, 5, 4), 2, metric="manhattan", padding=False
+        ),
+        "coordinate:neurons=50,extent=5x2.5,distance=1.5,profile=step,directed=false": (
+            graphs.coordinate_random(
+                50, (5, 2.5), 1.5, profile="step", directed=False, self_loops=True, seed=3
+            )
+        ),
+        "small-world:neurons=40,neighbors=6,rewire=0.3,self_loops=false,method=newman-watts": (
+            graphs.small_world(40, 6, 0.3, method="newman-watts", seed=3)
+        ),
+    }
+    for spec, expected in cases.items():
+        data = made(spec, seed=3)
+        assert data.edge_index.equal(expected.edge_index), spec
+        assert data.num_nodes == expected.num_nodes
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("sheet", "synapses"), [((16, 16), 5476), ((28, 28), 17956)])
+def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses, seed):
+    counts = []
+    for spec in ("grid", "coordinate", "small-world"):
+        data = build(parse(spec), sheet, synapses=synapses, seed=seed)
+        assert data.num_nodes == sheet[0] * sheet[1]
+        assert graphs.summary(data, max_sources=2).self_loops == data.num_nodes
+        counts.append(data.num_edges)
+    assert max(counts) <= 1.02 * min(counts)
+
+
+def test_the_budget_is_that_of_the_first_topology_which_states_its_size():
+    assert budget([parse("coordinate"), parse("small-world")], SHEET) == 5476
+    assert budget([parse("none"), parse("coordinate"), parse("grid:distance=1")], SHEET) == 46**2
+    fixed = parse("small-world:neurons=50,neighbors=4,self_loops=false")
+    assert budget([fixed, parse("grid")], SHEET) == 200
+
+
+def test_newman_watts_is_fitted_with_its_shortcuts_counted():
+    data = made("small-world:method=newman-watts,rewire=0.5", synapses=5476)
+    assert abs(data.num_edges / 5476 - 1) < 0.05
+
+
+def test_no_graph_is_no_graph():
+    assert made("none") is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("gird", "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, none"),
+        ("", "unknown topology ''"),
+        ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
+        ("grid:distance", "cannot read 'distance'"),
+        ("grid:distance=far", "distance='far' is no number"),
+        ("grid:shape=8xx8", "shape='8xx8' is no shape; write sides such as 28x28"),
+        ("grid:padding=maybe", "padding='maybe' is no truth value"),
+        ("small-world:neurons=4.5", "neurons='4.5' is no whole number"),
+        ("coordinate:extent=wide", "extent='wide' is no extent"),
+        ("grid:distance=1,distance=2", "states distance twice"),
+        ("none:neurons=3", "none takes no options"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(spec, match):
+    with pytest.raises(ValueError, match=match):
+        parse(spec)

@@ -1,0 +1,64 @@
+"""The command line as it is used: in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "sparsebrain.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_needs_no_torch():
+    program = (
+        "import sys, sparsebrain.cli\n"
+        "try: sparsebrain.cli.main(['compare', '--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "--topology" in done.stdout
+
+
+def test_no_command_shows_the_help():
+    done = run()
+    assert done.returncode == 0
+    assert "compare" in done.stdout
+
+
+def test_compare_runs(tmp_path):
+    options = ["--topology", "none", "--epochs", "1", "--seeds", "2"]
+    done = run("compare", *options, "--out", str(tmp_path / "here"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "none, seed 1: " in done.stdout
+    assert (tmp_path / "here" / "results.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare", "--topology", "gird"], "unknown topology 'gird'"),
+        (["compare", "--loops", "many"], "--loops"),
+        (["compare", "--lops", "2"], "No such option"),
+        (["compare", "--data", "cifar"], "data must be one of 'digits'"),
+        (["compare", "--seeds", "-1"], "seeds must be at least 1, got -1"),
+        (["compar"], "No such command"),
+        (["compare", "--out", __file__], "File exists"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, told):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("sparsebrain: ")
+    assert told in done.stderr

@@ -1,0 +1,116 @@
+import pytest
+import torch
+from torch_geometric.data import Data
+
+import graphs
+from sparsebrain import GraphLayer
+from sparsebrain.models import classifier, perceptron
+
+
+def names(model):
+    return [type(part).__name__ for part in model]
+
+
+def test_the_classifier_is_the_papers_chain_of_modules():
+    data = graphs.grid_local((8, 8), 1)
+    model = classifier(data, 10)
+    assert names(model) == [
+        "Linear",
+        "BatchNorm1d",
+        "ReLU",
+        "GraphLayer",
+        "BatchNorm1d",
+        "ReLU",
+        "Linear",
+    ]
+    assert isinstance(model.graph, GraphLayer)
+    assert model.graph.loops == 5
+    assert model(torch.randn(4, 64)).shape == (4, 10)
+    assert names(perceptron(64, 64, 10)) == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
+
+
+WAYS = {
+    "numbers": [2, 0],
+    "tensor": torch.tensor([2, 0]),
+    "mask": torch.tensor([True, False, True, False]),
+    "names": ["C", "A"],
+    "population": "sensory",
+}
+
+
+@pytest.fixture
+def named():
+    return Data(
+        edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]),
+        num_nodes=4,
+        names=["A", "B", "C", "D"],
+        node_type=torch.tensor([1, 0, 1, 0]),
+        node_type_names=["motor", "sensory"],
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_inputs_and_outputs_may_be_named_in_every_way(named, way):
+    model = classifier(named, 3, loops=1, inputs=WAYS[way], outputs="motor", activation=None)
+    order = [2, 0] if way in ("numbers", "tensor", "names") else [0, 2]
+    placed = model.place(torch.tensor([[1.0, 2.0]]))
+    assert placed[0, order].tolist() == [1, 2]
+    assert placed[0, [1, 3]].tolist() == [0, 0]
+    assert model.read(torch.arange(4.0).unsqueeze(0)).tolist() == [[1, 3]]
+    assert model(torch.randn(5, 2)).shape == (5, 3)
+
+
+def test_signals_reach_the_outputs_only_along_the_synapses():
+    data = graphs.layered([4, 3, 2])
+    model = classifier(data, 2, loops=2, inputs="layer 0", outputs="layer 2", in_features=7)
+    x = torch.randn(16, 7)
+    assert float(model(x).detach().std()) > 0
+    model.graph.loops = 1
+    model.eval()
+    outcome = model(x)
+    torch.testing.assert_close(outcome, outcome[:1].expand_as(outcome))
+
+
+def test_all_parameters_are_trained():
+    model = classifier(graphs.small_world(30, 4, 0.2, seed=0), 3, loops=3)
+    torch.nn.functional.cross_entropy(
+        model(torch.randn(8, 30)), torch.randint(0, 3, (8,))
+    ).backward()
+    assert all(
+        parameter.grad is not None and bool(parameter.grad.isfinite().all())
+        for parameter in model.parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"inputs": [0, 4]}, ValueError, "all from 0 to 3, got"),
+        ({"inputs": []}, ValueError, "inputs must be neuron numbers"),
+        ({"outputs": [1, 1]}, ValueError, "outputs names a neuron twice"),
+        ({"outputs": torch.tensor([True, False])}, ValueError, r"a mask \[4\] of bool"),
+        ({"inputs": ["A", "Z"]}, ValueError, "inputs names 'Z'"),
+        (
+            {"inputs": "visual"},
+            ValueError,
+            "inputs must be one of 'motor', 'sensory', got 'visual'",
+        ),
+        ({"activation": "swish"}, ValueError, "activation must be one of None, 'relu'"),
+        ({"in_features": 0}, ValueError, "in_features must be at least 1"),
+        ({"loops": 0}, ValueError, "loops must be at least 1"),
+        ({"input": [0]}, TypeError, "unexpected keyword argument 'input'"),
+    ],
+)
+def test_wrong_options_are_refused(named, options, error, match):
+    with pytest.raises(error, match=match):
+        classifier(named, 2, **options)
+
+
+def test_names_need_a_connectome_that_has_them():
+    bare = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
+    with pytest.raises(ValueError, match="no node_type and node_type_names"):
+        classifier(bare, 2, inputs="sensory")
+    with pytest.raises(ValueError, match="set connectome.names"):
+        classifier(bare, 2, inputs=["A"])
+    with pytest.raises(ValueError, match="num_classes must be at least 1"):
+        classifier(bare, 0)
