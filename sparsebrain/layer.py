@@ -366,16 +366,33 @@ class GraphLayer(MessagePassing):
         """Nothing to do: the fingerprint was compared before any weight was loaded."""
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         found = state_dict.get(f"{prefix}_extra_state")
-        if found is not None and not torch.equal(found.cpu(), self.get_extra_state()):
-            raise ValueError(
-                f"the state_dict belongs to a layer with other synapses than this one "
+        own = self.get_extra_state()
+        if found is not None and not (isinstance(found, Tensor) and torch.equal(found.cpu(), own)):
+            error_msgs.append(
+                f"{prefix or 'the layer'} was saved with other synapses than this one has "
                 f"({self.num_nodes} neurons, {self.structure.num_edges} synapses); make the layer "
                 "from the connectome that was saved with it, in the same order."
             )
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+            return
+        super()._load_from_state_dict(
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle a layer under Dale's law too, whose class torch makes up and does not pickle."""
