@@ -15,12 +15,12 @@ from sparsebrain.kernels.structure import Compressed, Structure
 
 
 class TorchBackend(Backend):
-    """``torch.sparse.mm`` for W x and W^T x, ``torch.sparse.sampled_addmm`` for the correlation.
+    """Sparse-dense products for W x and W^T x, ``torch.sparse.sampled_addmm`` for the correlation.
 
-    On a CPU float32 products go through MKL where torch has it, 1.3 to 4 times as fast as torch's
-    own reducing kernel (batch 1 to 128, a grid of 18 thousand and a power law of a million
-    synapses); float64 goes through the latter, which does not fall behind four times on power laws
-    as MKL does. ``python -m benchmarks.kernels`` measures both.
+    On a CPU products go through MKL where torch has it, 1.3 to 4 times as fast as torch's own
+    reducing kernel (float32 and float64, batch 1 to 128, a grid of 18 thousand and a power law of a
+    million synapses), and written straight into their result, which saves ``torch.sparse.mm`` two
+    passes over it. ``python -m benchmarks.kernels`` measures both.
     """
 
     name = "torch"
@@ -35,10 +35,14 @@ class TorchBackend(Backend):
     ) -> Callable[[Tensor], Tensor]:
         rows = structure.by_source if transpose else structure.by_target
         matrix = _matrix(rows, rows.arrange(weight))
-        through_mkl = weight.dtype == torch.float32 and torch.backends.mkl.is_available()
-        if weight.is_cuda or through_mkl:
-            return lambda x: torch.sparse.mm(matrix, x)
-        return lambda x: torch.sparse.mm(matrix, x, "sum")
+        if not (weight.is_cuda or torch.backends.mkl.is_available()):
+            return lambda x: torch.sparse.mm(matrix, x, "sum")
+
+        def apply(x: Tensor) -> Tensor:
+            out = torch.empty_like(x)
+            return torch.addmm(out, matrix, x, beta=0, out=out)
+
+        return apply
 
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         # Torch refuses an empty inner dimension, and more synapses than the matrix has entries.

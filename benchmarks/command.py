@@ -1,0 +1,62 @@
+"""What the commands of this package have in common."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+
+def positive(text: str) -> int:
+    """An int of at least 1, as argparse wants a type."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def not_negative(text: str) -> int:
+    """An int of at least 0, as argparse wants a type."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    # Found out before the measurement and not after it.
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a file in a folder that exists; make the folder first"
+        )
+    return path
+
+
+def parser(name: str, description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """A parser with the options that all commands share."""
+    # Abbreviations would let a misspelled option pass for another one.
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}", description=description, allow_abbrev=False
+    )
+    made.add_argument(
+        "--json", type=_new_file, metavar="FILE", help="write everything to FILE as well"
+    )
+    made.add_argument(
+        "--rounds",
+        type=positive,
+        default=rounds,
+        metavar="N",
+        help=f"times each candidate is measured, in turn with the others (default {rounds})",
+    )
+    made.add_argument(
+        "--threads", type=positive, metavar="N", help="threads of torch (default: torch's choice)"
+    )
+    return made
+
+
+def apply_threads(threads: int | None) -> None:
+    """Give torch that many threads; None leaves them as they are."""
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -1,0 +1,54 @@
+"""On what a time was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, the threads torch uses, and how busy the machine was before."""
+    return {
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    distributions = ("torch", "torch-geometric", "sparsebrain", "numpy")
+    found = {name: metadata.version(name) for name in distributions}
+    # Distributions give the release alone; torch also says which build it is.
+    found["torch"] = str(torch.__version__)
+    return {
+        "python": platform.python_version(),
+        **found,
+        "MKL": "yes" if torch.backends.mkl.is_available() else "no",
+    }
+
+
+def describe(machine: dict[str, Any], versions: dict[str, str]) -> str:
+    """Both as two lines of text."""
+    load = "unknown" if machine["load"] is None else f"{machine['load']:.2f}"
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"{machine['processor']} ({machine['system']}), {machine['cores']} cores, "
+        f"{machine['threads']} threads, load {load}\n{told}"
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"

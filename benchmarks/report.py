@@ -1,0 +1,46 @@
+"""How results are shown and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.timing import Timing
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, its first column to the left and numbers to the right."""
+    made = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*row)
+    # A log passes for 80 columns wide, and a table squeezed into those cannot be read.
+    Console(width=1000).print(made)
+
+
+def cell(times: dict[str, Any]) -> str:
+    """What :func:`entry` made, as text: the median, and the minimum in parentheses."""
+    return f"{_digits(times['median_ms'])} ({_digits(times['min_ms'])})"
+
+
+def entry(timing: Timing) -> dict[str, Any]:
+    """A timing as JSON keeps it."""
+    return {"median_ms": timing.median, "min_ms": timing.minimum, "all_ms": list(timing.times)}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write aside, then rename: a killed run leaves no half-written file."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(json.dumps(content, indent=2) + "\n")
+    aside.replace(path)
+
+
+def _digits(number: float) -> str:
+    """Three digits that count, and never an exponent."""
+    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
