@@ -12,6 +12,7 @@ class DaleSign(nn.Module):
         sign: s, of -1 and +1, in the shape of the weight.
 
     Example:
+        >>> import torch
         >>> dale = DaleSign(torch.tensor([1.0, -1.0]))
         >>> dale(torch.tensor([-0.5, 2.0]))
         tensor([ 0.5000, -2.0000])

@@ -89,7 +89,9 @@ class GraphLayer(MessagePassing):
     same result. ``state_dict`` carries a fingerprint of the synapses and loads onto no others.
 
     Example:
-        >>> _ = torch.manual_seed(0)
+        >>> import torch
+        >>> from sparsebrain import GraphLayer
+        >>> from torch_geometric.data import Data
         >>> ring = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
         >>> layer = GraphLayer(ring, loops=3, activation="tanh")
         >>> layer

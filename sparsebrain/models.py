@@ -59,6 +59,9 @@ def classifier(
         TypeError: a count is no int.
 
     Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> from sparsebrain.models import classifier
         >>> ring = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
         >>> model = classifier(ring, num_classes=2, loops=3, inputs=[0, 1], outputs=[2, 3])
         >>> model(torch.randn(8, 2)).shape
@@ -90,6 +93,8 @@ def perceptron(
     Linear - BatchNorm - activation - Linear, from [B, in_features] to [B, num_classes].
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.models import perceptron
         >>> perceptron(64, 256, 10)(torch.randn(8, 64)).shape
         torch.Size([8, 10])
     """

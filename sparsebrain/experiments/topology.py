@@ -49,6 +49,7 @@ def parse(spec: str) -> Topology:
         ValueError: an unknown kind or option, or a value that cannot be read.
 
     Example:
+        >>> from sparsebrain.experiments.topology import parse
         >>> parse("grid:shape=28x28,distance=2").options
         (('shape', (28, 28)), ('distance', 2.0))
     """

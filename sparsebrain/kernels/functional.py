@@ -35,6 +35,8 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         RuntimeError: the backend asked for cannot run on the device of ``x``.
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.kernels import Structure, propagate
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
         >>> propagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([0., 2., 3.])
@@ -54,6 +56,8 @@ def backpropagate(
     and errors are those of :func:`propagate`.
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.kernels import Structure, backpropagate
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
         >>> backpropagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([2., 3., 0.])
@@ -83,6 +87,8 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         ValueError, TypeError, RuntimeError: as :func:`propagate`.
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.kernels import Structure, correlate
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
         >>> x = torch.tensor([[1.0], [2.0], [3.0]])
         >>> correlate(structure, x, x)
@@ -130,6 +136,8 @@ def loop(
     O(N B) elsewhere. A fused loop can be differentiated once.
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.kernels import Structure, loop
         >>> structure = Structure(torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
         >>> (last,) = loop(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1), loops=2)
         >>> last.flatten()

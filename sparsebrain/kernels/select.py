@@ -36,6 +36,7 @@ def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
     """For each backend None if it can run on ``device``, otherwise the reason why it cannot.
 
     Example:
+        >>> from sparsebrain.kernels import available
         >>> available()
         {'torch': None, 'reference': None}
     """

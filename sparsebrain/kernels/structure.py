@@ -56,6 +56,8 @@ class Structure:
     Index arrays are int32 where N and E allow it. Construction takes O(N + E log E) time.
 
     Example:
+        >>> import torch
+        >>> from sparsebrain.kernels import Structure
         >>> structure = Structure(torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3)
         >>> structure
         Structure(num_nodes=3, num_edges=3)
