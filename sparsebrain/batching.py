@@ -11,6 +11,34 @@ from torch import Tensor
 from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
+def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_first: bool) -> Tensor:
+    """``x`` itself, or under autocast in ``dtype``; an error if layer(x) cannot take it.
+
+    Raises:
+        TypeError: its dtype is not that of the weights.
+        ValueError: its shape is not [..., N], or with ``node_first`` not [B * N, C].
+    """
+    if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
+        # Tied weights multiply over the loops, and so would the rounding of a half-width state.
+        x = x.to(dtype)
+    if x.dtype != dtype:
+        raise TypeError(
+            f"{name} is {x.dtype}, the layer's weights are {dtype}; "
+            f"call {name}.to({dtype}) or layer.to({x.dtype})."
+        )
+    if node_first and x.dim() != 2:
+        raise ValueError(
+            f"with edge_index, {name} must have shape [B * {num_nodes}, C], got {list(x.shape)}; "
+            "one value a neuron needs x.unsqueeze(-1)."
+        )
+    if not node_first and (x.dim() == 0 or x.size(-1) != num_nodes):
+        raise ValueError(
+            f"{name} must have shape [..., {num_nodes}], one value for each neuron, "
+            f"got {list(x.shape)}; a node-first batch of PyG needs layer(x, edge_index)."
+        )
+    return x
+
+
 def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
     """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
     if node_first:

@@ -13,25 +13,44 @@ _CELLS = 2**17
 _FEWEST_COLUMNS = 32
 
 
-def fan_in_normal(
+@torch.no_grad()
+def draw_weight(
     structure: Structure,
-    types: Tensor | None,
+    like: Tensor,
     *,
-    device: torch.device,
-    dtype: torch.dtype,
+    loops: int,
+    types: Tensor | None = None,
+    sign: Tensor | None = None,
     generator: torch.Generator | None = None,
+    backend: str = "auto",
 ) -> Tensor:
-    """Draw weights [E] of variance 1 / in-degree of the target, or [T] of 1 / mean in-degree."""
+    r"""Draw normal weights, scaled so that ``loops`` linear loops keep the variance of the state.
+
+    Weights start with variance 1 / in-degree of the target and are then divided by the square root
+    of their :func:`variance_gain`.
+
+    Args:
+        structure: the synapses, E of them.
+        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
+        loops: at least 1.
+        types: [E] int64, the weight of each synapse where weights are shared.
+        sign: -1 or +1 in the shape of the weights, which then have it.
+        generator: torch's own by default.
+        backend: as in :func:`sparsebrain.kernels.propagate`.
+
+    Returns:
+        The weights, in the shape of ``like``.
+    """
+    noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     if types is None:
         in_degree = structure.by_target.pointer.diff()
-        spread = in_degree[structure.edge_index[1]].to(device, dtype).rsqrt()
+        weight = noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
     else:
-        num_types = int(types.max()) + 1 if types.numel() else 0
-        mean_in_degree = structure.num_edges / max(structure.num_nodes, 1)
-        spread = torch.full(
-            (num_types,), 1 / math.sqrt(max(mean_in_degree, 1)), device=device, dtype=dtype
-        )
-    return spread * torch.randn(spread.shape, generator=generator, device=device, dtype=dtype)
+        weight = noise * math.sqrt(structure.num_nodes / structure.num_edges)
+    if sign is not None:
+        weight = weight.abs() * sign
+    synapses = weight if types is None else weight[types]
+    return weight / math.sqrt(variance_gain(structure, synapses, loops, backend=backend))
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from sparsebrain import kernels
-from sparsebrain.batching import BatchedEdges, from_columns, to_columns
+from sparsebrain.batching import BatchedEdges, admit, from_columns, to_columns
 from sparsebrain.connectome import (
     fingerprint,
     read_shared_types,
@@ -23,7 +22,7 @@ from sparsebrain.connectome import (
     read_weights,
 )
 from sparsebrain.dale import DaleSign
-from sparsebrain.initialization import fan_in_normal, variance_gain
+from sparsebrain.initialization import draw_weight
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.options import check_choice, check_count
 
@@ -40,8 +39,7 @@ class GraphLayer(MessagePassing):
 
     One loop, with one weight a synapse, tied over the loops:
 
-    .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{\mathrm{target}, \mathrm{source}} =
-    w_{\mathrm{synapse}}
+    .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{ts} = w_{s \to t}
 
     The input is x(0). With ``inject=True`` it is added at every loop instead,
     x(t + 1) = f(W x(t) + b + input), starting from zero or a given state. On a grid this is the
@@ -85,8 +83,8 @@ class GraphLayer(MessagePassing):
 
     An overridden ``message``, ``aggregate`` or ``update``, a PyG hook or an explainer's edge mask
     is honoured: such a layer goes through ``MessagePassing.propagate``, every other one through
-        fused kernels, with the
-    same result. ``state_dict`` carries a fingerprint of the synapses and loads onto no others.
+    fused kernels, with the same result. ``state_dict`` carries a fingerprint of the synapses and
+    loads onto no others.
 
     Example:
         >>> import torch
@@ -142,19 +140,21 @@ class GraphLayer(MessagePassing):
         self._batched_edges = BatchedEdges()
 
         num_weights = structure.num_edges if self._types is None else _count_types(self._types)
-        # Zeros suit every sign, so that Dale's parametrisation accepts them before the weights are
-        # drawn.
+        # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
         self.weight = nn.Parameter(torch.zeros(num_weights, device=device, dtype=dtype))
         if bias:
             self.bias = nn.Parameter(torch.zeros(self.num_nodes, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
+        sign = self._per_weight(read_signs(connectome, structure), "edge_sign") if dale else None
         self._initial_weight: Tensor | None = None
         if init == "edge_weight":
             measured = read_weights(connectome, structure.num_edges)
+            # Counts have no sign; Dale's law completes them.
+            if sign is not None and bool((measured >= 0).all()):
+                measured = measured * read_signs(connectome, structure)
             self._initial_weight = self._per_weight(measured, "edge_weight")
-        if dale:
-            sign = self._per_weight(read_signs(connectome, structure), "edge_sign")
+        if sign is not None:
             parametrize.register_parametrization(self, "weight", DaleSign(sign.to(self.weight)))
         self._follow_parameters()
         self.reset_parameters()
@@ -169,10 +169,20 @@ class GraphLayer(MessagePassing):
         super().reset_parameters()
         if self.bias is not None:
             nn.init.zeros_(self.bias)
-        free = self.weight
-        if free.is_meta or not free.numel():
+        if self.weight.is_meta or not self.weight.numel():
             return
-        weight = self._draw(generator, free.device, free.dtype)
+        if self._initial_weight is None:
+            weight = draw_weight(
+                self.structure,
+                self.weight,
+                loops=self.loops,
+                types=self._types,
+                sign=self._sign(),
+                generator=generator,
+                backend=self.backend,
+            )
+        else:
+            weight = self._initial_weight.to(self.weight)
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
@@ -189,7 +199,10 @@ class GraphLayer(MessagePassing):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         weight = self._weight_per_synapse()
-        x = self._admit(x, "x", weight.dtype, edge_index)
+        node_first = edge_index is not None
+        x = admit(x, "x", weight.dtype, self.num_nodes, node_first=node_first)
+        if edge_index is not None:
+            self._batched_edges.check(edge_index, self.structure, x.size(0))
         start, drive = x, None
         if self.inject:
             start, drive = torch.zeros_like(x), x
@@ -199,10 +212,10 @@ class GraphLayer(MessagePassing):
                     f"state= needs inject=True and the shape of x {list(x.shape)}, got "
                     f"inject={self.inject} and {list(state.shape)}; without inject x is the state."
                 )
-            start = self._admit(state, "state", weight.dtype, edge_index)
+            start = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
 
         if self._is_plain():
-            states = self._run_fused(weight, start, drive, edge_index is not None, return_states)
+            states = self._run_fused(weight, start, drive, node_first, return_states)
         else:
             states = self._run_messages(weight, start, drive, edge_index)
         if return_states:
@@ -300,47 +313,6 @@ class GraphLayer(MessagePassing):
         dale = (step for step in self.parametrizations.weight if isinstance(step, DaleSign))
         return next((step.sign for step in dale), None)
 
-    def _draw(
-        self, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype
-    ) -> Tensor:
-        sign = self._sign()
-        if self._initial_weight is not None:
-            weight = self._initial_weight.to(device, dtype)
-            # Measured strengths are counts more often than not; Dale's sign completes them.
-            return weight if sign is None or bool((weight < 0).any()) else weight * sign
-        weight = fan_in_normal(
-            self.structure, self._types, device=device, dtype=dtype, generator=generator
-        )
-        if sign is not None:
-            weight = weight.abs() * sign
-        synapses = weight if self._types is None else weight[self._types]
-        gain = variance_gain(self.structure, synapses, self.loops, backend=self.backend)
-        return weight / math.sqrt(gain)
-
-    def _admit(self, x: Tensor, name: str, dtype: torch.dtype, edge_index: Tensor | None) -> Tensor:
-        if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
-            # Tied weights multiply over the loops, and so would the rounding of a half-width state.
-            x = x.to(dtype)
-        if x.dtype != dtype:
-            raise TypeError(
-                f"{name} is {x.dtype}, the layer's weights are {dtype}; "
-                f"call {name}.to({dtype}) or layer.to({x.dtype})."
-            )
-        if edge_index is None:
-            if x.dim() == 0 or x.size(-1) != self.num_nodes:
-                raise ValueError(
-                    f"{name} must have shape [..., {self.num_nodes}], one value for each neuron, "
-                    f"got {list(x.shape)}; a node-first batch of PyG needs layer(x, edge_index)."
-                )
-            return x
-        if x.dim() != 2:
-            raise ValueError(
-                f"with edge_index, {name} must have shape [B * {self.num_nodes}, C], got "
-                f"{list(x.shape)}; one value a neuron needs x.unsqueeze(-1)."
-            )
-        self._batched_edges.check(edge_index, self.structure, x.size(0))
-        return x
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)
         self._follow_parameters()
@@ -350,8 +322,7 @@ class GraphLayer(MessagePassing):
         """Bring the index arrays to where the parameters are.
 
         They are no buffers: ``to_empty`` would fill them with whatever lies in memory, and a kernel
-            would
-        read out of bounds.
+        would read out of bounds.
         """
         device = self.weight.device
         if device.type != "meta":
