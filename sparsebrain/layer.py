@@ -117,7 +117,7 @@ class GraphLayer(MessagePassing):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_count("loops", loops)
+        loops = check_count("loops", loops)
         if not callable(activation):
             check_choice("activation", activation, (None, *ACTIVATIONS))
         check_choice("weight_sharing", weight_sharing, ("synapse", "type"))

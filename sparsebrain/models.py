@@ -67,7 +67,7 @@ def classifier(
         >>> model(torch.randn(8, 2)).shape
         torch.Size([8, 2])
     """
-    check_count("num_classes", num_classes)
+    num_classes = check_count("num_classes", num_classes)
     graph = GraphLayer(connectome, loops)
     receiving = None if inputs is None else _find(connectome, inputs, "inputs")
     read = None if outputs is None else _find(connectome, outputs, "outputs")
@@ -98,7 +98,7 @@ def perceptron(
         >>> perceptron(64, 256, 10)(torch.randn(8, 64)).shape
         torch.Size([8, 10])
     """
-    check_count("num_classes", num_classes)
+    num_classes = check_count("num_classes", num_classes)
     parts = _encoder(in_features, hidden, activation)
     parts["decode"] = nn.Linear(hidden, num_classes)
     return nn.Sequential(parts)
@@ -142,7 +142,7 @@ class ReadNeurons(nn.Module):
 
 
 def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDict[str, nn.Module]:
-    check_count("in_features", in_features)
+    in_features, hidden = check_count("in_features", in_features), check_count("hidden", hidden)
     check_choice("activation", activation, ACTIVATIONS)
     return OrderedDict(
         encode=nn.Linear(in_features, hidden),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
+from typing import SupportsIndex
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
@@ -12,9 +14,14 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
-def check_count(name: str, value: object, *, least: int = 1) -> None:
-    """TypeError unless ``value`` is an int, ValueError if it is less than ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def check_count(name: str, value: object, *, least: int = 1) -> int:
+    """``value`` as an int: TypeError if it is none, ValueError if it is less than ``least``.
+
+    Integers of NumPy count, as they come out of every loop over an array; a bool does not.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} must be an int, got {type(value).__name__} ({value!r}).")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
+    count = operator.index(value)
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, got {count}.")
+    return count

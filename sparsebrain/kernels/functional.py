@@ -143,7 +143,7 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    check_count("loops", loops)
+    loops = check_count("loops", loops)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
     if bias is not None and bias.shape != (structure.num_nodes,):

@@ -66,6 +66,7 @@ class Structure:
     __slots__ = ("by_source", "by_target", "edge_index", "num_nodes")
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
+        num_nodes = check_count("num_nodes", num_nodes, least=0)
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes = num_nodes
@@ -117,7 +118,6 @@ def plain_tensor(edge_index: Tensor) -> Tensor:
 
 
 def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
-    check_count("num_nodes", num_nodes, least=0)
     if not isinstance(edge_index, Tensor):
         raise TypeError(
             f"edge_index must be a tensor [2, E], got {type(edge_index).__name__}; "

@@ -4,20 +4,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import pytest
-import torch
-
 ROOT = Path(__file__).parents[2]
 
 if importlib.util.find_spec("benchmarks.layer") is None:
     # At the end, so that an installed sparsebrain is not hidden by the one in the checkout.
     sys.path.append(str(ROOT))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny problems gain nothing from more, and lose much where other processes run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

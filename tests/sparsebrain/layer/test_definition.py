@@ -1,5 +1,6 @@
 """The layer against its definition and the paper's (definitions: the graph layer)."""
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d
@@ -267,3 +268,9 @@ def test_dale_refuses_an_assigned_weight_of_the_wrong_sign(grid):
         ValueError, match=r"fixes the sign of synapse 0 at \+1.*sign \* weight.abs\(\)"
     ):
         layer.weight = -torch.ones(grid.num_edges)
+
+
+def test_numpys_integers_count_as_integers(grid):
+    layer = GraphLayer(grid, numpy.int64(2))
+    assert layer.loops == 2
+    assert type(layer.loops) is int
