@@ -18,7 +18,12 @@ def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_firs
         TypeError: its dtype is not that of the weights.
         ValueError: its shape is not [..., N], or with ``node_first`` not [B * N, C].
     """
-    if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor, got {type(x).__name__}; "
+            "a batch of PyG needs layer(batch.x, batch.edge_index)."
+        )
+    if torch.is_autocast_enabled(x.device.type) and x.dtype in (torch.float16, torch.bfloat16):
         # Tied weights multiply over the loops, and so would the rounding of a half-width state.
         x = x.to(dtype)
     if x.dtype != dtype:
@@ -42,16 +47,22 @@ def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_firs
 def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
     """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
     if node_first:
-        return x.reshape(-1, num_nodes, x.size(1)).transpose(0, 1).reshape(num_nodes, -1)
+        blocks = x.reshape(x.size(0) // max(num_nodes, 1), num_nodes, x.size(1))
+        return blocks.transpose(0, 1).reshape(num_nodes, blocks.size(0) * blocks.size(2))
     return x.reshape(math.prod(x.shape[:-1]), num_nodes).t()
 
 
 def from_columns(columns: Tensor, shape: torch.Size, *, node_first: bool) -> Tensor:
-    """Undo :func:`to_columns` for an x of that shape; contiguous, as ``nn.Linear`` returns it."""
+    """Undo :func:`to_columns` for an x of that shape.
+
+    Always a copy, contiguous as ``nn.Linear`` returns it: the columns are kept for backpropagation,
+    and who is given the result may write over it.
+    """
+    rows = columns.t()
     if node_first:
-        blocks = columns.reshape(columns.size(0), -1, shape[1])
-        return blocks.transpose(0, 1).reshape(shape)
-    return columns.t().contiguous().view(shape)
+        copies = shape[0] // max(columns.size(0), 1)
+        rows = columns.reshape(columns.size(0), copies, shape[1]).transpose(0, 1)
+    return rows.clone(memory_format=torch.contiguous_format).view(shape)
 
 
 class BatchedEdges:
@@ -72,6 +83,9 @@ class BatchedEdges:
     def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
         """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
         num_nodes, num_edges = structure.num_nodes, structure.num_edges
+        if not isinstance(edge_index, Tensor) or edge_index.is_floating_point():
+            got = edge_index.dtype if isinstance(edge_index, Tensor) else type(edge_index).__name__
+            raise TypeError(f"edge_index must be a tensor of integers, got {got}.")
         if num_nodes == 0 or rows % num_nodes:
             raise ValueError(
                 f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of "

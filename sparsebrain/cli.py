@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,25 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("sparsebrain"))
+        raise typer.Exit
+
+
+# With a callback, compare stays a command of its own while it is the only one.
 @app.callback()
-def _commands() -> None:
-    """Keep ``compare`` a command of its own while it is the only one."""
+def _commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -31,10 +44,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="Topology, once or more: grid, coordinate, small-world or none, with options as "
-            "in small-world:neurons=784,neighbors=22,rewire=0.1. What is left out follows from the "
-            "data set; distance and neighbors from an equal budget of synapses. "
-            "Default: each of the four.",
+            help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
         ),
     ] = None,
     loops: Annotated[int, typer.Option(help="Loops of the graph layer.")] = 5,
@@ -45,6 +55,20 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
+
+    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds are
+
+    grid: shape distance metric padding periodic self_loops
+
+    coordinate: neurons extent distance profile directed periodic self_loops
+
+    small-world: neurons neighbors rewire method directed self_loops
+
+    none, the model without a graph.
+
+    Neurons, shape and extent that are left out follow from the data set; the distance of coordinate
+    and the neighbors of small-world are fitted to the synapses of the first topology that states
+    its own, or else of a grid of distance 2.
 
     Finished runs are kept in the output folder and not repeated.
     """
@@ -76,9 +100,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message())
     except (ValueError, TypeError, OSError) as error:
         _fail(str(error))
+    except MemoryError as error:
+        _fail(f"not enough memory: {error}")
     except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:
+        # Newer releases of typer return this status instead of raising.
         print("stopped; finished runs are kept, and the same command goes on", file=sys.stderr)
-        sys.exit(130)
     sys.exit(status or 0)
 
 

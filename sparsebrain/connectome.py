@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels import Structure
+from sparsebrain.options import check_count
+
+_TYPES_PER_SYNAPSE = 16
+_FEW = 2**16
 
 
 def read_structure(connectome: Any) -> Structure:
@@ -28,7 +32,8 @@ def read_structure(connectome: Any) -> Structure:
         raise ValueError(
             "connectome has no edge_index; pass Data(edge_index=edge_index, num_nodes=num_nodes)."
         )
-    structure = Structure(edge_index, int(connectome.num_nodes))
+    num_nodes = check_count("connectome.num_nodes", connectome.num_nodes, least=0)
+    structure = Structure(edge_index, num_nodes)
     _refuse_duplicates(structure, read_types(connectome, structure.num_edges))
     return structure
 
@@ -46,17 +51,25 @@ def read_shared_types(connectome: Any, num_edges: int) -> Tensor:
             "weight_sharing='type' needs connectome.edge_type [E], which is absent; "
             "set it, or use weight_sharing='synapse'."
         )
+    if num_edges and int(types.max()) >= max(_TYPES_PER_SYNAPSE * num_edges, _FEW):
+        raise ValueError(
+            f"edge_type goes up to {int(types.max())}, and every type up to that would have a "
+            "weight; number them anew: edge_type.unique(return_inverse=True)[1]."
+        )
     return types
 
 
-def read_weights(connectome: Any, num_edges: int) -> Tensor:
-    """``edge_weight`` [E]; ValueError where it is absent, or NaN or infinite anywhere."""
+def read_weights(connectome: Any, num_edges: int, dtype: torch.dtype) -> Tensor:
+    """``edge_weight`` [E] in ``dtype``; ValueError where it is absent, NaN or infinite."""
     weight = _read(connectome, "edge_weight", num_edges)
     if weight is None:
         raise ValueError(
             "init='edge_weight' needs connectome.edge_weight, which is absent; "
             "set connectome.edge_weight to a float tensor [E], or use init='variance'."
         )
+    weight = weight.to(dtype)
+    if not bool(torch.isfinite(weight).all()):
+        raise ValueError(f"connectome.edge_weight is too large for {dtype}; scale it down.")
     return weight
 
 
@@ -76,12 +89,12 @@ def read_signs(connectome: Any, structure: Structure) -> Tensor:
     return sign
 
 
-def fingerprint(structure: Structure, types: Tensor | None) -> Tensor:
-    """SHA-256 of the synapses, in their order, and of their types: [32] uint8."""
+def fingerprint(structure: Structure, types: Tensor | None, sign: Tensor | None) -> Tensor:
+    """SHA-256 of the synapses, in their order, of shared types and fixed signs: [32] uint8."""
     digest = hashlib.sha256(str(structure.num_nodes).encode())
-    for indices in (structure.edge_index, types):
-        if indices is not None:
-            digest.update(indices.cpu().numpy().tobytes())
+    fixed = None if sign is None else (sign > 0).to(torch.uint8)
+    for part in (structure.edge_index, types, fixed):
+        digest.update(b"," if part is None else part.cpu().numpy().tobytes())
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
@@ -89,17 +102,17 @@ def _read(connectome: Any, name: str, length: int, *, integer: bool = False) -> 
     value = getattr(connectome, name, None)
     if value is None:
         return None
-    value = torch.as_tensor(value)
+    # A copy of our own, so that changing the connectome later does not change the layer.
+    value = value.detach().clone() if isinstance(value, Tensor) else torch.tensor(value)
     if value.shape != (length,):
         raise ValueError(
             f"connectome.{name} must have shape [{length}], got {list(value.shape)}; "
             "a column needs .squeeze(-1)."
         )
+    if value.is_complex() or value.dtype == torch.bool or (integer and value.is_floating_point()):
+        kind = "integers" if integer else "real numbers"
+        raise TypeError(f"connectome.{name} must hold {kind}, got {value.dtype}.")
     if integer:
-        if value.is_floating_point() or value.is_complex():
-            raise TypeError(
-                f"connectome.{name} must hold integers, got {value.dtype}; call .long()."
-            )
         if length and int(value.min()) < 0:
             raise ValueError(f"connectome.{name} must not be negative, got {int(value.min())}.")
         return value.long()
@@ -116,9 +129,11 @@ def _refuse_duplicates(structure: Structure, types: Tensor | None) -> None:
     new_pair = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
     pair = torch.nn.functional.pad(new_pair.long().cumsum(0), (1, 0))
     if types is None:
-        key, place = pair, torch.arange(len(pair))
+        key, place = pair, torch.arange(len(pair), device=pair.device)
     else:
-        key, place = (pair * (int(types.max()) + 1) + rows.arrange(types)).sort()
+        # Types may be any large integers; numbered anew they leave room for the pairs.
+        kind = rows.arrange(types.unique(return_inverse=True)[1])
+        key, place = (pair * (int(kind.max()) + 1) + kind).sort()
     same = key[1:] == key[:-1]
     if bool(same.any()):
         first = place[int(same.nonzero()[0])]

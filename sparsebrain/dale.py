@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
+
+from sparsebrain.fixed import Fixed
 
 
-class DaleSign(nn.Module):
+class DaleSign(Fixed):
     r"""Parametrise weights as :math:`w = s |v|` with fixed signs s and free v.
+
+    The derivative of \|v\| at zero is taken as +1, so that a synapse of weight zero can learn.
 
     Args:
         sign: s, of -1 and +1, in the shape of the weight.
@@ -18,23 +23,22 @@ class DaleSign(nn.Module):
         tensor([ 0.5000, -2.0000])
     """
 
-    sign: Tensor
-
     def __init__(self, sign: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("sign", sign, persistent=False)
+        super().__init__(sign)
 
     def forward(self, free: Tensor) -> Tensor:
         """The weight for a free parameter of the same shape."""
-        return self.sign * free.abs()
+        return self.value.to(free.device) * torch.where(free < 0, -free, free)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The free parameter for a weight; ValueError where a weight has the wrong sign."""
-        wrong = (weight * self.sign) < 0
-        if bool(wrong.any()):
+        sign = self.value.to(weight.device)
+        free = weight * sign
+        wrong = free < 0
+        if not weight.is_meta and bool(wrong.any()):
             place = int(wrong.nonzero()[0])
             raise ValueError(
-                f"dale=True fixes the sign of synapse {place} at {float(self.sign[place]):+.0f}, "
+                f"dale=True fixes the sign of synapse {place} at {float(sign[place]):+.0f}, "
                 f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
             )
-        return weight * self.sign
+        return free

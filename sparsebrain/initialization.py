@@ -65,7 +65,7 @@ def variance_gain(
 
     Dividing the weights by sqrt(g) therefore keeps the variance. A fan-in rule cannot know this
     factor: the weights are tied, so the loops are a matrix power, whose growth follows the
-        spectrum.
+    spectrum.
 
     The variance is taken over the neurons that the noise can still reach. On a graph without cycles
     the state dies out; the loops that it lives through are counted.

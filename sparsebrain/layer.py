@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.data import Data
-from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from sparsebrain import kernels
 from sparsebrain.batching import BatchedEdges, admit, from_columns, to_columns
 from sparsebrain.connectome import (
-    fingerprint,
     read_shared_types,
     read_signs,
     read_structure,
@@ -24,7 +22,9 @@ from sparsebrain.connectome import (
 from sparsebrain.dale import DaleSign
 from sparsebrain.initialization import draw_weight
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.options import check_choice, check_count
+from sparsebrain.kernels.functional import check_shape_kept
+from sparsebrain.options import check_choice, check_count, check_flag
+from sparsebrain.saving import Saved
 
 _OVERRIDABLE = ("message", "aggregate", "update")
 _HOOKS = tuple(
@@ -34,7 +34,7 @@ _HOOKS = tuple(
 )
 
 
-class GraphLayer(MessagePassing):
+class GraphLayer(Saved):
     r"""Neurons wired by a connectome, which pass values along their synapses for a number of loops.
 
     One loop, with one weight a synapse, tied over the loops:
@@ -51,18 +51,20 @@ class GraphLayer(MessagePassing):
             and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
             ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1.
         loops: how many exchanges, at least 1.
-        activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function of
-            a tensor.
+        activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function
+            that is given the state in the shape of x and keeps that shape.
         bias: learn b [N], which starts at zero.
         inject: add the input at every loop.
         weight_sharing: "synapse" for a weight each [E], or "type" for one weight per ``edge_type``
             [T]: a grid, whose types are its offsets, is then a convolution.
-        dale: keep every synapse's sign, under any optimizer.
+        dale: keep every synapse's sign, under any optimizer: that of ``edge_sign``, or else of the
+            source's ``node_sign``. Set weights by ``layer.weight = ...``; changes of
+            ``layer.weight`` in place are lost, as with every parametrisation of torch.
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
             the variance of the state; "edge_weight" starts from the connectome's.
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         backend: who computes: "auto", "torch" or "reference".
-        device, dtype: of the parameters, as everywhere in torch.
+        device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:
         weight: [E], in the order of ``edge_index``, or [T].
@@ -81,10 +83,13 @@ class GraphLayer(MessagePassing):
     Raises:
         TypeError: a wrong type or dtype. ValueError: a wrong shape, value or option.
 
+    On a connectome without cycles the state moves from layer to layer and then out: with more loops
+    than the longest path has synapses everything is zero, so let ``loops`` be the depth.
+
     An overridden ``message``, ``aggregate`` or ``update``, a PyG hook or an explainer's edge mask
     is honoured: such a layer goes through ``MessagePassing.propagate``, every other one through
     fused kernels, with the same result. ``state_dict`` carries a fingerprint of the synapses and
-    loads onto no others.
+    loads onto no others. The connectome is copied; changing it later changes no layer.
 
     Example:
         >>> import torch
@@ -100,6 +105,14 @@ class GraphLayer(MessagePassing):
 
     weight: Tensor
     bias: Tensor | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "propagate" in cls.__dict__:
+            raise TypeError(
+                f"{cls.__name__} overrides propagate, which is PyG's own and would not be called; "
+                "override message, aggregate or update."
+            )
 
     def __init__(
         self,
@@ -118,8 +131,16 @@ class GraphLayer(MessagePassing):
         dtype: torch.dtype | None = None,
     ) -> None:
         loops = check_count("loops", loops)
+        if isinstance(activation, type):
+            raise TypeError(
+                f"activation is the class {activation.__name__}; pass an instance of it."
+            )
         if not callable(activation):
-            check_choice("activation", activation, (None, *ACTIVATIONS))
+            check_choice("activation", activation, (None, *list(ACTIVATIONS)[1:]))
+        for name, flag in {"bias": bias, "inject": inject, "dale": dale}.items():
+            check_flag(name, flag)
+        if aggr is None:
+            raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
         check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
         check_choice("init", init, ("variance", "edge_weight"))
         check_choice("backend", backend, ("auto", *kernels.BACKENDS))
@@ -136,7 +157,6 @@ class GraphLayer(MessagePassing):
         self._types: Tensor | None = None
         if weight_sharing == "type":
             self._types = read_shared_types(connectome, structure.num_edges)
-        self._fingerprint: Tensor | None = None
         self._batched_edges = BatchedEdges()
 
         num_weights = structure.num_edges if self._types is None else _count_types(self._types)
@@ -149,13 +169,15 @@ class GraphLayer(MessagePassing):
         sign = self._per_weight(read_signs(connectome, structure), "edge_sign") if dale else None
         self._initial_weight: Tensor | None = None
         if init == "edge_weight":
-            measured = read_weights(connectome, structure.num_edges)
+            measured = read_weights(connectome, structure.num_edges, self.weight.dtype)
             # Counts have no sign; Dale's law completes them.
             if sign is not None and bool((measured >= 0).all()):
                 measured = measured * read_signs(connectome, structure)
             self._initial_weight = self._per_weight(measured, "edge_weight")
         if sign is not None:
-            parametrize.register_parametrization(self, "weight", DaleSign(sign.to(self.weight)))
+            parametrize.register_parametrization(
+                self, "weight", DaleSign(sign.to(self.weight.dtype))
+            )
         self._follow_parameters()
         self.reset_parameters()
 
@@ -198,6 +220,7 @@ class GraphLayer(MessagePassing):
         return_states: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
+        check_flag("return_states", return_states)
         weight = self._weight_per_synapse()
         node_first = edge_index is not None
         x = admit(x, "x", weight.dtype, self.num_nodes, node_first=node_first)
@@ -207,12 +230,12 @@ class GraphLayer(MessagePassing):
         if self.inject:
             start, drive = torch.zeros_like(x), x
         if state is not None:
-            if not self.inject or state.shape != x.shape:
+            start = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
+            if not self.inject or start.shape != x.shape:
                 raise ValueError(
                     f"state= needs inject=True and the shape of x {list(x.shape)}, got "
-                    f"inject={self.inject} and {list(state.shape)}; without inject x is the state."
+                    f"inject={self.inject} and {list(start.shape)}; without inject x is the state."
                 )
-            start = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
 
         if self._is_plain():
             states = self._run_fused(weight, start, drive, node_first, return_states)
@@ -220,7 +243,7 @@ class GraphLayer(MessagePassing):
             states = self._run_messages(weight, start, drive, edge_index)
         if return_states:
             return states[-1], torch.stack([start, *states])
-        return states[-1] if state is None else (states[-1], states[-1])
+        return states[-1] if state is None else (states[-1], states[-1].clone())
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
@@ -250,7 +273,7 @@ class GraphLayer(MessagePassing):
             if drive is None
             else to_columns(drive, self.num_nodes, node_first=node_first),
             bias=self.bias,
-            activation=self.activation,
+            activation=self._activation_of_columns(start.shape, node_first),
             keep=keep,
             backend=self.backend,
         )
@@ -271,7 +294,7 @@ class GraphLayer(MessagePassing):
             weight = weight.repeat(copies)
         if bias is not None:
             bias = bias.repeat(start.size(0) // max(self.num_nodes, 1)).unsqueeze(1)
-        function = self.activation
+        function = self._activation_of_columns(shape, False) if wide else self.activation
         if isinstance(function, str):
             function = ACTIVATIONS[function].function
 
@@ -279,16 +302,29 @@ class GraphLayer(MessagePassing):
         for _ in range(self.loops):
             size = (start.size(0),) * 2
             current = self.propagate(edge_index, x=current, weight=weight, size=size)
-            if current.shape != start.shape:
-                raise ValueError(
-                    f"a loop must keep the shape of the state, but {list(start.shape)} became "
-                    f"{list(current.shape)}; use one that keeps the width, such as aggr='max'."
-                )
+            check_shape_kept(start, current)
             current = current if bias is None else current + bias
             current = current if drive is None else current + drive
             current = function(current)
+            check_shape_kept(start, current)
             states.append(from_columns(current, shape, node_first=False) if wide else current)
         return states
+
+    def _activation_of_columns(
+        self, shape: torch.Size, node_first: bool
+    ) -> str | Callable[[Tensor], Tensor]:
+        """The activation for columns [N, B], given to a function in the shape of the input."""
+        function = self.activation
+        if isinstance(function, str):
+            return function
+
+        def apply(columns: Tensor) -> Tensor:
+            state = from_columns(columns, shape, node_first=node_first)
+            after = function(state)
+            check_shape_kept(state, after)
+            return to_columns(after, self.num_nodes, node_first=node_first)
+
+        return apply
 
     def _weight_per_synapse(self) -> Tensor:
         weight = self.weight
@@ -311,7 +347,7 @@ class GraphLayer(MessagePassing):
         if not parametrize.is_parametrized(self, "weight"):
             return None
         dale = (step for step in self.parametrizations.weight if isinstance(step, DaleSign))
-        return next((step.sign for step in dale), None)
+        return next((step.value for step in dale), None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)
@@ -328,58 +364,6 @@ class GraphLayer(MessagePassing):
         if device.type != "meta":
             self.structure = self.structure.to(device)
             self._types = None if self._types is None else self._types.to(device)
-
-    def get_extra_state(self) -> Tensor:
-        """The fingerprint of the synapses, a SHA-256 [32] uint8, for ``state_dict``."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.structure, self._types)
-        return self._fingerprint
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Nothing to do: the fingerprint was compared before any weight was loaded."""
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        found = state_dict.get(f"{prefix}_extra_state")
-        own = self.get_extra_state()
-        if found is not None and not (isinstance(found, Tensor) and torch.equal(found.cpu(), own)):
-            error_msgs.append(
-                f"{prefix or 'the layer'} was saved with other synapses than this one has "
-                f"({self.num_nodes} neurons, {self.structure.num_edges} synapses); make the layer "
-                "from the connectome that was saved with it, in the same order."
-            )
-            return
-        super()._load_from_state_dict(
-            state_dict,
-            prefix,
-            local_metadata,
-            strict,
-            missing_keys,
-            unexpected_keys,
-            error_msgs,
-        )
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle a layer under Dale's law too, whose class torch makes up and does not pickle."""
-        if not parametrize.is_parametrized(self, "weight"):
-            return super().__reduce_ex__(protocol)
-        state = self.__dict__.copy()
-        state["_modules"] = dict(state["_modules"])
-        steps = state["_modules"].pop("parametrizations")["weight"]
-        return _rebuild, (
-            parametrize.type_before_parametrizations(self),
-            state,
-            steps.original,
-            list(steps),
-        )
 
     def __repr__(self) -> str:
         told = [
@@ -400,18 +384,6 @@ class GraphLayer(MessagePassing):
         if type(self.aggr_module) is not SumAggregation:
             told.append(f"aggr={self.aggr!r}")
         return f"{parametrize.type_before_parametrizations(self).__name__}({', '.join(told)})"
-
-
-def _rebuild(
-    cls: type[GraphLayer], state: dict[str, Any], free: nn.Parameter, steps: list[nn.Module]
-) -> GraphLayer:
-    layer = cls.__new__(cls)
-    layer.__setstate__(state)
-    layer.weight = nn.Parameter(torch.zeros_like(free), requires_grad=free.requires_grad)
-    for step in steps:
-        parametrize.register_parametrization(layer, "weight", step, unsafe=True)
-    layer.parametrizations.weight.original = free
-    return layer
 
 
 def _count_types(types: Tensor) -> int:

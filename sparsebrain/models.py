@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from sparsebrain import kernels
+from sparsebrain.fixed import Fixed
 from sparsebrain.layer import GraphLayer
 from sparsebrain.options import check_choice, check_count
 
-Neurons = str | Sequence[int] | Sequence[str] | Tensor
+Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,
@@ -55,7 +60,8 @@ def classifier(
         while training.
 
     Raises:
-        ValueError: a neuron or a name that is not there, or an unknown option.
+        ValueError: a neuron or a name that is not there, an unknown option, or no neuron that is
+            read is reached in that many loops.
         TypeError: a count is no int.
 
     Example:
@@ -71,6 +77,7 @@ def classifier(
     graph = GraphLayer(connectome, loops)
     receiving = None if inputs is None else _find(connectome, inputs, "inputs")
     read = None if outputs is None else _find(connectome, outputs, "outputs")
+    _check_reach(graph, receiving, read)
     width_in = graph.num_nodes if receiving is None else len(receiving)
     width_out = graph.num_nodes if read is None else len(read)
     parts = _encoder(width_in if in_features is None else in_features, width_in, activation)
@@ -104,41 +111,32 @@ def perceptron(
     return nn.Sequential(parts)
 
 
-class PlaceNeurons(nn.Module):
+class PlaceNeurons(Fixed):
     """Gives values [..., K] to K of N neurons and zero to the others: [..., N]."""
 
-    neurons: Tensor
-
     def __init__(self, neurons: Tensor, num_nodes: int) -> None:
-        super().__init__()
+        super().__init__(neurons)
         self.num_nodes = num_nodes
-        self.register_buffer("neurons", neurons, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Place the values."""
-        return x.new_zeros(*x.shape[:-1], self.num_nodes).index_copy(-1, self.neurons, x)
+        return x.new_zeros(*x.shape[:-1], self.num_nodes).index_copy(-1, self.value, x)
 
     def extra_repr(self) -> str:
         """Tell how many of how many."""
-        return f"{len(self.neurons)} of {self.num_nodes} neurons"
+        return f"{len(self.value)} of {self.num_nodes} neurons"
 
 
-class ReadNeurons(nn.Module):
+class ReadNeurons(Fixed):
     """Reads K of N neurons: [..., N] -> [..., K]."""
-
-    neurons: Tensor
-
-    def __init__(self, neurons: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("neurons", neurons, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Read the values."""
-        return x.index_select(-1, self.neurons)
+        return x.index_select(-1, self.value)
 
     def extra_repr(self) -> str:
         """Tell how many."""
-        return f"{len(self.neurons)} neurons"
+        return f"{len(self.value)} neurons"
 
 
 def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDict[str, nn.Module]:
@@ -155,41 +153,57 @@ def _find(connectome: Data, neurons: Neurons, option: str) -> Tensor:
     """The numbers [K] of the neurons that a caller names in one of several ways."""
     num_nodes = int(connectome.num_nodes)
     if isinstance(neurons, str):
-        found = _find_population(connectome, neurons, option)
-    elif not isinstance(neurons, Tensor) and neurons and isinstance(neurons[0], str):
-        found = _find_names(connectome, neurons, option)
+        given = _find_population(connectome, neurons, option)
     else:
-        found = torch.as_tensor(neurons)
-        if found.dtype == torch.bool and found.shape == (num_nodes,):
-            found = found.nonzero().squeeze(1)
-    if found.dim() != 1 or found.dtype == torch.bool or found.is_floating_point():
+        given = neurons.cpu().numpy() if isinstance(neurons, Tensor) else np.asarray(neurons)
+    if given.dtype.kind == "U" and given.ndim == 1:
+        given = _find_names(connectome, given.tolist(), option)
+    elif given.dtype == bool and given.shape == (num_nodes,):
+        given = given.nonzero()[0]
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise ValueError(
             f"{option} must be neuron numbers [K], a mask [{num_nodes}] of bool, names or a "
-            f"population, got {found.dtype} {list(found.shape)}."
+            f"population, got {neurons!r}."
         )
-    found = found.long()
-    if not len(found) or int(found.min()) < 0 or int(found.max()) >= num_nodes:
+    if not given.size or given.min() < 0 or given.max() >= num_nodes:
         raise ValueError(
             f"{option} must name at least one neuron, all from 0 to {num_nodes - 1}, "
-            f"got {found.tolist()[:8]}."
+            f"got {given.tolist()[:8]}."
         )
-    if len(found.unique()) < len(found):
-        raise ValueError(f"{option} names a neuron twice; pass {option}=sorted(set({option})).")
-    return found
+    if len(np.unique(given)) < len(given):
+        raise ValueError(f"{option} names a neuron twice; name each once.")
+    return torch.from_numpy(given.astype(np.int64))
 
 
-def _find_population(connectome: Data, name: str, option: str) -> Tensor:
+def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | None) -> None:
+    """ValueError if nothing that is put in can be read: on a graph without cycles, say."""
+    signal = torch.ones(graph.num_nodes, 1)
+    if receiving is not None:
+        signal = torch.zeros(graph.num_nodes, 1).index_fill(0, receiving, 1.0)
+    structure = graph.structure.to("cpu")
+    synapses = torch.ones(structure.num_edges)
+    for _ in range(graph.loops):
+        signal = kernels.propagate(structure, synapses, signal).clamp(max=1)
+    if not bool((signal if read is None else signal[read]).any()):
+        raise ValueError(
+            f"no neuron that is read is reached from one that receives in {graph.loops} loops; "
+            "on a graph without cycles, such as graphs.layered, let loops be its depth."
+        )
+
+
+def _find_population(connectome: Data, name: str, option: str) -> NDArray[np.int64]:
     populations = getattr(connectome, "node_type_names", None)
     if populations is None or getattr(connectome, "node_type", None) is None:
         raise ValueError(
             f"{option}={name!r} names a population, but the connectome has no node_type and "
-            f"node_type_names; pass neuron numbers, as in {option}=[0, 1]."
+            f"node_type_names; pass a list of neurons, as in {option}=[0, 1]."
         )
     check_choice(option, name, populations)
-    return (connectome.node_type == list(populations).index(name)).nonzero().squeeze(1)
+    of_population = connectome.node_type == list(populations).index(name)
+    return np.flatnonzero(of_population.cpu().numpy())
 
 
-def _find_names(connectome: Data, wanted: Sequence[object], option: str) -> Tensor:
+def _find_names(connectome: Data, wanted: list[str], option: str) -> NDArray[np.int64]:
     names = getattr(connectome, "names", None)
     if names is None:
         raise ValueError(
@@ -200,4 +214,4 @@ def _find_names(connectome: Data, wanted: Sequence[object], option: str) -> Tens
     for name in wanted:
         if name not in number:
             raise ValueError(f"{option} names {name!r}, which is not in connectome.names.")
-    return torch.tensor([number[name] for name in wanted])
+    return np.array([number[name] for name in wanted])

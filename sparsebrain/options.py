@@ -25,3 +25,9 @@ def check_count(name: str, value: object, *, least: int = 1) -> int:
     if count < least:
         raise ValueError(f"{name} must be at least {least}, got {count}.")
     return count
+
+
+def check_flag(name: str, value: object) -> None:
+    """TypeError unless ``value`` is a bool: any text would count as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__} ({value!r}).")

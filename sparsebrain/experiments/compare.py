@@ -42,7 +42,7 @@ def compare(
         loops: of the graph layer.
         epochs: of every training.
         seeds: seeds 0 to ``seeds`` - 1 are run.
-        batch_size: samples a step.
+        batch_size: samples a step, at least 2.
         learning_rate: of Adam.
         out: the folder, made if it is not there.
         console: shows progress and the table; none of it without one.
@@ -54,20 +54,19 @@ def compare(
         ValueError, TypeError: an option or a topology that cannot be used, before anything is run.
         OSError: ``out`` cannot be written.
     """
-    for name, value in {
-        "loops": loops,
-        "epochs": epochs,
-        "seeds": seeds,
-        "batch_size": batch_size,
-    }.items():
+    for name, value in {"loops": loops, "epochs": epochs, "seeds": seeds}.items():
         check_count(name, value)
+    # Batch normalisation has no variance of one sample.
+    check_count("batch_size", batch_size, least=2)
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     images = load(data)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
     for topology in parsed:
-        build(topology, images.sheet, synapses=wanted, seed=0)
+        connectome = build(topology, images.sheet, synapses=wanted, seed=0)
+        if connectome is not None and not connectome.num_nodes:
+            raise ValueError(f"topology {topology.spec!r} has no neurons.")
     runs = {
         topology: [
             Run(
@@ -87,7 +86,7 @@ def compare(
     results = Results(out)
     _train_missing(runs, results, images, console)
     rows = [summarise(topology, runs[topology], results) for topology in parsed]
-    figure = draw(rows, images.sheet, wanted, title=f"{data}, {loops} loops, {seeds} seeds")
+    figure = draw(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         console.print(tabulate(rows, wanted))

@@ -57,7 +57,8 @@ def tabulate(rows: list[Row], wanted: int) -> Table:
     for row in rows:
         graph = bool(row.mean("synapses"))
         table.add_row(
-            row.topology.spec,
+            # With spaces, so that a narrow terminal breaks it between options.
+            row.topology.spec.replace(":", ": ").replace(",", ", "),
             f"{row.mean('neurons'):.0f}",
             f"{row.mean('synapses'):.0f}",
             f"{row.mean('path_length'):.2f}" if graph else "",
@@ -67,15 +68,12 @@ def tabulate(rows: list[Row], wanted: int) -> Table:
             f"{row.mean('seconds_per_epoch'):.3f}",
         )
     apart = [
-        row.topology.spec
+        f"{row.topology.spec} {row.mean('synapses') / wanted - 1:+.0%}"
         for row in rows
         if row.mean("synapses") and abs(row.mean("synapses") / wanted - 1) > _ALIKE
     ]
     if apart:
-        table.caption = (
-            f"Not an equal budget: {', '.join(apart)} differs by more than 2 % from {wanted} "
-            "synapses. Leave out distance or neighbors to have them fitted."
-        )
+        table.caption = f"Not an equal budget: of {wanted} synapses, {', '.join(apart)}."
     return table
 
 
@@ -87,13 +85,14 @@ def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) ->
     figure.suptitle(title)
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.05))[:, 0]
     colors = {row.topology: _COLORS[place % len(_COLORS)] for place, row in enumerate(rows)}
+    labels = _labels(rows)
     for place, row in enumerate(drawn):
         data = build(row.topology, sheet, synapses=wanted, seed=0)
         assert data is not None
         projection = "3d" if data.pos.size(1) == 3 else None
         ax = upper.add_subplot(1, columns, place + 1, projection=projection)
         graphs.plot(data, ax=ax, edge_color=colors[row.topology], node_size=6)
-        ax.set_title(f"{row.topology.kind}: {data.num_edges} synapses", fontsize=10)
+        ax.set_title(f"{labels[row.topology]}\n{data.num_edges} synapses", fontsize=9)
         ax.set_axis_off()
     curves, dots = lower.subplots(1, 2, width_ratios=(1.5, 1))
     for row in rows:
@@ -106,7 +105,7 @@ def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) ->
     curves.set_ylim(bottom=min(settled) - 0.5 if settled else None)
     curves.xaxis.set_major_locator(MaxNLocator(integer=True))
     curves.legend(frameon=False, fontsize=9)
-    _draw_runs(dots, rows, colors)
+    _draw_runs(dots, rows, labels, colors)
     return figure
 
 
@@ -116,13 +115,27 @@ def _draw_curve(ax: Axes, row: Row, color: str) -> None:
     values = [[100 * epoch.test_accuracy for epoch in of_epoch] for of_epoch in by_epoch]
     means = [statistics.fmean(of_epoch) for of_epoch in values]
     spreads = [statistics.stdev(of_epoch) if len(of_epoch) > 1 else 0 for of_epoch in values]
-    ax.plot(epochs, means, color=color, label=row.topology.spec)
+    marker = "o" if len(epochs) == 1 else None
+    ax.plot(epochs, means, color=color, marker=marker, label=row.topology.spec)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
     ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def _draw_runs(ax: Axes, rows: list[Row], colors: dict[Topology, str]) -> None:
+def _labels(rows: list[Row]) -> dict[Topology, str]:
+    """The kind alone where it tells topologies apart, else the whole text, an option a line."""
+    kinds = [row.topology.kind for row in rows]
+    return {
+        row.topology: row.topology.kind
+        if kinds.count(row.topology.kind) == 1
+        else row.topology.spec.replace(":", ":\n").replace(",", ",\n")
+        for row in rows
+    }
+
+
+def _draw_runs(
+    ax: Axes, rows: list[Row], labels: dict[Topology, str], colors: dict[Topology, str]
+) -> None:
     for place, row in enumerate(rows):
         values = [100 * outcome.test_accuracy for outcome in row.outcomes]
         color = colors[row.topology]
@@ -131,5 +144,5 @@ def _draw_runs(ax: Axes, rows: list[Row], colors: dict[Topology, str]) -> None:
         across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
         ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
         ax.plot([place - 0.25, place + 0.25], [statistics.fmean(values)] * 2, color=color, lw=2)
-    ax.set_xticks(range(len(rows)), [row.topology.kind for row in rows], rotation=20)
+    ax.set_xticks(range(len(rows)), [labels[row.topology] for row in rows], rotation=20, fontsize=8)
     ax.set_ylabel("test accuracy at the end, %")

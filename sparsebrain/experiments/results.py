@@ -8,46 +8,65 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from filelock import FileLock
 
 from sparsebrain.experiments.training import Epoch, Outcome, Run
+
+Parsed = TypeVar("Parsed")
 
 
 class Results:
     """The runs that an output folder holds.
 
     A run is either there with all its epochs or not there at all: files are written aside and then
-    renamed, the curves before the result that vouches for them.
+    renamed, the curves before the result that vouches for them. Several processes may add to one
+    folder; each takes a lock, reads what the others have added, and writes all of it.
 
     Raises:
-        ValueError: a file is there that no comparison has written, or only half of it.
+        ValueError: the folder is none, or a file in it was not written by a comparison, or only
+            half of it is there.
     """
 
     def __init__(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file; choose a folder as --out.")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.outcomes: dict[Run, Outcome] = {}
-        for row in _read(folder / "results.csv", _columns(Run, Outcome)):
-            run = _parse(Run, row)
-            self.outcomes[run] = _parse(Outcome, row)
-        self.curves: dict[Run, list[Epoch]] = {run: [] for run in self.outcomes}
-        for row in _read(folder / "curves.csv", [*_columns(Run), *Epoch._fields]):
-            run = _parse(Run, row)
-            if run in self.curves:
-                epoch = Epoch(int(row["epoch"]), float(row["loss"]), float(row["test_accuracy"]))
-                self.curves[run].append(epoch)
+        self.curves: dict[Run, list[Epoch]] = {}
+        with self._lock():
+            self._read()
 
     def add(self, run: Run, outcome: Outcome, curve: list[Epoch]) -> None:
         """Keep a finished run, on disk before this returns."""
-        self.outcomes[run], self.curves[run] = outcome, curve
-        epochs = (
-            {**asdict(run), **epoch._asdict()}
-            for run, curve in self.curves.items()
-            for epoch in curve
-        )
-        _write(self.folder / "curves.csv", [*_columns(Run), *Epoch._fields], epochs)
-        rows = ({**asdict(run), **asdict(outcome)} for run, outcome in self.outcomes.items())
-        _write(self.folder / "results.csv", _columns(Run, Outcome), rows)
+        with self._lock():
+            self._read()
+            self.outcomes[run], self.curves[run] = outcome, curve
+            epochs = (
+                {**asdict(run), **epoch._asdict()}
+                for run, curve in self.curves.items()
+                for epoch in curve
+            )
+            _write(self.folder / "curves.csv", [*_columns(Run), *Epoch._fields], epochs)
+            rows = ({**asdict(run), **asdict(outcome)} for run, outcome in self.outcomes.items())
+            _write(self.folder / "results.csv", _columns(Run, Outcome), rows)
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / ".lock")
+
+    def _read(self) -> None:
+        curves: dict[Run, list[Epoch]] = {}
+        for row in _read(self.folder / "curves.csv", [*_columns(Run), *Epoch._fields], _epoch):
+            curves.setdefault(row[0], []).append(row[1])
+        outcomes = dict(_read(self.folder / "results.csv", _columns(Run, Outcome), _outcome))
+        self.outcomes = {
+            run: outcome
+            for run, outcome in outcomes.items()
+            if len(curves.get(run, [])) == run.epochs
+        }
+        self.curves = {run: curves[run] for run in self.outcomes}
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
@@ -69,21 +88,41 @@ def _parse(cls: Any, row: dict[str, str]) -> Any:
     return cls(**{field.name: readers[str(field.type)](row[field.name]) for field in fields(cls)})
 
 
-def _read(path: Path, columns: list[str]) -> list[dict[str, str]]:
+def _outcome(row: dict[str, str]) -> tuple[Run, Outcome]:
+    outcome = _parse(Outcome, row)
+    _check_share(outcome.test_accuracy)
+    return _parse(Run, row), outcome
+
+
+def _epoch(row: dict[str, str]) -> tuple[Run, Epoch]:
+    epoch = Epoch(int(row["epoch"]), float(row["loss"]), float(row["test_accuracy"]))
+    _check_share(epoch.test_accuracy)
+    return _parse(Run, row), epoch
+
+
+def _check_share(accuracy: float) -> None:
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"a test_accuracy of {accuracy} is not in 0..1")
+
+
+def _read(
+    path: Path, columns: list[str], parse: Callable[[dict[str, str]], Parsed]
+) -> list[Parsed]:
     if not path.exists():
         return []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-            uneven = any(None in row or None in row.values() for row in rows)
-            if reader.fieldnames != columns or uneven:
-                raise ValueError("its columns are not those of a comparison")
+        text = path.read_text(encoding="utf-8")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = list(reader)
+        if reader.fieldnames != columns:
+            raise ValueError("its columns are not those of a comparison")
+        if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row is cut short or too long")
+        return [parse(row) for row in rows]
     except (ValueError, csv.Error) as error:
         raise ValueError(
             f"{path} cannot be read ({error}); move it away or choose another --out."
         ) from None
-    return rows
 
 
 def _write(path: Path, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:

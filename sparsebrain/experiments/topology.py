@@ -10,6 +10,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 import graphs
+from graphs.spatial import PROFILES
 
 NO_GRAPH = "none"
 _DEFAULT_WINDOW = 2
@@ -58,6 +59,7 @@ def parse(spec: str) -> Topology:
         raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
     known = KINDS[kind].options
     options: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for item in filter(None, rest.split(",")):
         key, equals, text = (part.strip() for part in item.partition("="))
         if key not in known or not equals:
@@ -65,11 +67,17 @@ def parse(spec: str) -> Topology:
             raise ValueError(f"cannot read {item!r} in topology {spec!r}; {kind} takes {told}.")
         if key in options:
             raise ValueError(f"topology {spec!r} states {key} twice.")
+        texts[key] = text
         try:
             options[key] = known[key](text)
         except ValueError as error:
             raise ValueError(f"topology {spec!r}: {key}={text!r} is no {error}.") from None
-    return Topology(spec.strip(), kind, tuple(options.items()))
+    # The same options in another order are the same topology.
+    stated = {key: texts[key] for key in known if key in texts}
+    name = ",".join(f"{key}={text}" for key, text in stated.items())
+    return Topology(
+        f"{kind}:{name}" if name else kind, kind, tuple((key, options[key]) for key in stated)
+    )
 
 
 def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> int:
@@ -97,7 +105,10 @@ def build(topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: in
     Raises:
         ValueError: an option has a value that the generator refuses.
     """
-    return KINDS[topology.kind].build(dict(topology.options), sheet, synapses, seed)
+    try:
+        return KINDS[topology.kind].build(dict(topology.options), sheet, synapses, seed)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"topology {topology.spec!r}: {error}") from None
 
 
 def _grid(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
@@ -125,6 +136,10 @@ def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
     nearest of all counts.
     """
     low, high = 0.0, math.dist((0.0,) * len(options["extent"]), options["extent"])
+    if options.get("periodic"):
+        # On a torus the reach must stay below half of a side.
+        profile = PROFILES.get(options.get("profile", "linear"))
+        high = 0.499 * min(options["extent"]) / (profile.reach if profile else 1)
     best: Data | None = None
 
     def off(data: Data) -> int:
@@ -156,7 +171,7 @@ def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int,
         per_neuron = synapses / max(neurons, 1) - options["self_loops"]
         if options.get("method") == "newman-watts":
             per_neuron /= 1 + options["rewire"]
-        options["neighbors"] = max(2 * round(per_neuron / 2), 0)
+        options["neighbors"] = 2 * max(min(round(per_neuron / 2), (neurons - 1) // 2), 0)
     return graphs.small_world(neurons, **options, seed=seed)
 
 

@@ -101,7 +101,11 @@ def _train_epoch(
 ) -> float:
     model.train()
     total = 0.0
-    for batch in torch.randperm(len(images.train_x), generator=order).split(batch_size):
+    batches = list(torch.randperm(len(images.train_x), generator=order).split(batch_size))
+    if len(batches[-1]) == 1:
+        # Batch normalisation has no variance of one sample, and no sample is to be left out.
+        batches[-2:] = [torch.cat(batches[-2:])]
+    for batch in batches:
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images.train_x[batch]), images.train_y[batch])
         loss.backward()

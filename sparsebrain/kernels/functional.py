@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS
@@ -133,7 +134,8 @@ def loop(
         ValueError, TypeError, RuntimeError: as :func:`propagate`.
 
     Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state, and
-    O(N B) elsewhere. A fused loop can be differentiated once.
+    O(N B) elsewhere. A fused loop can be differentiated once, in reverse mode; through a callable
+    activation any number of times.
 
     Example:
         >>> import torch
@@ -146,8 +148,11 @@ def loop(
     loops = check_count("loops", loops)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
-    if bias is not None and bias.shape != (structure.num_nodes,):
-        raise ValueError(f"bias must have shape [{structure.num_nodes}], got {list(bias.shape)}.")
+    if bias is not None and (bias.shape != (structure.num_nodes,) or bias.dtype != state.dtype):
+        raise ValueError(
+            f"bias must have shape [{structure.num_nodes}] and be {state.dtype}, "
+            f"got {list(bias.shape)} and {bias.dtype}."
+        )
     state = state.contiguous()
     drive = None if drive is None else drive.contiguous()
     if callable(activation):
@@ -188,12 +193,28 @@ def _stepwise(
             state = state + bias.unsqueeze(1)
         if drive is not None:
             state = state + drive
-        state = activation(state)
+        before, state = state, activation(state)
+        check_shape_kept(before, state)
         states = [*states, state] if keep else [state]
     return states
 
 
+def check_shape_kept(before: Tensor, after: Tensor) -> None:
+    """ValueError if a loop changed the shape of the state."""
+    if after.shape != before.shape:
+        raise ValueError(
+            f"a loop must keep the shape of the state, but {list(before.shape)} became "
+            f"{list(after.shape)}; use an aggregation that keeps the width, such as aggr='max', "
+            "and an activation that works value by value."
+        )
+
+
 def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> None:
+    if not isinstance(structure, Structure):
+        raise TypeError(
+            f"expected a Structure, got {type(structure).__name__}; "
+            "pass Structure(edge_index, num_nodes)."
+        )
     num_nodes, num_edges = structure.num_nodes, structure.num_edges
     first: Tensor | None = None
     for name, tensor in columns.items():
@@ -215,6 +236,14 @@ def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> No
                 f"got {list(weight.shape)}."
             )
         columns = {"weight": weight, **columns}
+    if forward_ad._current_level >= 0 and any(
+        forward_ad.unpack_dual(tensor).tangent is not None for tensor in columns.values()
+    ):
+        # An operator of torch.library would drop the tangents without a word.
+        raise NotImplementedError(
+            "forward-mode derivatives (torch.func.jvp) are not implemented; "
+            "use reverse mode, such as torch.func.vjp or backward()."
+        )
     dtypes = {name: tensor.dtype for name, tensor in columns.items()}
     if len(set(dtypes.values())) > 1 or not set(dtypes.values()) <= set(DTYPES):
         told = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())

@@ -133,7 +133,10 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
             f"edge_index must have shape [2, E], got {list(edge_index.shape)}; "
             "rows are (source, target): a list of pairs needs .t()."
         )
-    edge_index = edge_index.long().contiguous()
+    # A copy of our own: whoever changed theirs later would slip an unchecked index to a kernel.
+    edge_index = edge_index.detach().to(
+        torch.int64, copy=True, memory_format=torch.contiguous_format
+    )
     if edge_index.size(1):
         low, high = (int(bound) for bound in edge_index.aminmax())
         if low < 0 or high >= num_nodes:

@@ -1,14 +1,21 @@
 """The command line as it is used: in a process of its own."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+
+import sparsebrain
+from sparsebrain.experiments.topology import KINDS
+
+COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
 
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "sparsebrain.cli", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -34,6 +41,32 @@ def test_no_command_shows_the_help():
     assert "compare" in done.stdout
 
 
+def test_the_version_is_told():
+    assert run("--version").stdout.strip() == sparsebrain.__version__
+
+
+def test_the_help_names_every_option_of_every_topology():
+    told = run("compare", "--help").stdout.split()
+    for kind, of_kind in KINDS.items():
+        assert {kind.removesuffix(":"), *of_kind.options} <= {word.strip(":,.") for word in told}
+
+
+def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "compare", "--out", str(tmp_path), "--topology", "none", "--seeds", "1000"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told == "stopped; finished runs are kept, and the same command goes on\n"
+
+
 def test_compare_runs(tmp_path):
     options = ["--topology", "none", "--epochs", "1", "--seeds", "2"]
     done = run("compare", *options, "--out", str(tmp_path / "here"))
@@ -52,7 +85,7 @@ def test_compare_runs(tmp_path):
         (["compare", "--data", "cifar"], "data must be one of 'digits'"),
         (["compare", "--seeds", "-1"], "seeds must be at least 1, got -1"),
         (["compar"], "No such command"),
-        (["compare", "--out", __file__], "File exists"),
+        (["compare", "--out", __file__], "test_cli.py is a file; choose a folder as --out"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, told):

@@ -1,3 +1,4 @@
+import numpy
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -32,8 +33,11 @@ def test_the_classifier_is_the_papers_chain_of_modules():
 WAYS = {
     "numbers": [2, 0],
     "tensor": torch.tensor([2, 0]),
+    "array": numpy.array([2, 0]),
     "mask": torch.tensor([True, False, True, False]),
+    "array mask": numpy.array([True, False, True, False]),
     "names": ["C", "A"],
+    "array of names": numpy.array(["C", "A"]),
     "population": "sensory",
 }
 
@@ -52,7 +56,7 @@ def named():
 @pytest.mark.parametrize("way", WAYS)
 def test_inputs_and_outputs_may_be_named_in_every_way(named, way):
     model = classifier(named, 3, loops=1, inputs=WAYS[way], outputs="motor", activation=None)
-    order = [2, 0] if way in ("numbers", "tensor", "names") else [0, 2]
+    order = [0, 2] if way in ("mask", "array mask", "population") else [2, 0]
     placed = model.place(torch.tensor([[1.0, 2.0]]))
     assert placed[0, order].tolist() == [1, 2]
     assert placed[0, [1, 3]].tolist() == [0, 0]
@@ -86,7 +90,11 @@ def test_all_parameters_are_trained():
     ("options", "error", "match"),
     [
         ({"inputs": [0, 4]}, ValueError, "all from 0 to 3, got"),
-        ({"inputs": []}, ValueError, "inputs must be neuron numbers"),
+        ({"inputs": []}, ValueError, "inputs must name at least one neuron"),
+        ({"inputs": 3}, ValueError, "inputs must be neuron numbers"),
+        ({"inputs": {1, 2}}, ValueError, "inputs must be neuron numbers"),
+        ({"inputs": [0.5]}, ValueError, "inputs must be neuron numbers"),
+        ({"outputs": [[0], [1]]}, ValueError, "outputs must be neuron numbers"),
         ({"outputs": [1, 1]}, ValueError, "outputs names a neuron twice"),
         ({"outputs": torch.tensor([True, False])}, ValueError, r"a mask \[4\] of bool"),
         ({"inputs": ["A", "Z"]}, ValueError, "inputs names 'Z'"),
@@ -114,3 +122,11 @@ def test_names_need_a_connectome_that_has_them():
         classifier(bare, 2, inputs=["A"])
     with pytest.raises(ValueError, match="num_classes must be at least 1"):
         classifier(bare, 0)
+    with pytest.raises(ValueError, match="hidden must be at least 1"):
+        perceptron(3, 0, 2)
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_outputs_that_nothing_can_reach_in_so_many_loops_are_refused(loops):
+    with pytest.raises(ValueError, match=f"in {loops} loops.*let loops be its depth"):
+        classifier(graphs.layered([4, 3, 2]), 2, loops=loops, inputs="layer 0", outputs="layer 2")

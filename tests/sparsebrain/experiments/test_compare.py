@@ -54,6 +54,7 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
     assert f"{100 * mean:.2f} ± " in text
     assert max(map(len, text.splitlines())) <= 80
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
         "compare.png",
         "curves.csv",
         "results.csv",
@@ -94,9 +95,8 @@ def test_an_unequal_budget_is_told(tmp_path):
             out=tmp_path,
             console=console,
         )
-    assert "Not an equal budget: grid:shape=6x6,distance=2 differs" in " ".join(
-        console.export_text().split()
-    )
+    text = " ".join(console.export_text().split())
+    assert "Not an equal budget: of 256 synapses, grid:shape=6x6,distance=2 +125%." in text
 
 
 def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch):
@@ -142,7 +142,33 @@ def test_a_killed_process_leaves_only_whole_runs(tmp_path):
     assert [row["seed"] for row in rows(tmp_path)] == [str(seed) for seed in range(int(more))]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "binary", "short row"])
+def test_two_processes_may_write_into_one_folder(tmp_path):
+    command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
+    command += ["--epochs", "2", "--seeds", "4", "--loops", "1", "--topology"]
+    both = [
+        subprocess.Popen([*command, topology], stdout=subprocess.DEVNULL)
+        for topology in ("none", "grid:shape=5x5,distance=1")
+    ]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path))
+    assert found == [
+        (topology, str(seed))
+        for topology in ("grid:shape=5x5,distance=1", "none")
+        for seed in range(4)
+    ]
+
+
+def test_a_run_without_its_curve_is_trained_again(tmp_path, trained):
+    compare(**FAST, out=tmp_path)
+    (tmp_path / "curves.csv").unlink()
+    compare(**FAST, out=tmp_path)
+    assert len(trained) == 8
+    assert len(rows(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
+)
 def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     compare(**FAST, out=tmp_path)
     file = tmp_path / "results.csv"
@@ -152,6 +178,8 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
             "truncated": whole[: whole.index("none") + 30].encode(),
             "foreign": b"a,b\n1,2\n",
             "binary": b"\xff\xfe\x00\x01" * 20,
+            "no share": whole[: whole.index("none")].replace(",0.", ",7.").encode(),
+            "not a number": whole.replace(",256,", ",many,").encode(),
             "short row": (whole + "digits\n").encode(),
         }[damage]
     )
@@ -169,6 +197,9 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
         ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"batch_size": 1}, "batch_size must be at least 2"),
+        ({"topologies": ["coordinate:neurons=0"]}, "'coordinate:neurons=0' has no neurons"),
+        ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"data": "cifar"}, "data must be one of 'digits'"),
     ],

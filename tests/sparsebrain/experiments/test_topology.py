@@ -57,6 +57,25 @@ def test_newman_watts_is_fitted_with_its_shortcuts_counted():
     assert abs(data.num_edges / 5476 - 1) < 0.05
 
 
+def test_the_same_options_in_another_order_are_the_same_topology():
+    one = parse("small-world:rewire=0.3, neighbors=10")
+    assert one == parse(" small-world:neighbors=10,rewire=0.3")
+    assert one.spec == "small-world:neighbors=10,rewire=0.3"
+    assert parse("grid:") == parse("grid")
+
+
+def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
+    assert made("small-world:neurons=10").num_edges == 10 * (8 + 1)
+    for profile in ("linear", "step", "gaussian"):
+        data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
+        assert abs(data.num_edges / 3000 - 1) < 0.01
+
+
+def test_what_a_generator_refuses_is_told_with_the_topology():
+    with pytest.raises(ValueError, match="topology 'grid:metric=taxicab': metric must be"):
+        made("grid:metric=taxicab")
+
+
 def test_no_graph_is_no_graph():
     assert made("none") is None
 

@@ -63,6 +63,14 @@ def test_without_a_graph_there_is_a_perceptron_of_the_same_width(run, images):
     assert math.isnan(outcome.clustering)
 
 
+@pytest.mark.parametrize("batch_size", [2, 89, 1000])
+def test_any_batch_size_uses_every_sample(run, images, batch_size):
+    """89 leaves a last batch of one sample, of which batch normalisation has no variance."""
+    _, curve = trained(dataclasses.replace(run, batch_size=batch_size), images)
+    assert len(curve) == 4
+    assert math.isfinite(curve[-1].loss)
+
+
 def test_accuracy_is_the_share_of_samples_that_are_right():
     scores = torch.eye(3)
     assert evaluate(torch.nn.Identity(), scores, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)

@@ -238,6 +238,23 @@ def test_bad_input_is_refused_with_the_remedy(small, name, changes, error, match
         _call(name, small, **changes)
 
 
+def test_what_is_no_structure_and_a_bias_of_another_dtype(small):
+    with pytest.raises(TypeError, match=r"expected a Structure, got Tensor; pass Structure\("):
+        kernels.propagate(small.edge_index, torch.ones(9), torch.ones(5, 1))
+    with pytest.raises(ValueError, match="be torch.float32, got .* torch.float64"):
+        kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, bias=torch.ones(5).double())
+
+
+def test_autocast_does_not_reach_into_a_kernel(small, monkeypatch):
+    """Without MKL the products are torch.sparse.mm, which autocast would narrow."""
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    draw = torch.Generator().manual_seed(0)
+    weight, x = torch.randn(9, generator=draw), torch.randn(5, 4, generator=draw)
+    expected = kernels.propagate(small, weight, x, backend="torch")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(kernels.propagate(small, weight, x, backend="torch"), expected)
+
+
 def test_a_misspelt_option_is_refused(small):
     with pytest.raises(TypeError, match="actvation"):
         kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, actvation="tanh")

@@ -20,8 +20,14 @@ def ring(**fields):
         (
             {"activation": "tahn"},
             ValueError,
-            "activation must be one of None, 'none', 'tanh'.*'tahn'",
+            "activation must be one of None, 'tanh', .*'tahn'",
         ),
+        ({"activation": "none"}, ValueError, "activation must be one of None, 'tanh'"),
+        ({"activation": torch.nn.Tanh}, TypeError, "the class Tanh; pass an instance"),
+        ({"inject": "no"}, TypeError, "inject must be True or False, got str"),
+        ({"bias": 1}, TypeError, "bias must be True or False, got int"),
+        ({"dale": None}, TypeError, "dale must be True or False"),
+        ({"aggr": None}, TypeError, "aggr must be an aggregation of PyG"),
         ({"weight_sharing": "edge"}, ValueError, "weight_sharing must be one of 'synapse', 'type'"),
         ({"init": "xavier"}, ValueError, "init must be one of 'variance', 'edge_weight'"),
         ({"backend": "cuda"}, ValueError, "backend must be one of"),
@@ -99,6 +105,11 @@ def test_wrong_connectomes(fields, options, error, match):
         (torch.tensor([[0], [0]]), TypeError, "must be a torch_geometric.data.Data, got Tensor"),
         (np.eye(3), TypeError, "got ndarray"),
         (Data(num_nodes=3), ValueError, "has no edge_index"),
+        (
+            Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2.5),
+            TypeError,
+            "num_nodes must be an int",
+        ),
         (Data(edge_index=torch.tensor([[0], [3]]), num_nodes=3), ValueError, "neuron 3"),
         (
             Data(edge_index=torch.tensor([[0, 0], [1, 1]]), num_nodes=2),
@@ -119,6 +130,15 @@ def test_wrong_connectomes(fields, options, error, match):
 def test_what_is_no_connectome(connectome, error, match):
     with pytest.raises(error, match=match):
         GraphLayer(connectome)
+
+
+def test_types_may_be_any_large_integers():
+    data = Data(
+        edge_index=torch.tensor([[0, 0, 1], [1, 1, 0]]),
+        num_nodes=2,
+        edge_type=torch.tensor([2**62, 2**62 + 1, 0]),
+    )
+    assert GraphLayer(data).weight.shape == (3,)
 
 
 def test_parallel_synapses_of_different_types_are_allowed():
@@ -150,6 +170,28 @@ def test_wrong_inputs(x, error, match):
         GraphLayer(ring())(x)
 
 
+@pytest.mark.parametrize("x", [None, np.ones((2, 3)), ring()])
+def test_what_is_no_tensor(x):
+    with pytest.raises(TypeError, match=r"x must be a tensor.*layer\(batch.x, batch.edge_index\)"):
+        GraphLayer(ring())(x)
+    with pytest.raises(TypeError, match="state must be a tensor"):
+        GraphLayer(ring(), inject=True)(torch.ones(2, 3), state=[0.0])
+    with pytest.raises(TypeError, match="return_states must be True or False"):
+        GraphLayer(ring())(torch.ones(2, 3), return_states="yes")
+
+
+@pytest.mark.parametrize("aggr", ["sum", "max"])
+def test_an_activation_that_changes_the_shape(aggr):
+    with pytest.raises(ValueError, match="must keep the shape of the state"):
+        GraphLayer(ring(), activation=torch.sum, aggr=aggr)(torch.ones(2, 3))
+
+
+def test_forward_mode_is_refused_and_not_silently_zero():
+    x = torch.ones(2, 3)
+    with pytest.raises(NotImplementedError, match="use reverse mode"):
+        torch.func.jvp(GraphLayer(ring()), (x,), (x,))
+
+
 def test_half_precision_weights_are_refused_at_the_call():
     layer = GraphLayer(ring()).half()
     with pytest.raises(TypeError, match="float32 or float64"):
@@ -176,6 +218,13 @@ def test_edges_that_are_not_the_layers_own(rows, change, match):
     layer = GraphLayer(data)
     with pytest.raises(ValueError, match=match):
         layer(torch.ones(rows, 2), change(data.edge_index))
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.float, torch.Tensor.tolist])
+def test_edges_that_are_no_integers(change):
+    data = ring()
+    with pytest.raises(TypeError, match="edge_index must be a tensor of integers, got"):
+        GraphLayer(data)(torch.ones(3, 2), change(data.edge_index))
 
 
 def test_edges_changed_in_place_after_a_good_call_are_noticed():

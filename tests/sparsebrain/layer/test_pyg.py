@@ -6,11 +6,10 @@ from torch_geometric.data import Data
 from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.loader import DataLoader
-from torch_geometric.nn import GCNConv, Sequential
+from torch_geometric.nn import GCNConv, MessagePassing, Sequential
 from torch_geometric.utils import scatter
 
 from sparsebrain import GraphLayer
-from sparsebrain.layer import MessagePassing
 
 N, C = 40, 3
 
@@ -209,6 +208,46 @@ def test_hooks_see_and_change_messages(random_graph):
     handle.remove()
     assert torch.equal(layer(x), before)
     assert len(seen) == 3
+
+
+def test_a_pre_hook_changes_what_a_synapse_reads(random_graph):
+    layer = GraphLayer(random_graph, 1)
+    layer.register_message_forward_pre_hook(
+        lambda module, inputs: {**inputs[0], "x_j": 2 * inputs[0]["x_j"]}
+    )
+    x = torch.randn(5, N)
+    plain = GraphLayer(random_graph, 1)
+    plain.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x), 2 * plain(x))
+
+
+def test_a_function_sees_the_same_on_both_paths(random_graph):
+    def centred(state):
+        return state - state.mean(0)
+
+    fused, plain = both(random_graph, 3, activation=centred, dtype=torch.float64)
+    batch = next(iter(DataLoader([random_graph] * 2, batch_size=2)))
+    nodes = torch.randn(2 * N, C, dtype=torch.float64)
+    torch.testing.assert_close(
+        run(fused, nodes, batch.edge_index), run(plain, nodes, batch.edge_index)
+    )
+    x = torch.randn(5, N, dtype=torch.float64)
+    torch.testing.assert_close(run(fused, x), run(plain, x))
+
+
+def test_no_channels_and_no_graphs(random_graph):
+    layer = GraphLayer(random_graph, 2)
+    assert layer(torch.randn(N, 0), random_graph.edge_index).shape == (N, 0)
+    none = torch.zeros(2, 0, dtype=torch.int64)
+    assert layer(torch.randn(0, C), none).shape == (0, C)
+
+
+def test_an_overridden_propagate_is_refused():
+    with pytest.raises(TypeError, match="Own overrides propagate.*override message"):
+
+        class Own(GraphLayer):
+            def propagate(self, *args, **kwargs):
+                return super().propagate(*args, **kwargs)
 
 
 def test_it_is_a_message_passing_layer_of_pyg(random_graph):

@@ -197,3 +197,96 @@ def test_it_tells_what_it_is(random_graph):
     assert repr(layer).endswith(
         "loops=2, activation='relu', bias=True, inject=True, dale=True, aggr='max')"
     )
+
+
+def test_later_changes_of_the_connectome_do_not_reach_the_layer(random_graph, x):
+    random_graph.edge_sign = torch.where(torch.arange(random_graph.num_edges) % 2 == 0, 1.0, -1.0)
+    random_graph.edge_weight = torch.rand(random_graph.num_edges)
+    random_graph.edge_type = torch.arange(random_graph.num_edges)
+    layers = [
+        GraphLayer(random_graph, 2, dale=True),
+        GraphLayer(random_graph, 2, weight_sharing="type"),
+        GraphLayer(random_graph, 2, backend="reference"),
+        GraphLayer(random_graph, 2, init="edge_weight"),
+    ]
+    before = [layer(x) for layer in layers]
+    fingerprints = [GraphLayer(random_graph).state_dict()["_extra_state"]]
+    for field in ("edge_index", "edge_sign", "edge_weight", "edge_type"):
+        random_graph[field].zero_()
+    layers[-1].reset_parameters()
+    for layer, expected in zip(layers, before, strict=True):
+        assert torch.equal(layer(x), expected)
+    assert torch.equal(layers[2].state_dict()["_extra_state"], fingerprints[0])
+
+
+def test_a_state_dict_of_other_signs_is_refused(random_graph):
+    random_graph.edge_sign = torch.ones(random_graph.num_edges)
+    layer = GraphLayer(random_graph, dale=True)
+    random_graph.edge_sign = -random_graph.edge_sign
+    with pytest.raises(RuntimeError, match="fixed signs count"):
+        GraphLayer(random_graph, dale=True).load_state_dict(layer.state_dict())
+
+
+@pytest.mark.parametrize("way", ["device", "context", "moved"])
+def test_signs_survive_the_meta_device(random_graph, x, way):
+    random_graph.edge_sign = torch.where(torch.arange(random_graph.num_edges) % 2 == 0, 1.0, -1.0)
+    saved = GraphLayer(random_graph, 2, dale=True)
+    if way == "device":
+        layer = GraphLayer(random_graph, 2, dale=True, device="meta")
+    elif way == "context":
+        with torch.device("meta"):
+            layer = GraphLayer(random_graph, 2, dale=True)
+    else:
+        layer = GraphLayer(random_graph, 2, dale=True).to("meta")
+    assert layer.weight.is_meta
+    layer.to_empty(device="cpu")
+    layer.load_state_dict(saved.state_dict())
+    assert torch.equal(layer(x), saved(x))
+
+
+@pytest.mark.parametrize("shape", [(40,), (1, 40), (6, 40)])
+@pytest.mark.parametrize("activation", [None, "tanh"])
+def test_what_follows_may_write_over_the_output(random_graph, shape, activation):
+    layer = GraphLayer(random_graph, 2, activation=activation)
+    x = torch.randn(shape, requires_grad=True)
+    layer(x).relu_().sum().backward()
+    expected = torch.autograd.grad(layer(x).relu().sum(), layer.weight)[0]
+    torch.testing.assert_close(layer.weight.grad, expected)
+    node_first = torch.randn(40, 1)
+    layer(node_first, random_graph.edge_index).relu_().sum().backward()
+
+
+def test_a_function_sees_the_state_in_the_shape_of_the_input(random_graph, x):
+    layer = GraphLayer(random_graph, 1, activation=lambda u: u.softmax(-1))
+    torch.testing.assert_close(layer(x).sum(-1), torch.ones(6))
+    torch.testing.assert_close(layer(x)[2], layer(x[2]))
+    deep = x.view(2, 3, 40)
+    torch.testing.assert_close(layer(deep), layer(x).view(2, 3, 40))
+
+
+def test_pickling_keeps_every_parametrisation(random_graph, x):
+    random_graph.node_sign = torch.ones(40)
+    layer = GraphLayer(random_graph, 2, bias=True, dale=True)
+    torch.nn.utils.parametrize.register_parametrization(layer, "bias", torch.nn.Softplus())
+    twin = pickle.loads(pickle.dumps(layer))
+    assert torch.equal(twin(x), layer(x))
+    assert torch.equal(twin.bias, torch.nn.functional.softplus(twin.parametrizations.bias.original))
+
+
+def test_a_synapse_of_weight_zero_learns_under_dale(random_graph, x):
+    random_graph.edge_sign = torch.where(torch.arange(random_graph.num_edges) % 2 == 0, 1.0, -1.0)
+    random_graph.edge_weight = torch.zeros(random_graph.num_edges)
+    layer = GraphLayer(random_graph, 1, dale=True, init="edge_weight")
+    layer(x).square().sum().backward()
+    layer(x).sum().backward()
+    free = layer.parametrizations.weight.original
+    with torch.no_grad():
+        free.sub_(free.grad)
+    assert int((layer.weight != 0).sum()) > random_graph.num_edges / 2
+    assert bool((layer.weight * random_graph.edge_sign >= 0).all())
+
+
+def test_float64_is_left_alone_under_autocast(random_graph):
+    layer = GraphLayer(random_graph, 2)
+    with torch.autocast("cpu"), pytest.raises(TypeError, match="x is torch.float64"):
+        layer(torch.randn(2, 40, dtype=torch.float64))
