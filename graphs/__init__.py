@@ -11,7 +11,15 @@ from graphs.contract import validate
 from graphs.io import from_networkx, from_scipy, to_networkx, to_scipy
 from graphs.lattice import grid_local
 from graphs.layered import layered
-from graphs.measures import Summary, clustering, path_length, strongly_connected, summary
+from graphs.measures import (
+    Estimate,
+    PathLength,
+    Summary,
+    clustering,
+    path_length,
+    strongly_connected,
+    summary,
+)
 from graphs.plot import plot
 from graphs.small_world import small_world
 from graphs.spatial import coordinate_random
@@ -22,6 +30,8 @@ except _PackageNotFoundError:  # a source tree on the path, not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "Estimate",
+    "PathLength",
     "Summary",
     "__version__",
     "clustering",

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 Index = NDArray[np.int64]
 
@@ -117,7 +117,7 @@ def validate(data: Data) -> Data:
     Examples
     --------
     >>> import torch
-    >>> from torch_geometric.data import Data
+    >>> from torch_geometric.data import Batch, Data
     >>> import graphs
     >>> data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
     >>> graphs.validate(data) is data
@@ -134,6 +134,11 @@ data.edge_weight = data.edge_weight.nan_to_num()
             f"expected a torch_geometric.data.Data, got {type(data).__name__}; pass "
             "Data(edge_index=edge_index, num_nodes=N), or use a loader such as "
             "graphs.from_networkx(graph) or graphs.from_scipy(matrix)"
+        )
+    if isinstance(data, Batch):
+        raise TypeError(
+            f"expected one connectome, got a Batch of {data.num_graphs}; pass batch[0], or each of "
+            "batch.to_data_list()"
         )
     neurons = _check_num_nodes(data)
     _check_edge_index(data, neurons)

@@ -123,18 +123,23 @@ def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
     return (arguments.count("shape", shape, at_least=1),)
 
 
+def _check_window(offsets: int, distance: float) -> None:
+    if offsets > _MOST_OFFSETS:
+        raise ValueError(
+            f"distance must keep the window below {_MOST_OFFSETS} offsets, got {distance}; "
+            "pass a smaller one, for example the length of the lattice"
+        )
+
+
 def _window(axes: int, distance: float, order: float) -> Index:
     """All offsets of norm <= distance, [T, axes], in row-major order."""
+    _check_window(2 * math.floor(distance) + 1, distance)
     steps = np.arange(-math.floor(distance), math.floor(distance) + 1)
     offsets = np.zeros((1, 0), dtype=np.int64)
     # Axis by axis, because a norm never falls when a coordinate is added: what is already too far
     # need not be extended.
     for _ in range(axes):
-        if len(offsets) * len(steps) > _MOST_OFFSETS:
-            raise ValueError(
-                f"distance must keep the window below {_MOST_OFFSETS} offsets, got {distance}; "
-                "pass a smaller one, for example the length of the lattice"
-            )
+        _check_window(len(offsets) * len(steps), distance)
         offsets = np.column_stack(
             (np.repeat(offsets, len(steps), axis=0), np.tile(steps, len(offsets)))
         )

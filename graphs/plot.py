@@ -134,6 +134,12 @@ def _axes(ax: Axes | None, dimensions: int) -> Axes:
         _, ax = plt.subplots(
             figsize=(8, 6), layout="constrained", subplot_kw={"projection": projection}
         )
+    elif getattr(ax, "name", None) not in ("rectilinear", "3d"):
+        got = getattr(ax, "name", type(ax).__name__)
+        raise TypeError(
+            f"ax must be matplotlib axes, rectilinear or 3d, got {got}; pass "
+            "ax=plt.figure().add_subplot()"
+        )
     elif (ax.name == "3d") != (dimensions == 3):
         raise ValueError(
             f"pos has {dimensions} dimensions, got axes of the projection {ax.name!r}; pass "
@@ -153,9 +159,9 @@ def _opacity(pos: NDArray[np.float32], ends: NDArray[np.float32]) -> float:
 
 def _edge_colors(data: Data, shown: Index) -> Any:
     if "edge_sign" in data:
-        sign = data["edge_sign"].cpu().numpy()[shown]
+        sign = data["edge_sign"].detach().cpu().numpy()[shown]
     elif "node_sign" in data:
-        sign = data["node_sign"].cpu().numpy()[data.edge_index.cpu().numpy()[0, shown]]
+        sign = data["node_sign"].detach().cpu().numpy()[data.edge_index.cpu().numpy()[0, shown]]
     else:
         return _SYNAPSE
     return np.where(sign > 0, _EXCITATORY, _INHIBITORY)

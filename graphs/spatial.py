@@ -33,6 +33,9 @@ PROFILES = {
     "step": Profile(lambda u: np.where(u <= 1.0, 1.0, 0.0), 1.0),
 }
 
+# Squares of distances beyond it would overflow float32.
+_LONGEST = 1e18
+
 # Candidate pairs held at a time. The graph does not depend on it.
 _BLOCK_PAIRS = 2_000_000
 
@@ -111,6 +114,11 @@ def coordinate_random(
     """
     neurons = arguments.count("num_neurons", num_neurons)
     sides = _sides(extent)
+    if max(sides) > _LONGEST:
+        raise ValueError(
+            f"extent must stay below {_LONGEST:g}, as positions are float32, got {max(sides):g}; "
+            "pass it in a larger unit"
+        )
     law, reach = _resolve(profile, arguments.real("distance", distance))
     directed = arguments.flag("directed", directed)
     wraps = arguments.flags("periodic", periodic, len(sides))

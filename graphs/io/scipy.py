@@ -18,7 +18,8 @@ def from_scipy(matrix: Any) -> Data:
     Parameters
     ----------
     matrix : scipy.sparse array or matrix, [N, N]
-        Any format. Entries that are stored are synapses even where they are 0.
+        Any format. Entries that are stored are synapses even where they are 0 (a DIA matrix stores
+        none of those).
 
     Returns
     -------
@@ -65,8 +66,20 @@ def from_scipy(matrix: Any) -> Data:
         matrix.check_format(full_check=True)
     entries = matrix.tocoo()
     source, target = entries.row.astype(np.int64), entries.col.astype(np.int64)
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and validate says so
+    for ends in (source, target):
+        if len(ends) and (ends.min() < 0 or ends.max() >= matrix.shape[0]):
+            raise ValueError(
+                f"expected indices in [0, {matrix.shape[0]}), got {ends.min()} to {ends.max()}; "
+                "make the matrix anew from its rows, columns and values"
+            )
+    with np.errstate(over="ignore"):
         weight = None if matrix.dtype.kind == "b" else entries.data.astype(np.float32)
+    if weight is not None and not np.isfinite(weight).all():
+        at = int(np.flatnonzero(~np.isfinite(weight))[0])
+        raise ValueError(
+            f"expected values that are finite in float32, got {entries.data[at]} at "
+            f"[{source[at]}, {target[at]}]; set matrix.data = np.nan_to_num(matrix.data, posinf=0)"
+        )
     data = build(matrix.shape[0], source, target, edge_weight=weight)
     pairs = data.edge_index.numpy()
     if (np.diff(pairs) == 0).all(axis=0).any():

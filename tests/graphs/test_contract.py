@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.loader import DataLoader
 
 import graphs
@@ -167,3 +167,10 @@ def test_large_types_and_neuron_numbers():
         num_nodes=5_000_001,
     )
     assert graphs.validate(data) is data
+
+
+def test_a_batch_is_not_one_connectome():
+    batch = Batch.from_data_list([graphs.layered([2, 1])] * 3)
+    with pytest.raises(TypeError, match="expected one connectome, got a Batch of 3"):
+        graphs.validate(batch)
+    assert graphs.validate(batch[0]).num_nodes == 3

@@ -217,3 +217,9 @@ def test_periodic_of_another_length():
 def test_window_too_large_to_list():
     with pytest.raises(ValueError, match=r"window below .* got 1000000.0"):
         graphs.grid_local((9, 9), 1e6)
+
+
+@pytest.mark.parametrize("distance", [1e9, 1e300])
+def test_a_huge_window_is_refused_before_it_is_made(distance):
+    with pytest.raises(ValueError, match="distance must keep the window below"):
+        graphs.grid_local((28, 28), distance)

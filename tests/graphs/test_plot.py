@@ -10,6 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,11 @@ def test_axes_of_another_dimension():
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         graphs.plot(graphs.grid_local((3, 3), 1), **arguments)
+
+
+def test_axes_of_another_kind_are_refused():
+    data = graphs.layered([2, 1])
+    with pytest.raises(TypeError, match="got polar"):
+        graphs.plot(data, ax=Figure().add_subplot(projection="polar"))
+    with pytest.raises(TypeError, match="got Figure"):
+        graphs.plot(data, ax=Figure())

@@ -266,3 +266,8 @@ def test_reach_beyond_half_of_a_periodic_side(profile, distance):
         graphs.coordinate_random(50, (9, 4), distance, profile=profile, periodic=True)
     loose = graphs.coordinate_random(50, (9, 4), distance, profile=profile, periodic=(True, False))
     assert loose.num_nodes == 50
+
+
+def test_a_box_beyond_float32_is_refused():
+    with pytest.raises(ValueError, match="extent must stay below 1e\\+18"):
+        graphs.coordinate_random(5, 1e300, 1.0)

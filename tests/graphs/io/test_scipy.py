@@ -97,8 +97,12 @@ def test_matrix_is_not_shared():
             ValueError,
             r"duplicates; call matrix.sum_duplicates\(\)",
         ),
-        (scipy.sparse.csr_array(np.diag([1, np.nan])), ValueError, r"edge_weight must be finite"),
-        (scipy.sparse.csr_array(np.diag([1, 1e300])), ValueError, r"finite, got inf at position 1"),
+        (scipy.sparse.csr_array(np.diag([1, np.nan])), ValueError, r"got nan at \[1, 1\]"),
+        (
+            scipy.sparse.csr_array(np.diag([1, 1e300])),
+            ValueError,
+            r"finite in float32, got 1e\+300 at \[1, 1\]",
+        ),
     ],
 )
 def test_bad_matrices(matrix, error, message):
@@ -124,3 +128,16 @@ def test_parallel_synapses_have_no_matrix():
 def test_broken_connectome():
     with pytest.raises(TypeError, match="expected a torch_geometric"):
         graphs.to_scipy(np.eye(3))
+
+
+@pytest.mark.parametrize("row", [7, -1])
+def test_a_tampered_index_is_refused_before_it_is_used(row):
+    matrix = scipy.sparse.coo_array(np.eye(3))
+    matrix.coords = (np.array([row, 1, 2]), matrix.coords[1])
+    with pytest.raises(ValueError, match=r"expected indices in \[0, 3\)"):
+        graphs.from_scipy(matrix)
+
+
+def test_what_is_not_finite_is_told_by_its_place_in_the_matrix():
+    with pytest.raises(ValueError, match=r"got nan at \[0, 1\]; set matrix.data"):
+        graphs.from_scipy(scipy.sparse.csr_array([[0, np.nan], [1, 0]]))
