@@ -39,7 +39,7 @@ def _commands(
 
 @app.command()
 def compare(
-    data: Annotated[str, typer.Option(help="Data set: digits.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")] = "digits",
     topology: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,6 +52,12 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
@@ -86,6 +92,7 @@ def compare(
         seeds=seeds,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        data_dir=data_dir,
         out=out,
         console=Console(),
     )

@@ -27,6 +27,7 @@ def compare(
     seeds: int = 5,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
+    data_dir: Path | None = None,
     out: Path = Path("results"),
     console: Console | None = None,
 ) -> list[Row]:
@@ -44,6 +45,8 @@ def compare(
         seeds: seeds 0 to ``seeds`` - 1 are run.
         batch_size: samples a step, at least 2.
         learning_rate: of Adam.
+        data_dir: where the files of the data set lie, as for
+            :func:`~sparsebrain.experiments.datasets.load`.
         out: the folder, made if it is not there.
         console: shows progress and the table; none of it without one.
 
@@ -60,7 +63,7 @@ def compare(
     check_count("batch_size", batch_size, least=2)
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
-    images = load(data)
+    images = load(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
     for topology in parsed:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from sparsebrain.experiments.image_files import Split, find
 from sparsebrain.options import check_choice
+
+_VARIABLE = "SPARSEBRAIN_DATA"
+_WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
+_TRAINING = 60_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +38,24 @@ class Images:
     test_y: Tensor
 
 
-def load(name: str) -> Images:
-    """Load a data set of :data:`DATASETS`; ValueError for any other name."""
+def load(name: str, folder: Path | None = None) -> Images:
+    """Load a data set of :data:`DATASETS`.
+
+    Args:
+        name: "digits", which comes with scikit-learn, "mnist" or "fashion-mnist".
+        folder: where the files of the last two lie (see
+            :func:`~sparsebrain.experiments.image_files.find`); the folder that the environment
+            variable SPARSEBRAIN_DATA names by default, and without one, or where it lacks them,
+            they come from OpenML through scikit-learn's cache.
+
+    Raises:
+        ValueError: an unknown name, a damaged file, or nowhere to get the images from.
+    """
     check_choice("data", name, DATASETS)
-    return DATASETS[name]()
+    return DATASETS[name](folder)
 
 
-def _digits() -> Images:
+def _digits(folder: Path | None) -> Images:
     """scikit-learn's 1797 handwritten digits of 8x8 pixels, split 4 to 1, always in the same way.
 
     Twice as many neurons as pixels each way, 16x16: on 8x8 no window and no even number of
@@ -49,5 +68,46 @@ def _digits() -> Images:
     return Images("digits", 10, (16, 16), train_x, train_y, test_x, test_y)
 
 
-DATASETS: dict[str, Callable[[], Images]] = {"digits": _digits}
+def _mnist_like(name: str, openml_name: str) -> Callable[[Path | None], Images]:
+    """60,000 images to train on and 10,000 to test, of 28x28 pixels, one neuron a pixel."""
+
+    def load_images(folder: Path | None) -> Images:
+        place = folder or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
+        split = None if place is None else find(place, name)
+        if split is None and folder is not None:
+            raise ValueError(f"{folder} holds no {name}; it must hold {_WANTED.format(name=name)}.")
+        split = split or _fetch(name, openml_name)
+        train_x, test_x = (
+            torch.tensor(x.reshape(len(x), -1), dtype=torch.float32) / 255
+            for x in (split.train_x, split.test_x)
+        )
+        train_y, test_y = (
+            torch.tensor(y, dtype=torch.int64) for y in (split.train_y, split.test_y)
+        )
+        height, width = split.train_x.shape[1:]
+        return Images(name, 10, (height, width), train_x, train_y, test_x, test_y)
+
+    return load_images
+
+
+def _fetch(name: str, openml_name: str) -> Split:
+    try:
+        found = fetch_openml(openml_name, version=1, as_frame=False, parser="liac-arff")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{name} is not here and OpenML could not be reached ({error}). Provide it in one of "
+            f"three ways: --data-dir FOLDER with {_WANTED.format(name=name)}; the environment "
+            f"variable {_VARIABLE} naming such a folder; or a connection, once, to let "
+            "scikit-learn fetch and keep it."
+        ) from None
+    x = found.data.astype(np.uint8).reshape(-1, 28, 28)
+    y = found.target.astype(np.uint8)
+    return Split(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
+
+
+DATASETS: dict[str, Callable[[Path | None], Images]] = {
+    "digits": _digits,
+    "mnist": _mnist_like("mnist", "mnist_784"),
+    "fashion-mnist": _mnist_like("fashion-mnist", "Fashion-MNIST"),
+}
 """Every data set by name."""

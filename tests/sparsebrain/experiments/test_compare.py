@@ -201,7 +201,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         ({"topologies": ["coordinate:neurons=0"]}, "'coordinate:neurons=0' has no neurons"),
         ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
         ({"seeds": 0}, "seeds must be at least 1"),
-        ({"data": "cifar"}, "data must be one of 'digits'"),
+        ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, options, match):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import graphs
-from sparsebrain.experiments.datasets import Images, load
+from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.topology import parse
 from sparsebrain.experiments.training import Run, evaluate, train
 
@@ -76,14 +76,3 @@ def test_accuracy_is_the_share_of_samples_that_are_right():
     assert evaluate(torch.nn.Identity(), scores, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)
     many = torch.eye(2).repeat(1500, 1)
     assert evaluate(torch.nn.Identity(), many, torch.tensor([0, 1]).repeat(1500)) == 1
-
-
-def test_digits_are_whole_and_always_split_alike():
-    digits = load("digits")
-    assert (len(digits.train_x), len(digits.test_x)) == (1437, 360)
-    assert digits.train_x.shape[1] == 64
-    assert (float(digits.train_x.min()), float(digits.train_x.max())) == (0, 1)
-    assert int(digits.test_y.bincount().min()) >= 34
-    assert torch.equal(load("digits").test_x, digits.test_x)
-    with pytest.raises(ValueError, match="data must be one of 'digits'"):
-        load("digit")
