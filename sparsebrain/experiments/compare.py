@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sparsebrain.experiments.datasets import Images, load
-from sparsebrain.experiments.report import Row, draw, summarise, tabulate
+from sparsebrain.experiments.report import Row, draw, summarise, tabulate, tell_differences
 from sparsebrain.experiments.results import Results, write_aside
 from sparsebrain.experiments.topology import Topology, budget, build, parse
 from sparsebrain.experiments.training import Epoch, Run, train
@@ -93,6 +93,7 @@ def compare(
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         console.print(tabulate(rows, wanted))
+        console.print(tell_differences(rows))
         console.print(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )

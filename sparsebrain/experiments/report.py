@@ -13,6 +13,7 @@ from rich.table import Table
 
 import graphs
 from sparsebrain.experiments.results import Results
+from sparsebrain.experiments.significance import differences
 from sparsebrain.experiments.topology import Topology, build
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
@@ -75,6 +76,29 @@ def tabulate(rows: list[Row], wanted: int) -> Table:
     if apart:
         table.caption = f"Not an equal budget: of {wanted} synapses, {', '.join(apart)}."
     return table
+
+
+def tell_differences(rows: list[Row], level: float = 0.05) -> str:
+    """One sentence: which topologies differ in their test accuracy at that level, or that none do.
+
+    Paired over the seeds, and corrected for the number of pairs.
+    """
+    seeds = min(len(row.outcomes) for row in rows)
+    if len(rows) < 2 or seeds < 2:
+        return "One topology or one seed: nothing to compare."
+    accuracies = {
+        row.topology.spec: [100 * outcome.test_accuracy for outcome in row.outcomes] for row in rows
+    }
+    told = [
+        f"{difference.first} {difference.mean:+.2f} against {difference.second} "
+        f"(p = {difference.p_value:.2g})"
+        for difference in differences(accuracies)
+        if difference.p_value < level
+    ]
+    how = f"paired t-tests over {seeds} seeds, Holm's correction"
+    if not told:
+        return f"No difference in accuracy is significant at {level:.0%} ({how})."
+    return f"Significant at {level:.0%} ({how}), in points of accuracy: {'; '.join(told)}."
 
 
 def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) -> Figure:

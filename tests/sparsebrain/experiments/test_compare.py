@@ -52,6 +52,7 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
     assert summed[0].mean("test_accuracy") == pytest.approx(mean)
     text = console.export_text()
     assert f"{100 * mean:.2f} ± " in text
+    assert "paired t-tests over 2 seeds, Holm's correction" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".lock",
