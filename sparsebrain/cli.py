@@ -72,9 +72,10 @@ def compare(
 
     none, the model without a graph.
 
-    Neurons, shape and extent that are left out follow from the data set; the distance of coordinate
-    and the neighbors of small-world are fitted to the synapses of the first topology that states
-    its own, or else of a grid of distance 2.
+    Neurons, shape and extent that are left out follow from the data set; the
+    distance of coordinate and the neighbors of small-world are fitted to the
+    synapses of the first topology that states its own, or else of a grid of
+    distance 2.
 
     Finished runs are kept in the output folder and not repeated.
     """
