@@ -177,14 +177,14 @@ def _find(connectome: Data, neurons: Neurons, option: str) -> Tensor:
 
 def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | None) -> None:
     """ValueError if nothing that is put in can be read: on a graph without cycles, say."""
-    signal = torch.ones(graph.num_nodes, 1)
+    structure = graph.structure
+    signal = torch.ones(graph.num_nodes, 1, device=structure.device)
     if receiving is not None:
-        signal = torch.zeros(graph.num_nodes, 1).index_fill(0, receiving, 1.0)
-    structure = graph.structure.to("cpu")
-    synapses = torch.ones(structure.num_edges)
+        signal = torch.zeros_like(signal).index_fill(0, receiving.to(structure.device), 1.0)
+    synapses = torch.ones(structure.num_edges, device=structure.device)
     for _ in range(graph.loops):
         signal = kernels.propagate(structure, synapses, signal).clamp(max=1)
-    if not bool((signal if read is None else signal[read]).any()):
+    if not bool((signal if read is None else signal[read.to(structure.device)]).any()):
         raise ValueError(
             f"no neuron that is read is reached from one that receives in {graph.loops} loops; "
             "on a graph without cycles, such as graphs.layered, let loops be its depth."

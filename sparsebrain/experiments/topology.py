@@ -135,11 +135,14 @@ def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
     luck outweighs the last halvings. So a few distances around the last are tried as well, and the
     nearest of all counts.
     """
-    low, high = 0.0, math.dist((0.0,) * len(options["extent"]), options["extent"])
+    extent = options["extent"]
+    longest = math.hypot(*extent)
     if options.get("periodic"):
         # On a torus the reach must stay below half of a side.
         profile = PROFILES.get(options.get("profile", "linear"))
-        high = 0.499 * min(options["extent"]) / (profile.reach if profile else 1)
+        longest = 0.499 * min(extent) / (profile.reach if profile else 1)
+    spacing = (math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent))
+    low, high = 0.0, min(spacing, longest)
     best: Data | None = None
 
     def off(data: Data) -> int:
@@ -152,6 +155,9 @@ def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
             best = data
         return data
 
+    # From below, so that no try has many more synapses than are wanted.
+    while off(attempt(high)) < 0 and high < longest:
+        low, high = high, min(2 * high, longest)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if off(attempt(middle)) < 0 else (low, middle)
@@ -159,7 +165,7 @@ def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
         assert best is not None
         if abs(off(best)) <= _CLOSE_ENOUGH * synapses:
             break
-        attempt(high * (1 + (-1) ** step * step * _STEP))
+        attempt(min(high * (1 + (-1) ** step * step * _STEP), longest))
     assert best is not None
     return best
 
