@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from benchmarks import report
+from benchmarks.equality import WrongResultError
 
 
 def positive(text: str) -> int:
@@ -56,7 +62,20 @@ def parser(name: str, description: str | None, *, rounds: int) -> argparse.Argum
     return made
 
 
-def apply_threads(threads: int | None) -> None:
-    """Give torch that many threads; None leaves them as they are."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+def run(
+    arguments: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> int:
+    """Measure, show, write what was asked for; the exit status is 1 for a wrong result."""
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    try:
+        found = measure(arguments)
+    except WrongResultError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    show(found)
+    if arguments.json is not None:
+        report.write_json(arguments.json, found)
+    return 0

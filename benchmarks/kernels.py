@@ -9,7 +9,6 @@ reference backend in float64.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor
 import graphs
 from benchmarks import command, environment, report
 from benchmarks.csr import Rows
-from benchmarks.equality import TOLERANCES, WrongResultError, assert_equal
+from benchmarks.equality import TOLERANCES, assert_equal
 from benchmarks.power_law import power_law
 from benchmarks.timing import interleaved
 from sparsebrain import kernels
@@ -33,17 +32,7 @@ _COLUMNS_AT_ONCE = 8
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    arguments = _parse(argv)
-    command.apply_threads(arguments.threads)
-    try:
-        found = measure(arguments)
-    except WrongResultError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    show(found)
-    if arguments.json is not None:
-        report.write_json(arguments.json, found)
-    return 0
+    return command.run(_parse(argv), measure, show)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,14 +9,13 @@ float64.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks import command, environment, report
-from benchmarks.equality import TOLERANCES, WrongResultError, assert_equal
+from benchmarks.equality import TOLERANCES, assert_equal
 from benchmarks.peers import OURS, PEERS, Peer, Sparsebrain, UnavailableError
 from benchmarks.problem import Problem, Solution, draw, solve
 from benchmarks.timing import Timing, interleaved
@@ -41,17 +40,7 @@ GOALS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    arguments = _parse(argv)
-    command.apply_threads(arguments.threads)
-    try:
-        found = measure(arguments)
-    except WrongResultError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    show(found)
-    if arguments.json is not None:
-        report.write_json(arguments.json, found)
-    return 0
+    return command.run(_parse(argv), measure, show)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -136,7 +136,9 @@ class GraphLayer(Saved):
                 f"activation is the class {activation.__name__}; pass an instance of it."
             )
         if not callable(activation):
-            check_choice("activation", activation, (None, *list(ACTIVATIONS)[1:]))
+            check_choice(
+                "activation", activation, (None, *(name for name in ACTIVATIONS if name != "none"))
+            )
         for name, flag in {"bias": bias, "inject": inject, "dale": dale}.items():
             check_flag(name, flag)
         if aggr is None:
@@ -166,18 +168,17 @@ class GraphLayer(Saved):
             self.bias = nn.Parameter(torch.zeros(self.num_nodes, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
-        sign = self._per_weight(read_signs(connectome, structure), "edge_sign") if dale else None
+        sign = read_signs(connectome, structure) if dale else None
         self._initial_weight: Tensor | None = None
         if init == "edge_weight":
             measured = read_weights(connectome, structure.num_edges, self.weight.dtype)
             # Counts have no sign; Dale's law completes them.
             if sign is not None and bool((measured >= 0).all()):
-                measured = measured * read_signs(connectome, structure)
+                measured = measured * sign
             self._initial_weight = self._per_weight(measured, "edge_weight")
         if sign is not None:
-            parametrize.register_parametrization(
-                self, "weight", DaleSign(sign.to(self.weight.dtype))
-            )
+            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
+            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
         self._follow_parameters()
         self.reset_parameters()
 

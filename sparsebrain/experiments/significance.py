@@ -35,7 +35,8 @@ def differences(values: Mapping[str, Sequence[float]]) -> list[Difference]:
         seed have p = 0, or 1 where that amount is zero.
 
     Raises:
-        ValueError: groups have different numbers of seeds, or fewer than 2.
+        ValueError: groups have different numbers of seeds, or fewer than 2, or a value is not
+            finite.
 
     References:
         S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
@@ -50,6 +51,10 @@ def differences(values: Mapping[str, Sequence[float]]) -> list[Difference]:
     lengths = {len(group) for group in values.values()}
     if len(lengths) > 1 or min(lengths, default=2) < 2:
         raise ValueError(f"every group needs one value a seed, at least 2, got {sorted(lengths)}.")
+    if not all(np.isfinite(group).all() for group in values.values()):
+        raise ValueError(
+            "every value must be finite; leave out the seeds that failed, in all groups."
+        )
     found = []
     for first, second in itertools.combinations(values, 2):
         gaps = np.subtract(values[first], values[second])

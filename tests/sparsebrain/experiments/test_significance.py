@@ -48,3 +48,8 @@ def test_the_chance_of_any_false_alarm_is_what_is_claimed():
 def test_groups_need_the_same_seeds(values):
     with pytest.raises(ValueError, match="every group needs one value a seed, at least 2"):
         differences(values)
+
+
+def test_values_must_be_finite():
+    with pytest.raises(ValueError, match="every value must be finite"):
+        differences({"a": [1.0, float("nan")], "b": [1.0, 2.0]})
