@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from graphs.contract import validate
-from graphs.io import from_networkx, from_scipy, to_networkx, to_scipy
+from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
 from graphs.lattice import grid_local
 from graphs.layered import layered
 from graphs.measures import (
@@ -40,8 +40,10 @@ __all__ = [
     "from_scipy",
     "grid_local",
     "layered",
+    "load",
     "path_length",
     "plot",
+    "save",
     "small_world",
     "strongly_connected",
     "summary",

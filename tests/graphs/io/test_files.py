@@ -1,0 +1,158 @@
+import contextlib
+import copy
+import os
+import re
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+import graphs
+from graphs.io.aside import write_aside
+from graphs.io.files import FORMATS
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, ".NPZ", ".GraphML"])
+@pytest.mark.parametrize("kind", [str, "path"])
+def test_what_is_saved_is_loaded(tmp_path, full, assert_same, suffix, kind):
+    path = tmp_path / f"a b:c,d=e{suffix}"
+    path = str(path) if kind is str else path
+    assert graphs.save(full, path) is None
+    loaded = graphs.load(path)
+    assert os.listdir(tmp_path) == [f"a b:c,d=e{suffix}"]
+    for name in ("pos", "names", "node_type_names", "shape", "num_nodes", "node_sign"):
+        if isinstance(full[name], torch.Tensor):
+            assert torch.equal(loaded[name], full[name])
+        else:
+            assert loaded[name] == full[name]
+    assert sorted(zip(*loaded.edge_index.tolist(), loaded.edge_weight.tolist(), strict=True)) == (
+        sorted(zip(*full.edge_index.tolist(), full.edge_weight.tolist(), strict=True))
+    )
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        graphs.grid_local((4, 5), 1.5),
+        graphs.grid_local((1, 1), 1, self_loops=False),
+        graphs.coordinate_random(20, (3, 2, 1), 1.0, seed=0),
+        graphs.small_world(20, 4, 0.2, seed=0),
+        graphs.layered([3, 1, 2]),
+        Data(edge_index=torch.zeros(2, 0, dtype=torch.int64), num_nodes=3),
+        Data(edge_index=torch.zeros(2, 0, dtype=torch.int64), num_nodes=0),
+    ],
+)
+def test_round_trip_of_generators(tmp_path, assert_same, data, suffix):
+    path = tmp_path / f"connectome{suffix}"
+    graphs.save(data, path)
+    loaded = graphs.load(path)
+    if suffix == ".graphml" and not data.num_edges:
+        # It keeps fields of synapses at synapses.
+        data = copy.copy(data)
+        del data.edge_type
+    assert_same(loaded, data)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_same_connectome_is_the_same_file(tmp_path, full, suffix):
+    one, other = tmp_path / f"one{suffix}", tmp_path / f"other{suffix}"
+    graphs.save(full, one)
+    graphs.save(copy.deepcopy(full), other)
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_only_the_contract_is_kept_and_nothing_is_changed(tmp_path, full, assert_same, suffix):
+    given = copy.deepcopy(full)
+    given.edge_weight.requires_grad_()
+    given.x = torch.ones(5, 2)
+    before = copy.deepcopy(given)
+    graphs.save(given, tmp_path / f"a{suffix}")
+    assert_same(given, before)
+    assert "x" not in graphs.load(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("call", [lambda path: graphs.save(Data(), path), graphs.load])
+@pytest.mark.parametrize("name", ["a.txt", "a", "", ".npz", "a.npz.gz", "npz"])
+def test_an_unknown_suffix(call, name):
+    match = rf"must end in .npz or .graphml, got {name!r}; pass"
+    with pytest.raises(ValueError, match=match if name else r"got ''|got '.'"):
+        call(name)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_not_there(tmp_path, full, suffix):
+    with pytest.raises(FileNotFoundError, match=r"nix\..*is not there; pass the path of one that"):
+        graphs.load(tmp_path / f"nix{suffix}")
+    with pytest.raises(FileNotFoundError, match=r"the folder of '.*' is not there; make it, path"):
+        graphs.save(full, tmp_path / "nix" / f"a{suffix}")
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="is a folder; pass"):
+        graphs.load(folder)
+    with pytest.raises(IsADirectoryError, match="is a folder; pass"):
+        graphs.save(full, folder)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_broken_connectome_is_not_saved(tmp_path, full, suffix):
+    path = tmp_path / f"a{suffix}"
+    graphs.save(full, path)
+    before = path.read_bytes()
+    full.edge_weight[0] = torch.nan
+    with pytest.raises(ValueError, match="edge_weight must be finite"):
+        graphs.save(full, path)
+    with pytest.raises(TypeError, match="expected a torch_geometric"):
+        graphs.save({"edge_index": []}, path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("before")
+
+    def fail(aside):
+        aside.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_aside(path, fail)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_beyond_the_limit(tmp_path, full, suffix):
+    path = tmp_path / f"a{suffix}"
+    graphs.save(full, path)
+    with pytest.raises(ValueError, match=r"cannot be read .*more than max_bytes=100; if you trust"):
+        graphs.load(path, max_bytes=100)
+    with pytest.raises(ValueError, match="max_bytes must be an integer >= 1, got 0"):
+        graphs.load(path, max_bytes=0)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.5, 0.9, 0.999])
+def test_a_truncated_file(tmp_path, full, suffix, share):
+    path = tmp_path / f"a{suffix}"
+    graphs.save(full, path)
+    raw = path.read_bytes()
+    # The last byte of the XML is not needed.
+    path.write_bytes(raw[: min(int(share * len(raw)), len(raw.rstrip()) - 1)])
+    with pytest.raises(ValueError, match=rf"^{re.escape(repr(str(path)))} cannot be read as"):
+        graphs.load(path)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_with_a_changed_byte_is_read_whole_or_refused(tmp_path, full, suffix):
+    path = tmp_path / f"a{suffix}"
+    graphs.save(full, path)
+    raw = bytearray(path.read_bytes())
+    for at in range(0, len(raw), 7):
+        changed = raw.copy()
+        changed[at] ^= 0x15
+        path.write_bytes(changed)
+        with contextlib.suppress(ValueError):
+            graphs.validate(graphs.load(path))
