@@ -70,6 +70,8 @@ def compare(
 
     small-world: neurons neighbors rewire method directed self_loops
 
+    file: path of a connectome, as in file:brain.npz or file:brain.graphml
+
     none, the model without a graph.
 
     Neurons, shape and extent that are left out follow from the data set; the
@@ -97,6 +99,38 @@ def compare(
         out=out,
         console=Console(),
     )
+
+
+@app.command()
+def generate(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology, as for compare.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Ends in .npz or .graphml.")
+    ],
+    seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
+    shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
+) -> None:
+    """Generate a connectome and write it to a file.
+
+    Neurons, shape and extent that SPEC leaves out follow from the lattice; the
+    distance of coordinate and the neighbors of small-world are fitted to the
+    synapses of its grid of distance 2.
+    """
+    from sparsebrain.experiments.generate import generate as run  # noqa: PLC0415
+
+    data = run(spec, out, shape=shape, seed=seed)
+    print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")
+
+
+@app.command()
+def measure(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .npz or .graphml.")],
+    seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
+) -> None:
+    """Measure the connectome of a file: degrees, path lengths, clustering."""
+    import graphs  # noqa: PLC0415
+
+    print(graphs.summary(graphs.load(file), seed=seed))
 
 
 def main(arguments: list[str] | None = None) -> None:

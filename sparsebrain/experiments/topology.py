@@ -1,10 +1,12 @@
-"""Topologies written as text, such as ``small-world:neurons=784,neighbors=22,rewire=0.1``."""
+"""Topologies as text: ``small-world:neurons=784,neighbors=22,rewire=0.1``, ``file:brain.npz``."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import Data
@@ -13,6 +15,7 @@ import graphs
 from graphs.spatial import PROFILES
 
 NO_GRAPH = "none"
+FROM_FILE = "file"
 _DEFAULT_WINDOW = 2
 _HALVINGS = 16
 _NEIGHBOURS = 64
@@ -33,6 +36,18 @@ class Topology:
         """Whether the number of synapses follows from the text and the data set alone."""
         return KINDS[self.kind].fitted is None or KINDS[self.kind].fitted in dict(self.options)
 
+    @property
+    def checksum(self) -> str:
+        """Of the file that the topology is read from; empty where it is made.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self.kind != FROM_FILE:
+            return ""
+        with Path(dict(self.options)["path"]).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -44,10 +59,11 @@ class Kind:
 
 
 def parse(spec: str) -> Topology:
-    """Read ``kind:option=value,option=value``.
+    """Read ``kind:option=value,option=value``, or ``file:PATH``.
 
     Raises:
-        ValueError: an unknown kind or option, or a value that cannot be read.
+        ValueError: an unknown kind or option, or a value that cannot be read. Whether the file is
+            there is not looked at before :func:`build`.
 
     Example:
         >>> from sparsebrain.experiments.topology import parse
@@ -58,6 +74,11 @@ def parse(spec: str) -> Topology:
     if kind not in KINDS:
         raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
     known = KINDS[kind].options
+    if kind == FROM_FILE:
+        # All of it is the path, which may hold what separates options elsewhere.
+        if not rest:
+            raise ValueError(f"topology {spec!r} states no path; write file:some/path.npz.")
+        return Topology(f"{kind}:{rest}", kind, (("path", rest),))
     options: dict[str, Any] = {}
     texts: dict[str, str] = {}
     for item in filter(None, rest.split(",")):
@@ -103,11 +124,11 @@ def build(topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: in
         seed: for the random ones; the same seed gives the same connectome.
 
     Raises:
-        ValueError: an option has a value that the generator refuses.
+        ValueError: an option has a value that the generator refuses, or a file cannot be read.
     """
     try:
         return KINDS[topology.kind].build(dict(topology.options), sheet, synapses, seed)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"topology {topology.spec!r}: {error}") from None
 
 
@@ -181,6 +202,10 @@ def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int,
     return graphs.small_world(neurons, **options, seed=seed)
 
 
+def _file(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    return graphs.load(options["path"])
+
+
 def _none(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> None:
     return None
 
@@ -205,7 +230,8 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def read_shape(text: str) -> tuple[int, ...]:
+    """Read the sides of a lattice, such as ``28x28``."""
     try:
         return tuple(int(side) for side in text.split("x"))
     except ValueError:
@@ -222,7 +248,7 @@ def _extent(text: str) -> tuple[float, ...]:
 KINDS: dict[str, Kind] = {
     "grid": Kind(
         {
-            "shape": _shape,
+            "shape": read_shape,
             "distance": _number,
             "metric": str,
             "padding": _flag,
@@ -256,6 +282,7 @@ KINDS: dict[str, Kind] = {
         _small_world,
         fitted="neighbors",
     ),
+    FROM_FILE: Kind({"path": str}, _file),
     NO_GRAPH: Kind({}, _none),
 }
 """Every topology that can be written, by its name."""

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+import graphs
 import sparsebrain
+from sparsebrain.cli import app
 from sparsebrain.experiments.topology import KINDS
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
@@ -22,17 +24,18 @@ def run(*arguments):
     )
 
 
-def test_help_needs_no_torch():
+@pytest.mark.parametrize("command", [each.callback.__name__ for each in app.registered_commands])
+def test_help_needs_no_torch(command):
     program = (
         "import sys, sparsebrain.cli\n"
-        "try: sparsebrain.cli.main(['compare', '--help'])\n"
+        f"try: sparsebrain.cli.main([{command!r}, '--help'])\n"
         "except SystemExit as stop: assert stop.code == 0\n"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "--topology" in done.stdout
+    assert f" {command} [OPTIONS]" in done.stdout
 
 
 def test_no_command_shows_the_help():
@@ -76,9 +79,43 @@ def test_compare_runs(tmp_path):
     assert (tmp_path / "here" / "results.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".graphml"])
+def test_what_is_generated_can_be_measured(tmp_path, suffix):
+    path = tmp_path / f"brain{suffix}"
+    options = ["--seed", "3", "--shape", "10x8"]
+    done = run("generate", "small-world:rewire=0.3", "-o", str(path), *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    # As near as an even number of neighbours comes to the 1564 synapses of the grid.
+    assert done.stdout == f"written: {path}, 80 neurons, 1520 synapses\n"
+    data = graphs.load(path)
+    expected = graphs.small_world(80, 18, 0.3, self_loops=True, seed=3)
+    assert data.edge_index.equal(expected.edge_index)
+
+    done = run("measure", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{graphs.summary(data)}\n"
+
+
+def test_what_is_generated_can_be_compared(tmp_path):
+    path = tmp_path / "brain.npz"
+    assert run("generate", "coordinate", "-o", str(path), "--shape", "4x4").returncode == 0
+    options = ["--epochs", "1", "--seeds", "1", "--out", str(tmp_path / "here")]
+    done = run("compare", "--topology", f"file:{path}", *options)
+    assert done.returncode == 0, done.stderr
+    assert f"file:{path}" in (tmp_path / "here" / "results.csv").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["generate", "none", "-o", "a.npz"], "topology 'none' has no connectome to write"),
+        (["generate", "grid", "-o", "a.txt"], "must end in .npz or .graphml, got 'a.txt'"),
+        (["generate", "grid", "-o", "nix/a.npz"], "the folder of 'nix/a.npz' is not there"),
+        (["generate", "grid", "-o", "a.npz", "--shape", "3xx3"], "shape='3xx3' is no shape; write"),
+        (["generate", "grid"], "Missing option"),
+        (["generate", "coordinate", "-o", "a.npz", "--seed", "-1"], "seed must be an integer >= 0"),
+        (["measure", "nix.npz"], "the file 'nix.npz' is not there"),
+        (["compare", "--topology", "file:nix.npz"], "topology 'file:nix.npz': the file 'nix.npz'"),
         (["compare", "--topology", "gird"], "unknown topology 'gird'"),
         (["compare", "--loops", "many"], "--loops"),
         (["compare", "--lops", "2"], "No such option"),

@@ -80,10 +80,50 @@ def test_no_graph_is_no_graph():
     assert made("none") is None
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.graphml", "a b,c=d:e.npz"])
+def test_a_connectome_out_of_a_file(tmp_path, name):
+    saved = graphs.small_world(30, 4, 0.2, seed=0)
+    graphs.save(saved, tmp_path / name)
+    spec = f"file:{tmp_path / name}"
+    topology = parse(spec)
+    assert topology.spec == spec
+    assert topology.states_its_size
+    assert budget([parse("none"), parse("coordinate"), topology, parse("grid")], SHEET) == 120
+    for seed in (0, 1):
+        assert made(spec, seed=seed).edge_index.equal(saved.edge_index)
+
+
+def test_the_checksum_is_that_of_the_file(tmp_path):
+    path = tmp_path / "a.npz"
+    graphs.save(graphs.small_world(30, 4, 0.2, seed=0), path)
+    topology = parse(f"file:{path}")
+    before = topology.checksum
+    assert len(before) == 16
+    assert parse(f" file:{path} ").checksum == before
+    graphs.save(graphs.small_world(30, 4, 0.2, seed=1), path)
+    assert topology.checksum != before
+    assert parse("grid").checksum == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("nix.npz", "is not there"), ("a.npz", "cannot be read as a connectome"), ("a.txt", "end in")],
+)
+def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, match):
+    for damaged in ("a.npz", "a.txt"):
+        (tmp_path / damaged).write_text("damaged")
+    topology = parse(f"file:{tmp_path / name}")
+    with pytest.raises(ValueError, match=f"topology 'file:.*{name}': .*{match}"):
+        budget([topology], SHEET)
+
+
 @pytest.mark.parametrize(
     ("spec", "match"),
     [
-        ("gird", "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, none"),
+        (
+            "gird",
+            "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, file, none",
+        ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
         ("grid:distance", "cannot read 'distance'"),
@@ -94,6 +134,8 @@ def test_no_graph_is_no_graph():
         ("coordinate:extent=wide", "extent='wide' is no extent"),
         ("grid:distance=1,distance=2", "states distance twice"),
         ("none:neurons=3", "none takes no options"),
+        ("file", "topology 'file' states no path; write file:some/path.npz"),
+        ("file:", "states no path"),
     ],
 )
 def test_what_cannot_be_read_is_refused(spec, match):

@@ -1,0 +1,42 @@
+"""A connectome made from a text and put on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch_geometric.data import Data
+
+import graphs
+from graphs.io.files import format_of
+from sparsebrain.experiments.topology import budget, build, parse, read_shape
+
+
+def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
+    """Generate a connectome as a comparison on images of that shape would, and save it.
+
+    Args:
+        spec: text as :func:`~sparsebrain.experiments.topology.parse` reads it.
+        out: the file; its suffix chooses the format, as for :func:`graphs.save`.
+        shape: the lattice, such as ``28x28``, from which follows what the text leaves out; what is
+            fitted comes near to the synapses of its grid of distance 2.
+        seed: for the random ones.
+
+    Raises:
+        ValueError: a text or an option that cannot be used, or an unknown suffix.
+        OSError: ``out`` cannot be written.
+    """
+    topology = parse(spec)
+    try:
+        sheet = read_shape(shape)
+    except ValueError as error:
+        raise ValueError(f"shape={shape!r} is no {error}.") from None
+    # Told before what may take minutes.
+    format_of(out)
+    wanted = 0 if topology.states_its_size else budget([], sheet)
+    data = build(topology, sheet, synapses=wanted, seed=seed)
+    if data is None:
+        raise ValueError(
+            f"topology {topology.spec!r} has no connectome to write; generate for example grid."
+        )
+    graphs.save(data, out)
+    return data
