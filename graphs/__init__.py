@@ -17,6 +17,7 @@ from graphs.measures import (
     Summary,
     clustering,
     path_length,
+    spectrum,
     strongly_connected,
     summary,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "plot",
     "save",
     "small_world",
+    "spectrum",
     "strongly_connected",
     "summary",
     "to_networkx",

@@ -58,6 +58,7 @@ def compare(
             help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
         ),
     ] = None,
+    jobs: Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")] = -1,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
@@ -96,6 +97,52 @@ def compare(
         batch_size=batch_size,
         learning_rate=learning_rate,
         data_dir=data_dir,
+        jobs=jobs,
+        out=out,
+        console=Console(),
+    )
+
+
+@app.command()
+def reproduce(
+    data: Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")] = "mnist",
+    epochs: Annotated[int, typer.Option(help="Epochs of every training.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Trainings of every model.")] = 5,
+    reading: Annotated[
+        str, typer.Option(help="relu, relu-in-loop, tanh-in-loop, identity or linear.")
+    ] = "relu",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")] = -1,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("reproduction"),
+) -> None:
+    """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
+
+    Trains its five models, MLP, alpha, beta, X and Y, and draws its figures: 2, the
+    coordinate graph; 6, the features that are lost over the loops; 9 and 10, loss and
+    accuracy; 11, the output of Y's graph layer for each class.
+
+    The text does not say where activations stand. The reading "relu" has them after
+    each batch normalisation, the next two also in the loops; "identity" starts the
+    layer near the identity, and "linear" has no activation.
+
+    Finished trainings are kept in the output folder and not repeated.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.reproduce import reproduce as run  # noqa: PLC0415
+
+    run(
+        data=data,
+        epochs=epochs,
+        seeds=seeds,
+        reading=reading,
+        data_dir=data_dir,
+        jobs=jobs,
         out=out,
         console=Console(),
     )

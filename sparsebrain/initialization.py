@@ -21,13 +21,16 @@ def draw_weight(
     loops: int,
     types: Tensor | None = None,
     sign: Tensor | None = None,
+    near_identity: bool = False,
     generator: torch.Generator | None = None,
     backend: str = "auto",
 ) -> Tensor:
     r"""Draw normal weights, scaled so that ``loops`` linear loops keep the variance of the state.
 
     Weights start with variance 1 / in-degree of the target and are then divided by the square root
-    of their :func:`variance_gain`.
+    of their :func:`variance_gain`. Near the identity, self-loops start at 1 and the others with
+    1 / ``loops`` of their standard deviation: the same step is taken at every loop, so that all
+    of them together move the state by about its own length.
 
     Args:
         structure: the synapses, E of them.
@@ -35,11 +38,16 @@ def draw_weight(
         loops: at least 1.
         types: [E] int64, the weight of each synapse where weights are shared.
         sign: -1 or +1 in the shape of the weights, which then have it.
+        near_identity: start from the identity and a little noise.
         generator: torch's own by default.
         backend: as in :func:`sparsebrain.kernels.propagate`.
 
     Returns:
         The weights, in the shape of ``like``.
+
+    Raises:
+        ValueError: ``near_identity``, and a neuron has no self-loop, or shares its weight with a
+            synapse that is none.
     """
     noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     if types is None:
@@ -47,6 +55,9 @@ def draw_weight(
         weight = noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
     else:
         weight = noise * math.sqrt(structure.num_nodes / structure.num_edges)
+    if near_identity:
+        at_self = _self_loops(structure, like, types)
+        weight = torch.where(at_self, torch.ones_like(weight), weight / loops)
     if sign is not None:
         weight = weight.abs() * sign
     synapses = weight if types is None else weight[types]
@@ -95,3 +106,25 @@ def variance_gain(
         # Normalising at every loop keeps long runs from overflowing.
         state /= math.sqrt(variance)
     return math.exp(log_growth / survived) if survived else 1.0
+
+
+def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Tensor:
+    """Which weights, bool in the shape of ``like``, belong to a neuron's synapse onto itself."""
+    source, target = structure.edge_index
+    at_self = source == target
+    missing = structure.num_nodes - len(target[at_self].unique())
+    if missing:
+        raise ValueError(
+            f'init="identity" needs a self-loop at every neuron, {missing} of '
+            f"{structure.num_nodes} have none; generate with self_loops=True (and padding=True)."
+        )
+    if types is None:
+        return at_self
+    of_weight = torch.zeros_like(like, dtype=torch.bool)
+    of_weight[types[at_self]] = True
+    if bool(of_weight[types[~at_self]].any()):
+        raise ValueError(
+            'init="identity" needs self-loops to have edge types of their own, but a type here '
+            "holds self-loops and other synapses; give them another type."
+        )
+    return of_weight

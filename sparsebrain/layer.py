@@ -61,7 +61,9 @@ class GraphLayer(Saved):
             source's ``node_sign``. Set weights by ``layer.weight = ...``; changes of
             ``layer.weight`` in place are lost, as with every parametrisation of torch.
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
-            the variance of the state; "edge_weight" starts from the connectome's.
+            the variance of the state; "identity" does the same around a state that stays what it
+            is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the
+            connectome's.
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         backend: who computes: "auto", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
@@ -144,7 +146,7 @@ class GraphLayer(Saved):
         if aggr is None:
             raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
         check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
-        check_choice("init", init, ("variance", "edge_weight"))
+        check_choice("init", init, ("variance", "identity", "edge_weight"))
         check_choice("backend", backend, ("auto", *kernels.BACKENDS))
         super().__init__(aggr=aggr)
         structure = read_structure(connectome)
@@ -201,6 +203,7 @@ class GraphLayer(Saved):
                 loops=self.loops,
                 types=self._types,
                 sign=self._sign(),
+                near_identity=self.init == "identity",
                 generator=generator,
                 backend=self.backend,
             )

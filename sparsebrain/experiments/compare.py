@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sparsebrain.experiments.datasets import Images, load
-from sparsebrain.experiments.report import Row, draw, summarise, tabulate, tell_differences
-from sparsebrain.experiments.results import Results, write_aside
+from sparsebrain.experiments.datasets import load
+from sparsebrain.experiments.figures.comparison import draw
+from sparsebrain.experiments.files import write_aside
+from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
+from sparsebrain.experiments.results import Results
+from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.topology import Topology, budget, build, parse
-from sparsebrain.experiments.training import Epoch, Run, train
+from sparsebrain.experiments.training import Run
 from sparsebrain.options import check_count
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
@@ -28,6 +30,7 @@ def compare(
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     data_dir: Path | None = None,
+    jobs: int = -1,
     out: Path = Path("results"),
     console: Console | None = None,
 ) -> list[Row]:
@@ -47,6 +50,8 @@ def compare(
         learning_rate: of Adam.
         data_dir: where the files of the data set lie, as for
             :func:`~sparsebrain.experiments.datasets.load`.
+        jobs: trainings side by side, as for
+            :func:`~sparsebrain.experiments.runner.train_missing`.
         out: the folder, made if it is not there.
         console: shows progress and the table; none of it without one.
 
@@ -63,6 +68,7 @@ def compare(
     check_count("batch_size", batch_size, least=2)
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
+    jobs = check_jobs(jobs)
     images = load(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
@@ -75,8 +81,10 @@ def compare(
             Run(
                 data=data,
                 topology=topology.spec,
+                checksum=topology.checksum,
                 synapses_wanted=0 if topology.states_its_size else wanted,
                 loops=loops,
+                reading="relu",
                 epochs=epochs,
                 batch_size=batch_size,
                 learning_rate=learning_rate,
@@ -87,8 +95,13 @@ def compare(
         for topology in parsed
     }
     results = Results(out)
-    _train_missing(runs, results, images, console)
-    rows = [summarise(topology, runs[topology], results) for topology in parsed]
+    labels = {
+        run: f"{topology.spec}, seed {run.seed}"
+        for topology, of_topology in runs.items()
+        for run in of_topology
+    }
+    train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console)
+    rows = [summarise(topology.spec, runs[topology], results) for topology in parsed]
     figure = draw(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
@@ -109,40 +122,3 @@ def _parse_all(topologies: Sequence[str]) -> list[Topology]:
     if twice:
         raise ValueError(f"topology {twice[0]!r} is given twice.")
     return parsed
-
-
-def _train_missing(
-    runs: dict[Topology, list[Run]], results: Results, images: Images, console: Console | None
-) -> None:
-    missing = [
-        (topology, run)
-        for topology, of_topology in runs.items()
-        for run in of_topology
-        if run not in results.outcomes
-    ]
-    total = sum(map(len, runs.values()))
-    if console is not None and len(missing) < total:
-        console.print(f"{total - len(missing)} of {total} runs are already in {results.folder}.")
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=console is None,
-        transient=True,
-    )
-    with progress:
-        task = progress.add_task("training", total=sum(run.epochs for _, run in missing))
-        for topology, run in missing:
-            progress.update(task, description=f"{topology.spec}, seed {run.seed}")
-            curve: list[Epoch] = []
-
-            def note(epoch: Epoch, curve: list[Epoch] = curve) -> None:
-                curve.append(epoch)
-                progress.advance(task)
-
-            outcome = train(run, topology, images, note)
-            results.add(run, outcome, curve)
-            if console is not None and not console.is_terminal:
-                console.print(f"{topology.spec}, seed {run.seed}: {outcome.test_accuracy:.2%}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from sparsebrain.experiments.files import write_csv
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
 Parsed = TypeVar("Parsed")
@@ -44,14 +44,18 @@ class Results:
         with self._lock():
             self._read()
             self.outcomes[run], self.curves[run] = outcome, curve
-            epochs = (
-                {**asdict(run), **epoch._asdict()}
-                for run, curve in self.curves.items()
-                for epoch in curve
+            # Runs finish in any order; the files are to be the same each time.
+            runs = sorted(self.outcomes, key=astuple)
+            write_csv(
+                self.folder / "curves.csv",
+                [*_columns(Run), *Epoch._fields],
+                ([*astuple(run), *epoch] for run in runs for epoch in self.curves[run]),
             )
-            _write(self.folder / "curves.csv", [*_columns(Run), *Epoch._fields], epochs)
-            rows = ({**asdict(run), **asdict(outcome)} for run, outcome in self.outcomes.items())
-            _write(self.folder / "results.csv", _columns(Run, Outcome), rows)
+            write_csv(
+                self.folder / "results.csv",
+                _columns(Run, Outcome),
+                ([*astuple(run), *astuple(self.outcomes[run])] for run in runs),
+            )
 
     def _lock(self) -> FileLock:
         return FileLock(self.folder / ".lock")
@@ -67,16 +71,6 @@ class Results:
             if len(curves.get(run, [])) == run.epochs
         }
         self.curves = {run: curves[run] for run in self.outcomes}
-
-
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path`` and put it in its place once it is whole."""
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _columns(*classes: Any) -> list[str]:
@@ -123,11 +117,3 @@ def _read(
         raise ValueError(
             f"{path} cannot be read ({error}); move it away or choose another --out."
         ) from None
-
-
-def _write(path: Path, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_aside(path, lambda aside: aside.write_text(text.getvalue(), encoding="utf-8"))

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import models
 from sparsebrain.experiments.datasets import Images
-from sparsebrain.experiments.topology import Topology, build
+from sparsebrain.experiments.topology import build, parse
+
+# Torch's generator is one for all threads of a process, in which a cluster may train side by side.
+_DRAWING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that decides the outcome of a training; ``synapses_wanted`` is 0 where none is fitted."""
+    """All that decides the outcome of a training.
+
+    ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
+    a topology is read from and else empty, and ``reading`` one of
+    :data:`~sparsebrain.models.READINGS`.
+    """
 
     data: str
     topology: str
+    checksum: str
     synapses_wanted: int
     loops: int
+    reading: str
     epochs: int
     batch_size: int
     learning_rate: float
@@ -51,45 +65,77 @@ class Outcome:
     seconds_per_epoch: float
 
 
-def train(
-    run: Run, topology: Topology, images: Images, on_epoch: Callable[[Epoch], None]
-) -> Outcome:
+class Trained(NamedTuple):
+    """A finished training: its outcome, its epochs in order, and the model."""
+
+    outcome: Outcome
+    curve: list[Epoch]
+    model: nn.Sequential
+
+
+def train(run: Run, images: Images) -> Trained:
     """Train with Adam on cross-entropy and test after every epoch; the last test counts.
 
     Connectome, initial weights and the order of the samples follow from ``run.seed`` alone, and
     torch's own generator is left as it was. ``seconds_per_epoch`` counts training and no tests.
+    Everything runs on one thread: sums are then taken in one order on every machine, and as many
+    trainings as there are cores may run side by side.
     """
-    data = build(topology, images.sheet, synapses=run.synapses_wanted, seed=run.seed)
-    in_features = images.train_x.size(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        if data is None:
-            hidden = int(torch.tensor(images.sheet).prod())
-            model = models.perceptron(in_features, hidden, images.num_classes)
-        else:
-            model = models.classifier(
-                data, images.num_classes, loops=run.loops, in_features=in_features
-            )
-    optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate)
-    order = torch.Generator().manual_seed(run.seed)
-    accuracy, seconds = 0.0, 0.0
-    for epoch in range(1, run.epochs + 1):
-        start = time.perf_counter()
-        loss = _train_epoch(model, optimizer, images, run.batch_size, order)
-        seconds += time.perf_counter() - start
-        accuracy = evaluate(model, images.test_x, images.test_y)
-        on_epoch(Epoch(epoch, loss, accuracy))
+    data = build(parse(run.topology), images.sheet, synapses=run.synapses_wanted, seed=run.seed)
+    with _one_thread():
+        model = make_model(run, data, images)
+        optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate)
+        order = torch.Generator().manual_seed(run.seed)
+        curve: list[Epoch] = []
+        seconds = 0.0
+        for number in range(1, run.epochs + 1):
+            start = time.perf_counter()
+            loss = _train_epoch(model, optimizer, images, run.batch_size, order)
+            seconds += time.perf_counter() - start
+            curve.append(Epoch(number, loss, evaluate(model, images.test_x, images.test_y)))
 
     measured = None if data is None else graphs.summary(data)
-    return Outcome(
-        neurons=hidden if data is None else int(data.num_nodes),
+    outcome = Outcome(
+        neurons=math.prod(images.sheet) if data is None else int(data.num_nodes),
         synapses=0 if data is None else int(data.num_edges),
         path_length=float("nan") if measured is None else measured.path_length,
         clustering=float("nan") if measured is None else measured.clustering,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        test_accuracy=accuracy,
+        test_accuracy=curve[-1].test_accuracy,
         seconds_per_epoch=seconds / run.epochs,
     )
+    return Trained(outcome, curve, model)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
+    """The model of a run before it is trained, ``data`` being its connectome, None without one."""
+    in_features, options = images.train_x.size(1), models.READINGS[run.reading]
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        if data is None:
+            return models.perceptron(
+                in_features,
+                math.prod(images.sheet),
+                images.num_classes,
+                activation=options.activation,
+            )
+        return models.classifier(
+            data,
+            images.num_classes,
+            loops=run.loops,
+            in_features=in_features,
+            **options._asdict(),
+        )
 
 
 def _train_epoch(

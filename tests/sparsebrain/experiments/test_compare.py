@@ -1,4 +1,3 @@
-import csv
 import os
 import signal
 import subprocess
@@ -8,36 +7,37 @@ import time
 import pytest
 from rich.console import Console
 
-from sparsebrain.experiments import compare as module
+from sparsebrain.experiments import runner
 from sparsebrain.experiments.compare import compare
 
-FAST = {"epochs": 2, "seeds": 2, "loops": 2, "topologies": ["grid:shape=6x6,distance=1", "none"]}
-
-
-def rows(folder, name="results.csv"):
-    with (folder / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+FAST = {
+    "epochs": 2,
+    "seeds": 2,
+    "loops": 2,
+    "topologies": ["grid:shape=6x6,distance=1", "none"],
+    "jobs": 1,
+}
 
 
 @pytest.fixture
 def trained(monkeypatch):
     """The runs that were really trained, in order."""
     runs = []
-    real = module.train
+    real = runner.train
 
     def watched(run, *args):
         runs.append((run.topology, run.seed))
         return real(run, *args)
 
-    monkeypatch.setattr(module, "train", watched)
+    monkeypatch.setattr(runner, "train", watched)
     return runs
 
 
-def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
+def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path, rows):
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         summed = compare(**FAST, out=tmp_path, console=console)
-    found = rows(tmp_path)
+    found = rows(tmp_path / "results.csv")
     assert [(row["topology"], row["seed"]) for row in found] == [
         ("grid:shape=6x6,distance=1", "0"),
         ("grid:shape=6x6,distance=1", "1"),
@@ -46,7 +46,7 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
     ]
     assert all(0 < float(row["test_accuracy"]) <= 1 for row in found)
     assert [row["synapses"] for row in found] == ["256", "256", "0", "0"]
-    assert [int(row["epoch"]) for row in rows(tmp_path, "curves.csv")] == [1, 2] * 4
+    assert [int(row["epoch"]) for row in rows(tmp_path / "curves.csv")] == [1, 2] * 4
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
     mean = sum(float(row["test_accuracy"]) for row in found[:2]) / 2
     assert summed[0].mean("test_accuracy") == pytest.approx(mean)
@@ -62,7 +62,7 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path):
     ]
 
 
-def test_finished_runs_are_not_repeated(tmp_path, trained):
+def test_finished_runs_are_not_repeated(tmp_path, trained, rows):
     first = compare(**FAST, out=tmp_path)
     before = (tmp_path / "results.csv").read_bytes()
     assert len(trained) == 4
@@ -74,15 +74,20 @@ def test_finished_runs_are_not_repeated(tmp_path, trained):
     assert trained[4:] == [("grid:shape=6x6,distance=1", 2), ("none", 2)]
     compare(**{**FAST, "epochs": 1}, out=tmp_path)
     assert len(trained) == 10
-    assert len(rows(tmp_path)) == 10
+    assert len(rows(tmp_path / "results.csv")) == 10
 
 
-def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained):
-    options = {"epochs": 1, "seeds": 1, "loops": 1, "out": tmp_path}
+def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained, rows):
+    options = {"epochs": 1, "seeds": 1, "loops": 1, "jobs": 1, "out": tmp_path}
     compare(topologies=["grid:shape=6x6,distance=1", "small-world:neurons=36"], **options)
     compare(topologies=["grid:shape=6x6,distance=2", "small-world:neurons=36"], **options)
     assert trained[1] == trained[3] == ("small-world:neurons=36", 0)
-    assert [row["synapses"] for row in rows(tmp_path)] == ["256", "252", "576", "612"]
+    assert [row["synapses"] for row in rows(tmp_path / "results.csv")] == [
+        "256",
+        "252",
+        "576",
+        "612",
+    ]
 
 
 def test_an_unequal_budget_is_told(tmp_path):
@@ -100,24 +105,24 @@ def test_an_unequal_budget_is_told(tmp_path):
     assert "Not an equal budget: of 256 synapses, grid:shape=6x6,distance=2 +125%." in text
 
 
-def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch):
-    real = module.train
+def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, rows):
+    real = runner.train
 
-    def stops(run, topology, images, note):
+    def stops(run, images):
         if run.topology == "none":
             raise KeyboardInterrupt
-        return real(run, topology, images, note)
+        return real(run, images)
 
-    monkeypatch.setattr(module, "train", stops)
+    monkeypatch.setattr(runner, "train", stops)
     with pytest.raises(KeyboardInterrupt):
         compare(**FAST, out=tmp_path)
-    assert len(rows(tmp_path)) == 2
-    monkeypatch.setattr(module, "train", real)
+    assert len(rows(tmp_path / "results.csv")) == 2
+    monkeypatch.setattr(runner, "train", real)
     assert len(compare(**FAST, out=tmp_path)) == 2
-    assert len(rows(tmp_path)) == 4
+    assert len(rows(tmp_path / "results.csv")) == 4
 
 
-def test_a_killed_process_leaves_only_whole_runs(tmp_path):
+def test_a_killed_process_leaves_only_whole_runs(tmp_path, rows):
     command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
     command += ["--topology", "none", "--epochs", "3", "--seeds", "1000"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -129,10 +134,10 @@ def test_a_killed_process_leaves_only_whole_runs(tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    done = rows(tmp_path)
+    done = rows(tmp_path / "results.csv")
     assert done
     assert all(None not in row.values() for row in done)
-    curves = rows(tmp_path, "curves.csv")
+    curves = rows(tmp_path / "curves.csv")
     for row in done:
         epochs = [epoch["epoch"] for epoch in curves if epoch["seed"] == row["seed"]]
         assert epochs == ["1", "2", "3"]
@@ -140,10 +145,12 @@ def test_a_killed_process_leaves_only_whole_runs(tmp_path):
     command[-1] = more
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"{len(done)} of {more} runs are already in" in again.stdout
-    assert [row["seed"] for row in rows(tmp_path)] == [str(seed) for seed in range(int(more))]
+    assert [row["seed"] for row in rows(tmp_path / "results.csv")] == [
+        str(seed) for seed in range(int(more))
+    ]
 
 
-def test_two_processes_may_write_into_one_folder(tmp_path):
+def test_two_processes_may_write_into_one_folder(tmp_path, rows):
     command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
     command += ["--epochs", "2", "--seeds", "4", "--loops", "1", "--topology"]
     both = [
@@ -151,7 +158,7 @@ def test_two_processes_may_write_into_one_folder(tmp_path):
         for topology in ("none", "grid:shape=5x5,distance=1")
     ]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
-    found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path))
+    found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path / "results.csv"))
     assert found == [
         (topology, str(seed))
         for topology in ("grid:shape=5x5,distance=1", "none")
@@ -159,12 +166,21 @@ def test_two_processes_may_write_into_one_folder(tmp_path):
     ]
 
 
-def test_a_run_without_its_curve_is_trained_again(tmp_path, trained):
+def test_a_run_without_its_curve_is_trained_again(tmp_path, trained, rows):
     compare(**FAST, out=tmp_path)
     (tmp_path / "curves.csv").unlink()
     compare(**FAST, out=tmp_path)
     assert len(trained) == 8
-    assert len(rows(tmp_path)) == 4
+    assert len(rows(tmp_path / "results.csv")) == 4
+
+
+def test_processes_side_by_side_find_what_one_finds(tmp_path):
+    compare(**FAST, out=tmp_path / "one")
+    compare(**{**FAST, "jobs": 2}, out=tmp_path / "two")
+    one, two = (
+        (tmp_path / name / "curves.csv").read_text(encoding="utf-8") for name in ("one", "two")
+    )
+    assert one == two
 
 
 @pytest.mark.parametrize(
@@ -201,6 +217,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         ({"batch_size": 1}, "batch_size must be at least 2"),
         ({"topologies": ["coordinate:neurons=0"]}, "'coordinate:neurons=0' has no neurons"),
         ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
+        ({"jobs": 0}, "jobs must be a number of trainings"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
     ],

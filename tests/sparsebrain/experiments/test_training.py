@@ -6,7 +6,6 @@ import torch
 
 import graphs
 from sparsebrain.experiments.datasets import Images
-from sparsebrain.experiments.topology import parse
 from sparsebrain.experiments.training import Run, evaluate, train
 
 
@@ -22,12 +21,23 @@ def images():
 
 @pytest.fixture
 def run():
-    return Run("halves", "grid:distance=1", 0, 2, 4, 32, 0.01, 0)
+    return Run(
+        data="halves",
+        topology="grid:distance=1",
+        checksum="",
+        synapses_wanted=0,
+        loops=2,
+        reading="relu",
+        epochs=4,
+        batch_size=32,
+        learning_rate=0.01,
+        seed=0,
+    )
 
 
 def trained(run, images):
-    curve = []
-    return train(run, parse(run.topology), images, curve.append), curve
+    outcome, curve, _ = train(run, images)
+    return outcome, curve
 
 
 def test_it_learns_and_tells_what_was_trained(run, images):
@@ -53,6 +63,26 @@ def test_the_same_seed_gives_the_same_run_and_torchs_generator_is_left_alone(run
     assert first.test_accuracy == second.test_accuracy
     _, other = trained(dataclasses.replace(run, seed=1), images)
     assert other != curve
+
+
+def test_the_number_of_threads_changes_nothing_and_is_left_as_it_was(run, images):
+    curves = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        curves.append(trained(run, images)[1])
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("topology", ["grid:distance=1", "none"])
+def test_the_reading_decides_the_activations(run, images, topology):
+    model = train(dataclasses.replace(run, topology=topology, reading="linear"), images).model
+    assert not any(isinstance(part, torch.nn.ReLU) for part in model)
+    model = train(dataclasses.replace(run, topology=topology, reading="tanh-in-loop"), images).model
+    assert any(isinstance(part, torch.nn.ReLU) for part in model)
+    assert topology == "none" or model.graph.activation == "tanh"
 
 
 def test_without_a_graph_there_is_a_perceptron_of_the_same_width(run, images):

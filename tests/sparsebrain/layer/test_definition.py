@@ -1,5 +1,7 @@
 """The layer against its definition and the paper's (definitions: the graph layer)."""
 
+import math
+
 import numpy
 import pytest
 import torch
@@ -231,6 +233,32 @@ def test_weights_start_from_the_connectome_on_request(random_graph):
     random_graph.edge_weight = torch.rand(random_graph.num_edges)
     layer = GraphLayer(random_graph, 3, init="edge_weight")
     assert torch.equal(layer.weight, random_graph.edge_weight)
+
+
+@pytest.mark.parametrize("loops", [1, 5, 20])
+def test_near_the_identity_the_state_stays_much_what_it_is(loops):
+    data = graphs.grid_local((28, 28), 2)
+    torch.manual_seed(0)
+    layer = GraphLayer(data, loops, init="identity")
+    at_self = data.edge_index[0] == data.edge_index[1]
+    own = layer.weight.detach()[at_self]
+    assert torch.equal(own, own[:1].expand(784))
+    x = torch.randn(256, 784)
+    out = layer(x).detach()
+    assert float(out.var()) == pytest.approx(1, abs=0.1)
+    # (I + N)^L keeps 1 of sum_k (L choose k)^2 / L^(2k), which is 2 for L = 1 and I_0(2) = 2.28
+    # for many loops; at the borders, where fewer synapses end, as much.
+    kept = sum(math.comb(loops, k) ** 2 / loops ** (2 * k) for k in range(loops + 1)) ** -0.5
+    assert float((out * x).mean()) == pytest.approx(kept, abs=0.05)
+
+
+def test_the_identity_keeps_signs_and_shares_weights(grid):
+    grid.edge_sign = torch.where(grid.edge_type % 2 == 0, -1.0, 1.0)
+    layer = GraphLayer(grid, 3, init="identity", dale=True, weight_sharing="type")
+    assert layer.weight.shape == (9,)
+    assert torch.equal(layer.weight.detach().sign(), torch.tensor([-1.0, 1.0] * 4 + [-1.0]))
+    others = layer.weight.detach().abs()[[0, 1, 2, 3, 5, 6, 7, 8]]
+    assert float(others.max()) < float(layer.weight.detach()[4].abs())
 
 
 def test_dale_gives_measured_counts_their_sign(random_graph):

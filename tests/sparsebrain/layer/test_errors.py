@@ -9,7 +9,9 @@ from sparsebrain import GraphLayer
 
 
 def ring(**fields):
-    return Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3, **fields)
+    return Data(
+        **{"edge_index": torch.tensor([[0, 1, 2], [1, 2, 0]]), "num_nodes": 3, **fields},
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,16 @@ def ring(**fields):
         ({"dale": None}, TypeError, "dale must be True or False"),
         ({"aggr": None}, TypeError, "aggr must be an aggregation of PyG"),
         ({"weight_sharing": "edge"}, ValueError, "weight_sharing must be one of 'synapse', 'type'"),
-        ({"init": "xavier"}, ValueError, "init must be one of 'variance', 'edge_weight'"),
+        (
+            {"init": "xavier"},
+            ValueError,
+            "init must be one of 'variance', 'identity', 'edge_weight'",
+        ),
         ({"backend": "cuda"}, ValueError, "backend must be one of"),
         ({"weight_sharing": "type"}, ValueError, "needs connectome.edge_type"),
         ({"dale": True}, ValueError, r"needs connectome.edge_sign \[E\] or connectome.node_sign"),
         ({"init": "edge_weight"}, ValueError, "needs connectome.edge_weight"),
+        ({"init": "identity"}, ValueError, "needs a self-loop at every neuron, 3 of 3 have none"),
         ({"loop": 3}, TypeError, "unexpected keyword argument 'loop'"),
     ],
 )
@@ -45,6 +52,15 @@ def test_wrong_options(options, error, match):
 @pytest.mark.parametrize(
     ("fields", "options", "error", "match"),
     [
+        (
+            {
+                "edge_index": torch.tensor([[0, 1, 2, 0], [0, 1, 2, 1]]),
+                "edge_type": torch.zeros(4, dtype=torch.int64),
+            },
+            {"init": "identity", "weight_sharing": "type"},
+            ValueError,
+            "a type here holds self-loops and other synapses",
+        ),
         (
             {"edge_type": torch.tensor([0, 1])},
             {},

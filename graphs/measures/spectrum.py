@@ -1,0 +1,89 @@
+"""Eigenvalues of the weights: whether loops grow, fade or settle, and how fast."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, eigs
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import validate
+
+_DENSE = 64
+
+
+def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
+    r"""Return the eigenvalues of largest magnitude of the weight matrix of a connectome.
+
+    With :math:`W_{ts}` the sum of the weights of the synapses from s to t, a linear loop is
+    :math:`x \leftarrow W x`. Over L loops differences between states fade as
+    :math:`|\lambda_2 / \lambda_1|^L` beside what is common to them.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome of N neurons. Weights are ``edge_weight``, or 1 where it has none, times
+        ``edge_sign`` or the ``node_sign`` of the source where it has one and no weight is negative.
+    k : int
+        How many, from 1 to N.
+
+    Returns
+    -------
+    numpy.ndarray, [k] complex128
+        :math:`\lambda_1, \dots, \lambda_k` with :math:`|\lambda_1| \ge |\lambda_2| \ge \dots`;
+        the first magnitude is the spectral radius.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or `k` is not from 1 to N.
+    RuntimeError
+        If the iteration does not converge, as where many eigenvalues are equally large.
+
+    Notes
+    -----
+    Arnoldi's method through `scipy.sparse.linalg.eigs`, O(k (N + E)) for each of its iterations;
+    the whole dense matrix up to 64 neurons, or where `k` is close to N. W is not symmetric, so its
+    eigenvalues come in complex pairs, and power iteration or ``eigh`` would be wrong.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> ring = graphs.grid_local(6, 1, periodic=True)
+    >>> graphs.spectrum(ring).real.round(6).tolist()  # 1 + 2 cos(2 pi k / 6)
+    [3.0, 2.0]
+    """
+    matrix = _weights(validate(data))
+    neurons = matrix.shape[0]
+    if arguments.count("k", k, at_least=1) > neurons:
+        raise ValueError(
+            f"k must be at most the number of neurons, {neurons}, got {k}; pass k={max(neurons, 1)}"
+        )
+    if neurons <= _DENSE or k > neurons - 2:
+        found = np.linalg.eigvals(matrix.toarray())
+    else:
+        # ARPACK would draw its first vector from a generator of its own.
+        start = np.random.default_rng(0).uniform(0.5, 1.5, neurons)
+        try:
+            found = eigs(matrix, k=k, v0=start, return_eigenvectors=False)
+        except ArpackNoConvergence as error:
+            raise RuntimeError(
+                f"the {k} largest eigenvalues did not converge ({error}); ask for another k"
+            ) from None
+    return found[np.argsort(-np.abs(found), kind="stable")][:k].astype(np.complex128)
+
+
+def _weights(data: Data) -> scipy.sparse.csr_array:
+    source, target = data.edge_index.numpy()
+    weight = np.ones(data.num_edges)
+    if "edge_weight" in data:
+        weight = data["edge_weight"].numpy().astype(np.float64)
+    if (weight >= 0).all():
+        if "edge_sign" in data:
+            weight = weight * data["edge_sign"].numpy()
+        elif "node_sign" in data:
+            weight = weight * data["node_sign"].numpy()[source]
+    shape = (data.num_nodes, data.num_nodes)
+    return scipy.sparse.coo_array((weight, (target, source)), shape=shape).tocsr()

@@ -1,0 +1,1 @@
+"""Pictures of comparisons, and those of the paper, one file each."""

@@ -1,0 +1,71 @@
+"""Loss and accuracy over the epochs, and the end of every run."""
+
+from __future__ import annotations
+
+import statistics
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from sparsebrain.experiments.report import Row
+
+COLORS = ("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e", "#16324f", "#7f7f7f", "#bc4b51")
+
+
+def draw_loss(ax: Axes, rows: list[Row]) -> None:
+    """The mean loss of training over the epochs, with a band of one standard deviation."""
+    _draw_curves(ax, rows, "loss", 1)
+    ax.set(ylabel="training loss", yscale="log")
+
+
+def draw_accuracy(ax: Axes, rows: list[Row]) -> None:
+    """The mean test accuracy over the epochs, with a band of one standard deviation."""
+    _draw_curves(ax, rows, "test_accuracy", 100)
+    ax.set_ylabel("test accuracy, %")
+    # The first epochs lie far below and would press all that follows into one line.
+    settled = [
+        100 * epoch.test_accuracy for row in rows for curve in row.curves for epoch in curve[2:]
+    ]
+    ax.set_ylim(bottom=min(settled) - 0.5 if settled else None)
+
+
+def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
+    """The test accuracy of every run as a dot, and the mean of each row as a bar."""
+    for place, row in enumerate(rows):
+        values = [100 * outcome.test_accuracy for outcome in row.outcomes]
+        color = COLORS[place % len(COLORS)]
+        # Accuracies are multiples of one test image: side by side, equal ones stay visible.
+        step = 0.3 / max(len(values), 1)
+        across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
+        ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
+        ax.plot([place - 0.25, place + 0.25], [statistics.fmean(values)] * 2, color=color, lw=2)
+    ax.set_xticks(range(len(rows)), labels, rotation=20, fontsize=8)
+    ax.set_ylabel("test accuracy at the end, %")
+
+
+def table(rows: list[Row], figure: str) -> list[tuple[str, int, int, float]]:
+    """Label, seed, epoch, and the loss or the test accuracy of it, over all runs."""
+    return [
+        (row.label, run.seed, epoch.epoch, getattr(epoch, figure))
+        for row in rows
+        for run, curve in zip(row.runs, row.curves, strict=True)
+        for epoch in curve
+    ]
+
+
+def _draw_curves(ax: Axes, rows: list[Row], figure: str, scale: float) -> None:
+    for place, row in enumerate(rows):
+        by_epoch = list(zip(*row.curves, strict=True))
+        epochs = [of_epoch[0].epoch for of_epoch in by_epoch]
+        values = [[scale * getattr(epoch, figure) for epoch in of_epoch] for of_epoch in by_epoch]
+        means = [statistics.fmean(of_epoch) for of_epoch in values]
+        spreads = [statistics.stdev(of_epoch) if len(of_epoch) > 1 else 0 for of_epoch in values]
+        low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
+        high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
+        color = COLORS[place % len(COLORS)]
+        marker = "o" if len(epochs) == 1 else None
+        ax.plot(epochs, means, color=color, marker=marker, label=row.label)
+        ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(frameon=False, fontsize=9)

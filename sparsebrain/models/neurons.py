@@ -1,0 +1,97 @@
+"""Some of a connectome's neurons: how they are named, given values, and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch_geometric.data import Data
+
+from sparsebrain.fixed import Fixed
+from sparsebrain.options import check_choice
+
+Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
+
+
+def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
+    """The numbers [K] of the neurons that a caller names in one of several ways."""
+    num_nodes = int(connectome.num_nodes)
+    if isinstance(neurons, str):
+        given = _find_population(connectome, neurons, option)
+    else:
+        given = neurons.cpu().numpy() if isinstance(neurons, Tensor) else np.asarray(neurons)
+    if given.dtype.kind == "U" and given.ndim == 1:
+        given = _find_names(connectome, given.tolist(), option)
+    elif given.dtype == bool and given.shape == (num_nodes,):
+        given = given.nonzero()[0]
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{option} must be neuron numbers [K], a mask [{num_nodes}] of bool, names or a "
+            f"population, got {neurons!r}."
+        )
+    if not given.size or given.min() < 0 or given.max() >= num_nodes:
+        raise ValueError(
+            f"{option} must name at least one neuron, all from 0 to {num_nodes - 1}, "
+            f"got {given.tolist()[:8]}."
+        )
+    if len(np.unique(given)) < len(given):
+        raise ValueError(f"{option} names a neuron twice; name each once.")
+    return torch.from_numpy(given.astype(np.int64))
+
+
+class PlaceNeurons(Fixed):
+    """Gives values [..., K] to K of N neurons and zero to the others: [..., N]."""
+
+    def __init__(self, neurons: Tensor, num_nodes: int) -> None:
+        super().__init__(neurons)
+        self.num_nodes = num_nodes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Place the values."""
+        return x.new_zeros(*x.shape[:-1], self.num_nodes).index_copy(-1, self.value, x)
+
+    def extra_repr(self) -> str:
+        """Tell how many of how many."""
+        return f"{len(self.value)} of {self.num_nodes} neurons"
+
+
+class ReadNeurons(Fixed):
+    """Reads K of N neurons: [..., N] -> [..., K]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Read the values."""
+        return x.index_select(-1, self.value)
+
+    def extra_repr(self) -> str:
+        """Tell how many."""
+        return f"{len(self.value)} neurons"
+
+
+def _find_population(connectome: Data, name: str, option: str) -> NDArray[np.int64]:
+    populations = getattr(connectome, "node_type_names", None)
+    if populations is None or getattr(connectome, "node_type", None) is None:
+        raise ValueError(
+            f"{option}={name!r} names a population, but the connectome has no node_type and "
+            f"node_type_names; pass a list of neurons, as in {option}=[0, 1]."
+        )
+    check_choice(option, name, populations)
+    of_population = connectome.node_type == list(populations).index(name)
+    return np.flatnonzero(of_population.cpu().numpy())
+
+
+def _find_names(connectome: Data, wanted: list[str], option: str) -> NDArray[np.int64]:
+    names = getattr(connectome, "names", None)
+    if names is None:
+        raise ValueError(
+            f"{option} holds names, but the connectome has none; set connectome.names, or pass "
+            "neuron numbers."
+        )
+    number = {name: place for place, name in enumerate(names)}
+    for name in wanted:
+        if name not in number:
+            raise ValueError(f"{option} names {name!r}, which is not in connectome.names.")
+    return np.array([number[name] for name in wanted])

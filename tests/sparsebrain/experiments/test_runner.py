@@ -1,0 +1,76 @@
+"""Trainings through joblib; the comparison's tests use it as people do."""
+
+import joblib
+import pytest
+
+from sparsebrain.experiments.results import Results
+from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.training import Run
+
+
+@pytest.fixture
+def labels():
+    """Four short trainings."""
+    runs = [
+        Run("digits", "grid:shape=4x4,distance=1", "", 0, 2, "relu", 1, 64, 0.01, seed)
+        for seed in range(4)
+    ]
+    return {run: f"seed {run.seed}" for run in runs}
+
+
+def accuracies(results):
+    return {run.seed: outcome.test_accuracy for run, outcome in results.outcomes.items()}
+
+
+def test_every_backend_of_joblib_finds_the_same(tmp_path, labels):
+    """Multiprocessing, as Ray's backend, returns everything at the end; threads as they come."""
+    found = []
+    for backend in ("loky", "threading", "multiprocessing"):
+        results = Results(tmp_path / backend)
+        with joblib.parallel_config(backend=backend):
+            train_missing(labels, results, jobs=2)
+        found.append(accuracies(Results(tmp_path / backend)))
+    assert sorted(found[0]) == [0, 1, 2, 3]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_dask_cluster_takes_the_trainings(tmp_path, labels):
+    distributed = pytest.importorskip("distributed")
+    results = Results(tmp_path / "dask")
+    with (
+        distributed.LocalCluster(n_workers=2, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        train_missing(labels, results)
+        known = client.run(lambda: "sparsebrain.experiments.training" in __import__("sys").modules)
+    assert sorted(known.values()) == [True, True]
+    here = Results(tmp_path / "here")
+    train_missing(labels, here, jobs=1)
+    assert accuracies(results) == accuracies(here)
+
+
+def test_a_training_is_given_to_the_caller_before_it_is_kept(tmp_path, labels):
+    results, seen = Results(tmp_path), []
+
+    def finish(run, trained):
+        assert run not in results.outcomes
+        seen.append((run.seed, trained.model.graph.num_nodes, len(trained.curve)))
+
+    train_missing(labels, results, jobs=1, finish=finish)
+    assert sorted(seen) == [(seed, 16, 1) for seed in range(4)]
+    train_missing(labels, results, jobs=1, finish=finish)
+    assert len(seen) == 4
+
+
+def test_threads_may_add_to_one_folder(tmp_path, labels):
+    with joblib.parallel_config(backend="threading"):
+        train_missing(labels, Results(tmp_path), jobs=4)
+    assert len(Results(tmp_path).outcomes) == 4
+
+
+@pytest.mark.parametrize("jobs", [0, -2])
+def test_a_number_of_jobs_that_means_nothing_is_refused(jobs):
+    with pytest.raises(ValueError, match=f"jobs must be .* got {jobs}"):
+        check_jobs(jobs)
+    assert check_jobs(-1) == -1

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from sparsebrain import GraphLayer, models
+from sparsebrain.models import MODELS, READINGS, paper
+
+SYNAPSES = {"alpha": 82**2, "beta": 82**2, "X": 134**2, "Y": 134**2}
+LOOPS = {"alpha": 5, "beta": 20, "X": 5, "Y": 20}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_models_are_those_of_the_paper(name):
+    model = paper(name)
+    kinds = [type(part) for part in model]
+    around = [torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.ReLU]
+    layer = [GraphLayer, torch.nn.BatchNorm1d, torch.nn.ReLU] if name != "MLP" else []
+    assert kinds == [*around, *layer, torch.nn.Linear]
+    dense = 784 * 784 + 784 + 2 * 784 + 784 * 10 + 10
+    graph = SYNAPSES[name] + 2 * 784 if name != "MLP" else 0
+    assert sum(parameter.numel() for parameter in model.parameters()) == dense + graph
+    if name != "MLP":
+        assert model.graph.loops == LOOPS[name]
+        assert model.graph.activation == "none"
+        assert model.graph.bias is None
+    assert model(torch.randn(3, 784)).shape == (3, 10)
+
+
+def test_other_shapes_and_classes():
+    assert paper("X", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
+    assert paper("MLP", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_is_a_model_that_learns(reading):
+    torch.manual_seed(0)
+    model = paper("beta", 2, (5, 5), reading=reading)
+    assert model.graph.activation == {"relu-in-loop": "relu", "tanh-in-loop": "tanh"}.get(
+        reading, "none"
+    )
+    x = torch.randn(64, 25)
+    y = (x[:, 0] > 0).long()
+    steps = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(60):
+        steps.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        steps.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 3
+
+
+@pytest.mark.parametrize("name", ["MLP", "X"])
+def test_without_activations_the_model_is_affine(name):
+    """A mixture of inputs gives the mixture of outputs, to rounding."""
+    model = paper(name, reading="linear").double().eval()
+    a, b = torch.randn(2, 4, 784, dtype=torch.float64)
+    torch.testing.assert_close(model(0.3 * a + 0.7 * b), 0.3 * model(a) + 0.7 * model(b))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "match"),
+    [
+        (("y",), {}, ValueError, "name must be one of 'MLP', 'alpha', 'beta', 'X', 'Y', got 'y'"),
+        (("Y",), {"reading": "swish"}, ValueError, "reading must be one of 'relu'"),
+        (("Y", 10, (28, 0)), {}, ValueError, "each side of shape must be at least 1"),
+        (("Y", 10, (28, 2.5)), {}, TypeError, "each side of shape must be an int"),
+        (("MLP", 0), {}, ValueError, "num_classes must be at least 1"),
+        (("Y",), {"readings": "relu"}, TypeError, "unexpected keyword argument"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, options, error, match):
+    with pytest.raises(error, match=match):
+        models.paper(*arguments, **options)
