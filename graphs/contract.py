@@ -319,15 +319,16 @@ def _check_strings(name: str, value: Any) -> list[str]:
 
 
 def _check_shape(shape: Any, neurons: int) -> None:
-    if not isinstance(shape, tuple) or not all(type(side) is int for side in shape):
+    # PyG's clone() and to() turn tuples into lists.
+    if not isinstance(shape, tuple | list) or not all(type(side) is int for side in shape):
         raise TypeError(
             f"shape must be a tuple of int, got {shape!r} of type {type(shape).__name__}; "
             "data.shape = tuple(int(side) for side in data.shape)"
         )
     if any(side < 0 for side in shape) or math.prod(shape) != neurons:
         raise ValueError(
-            f"shape must have the product num_nodes = {neurons}, got {shape} with the product "
-            f"{math.prod(shape)}; del data.shape, or set the lattice's shape"
+            f"shape must have the product num_nodes = {neurons}, got {tuple(shape)} with the "
+            f"product {math.prod(shape)}; del data.shape, or set the lattice's shape"
         )
 
 

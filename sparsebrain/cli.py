@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = _INTERRUPTED
     if status == _INTERRUPTED:
         # Newer releases of typer return this status instead of raising.
-        print("stopped; finished runs are kept, and the same command goes on", file=sys.stderr)
+        print("stopped; what is finished is kept, and the same command goes on", file=sys.stderr)
     sys.exit(status or 0)
 
 

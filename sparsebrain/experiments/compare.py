@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import load
 from sparsebrain.experiments.figures.comparison import draw
-from sparsebrain.experiments.files import write_aside
 from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing

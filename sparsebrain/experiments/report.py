@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.significance import differences
+from sparsebrain.experiments.topology import break_options
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
 _ALIKE = 0.02
@@ -55,7 +56,7 @@ def tabulate(rows: list[Row], wanted: int | None = None, *, name: str = "topolog
         graph = bool(row.mean("synapses"))
         table.add_row(
             # With spaces, so that a narrow terminal breaks it between options.
-            row.label.replace(":", ": ").replace(",", ", "),
+            break_options(row.label, " "),
             f"{row.mean('neurons'):.0f}",
             f"{row.mean('synapses'):.0f}",
             f"{row.mean('path_length'):.2f}" if graph else "",

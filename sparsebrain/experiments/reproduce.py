@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import nn
 
+from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import Images, load
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
-from sparsebrain.experiments.files import write_aside, write_csv
 from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.experiments.training import Run, Trained, make_model, train
 from sparsebrain.models import MODELS, READINGS

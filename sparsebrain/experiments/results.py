@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from sparsebrain.experiments.files import write_csv
+from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
 Parsed = TypeVar("Parsed")

@@ -101,6 +101,13 @@ def parse(spec: str) -> Topology:
     )
 
 
+def break_options(spec: str, gap: str) -> str:
+    """The text with a gap before each of its options; a path stays whole, a name as it is."""
+    if spec.startswith(f"{FROM_FILE}:"):
+        return spec
+    return spec.replace(":", f":{gap}").replace(",", f",{gap}")
+
+
 def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> int:
     """The synapses that every topology should have: those of the first that states its size.
 

@@ -108,7 +108,7 @@ def test_survives_a_loader():
         ("names", ["a"], ValueError, r"each of the 4 neurons, got 1"),
         ("names", ("a", "b", "c", "d"), TypeError, r"names must be a list of str, got tuple"),
         ("names", [0, 1, 2, 3], TypeError, r"data.names = \[str\(each\) for each in data.names\]"),
-        ("shape", [2, 2], TypeError, r"shape must be a tuple of int, got \[2, 2\] of type list"),
+        ("shape", "22", TypeError, r"shape must be a tuple of int, got '22' of type str"),
         ("shape", (2.0, 2), TypeError, r"tuple of int"),
         ("shape", (2, 3), ValueError, r"product num_nodes = 4, got \(2, 3\) with the product 6"),
         ("shape", (-2, -2), ValueError, r"got \(-2, -2\)"),
@@ -174,3 +174,11 @@ def test_a_batch_is_not_one_connectome():
     with pytest.raises(TypeError, match="expected one connectome, got a Batch of 3"):
         graphs.validate(batch)
     assert graphs.validate(batch[0]).num_nodes == 3
+
+
+def test_a_clone_keeps_the_contract():
+    """PyG makes lists of tuples."""
+    data = graphs.grid_local((4, 5), 1)
+    for copy in (data.clone(), data.to("cpu")):
+        graphs.validate(copy)
+        assert graphs.summary(copy) == graphs.summary(data)

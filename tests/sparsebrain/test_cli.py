@@ -67,7 +67,7 @@ def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told == "stopped; finished runs are kept, and the same command goes on\n"
+    assert told == "stopped; what is finished is kept, and the same command goes on\n"
 
 
 def test_compare_runs(tmp_path):

@@ -8,7 +8,6 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
-from graphs.io.aside import write_aside
 from graphs.io.files import FORMATS
 
 
@@ -107,20 +106,6 @@ def test_a_broken_connectome_is_not_saved(tmp_path, full, suffix):
         graphs.save({"edge_index": []}, path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("before")
-
-    def fail(aside):
-        aside.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_aside(path, fail)
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -7,6 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
+import graphs
 from sparsebrain.experiments import runner
 from sparsebrain.experiments.compare import compare
 
@@ -84,10 +85,30 @@ def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, tr
     assert trained[1] == trained[3] == ("small-world:neurons=36", 0)
     assert [row["synapses"] for row in rows(tmp_path / "results.csv")] == [
         "256",
-        "252",
         "576",
+        "252",
         "612",
     ]
+
+
+def test_a_connectome_from_a_file_sets_the_budget(tmp_path, rows, trained):
+    """Without places it is drawn as a matrix; another content of the file is another topology."""
+    path = tmp_path / "a,b=c.npz"
+    options = {"epochs": 1, "seeds": 2, "loops": 1, "jobs": 1, "out": tmp_path / "out"}
+    topologies = [f"file:{path}", "coordinate:neurons=40,extent=4x4"]
+    for seed in (0, 1):
+        graphs.save(_without_pos(graphs.small_world(40, 6, 0.5, seed=seed)), path)
+        compare(topologies=topologies, **options)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert [row["synapses"] for row in found if row["topology"].startswith("file:")] == ["240"] * 4
+    assert all(abs(int(row["synapses"]) - 240) < 5 for row in found)
+    assert len({row["checksum"] for row in found}) == 3
+    assert len(trained) == 6
+
+
+def _without_pos(data):
+    del data.pos
+    return data
 
 
 def test_an_unequal_budget_is_told(tmp_path):

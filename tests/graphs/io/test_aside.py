@@ -1,6 +1,6 @@
 import pytest
 
-from sparsebrain.experiments.files import write_aside
+from graphs.io.aside import write_aside
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
