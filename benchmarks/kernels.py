@@ -1,14 +1,15 @@
-"""PyTorch's compressed-sparse-row kernels, and the primitives that the torch backend makes of them.
+"""PyTorch's compressed-sparse-row kernels, and the primitives of the backends beside them.
 
 On a grid and on a power law, for several batches, in float32 and float64: ``torch.sparse.mm``
 (through MKL where torch has it) beside torch's own reducing kernel ``torch.sparse.mm(..., "sum")``,
-``sampled_addmm``, and propagate, backpropagate and correlate. All are first compared with the
-reference backend in float64.
+``sampled_addmm``, and propagate, backpropagate and correlate of the backends torch and native. All
+are first compared with the reference backend in float64.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +25,18 @@ from benchmarks.timing import interleaved
 from sparsebrain import kernels
 
 DTYPES = (torch.float32, torch.float64)
-OPERATIONS = ("mm", "mm_reduce", "sampled_addmm", "propagate", "backpropagate", "correlate")
+BACKENDS = tuple(
+    name
+    for name, obstacle in kernels.available().items()
+    if obstacle is None and name != "reference"
+)
+PRIMITIVES = ("propagate", "backpropagate", "correlate")
+OPERATIONS = (
+    "mm",
+    "mm_reduce",
+    "sampled_addmm",
+    *(f"{backend} {primitive}" for backend in reversed(BACKENDS) for primitive in PRIMITIVES),
+)
 
 _COLUMNS_AT_ONCE = 8
 """The reference keeps a number per synapse and column: a gigabyte for a million and batch 128."""
@@ -61,7 +73,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     return {
         "benchmark": "kernels",
-        "parameters": {"rounds": arguments.rounds, "backend": "torch"},
+        "parameters": {"rounds": arguments.rounds, "backends": BACKENDS},
         "machine": machine,
         "versions": environment.versions(),
         "cases": cases,
@@ -84,7 +96,7 @@ def _case(
                 f"{name} on {structure}, {dtype}, batch {batch}",
                 "the result",
                 call(),
-                expected[_PRIMITIVES[name]],
+                expected[_PEERS.get(name, name.rpartition(" ")[2])],
                 TOLERANCES[dtype],
             )
             for name, call in calls.items()
@@ -99,14 +111,8 @@ def _case(
     }
 
 
-_PRIMITIVES = {
-    "mm": "propagate",
-    "mm_reduce": "propagate",
-    "sampled_addmm": "correlate",
-    "propagate": "propagate",
-    "backpropagate": "backpropagate",
-    "correlate": "correlate",
-}
+_PEERS = {"mm": "propagate", "mm_reduce": "propagate", "sampled_addmm": "correlate"}
+"""Which primitive a peer computes."""
 
 
 def operations(
@@ -121,10 +127,17 @@ def operations(
         "sampled_addmm": lambda: torch.sparse.sampled_addmm(
             pattern, post, pre.t(), beta=0.0
         ).values(),
-        "propagate": lambda: kernels.propagate(structure, weight, pre, backend="torch"),
-        "backpropagate": lambda: kernels.backpropagate(structure, weight, post, backend="torch"),
-        "correlate": lambda: kernels.correlate(structure, post, pre, backend="torch"),
     }
+    given = {
+        "propagate": (kernels.propagate, weight, pre),
+        "backpropagate": (kernels.backpropagate, weight, post),
+        "correlate": (kernels.correlate, post, pre),
+    }
+    for backend in reversed(BACKENDS):
+        for name, (primitive, *inputs) in given.items():
+            calls[f"{backend} {name}"] = functools.partial(
+                primitive, structure, *inputs, backend=backend
+            )
     if not torch.backends.mkl.is_available():
         del calls["mm"]
     return calls

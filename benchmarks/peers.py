@@ -86,15 +86,17 @@ class Peer(ABC):
         return Solution(self.columns(output.detach()), weight_grad, self.columns(state_grad))
 
 
-@final
 class Sparsebrain(Peer):
     """The layer as a user calls it, on [B, N]."""
 
     title = "sparsebrain GraphLayer"
+    backend: ClassVar[str] = "auto"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        self.layer = GraphLayer(problem.connectome, problem.loops, activation="tanh")
+        self.layer = GraphLayer(
+            problem.connectome, problem.loops, activation="tanh", backend=self.backend
+        )
         with torch.no_grad():
             self.layer.weight.copy_(problem.weight)
         self.weight = self.layer.weight
@@ -108,6 +110,14 @@ class Sparsebrain(Peer):
     def run(self) -> Tensor:
         output: Tensor = self.layer(self.state)
         return output
+
+
+@final
+class SparsebrainTorch(Sparsebrain):
+    """The layer without the compiled kernels."""
+
+    title = 'sparsebrain GraphLayer(backend="torch")'
+    backend = "torch"
 
 
 class WeightedConv(MessagePassing):
@@ -301,6 +311,7 @@ OURS = "sparsebrain"
 
 PEERS: dict[str, Callable[[Problem], Peer]] = {
     OURS: Sparsebrain,
+    "sparsebrain-torch": SparsebrainTorch,
     "pyg": PyGStatic,
     "pyg-repeated": PyGRepeated,
     "torch-sparse": TorchSparse,

@@ -65,7 +65,7 @@ class GraphLayer(Saved):
             is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the
             connectome's.
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
-        backend: who computes: "auto", "torch" or "reference".
+        backend: who computes: "auto", "native", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:

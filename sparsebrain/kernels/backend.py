@@ -13,6 +13,13 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.structure import Structure
 
 
+class Looped(NamedTuple):
+    """States that :meth:`Backend.loop` was asked for, and what else its backward pass needs."""
+
+    states: list[Tensor]
+    tape: list[Tensor]
+
+
 class LoopGradients(NamedTuple):
     """Gradients of :meth:`Backend.loop`; ``weight`` is None where it was not asked for."""
 
@@ -30,6 +37,8 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
+    tape_suffices: ClassVar[bool] = False
+    """Whether the tape holds all that the backward pass needs of the states."""
 
     @abstractmethod
     def obstacle(self, device: torch.device) -> str | None:
@@ -56,10 +65,12 @@ class Backend(ABC):
         loops: int,
         activation: str,
         keep: bool,
-    ) -> list[Tensor]:
+        learns: bool,
+    ) -> Looped:
         """``loops`` times x <- f(W x + b + drive), starting from ``state`` [N, B].
 
-        Returns the state after every loop, or with ``keep=False`` the last one alone.
+        Returns the state after every loop, or with ``keep=False`` the last one alone; and, if the
+        loops are to be differentiated, a tape of the shapes that :meth:`tape_shapes` tells.
         """
         step = self.operator(structure, weight, transpose=False)
         function = ACTIVATIONS[activation].in_place
@@ -72,8 +83,14 @@ class Backend(ABC):
             if drive is not None:
                 state += drive
             state = function(state)
-            states = [*states, state] if keep else [state]
-        return states
+            states = [*states, state] if keep or learns else [state]
+        return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
+
+    def tape_shapes(
+        self, neurons: int, batch: int, *, loops: int, keep: bool
+    ) -> list[tuple[int, ...]]:
+        """What the tape of a loop that learns is made of, all of the dtype of the weights."""
+        return [] if keep else [(neurons, batch)] * (loops - 1)
 
     def loop_backward(
         self,
@@ -82,6 +99,7 @@ class Backend(ABC):
         states: list[Tensor],
         grads: list[Tensor | None],
         *,
+        batch: int,
         activation: str,
         need_weight: bool,
         with_drive: bool,
@@ -89,8 +107,9 @@ class Backend(ABC):
     ) -> LoopGradients:
         """Backpropagation through all loops.
 
-        ``states`` are the loops + 1 states, the initial one first; ``grads`` holds for each of the
-        others the gradient that reaches it from outside the loop, or None.
+        ``states`` are the loops + 1 states [N, batch], the initial one first, or the tape alone
+        where it suffices; ``grads`` holds for the state after each loop the gradient that reaches
+        it from outside, or None.
         """
         step_back = self.operator(structure, weight, transpose=True)
         derivative = ACTIVATIONS[activation].backward

@@ -25,7 +25,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         structure: the synapses.
         weight: [E], float32 or float64, in the order of ``structure.edge_index``.
         x: [N, B], one column a sample, the dtype of ``weight``.
-        backend: "auto", "torch" or "reference".
+        backend: "auto", "native", "torch" or "reference".
 
     Returns:
         y [N, B]. Differentiable to any order; O(E B) time, O(N B) memory.
@@ -79,7 +79,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         structure: the synapses.
         post: [N, B], float32 or float64, read at targets.
         pre: [N, B], the same dtype, read at sources.
-        backend: "auto", "torch" or "reference".
+        backend: "auto", "native", "torch" or "reference".
 
     Returns:
         c [E], in the order of ``structure.edge_index``; differentiable to any order.
@@ -125,7 +125,7 @@ def loop(
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused,
             or any function of a tensor, which autograd passes step by step.
         keep: return every state and not only the last.
-        backend: "auto", "torch" or "reference".
+        backend: "auto", "native", "torch" or "reference".
 
     Returns:
         [x(1), ..., x(loops)] with ``keep``, else [x(loops)]; each [N, B].
@@ -168,10 +168,11 @@ def loop(
         structure.arrays(),
         loops,
         activation,
-        keep or learns,
+        keep,
+        learns,
         backend,
     )
-    return states if keep else states[-1:]
+    return states[: loops if keep else 1]
 
 
 def _stepwise(

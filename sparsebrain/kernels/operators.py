@@ -51,12 +51,22 @@ def loop(
     loops: int,
     activation: str,
     keep: bool,
+    learns: bool,
     backend: str,
 ) -> list[Tensor]:
     structure = Structure.from_arrays(arrays, state.size(0))
-    return resolve(backend, state.device).loop(
-        structure, weight, state, drive, bias, loops=loops, activation=activation, keep=keep
+    looped = resolve(backend, state.device).loop(
+        structure,
+        weight,
+        state,
+        drive,
+        bias,
+        loops=loops,
+        activation=activation,
+        keep=keep,
+        learns=learns,
     )
+    return [*looped.states, *looped.tape]
 
 
 @loop.register_fake
@@ -69,9 +79,14 @@ def _(
     loops: int,
     activation: str,
     keep: bool,
+    learns: bool,
     backend: str,
 ) -> list[Tensor]:
-    return [torch.empty_like(state) for _ in range(loops if keep else 1)]
+    states = [torch.empty_like(state) for _ in range(loops if keep else 1)]
+    if not learns:
+        return states
+    shapes = resolve(backend, state.device).tape_shapes(*state.shape, loops=loops, keep=keep)
+    return [*states, *(state.new_empty(shape) for shape in shapes)]
 
 
 @custom_op("sparsebrain::loop_backward", mutates_args=())
@@ -80,18 +95,20 @@ def loop_backward(
     states: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     arrays: Sequence[Tensor],
+    batch: int,
     activation: str,
     need_weight: bool,
     with_drive: bool,
     with_bias: bool,
     backend: str,
 ) -> list[Tensor]:
-    structure = Structure.from_arrays(arrays, states[0].size(0))
+    structure = Structure.from_arrays(arrays, arrays[1].numel() - 1)
     gradients = resolve(backend, weight.device).loop_backward(
         structure,
         weight,
         list(states),
         list(grads),
+        batch=batch,
         activation=activation,
         need_weight=need_weight,
         with_drive=with_drive,
@@ -106,18 +123,19 @@ def _(
     states: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     arrays: Sequence[Tensor],
+    batch: int,
     activation: str,
     need_weight: bool,
     with_drive: bool,
     with_bias: bool,
     backend: str,
 ) -> list[Tensor]:
-    state = states[0]
+    neurons = arrays[1].numel() - 1
     shapes = [
         torch.empty_like(weight) if need_weight else None,
-        torch.empty_like(state),
-        torch.empty_like(state) if with_drive else None,
-        weight.new_empty(state.size(0)) if with_bias else None,
+        weight.new_empty(neurons, batch),
+        weight.new_empty(neurons, batch) if with_drive else None,
+        weight.new_empty(neurons) if with_bias else None,
     ]
     return [shape for shape in shapes if shape is not None]
 
@@ -155,23 +173,32 @@ def _correlate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 
 def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    weight, state, drive, bias, ctx.arrays, _, ctx.activation, _, ctx.backend = inputs
+    weight, state, drive, bias, ctx.arrays, ctx.loops, ctx.activation, ctx.keep = inputs[:8]
+    ctx.backend, ctx.batch = inputs[9], state.size(1)
     ctx.with_drive, ctx.with_bias = drive is not None, bias is not None
+    shown = ctx.loops if ctx.keep else 1
+    states, tape = output[:shown], output[shown:]
+    ctx.mark_non_differentiable(*tape)
     # Only some of the states are read by what follows: zeros for the others would cost a pass over
     # memory each.
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(weight, state, *output)
+    if not resolve(ctx.backend, state.device).tape_suffices:
+        tape = [state, *tape, *states]
+    ctx.save_for_backward(weight, *tape)
 
 
 def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     weight, *states = ctx.saved_tensors
     need_weight = ctx.needs_input_grad[0]
+    shown = grads[: ctx.loops] if ctx.keep else [*[None] * (ctx.loops - 1), grads[0]]
+    outside = [None if grad is None else grad.contiguous() for grad in shown]
     gradients = iter(
         loop_backward(
             weight,
             states,
-            [None if grad is None else grad.contiguous() for grad in grads],
+            outside,
             ctx.arrays,
+            ctx.batch,
             ctx.activation,
             need_weight,
             ctx.with_drive,
@@ -184,7 +211,7 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     grad_drive = next(gradients) if ctx.with_drive else None
     grad_bias = next(gradients) if ctx.with_bias else None
     no_arrays = [None] * len(ctx.arrays)
-    return grad_weight, grad_state, grad_drive, grad_bias, no_arrays, None, None, None, None
+    return grad_weight, grad_state, grad_drive, grad_bias, no_arrays, *[None] * 5
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
 from sparsebrain.kernels.torch_sparse import TorchBackend
 from sparsebrain.options import check_choice
 
 BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (TorchBackend(), ReferenceBackend())
+    backend.name: backend for backend in (NativeBackend(), TorchBackend(), ReferenceBackend())
 }
 """Every backend by name, the fastest first: ``auto`` takes the first that can run."""
 
@@ -37,8 +38,10 @@ def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
 
     Example:
         >>> from sparsebrain.kernels import available
-        >>> available()
-        {'torch': None, 'reference': None}
+        >>> available()["torch"] is None
+        True
+        >>> available("meta")["torch"]
+        "torch has no sparse kernels on 'meta', only on 'cpu' and 'cuda'"
     """
     device = torch.device(device)
     return {name: backend.obstacle(device) for name, backend in BACKENDS.items()}

@@ -10,6 +10,7 @@ import torch
 from benchmarks import layer, peers
 from benchmarks.equality import WrongResultError, assert_equal
 from benchmarks.problem import draw, solve
+from sparsebrain.kernels.select import resolve
 
 TINY = ["--side", "6", "--loops", "3", "--batch", "4", "--rounds", "1"]
 PASSES = ("forward", "forward_backward")
@@ -33,7 +34,8 @@ def test_it_runs_as_a_command(tmp_path):
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "backend of GraphLayer: torch" in ended.stdout
+    backend = resolve("auto", torch.device("cpu")).name
+    assert f"backend of GraphLayer: {backend}" in ended.stdout
     for name, peer in peers.PEERS.items():
         if name != "window-compiled":
             assert peer.title in ended.stdout
@@ -46,7 +48,7 @@ def test_it_runs_as_a_command(tmp_path):
     assert found["parameters"]["synapses"] == (6 * 5 - 6) ** 2
     assert found["parameters"]["skipped"] == ["window-compiled"]
     assert found["versions"]["torch"] == torch.__version__
-    assert found["backend"] == "torch"
+    assert found["backend"] == backend
     for name, peer in found["peers"].items():
         assert max(peer["errors"].values()) < found["tolerance"]
         for one in PASSES:
@@ -54,7 +56,10 @@ def test_it_runs_as_a_command(tmp_path):
             if name == peers.OURS:
                 assert peer[one]["ratio"] == 1
     for goal in found["goals"]:
-        assert goal["reached"] == (goal["ratio"] >= goal["goal"])
+        if goal["title"] == "the compiled window":
+            assert goal["ratio"] is goal["reached"] is None
+        else:
+            assert goal["reached"] == (goal["ratio"] >= goal["goal"])
 
 
 @pytest.mark.parametrize("distance", [0, 1, 3, 7])
@@ -76,7 +81,7 @@ def test_a_goal_is_not_judged_without_all_its_peers(tmp_path):
     assert layer.main([*TINY, *options, "--threads", "1", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
     assert found["machine"]["threads"] == 1
-    pyg, sparse = found["goals"]
+    pyg, sparse, *_ = found["goals"]
     assert pyg["ratio"] > 0
     assert sparse["ratio"] is None
     assert sparse["reached"] is None

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparsebrain.kernels import BACKENDS, Structure
+from sparsebrain.kernels import Structure, available
 
 GRAPHS = {
     "ring": ([[0, 1, 2, 3], [1, 2, 3, 0]], 4),
@@ -25,7 +25,8 @@ def structure(request):
     return Structure(torch.tensor(edges, dtype=torch.int64).reshape(2, -1), num_nodes)
 
 
-@pytest.fixture(params=BACKENDS, ids=str)
+# Without a compiler there is no native backend; .ci/run asserts that there is one.
+@pytest.fixture(params=[name for name, obstacle in available().items() if obstacle is None])
 def backend(request):
     return request.param
 

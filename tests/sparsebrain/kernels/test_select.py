@@ -8,9 +8,29 @@ from sparsebrain import kernels
 from sparsebrain.kernels.select import resolve
 
 
-def test_every_backend_runs_here_and_auto_takes_the_first():
-    assert kernels.available() == dict.fromkeys(kernels.BACKENDS)
-    assert resolve("auto", torch.device("cpu")).name == next(iter(kernels.BACKENDS))
+def test_auto_takes_the_first_that_runs():
+    obstacles = kernels.available()
+    assert list(obstacles) == list(kernels.BACKENDS) == ["native", "torch", "reference"]
+    assert obstacles["torch"] is obstacles["reference"] is None
+    runs = [name for name, obstacle in obstacles.items() if obstacle is None]
+    assert resolve("auto", torch.device("cpu")).name == runs[0]
+
+
+def test_without_the_compiled_kernels_auto_takes_torch_and_a_request_fails():
+    program = (
+        "import sys; sys.modules['sparsebrain.kernels._native'] = None;"
+        "import torch; from sparsebrain import kernels as k;"
+        "s = k.Structure(torch.tensor([[0], [1]]), 2);"
+        "assert k.propagate(s, torch.ones(1), torch.ones(2, 1)).flatten().tolist() == [0, 1];"
+        "assert 'cannot be loaded' in k.available()['native'];"
+        "k.propagate(s, torch.ones(1), torch.ones(2, 1), backend='native')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "'native' was asked for, but the compiled kernels cannot be loaded" in done.stderr
+    assert "install with a C++17 compiler" in done.stderr
 
 
 def test_where_torch_has_no_sparse_kernels_auto_falls_back_and_a_request_fails():
@@ -24,8 +44,8 @@ def test_where_torch_has_no_sparse_kernels_auto_falls_back_and_a_request_fails()
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="one of 'auto', 'torch', 'reference', got 'native'"):
-        resolve("native", torch.device("cpu"))
+    with pytest.raises(ValueError, match="one of 'auto', 'native', .* got 'nativ'"):
+        resolve("nativ", torch.device("cpu"))
 
 
 def test_torchs_beta_warning_does_not_reach_the_user():

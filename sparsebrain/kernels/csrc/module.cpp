@@ -1,0 +1,124 @@
+// The kernels as Python functions of addresses: native.py checks every tensor before it passes one.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace nb = nanobind;
+using namespace sparsebrain;
+using Address = uintptr_t;
+
+namespace {
+
+void *at(Address address) { return reinterpret_cast<void *>(address); }
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> found{"baseline"};
+#if defined(HAS_X86_SETS)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back("avx2");
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+    found.push_back("avx512");
+#endif
+  return found;
+}
+
+Kernels kernels_of(const std::string &set) {
+#if defined(HAS_X86_SETS)
+  if (set == "avx2") return kernels_of_avx2();
+  if (set == "avx512") return kernels_of_avx512();
+#endif
+  if (set == "baseline") return kernels_of_baseline();
+  throw std::invalid_argument("there is no instruction set '" + set + "'");
+}
+
+// All that stays the same between the calls on one structure and batch.
+struct Call {
+  Call(const std::string &set, bool twofold_, const std::vector<Address> &rows, bool wide,
+       int64_t neurons, int64_t synapses, int64_t batch, int64_t tile, int threads)
+      : kernels(kernels_of(set)), twofold(twofold_) {
+    if (rows.size() != 6) throw std::invalid_argument("expected six index arrays");
+    problem = {{at(rows[0]), at(rows[1]), at(rows[2])},
+               {at(rows[3]), at(rows[4]), at(rows[5])},
+               wide,
+               neurons,
+               synapses,
+               batch,
+               tile,
+               threads < 1 ? 1 : threads};
+  }
+
+  template <class Pick, class Task>
+  void run(Pick pick, const Task &task) const {
+    bool done;
+    {
+      nb::gil_scoped_release unlocked;
+      done = twofold ? pick(kernels.twofold)(problem, task) : pick(kernels.single)(problem, task);
+    }
+    if (!done) throw std::bad_alloc();
+  }
+
+  Kernels kernels;
+  bool twofold;
+  Problem problem;
+};
+
+void loop(const Call &call, Address weight, Address state, Address drive, Address bias,
+          const std::vector<Address> &out, bool keep, Address tape, int64_t loops, int activation) {
+  std::vector<void *> states;
+  for (Address each : out) states.push_back(at(each));
+  const Forward task{loops,    static_cast<Activation>(activation), at(weight), at(state), at(drive),
+                     at(bias), states.data(),                       keep,       at(tape)};
+  call.run([](const auto &table) { return table.loop; }, task);
+}
+
+void loop_backward(const Call &call, Address weight, Address tape, const std::vector<Address> &grads,
+                   Address grad_weight, Address grad_drive, Address grad_bias,
+                   Address grad_state, int activation) {
+  std::vector<const void *> outside;
+  for (Address each : grads) outside.push_back(at(each));
+  const Backward task{static_cast<int64_t>(grads.size()),
+                      static_cast<Activation>(activation),
+                      at(weight),
+                      at(tape),
+                      outside.data(),
+                      at(grad_weight), at(grad_drive),
+                      at(grad_bias),  at(grad_state)};
+  call.run([](const auto &table) { return table.loop_backward; }, task);
+}
+
+void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
+  const Product task{at(weight), at(x), at(y), transpose};
+  call.run([](const auto &table) { return table.propagate; }, task);
+}
+
+void correlate(const Call &call, Address post, Address pre, Address out) {
+  const Correlation task{at(post), at(pre), at(out)};
+  call.run([](const auto &table) { return table.correlate; }, task);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  m.doc() = "Compiled kernels; sparsebrain.kernels.native checks what they are given.";
+#if defined(_OPENMP)
+  m.attr("openmp") = true;
+#else
+  m.attr("openmp") = false;
+#endif
+  m.def("instruction_sets", &instruction_sets, "Those of this machine, the widest last.");
+  nb::class_<Call>(m, "Call").def(
+      nb::init<const std::string &, bool, const std::vector<Address> &, bool, int64_t, int64_t,
+               int64_t, int64_t, int>());
+  m.def("loop", &loop);
+  m.def("loop_backward", &loop_backward);
+  m.def("propagate", &propagate);
+  m.def("correlate", &correlate);
+}

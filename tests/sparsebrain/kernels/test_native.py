@@ -1,0 +1,225 @@
+"""What only the compiled kernels have: instruction sets, tiles, threads, two widths of indices."""
+
+import math
+import threading
+
+import pytest
+import torch
+
+import graphs
+from sparsebrain import kernels
+from sparsebrain.kernels import Structure, native
+from sparsebrain.kernels.structure import Compressed
+
+pytestmark = pytest.mark.skipif(
+    kernels.available()["native"] is not None, reason="no compiled kernels; .ci/run asserts them"
+)
+ACTIVATIONS = ("none", "tanh", "sigmoid", "relu", "leaky_relu")
+
+
+@pytest.fixture
+def sets():
+    return native._module().instruction_sets()
+
+
+@pytest.fixture
+def grid():
+    data = graphs.grid_local((9, 8), 1)
+    return Structure(data.edge_index, data.num_nodes)
+
+
+def learn(structure, weight, state, drive, bias, backend, **options):
+    """Last state and all gradients."""
+    given = [each.clone().requires_grad_() for each in (weight, state, drive, bias)]
+    (last,) = kernels.loop(
+        structure, given[0], given[1], drive=given[2], bias=given[3], backend=backend, **options
+    )
+    last.backward(torch.cos(last.detach()))
+    return [last.detach(), *(each.grad for each in given)]
+
+
+def problem(structure, batch, dtype, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    weight = torch.randn(structure.num_edges, generator=draw, dtype=torch.float64) / 3
+    state, drive = torch.randn(2, structure.num_nodes, batch, generator=draw, dtype=torch.float64)
+    bias = torch.randn(structure.num_nodes, generator=draw, dtype=torch.float64)
+    return [each.to(dtype) for each in (weight, state, drive / 10, bias)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_instruction_set_agrees_with_the_reference(
+    grid, sets, activation, dtype, monkeypatch
+):
+    given = problem(grid, 77, dtype)
+    exact = learn(
+        grid, *(each.double() for each in given), "reference", loops=4, activation=activation
+    )
+    assert sets[0] == "baseline"
+    for name in sets:
+        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+        found = learn(grid, *given, "native", loops=4, activation=activation)
+        for one, other in zip(found, exact, strict=True):
+            error = (one.double() - other).abs().max() / other.abs().max()
+            assert float(error) < 50 * torch.finfo(dtype).eps, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_activations_are_right_to_four_units_in_the_last_place(
+    sets, activation, dtype, monkeypatch
+):
+    """One neuron with a self-loop of weight 1 shows f itself."""
+    lone = Structure(torch.tensor([[0], [0]]), 1)
+    x = torch.linspace(-30, 30, 200_001, dtype=dtype)
+    x = torch.cat([x, x / 1000, torch.tensor([0.0, -0.0, math.inf, -math.inf], dtype=dtype)])
+    exact = getattr(torch, activation)(x.double())
+    for name in sets:
+        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+        (y,) = kernels.loop(
+            lone,
+            torch.ones(1, dtype=dtype),
+            x.unsqueeze(0),
+            loops=1,
+            activation=activation,
+            backend="native",
+        )
+        # Below the smallest normal number there are fewer places.
+        unit = torch.finfo(dtype).eps * exact.abs() + torch.finfo(dtype).tiny
+        assert float(((y[0].double() - exact).abs() / unit).max()) < 4, name
+        assert float(y.abs().max()) <= 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_what_is_no_number_stays_none(activation):
+    lone = Structure(torch.tensor([[0], [0]]), 1)
+    for width in (1, 4, 8, 64):
+        (y,) = kernels.loop(
+            lone,
+            torch.ones(1),
+            torch.full((1, width), math.nan),
+            loops=1,
+            activation=activation,
+            backend="native",
+        )
+        assert bool(y.isnan().all())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 7, 8, 15, 31, 64, 65, 100, 127, 129, 200])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_any_batch_is_cut_into_tiles(grid, batch, dtype):
+    given = problem(grid, batch, dtype)
+    found = learn(grid, *given, "native", loops=3, activation="tanh")
+    exact = learn(grid, *(each.double() for each in given), "reference", loops=3, activation="tanh")
+    for one, other in zip(found, exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sample_does_not_depend_on_those_beside_it(grid):
+    weight, state, _, _ = problem(grid, 130, torch.float32)
+    options = {"loops": 5, "activation": "tanh", "backend": "native"}
+    (together,) = kernels.loop(grid, weight, state, **options)
+    for sample in (0, 63, 64, 128, 129):
+        (alone,) = kernels.loop(grid, weight, state[:, [sample]], **options)
+        torch.testing.assert_close(alone[:, 0], together[:, sample], rtol=1e-5, atol=1e-6)
+
+
+def test_every_state_and_every_gradient_that_reaches_one(grid):
+    weight, state, _, _ = problem(grid, 20, torch.float64)
+    results = []
+    for backend in ("native", "reference"):
+        w, x = weight.clone().requires_grad_(), state.clone().requires_grad_()
+        states = kernels.loop(grid, w, x, loops=5, activation="tanh", keep=True, backend=backend)
+        (states[1].square().sum() + states[3].sum()).backward()
+        results.append([*states, w.grad, x.grad])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_wide_indices_compute_the_same(grid):
+    """Structures beyond 2^31 synapses have them; a small one is widened here."""
+
+    def widen(rows):
+        return Compressed(*(None if array is None else array.long() for array in rows))
+
+    given = problem(grid, 9, torch.float64)
+    found = learn(grid, *given, "native", loops=3, activation="tanh")
+    wide = Structure(grid.edge_index, grid.num_nodes)
+    wide.by_target, wide.by_source = widen(grid.by_target), widen(grid.by_source)
+    for one, other in zip(
+        found, learn(wide, *given, "native", loops=3, activation="tanh"), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("neurons", [300, 40_000], ids=["in cache", "beyond the cache"])
+def test_a_run_is_repeated_bit_for_bit(neurons, threads):
+    """At one number of threads everything; at another all but the sums over the batch."""
+    data = graphs.small_world(neurons, 10, 0.5, seed=0)
+    structure = Structure(data.edge_index, neurons)
+    given = problem(structure, 64, torch.float32)
+    threads(2)
+    first, again = (learn(structure, *given, "native", loops=3, activation="tanh") for _ in "ab")
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    threads(1)
+    alone = learn(structure, *given, "native", loops=3, activation="tanh")
+    state, grad_weight, grad_state, grad_drive, grad_bias = zip(first, alone, strict=True)
+    for one, other in (state, grad_state, grad_drive):
+        assert torch.equal(one, other)
+    for one, other in (grad_weight, grad_bias):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_hub_and_a_state_beyond_the_cache(threads):
+    threads(2)
+    draw = torch.Generator().manual_seed(0)
+    neurons = 30_000
+    hub = torch.stack([torch.arange(1, neurons), torch.zeros(neurons - 1, dtype=torch.int64)])
+    loose = torch.randint(neurons, (2, 50_000), generator=draw)
+    structure = Structure(torch.cat([hub, hub.flip(0), loose], dim=1), neurons)
+    weight, state, drive, bias = problem(structure, 20, torch.float64)
+    given = (weight / 100, state, drive, bias)
+    for one, other in zip(
+        learn(structure, *given, "native", loops=3, activation="tanh"),
+        learn(structure, *given, "reference", loops=3, activation="tanh"),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_several_python_threads_compute_at_once(grid):
+    given = [problem(grid, 40, torch.float32, seed) for seed in range(4)]
+    options = {"loops": 10, "activation": "tanh"}
+    alone = [learn(grid, *each, "native", **options) for each in given]
+    found = [[] for _ in given]
+
+    def work(number):
+        for _ in range(20):
+            found[number].append(learn(grid, *given[number], "native", **options))
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for number, results in enumerate(found):
+        assert len(results) == 20
+        for result in results:
+            assert all(
+                torch.equal(one, other) for one, other in zip(result, alone[number], strict=True)
+            )
+
+
+def test_a_call_without_the_module_is_an_error(monkeypatch, grid):
+    monkeypatch.setattr(native, "_extension", lambda: (None, "no compiler"))
+    with pytest.raises(RuntimeError, match="'native' was asked for, but no compiler"):
+        kernels.propagate(grid, torch.ones(grid.num_edges), torch.ones(72, 1), backend="native")
+    assert kernels.available()["native"] == "no compiler"
+    assert "not on 'cuda'" in kernels.available("cuda")["native"]
