@@ -20,6 +20,17 @@ _INTERRUPTED = 130
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
+DataSet = Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")]
+Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
+    ),
+]
+Jobs = Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -39,7 +50,7 @@ def _commands(
 
 @app.command()
 def compare(
-    data: Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")] = "digits",
+    data: DataSet = "digits",
     topology: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,18 +59,13 @@ def compare(
         ),
     ] = None,
     loops: Annotated[int, typer.Option(help="Loops of the graph layer.")] = 5,
-    epochs: Annotated[int, typer.Option(help="Epochs of every training.")] = 20,
+    epochs: Epochs = 20,
     seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
-        ),
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")] = -1,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    data_dir: DataDir = None,
+    jobs: Jobs = -1,
+    out: Out = Path("results"),
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
 
@@ -105,20 +111,15 @@ def compare(
 
 @app.command()
 def reproduce(
-    data: Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")] = "mnist",
-    epochs: Annotated[int, typer.Option(help="Epochs of every training.")] = 10,
+    data: DataSet = "mnist",
+    epochs: Epochs = 10,
     seeds: Annotated[int, typer.Option(help="Trainings of every model.")] = 5,
     reading: Annotated[
         str, typer.Option(help="relu, relu-in-loop, tanh-in-loop, identity or linear.")
     ] = "relu",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
-        ),
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")] = -1,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("reproduction"),
+    data_dir: DataDir = None,
+    jobs: Jobs = -1,
+    out: Out = Path("reproduction"),
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
