@@ -11,6 +11,7 @@ import graphs
 import sparsebrain
 from sparsebrain.cli import app
 from sparsebrain.experiments.topology import KINDS
+from sparsebrain.models import READINGS
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
 
@@ -52,6 +53,13 @@ def test_the_help_names_every_option_of_every_topology():
     told = run("compare", "--help").stdout.split()
     for kind, of_kind in KINDS.items():
         assert {kind.removesuffix(":"), *of_kind.options} <= {word.strip(":,.") for word in told}
+
+
+def test_the_help_names_every_reading():
+    _, _, rest = run("reproduce", "--help").stdout.partition("--reading")
+    told, default, _ = rest.partition("[default")
+    assert default
+    assert set(READINGS) <= {word.strip(",.") for word in told.split()}
 
 
 def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
