@@ -23,15 +23,9 @@ from sparsebrain.dale import DaleSign
 from sparsebrain.initialization import draw_weight
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.functional import check_shape_kept
+from sparsebrain.messages import is_plain, run_messages
 from sparsebrain.options import check_choice, check_count, check_flag
 from sparsebrain.saving import Saved
-
-_OVERRIDABLE = ("message", "aggregate", "update")
-_HOOKS = tuple(
-    f"_{stage}_forward_{when}hooks"
-    for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
-    for when in ("", "pre_")
-)
 
 
 class GraphLayer(Saved):
@@ -65,6 +59,8 @@ class GraphLayer(Saved):
             is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the
             connectome's.
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
+        checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
+            again: less memory, a third more time. Where PyG's slower path is taken all are kept.
         backend: who computes: "auto", "native", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
@@ -128,6 +124,7 @@ class GraphLayer(Saved):
         dale: bool = False,
         init: str = "variance",
         aggr: str | list[str] | Aggregation = "sum",
+        checkpoint: bool = False,
         backend: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -141,7 +138,12 @@ class GraphLayer(Saved):
             check_choice(
                 "activation", activation, (None, *(name for name in ACTIVATIONS if name != "none"))
             )
-        for name, flag in {"bias": bias, "inject": inject, "dale": dale}.items():
+        for name, flag in {
+            "bias": bias,
+            "inject": inject,
+            "dale": dale,
+            "checkpoint": checkpoint,
+        }.items():
             check_flag(name, flag)
         if aggr is None:
             raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
@@ -157,6 +159,7 @@ class GraphLayer(Saved):
         self.inject = inject
         self.weight_sharing = weight_sharing
         self.init = init
+        self.checkpoint = checkpoint
         self.backend = backend
         self._types: Tensor | None = None
         if weight_sharing == "type":
@@ -241,29 +244,31 @@ class GraphLayer(Saved):
                     f"inject={self.inject} and {list(start.shape)}; without inject x is the state."
                 )
 
-        if self._is_plain():
+        if is_plain(self, GraphLayer):
             states = self._run_fused(weight, start, drive, node_first, return_states)
         else:
-            states = self._run_messages(weight, start, drive, edge_index)
+            function = self._activation_of_columns(start.shape, False)
+            states = run_messages(
+                self,
+                self._exchange,
+                weight,
+                start,
+                drive,
+                edge_index,
+                function if edge_index is None else self.activation,
+            )
         if return_states:
             return states[-1], torch.stack([start, *states])
         return states[-1] if state is None else (states[-1], states[-1].clone())
 
+    def _exchange(self, edge_index: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """One exchange through PyG, which looks for this call in the text of the class."""
+        after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
+        return after
+
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
         return weight.unsqueeze(-1) * x_j
-
-    def _is_plain(self) -> bool:
-        """Whether nobody asks to see or change single messages, so that they need not exist."""
-        return (
-            not self.explain
-            and type(self.aggr_module) is SumAggregation
-            and not any(getattr(self, hooks) for hooks in _HOOKS)
-            and all(
-                getattr(type(self), name) is getattr(GraphLayer, name) and name not in self.__dict__
-                for name in _OVERRIDABLE
-            )
-        )
 
     def _run_fused(
         self, weight: Tensor, start: Tensor, drive: Tensor | None, node_first: bool, keep: bool
@@ -279,40 +284,10 @@ class GraphLayer(Saved):
             bias=self.bias,
             activation=self._activation_of_columns(start.shape, node_first),
             keep=keep,
+            checkpoint=self.checkpoint,
             backend=self.backend,
         )
         return [from_columns(columns, start.shape, node_first=node_first) for columns in states]
-
-    def _run_messages(
-        self, weight: Tensor, start: Tensor, drive: Tensor | None, edge_index: Tensor | None
-    ) -> list[Tensor]:
-        """PyG's own way, message by message: [B * N, C] as it came, or one wide graph [N, B]."""
-        wide = edge_index is None
-        shape, bias = start.shape, self.bias
-        if edge_index is None:
-            edge_index = self.edge_index
-            start = to_columns(start, self.num_nodes, node_first=False)
-            drive = None if drive is None else to_columns(drive, self.num_nodes, node_first=False)
-        elif self.structure.num_edges:
-            copies = edge_index.size(1) // self.structure.num_edges
-            weight = weight.repeat(copies)
-        if bias is not None:
-            bias = bias.repeat(start.size(0) // max(self.num_nodes, 1)).unsqueeze(1)
-        function = self._activation_of_columns(shape, False) if wide else self.activation
-        if isinstance(function, str):
-            function = ACTIVATIONS[function].function
-
-        states, current = [], start
-        for _ in range(self.loops):
-            size = (start.size(0),) * 2
-            current = self.propagate(edge_index, x=current, weight=weight, size=size)
-            check_shape_kept(start, current)
-            current = current if bias is None else current + bias
-            current = current if drive is None else current + drive
-            current = function(current)
-            check_shape_kept(start, current)
-            states.append(from_columns(current, shape, node_first=False) if wide else current)
-        return states
 
     def _activation_of_columns(
         self, shape: torch.Size, node_first: bool
@@ -381,6 +356,8 @@ class GraphLayer(Saved):
             told.append("bias=True")
         if self.inject:
             told.append("inject=True")
+        if self.checkpoint:
+            told.append("checkpoint=True")
         if self.weight_sharing != "synapse":
             told.append(f"weight_sharing={self.weight_sharing!r}")
         if self._sign() is not None:

@@ -20,13 +20,31 @@ class Looped(NamedTuple):
     tape: list[Tensor]
 
 
-class LoopGradients(NamedTuple):
-    """Gradients of :meth:`Backend.loop`; ``weight`` is None where it was not asked for."""
+class LoopInputs(NamedTuple):
+    """All that a loop computes with, but for the weights and the synapses.
 
-    weight: Tensor | None
+    ``state`` is x(0) [N, B], ``drive`` [N, B] is added at every loop, ``bias`` is [N]. ``leak`` [N]
+    is the share of the new value, x <- (1 - leak) x + leak f(W x + b + drive).
+    """
+
     state: Tensor
     drive: Tensor | None
     bias: Tensor | None
+    leak: Tensor | None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> LoopInputs:
+        """The same with ``function`` applied to all that there are."""
+        state, *others = self
+        return LoopInputs(
+            function(state), *(None if each is None else function(each) for each in others)
+        )
+
+
+class LoopGradients(NamedTuple):
+    """Gradients of :meth:`Backend.loop`: of the weight, where asked for, and of what was given."""
+
+    weight: Tensor | None
+    inputs: LoopInputs
 
 
 class Backend(ABC):
@@ -39,6 +57,8 @@ class Backend(ABC):
     name: ClassVar[str]
     tape_suffices: ClassVar[bool] = False
     """Whether the tape holds all that the backward pass needs of the states."""
+    any_layout: ClassVar[bool] = False
+    """Whether :meth:`loop` takes states transposed in memory, and returns them so."""
 
     @abstractmethod
     def obstacle(self, device: torch.device) -> str | None:
@@ -58,31 +78,25 @@ class Backend(ABC):
         self,
         structure: Structure,
         weight: Tensor,
-        state: Tensor,
-        drive: Tensor | None,
-        bias: Tensor | None,
+        inputs: LoopInputs,
         *,
         loops: int,
         activation: str,
         keep: bool,
         learns: bool,
     ) -> Looped:
-        """``loops`` times x <- f(W x + b + drive), starting from ``state`` [N, B].
+        """``loops`` times x <- (1 - leak) x + leak f(W x + b + drive).
 
         Returns the state after every loop, or with ``keep=False`` the last one alone; and, if the
         loops are to be differentiated, a tape of the shapes that :meth:`tape_shapes` tells.
         """
         step = self.operator(structure, weight, transpose=False)
-        function = ACTIVATIONS[activation].in_place
-        column = None if bias is None else bias.unsqueeze(1)
-        states: list[Tensor] = []
+        state, states = inputs.state.contiguous(), list[Tensor]()
         for _ in range(loops):
-            state = step(state)
-            if column is not None:
-                state += column
-            if drive is not None:
-                state += drive
-            state = function(state)
+            after = _respond(step, state, inputs, activation)
+            if inputs.leak is not None:
+                after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
+            state = after
             states = [*states, state] if keep or learns else [state]
         return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
 
@@ -96,40 +110,59 @@ class Backend(ABC):
         self,
         structure: Structure,
         weight: Tensor,
+        inputs: LoopInputs,
         states: list[Tensor],
         grads: list[Tensor | None],
         *,
-        batch: int,
         activation: str,
         need_weight: bool,
-        with_drive: bool,
-        with_bias: bool,
     ) -> LoopGradients:
         """Backpropagation through all loops.
 
-        ``states`` are the loops + 1 states [N, batch], the initial one first, or the tape alone
-        where it suffices; ``grads`` holds for the state after each loop the gradient that reaches
-        it from outside, or None.
+        ``states`` are the loops + 1 states [N, B], the initial one first, or the tape alone where
+        it suffices; ``grads`` holds for the state after each loop the gradient that reaches it from
+        outside, or None.
         """
+        step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
         derivative = ACTIVATIONS[activation].backward
         grad: Tensor | None = None
         grad_weight = torch.zeros_like(weight) if need_weight else None
-        grad_drive = torch.zeros_like(states[0]) if with_drive else None
-        grad_bias = weight.new_zeros(structure.num_nodes) if with_bias else None
+        total = inputs.map(lambda given: given.new_zeros(given.shape))
         for number in range(len(states) - 1, 0, -1):
-            outside = grads[number - 1]
+            outside, before, after = grads[number - 1], states[number - 1], states[number]
             if outside is not None:
-                grad = outside if grad is None else grad + outside
+                grad = outside.contiguous() if grad is None else grad + outside.contiguous()
             if grad is None:
                 continue
-            local = derivative(grad, states[number])
+            rest: Tensor | None = None
+            if inputs.leak is not None:
+                # The state is a mixture, from which f's value cannot be told again.
+                after = _respond(step, before, inputs, activation)
+                leak = inputs.leak.unsqueeze(1)
+                if total.leak is not None:
+                    total.leak.add_((grad * (after - before)).sum(1))
+                grad, rest = leak * grad, (1 - leak) * grad
+            local = derivative(grad, after)
             if grad_weight is not None:
-                grad_weight += self.correlate(structure, local, states[number - 1])
-            if grad_drive is not None:
-                grad_drive += local
-            if grad_bias is not None:
-                grad_bias += local.sum(1)
+                grad_weight.add_(self.correlate(structure, local, before))
+            if total.drive is not None:
+                total.drive.add_(local)
+            if total.bias is not None:
+                total.bias.add_(local.sum(1))
             grad = step_back(local)
-        state = torch.zeros_like(states[0]) if grad is None else grad
-        return LoopGradients(grad_weight, state, grad_drive, grad_bias)
+            if rest is not None:
+                grad += rest
+        return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
+
+
+def _respond(
+    step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs, activation: str
+) -> Tensor:
+    """f(W x + b + drive)."""
+    total = step(state)
+    if inputs.bias is not None:
+        total += inputs.bias.unsqueeze(1)
+    if inputs.drive is not None:
+        total += inputs.drive
+    return ACTIVATIONS[activation].in_place(total)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint as recompute
 
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.checkpointing import segment_length, starts
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.options import check_choice, check_count
+from sparsebrain.options import check_choice, check_count, check_flag
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -107,13 +110,15 @@ def loop(
     loops: int,
     drive: Tensor | None = None,
     bias: Tensor | None = None,
+    leak: Tensor | None = None,
     activation: str | Callable[[Tensor], Tensor] = "none",
     keep: bool = False,
+    checkpoint: bool = False,
     backend: str = "auto",
 ) -> list[Tensor]:
     r"""All loops of a layer at once, with backpropagation through every one of them.
 
-    .. math:: x(t + 1) = f(W x(t) + b + \mathrm{drive})
+    .. math:: x(t + 1) = (1 - \lambda) \odot x(t) + \lambda \odot f(W x(t) + b + \mathrm{drive})
 
     Args:
         structure: the synapses.
@@ -122,9 +127,13 @@ def loop(
         loops: how often, at least 1.
         drive: [N, B], added at every loop.
         bias: [N].
+        leak: lambda [N], 1 where it is not given: the share of the new value in the next state, a
+            step of Euler's method over a neuron's time constant.
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused,
             or any function of a tensor, which autograd passes step by step.
         keep: return every state and not only the last.
+        checkpoint: for the backward pass keep a state every sqrt(loops) loops and compute the
+            others again, one segment at a time.
         backend: "auto", "native", "torch" or "reference".
 
     Returns:
@@ -133,9 +142,9 @@ def loop(
     Raises:
         ValueError, TypeError, RuntimeError: as :func:`propagate`.
 
-    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state, and
-    O(N B) elsewhere. A fused loop can be differentiated once, in reverse mode; through a callable
-    activation any number of times.
+    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state,
+    O(sqrt(loops) N B) with ``checkpoint``, and O(N B) without a gradient. A fused loop can be
+    differentiated once, in reverse mode; through a callable activation any number of times.
 
     Example:
         >>> import torch
@@ -148,28 +157,29 @@ def loop(
     loops = check_count("loops", loops)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
-    if bias is not None and (bias.shape != (structure.num_nodes,) or bias.dtype != state.dtype):
-        raise ValueError(
-            f"bias must have shape [{structure.num_nodes}] and be {state.dtype}, "
-            f"got {list(bias.shape)} and {bias.dtype}."
-        )
-    state = state.contiguous()
-    drive = None if drive is None else drive.contiguous()
+    for name, each in {"bias": bias, "leak": leak}.items():
+        if each is not None and (each.shape != (structure.num_nodes,) or each.dtype != state.dtype):
+            raise ValueError(
+                f"{name} must have shape [{structure.num_nodes}] and be {state.dtype}, "
+                f"got {list(each.shape)} and {each.dtype}."
+            )
+    check_flag("checkpoint", checkpoint)
+    inputs = LoopInputs(state, drive, bias, leak)
+    segment = segment_length(loops) if checkpoint else 0
     if callable(activation):
-        return _stepwise(structure, weight, state, loops, drive, bias, activation, keep, backend)
+        return _stepwise(structure, weight, inputs, loops, segment, activation, keep, backend)
     check_choice("activation", activation, ACTIVATIONS)
-    inputs = [tensor for tensor in (weight, state, drive, bias) if tensor is not None]
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states = operators.loop(
         weight,
-        state,
-        drive,
-        bias,
+        *inputs,
         structure.arrays(),
         loops,
         activation,
         keep,
         learns,
+        segment,
         backend,
     )
     return states[: loops if keep else 1]
@@ -178,25 +188,39 @@ def loop(
 def _stepwise(
     structure: Structure,
     weight: Tensor,
-    state: Tensor,
+    inputs: LoopInputs,
     loops: int,
-    drive: Tensor | None,
-    bias: Tensor | None,
+    segment: int,
     activation: Callable[[Tensor], Tensor],
     keep: bool,
     backend: str,
 ) -> list[Tensor]:
     arrays = structure.arrays()
+
+    def run(state: Tensor, count: int) -> list[Tensor]:
+        states: list[Tensor] = []
+        for _ in range(count):
+            total = operators.propagate(weight, state.contiguous(), arrays, False, backend)
+            if inputs.bias is not None:
+                total = total + inputs.bias.unsqueeze(1)
+            if inputs.drive is not None:
+                total = total + inputs.drive
+            after = activation(total)
+            check_shape_kept(total, after)
+            if inputs.leak is not None:
+                after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
+            state = after
+            states = [*states, state] if keep else [state]
+        return states
+
+    if not segment:
+        return run(inputs.state, loops)
     states: list[Tensor] = []
-    for _ in range(loops):
-        state = operators.propagate(weight, state.contiguous(), arrays, False, backend)
-        if bias is not None:
-            state = state + bias.unsqueeze(1)
-        if drive is not None:
-            state = state + drive
-        before, state = state, activation(state)
-        check_shape_kept(before, state)
-        states = [*states, state] if keep else [state]
+    state = inputs.state
+    for first in starts(loops, segment):
+        count = min(segment, loops - first)
+        made: list[Tensor] = recompute(run, state, count, use_reentrant=False)
+        states, state = [*states, *made] if keep else made, made[-1]
     return states
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.backend import Backend, Looped, LoopGradients
+from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Structure
 
 _WIDEST = {torch.float32: 64, torch.float64: 32}
@@ -34,6 +35,7 @@ class NativeBackend(Backend):
 
     name = "native"
     tape_suffices = True
+    any_layout = True
 
     def obstacle(self, device: torch.device) -> str | None:
         if device.type != "cpu":
@@ -65,19 +67,16 @@ class NativeBackend(Backend):
         self,
         structure: Structure,
         weight: Tensor,
-        state: Tensor,
-        drive: Tensor | None,
-        bias: Tensor | None,
+        inputs: LoopInputs,
         *,
         loops: int,
         activation: str,
         keep: bool,
         learns: bool,
     ) -> Looped:
-        weight, state = weight.contiguous(), state.contiguous()
-        drive = None if drive is None else drive.contiguous()
-        bias = None if bias is None else bias.contiguous()
-        states = [torch.empty_like(state) for _ in range(loops if keep else 1)]
+        weight, inputs = weight.contiguous(), inputs.map(settled)
+        state = inputs.state
+        states = [like(state) for _ in range(loops if keep else 1)]
         tape = [
             state.new_empty(shape)
             for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
@@ -85,12 +84,13 @@ class NativeBackend(Backend):
         ]
         _module().loop(
             _call(structure, state.dtype, state.size(1)),
-            *_addresses(weight, state, drive, bias),
-            _addresses(*states),
+            _response(inputs, activation),
+            weight.data_ptr(),
+            _strided(state),
+            [_strided(each) for each in states],
             keep,
-            *_addresses(tape[0] if learns else None),
+            tape[0].data_ptr() if learns else 0,
             loops,
-            _number(activation),
         )
         return Looped(states, tape)
 
@@ -104,32 +104,37 @@ class NativeBackend(Backend):
         self,
         structure: Structure,
         weight: Tensor,
+        inputs: LoopInputs,
         states: list[Tensor],
         grads: list[Tensor | None],
         *,
-        batch: int,
         activation: str,
         need_weight: bool,
-        with_drive: bool,
-        with_bias: bool,
     ) -> LoopGradients:
-        weight = weight.contiguous()
-        neurons = structure.num_nodes
-        gradients = LoopGradients(
-            weight=torch.empty_like(weight) if need_weight else None,
-            state=weight.new_empty(neurons, batch),
-            drive=weight.new_empty(neurons, batch) if with_drive else None,
-            bias=weight.new_empty(neurons) if with_bias else None,
-        )
-        outside = [None if grad is None else grad.contiguous() for grad in grads]
+        weight, inputs = weight.contiguous(), inputs.map(settled)
+        grad_weight = torch.empty_like(weight) if need_weight else None
+        total = inputs.map(like)
+        outside = [None if grad is None else settled(grad) for grad in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, batch),
+            _call(structure, weight.dtype, inputs.state.size(1)),
+            _response(inputs, activation),
             *_addresses(weight, *states),
-            _addresses(*outside),
-            *_addresses(gradients.weight, gradients.drive, gradients.bias, gradients.state),
-            _number(activation),
+            [_strided(grad) for grad in outside],
+            *_addresses(grad_weight),
+            _strided(total.state),
+            _strided(total.drive),
+            *_addresses(total.bias, total.leak),
         )
-        return gradients
+        return LoopGradients(grad_weight, total)
+
+
+def _response(inputs: LoopInputs, activation: str) -> Any:
+    number = list(ACTIVATIONS).index(activation)
+    return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+
+
+def _strided(x: Tensor | None) -> tuple[int, int, int]:
+    return (0, 0, 0) if x is None else (x.data_ptr(), x.stride(0), x.stride(1))
 
 
 @functools.cache
@@ -184,7 +189,3 @@ def _instruction_set() -> str:
 
 def _addresses(*tensors: Tensor | None) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-
-
-def _number(activation: str) -> int:
-    return list(ACTIVATIONS).index(activation)

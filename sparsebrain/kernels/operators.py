@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from sparsebrain.kernels import checkpointing
+from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.layout import like
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.structure import Structure
 
@@ -47,25 +50,40 @@ def loop(
     state: Tensor,
     drive: Tensor | None,
     bias: Tensor | None,
+    leak: Tensor | None,
     arrays: Sequence[Tensor],
     loops: int,
     activation: str,
     keep: bool,
     learns: bool,
+    segment: int,
     backend: str,
 ) -> list[Tensor]:
+    """``segment`` is 0, or the loops between two states that are kept for the backward pass."""
     structure = Structure.from_arrays(arrays, state.size(0))
-    looped = resolve(backend, state.device).loop(
-        structure,
-        weight,
-        state,
-        drive,
-        bias,
-        loops=loops,
-        activation=activation,
-        keep=keep,
-        learns=learns,
-    )
+    inputs = LoopInputs(state, drive, bias, leak)
+    chosen = resolve(backend, state.device)
+    if learns and segment:
+        looped = checkpointing.loop(
+            chosen,
+            structure,
+            weight,
+            inputs,
+            loops=loops,
+            segment=segment,
+            activation=activation,
+            keep=keep,
+        )
+    else:
+        looped = chosen.loop(
+            structure,
+            weight,
+            inputs,
+            loops=loops,
+            activation=activation,
+            keep=keep,
+            learns=learns,
+        )
     return [*looped.states, *looped.tape]
 
 
@@ -75,69 +93,94 @@ def _(
     state: Tensor,
     drive: Tensor | None,
     bias: Tensor | None,
+    leak: Tensor | None,
     arrays: Sequence[Tensor],
     loops: int,
     activation: str,
     keep: bool,
     learns: bool,
+    segment: int,
     backend: str,
 ) -> list[Tensor]:
-    states = [torch.empty_like(state) for _ in range(loops if keep else 1)]
+    chosen = resolve(backend, state.device)
+
+    def another() -> Tensor:
+        return like(state) if chosen.any_layout else state.new_empty(state.shape)
+
+    states = [another() for _ in range(loops if keep else 1)]
     if not learns:
         return states
-    shapes = resolve(backend, state.device).tape_shapes(*state.shape, loops=loops, keep=keep)
+    if segment:
+        tape = [] if keep else [another() for _ in checkpointing.starts(loops, segment)[1:]]
+        return [*states, *tape]
+    shapes = chosen.tape_shapes(*state.shape, loops=loops, keep=keep)
     return [*states, *(state.new_empty(shape) for shape in shapes)]
 
 
 @custom_op("sparsebrain::loop_backward", mutates_args=())
 def loop_backward(
     weight: Tensor,
+    state: Tensor,
+    drive: Tensor | None,
+    bias: Tensor | None,
+    leak: Tensor | None,
     states: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     arrays: Sequence[Tensor],
-    batch: int,
     activation: str,
     need_weight: bool,
-    with_drive: bool,
-    with_bias: bool,
+    segment: int,
     backend: str,
 ) -> list[Tensor]:
-    structure = Structure.from_arrays(arrays, arrays[1].numel() - 1)
-    gradients = resolve(backend, weight.device).loop_backward(
-        structure,
-        weight,
-        list(states),
-        list(grads),
-        batch=batch,
-        activation=activation,
-        need_weight=need_weight,
-        with_drive=with_drive,
-        with_bias=with_bias,
-    )
-    return [gradient for gradient in gradients if gradient is not None]
+    structure = Structure.from_arrays(arrays, state.size(0))
+    inputs = LoopInputs(state, drive, bias, leak)
+    chosen = resolve(backend, weight.device)
+    if segment:
+        gradients = checkpointing.loop_backward(
+            chosen,
+            structure,
+            weight,
+            inputs,
+            list(states),
+            list(grads),
+            segment=segment,
+            activation=activation,
+            need_weight=need_weight,
+        )
+    else:
+        gradients = chosen.loop_backward(
+            structure,
+            weight,
+            inputs,
+            list(states),
+            list(grads),
+            activation=activation,
+            need_weight=need_weight,
+        )
+    found = (gradients.weight, *gradients.inputs)
+    return [gradient for gradient in found if gradient is not None]
 
 
 @loop_backward.register_fake
 def _(
     weight: Tensor,
+    state: Tensor,
+    drive: Tensor | None,
+    bias: Tensor | None,
+    leak: Tensor | None,
     states: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     arrays: Sequence[Tensor],
-    batch: int,
     activation: str,
     need_weight: bool,
-    with_drive: bool,
-    with_bias: bool,
+    segment: int,
     backend: str,
 ) -> list[Tensor]:
-    neurons = arrays[1].numel() - 1
-    shapes = [
-        torch.empty_like(weight) if need_weight else None,
-        weight.new_empty(neurons, batch),
-        weight.new_empty(neurons, batch) if with_drive else None,
-        weight.new_empty(neurons) if with_bias else None,
-    ]
-    return [shape for shape in shapes if shape is not None]
+    given = [weight] if need_weight else []
+    given += [each for each in (state, drive, bias, leak) if each is not None]
+    if resolve(backend, weight.device).any_layout:
+        return [like(each) for each in given]
+    return [each.new_empty(each.shape) for each in given]
 
 
 def _propagate_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -173,45 +216,45 @@ def _correlate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 
 def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    weight, state, drive, bias, ctx.arrays, ctx.loops, ctx.activation, ctx.keep = inputs[:8]
-    ctx.backend, ctx.batch = inputs[9], state.size(1)
-    ctx.with_drive, ctx.with_bias = drive is not None, bias is not None
+    weight, state, drive, bias, leak, ctx.arrays, ctx.loops, ctx.activation, ctx.keep = inputs[:9]
+    _, ctx.segment, ctx.backend = inputs[9:]
     shown = ctx.loops if ctx.keep else 1
     states, tape = output[:shown], output[shown:]
     ctx.mark_non_differentiable(*tape)
     # Only some of the states are read by what follows: zeros for the others would cost a pass over
     # memory each.
     ctx.set_materialize_grads(False)
-    if not resolve(ctx.backend, state.device).tape_suffices:
+    if ctx.segment:
+        between = [first - 1 for first in checkpointing.starts(ctx.loops, ctx.segment)[1:]]
+        tape = [state, *([states[number] for number in between] if ctx.keep else tape)]
+    elif not resolve(ctx.backend, state.device).tape_suffices:
         tape = [state, *tape, *states]
-    ctx.save_for_backward(weight, *tape)
+    ctx.save_for_backward(weight, state, drive, bias, leak, *tape)
 
 
 def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    weight, *states = ctx.saved_tensors
+    weight, state, drive, bias, leak, *states = ctx.saved_tensors
     need_weight = ctx.needs_input_grad[0]
-    shown = grads[: ctx.loops] if ctx.keep else [*[None] * (ctx.loops - 1), grads[0]]
-    outside = [None if grad is None else grad.contiguous() for grad in shown]
+    outside = grads[: ctx.loops] if ctx.keep else [*[None] * (ctx.loops - 1), grads[0]]
     gradients = iter(
         loop_backward(
             weight,
+            state,
+            drive,
+            bias,
+            leak,
             states,
             outside,
             ctx.arrays,
-            ctx.batch,
             ctx.activation,
             need_weight,
-            ctx.with_drive,
-            ctx.with_bias,
+            ctx.segment,
             ctx.backend,
         )
     )
     grad_weight = next(gradients) if need_weight else None
-    grad_state = next(gradients)
-    grad_drive = next(gradients) if ctx.with_drive else None
-    grad_bias = next(gradients) if ctx.with_bias else None
-    no_arrays = [None] * len(ctx.arrays)
-    return grad_weight, grad_state, grad_drive, grad_bias, no_arrays, *[None] * 5
+    of_inputs = [None if each is None else next(gradients) for each in (state, drive, bias, leak)]
+    return grad_weight, *of_inputs, [None] * len(ctx.arrays), *[None] * 6
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

@@ -26,28 +26,42 @@ struct Problem {
   int threads;
 };
 
+// States [neurons, batch] of the caller: what lies between two neurons and two samples, counted in
+// values. `data` is null where there are none.
+struct View {
+  void *data;
+  int64_t neuron, sample;
+};
+
+// x <- (1 - leak) x + leak f(W x + b + drive).
+struct Response {
+  Activation activation;
+  const void *bias;  // or null
+  const void *leak;  // or null
+  View drive;
+};
+
 struct Forward {
   int64_t loops;
-  Activation activation;
+  Response fused;
   const void *weight;
-  const void *state;
-  const void *drive;         // or null
-  const void *bias;          // or null
-  void *const *out;          // every state, or the last alone
-  bool keep;                 // which of both
-  void *tape;                // [tiles][loops + 1][neurons][tile], or null where nothing learns
+  View state;
+  const View *out;  // every state, or the last alone
+  bool keep;        // which of both
+  void *tape;       // [tiles][loops + 1][neurons][tile], or null where nothing learns
 };
 
 struct Backward {
   int64_t loops;
-  Activation activation;
+  Response fused;
   const void *weight;
   const void *tape;
-  const void *const *grads;  // of the state after each loop, null where there is none
-  void *grad_weight;         // or null, as the next two
-  void *grad_drive;
+  const View *grads;  // of the state after each loop
+  void *grad_weight;  // or null, as the next two
   void *grad_bias;
-  void *grad_state;
+  void *grad_leak;
+  View grad_drive;
+  View grad_state;
 };
 
 struct Product {

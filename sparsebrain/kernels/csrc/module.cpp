@@ -1,8 +1,10 @@
 // The kernels as Python functions of addresses: native.py checks every tensor before it passes one.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -70,27 +72,45 @@ struct Call {
   Problem problem;
 };
 
-void loop(const Call &call, Address weight, Address state, Address drive, Address bias,
-          const std::vector<Address> &out, bool keep, Address tape, int64_t loops, int activation) {
-  std::vector<void *> states;
-  for (Address each : out) states.push_back(at(each));
-  const Forward task{loops,    static_cast<Activation>(activation), at(weight), at(state), at(drive),
-                     at(bias), states.data(),                       keep,       at(tape)};
+// Address and both strides; an address of 0 where there is none.
+using Strided = std::array<int64_t, 3>;
+
+View view(const Strided &given) {
+  return {reinterpret_cast<void *>(static_cast<Address>(given[0])), given[1], given[2]};
+}
+
+std::vector<View> views(const std::vector<Strided> &given) {
+  std::vector<View> made;
+  for (const Strided &each : given) made.push_back(view(each));
+  return made;
+}
+
+Response response(int activation, const Strided &drive, Address bias, Address leak) {
+  return {static_cast<Activation>(activation), at(bias), at(leak), view(drive)};
+}
+
+void loop(const Call &call, const Response &fused, Address weight, const Strided &state,
+          const std::vector<Strided> &out, bool keep, Address tape, int64_t loops) {
+  const std::vector<View> states = views(out);
+  const Forward task{loops, fused, at(weight), view(state), states.data(), keep, at(tape)};
   call.run([](const auto &table) { return table.loop; }, task);
 }
 
-void loop_backward(const Call &call, Address weight, Address tape, const std::vector<Address> &grads,
-                   Address grad_weight, Address grad_drive, Address grad_bias,
-                   Address grad_state, int activation) {
-  std::vector<const void *> outside;
-  for (Address each : grads) outside.push_back(at(each));
+void loop_backward(const Call &call, const Response &fused, Address weight, Address tape,
+                   const std::vector<Strided> &grads, Address grad_weight,
+                   const Strided &grad_state, const Strided &grad_drive, Address grad_bias,
+                   Address grad_leak) {
+  const std::vector<View> outside = views(grads);
   const Backward task{static_cast<int64_t>(grads.size()),
-                      static_cast<Activation>(activation),
+                      fused,
                       at(weight),
                       at(tape),
                       outside.data(),
-                      at(grad_weight), at(grad_drive),
-                      at(grad_bias),  at(grad_state)};
+                      at(grad_weight),
+                      at(grad_bias),
+                      at(grad_leak),
+                      view(grad_drive),
+                      view(grad_state)};
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
@@ -117,6 +137,8 @@ NB_MODULE(_native, m) {
   nb::class_<Call>(m, "Call").def(
       nb::init<const std::string &, bool, const std::vector<Address> &, bool, int64_t, int64_t,
                int64_t, int64_t, int>());
+  nb::class_<Response>(m, "Response");
+  m.def("response", &response);
   m.def("loop", &loop);
   m.def("loop_backward", &loop_backward);
   m.def("propagate", &propagate);

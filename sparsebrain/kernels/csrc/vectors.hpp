@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels.hpp"
+
 namespace sparsebrain {
 namespace {
 
@@ -53,42 +55,46 @@ struct Vector {
   }
 };
 
-// exp(x) to two units in the last place, x clamped to what the exponent can hold: x = n ln 2 + r
-// with |r| <= ln 2 / 2, a polynomial in r, and n added to the exponent.
-template <int lanes>
-inline typename Vector<float, lanes>::type exponential(typename Vector<float, lanes>::type x) {
-  using V = Vector<float, lanes>;
-  x = x < -87.0f ? V::all(-87.0f) : x;
-  x = x > 88.0f ? V::all(88.0f) : x;
-  // Adding 1.5 * 2^23 leaves the rounded quotient in the last bits.
-  const auto shifted = x * 1.44269504f + 12582912.0f;
-  const auto n = shifted - 12582912.0f;
-  const auto r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  auto p = V::all(1.0f / 5040) * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  return V::value(V::bits(p) + (V::bits(shifted) << 23));
-}
+// x = n ln 2 + r; the factors are those of Taylor's series in r, the last two 1.
+template <class Real>
+struct Exponential;
+template <>
+struct Exponential<float> {
+  static constexpr float lowest = -87, highest = 88;
+  static constexpr float round = 12582912;  // 1.5 * 2^23 leaves the rounded quotient in the last bits
+  static constexpr float log2_e = 1.44269504f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr int mantissa = 23;
+  static constexpr float factors[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24,
+                                      1.0f / 6,    0.5f,       1.0f,       1.0f};
+};
+template <>
+struct Exponential<double> {
+  static constexpr double lowest = -708, highest = 709;
+  static constexpr double round = 6755399441055744;  // 1.5 * 2^52
+  static constexpr double log2_e = 1.4426950408889634;
+  static constexpr double ln2_high = 0.693145751953125, ln2_low = 1.42860682030941723212e-6;
+  static constexpr int mantissa = 52;
+  static constexpr double factors[] = {
+      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+      1.0 / 40320,      1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,
+      1.0 / 6,          0.5,             1.0,            1.0};
+};
 
-template <int lanes>
-inline typename Vector<double, lanes>::type exponential(typename Vector<double, lanes>::type x) {
-  using V = Vector<double, lanes>;
-  x = x < -708.0 ? V::all(-708.0) : x;
-  x = x > 709.0 ? V::all(709.0) : x;
-  const auto shifted = x * 1.4426950408889634 + 6755399441055744.0;
-  const auto n = shifted - 6755399441055744.0;
-  const auto r = (x - n * 0.693145751953125) - n * 1.42860682030941723212e-6;
-  constexpr double kFactors[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
-                                 1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
-                                 1.0 / 120,        1.0 / 24,        1.0 / 6,        0.5,
-                                 1.0,              1.0};
-  auto p = V::all(kFactors[0]);
-  for (int i = 1; i < 14; ++i) p = p * r + kFactors[i];
-  return V::value(V::bits(p) + (V::bits(shifted) << 52));
+// exp(x) to two units in the last place, x clamped to what the exponent can hold: a polynomial in
+// r, |r| <= ln 2 / 2, and n added to the exponent.
+template <class Real, int lanes>
+inline typename Vector<Real, lanes>::type exponential(typename Vector<Real, lanes>::type x) {
+  using V = Vector<Real, lanes>;
+  using Of = Exponential<Real>;
+  x = x < Of::lowest ? V::all(Of::lowest) : x;
+  x = x > Of::highest ? V::all(Of::highest) : x;
+  const auto shifted = x * Of::log2_e + Of::round;
+  const auto n = shifted - Of::round;
+  const auto r = (x - n * Of::ln2_high) - n * Of::ln2_low;
+  auto p = V::all(Of::factors[0]);
+  for (size_t i = 1; i < sizeof Of::factors / sizeof(Real); ++i) p = p * r + Of::factors[i];
+  return V::value(V::bits(p) + (V::bits(shifted) << Of::mantissa));
 }
 
 // tanh, to four units in the last place. Single precision: x P(x^2) / Q(x^2), both of degree 4,
@@ -117,7 +123,7 @@ inline typename Vector<float, lanes>::type hyperbolic(typename Vector<float, lan
 template <int lanes>
 inline typename Vector<double, lanes>::type hyperbolic(typename Vector<double, lanes>::type x) {
   const auto size = x < 0.0 ? -x : x;
-  const auto far = 1.0 - 2.0 / (exponential<lanes>(size + size) + 1.0);
+  const auto far = 1.0 - 2.0 / (exponential<double, lanes>(size + size) + 1.0);
   const auto u = x * x;
   auto p = u * -0.00019918144977310725791 + -0.020498876637361288522;
   p = p * u + -0.3333333333333333277;
@@ -132,16 +138,17 @@ inline typename Vector<double, lanes>::type hyperbolic(typename Vector<double, l
 }
 
 template <class Real, int lanes>
-inline typename Vector<Real, lanes>::type activate(typename Vector<Real, lanes>::type u, int kind) {
+inline typename Vector<Real, lanes>::type activate(typename Vector<Real, lanes>::type u,
+                                                   Activation kind) {
   using V = Vector<Real, lanes>;
   switch (kind) {
-    case 1: return hyperbolic<lanes>(u);
-    case 2: {
-      const auto y = Real(1) / (exponential<lanes>(-u) + Real(1));
+    case Activation::tanh: return hyperbolic<lanes>(u);
+    case Activation::sigmoid: {
+      const auto y = Real(1) / (exponential<Real, lanes>(-u) + Real(1));
       return u == u ? y : u;
     }
-    case 3: return u > Real(0) || u != u ? u : V::all(0);
-    case 4: return u > Real(0) ? u : u * Real(0.01);
+    case Activation::relu: return u > Real(0) || u != u ? u : V::all(0);
+    case Activation::leaky_relu: return u > Real(0) ? u : u * Real(0.01);
     default: return u;
   }
 }
@@ -150,13 +157,13 @@ inline typename Vector<Real, lanes>::type activate(typename Vector<Real, lanes>:
 template <class Real, int lanes>
 inline typename Vector<Real, lanes>::type differentiate(typename Vector<Real, lanes>::type grad,
                                                         typename Vector<Real, lanes>::type y,
-                                                        int kind) {
+                                                        Activation kind) {
   using V = Vector<Real, lanes>;
   switch (kind) {
-    case 1: return grad * (Real(1) - y * y);
-    case 2: return grad * (y * (Real(1) - y));
-    case 3: return y > Real(0) ? grad : V::all(0);
-    case 4: return y > Real(0) ? grad : grad * Real(0.01);
+    case Activation::tanh: return grad * (Real(1) - y * y);
+    case Activation::sigmoid: return grad * (y * (Real(1) - y));
+    case Activation::relu: return y > Real(0) ? grad : V::all(0);
+    case Activation::leaky_relu: return y > Real(0) ? grad : grad * Real(0.01);
     default: return grad;
   }
 }

@@ -49,7 +49,7 @@ def test_primitives_equal_the_dense_matrix(structure, backend, dtype, draw, dens
 
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin], ids=str)
-@pytest.mark.parametrize("extras", [False, True], ids=["bare", "with bias and drive"])
+@pytest.mark.parametrize("extras", ["bare", "with bias and drive", "with all"])
 def test_loop_and_its_gradients_equal_dense_autograd(
     structure, backend, generator, dense, activation, extras
 ):
@@ -58,16 +58,18 @@ def test_loop_and_its_gradients_equal_dense_autograd(
 
     n, loops = structure.num_nodes, 3
     weight, state = draw(structure.num_edges), draw(n, 4)
-    drive, bias = (draw(n, 4), draw(n)) if extras else (None, None)
-    leaves = [leaf for leaf in (weight, state, drive, bias) if leaf is not None]
+    drive, bias = (None, None) if extras == "bare" else (draw(n, 4), draw(n))
+    leak = draw(n) if extras == "with all" else None
+    leaves = [leaf for leaf in (weight, state, drive, bias, leak) if leaf is not None]
 
     function = ACTIVATIONS.get(activation, activation)
     expected, current = [], state
     for _ in range(loops):
-        current = dense(structure, weight) @ current
-        if extras:
-            current = current + bias[:, None] + drive
-        current = function(current)
+        total = dense(structure, weight) @ current
+        if drive is not None:
+            total = total + bias[:, None] + drive
+        share = 1 if leak is None else leak[:, None]
+        current = (1 - share) * current + share * function(total)
         expected.append(current)
     states = kernels.loop(
         structure,
@@ -76,6 +78,7 @@ def test_loop_and_its_gradients_equal_dense_autograd(
         loops=loops,
         drive=drive,
         bias=bias,
+        leak=leak,
         activation=activation,
         keep=True,
         backend=backend,
@@ -89,6 +92,84 @@ def test_loop_and_its_gradients_equal_dense_autograd(
             torch.autograd.grad(loss, leaves, retain_graph=True),
             torch.autograd.grad(oracle, leaves, retain_graph=True),
         )
+
+
+def test_a_leak_of_one_is_none_and_of_zero_keeps_the_state(structure, backend, draw):
+    n = structure.num_nodes
+    weight, state = draw(structure.num_edges), draw(n, 3)
+    options = {"loops": 3, "activation": "tanh", "backend": backend}
+    (plain,) = kernels.loop(structure, weight, state, **options)
+    (whole,) = kernels.loop(structure, weight, state, leak=state.new_ones(n), **options)
+    (still,) = kernels.loop(structure, weight, state, leak=state.new_zeros(n), **options)
+    assert torch.equal(whole, plain)
+    assert torch.equal(still, state)
+
+
+@pytest.mark.parametrize("activation", ["tanh", torch.tanh], ids=["fused", "callable"])
+@pytest.mark.parametrize("keep", [False, True], ids=["last", "all states"])
+@pytest.mark.parametrize("loops", [1, 2, 3, 10])
+def test_checkpoints_change_no_value_and_no_gradient(
+    structure, backend, generator, loops, keep, activation
+):
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    n = structure.num_nodes
+    weight, state, drive, bias, leak = (
+        draw(structure.num_edges),
+        draw(n, 4),
+        draw(n, 4),
+        *draw(2, n),
+    )
+    options = {"loops": loops, "activation": activation, "keep": keep, "backend": backend}
+    given = {"drive": drive, "bias": bias, "leak": leak}
+    plain = kernels.loop(structure, weight, state, **given, **options)
+    again = kernels.loop(structure, weight, state, checkpoint=True, **given, **options)
+    torch.testing.assert_close(again, plain, rtol=0, atol=0)
+    leaves = (weight, state, drive, bias, leak)
+    torch.testing.assert_close(
+        torch.autograd.grad(sum(each.cos().sum() for each in again), leaves),
+        torch.autograd.grad(sum(each.cos().sum() for each in plain), leaves),
+    )
+
+
+def test_checkpoints_keep_about_the_square_root_of_the_states(backend):
+    structure = Structure(torch.randint(0, 50, (2, 200)), 50)
+    weight, state = torch.randn(200, requires_grad=True), torch.randn(50, 8)
+
+    def kept(checkpoint):
+        sizes = []
+        options = {"loops": 100, "checkpoint": checkpoint, "backend": backend}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.numel() / state.numel()) or tensor, lambda x: x
+        ):
+            kernels.loop(structure, weight, state, activation="tanh", **options)
+        return sum(sizes) - weight.numel() / state.numel()
+
+    assert kept(False) >= 100
+    assert kept(True) <= 11
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["last", "all states"])
+def test_states_may_lie_sample_after_sample(structure, backend, generator, keep):
+    """As the input of a layer does; results and gradients are the same."""
+
+    def run(state, drive):
+        leaves = [each.requires_grad_() for each in (state, drive)]
+        options = {"loops": 3, "activation": "tanh", "keep": keep, "backend": backend}
+        states = kernels.loop(structure, weight, leaves[0], drive=leaves[1], **options)
+        grads = torch.autograd.grad(sum(each.cos().sum() for each in states), leaves)
+        return [*states, *grads]
+
+    weight = torch.randn(structure.num_edges, generator=generator, dtype=torch.float64)
+    drawn = torch.randn(2, 70, structure.num_nodes, generator=generator, dtype=torch.float64)
+    expected = run(*(each.t().contiguous() for each in drawn))
+    for flipped in ((True, True), (True, False), (False, True)):
+        given = (
+            each.t() if flip else each.t().contiguous()
+            for each, flip in zip(drawn.clone(), flipped, strict=True)
+        )
+        torch.testing.assert_close(run(*given), expected)
 
 
 def test_loop_keeps_the_last_state_alone_unless_told(structure, backend, generator):
@@ -163,30 +244,38 @@ def test_operators_pass_torchs_own_check(small, backend):
     weight, x, g = _double(9), _double(5, 2), _double(5, 2)
     torch.library.opcheck(operators.propagate, (weight, x, arrays, True, backend))
     torch.library.opcheck(operators.correlate, (g, x, arrays, backend))
-    for keep in (True, False):
+    leak = _double(5)
+    for keep, segment in ((True, 0), (False, 0), (True, 2), (False, 2)):
         torch.library.opcheck(
             operators.loop,
-            (weight, x, g, _double(5), arrays, 3, "tanh", keep, True, backend),
+            (weight, x, g, _double(5), leak, arrays, 3, "tanh", keep, True, segment, backend),
         )
-    alone = (weight.detach(), x.detach(), None, None, arrays, 3, "tanh", False, False, backend)
-    torch.library.opcheck(operators.loop, alone)
-    tape = operators.loop(weight, x, None, None, arrays, 2, "tanh", False, True, backend)[1:]
-    states = tape if BACKENDS[backend].tape_suffices else [x, *tape, g]
-    torch.library.opcheck(
-        operators.loop_backward,
-        (
-            weight.detach(),
-            [state.detach() for state in states],
-            [None, g.detach()],
-            arrays,
-            2,
-            "tanh",
-            True,
-            True,
-            False,
-            backend,
-        ),
-    )
+    for state in (x, _double(2, 5).detach().t().requires_grad_()):
+        alone = (state.detach(), None, None, None, arrays, 3, "tanh", False)
+        torch.library.opcheck(operators.loop, (weight.detach(), *alone, False, 0, backend))
+        learning = (state, None, None, None, arrays, 3, "tanh", False)
+        torch.library.opcheck(operators.loop, (weight, *learning, True, 0, backend))
+    given = [each.detach() for each in (weight, x, g, _double(5), leak)]
+    for segment in (0, 2):
+        _, *tape = operators.loop(*given, arrays, 3, "tanh", False, True, segment, backend)
+        states = tape
+        if segment:
+            states = [x.detach(), *tape]
+        elif not BACKENDS[backend].tape_suffices:
+            states = [x.detach(), *tape, g.detach()]
+        torch.library.opcheck(
+            operators.loop_backward,
+            (
+                *given,
+                states,
+                [None, None, g.detach()],
+                arrays,
+                "tanh",
+                True,
+                segment,
+                backend,
+            ),
+        )
 
 
 @st.composite
@@ -247,6 +336,8 @@ def _call(name, structure, **changes):
         ("loop", {"loops": True}, TypeError, "loops must be an int, got bool"),
         ("loop", {"loops": 1, "activation": "tahn"}, ValueError, "'tahn'"),
         ("loop", {"loops": 1, "bias": torch.ones(4)}, ValueError, r"bias must have shape \[5\]"),
+        ("loop", {"loops": 1, "leak": torch.ones(())}, ValueError, r"leak must have shape \[5\]"),
+        ("loop", {"loops": 1, "checkpoint": "yes"}, TypeError, "checkpoint must be True or False"),
         (
             "loop",
             {"loops": 1, "drive": torch.ones(5, 3)},

@@ -29,10 +29,15 @@ def grid():
 
 
 def learn(structure, weight, state, drive, bias, backend, **options):
-    """Last state and all gradients."""
-    given = [each.clone().requires_grad_() for each in (weight, state, drive, bias)]
+    """Last state and all gradients; the leak follows from the bias."""
+    given = [each.clone().requires_grad_() for each in (weight, state, drive, bias, bias.sigmoid())]
+    names = ("drive", "bias", "leak")
     (last,) = kernels.loop(
-        structure, given[0], given[1], drive=given[2], bias=given[3], backend=backend, **options
+        structure,
+        *given[:2],
+        **dict(zip(names, given[2:], strict=True)),
+        backend=backend,
+        **options,
     )
     last.backward(torch.cos(last.detach()))
     return [last.detach(), *(each.grad for each in given)]
@@ -170,10 +175,10 @@ def test_a_run_is_repeated_bit_for_bit(neurons, threads):
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     threads(1)
     alone = learn(structure, *given, "native", loops=3, activation="tanh")
-    state, grad_weight, grad_state, grad_drive, grad_bias = zip(first, alone, strict=True)
+    state, grad_weight, grad_state, grad_drive, *of_neurons = zip(first, alone, strict=True)
     for one, other in (state, grad_state, grad_drive):
         assert torch.equal(one, other)
-    for one, other in (grad_weight, grad_bias):
+    for one, other in (grad_weight, *of_neurons):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 

@@ -1,0 +1,113 @@
+"""Loops that keep few states and compute the others again."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.structure import Structure
+
+
+def segment_length(loops: int) -> int:
+    """How many loops lie between two states that are kept: about the square root of all."""
+    return math.isqrt(loops - 1) + 1
+
+
+def starts(loops: int, segment: int) -> range:
+    """The loops before which a state is kept, the initial one first."""
+    return range(0, loops, segment)
+
+
+def loop(
+    backend: Backend,
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    segment: int,
+    activation: str,
+    keep: bool,
+) -> Looped:
+    """As :meth:`Backend.loop`, with the states between the segments as the tape.
+
+    With ``keep`` there is no tape, as the states themselves are returned.
+    """
+    states: list[Tensor] = []
+    tape: list[Tensor] = []
+    for first in starts(loops, segment):
+        looped = backend.loop(
+            structure,
+            weight,
+            inputs,
+            loops=min(segment, loops - first),
+            activation=activation,
+            keep=keep,
+            learns=False,
+        )
+        if first and not keep:
+            tape.append(inputs.state)
+        states = [*states, *looped.states] if keep else looped.states
+        inputs = inputs._replace(state=looped.states[-1])
+    return Looped(states, tape)
+
+
+def loop_backward(
+    backend: Backend,
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    kept: list[Tensor],
+    grads: list[Tensor | None],
+    *,
+    segment: int,
+    activation: str,
+    need_weight: bool,
+) -> LoopGradients:
+    """As :meth:`Backend.loop_backward`; ``kept`` are the states before the segments."""
+    grad_weight = torch.zeros_like(weight) if need_weight else None
+    total: LoopInputs | None = None
+    for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):
+        here = grads[first : first + segment]
+        if total is not None:
+            outside = here[-1]
+            here[-1] = total.state if outside is None else total.state + outside
+        inside = inputs._replace(state=start)
+        looped = backend.loop(
+            structure,
+            weight,
+            inside,
+            loops=len(here),
+            activation=activation,
+            keep=False,
+            learns=True,
+        )
+        states = looped.tape
+        if not backend.tape_suffices:
+            states = [start, *looped.tape, *looped.states]
+        found = backend.loop_backward(
+            structure,
+            weight,
+            inside,
+            states,
+            here,
+            activation=activation,
+            need_weight=need_weight,
+        )
+        if grad_weight is not None and found.weight is not None:
+            grad_weight += found.weight
+        total = found.inputs if total is None else _add(total, found.inputs)
+    assert total is not None
+    return LoopGradients(grad_weight, total)
+
+
+def _add(total: LoopInputs, found: LoopInputs) -> LoopInputs:
+    """Sums of all but the gradient of the state, which has passed through."""
+    sums = (
+        None if one is None or other is None else one + other
+        for one, other in zip(total[1:], found[1:], strict=True)
+    )
+    return LoopInputs(found.state, *sums)

@@ -1,0 +1,310 @@
+// What is done with some columns of the batch that lie side by side, row after row.
+#pragma once
+
+#include "kernels.hpp"
+#include "vectors.hpp"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace sparsebrain {
+namespace {
+
+constexpr int kWidths[] = {64, 32, 16, 8, 4, 1};
+
+inline void barrier() {
+#if defined(_OPENMP)
+#pragma omp barrier
+#endif
+}
+
+template <class Index>
+struct Csr {
+  explicit Csr(const Rows &rows)
+      : pointer(static_cast<const Index *>(rows.pointer)),
+        neuron(static_cast<const Index *>(rows.neuron)),
+        order(static_cast<const Index *>(rows.order)) {}
+
+  // Where the share of one thread begins: rows and synapses are balanced together.
+  int64_t begin_of(int64_t rows, int64_t synapses, int thread, int threads) const {
+    const int64_t wanted = (rows + synapses) * thread / threads;
+    int64_t low = 0, high = rows;
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (pointer[middle] + middle < wanted)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  }
+
+  const Index *pointer;
+  const Index *neuron;
+  const Index *order;
+};
+
+struct Range {
+  int64_t begin, end;
+};
+
+// Columns [begin, begin + width) of the batch.
+struct Tile {
+  int64_t begin;
+  int width;
+};
+
+// The widest of kWidths, at most `most`, that still fits; the batch is cut without padding.
+inline Tile tile_at(int64_t begin, int64_t batch, int64_t most) {
+  for (int width : kWidths)
+    if (width <= most && begin + width <= batch) return {begin, width};
+  return {begin, 1};
+}
+
+// What a product is followed by; all may be missing.
+template <class Real>
+struct Fused {
+  Fused() : Fused(Response{}) {}
+  explicit Fused(const Response &r)
+      : bias(static_cast<const Real *>(r.bias)),
+        leak(static_cast<const Real *>(r.leak)),
+        activation(r.activation) {}
+
+  const Real *bias, *leak;
+  const Real *drive = nullptr;  // as far apart as the rows of the state
+  Activation activation;
+};
+
+// All that is done with `width` columns that lie side by side.
+template <class Real, class Index, int width>
+struct Columns {
+  static constexpr int lanes =
+      width < kBytes / int(sizeof(Real)) ? width : kBytes / int(sizeof(Real));
+  static constexpr int count = width / lanes;
+  using V = Vector<Real, lanes>;
+  using Value = typename V::type;
+
+  template <bool ordered>
+  static inline void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
+                                int64_t stride, int64_t row, Value (&total)[count]) {
+    for (Index at = csr.pointer[row]; at < csr.pointer[row + 1]; ++at) {
+      const Real w = weight[ordered ? csr.order[at] : at];
+      const Real *from = x + csr.neuron[at] * stride;
+      for (int v = 0; v < count; ++v) total[v] += w * V::load(from + v * lanes);
+    }
+  }
+
+  // f(total + b + drive), vector v of a row.
+  static inline Value respond(Value total, int64_t row, int64_t here, const Fused<Real> &fused) {
+    if (fused.bias) total += fused.bias[row];
+    if (fused.drive) total += V::load(fused.drive + here);
+    return activate<Real, lanes>(total, fused.activation);
+  }
+
+  // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each.
+  template <bool ordered>
+  static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
+                        Real *y, int64_t stride, const Fused<Real> &fused) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      Value total[count];
+      for (int v = 0; v < count; ++v) total[v] = V::all(0);
+      gather_row<ordered>(csr, weight, x, stride, row, total);
+      for (int v = 0; v < count; ++v) {
+        const int64_t here = row * stride + v * lanes;
+        Value value = respond(total[v], row, here, fused);
+        if (fused.leak)
+          value = (1 - fused.leak[row]) * V::load(x + here) + fused.leak[row] * value;
+        V::store(y + here, value);
+      }
+    }
+  }
+
+  static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x, Real *y,
+                     int64_t stride, const Fused<Real> &fused) {
+    if (csr.order)
+      gather_as<true>(csr, rows, weight, x, y, stride, fused);
+    else
+      gather_as<false>(csr, rows, weight, x, y, stride, fused);
+  }
+
+  // out[at] += post[row] . pre[neuron], for the places of one row.
+  static inline void correlate_row(const Csr<Index> &csr, int64_t row, const Value (&post)[count],
+                                   const Real *pre, int64_t stride, Real *out) {
+    const Index end = csr.pointer[row + 1];
+    Index at = csr.pointer[row];
+    const auto product = [&](int j) {
+      const Real *from = pre + csr.neuron[at + j] * stride;
+      Value total = post[0] * V::load(from);
+      for (int v = 1; v < count; ++v) total += post[v] * V::load(from + v * lanes);
+      return total;
+    };
+    for (; at + lanes <= end; at += lanes)
+      V::store(out + at, V::load(out + at) + sums<Real, lanes, lanes>(product));
+    for (; at < end; ++at) out[at] += sum<Real, lanes>(product(0));
+  }
+
+  static void correlate(const Csr<Index> &csr, Range rows, const Real *post, const Real *pre,
+                        int64_t stride, Real *out) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      Value here[count];
+      for (int v = 0; v < count; ++v) here[v] = V::load(post + row * stride + v * lanes);
+      correlate_row(csr, row, here, pre, stride, out);
+    }
+  }
+
+  // Neurons side by side, so that either end of a transpose stays in the nearest cache.
+  static constexpr int64_t kBlock = 16;
+
+  template <bool add>
+  static void pack(const View &view, int64_t begin, Range rows, Real *to) {
+    const Real *from = static_cast<const Real *>(view.data) + begin * view.sample;
+    for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
+      const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
+      if (view.sample == 1) {
+        for (int64_t row = first; row < end; ++row)
+          for (int v = 0; v < count; ++v) {
+            Real *there = to + row * width + v * lanes;
+            const Value value = V::load(from + row * view.neuron + v * lanes);
+            V::store(there, add ? V::load(there) + value : value);
+          }
+      } else {
+        for (int column = 0; column < width; ++column)
+          for (int64_t row = first; row < end; ++row) {
+            const Real value = from[row * view.neuron + column * view.sample];
+            Real &there = to[row * width + column];
+            there = add ? there + value : value;
+          }
+      }
+    }
+  }
+
+  static void unpack(const Real *from, Range rows, int64_t begin, const View &view) {
+    Real *to = static_cast<Real *>(view.data) + begin * view.sample;
+    for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
+      const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
+      if (view.sample == 1) {
+        for (int64_t row = first; row < end; ++row)
+          std::memcpy(to + row * view.neuron, from + row * width, sizeof(Real) * width);
+      } else {
+        for (int column = 0; column < width; ++column)
+          for (int64_t row = first; row < end; ++row)
+            to[row * view.neuron + column * view.sample] = from[row * width + column];
+      }
+    }
+  }
+
+  static void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
+                      Real *scratch) {
+    const Csr<Index> csr(p.by_target);
+    const int64_t size = p.neurons * width;
+    Fused<Real> fused(f.fused);
+    // Without a tape two states take turns; the drive stands behind them.
+    Real *states = f.tape ? static_cast<Real *>(f.tape) + begin * (f.loops + 1) * p.neurons
+                          : scratch;
+    pack<false>(f.state, begin, rows, states);
+    if (f.fused.drive.data) {
+      Real *drive = scratch + (f.tape ? 0 : 2 * size);
+      pack<false>(f.fused.drive, begin, rows, drive);
+      fused.drive = drive;
+    }
+    for (int64_t loop = 0; loop < f.loops; ++loop) {
+      if (!alone) barrier();
+      const Real *x = states + (f.tape ? loop : loop % 2) * size;
+      Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
+      gather(csr, rows, static_cast<const Real *>(f.weight), x, y, width, fused);
+      if (f.keep || loop + 1 == f.loops) unpack(y, rows, begin, f.out[f.keep ? loop : 0]);
+    }
+    if (!alone) barrier();
+  }
+
+  // The sums over the batch, in the order of the rows; null where nobody wants them.
+  struct Sums {
+    Real *weight, *bias, *leak;
+  };
+
+  // One step back through the leak and f, and the products with the state before, for some targets:
+  // `grad` becomes the gradient at f's argument, `rest` what passes f by.
+  static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
+                      const Fused<Real> &fused, const Real *after, const Real *before, Real *grad,
+                      Real *rest, Real *grad_drive, const Sums &sums) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      Value local[count], value[count], over_batch = V::all(0), leaked = V::all(0);
+      for (int v = 0; v < count; ++v) value[v] = V::all(0);
+      if (rest) recall(csr, static_cast<const Real *>(b.weight), before, row, value);
+      for (int v = 0; v < count; ++v) {
+        const int64_t here = row * width + v * lanes;
+        local[v] = V::load(grad + here);
+        if (rest) {
+          value[v] = respond(value[v], row, here, fused);
+          leaked += local[v] * (value[v] - V::load(before + here));
+          V::store(rest + here, (1 - fused.leak[row]) * local[v]);
+          local[v] *= fused.leak[row];
+        } else {
+          value[v] = V::load(after + here);
+        }
+        local[v] = differentiate<Real, lanes>(local[v], value[v], fused.activation);
+        V::store(grad + here, local[v]);
+        if (grad_drive) V::store(grad_drive + here, V::load(grad_drive + here) + local[v]);
+        over_batch += local[v];
+      }
+      if (sums.bias) sums.bias[row] += sum<Real, lanes>(over_batch);
+      if (sums.leak) sums.leak[row] += sum<Real, lanes>(leaked);
+      if (sums.weight) correlate_row(csr, row, local, before, width, sums.weight);
+    }
+  }
+
+  // W x of one row once more: of a leaky state f's value cannot be told.
+  static void recall(const Csr<Index> &csr, const Real *weight, const Real *x, int64_t row,
+                     Value (&total)[count]) {
+    if (csr.order)
+      gather_row<true>(csr, weight, x, width, row, total);
+    else
+      gather_row<false>(csr, weight, x, width, row, total);
+  }
+
+  // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states.
+  static void backward(const Problem &p, const Backward &b, int64_t begin, Range targets,
+                       Range sources, bool alone, Real *scratch, const Sums &sums) {
+    const Csr<Index> by_target(p.by_target), by_source(p.by_source);
+    const int64_t size = p.neurons * width;
+    const Real *tape = static_cast<const Real *>(b.tape) + begin * (b.loops + 1) * p.neurons;
+    Real *grad = scratch, *next = scratch + size;
+    Real *grad_drive = b.grad_drive.data ? scratch + 2 * size : nullptr;
+    Fused<Real> fused(b.fused), passed;
+    Real *rest = nullptr;
+    if (fused.leak) {
+      passed.drive = rest = scratch + 3 * size;
+      if (b.fused.drive.data) {
+        pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
+        fused.drive = scratch + 4 * size;
+      }
+    }
+    clear(grad, targets);
+    if (grad_drive) clear(grad_drive, targets);
+    for (int64_t loop = b.loops; loop > 0; --loop) {
+      if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
+      descend(by_target, targets, b, fused, tape + loop * size, tape + (loop - 1) * size, grad,
+              rest, grad_drive, sums);
+      if (!alone) barrier();
+      gather(by_source, sources, static_cast<const Real *>(b.weight), grad, next, width, passed);
+      if (!alone) barrier();
+      Real *const done = grad;
+      grad = next;
+      next = done;
+    }
+    // Rows of the targets were gathered by whoever has them as sources.
+    unpack(grad, targets, begin, b.grad_state);
+    if (grad_drive) unpack(grad_drive, targets, begin, b.grad_drive);
+    if (!alone) barrier();
+  }
+
+  static void clear(Real *values, Range rows) {
+    std::memset(values + rows.begin * width, 0, sizeof(Real) * width * (rows.end - rows.begin));
+  }
+};
+
+constexpr int kScratch = 5;
+
+}  // namespace
+}  // namespace sparsebrain
