@@ -89,6 +89,20 @@ def _counting_argsort(keys: Index, bound: int) -> Index:
     return np.asarray(rows.tocsc().data)
 
 
+def signs(data: Data) -> NDArray[np.float32] | None:
+    """Return the sign of every synapse [E]: its `edge_sign`, or else the `node_sign` of its source.
+
+    None where a connectome that keeps the contract has neither.
+    """
+    if "edge_sign" in data:
+        sign: NDArray[np.float32] = data["edge_sign"].detach().cpu().numpy()
+    elif "node_sign" in data:
+        sign = data["node_sign"].detach().cpu().numpy()[data.edge_index[0].cpu().numpy()]
+    else:
+        return None
+    return sign
+
+
 def validate(data: Data) -> Data:
     """Check that a connectome keeps the contract, and return it.
 

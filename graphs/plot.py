@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, validate
+from graphs.contract import Index, signs, validate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,13 +158,10 @@ def _opacity(pos: NDArray[np.float32], ends: NDArray[np.float32]) -> float:
 
 
 def _edge_colors(data: Data, shown: Index) -> Any:
-    if "edge_sign" in data:
-        sign = data["edge_sign"].detach().cpu().numpy()[shown]
-    elif "node_sign" in data:
-        sign = data["node_sign"].detach().cpu().numpy()[data.edge_index.cpu().numpy()[0, shown]]
-    else:
+    sign = signs(data)
+    if sign is None:
         return _SYNAPSE
-    return np.where(sign > 0, _EXCITATORY, _INHIBITORY)
+    return np.where(sign[shown] > 0, _EXCITATORY, _INHIBITORY)
 
 
 def _draw_synapses(ax: Axes, ends: NDArray[np.float32], **style: Any) -> None:

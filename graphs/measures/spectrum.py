@@ -9,7 +9,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigs
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import validate
+from graphs.contract import signs, validate
 
 _DENSE = 64
 
@@ -80,10 +80,8 @@ def _weights(data: Data) -> scipy.sparse.csr_array:
     weight = np.ones(data.num_edges)
     if "edge_weight" in data:
         weight = data["edge_weight"].numpy().astype(np.float64)
-    if (weight >= 0).all():
-        if "edge_sign" in data:
-            weight = weight * data["edge_sign"].numpy()
-        elif "node_sign" in data:
-            weight = weight * data["node_sign"].numpy()[source]
+    sign = signs(data)
+    if sign is not None and (weight >= 0).all():
+        weight = weight * sign
     shape = (data.num_nodes, data.num_nodes)
     return scipy.sparse.coo_array((weight, (target, source)), shape=shape).tocsr()

@@ -7,6 +7,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.loader import DataLoader
 
 import graphs
+from graphs.contract import signs
 
 NAN, INF = float("nan"), float("inf")
 
@@ -182,3 +183,12 @@ def test_a_clone_keeps_the_contract():
     for copy in (data.clone(), data.to("cpu")):
         graphs.validate(copy)
         assert graphs.summary(copy) == graphs.summary(data)
+
+
+def test_a_synapse_has_its_own_sign_or_else_that_of_its_source():
+    data = full()
+    assert signs(data).tolist() == [1, -1, 1]
+    del data.edge_sign
+    assert signs(data).tolist() == [1, 1, -1]
+    del data.node_sign
+    assert signs(data) is None
