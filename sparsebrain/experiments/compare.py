@@ -76,12 +76,13 @@ def compare(
         connectome = build(topology, images.sheet, synapses=wanted, seed=0)
         if connectome is not None and not connectome.num_nodes:
             raise ValueError(f"topology {topology.spec!r} has no neurons.")
+    checksums = {topology: topology.checksum for topology in parsed}
     runs = {
         topology: [
             Run(
                 data=data,
                 topology=topology.spec,
-                checksum=topology.checksum,
+                checksum=checksums[topology],
                 synapses_wanted=0 if topology.states_its_size else wanted,
                 loops=loops,
                 reading="relu",
