@@ -128,29 +128,71 @@ struct Columns {
       gather_as<false>(csr, rows, weight, x, y, stride, fused);
   }
 
-  // out[at] += post[row] . pre[neuron], for the places of one row.
-  static inline void correlate_row(const Csr<Index> &csr, int64_t row, const Value (&post)[count],
-                                   const Real *pre, int64_t stride, Real *out) {
-    const Index end = csr.pointer[row + 1];
-    Index at = csr.pointer[row];
-    const auto product = [&](int j) {
-      const Real *from = pre + csr.neuron[at + j] * stride;
-      Value total = post[0] * V::load(from);
-      for (int v = 1; v < count; ++v) total += post[v] * V::load(from + v * lanes);
-      return total;
-    };
-    for (; at + lanes <= end; at += lanes)
-      V::store(out + at, V::load(out + at) + sums<Real, lanes, lanes>(product));
-    for (; at < end; ++at) out[at] += sum<Real, lanes>(product(0));
+  // out[at] += the sum of product(at), for all places from `at` to `end`.
+  template <int many, class Product>
+  static inline void add_products(Index at, Index end, const Product &product, Real *out) {
+    using Some = Vector<Real, many>;
+    for (; at + many <= end; at += many) {
+      const auto block = sums<Real, lanes, many>([&](int j) { return product(at + j); });
+      Some::store(out + at, Some::load(out + at) + fold<Real, lanes, many>(block));
+    }
+    if constexpr (many > 1) add_products<many / 2>(at, end, product, out);
   }
 
+  // out[at] += post[row] . pre[neuron], for the places of some rows.
   static void correlate(const Csr<Index> &csr, Range rows, const Real *post, const Real *pre,
                         int64_t stride, Real *out) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count];
       for (int v = 0; v < count; ++v) here[v] = V::load(post + row * stride + v * lanes);
-      correlate_row(csr, row, here, pre, stride, out);
+      const auto product = [&](Index at) {
+        const Real *from = pre + csr.neuron[at] * stride;
+        Value total = here[0] * V::load(from);
+        for (int v = 1; v < count; ++v) total += here[v] * V::load(from + v * lanes);
+        return total;
+      };
+      add_products<lanes>(csr.pointer[row], csr.pointer[row + 1], product, out);
     }
+  }
+
+  // next = W^T grad + rest, and products[at] += grad . before, for the synapses of some sources:
+  // what a synapse brings back is read once for both.
+  template <bool ordered>
+  static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
+                        const Real *before, const Real *rest, Real *next, Real *products) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      Value here[count], total[count];
+      for (int v = 0; v < count; ++v) {
+        const int64_t at = row * width + v * lanes;
+        here[v] = V::load(before + at);
+        total[v] = rest ? V::load(rest + at) : V::all(0);
+      }
+      const auto product = [&](Index at) {
+        const Real w = weight[ordered ? csr.order[at] : at];
+        const Real *from = grad + csr.neuron[at] * width;
+        Value both = V::all(0);
+        for (int v = 0; v < count; ++v) {
+          const Value brought = V::load(from + v * lanes);
+          total[v] += w * brought;
+          both = v ? both + here[v] * brought : here[v] * brought;
+        }
+        return both;
+      };
+      add_products<lanes>(csr.pointer[row], csr.pointer[row + 1], product, products);
+      for (int v = 0; v < count; ++v) V::store(next + row * width + v * lanes, total[v]);
+    }
+  }
+
+  static void ascend(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
+                     const Real *before, const Real *rest, Real *next, Real *products) {
+    Fused<Real> passed;
+    passed.drive = rest;
+    if (!products)
+      gather(csr, rows, weight, grad, next, width, passed);
+    else if (csr.order)
+      ascend_as<true>(csr, rows, weight, grad, before, rest, next, products);
+    else
+      ascend_as<false>(csr, rows, weight, grad, before, rest, next, products);
   }
 
   // Neurons side by side, so that either end of a transpose stays in the nearest cache.
@@ -218,13 +260,14 @@ struct Columns {
     if (!alone) barrier();
   }
 
-  // The sums over the batch, in the order of the rows; null where nobody wants them.
+  // The sums over the batch, those of synapses in the order of the sources; null where nobody wants
+  // them.
   struct Sums {
     Real *weight, *bias, *leak;
   };
 
-  // One step back through the leak and f, and the products with the state before, for some targets:
-  // `grad` becomes the gradient at f's argument, `rest` what passes f by.
+  // One step back through the leak and f, for some targets: `grad` becomes the gradient at f's
+  // argument, `rest` what passes f by.
   static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
                       const Fused<Real> &fused, const Real *after, const Real *before, Real *grad,
                       Real *rest, Real *grad_drive, const Sums &sums) {
@@ -250,7 +293,6 @@ struct Columns {
       }
       if (sums.bias) sums.bias[row] += sum<Real, lanes>(over_batch);
       if (sums.leak) sums.leak[row] += sum<Real, lanes>(leaked);
-      if (sums.weight) correlate_row(csr, row, local, before, width, sums.weight);
     }
   }
 
@@ -271,10 +313,10 @@ struct Columns {
     const Real *tape = static_cast<const Real *>(b.tape) + begin * (b.loops + 1) * p.neurons;
     Real *grad = scratch, *next = scratch + size;
     Real *grad_drive = b.grad_drive.data ? scratch + 2 * size : nullptr;
-    Fused<Real> fused(b.fused), passed;
+    Fused<Real> fused(b.fused);
     Real *rest = nullptr;
     if (fused.leak) {
-      passed.drive = rest = scratch + 3 * size;
+      rest = scratch + 3 * size;
       if (b.fused.drive.data) {
         pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
         fused.drive = scratch + 4 * size;
@@ -287,7 +329,8 @@ struct Columns {
       descend(by_target, targets, b, fused, tape + loop * size, tape + (loop - 1) * size, grad,
               rest, grad_drive, sums);
       if (!alone) barrier();
-      gather(by_source, sources, static_cast<const Real *>(b.weight), grad, next, width, passed);
+      ascend(by_source, sources, static_cast<const Real *>(b.weight), grad,
+             tape + (loop - 1) * size, rest, next, sums.weight);
       if (!alone) barrier();
       Real *const done = grad;
       grad = next;

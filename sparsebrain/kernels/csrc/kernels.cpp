@@ -145,12 +145,12 @@ struct Algorithms {
     {
       const int self = thread_number(), team = team_size();
       Range targets{0, p.neurons}, sources{0, p.neurons};
-      const Range share{by_target.begin_of(p.neurons, p.synapses, self, team),
-                        by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
+      const Range share{by_source.begin_of(p.neurons, p.synapses, self, team),
+                        by_source.begin_of(p.neurons, p.synapses, self + 1, team)};
       if (!plan.tiles_apart) {
-        targets = share;
-        sources = {by_source.begin_of(p.neurons, p.synapses, self, team),
-                   by_source.begin_of(p.neurons, p.synapses, self + 1, team)};
+        sources = share;
+        targets = {by_target.begin_of(p.neurons, p.synapses, self, team),
+                   by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
       }
       const int number = plan.tiles_apart ? self : 0;
       Real *own = scratch.get() + number * room;
@@ -168,7 +168,7 @@ struct Algorithms {
                                 b.grad_leak ? own_leak : nullptr});
       }
       barrier();
-      add_up(p, b, by_target, share, partial.get(), plan.tiles_apart ? team : 1, sums);
+      add_up(p, b, by_source, share, partial.get(), plan.tiles_apart ? team : 1, sums);
     }
     return true;
   }

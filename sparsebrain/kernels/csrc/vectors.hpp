@@ -194,11 +194,27 @@ inline typename Vector<Real, lanes>::type sums(const Values &values, int first =
   }
 }
 
+template <class Real, int many, int... at>
+inline typename Vector<Real, many>::type half(typename Vector<Real, 2 * many>::type v, int part,
+                                              std::integer_sequence<int, at...>) {
+  return part ? __builtin_shufflevector(v, v, (many + at)...) : __builtin_shufflevector(v, v, at...);
+}
+
+// The first `many` lanes, to which those that repeat them are added.
+template <class Real, int lanes, int many>
+inline typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type v) {
+  if constexpr (lanes == many) {
+    return v;
+  } else {
+    const auto at = std::make_integer_sequence<int, lanes / 2>{};
+    return fold<Real, lanes / 2, many>(half<Real, lanes / 2>(v, 0, at) +
+                                       half<Real, lanes / 2>(v, 1, at));
+  }
+}
+
 template <class Real, int lanes>
 inline Real sum(typename Vector<Real, lanes>::type v) {
-  Real total = v[0];
-  for (int i = 1; i < lanes; ++i) total += v[i];
-  return total;
+  return fold<Real, lanes, 1>(v)[0];
 }
 
 }  // namespace
