@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from graphs.io.aside import write_aside
-from sparsebrain.experiments.datasets import load
+from sparsebrain.experiments.datasets import load_once
 from sparsebrain.experiments.figures.comparison import draw
 from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
 from sparsebrain.experiments.results import Results
@@ -69,7 +69,7 @@ def compare(
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     jobs = check_jobs(jobs)
-    images = load(data, data_dir)
+    images = load_once(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
     for topology in parsed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ def load(name: str, folder: Path | None = None) -> Images:
     """
     check_choice("data", name, DATASETS)
     return DATASETS[name](folder)
+
+
+@functools.lru_cache(maxsize=1)
+def load_once(name: str, folder: Path | None = None) -> Images:
+    """Load as :func:`load` does; a process that asks for the same again gets the same object.
+
+    It must not be changed, and later changes of the files are not seen.
+    """
+    return load(name, folder)
 
 
 def _digits(folder: Path | None) -> Images:

@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from graphs.io.aside import write_aside
-from sparsebrain.experiments.datasets import Images, load
+from sparsebrain.experiments.datasets import Images, load_once
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
 from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
 from sparsebrain.experiments.results import Results
@@ -68,7 +68,7 @@ def reproduce(
     check_count("seeds", seeds)
     check_choice("reading", reading, READINGS)
     jobs = check_jobs(jobs)
-    images = load(data, data_dir)
+    images = load_once(data, data_dir)
     out = Path("reproduction") if out is None else out
     runs = {
         name: [_run(name, data, reading, epochs, seed) for seed in range(seeds)] for name in MODELS

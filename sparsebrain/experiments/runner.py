@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sparsebrain.experiments.datasets import Images, load
+from sparsebrain.experiments.datasets import load_once
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.training import Run, Trained, train
 from sparsebrain.options import check_count
@@ -100,10 +99,5 @@ def _parallel(jobs: int, most: int) -> joblib.Parallel:
         return joblib.Parallel(n_jobs=jobs)
 
 
-@functools.lru_cache(maxsize=1)
-def _load_once(data: str, data_dir: Path | None) -> Images:
-    return load(data, data_dir)
-
-
 def _train(run: Run, data_dir: Path | None) -> tuple[Run, Trained]:
-    return run, train(run, _load_once(run.data, data_dir))
+    return run, train(run, load_once(run.data, data_dir))

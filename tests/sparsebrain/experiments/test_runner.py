@@ -3,6 +3,9 @@
 import joblib
 import pytest
 
+from sparsebrain.experiments.compare import compare
+from sparsebrain.experiments.datasets import DATASETS
+from sparsebrain.experiments.reproduce import reproduce
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.training import Run
@@ -67,6 +70,19 @@ def test_threads_may_add_to_one_folder(tmp_path, labels):
     with joblib.parallel_config(backend="threading"):
         train_missing(labels, Results(tmp_path), jobs=4)
     assert len(Results(tmp_path).outcomes) == 4
+
+
+@pytest.mark.parametrize("command", [compare, reproduce])
+def test_a_process_that_trains_itself_loads_the_images_once(tmp_path, monkeypatch, command):
+    real, folders = DATASETS["digits"], []
+
+    def watched(folder):
+        folders.append(folder)
+        return real(folder)
+
+    monkeypatch.setitem(DATASETS, "digits", watched)
+    command(data="digits", data_dir=tmp_path, epochs=1, seeds=1, jobs=1, out=tmp_path / "out")
+    assert folders == [tmp_path]
 
 
 @pytest.mark.parametrize("jobs", [0, -2])
