@@ -86,7 +86,7 @@ struct Columns {
   using Value = typename V::type;
 
   template <bool ordered>
-  static inline void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
+  static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
                                 int64_t stride, int64_t row, Value (&total)[count]) {
     for (Index at = csr.pointer[row]; at < csr.pointer[row + 1]; ++at) {
       const Real w = weight[ordered ? csr.order[at] : at];
@@ -95,11 +95,14 @@ struct Columns {
     }
   }
 
-  // f(total + b + drive), vector v of a row.
-  static inline Value respond(Value total, int64_t row, int64_t here, const Fused<Real> &fused) {
-    if (fused.bias) total += fused.bias[row];
-    if (fused.drive) total += V::load(fused.drive + here);
-    return activate<Real, lanes>(total, fused.activation);
+  // total = f(total + b + drive) for one row.
+  static INLINE void respond(Value (&total)[count], int64_t row, int64_t stride,
+                             const Fused<Real> &fused) {
+    for (int v = 0; v < count; ++v) {
+      if (fused.bias) total[v] += fused.bias[row];
+      if (fused.drive) total[v] += V::load(fused.drive + row * stride + v * lanes);
+    }
+    activate<Real, lanes, count>(total, fused.activation);
   }
 
   // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each.
@@ -110,12 +113,12 @@ struct Columns {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
       gather_row<ordered>(csr, weight, x, stride, row, total);
+      respond(total, row, stride, fused);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * stride + v * lanes;
-        Value value = respond(total[v], row, here, fused);
         if (fused.leak)
-          value = (1 - fused.leak[row]) * V::load(x + here) + fused.leak[row] * value;
-        V::store(y + here, value);
+          total[v] = (1 - fused.leak[row]) * V::load(x + here) + fused.leak[row] * total[v];
+        V::store(y + here, total[v]);
       }
     }
   }
@@ -130,10 +133,10 @@ struct Columns {
 
   // out[at] += the sum of product(at), for all places from `at` to `end`.
   template <int many, class Product>
-  static inline void add_products(Index at, Index end, const Product &product, Real *out) {
+  static INLINE void add_products(Index at, Index end, const Product &product, Real *out) {
     using Some = Vector<Real, many>;
     for (; at + many <= end; at += many) {
-      const auto block = sums<Real, lanes, many>([&](int j) { return product(at + j); });
+      const auto block = sums<Real, lanes, many>([&](int j) __attribute__((always_inline)) { return product(at + j); });
       Some::store(out + at, Some::load(out + at) + fold<Real, lanes, many>(block));
     }
     if constexpr (many > 1) add_products<many / 2>(at, end, product, out);
@@ -145,7 +148,7 @@ struct Columns {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count];
       for (int v = 0; v < count; ++v) here[v] = V::load(post + row * stride + v * lanes);
-      const auto product = [&](Index at) {
+      const auto product = [&](Index at) __attribute__((always_inline)) {
         const Real *from = pre + csr.neuron[at] * stride;
         Value total = here[0] * V::load(from);
         for (int v = 1; v < count; ++v) total += here[v] * V::load(from + v * lanes);
@@ -167,7 +170,7 @@ struct Columns {
         here[v] = V::load(before + at);
         total[v] = rest ? V::load(rest + at) : V::all(0);
       }
-      const auto product = [&](Index at) {
+      const auto product = [&](Index at) __attribute__((always_inline)) {
         const Real w = weight[ordered ? csr.order[at] : at];
         const Real *from = grad + csr.neuron[at] * width;
         Value both = V::all(0);
@@ -274,12 +277,14 @@ struct Columns {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value local[count], value[count], over_batch = V::all(0), leaked = V::all(0);
       for (int v = 0; v < count; ++v) value[v] = V::all(0);
-      if (rest) recall(csr, static_cast<const Real *>(b.weight), before, row, value);
+      if (rest) {
+        recall(csr, static_cast<const Real *>(b.weight), before, row, value);
+        respond(value, row, width, fused);
+      }
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * width + v * lanes;
         local[v] = V::load(grad + here);
         if (rest) {
-          value[v] = respond(value[v], row, here, fused);
           leaked += local[v] * (value[v] - V::load(before + here));
           V::store(rest + here, (1 - fused.leak[row]) * local[v]);
           local[v] *= fused.leak[row];

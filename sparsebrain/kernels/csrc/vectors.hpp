@@ -8,6 +8,10 @@
 
 #include "kernels.hpp"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace sparsebrain {
 namespace {
 
@@ -18,6 +22,9 @@ constexpr int kBytes = 32;
 #else
 constexpr int kBytes = 16;
 #endif
+
+// Compilers give up on the deep trees below, and accumulators would go through memory.
+#define INLINE __attribute__((always_inline)) inline
 
 template <class Real>
 struct Whole;
@@ -36,19 +43,19 @@ struct Vector {
   typedef Real type __attribute__((vector_size(lanes * sizeof(Real))));
   typedef typename Whole<Real>::type mask __attribute__((vector_size(lanes * sizeof(Real))));
 
-  static inline type load(const Real *from) {
+  static INLINE type load(const Real *from) {
     type value;
     std::memcpy(&value, from, sizeof value);
     return value;
   }
-  static inline void store(Real *to, type value) { std::memcpy(to, &value, sizeof value); }
-  static inline type all(Real value) { return value - type{}; }
-  static inline mask bits(type value) {
+  static INLINE void store(Real *to, type value) { std::memcpy(to, &value, sizeof value); }
+  static INLINE type all(Real value) { return value - type{}; }
+  static INLINE mask bits(type value) {
     mask raw;
     std::memcpy(&raw, &value, sizeof raw);
     return raw;
   }
-  static inline type value(mask raw) {
+  static INLINE type value(mask raw) {
     type real;
     std::memcpy(&real, &raw, sizeof real);
     return real;
@@ -84,7 +91,7 @@ struct Exponential<double> {
 // exp(x) to two units in the last place, x clamped to what the exponent can hold: a polynomial in
 // r, |r| <= ln 2 / 2, and n added to the exponent.
 template <class Real, int lanes>
-inline typename Vector<Real, lanes>::type exponential(typename Vector<Real, lanes>::type x) {
+INLINE typename Vector<Real, lanes>::type exponential(typename Vector<Real, lanes>::type x) {
   using V = Vector<Real, lanes>;
   using Of = Exponential<Real>;
   x = x < Of::lowest ? V::all(Of::lowest) : x;
@@ -97,13 +104,42 @@ inline typename Vector<Real, lanes>::type exponential(typename Vector<Real, lane
   return V::value(V::bits(p) + (V::bits(shifted) << Of::mantissa));
 }
 
+// x, or the nearer of -bound and bound; what is no number stays none.
+template <int lanes>
+INLINE typename Vector<float, lanes>::type between(typename Vector<float, lanes>::type x,
+                                                   float bound) {
+  using V = Vector<float, lanes>;
+#if defined(__AVX512F__)
+  // With a mask of all lanes, as compilers warn of what the plain forms leave undefined.
+  if constexpr (lanes == 16) {
+    const auto least = _mm512_maskz_min_ps(0xffff, _mm512_set1_ps(bound), (__m512)x);
+    return (typename V::type)_mm512_maskz_max_ps(0xffff, _mm512_set1_ps(-bound), least);
+  }
+#endif
+  x = x < -bound ? V::all(-bound) : x;
+  return x > bound ? V::all(bound) : x;
+}
+
+// p / q for q that has a normal reciprocal. The divider of 512 bits takes 16 cycles or more; its
+// estimate of 14 bits and one step of Newton's method take a third of it.
+template <int lanes>
+INLINE typename Vector<float, lanes>::type quotient(typename Vector<float, lanes>::type p,
+                                                    typename Vector<float, lanes>::type q) {
+#if defined(__AVX512F__)
+  if constexpr (lanes == 16) {
+    const auto estimate = (typename Vector<float, lanes>::type)_mm512_maskz_rcp14_ps(0xffff, (__m512)q);
+    const auto y = p * estimate;
+    return y + estimate * (p - q * y);
+  }
+#endif
+  return p / q;
+}
+
 // tanh, to four units in the last place. Single precision: x P(x^2) / Q(x^2), both of degree 4,
 // fitted to relative error 2.2e-8 on |x| < 9.02, beyond which tanh rounds to 1.
 template <int lanes>
-inline typename Vector<float, lanes>::type hyperbolic(typename Vector<float, lanes>::type x) {
-  using V = Vector<float, lanes>;
-  x = x < -9.02f ? V::all(-9.02f) : x;
-  x = x > 9.02f ? V::all(9.02f) : x;
+INLINE typename Vector<float, lanes>::type hyperbolic(typename Vector<float, lanes>::type x) {
+  x = between<lanes>(x, 9.02f);
   const auto u = x * x;
   auto p = u * 1.332164362e-8f + 2.058574771e-5f;
   p = p * u + 3.494192421e-3f;
@@ -113,15 +149,13 @@ inline typename Vector<float, lanes>::type hyperbolic(typename Vector<float, lan
   q = q * u + 2.587169711e-2f;
   q = q * u + 0.4671317448f;
   q = q * u + 1.0f;
-  auto y = x * p / q;
-  y = y < -1.0f ? V::all(-1.0f) : y;
-  return y > 1.0f ? V::all(1.0f) : y;
+  return between<lanes>(quotient<lanes>(x * p, q), 1.0f);
 }
 
 // Double precision: 1 - 2 / (exp(2 |x|) + 1), and near zero, where that cancels, a rational
 // function x + x^3 P(x^2) / Q(x^2), fitted to relative error 1.8e-17 on |x| < 0.626.
 template <int lanes>
-inline typename Vector<double, lanes>::type hyperbolic(typename Vector<double, lanes>::type x) {
+INLINE typename Vector<double, lanes>::type hyperbolic(typename Vector<double, lanes>::type x) {
   const auto size = x < 0.0 ? -x : x;
   const auto far = 1.0 - 2.0 / (exponential<double, lanes>(size + size) + 1.0);
   const auto u = x * x;
@@ -137,25 +171,33 @@ inline typename Vector<double, lanes>::type hyperbolic(typename Vector<double, l
   return x == x ? y : x;
 }
 
-template <class Real, int lanes>
-inline typename Vector<Real, lanes>::type activate(typename Vector<Real, lanes>::type u,
-                                                   Activation kind) {
+// f in place.
+template <class Real, int lanes, int count>
+INLINE void activate(typename Vector<Real, lanes>::type (&u)[count], Activation kind) {
   using V = Vector<Real, lanes>;
   switch (kind) {
-    case Activation::tanh: return hyperbolic<lanes>(u);
-    case Activation::sigmoid: {
-      const auto y = Real(1) / (exponential<Real, lanes>(-u) + Real(1));
-      return u == u ? y : u;
-    }
-    case Activation::relu: return u > Real(0) || u != u ? u : V::all(0);
-    case Activation::leaky_relu: return u > Real(0) ? u : u * Real(0.01);
-    default: return u;
+    case Activation::none: return;
+    case Activation::tanh:
+      for (auto &each : u) each = hyperbolic<lanes>(each);
+      return;
+    case Activation::sigmoid:
+      for (auto &each : u) {
+        const auto y = Real(1) / (exponential<Real, lanes>(-each) + Real(1));
+        each = each == each ? y : each;
+      }
+      return;
+    case Activation::relu:
+      for (auto &each : u) each = each > Real(0) || each != each ? each : V::all(0);
+      return;
+    case Activation::leaky_relu:
+      for (auto &each : u) each = each > Real(0) ? each : each * Real(0.01);
+      return;
   }
 }
 
 // grad * f'(u) from y = f(u).
 template <class Real, int lanes>
-inline typename Vector<Real, lanes>::type differentiate(typename Vector<Real, lanes>::type grad,
+INLINE typename Vector<Real, lanes>::type differentiate(typename Vector<Real, lanes>::type grad,
                                                         typename Vector<Real, lanes>::type y,
                                                         Activation kind) {
   using V = Vector<Real, lanes>;
@@ -171,7 +213,7 @@ inline typename Vector<Real, lanes>::type differentiate(typename Vector<Real, la
 // Adds neighbours: where a and b hold sums of `step` lanes each, the result holds those of twice as
 // many, of a and b in turn.
 template <class Real, int lanes, int step, int... at>
-inline typename Vector<Real, lanes>::type add_neighbours(typename Vector<Real, lanes>::type a,
+INLINE typename Vector<Real, lanes>::type add_neighbours(typename Vector<Real, lanes>::type a,
                                                          typename Vector<Real, lanes>::type b,
                                                          std::integer_sequence<int, at...>) {
 #define FROM(i) ((i) % (2 * step) < step ? (i) : lanes + (i)-step)
@@ -183,7 +225,7 @@ inline typename Vector<Real, lanes>::type add_neighbours(typename Vector<Real, l
 // Lane j of the result holds the sum of all lanes of values(j), for j < `many`; with fewer values
 // than lanes the sums repeat. It is a transpose that adds as it goes, three instructions a sum.
 template <class Real, int lanes, int many, class Values>
-inline typename Vector<Real, lanes>::type sums(const Values &values, int first = 0) {
+INLINE typename Vector<Real, lanes>::type sums(const Values &values, int first = 0) {
   if constexpr (many == 1) {
     return values(first);
   } else {
@@ -195,14 +237,14 @@ inline typename Vector<Real, lanes>::type sums(const Values &values, int first =
 }
 
 template <class Real, int many, int... at>
-inline typename Vector<Real, many>::type half(typename Vector<Real, 2 * many>::type v, int part,
+INLINE typename Vector<Real, many>::type half(typename Vector<Real, 2 * many>::type v, int part,
                                               std::integer_sequence<int, at...>) {
   return part ? __builtin_shufflevector(v, v, (many + at)...) : __builtin_shufflevector(v, v, at...);
 }
 
 // The first `many` lanes, to which those that repeat them are added.
 template <class Real, int lanes, int many>
-inline typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type v) {
+INLINE typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type v) {
   if constexpr (lanes == many) {
     return v;
   } else {
@@ -213,7 +255,7 @@ inline typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type
 }
 
 template <class Real, int lanes>
-inline Real sum(typename Vector<Real, lanes>::type v) {
+INLINE Real sum(typename Vector<Real, lanes>::type v) {
   return fold<Real, lanes, 1>(v)[0];
 }
 
