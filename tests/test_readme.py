@@ -1,6 +1,8 @@
 """README's Python is executed, block after block, in one namespace."""
 
+import csv
 import re
+import statistics
 from pathlib import Path
 from statistics import fmean
 
@@ -48,3 +50,48 @@ def test_every_file_that_the_readme_shows_is_there():
     assert links
     for link in links:
         assert (README.parent / link).is_file(), link
+
+
+MODELS = {
+    "MLP": ("none", "1"),
+    "alpha": ("grid:distance=1", "5"),
+    "beta": ("grid:distance=1", "20"),
+    "X": ("grid:distance=2", "5"),
+    "Y": ("grid:distance=2", "20"),
+}
+REPRODUCTION = README.parent / "examples" / "reproduction"
+
+
+def accuracies(name):
+    """Mean and standard deviation of every model, as the tables print them."""
+    found = {model: [] for model in MODELS}
+    with (REPRODUCTION / name / "results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            model = next(m for m, key in MODELS.items() if key == (row["topology"], row["loops"]))
+            found[model].append(100 * float(row["test_accuracy"]))
+    return {
+        model: f"{statistics.mean(each):.2f} ± {statistics.stdev(each):.2f}"
+        for model, each in found.items()
+    }
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("| \n").split("|")]
+
+
+def test_the_table_of_the_reproduction_is_what_was_measured():
+    mnist, fashion = accuracies("mnist"), accuracies("fashion-mnist")
+    rows = [cells(line) for line in README.read_text(encoding="utf-8").splitlines()]
+    shown = {row[0]: row[2:] for row in rows if row[0] in MODELS and len(row) == 4}
+    assert shown == {model: [mnist[model], fashion[model]] for model in MODELS}
+
+
+def test_the_readings_are_what_was_measured():
+    text = (REPRODUCTION / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| [")]
+    assert len(lines) == len(list(REPRODUCTION.glob("*/results.csv")))
+    for line in lines:
+        link, *shown = cells(line)
+        assert shown == list(accuracies(re.match(r"\[(.+?)\]", link)[1]).values())
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (REPRODUCTION / link).is_file(), link
