@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -76,23 +78,17 @@ def compare(
         connectome = build(topology, images.sheet, synapses=wanted, seed=0)
         if connectome is not None and not connectome.num_nodes:
             raise ValueError(f"topology {topology.spec!r} has no neurons.")
-    checksums = {topology: topology.checksum for topology in parsed}
     runs = {
-        topology: [
-            Run(
-                data=data,
-                topology=topology.spec,
-                checksum=checksums[topology],
-                synapses_wanted=0 if topology.states_its_size else wanted,
-                loops=loops,
-                reading="relu",
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed,
-            )
-            for seed in range(seeds)
-        ]
+        topology: _runs(
+            topology,
+            wanted,
+            seeds,
+            data=data,
+            loops=loops,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        )
         for topology in parsed
     }
     results = Results(out)
@@ -112,6 +108,18 @@ def compare(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )
     return rows
+
+
+def _runs(topology: Topology, wanted: int, seeds: int, **settings: Any) -> list[Run]:
+    first = Run(
+        topology=topology.spec,
+        checksum=topology.checksum,
+        synapses_wanted=0 if topology.states_its_size else wanted,
+        reading="relu",
+        seed=0,
+        **settings,
+    )
+    return [replace(first, seed=seed) for seed in range(seeds)]
 
 
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:
