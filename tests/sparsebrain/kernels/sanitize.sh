@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the tests of the kernels with AddressSanitizer and UndefinedBehaviorSanitizer compiled into the
+# native ones, in an environment of their own.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install -q -c constraints.txt -C cmake.define.SANITIZE=ON '.[test]'
+# Away from the checkout, whose sources would be imported in the place of what was built.
+cp -r tests pyproject.toml "$work"
+cd "$work"
+
+compiler=${CXX:-c++}
+# Python is not built with the sanitizers, so their libraries have to be there before it starts. What
+# it never frees is not the kernels' leak.
+export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=2
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels "$@"
