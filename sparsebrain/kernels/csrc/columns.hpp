@@ -11,6 +11,10 @@
 namespace sparsebrain {
 namespace {
 
+// A state of this size stays in a core's own cache with what is read beside it.
+constexpr int64_t kCacheBytes = 512 * 1024;
+constexpr int kLine = 64;
+constexpr int kAhead = 16;
 constexpr int kWidths[] = {64, 32, 16, 8, 4, 1};
 
 inline void barrier() {
@@ -21,8 +25,10 @@ inline void barrier() {
 
 template <class Index>
 struct Csr {
-  explicit Csr(const Rows &rows)
-      : pointer(static_cast<const Index *>(rows.pointer)),
+  Csr(const Rows &rows, const Problem &p)
+      : neurons(p.neurons),
+        synapses(p.synapses),
+        pointer(static_cast<const Index *>(rows.pointer)),
         neuron(static_cast<const Index *>(rows.neuron)),
         order(static_cast<const Index *>(rows.order)) {}
 
@@ -40,6 +46,10 @@ struct Csr {
     return low;
   }
 
+  // Whether the rows of a state, so many bytes apart, outgrow the cache.
+  bool is_far(int64_t stride) const { return neurons * stride > kCacheBytes; }
+
+  int64_t neurons, synapses;
   const Index *pointer;
   const Index *neuron;
   const Index *order;
@@ -85,10 +95,21 @@ struct Columns {
   using V = Vector<Real, lanes>;
   using Value = typename V::type;
 
+  // Asks for what a synapse `kAhead` places further on will read: processors foresee no far-off rows.
   template <bool ordered>
+  static INLINE void foresee(const Csr<Index> &csr, Index at, const Real *weight, const Real *x,
+                             int64_t stride) {
+    if (at + kAhead >= csr.synapses) return;
+    const Real *from = x + csr.neuron[at + kAhead] * stride;
+    for (int v = 0; v < width; v += kLine / int(sizeof(Real))) __builtin_prefetch(from + v);
+    if (ordered) __builtin_prefetch(weight + csr.order[at + kAhead]);
+  }
+
+  template <bool ordered, bool far>
   static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
                                 int64_t stride, int64_t row, Value (&total)[count]) {
     for (Index at = csr.pointer[row]; at < csr.pointer[row + 1]; ++at) {
+      if (far) foresee<ordered>(csr, at, weight, x, stride);
       const Real w = weight[ordered ? csr.order[at] : at];
       const Real *from = x + csr.neuron[at] * stride;
       for (int v = 0; v < count; ++v) total[v] += w * V::load(from + v * lanes);
@@ -106,13 +127,13 @@ struct Columns {
   }
 
   // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each.
-  template <bool ordered>
+  template <bool ordered, bool far>
   static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
                         Real *y, int64_t stride, const Fused<Real> &fused) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
-      gather_row<ordered>(csr, weight, x, stride, row, total);
+      gather_row<ordered, far>(csr, weight, x, stride, row, total);
       respond(total, row, stride, fused);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * stride + v * lanes;
@@ -125,10 +146,16 @@ struct Columns {
 
   static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x, Real *y,
                      int64_t stride, const Fused<Real> &fused) {
-    if (csr.order)
-      gather_as<true>(csr, rows, weight, x, y, stride, fused);
-    else
-      gather_as<false>(csr, rows, weight, x, y, stride, fused);
+    if (csr.is_far(stride * int64_t(sizeof(Real)))) {
+      if (csr.order)
+        gather_as<true, true>(csr, rows, weight, x, y, stride, fused);
+      else
+        gather_as<false, true>(csr, rows, weight, x, y, stride, fused);
+    } else if (csr.order) {
+      gather_as<true, false>(csr, rows, weight, x, y, stride, fused);
+    } else {
+      gather_as<false, false>(csr, rows, weight, x, y, stride, fused);
+    }
   }
 
   // out[at] += the sum of product(at), for all places from `at` to `end`.
@@ -160,7 +187,7 @@ struct Columns {
 
   // next = W^T grad + rest, and products[at] += grad . before, for the synapses of some sources:
   // what a synapse brings back is read once for both.
-  template <bool ordered>
+  template <bool ordered, bool far>
   static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
                         const Real *before, const Real *rest, Real *next, Real *products) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
@@ -171,6 +198,7 @@ struct Columns {
         total[v] = rest ? V::load(rest + at) : V::all(0);
       }
       const auto product = [&](Index at) __attribute__((always_inline)) {
+        if (far) foresee<ordered>(csr, at, weight, grad, width);
         const Real w = weight[ordered ? csr.order[at] : at];
         const Real *from = grad + csr.neuron[at] * width;
         Value both = V::all(0);
@@ -192,10 +220,12 @@ struct Columns {
     passed.drive = rest;
     if (!products)
       gather(csr, rows, weight, grad, next, width, passed);
-    else if (csr.order)
-      ascend_as<true>(csr, rows, weight, grad, before, rest, next, products);
+    else if (csr.is_far(width * sizeof(Real)))
+      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, next, products)
+                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, next, products);
     else
-      ascend_as<false>(csr, rows, weight, grad, before, rest, next, products);
+      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, next, products)
+                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, next, products);
   }
 
   // Neurons side by side, so that either end of a transpose stays in the nearest cache.
@@ -241,7 +271,7 @@ struct Columns {
 
   static void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
                       Real *scratch) {
-    const Csr<Index> csr(p.by_target);
+    const Csr<Index> csr(p.by_target, p);
     const int64_t size = p.neurons * width;
     Fused<Real> fused(f.fused);
     // Without a tape two states take turns; the drive stands behind them.
@@ -305,20 +335,24 @@ struct Columns {
   static void recall(const Csr<Index> &csr, const Real *weight, const Real *x, int64_t row,
                      Value (&total)[count]) {
     if (csr.order)
-      gather_row<true>(csr, weight, x, width, row, total);
+      gather_row<true, false>(csr, weight, x, width, row, total);
     else
-      gather_row<false>(csr, weight, x, width, row, total);
+      gather_row<false, false>(csr, weight, x, width, row, total);
   }
 
   // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states.
-  static void backward(const Problem &p, const Backward &b, int64_t begin, Range targets,
-                       Range sources, bool alone, Real *scratch, const Sums &sums) {
-    const Csr<Index> by_target(p.by_target), by_source(p.by_source);
+  // `arranged` are the weights in the order of the sources, or null.
+  static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
+                       Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
+    const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const int64_t size = p.neurons * width;
     const Real *tape = static_cast<const Real *>(b.tape) + begin * (b.loops + 1) * p.neurons;
     Real *grad = scratch, *next = scratch + size;
     Real *grad_drive = b.grad_drive.data ? scratch + 2 * size : nullptr;
     Fused<Real> fused(b.fused);
+    Csr<Index> back(by_source);
+    if (arranged) back.order = nullptr;
+    const Real *weight = arranged ? arranged : static_cast<const Real *>(b.weight);
     Real *rest = nullptr;
     if (fused.leak) {
       rest = scratch + 3 * size;
@@ -334,8 +368,7 @@ struct Columns {
       descend(by_target, targets, b, fused, tape + loop * size, tape + (loop - 1) * size, grad,
               rest, grad_drive, sums);
       if (!alone) barrier();
-      ascend(by_source, sources, static_cast<const Real *>(b.weight), grad,
-             tape + (loop - 1) * size, rest, next, sums.weight);
+      ascend(back, sources, weight, grad, tape + (loop - 1) * size, rest, next, sums.weight);
       if (!alone) barrier();
       Real *const done = grad;
       grad = next;

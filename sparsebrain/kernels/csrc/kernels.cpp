@@ -8,8 +8,7 @@
 namespace sparsebrain {
 namespace {
 
-// A state of this size stays in a core's own cache with what is read beside it.
-constexpr int64_t kCacheBytes = 512 * 1024;
+constexpr int kFarAhead = 32;
 constexpr int64_t kWorthThreads = 200'000;
 
 template <class Real>
@@ -93,7 +92,7 @@ struct Algorithms {
   };
 
   static bool loop(const Problem &p, const Forward &f) {
-    const Csr<Index> csr(p.by_target);
+    const Csr<Index> csr(p.by_target, p);
     const Plan plan = Algorithms::plan(p, f.loops);
     const int64_t room = ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
@@ -119,19 +118,20 @@ struct Algorithms {
   struct BackwardWork {
     const Problem &p;
     const Backward &b;
+    const Real *arranged;
     int64_t begin;
     Range targets, sources;
     bool alone;
     Real *scratch, *grad_weight, *grad_bias, *grad_leak;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::backward(p, b, begin, targets, sources, alone, scratch,
+      Columns<Real, Index, width>::backward(p, b, arranged, begin, targets, sources, alone, scratch,
                                             {grad_weight, grad_bias, grad_leak});
     }
   };
 
   static bool loop_backward(const Problem &p, const Backward &b) {
-    const Csr<Index> by_target(p.by_target), by_source(p.by_source);
+    const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const Plan plan = Algorithms::plan(p, b.loops);
     const int copies = plan.tiles_apart ? plan.threads : 1;
     const int64_t room = (b.fused.leak ? kScratch : 3) * p.neurons * p.tile;
@@ -140,6 +140,10 @@ struct Algorithms {
     const int64_t sums = p.synapses + 2 * p.neurons;
     Buffer<Real> partial(sums * copies);
     if (!scratch.get() || !partial.get()) return false;
+    // Weights in the order of the sources, once for all loops, where each would be far from the last.
+    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Real));
+    Buffer<Real> weight(arranged ? p.synapses : 0);
+    if (!weight.get()) return false;
     std::memset(partial.get(), 0, sizeof(Real) * sums * copies);
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
     {
@@ -152,6 +156,8 @@ struct Algorithms {
         targets = {by_target.begin_of(p.neurons, p.synapses, self, team),
                    by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
       }
+      if (arranged) arrange(by_source, share, static_cast<const Real *>(b.weight), weight.get());
+      barrier();
       const int number = plan.tiles_apart ? self : 0;
       Real *own = scratch.get() + number * room;
       Real *own_weight = partial.get() + number * sums;
@@ -162,7 +168,7 @@ struct Algorithms {
         tile = tile_at(begin, p.batch, p.tile);
         if (plan.tiles_apart && owner_of(tile, p.batch, team) != self) continue;
         with_width(tile.width,
-                   BackwardWork{p, b, begin, targets, sources, plan.tiles_apart, own,
+                   BackwardWork{p, b, arranged ? weight.get() : nullptr, begin, targets, sources, plan.tiles_apart, own,
                                 b.grad_weight ? own_weight : nullptr,
                                 b.grad_bias ? own_bias : nullptr,
                                 b.grad_leak ? own_leak : nullptr});
@@ -173,12 +179,22 @@ struct Algorithms {
     return true;
   }
 
+  static void arrange(const Csr<Index> &csr, Range rows, const Real *weight, Real *to) {
+    const Index end = csr.pointer[rows.end];
+    for (Index at = csr.pointer[rows.begin]; at < end; ++at) {
+      if (at + kFarAhead < end) __builtin_prefetch(weight + csr.order[at + kFarAhead]);
+      to[at] = weight[csr.order[at]];
+    }
+  }
+
   // The sums of all threads, always in the same order, and synapses back in theirs.
   static void add_up(const Problem &p, const Backward &b, const Csr<Index> &csr, Range rows,
                      const Real *partial, int copies, int64_t sums) {
     if (b.grad_weight) {
       Real *out = static_cast<Real *>(b.grad_weight);
-      for (Index at = csr.pointer[rows.begin]; at < csr.pointer[rows.end]; ++at) {
+      const Index end = csr.pointer[rows.end];
+      for (Index at = csr.pointer[rows.begin]; at < end; ++at) {
+        if (csr.order && at + kFarAhead < end) __builtin_prefetch(out + csr.order[at + kFarAhead], 1);
         Real total = partial[at];
         for (int copy = 1; copy < copies; ++copy) total += partial[copy * sums + at];
         out[csr.order ? csr.order[at] : at] = total;
@@ -210,7 +226,7 @@ struct Algorithms {
   };
 
   static bool propagate(const Problem &p, const Product &m) {
-    const Csr<Index> csr(m.transpose ? p.by_source : p.by_target);
+    const Csr<Index> csr(m.transpose ? p.by_source : p.by_target, p);
     const int threads = plan(p, 1).threads;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -241,7 +257,7 @@ struct Algorithms {
   };
 
   static bool correlate(const Problem &p, const Correlation &c) {
-    const Csr<Index> csr(p.by_target);
+    const Csr<Index> csr(p.by_target, p);
     const int threads = plan(p, 1).threads;
     Buffer<Real> by_row(p.synapses);
     if (!by_row.get()) return false;
