@@ -40,25 +40,49 @@ def _new_file(text: str) -> Path:
     return path
 
 
-def parser(name: str, description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """A parser with the options that all commands share."""
+def parser(
+    name: str, description: str | None, *, rounds: int | None, several_threads: bool = False
+) -> argparse.ArgumentParser:
+    """A parser with the options that all commands share; without rounds nothing is timed."""
     # Abbreviations would let a misspelled option pass for another one.
     made = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}", description=description, allow_abbrev=False
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     made.add_argument(
         "--json", type=_new_file, metavar="FILE", help="write everything to FILE as well"
     )
     made.add_argument(
-        "--rounds",
-        type=positive,
-        default=rounds,
-        metavar="N",
-        help=f"times each candidate is measured, in turn with the others (default {rounds})",
+        "--csv",
+        type=_new_file,
+        metavar="FILE",
+        help="write a line for each measurement to FILE as well, with machine and versions",
     )
-    made.add_argument(
-        "--threads", type=positive, metavar="N", help="threads of torch (default: torch's choice)"
-    )
+    if rounds is not None:
+        made.add_argument(
+            "--rounds",
+            type=positive,
+            default=rounds,
+            metavar="N",
+            help=f"times each candidate is measured, in turn with the others (default {rounds})",
+        )
+    if several_threads:
+        made.add_argument(
+            "--threads",
+            type=positive,
+            action="append",
+            metavar="N",
+            help="of torch; may be given several times (default: 1 and torch's choice)",
+        )
+    else:
+        made.add_argument(
+            "--threads",
+            type=positive,
+            metavar="N",
+            help="threads of torch (default: torch's choice)",
+        )
     return made
 
 
@@ -66,9 +90,13 @@ def run(
     arguments: argparse.Namespace,
     measure: Callable[[argparse.Namespace], dict[str, Any]],
     show: Callable[[dict[str, Any]], None],
+    lines: Callable[[dict[str, Any]], list[dict[str, Any]]],
 ) -> int:
-    """Measure, show, write what was asked for; the exit status is 1 for a wrong result."""
-    if arguments.threads is not None:
+    """Measure, show, write what was asked for; the exit status is 1 for a wrong result.
+
+    ``lines`` are those of the CSV.
+    """
+    if isinstance(arguments.threads, int):
         torch.set_num_threads(arguments.threads)
     try:
         found = measure(arguments)
@@ -78,4 +106,6 @@ def run(
     show(found)
     if arguments.json is not None:
         report.write_json(arguments.json, found)
+    if arguments.csv is not None:
+        report.write_csv(arguments.csv, lines(found), {**found["machine"], **found["versions"]})
     return 0

@@ -11,16 +11,18 @@ from torch import Tensor
 class Rows:
     """The index arrays of W, made once from edges sorted by (target, source).
 
-    They are int32: MKL takes no other, and torch would convert them at every call.
+    As int32 unless told otherwise: MKL takes no other, and torch would convert them at every call.
     """
 
-    def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
+    def __init__(
+        self, edge_index: Tensor, num_nodes: int, dtype: torch.dtype = torch.int32
+    ) -> None:
         source, target = edge_index
         if not bool((target[1:] >= target[:-1]).all()):
             raise ValueError("edge_index must be sorted by target; call graphs.validate for more.")
         pointer = torch.zeros(num_nodes + 1, dtype=torch.int64)
         torch.cumsum(torch.bincount(target, minlength=num_nodes), 0, out=pointer[1:])
-        self.pointer, self.source = pointer.int(), source.int()
+        self.pointer, self.source = pointer.to(dtype), source.to(dtype)
         self.size = (num_nodes, num_nodes)
 
     def matrix(self, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import torch
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, the threads torch uses, and how busy the machine was before."""
+    """Processor, cores, the threads torch uses, how busy the machine was before, and the day."""
     return {
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

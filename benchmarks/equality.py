@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.oracle import Solution
+from benchmarks.peers import Peer
+
 TOLERANCES = {torch.float32: 2e-5, torch.float64: 1e-12}
 """Largest error that is taken for rounding, as a part of the largest expected number."""
 
@@ -32,3 +35,13 @@ def assert_equal(name: str, what: str, actual: Tensor, expected: Tensor, toleran
             f"{float(largest):.3g}, allowed are {tolerance:.0e}; nothing was timed."
         )
     return error
+
+
+def compare(name: str, peer: Peer, expected: Solution) -> dict[str, float]:
+    """The largest errors of a peer's outputs and gradients, as :func:`assert_equal` tells them."""
+    tolerance = TOLERANCES[torch.float32]
+    actual = {**peer.solution()._asdict(), "output without gradients": peer.columns(peer.forward())}
+    wanted = {**expected._asdict(), "output without gradients": expected.output}
+    return {
+        what: assert_equal(name, what, actual[what], wanted[what], tolerance) for what in wanted
+    }

@@ -44,7 +44,7 @@ _COLUMNS_AT_ONCE = 8
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    return command.run(_parse(argv), measure, show)
+    return command.run(_parse(argv), measure, show, lines)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -158,6 +158,23 @@ def reference(
         "backpropagate": torch.cat(back, 1),
         "correlate": correlation,
     }
+
+
+def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the CSV."""
+    named = ("graph", "neurons", "synapses", "dtype", "batch")
+    return [
+        {
+            **{name: case[name] for name in named},
+            "operation": operation,
+            "rounds": len(times["all_ms"]),
+            "median_ms": times["median_ms"],
+            "min_ms": times["min_ms"],
+            "error": case["errors"][operation],
+        }
+        for case in found["cases"]
+        for operation, times in case["operations"].items()
+    ]
 
 
 def show(found: dict[str, Any]) -> None:

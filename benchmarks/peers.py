@@ -18,7 +18,8 @@ from torch.nn import functional
 from torch_geometric.nn import MessagePassing
 
 from benchmarks.csr import Rows
-from benchmarks.problem import Problem, Solution
+from benchmarks.oracle import Solution
+from benchmarks.problem import GridProblem, Problem
 from sparsebrain import GraphLayer
 
 
@@ -54,6 +55,10 @@ class Peer(ABC):
         """The peer's layout as [N, B]."""
         return arranged
 
+    def synapses(self, weight_grad: Tensor) -> Tensor:
+        """The gradient of ``self.weight`` as [E]."""
+        return weight_grad
+
     def prepare(self) -> float | None:
         """Seconds of compilation, where there is one. UnavailableError if the peer cannot run."""
         return None
@@ -83,7 +88,9 @@ class Peer(ABC):
     def solution(self) -> Solution:
         """What came out, for comparison."""
         output, weight_grad, state_grad = self.forward_backward()
-        return Solution(self.columns(output.detach()), weight_grad, self.columns(state_grad))
+        return Solution(
+            self.columns(output.detach()), self.synapses(weight_grad), self.columns(state_grad)
+        )
 
 
 class Sparsebrain(Peer):
@@ -181,14 +188,23 @@ class PyGRepeated(Peer):
 
 
 class TorchSparse(Peer):
-    """A CSR tensor, made from the weights at every call and from index arrays made once."""
+    """A CSR tensor as the parameter, from index arrays made once.
+
+    Made from the weights at every call it would be differentiated by way of a dense [N, N] matrix,
+    as torch's profiler tells: 77 GB for a fly.
+    """
 
     title = "torch.sparse CSR, torch.sparse.mm"
     reduce: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        self.rows = Rows(problem.connectome.edge_index, problem.state.size(0))
+        rows = Rows(problem.connectome.edge_index, problem.neurons, self.index(problem))
+        self.weight = rows.matrix(problem.weight.clone()).requires_grad_()
+
+    def index(self, problem: Problem) -> torch.dtype:
+        """The dtype of the index arrays: the one that is fastest and right."""
+        return torch.int32
 
     @final
     def prepare(self) -> None:
@@ -196,10 +212,14 @@ class TorchSparse(Peer):
         self._try()
 
     @final
+    def synapses(self, weight_grad: Tensor) -> Tensor:
+        return weight_grad.values()
+
+    @final
     def run(self) -> Tensor:
-        matrix, x = self.rows.matrix(self.weight), self.state
+        x = self.state
         for _ in range(self.problem.loops):
-            x = torch.sparse.mm(matrix, x, *self.reduce).tanh()
+            x = torch.sparse.mm(self.weight, x, *self.reduce).tanh()
         return x
 
 
@@ -209,6 +229,12 @@ class TorchSparseReduce(TorchSparse):
 
     title = 'torch.sparse CSR, torch.sparse.mm(..., "sum")'
     reduce = ("sum",)
+
+    @final
+    def index(self, problem: Problem) -> torch.dtype:
+        # Its backward pass numbers the entries of the full matrix in the dtype of the index: with
+        # int32 its gradients were wrong, without a word, from 46,341 neurons on.
+        return torch.int64 if problem.neurons**2 > torch.iinfo(torch.int32).max else torch.int32
 
 
 class Window(Peer):
@@ -221,24 +247,27 @@ class Window(Peer):
     title = "shifted window, plain"
 
     def __init__(self, problem: Problem) -> None:
+        if not isinstance(problem, GridProblem):
+            raise TypeError("a window needs a GridProblem; call draw_grid.")
+        # Before the rest: the base arranges the state.
+        self.side, self.reach = problem.side, problem.distance
         super().__init__(problem)
         self.step: Callable[[Tensor, Tensor], Tensor] = self.loop
-        num_nodes = problem.state.size(0)
         connectome = problem.connectome
-        self.place = connectome.edge_type * num_nodes + connectome.edge_index[1]
+        self.place = connectome.edge_type * problem.neurons + connectome.edge_index[1]
 
     @final
     def arrange(self, columns: Tensor) -> Tensor:
-        return columns.reshape(self.problem.side, self.problem.side, -1)
+        return columns.reshape(self.side, self.side, -1)
 
     @final
     def columns(self, arranged: Tensor) -> Tensor:
-        return arranged.reshape(self.problem.side**2, -1)
+        return arranged.reshape(self.problem.neurons, -1)
 
     @final
     def loop(self, x: Tensor, window: Tensor) -> Tensor:
         """One loop; ``window`` [shifts, side, side, 1] is zero where a source is off the grid."""
-        side, reach = self.problem.side, self.problem.distance
+        side, reach = self.side, self.reach
         padded = functional.pad(x, (0, 0, reach, reach, reach, reach))
         total = torch.zeros_like(x)
         for number, weight in enumerate(window.unbind()):
@@ -249,7 +278,7 @@ class Window(Peer):
 
     @final
     def run(self) -> Tensor:
-        side, shifts = self.problem.side, (2 * self.problem.distance + 1) ** 2
+        side, shifts = self.side, (2 * self.reach + 1) ** 2
         empty = self.weight.new_zeros(shifts * side * side)
         window = empty.index_put((self.place,), self.weight).view(shifts, side, side, 1)
         x = self.state

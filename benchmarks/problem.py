@@ -1,65 +1,68 @@
-"""What every peer of the layer has to compute, and what must come out."""
+"""What every peer of the layer has to compute."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain import GraphLayer
 
 
-class Problem(NamedTuple):
-    """x <- tanh(W x) for a number of loops on a square grid, and its gradient.
+@dataclass(frozen=True)
+class Problem:
+    """x <- tanh(W x) for a number of loops, and its gradient.
 
     ``weight`` is [E] in the order of the connectome's synapses, ``state`` and ``grad``, which
     arrives at the output, are [N, B]; all float32.
     """
 
     connectome: Data
-    side: int
-    distance: int
     loops: int
     weight: Tensor
     state: Tensor
     grad: Tensor
 
+    @property
+    def neurons(self) -> int:
+        """N."""
+        return self.state.size(0)
 
-class Solution(NamedTuple):
-    """The output [N, B] and the gradients of weight [E] and input [N, B]."""
+    @property
+    def batch(self) -> int:
+        """B, the number of columns."""
+        return self.state.size(1)
 
-    output: Tensor
-    weight_grad: Tensor
-    state_grad: Tensor
+    @property
+    def synapses(self) -> int:
+        """E."""
+        return self.weight.numel()
 
 
-def draw(side: int, distance: int, loops: int, batch: int, *, seed: int = 0) -> Problem:
-    """The problem on a grid of side x side; weights as the layer draws them."""
-    connectome = graphs.grid_local((side, side), distance)
+@dataclass(frozen=True)
+class GridProblem(Problem):
+    """A problem on a square grid, whose windows reach to ``distance``."""
+
+    side: int
+    distance: int
+
+
+def draw(connectome: Data, loops: int, batch: int, *, seed: int = 0) -> Problem:
+    """The problem on any connectome; every neuron's weights add up to a variance of one."""
+    assert connectome.num_nodes is not None
+    assert connectome.edge_index is not None
+    neurons, target = connectome.num_nodes, connectome.edge_index[1]
     generator = torch.Generator().manual_seed(seed)
-    layer = GraphLayer(connectome, loops, activation="tanh", backend="reference")
-    layer.reset_parameters(generator)
-    state, grad = (torch.randn(side * side, batch, generator=generator) for _ in range(2))
-    return Problem(connectome, side, distance, loops, layer.weight.detach(), state, grad)
+    weight = torch.randn(target.numel(), generator=generator)
+    degree = torch.bincount(target, minlength=neurons).to(weight.dtype)
+    weight *= degree.rsqrt().index_select(0, target)
+    state, grad = (torch.randn(neurons, batch, generator=generator) for _ in range(2))
+    return Problem(connectome, loops, weight, state, grad)
 
 
-def solve(problem: Problem) -> Solution:
-    """By the reference backend in float64."""
-    layer = GraphLayer(
-        problem.connectome,
-        problem.loops,
-        activation="tanh",
-        backend="reference",
-        dtype=torch.float64,
-    )
-    with torch.no_grad():
-        layer.weight.copy_(problem.weight)
-    state = problem.state.t().double().requires_grad_()
-    output = layer(state)
-    weight_grad, state_grad = torch.autograd.grad(
-        output, (layer.weight, state), problem.grad.t().double()
-    )
-    return Solution(output.detach().t(), weight_grad, state_grad.t())
+def draw_grid(side: int, distance: int, loops: int, batch: int, *, seed: int = 0) -> GridProblem:
+    """The problem on a grid of side x side."""
+    drawn = draw(graphs.grid_local((side, side), distance), loops, batch, seed=seed)
+    return GridProblem(**vars(drawn), side=side, distance=distance)

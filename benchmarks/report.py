@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     Console(width=1000).print(made)
 
 
-def cell(times: dict[str, Any]) -> str:
+def cell(times: Mapping[str, Any]) -> str:
     """What :func:`entry` made, as text: the median, and the minimum in parentheses."""
-    return f"{_digits(times['median_ms'])} ({_digits(times['min_ms'])})"
+    return f"{digits(times['median_ms'])} ({digits(times['min_ms'])})"
 
 
 def entry(timing: Timing) -> dict[str, Any]:
@@ -35,12 +37,30 @@ def entry(timing: Timing) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Everything that is known."""
+    _write(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], context: Mapping[str, Any]) -> None:
+    """One line a row under the names of the first, and in each the context: where it was measured.
+
+    A file can then be read without another one beside it. What a row says itself wins.
+    """
+    lines = [{**row, **context, **row} for row in rows]
+    written = io.StringIO()
+    table = csv.DictWriter(written, list(lines[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(lines)
+    _write(path, written.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
     """Write aside, then rename: a killed run leaves no half-written file."""
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=2) + "\n")
+    aside.write_text(text)
     aside.replace(path)
 
 
-def _digits(number: float) -> str:
+def digits(number: float) -> str:
     """Three digits that count, and never an exponent."""
     return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"

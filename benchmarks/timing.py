@@ -34,8 +34,10 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time every candidate once a round, so that a drift of the machine hits all alike.
 
-    The order rotates from round to round: whoever runs after a candidate that empties the caches
-    would otherwise always be the same one.
+    In each round a candidate is called once before its clock starts, for in training a step
+    follows its like: what the others left in the caches, and how much memory they handed back to
+    the system, is not its cost. The order rotates from round to round nevertheless, so that nobody
+    always runs after the same one.
     """
     repeats = {
         name: max(1, math.ceil(_SHORTEST / min(_seconds(call, 1) for _ in range(warmups))))
@@ -50,6 +52,7 @@ def interleaved(
         for number in range(rounds):
             first = number % len(names)
             for name in names[first:] + names[:first]:
+                candidates[name]()
                 measured[name].append(1000 * _seconds(candidates[name], repeats[name]))
     finally:
         gc.enable()

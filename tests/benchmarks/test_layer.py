@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import layer, peers
+from benchmarks import layer, peers, race
 from benchmarks.equality import WrongResultError, assert_equal
-from benchmarks.problem import draw, solve
+from benchmarks.oracle import solve
+from benchmarks.problem import draw_grid
 from sparsebrain.kernels.select import resolve
 
 TINY = ["--side", "6", "--loops", "3", "--batch", "4", "--rounds", "1"]
@@ -64,7 +65,7 @@ def test_it_runs_as_a_command(tmp_path):
 
 @pytest.mark.parametrize("distance", [0, 1, 3, 7])
 def test_every_peer_computes_the_layer_at_any_distance(distance):
-    problem = draw(side=6, distance=distance, loops=2, batch=3)
+    problem = draw_grid(side=6, distance=distance, loops=2, batch=3)
     expected = solve(problem)
     assert torch.isfinite(expected.weight_grad).all()
     assert expected.weight_grad.abs().max() > 0
@@ -105,10 +106,10 @@ def test_a_peer_that_cannot_compile_is_reported_with_the_reason(monkeypatch, tmp
 
 
 def test_a_product_that_torch_lacks_is_reported_with_the_reason(monkeypatch, tmp_path):
-    def matrix(*args):
+    def run(self):
         raise RuntimeError("compile PyTorch with MKL")
 
-    monkeypatch.setattr(peers.Rows, "matrix", matrix)
+    monkeypatch.setattr(peers.TorchSparse, "run", run)
     path = tmp_path / "layer.json"
     assert layer.main([*TINY, "--skip", "window-compiled", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
@@ -150,8 +151,8 @@ class NotANumber(peers.Dense):
     [(WrongOutput, "output"), (WrongGradient, "weight_grad"), (NotANumber, "output")],
 )
 def test_a_wrong_peer_stops_the_run(monkeypatch, tmp_path, capsys, wrong, what):
-    monkeypatch.setitem(layer.PEERS, "dense", wrong)
-    monkeypatch.setattr(layer, "interleaved", lambda *args, **options: pytest.fail("was timed"))
+    monkeypatch.setitem(race.PEERS, "dense", wrong)
+    monkeypatch.setattr(race, "interleaved", lambda *args, **options: pytest.fail("was timed"))
     path = tmp_path / "layer.json"
     assert layer.main([*TINY, "--skip", "window-compiled", "--json", str(path)]) == 1
     told = capsys.readouterr()
