@@ -30,6 +30,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphs import compiled
+
 Index = NDArray[np.int64]
 
 _SIGNS = "data.{name} = torch.where(data.{name} < 0, -1.0, 1.0)"
@@ -50,11 +52,15 @@ def build(
     Arrays among `fields` become tensors (floating ones float32), fields that are None are left
     out, the rest (names, shape) is stored as it is.
     """
-    order = canonical_order(num_nodes, source, target, edge_type)
-    data = Data(
-        edge_index=torch.from_numpy(np.stack((source[order], target[order]))), num_nodes=num_nodes
-    )
     per_synapse = {"edge_type": edge_type, "edge_weight": edge_weight, "edge_sign": edge_sign}
+    helpers = compiled.module()
+    if helpers is not None and all(values is None for values in per_synapse.values()):
+        # Without a permutation, which would take as much memory again, and nobody else needs it.
+        edges = helpers.sorted_edges(_plain(source), _plain(target), num_nodes)
+    else:
+        order = canonical_order(num_nodes, source, target, edge_type)
+        edges = np.stack((source[order], target[order]))
+    data = Data(edge_index=torch.from_numpy(edges), num_nodes=num_nodes)
     for name, values in per_synapse.items():
         if values is not None:
             data[name] = torch.from_numpy(values[order])
@@ -71,12 +77,20 @@ def canonical_order(
     num_nodes: int, source: Index, target: Index, edge_type: Index | None = None
 ) -> Index:
     """Return the permutation that sorts synapses by (target, source, edge_type)."""
-    order = np.arange(len(source))
-    if edge_type is not None:
-        # Types may be any large integers, so they are compared, not counted.
-        order = np.argsort(edge_type, kind="stable")
-    order = order[_counting_argsort(source[order], num_nodes)]
-    return order[_counting_argsort(target[order], num_nodes)]
+    helpers = compiled.module()
+    if edge_type is None:
+        if helpers is not None:
+            order: Index = helpers.canonical_order(_plain(source), _plain(target), num_nodes)
+            return order
+        order = _counting_argsort(source, num_nodes)
+        return order[_counting_argsort(target[order], num_nodes)]
+    # Types may be any large integers, so they are compared, not counted.
+    order = np.argsort(edge_type, kind="stable")
+    return order[canonical_order(num_nodes, source[order], target[order])]
+
+
+def _plain(values: Index) -> Index:
+    return np.ascontiguousarray(values, dtype=np.int64)
 
 
 def _counting_argsort(keys: Index, bound: int) -> Index:

@@ -1,0 +1,18 @@
+"""The compiled helpers, where they were built; all that uses them does without, slower.
+
+What comes out is the same bit for bit either way: random numbers are always drawn by NumPy, and
+compiled code only works on what was drawn.
+"""
+
+import functools
+import importlib
+from types import ModuleType
+
+
+@functools.cache
+def module() -> ModuleType | None:
+    """Return the compiled helpers, or None where no compiler was at hand."""
+    try:
+        return importlib.import_module("graphs._compiled")
+    except ImportError:
+        return None

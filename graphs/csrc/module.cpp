@@ -1,0 +1,11 @@
+// What Python sees; one file for each family of functions registers its own.
+#include <nanobind/nanobind.h>
+
+namespace compiled {
+void register_sorting(nanobind::module_ &m);
+}
+
+NB_MODULE(_compiled, m) {
+  m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
+  compiled::register_sorting(m);
+}

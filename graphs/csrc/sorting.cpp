@@ -1,0 +1,112 @@
+// Synapses in the order of the contract: by target, then by source, equal ones as they came.
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace compiled {
+namespace {
+
+void check(const Index &source, const Index &target, int64_t neurons) {
+  if (neurons < 0 || source.size() != target.size())
+    throw std::invalid_argument("source and target must be of one length, neurons not negative");
+  const int64_t *ends[] = {source.data(), target.data()};
+  const int64_t size = int64_t(source.size());
+  int64_t wrong = 0;
+  for (const int64_t *end : ends)
+#pragma omp parallel for reduction(+ : wrong)
+    for (int64_t at = 0; at < size; ++at) wrong += end[at] < 0 || end[at] >= neurons;
+  if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
+}
+
+// Cuts [0, neurons) into shares; each pass over the synapses lets a thread deal with the targets of
+// its own share alone, so that no two write in one place and equal synapses keep their order.
+int64_t share(int64_t neurons, int64_t number, int64_t shares) { return neurons * number / shares; }
+constexpr int64_t kShares = 16;
+
+std::vector<int64_t> pointers(const int64_t *target, int64_t size, int64_t neurons) {
+  std::vector<int64_t> pointer(neurons + 1, 0);
+#pragma omp parallel for schedule(static, 1)
+  for (int64_t number = 0; number < 2; ++number) {
+    const int64_t low = share(neurons, number, 2), high = share(neurons, number + 1, 2);
+    for (int64_t at = 0; at < size; ++at)
+      if (target[at] >= low && target[at] < high) ++pointer[target[at] + 1];
+  }
+  for (int64_t row = 0; row < neurons; ++row) pointer[row + 1] += pointer[row];
+  return pointer;
+}
+
+// What stands in a row before it is sorted: the source, and which synapse it was.
+struct Entry {
+  int64_t source, synapse;
+  bool operator<(const Entry &other) const {
+    return source < other.source || (source == other.source && synapse < other.synapse);
+  }
+};
+struct Plain {
+  int64_t source;
+  bool operator<(const Plain &other) const { return source < other.source; }
+};
+inline void fill(Entry &entry, int64_t source, int64_t synapse) { entry = {source, synapse}; }
+inline void fill(Plain &entry, int64_t source, int64_t) { entry = {source}; }
+
+template <class Each>
+void gather(const int64_t *source, const int64_t *target, int64_t size, int64_t neurons,
+            const std::vector<int64_t> &pointer, Each *rows) {
+  std::vector<int64_t> next(pointer.begin(), pointer.end() - 1);
+#pragma omp parallel for schedule(static, 1)
+  for (int64_t number = 0; number < 2; ++number) {
+    const int64_t low = share(neurons, number, 2), high = share(neurons, number + 1, 2);
+    for (int64_t at = 0; at < size; ++at)
+      if (target[at] >= low && target[at] < high) fill(rows[next[target[at]]++], source[at], at);
+  }
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int64_t number = 0; number < kShares; ++number)
+    for (int64_t row = share(neurons, number, kShares); row < share(neurons, number + 1, kShares);
+         ++row)
+      if (!std::is_sorted(rows + pointer[row], rows + pointer[row + 1]))
+        std::sort(rows + pointer[row], rows + pointer[row + 1]);
+}
+
+NewIndex sorted_edges(const Index &source, const Index &target, int64_t neurons) {
+  const int64_t size = int64_t(source.size());
+  Fresh<int64_t> edges(2 * size);
+  {
+    nb::gil_scoped_release unlocked;
+    check(source, target, neurons);
+    const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
+    static_assert(sizeof(Plain) == sizeof(int64_t), "a row of sources is a row of numbers");
+    gather(source.data(), target.data(), size, neurons, pointer,
+           reinterpret_cast<Plain *>(edges.get()));
+    for (int64_t row = 0; row < neurons; ++row)
+      std::fill(edges.get() + size + pointer[row], edges.get() + size + pointer[row + 1], row);
+  }
+  return edges.as({2, size_t(size)});
+}
+
+NewIndex canonical_order(const Index &source, const Index &target, int64_t neurons) {
+  const int64_t size = int64_t(source.size());
+  Fresh<int64_t> order(size);
+  {
+    nb::gil_scoped_release unlocked;
+    check(source, target, neurons);
+    const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
+    std::unique_ptr<Entry[]> rows(new Entry[size]);
+    gather(source.data(), target.data(), size, neurons, pointer, rows.get());
+#pragma omp parallel for
+    for (int64_t at = 0; at < size; ++at) order.get()[at] = rows[at].synapse;
+  }
+  return order.as({size_t(size)});
+}
+
+}  // namespace
+
+void register_sorting(nb::module_ &m) {
+  m.def("sorted_edges", &sorted_edges, nb::arg("source"), nb::arg("target"), nb::arg("neurons"),
+        "Edges [2, E] by (target, source).");
+  m.def("canonical_order", &canonical_order, nb::arg("source"), nb::arg("target"),
+        nb::arg("neurons"), "The stable permutation [E] that sorts by (target, source).");
+}
+
+}  // namespace compiled
