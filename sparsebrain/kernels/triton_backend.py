@@ -24,16 +24,16 @@ _OLDEST = 70
 class TritonBackend(Backend):
     """Triton's kernels for CUDA: product, bias, drive, activation and leak in one pass over memory.
 
-    On the way back W^T g, the derivative, the leak and the sums for the drive, bias and leak are one
-    kernel a loop, the weight's gradient another. Weights are brought into the order of the rows once
-    a call. Each row and block of columns is one program, so that a hub with very many synapses is
+    On the way back W^T g, the derivative, the leak and the sums for drive, bias and leak are one
+    kernel a loop, the weight's gradient another. Weights are brought into the order of the rows
+    once a call. Each row and block of columns is one program, so a hub with very many synapses is
     waited for; the correlation shares hubs out. Results are repeated bit for bit.
 
-    Triton compiles when a kernel is first used, which takes seconds, and keeps the result on disk.
+    Triton compiles a kernel when it is first used, which takes a second, and keeps it on disk.
 
-    Tests run the kernels without a GPU, slowly, in Triton's interpreter: with ``TRITON_INTERPRET=1``
-    in the environment before triton is imported, the backend can be asked for on a CPU, and not on
-    CUDA. ``auto`` never takes the interpreter.
+    Tests run the kernels without a GPU, slowly, in Triton's interpreter: with
+    ``TRITON_INTERPRET=1`` in the environment before triton is imported, the backend can be asked
+    for on a CPU, and not on CUDA. ``auto`` never takes the interpreter.
     """
 
     name = "triton"
@@ -101,19 +101,19 @@ class TritonBackend(Backend):
         neurons, batch = state.shape
         tile = _Tile.of(batch)
         grad_weight = torch.zeros_like(weight, memory_format=torch.contiguous_format)
-        rest, total_drive = (
-            None if each is None else torch.zeros_like(state) for each in (leak, drive)
-        )
+        total_drive = None if drive is None else torch.zeros_like(state)
         total_bias, total_leak = (
             None if each is None else state.new_zeros(neurons, tile.blocks(batch))
             for each in (bias, leak)
         )
         local: Tensor | None = None
+        rest: Tensor | None = None
         for number in range(len(states) - 1, 0, -1):
             outside, before, after = grads[number - 1], states[number - 1], states[number]
             if local is None and outside is None:
                 continue
             later, local = local, torch.empty_like(state)
+            rest_later, rest = rest, None if leak is None else torch.empty_like(state)
             _launch(
                 "step_back",
                 local,
@@ -128,6 +128,7 @@ class TritonBackend(Backend):
                 bias,
                 drive,
                 leak,
+                rest_later,
                 local,
                 rest,
                 total_drive,
@@ -140,7 +141,9 @@ class TritonBackend(Backend):
             if need_weight:
                 _correlate(structure, local, before, grad_weight, add=True)
         total = LoopInputs(
-            torch.zeros_like(state) if local is None else _step_to_start(back, local, rest),
+            torch.zeros_like(state)
+            if local is None
+            else _step(back, LoopInputs(local, rest, None, None), "none"),
             total_drive,
             None if total_bias is None else total_bias.sum(1),
             None if total_leak is None else total_leak.sum(1),
@@ -199,11 +202,6 @@ def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
         ACTIVATION=activation,
     )
     return out
-
-
-def _step_to_start(back: _Matrix, local: Tensor, rest: Tensor | None) -> Tensor:
-    """The gradient of the initial state: W^T local, and what the leak let through."""
-    return _step(back, LoopInputs(local, rest, None, None), "none")
 
 
 def _correlate(structure: Structure, post: Tensor, pre: Tensor, out: Tensor, *, add: bool) -> None:

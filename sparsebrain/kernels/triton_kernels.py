@@ -1,4 +1,4 @@
-"""The kernels of the ``triton`` backend. Importing this imports triton, which the backend does late.
+"""The kernels of the ``triton`` backend; importing them imports triton, so the backend does it late.
 
 A program computes some columns of one row, or the sums of some synapses over all columns. It alone
 writes what it writes, so no atomics are needed and every sum has one order: results are repeated
@@ -29,7 +29,7 @@ def step(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """out = f(W x + bias + drive), with a leak (1 - leak) x + leak f(...)."""
+    """Write f(W x + bias + drive), with a leak (1 - leak) x + leak f(...)."""
     row, columns = _place(neurons, COLUMNS)
     inside = columns < batch
     here = row * batch + columns
@@ -70,6 +70,7 @@ def step_back(
     bias,
     drive,
     leak,
+    rest_later,
     local,
     rest,
     total_drive,
@@ -83,10 +84,13 @@ def step_back(
 ):
     """One loop of the way back, from the gradient of W x + b + drive a loop later to that of now.
 
-    grad = W^T later + rest + outside reaches the state ``after`` this loop; ``later`` is None at
-    the last loop that a gradient reaches. ``local`` = leak f' grad is written, ``rest`` = (1 -
-    leak) grad is written over the one of the loop later, and the totals grow. ``total_bias`` and
-    ``total_leak`` hold a sum for each row and block of columns, [N, blocks].
+    grad = W^T later + rest_later + outside reaches the state ``after`` this loop; ``later`` is None
+    at the last loop that a gradient reaches. ``local`` = leak f' grad and ``rest`` = (1 - leak)
+    grad are written, and the totals grow. ``total_bias`` and ``total_leak`` hold a sum for each row
+    and block of columns, [N, blocks].
+
+    Nothing that a sum is made of may be written over: several threads can hold one value, and one
+    of them may read what another has written.
     """
     row, columns = _place(neurons, COLUMNS)
     inside = columns < batch
@@ -97,7 +101,7 @@ def step_back(
             row, columns, back_pointer, back_neuron, back_weight, later, batch, SYNAPSES, COLUMNS
         )
         if leak is not None:
-            grad += tl.load(rest + here, mask=inside, other=0.0)
+            grad += tl.load(rest_later + here, mask=inside, other=0.0)
     if outside is not None:
         grad += tl.load(outside + here, mask=inside, other=0.0)
 
@@ -148,7 +152,7 @@ def correlate(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """out [E] = sum over the batch of post[target] * pre[source], or with ADD added to it."""
+    """Write the sum over the batch of post[target] * pre[source], or with ADD add it, out [E]."""
     # Blocks of synapses, not rows, so that a hub is shared by many programs.
     place = tl.program_id(0).to(tl.int64) * SYNAPSES + tl.arange(0, SYNAPSES)
     there = place < synapses
