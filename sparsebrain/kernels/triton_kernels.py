@@ -1,4 +1,4 @@
-"""The kernels of the ``triton`` backend; importing them imports triton, so the backend does it late.
+"""The kernels of the ``triton`` backend; importing them imports triton, so it is done late.
 
 A program computes some columns of one row, or the sums of some synapses over all columns. It alone
 writes what it writes, so no atomics are needed and every sum has one order: results are repeated
