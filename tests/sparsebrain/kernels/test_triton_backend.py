@@ -47,7 +47,7 @@ needs_triton = pytest.mark.skipif(
         [HERE],
         [
             HERE.with_name("test_functional.py"),
-            "-k=triton and (ring or unsorted) and (primitives_equal or frozen)"
+            "-k=triton and unsorted and (primitives_equal or frozen)"
             " or triton and torchs_own_check",
         ],
     ],
@@ -138,7 +138,7 @@ def test_any_graph_gives_what_the_reference_gives(drawn, activation, keep, loops
 
 
 @needs_kernels
-@pytest.mark.parametrize("batch", [1, 33, 129, 300])
+@pytest.mark.parametrize("batch", [1, 33, 300])
 def test_any_batch_is_cut_into_blocks(batch):
     """And rows of more synapses than are taken at once, of which neuron 0 has 70."""
     draw = torch.Generator().manual_seed(0)
