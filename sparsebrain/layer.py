@@ -61,7 +61,7 @@ class GraphLayer(Saved):
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
             again: less memory, a third more time. Where PyG's slower path is taken all are kept.
-        backend: who computes: "auto", "native", "torch" or "reference".
+        backend: who computes: "auto", "native", "triton", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:
