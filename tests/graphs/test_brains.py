@@ -54,6 +54,19 @@ def test_worm_has_the_published_counts(source, kind):
     assert len(both.edge_index.unique()) == connected
 
 
+@pytest.mark.parametrize(
+    ("source", "cells", "both_ways", "to_muscles"),
+    [("cook2019", 300, 722, 0), ("white1986", 309, 143, 0), ("varshney2011", 281, 232, 115)],
+)
+def test_tables_of_the_worm_are_whole(source, cells, both_ways, to_muscles):
+    rows = table(f"c_elegans_{source}")
+    assert len({row[end] for row in rows for end in ("source", "target")}) == cells
+    pairs = Counter((row["source"], row["target"]) for row in rows)
+    assert sum(number == 2 for number in pairs.values()) == both_ways
+    assert max(pairs.values()) == 2
+    assert sum(row["target"].startswith("BWM") for row in rows) == to_muscles
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_worm_keeps_every_published_count_between_neurons(source):
     data = graphs.c_elegans("both", source)
