@@ -7,6 +7,7 @@ Every generator and loader returns a `torch_geometric.data.Data` that keeps the 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
+from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
 from graphs.contract import validate
 from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
 from graphs.lattice import grid_local
@@ -35,11 +36,14 @@ __all__ = [
     "PathLength",
     "Summary",
     "__version__",
+    "c_elegans",
     "clustering",
     "coordinate_random",
+    "fly_visual_system",
     "from_networkx",
     "from_scipy",
     "grid_local",
+    "larva_mushroom_body",
     "layered",
     "load",
     "path_length",

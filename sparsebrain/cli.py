@@ -77,6 +77,12 @@ def compare(
 
     small-world: neurons neighbors rewire method directed self_loops
 
+    c-elegans: kind source
+
+    larva-mushroom-body: side
+
+    fly-visual-system: radius
+
     file: path of a connectome, as in file:brain.npz or file:brain.graphml
 
     none, the model without a graph.

@@ -209,6 +209,19 @@ def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int,
     return graphs.small_world(neurons, **options, seed=seed)
 
 
+def _brain(
+    make: Callable[..., Data],
+) -> Callable[[dict[str, Any], tuple[int, ...], int, int], Data]:
+    """How a real connectome is built, whose neurons and synapses are what they are."""
+
+    def build_brain(
+        options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int
+    ) -> Data:
+        return make(**options)
+
+    return build_brain
+
+
 def _file(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
     return graphs.load(options["path"])
 
@@ -289,6 +302,9 @@ KINDS: dict[str, Kind] = {
         _small_world,
         fitted="neighbors",
     ),
+    "c-elegans": Kind({"kind": str, "source": str}, _brain(graphs.c_elegans)),
+    "larva-mushroom-body": Kind({"side": str}, _brain(graphs.larva_mushroom_body)),
+    "fly-visual-system": Kind({"radius": _integer}, _brain(graphs.fly_visual_system)),
     FROM_FILE: Kind({"path": str}, _file),
     NO_GRAPH: Kind({}, _none),
 }

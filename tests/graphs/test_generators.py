@@ -59,6 +59,9 @@ CASES = {
         },
     ),
     "layered": Case(graphs.layered, {"sizes": [5, 4, 3]}),
+    "c-elegans": Case(graphs.c_elegans, {"kind": "both"}),
+    "larva-mushroom-body": Case(graphs.larva_mushroom_body, {}),
+    "fly-visual-system": Case(graphs.fly_visual_system, {"radius": 2}),
 }
 
 
@@ -173,7 +176,7 @@ def test_unknown_keyword(case):
         make(case, selfloops=True)
 
 
-@pytest.mark.parametrize("option", ["metric", "method", "profile"])
+@pytest.mark.parametrize("option", ["kind", "metric", "method", "profile", "side", "source"])
 def test_unknown_option(option):
     for case in CASES.values():
         if takes(option, case):
@@ -242,6 +245,10 @@ def test_flags_are_bool(parameter, value):
         ("rewire", float("nan"), ValueError),
         ("rewire", True, TypeError),
         ("rewire", "0.1", TypeError),
+        ("radius", -1, ValueError),
+        ("radius", 2.0, TypeError),
+        ("radius", True, TypeError),
+        ("radius", "2", TypeError),
         ("sizes", [], ValueError),
         ("sizes", [3, 0], ValueError),
         ("sizes", [3, 2.0], TypeError),
