@@ -277,11 +277,9 @@ class GraphLayer(Saved):
     def _run_fused(
         self, weight: Tensor, start: Tensor, drive: Tensor | None, node_first: bool, keep: bool
     ) -> list[Tensor]:
-        columns = [
-            None if each is None else to_columns(each, self.num_nodes, node_first=node_first)
-            for each in (start, drive)
-        ]
-        inputs = LoopInputs(*columns, self.bias, None)
+        given = LoopInputs(start, drive, None, None)
+        inputs = given.map(lambda x: to_columns(x, self.num_nodes, node_first=node_first))
+        inputs = inputs._replace(bias=self.bias)
         # A function of the whole state has to meet the neurons in their order.
         near = self._renumbering if isinstance(self.activation, str) else None
         if near is not None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
@@ -75,7 +75,9 @@ def _mean_length(source: NDArray[np.int64], target: NDArray[np.int64]) -> float:
     return float(np.abs(source - target).mean())
 
 
-def _either_way(source: NDArray[np.int64], target: NDArray[np.int64], neurons: int) -> coo_array:
+def _either_way(
+    source: NDArray[np.int64], target: NDArray[np.int64], neurons: int
+) -> csr_array[np.int8]:
     ones = np.ones(len(source), np.int8)
     ahead = coo_array((ones, (target, source)), shape=(neurons, neurons)).tocsr()
-    return ahead + ahead.T.tocsr()
+    return csr_array(ahead + ahead.T)
