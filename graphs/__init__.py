@@ -8,7 +8,17 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from graphs.contract import validate
-from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
+from graphs.io import (
+    from_edges,
+    from_networkx,
+    from_numpy,
+    from_scipy,
+    load,
+    save,
+    to_networkx,
+    to_numpy,
+    to_scipy,
+)
 from graphs.lattice import grid_local
 from graphs.layered import layered
 from graphs.measures import (
@@ -37,7 +47,9 @@ __all__ = [
     "__version__",
     "clustering",
     "coordinate_random",
+    "from_edges",
     "from_networkx",
+    "from_numpy",
     "from_scipy",
     "grid_local",
     "layered",
@@ -50,6 +62,7 @@ __all__ = [
     "strongly_connected",
     "summary",
     "to_networkx",
+    "to_numpy",
     "to_scipy",
     "validate",
 ]
