@@ -45,11 +45,11 @@ def join(pieces: Iterable[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any
 
 def type_texts(data: Data, field: str) -> Sequence[Any]:
     """Return the type of each row by its name, or by its number if names are missing or repeat."""
-    types = data[field].cpu().numpy()
+    numbers = data[field].cpu().numpy()
     names = data.get(f"{field}_names")
-    if not _tell_apart(names):
-        return types
-    return [names[kind] for kind in types.tolist()]
+    if names is None or not _tell_apart(names):
+        return numbers
+    return [names[kind] for kind in numbers.tolist()]
 
 
 def types(
@@ -61,10 +61,9 @@ def types(
     all its texts are, and else numbered in the order of the alphabet.
     """
     texts = list(labels.index)
-    whole = all(map(is_whole, texts))
-    if names is None and not whole:
+    if names is None and not all(map(is_whole, texts)):
         names = sorted(texts)
-    if _tell_apart(names):
+    if names is not None and _tell_apart(names):
         places = {name: place for place, name in enumerate(names)}
         missing = [text for text in texts if text not in places]
         values = [places.get(text, 0) for text in texts]
@@ -79,8 +78,8 @@ def types(
     return np.array(values, dtype=np.int64)[labels.codes], names
 
 
-def _tell_apart(names: list[str] | None) -> bool:
-    return names is not None and len(set(names)) == len(names)
+def _tell_apart(names: list[str]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> NDArray[np.float32]:

@@ -81,7 +81,7 @@ def _write(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO, deli
     write_rows(file, delimiter, columns, length=data.num_edges)
     told = {"num_nodes": data.num_nodes, "num_edges": data.num_edges}
     told.update({name: data[name] for name in _STATED if name in data})
-    stated.write(json.dumps(told, indent=1).encode() + b"\n")
+    stated.write(json.dumps(told).encode() + b"\n")
 
 
 def read(

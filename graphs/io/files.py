@@ -67,9 +67,10 @@ def format_of(path: str | os.PathLike[str]) -> Format:
 
 
 def files_of(path: str | os.PathLike[str]) -> list[Path]:
-    """Return the files that `load` reads a connectome from, of which the first may be missing."""
+    """Return a file, and those beside it that `load` reads too."""
     path = Path(path)
-    return [path, *(each for each in format_of(path).beside(path) if each.is_file())]
+    kept = FORMATS.get(path.suffix.lower())
+    return [path, *(each for each in kept.beside(path) if each.is_file())] if kept else [path]
 
 
 def save(data: Data, path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 
 from graphs.io.limits import check_bytes
@@ -63,7 +62,7 @@ class Columns:
         dataset = self.find(group, name, library().Dataset)
         if dataset is None:
             return None
-        shape = () if dataset.shape is None else dataset.shape
+        shape: tuple[int, ...] = () if dataset.shape is None else dataset.shape
         if len(shape) != 1 or length not in (None, shape[0]) or dataset.dtype.kind not in kinds:
             raise ValueError(
                 f"{dataset.name} must be {'a row' if length is None else f'{length}'} values of "
@@ -104,8 +103,3 @@ class Columns:
                 raise ValueError(f"a chunk of {dataset.name} unpacks to more than {size} bytes")
 
         dataset.id.chunk_iter(check)
-
-
-def as_text(values: NDArray[Any]) -> list[str]:
-    """Return text of a fixed length."""
-    return [each.decode() for each in np.asarray(values).tolist()]

@@ -34,7 +34,7 @@ def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
     for _, node in graph.nodes(data=True):
         node.update(zip(AXES, node.pop("pos", ()), strict=False))
     lists = {name: graph.graph.pop(name) for name in _LISTS if name in graph.graph}
-    if "names" in data and not (data["names"] and all(map(_PLAIN.fullmatch, data["names"]))):
+    if not all(map(_PLAIN.fullmatch, data.get("names", ()))):
         lists["names"] = data["names"]
         for _, node in graph.nodes(data=True):
             del node["name"]
@@ -58,12 +58,13 @@ def gather(graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], how
         point = tuple(node.pop(axis) for axis in AXES if axis in node)
         if point:
             node["pos"] = point
-    names = lists.pop("names", None)
+    # from_networkx would check a shape of any length, and take names from the nodes.
+    late = {name: lists.pop(name) for name in ("names", "shape") if name in lists}
+    graph.graph.clear()
     graph.graph.update(lists)
     if list(graph.nodes) == [str(number) for number in range(len(graph))]:
         graph = nx.convert_node_labels_to_integers(graph)
-    data = from_networkx(graph, duplicates=how)
-    return data if names is None else data.update({"names": names})
+    return from_networkx(graph, duplicates=how).update(late)
 
 
 def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:

@@ -88,7 +88,7 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     attributes = _rows(_columns(data, EDGE_FIELDS), len(pairs))
     graph.add_edges_from((*pair, row) for pair, row in zip(pairs, attributes, strict=True))
     graph.graph.update({name: copy(data[name]) for name in GRAPH_FIELDS if name in data})
-    empty = [] if data.num_nodes else _empty(data, NODE_FIELDS)
+    empty = [] if data.num_nodes else _empty(data, NODE_FIELDS) + ["name"] * ("names" in data)
     empty += [] if pairs else _empty(data, EDGE_FIELDS)
     if empty:
         graph.graph[EMPTY_FIELDS] = empty
@@ -242,4 +242,6 @@ def _names(graph: nx.Graph[Any], nodes: Sequence[dict[str, Any]]) -> list[str] |
             )
         return [str(name) for name in named]
     labels = list(graph.nodes)
+    if not labels and "name" in graph.graph.get(EMPTY_FIELDS, ()):
+        return []
     return None if labels == list(range(len(labels))) else [str(label) for label in labels]

@@ -1,9 +1,11 @@
 """The table of the neurons that belongs to an edge list: one row a neuron."""
 
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.io.columns import Labels, join, signs, type_texts, types
@@ -23,7 +25,8 @@ NEURON_COLUMNS = {
 _AXES = ("x", "y", "z")
 
 
-class Neurons(NamedTuple):
+@dataclass(frozen=True)
+class Neurons:
     """How many there are, their numbers by what an edge list calls them, and their fields."""
 
     count: int
@@ -69,19 +72,7 @@ def read(
             f"{table.what} must have a column 'name', got {', '.join(map(repr, table.header))}; "
             f"pass neuron_columns={{'name': {table.header[0]!r}}}"
         )
-    if "sign" in roles:
-        roles.pop("transmitter", None)
-    texts: dict[str, list[str]] = {role: [] for role in ("neuron", "name") if role in roles}
-    labels = {role: Labels() for role in ("type", "transmitter") if role in roles}
-    numbers: dict[str, list[Any]] = {role: [] for role in ("sign", *_AXES) if role in roles}
-    for piece in table.pieces(list(roles.values())):
-        for role, values in zip(roles, piece, strict=True):
-            if role in texts:
-                texts[role].extend(values)
-            elif role in labels:
-                labels[role].add(values)
-            else:
-                numbers[role].append(table.floats(role, values))
+    texts, labels, numbers = _read_columns(table, roles)
     index = {text: number for number, text in enumerate(texts[key])}
     if len(index) < table.size:
         twice = next(text for number, text in enumerate(texts[key]) if index[text] != number)
@@ -95,12 +86,31 @@ def read(
         fields["node_type"], fields["node_type_names"] = told
     if "transmitter" in labels:
         fields["node_sign"] = signs(labels["transmitter"], transmitter_signs, "neuron_columns")
-    columns_read = {role: join(parts, np.float32) for role, parts in numbers.items()}
-    if "sign" in columns_read:
-        fields["node_sign"] = columns_read.pop("sign")
-    if columns_read:
-        fields["pos"] = np.stack([columns_read[axis] for axis in _AXES if axis in columns_read], 1)
+    if "sign" in numbers:
+        fields["node_sign"] = numbers.pop("sign")
+    if numbers:
+        fields["pos"] = np.stack([numbers[axis] for axis in _AXES if axis in numbers], axis=1)
     return Neurons(table.size, index, fields)
+
+
+def _read_columns(
+    table: Table, roles: dict[str, int]
+) -> tuple[dict[str, list[str]], dict[str, Labels], dict[str, NDArray[np.float32]]]:
+    """Return what neurons are called, what stands for types and signs, and what is a number."""
+    # A sign that is told needs no transmitter.
+    used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
+    texts: dict[str, list[str]] = {role: [] for role in ("neuron", "name") if role in used}
+    labels: dict[str, Labels] = {role: Labels() for role in ("type", "transmitter") if role in used}
+    numbers: dict[str, list[Any]] = {role: [] for role in ("sign", *_AXES) if role in used}
+    for piece in table.pieces(list(used.values())):
+        for role, values in zip(used, piece, strict=True):
+            if role in texts:
+                texts[role].extend(values)
+            elif role in labels:
+                labels[role].add(values)
+            else:
+                numbers[role].append(table.floats(role, values))
+    return texts, labels, {role: join(parts, np.float32) for role, parts in numbers.items()}
 
 
 def _names(keys: list[str], key: str) -> list[str] | None:

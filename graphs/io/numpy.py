@@ -58,7 +58,7 @@ def from_numpy(matrix: ArrayLike) -> Data:
     if dense.ndim != 2:
         raise ValueError(
             f"expected a square matrix [N, N], one row and one column per neuron, got the shape "
-            f"{dense.shape}; for the two ends of each synapse call graphs.from_edges(source, target)"
+            f"{dense.shape}; for the ends of each synapse call graphs.from_edges(source, target)"
         )
     if dense.dtype.kind not in "biuf":
         raise TypeError(
@@ -105,8 +105,8 @@ def to_numpy(data: Data) -> NDArray[np.float32]:
     if not matrix.data.all():
         zeros = matrix.nnz - np.count_nonzero(matrix.data)
         raise ValueError(
-            f"a dense matrix holds no synapses of weight 0, got {zeros}; use graphs.to_scipy(data), "
-            "which stores them"
+            f"a dense matrix holds no synapses of weight 0, got {zeros}; use "
+            "graphs.to_scipy(data), which stores them"
         )
     return matrix.toarray()
 
@@ -170,19 +170,26 @@ def from_edges(
                 f"{name} must hold neurons in [0, {neurons}), got {values[bad[0]]} at position "
                 f"{bad[0]}; pass num_nodes={max(int(values.max()) + 1, 1)}, or number from 0"
             )
-    columns: dict[str, NDArray[Any] | None] = {
-        "edge_weight": None if edge_weight is None else _floats("edge_weight", edge_weight),
-        "edge_type": None if edge_type is None else _integers("edge_type", edge_type),
-        "edge_sign": None if edge_sign is None else _floats("edge_sign", edge_sign),
-    }
+    weight = None if edge_weight is None else _floats("edge_weight", edge_weight)
+    kind = None if edge_type is None else _integers("edge_type", edge_type)
+    sign = None if edge_sign is None else _floats("edge_sign", edge_sign)
+    given = {**ends, "edge_weight": weight, "edge_type": kind, "edge_sign": sign}
     length = len(ends["source"])
-    for name, column in {**ends, **columns}.items():
+    for name, column in given.items():
         if column is not None and len(column) != length:
             raise ValueError(
                 f"{name} must have one value per synapse, as source has {length}, got "
                 f"{len(column)}; pass {name} of that length"
             )
-    synapses = combine(neurons, **ends, **columns, duplicates=duplicates)
+    synapses = combine(
+        neurons,
+        ends["source"],
+        ends["target"],
+        edge_weight=weight,
+        edge_type=kind,
+        edge_sign=sign,
+        duplicates=duplicates,
+    )
     return validate(build(neurons, **synapses))
 
 

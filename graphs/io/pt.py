@@ -82,7 +82,7 @@ def _scan(pickled: bytes) -> None:
         if "PUT" in name:
             continue
         named = name in ("GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX")
-        if named and not (name == "GLOBAL" and _NAMES.fullmatch(argument)):
+        if named and not (name == "GLOBAL" and _NAMES.fullmatch(str(argument))):
             raise ValueError(
                 f"expected a Data with tensors, numbers and text, got {argument or name!s}, which "
                 "is not called; call graphs.save(data, path)"

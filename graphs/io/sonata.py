@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import build
 from graphs.io.duplicates import combine
-from graphs.io.hdf5 import Columns, as_text, library, open_columns
+from graphs.io.hdf5 import Columns, library, open_columns
 from graphs.io.limits import check_bytes, check_neurons
 from graphs.io.networkx import EDGE_FIELDS, GRAPH_FIELDS, NODE_FIELDS
 
@@ -26,10 +27,15 @@ _AXES = ("x", "y", "z")
 # What SONATA has no place for, as JSON; other programs pass it over.
 _TOLD = "connectome"
 _LONGEST_NAME = 255
+_STORED = {
+    "node": {"node_sign": "node_sign", "names": "name", **{axis: axis for axis in _AXES}},
+    "edge": {"edge_weight": "syn_weight", "edge_sign": "edge_sign"},
+}
 _UNTYPED = -1
 
 
-class _Nodes(NamedTuple):
+@dataclass(frozen=True)
+class _Nodes:
     """How many nodes a population has, and their fields of the contract."""
 
     count: int
@@ -51,24 +57,20 @@ def write(data: Data, file: BinaryIO) -> None:
     with h5py.File(buffer, "w") as root:
         root.attrs["magic"] = np.uint32(_MAGIC)
         root.attrs["version"] = np.array([0, 1], dtype=np.uint32)
-        nodes = _write_ids(root, "node", columns.get("node_type"), data.num_nodes)
+        _write_ids(root, "node", columns.get("node_type"), data.num_nodes)
+        _write_ids(root, "edge", columns.get("edge_type"), data.num_edges)
+        nodes: dict[str, Any] = {}
         if "pos" in columns:
             nodes.update(zip(_AXES, columns["pos"].T, strict=False))
-        if "node_sign" in columns:
-            nodes["node_sign"] = columns["node_sign"]
-        if "names" in data:
-            packed = _packed(data["names"])
-            if packed is None:
-                told["names"] = data["names"]
-            else:
-                nodes["name"] = packed
-        edges = _write_ids(root, "edge", columns.get("edge_type"), data.num_edges)
-        if "edge_weight" in columns:
-            edges["syn_weight"] = columns["edge_weight"]
-        if "edge_sign" in columns:
-            edges["edge_sign"] = columns["edge_sign"]
-        for kind, values in (("nodes", nodes), ("edges", edges)):
-            group = root.create_group(f"{kind}/{_POPULATION}/0")
+        packed = _packed(data["names"]) if "names" in data else None
+        if packed is not None:
+            nodes["name"] = packed
+        elif "names" in data:
+            told["names"] = data["names"]
+        for kind, values in (("node", nodes), ("edge", {})):
+            group = root.create_group(f"{kind}s/{_POPULATION}/0")
+            stored = _STORED[kind].items()
+            values.update({at: columns[name] for name, at in stored if name in columns})
             for name, column in values.items():
                 group[name] = column
         population = root[f"edges/{_POPULATION}"]
@@ -79,17 +81,14 @@ def write(data: Data, file: BinaryIO) -> None:
     file.write(buffer.getbuffer())
 
 
-def _write_ids(
-    root: Any, kind: str, types: NDArray[np.int64] | None, length: int
-) -> dict[str, NDArray[Any]]:
-    """Write what SONATA asks of every population, and return an empty group of properties."""
+def _write_ids(root: Any, kind: str, types: NDArray[np.int64] | None, length: int) -> None:
+    """Write what SONATA asks of every population."""
     group = root.create_group(f"{kind}s/{_POPULATION}")
     group[f"{kind}_type_id"] = np.full(length, _UNTYPED) if types is None else types
     group[f"{kind}_group_id"] = np.zeros(length, dtype=np.uint32)
     group[f"{kind}_group_index"] = np.arange(length, dtype=np.uint64)
     if kind == "node":
         group["node_id"] = np.arange(length, dtype=np.uint64)
-    return {}
 
 
 def _packed(names: list[str]) -> NDArray[Any] | None:
@@ -136,11 +135,10 @@ def read(
                 f"{each.max() + 1} or more, or neurons= with all nodes"
             )
     fields.update({name: told[name] for name in (*GRAPH_FIELDS, "names") if name in told})
-    signed = {name: each.astype(np.int64) for name, each in ends.items()}
+    source, target = (each.astype(np.int64) for each in ends.values())
     names = fields.get("names")
-    return build(
-        count, **combine(count, **signed, **synapses, names=names, duplicates=duplicates), **fields
-    )
+    merged = combine(count, source, target, **synapses, names=names, duplicates=duplicates)
+    return build(count, **merged, **fields)
 
 
 def _told(columns: Columns) -> dict[str, Any]:
@@ -169,7 +167,7 @@ def _population(columns: Columns, name: str | None) -> Any:
     known = list(edges) if edges is not None else []
     if name is None and len(known) == 1:
         name = known[0]
-    if name not in known:
+    if name is None or name not in known:
         raise ValueError(
             f"expected edges of {'one population' if name is None else repr(name)}, got those of "
             f"{', '.join(map(repr, known[:10])) or 'none'}"
@@ -228,21 +226,14 @@ def _properties(
         return fields
     group = columns.find(population, groups[0], h5py.Group)
     rows = columns.column(population, f"{kind}_group_index", "iu", length)
-    own = {"edge": {"edge_weight": "syn_weight", "edge_sign": "edge_sign"}}
-    found = {}
-    for name, stored in own.get(
-        kind, {"node_sign": "node_sign", **dict(zip(_AXES, _AXES))}
-    ).items():
-        column = columns.column(group, stored, "iuf", None)
+    found: dict[str, NDArray[Any]] = {}
+    for name, stored in _STORED[kind].items():
+        column = columns.column(group, stored, "S" if name == "names" else "iuf", None)
         if column is not None:
-            found[name] = column.astype(np.float32)
-    text = columns.column(group, "name", "S", None) if kind == "node" else None
-    if text is not None:
-        found["names"] = text
-    for name, column in found.items():
-        found[name] = _in_order(f"{group.name}/{name}", column, rows, length)
-    if text is not None:
-        fields["names"] = as_text(found.pop("names"))
+            found[name] = _in_order(f"{group.name}/{stored}", column, rows, length)
+    if "names" in found:
+        fields["names"] = [name.decode() for name in found.pop("names").tolist()]
+    found = {name: column.astype(np.float32) for name, column in found.items()}
     point = [found.pop(axis) for axis in _AXES if axis in found]
     if point:
         fields["pos"] = np.stack(point, axis=1)
@@ -274,7 +265,7 @@ def _place(
                 raise ValueError(f"its nodes are {found.count}; leave num_nodes= out")
             return arguments.count("num_nodes", num_nodes), {}
         if found is not None:
-            return found
+            return found.count, found.fields
         return max((int(each.max()) + 1 for each in ends.values() if len(each)), default=0), {}
     sizes = [each.count for each in nodes.values() if each is not None]
     if num_nodes is not None or len(sizes) < len(nodes):

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import graphs
 
@@ -20,15 +18,6 @@ ARRAYS = {
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "connectome.npz"
-
-
-@settings(max_examples=200, deadline=None)
-@given(drawn=st.data())
-def test_round_trip_loses_nothing(tmp_path_factory, connectomes, assert_same, drawn):
-    data = drawn.draw(connectomes())
-    path = tmp_path_factory.mktemp("npz") / "connectome.npz"
-    graphs.save(data, path)
-    assert_same(graphs.load(path), data)
 
 
 def test_synapses_keep_their_order(path, full, assert_same):
