@@ -224,7 +224,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
     ModuleNotFoundError
         If h5py is needed and not installed.
     OSError
-        If the file is not there or may not be read.
+        If the file, or one that belongs to it, is not there or may not be read.
 
     See Also
     --------
@@ -256,7 +256,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             if len(data.get("shape", ())) > _MOST_AXES:
                 raise ValueError(f"its shape has more than {_MOST_AXES} sides")
             return validate(data)
-        except ModuleNotFoundError:
+        except (ModuleNotFoundError, FileNotFoundError):
             raise
         except Exception as error:
             told = str(error)[:_LONGEST_MESSAGE] or type(error).__name__

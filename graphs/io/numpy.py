@@ -64,10 +64,11 @@ def from_numpy(matrix: ArrayLike) -> Data:
         raise TypeError(
             f"expected a matrix of real numbers, got {dense.dtype}; pass matrix.astype(float)"
         )
-    # NaN is not 0, so that it is stored, and refused. SciPy has no float16.
-    return from_scipy(
-        scipy.sparse.coo_array(dense.astype(np.float32) if dense.dtype == np.float16 else dense)
-    )
+    # SciPy takes neither half precision nor the byte order of other machines. NaN is not 0, so it
+    # is stored, and refused.
+    dtype = np.float32 if dense.dtype.itemsize == 2 and dense.dtype.kind == "f" else dense.dtype
+    native = dense.astype(np.dtype(dtype).newbyteorder("="), copy=False)
+    return from_scipy(scipy.sparse.coo_array(native))
 
 
 def to_numpy(data: Data) -> NDArray[np.float32]:
