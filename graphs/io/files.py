@@ -185,7 +185,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         Of some formats, as follows; a format refuses those of others.
     duplicates : "error" or "sum"
         All but ``.pt``: whether synapses that state source, target and type of another are refused,
-        or become one with the sum of their weights (1 each if there are none).
+        or become one with the sum of their weights (1 each if there are none). What `graphs.save`
+        has written repeats none.
     neurons : str or os.PathLike
         ``.csv``, ``.tsv``: a table with a row a neuron. Left out, it is ``x.neurons.csv`` if that
         lies beside ``x.csv``. ``.h5``: the file with the nodes, if not the same.

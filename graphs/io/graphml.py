@@ -1,10 +1,11 @@
 """GraphML, the XML of graph programs, by way of NetworkX."""
 
-from typing import BinaryIO
+import json
+from typing import Any, BinaryIO
 
 from torch_geometric.data import Data
 
-from graphs.io.markup import decode_lists, encode_lists, flatten, gather, scan
+from graphs.io.markup import check_lists, flatten, gather, scan
 
 
 def write(data: Data, file: BinaryIO) -> None:
@@ -12,7 +13,7 @@ def write(data: Data, file: BinaryIO) -> None:
     import networkx as nx  # noqa: PLC0415
 
     graph, lists = flatten(data)
-    graph.graph.update(encode_lists(lists))
+    graph.graph.update({name: json.dumps(values) for name, values in lists.items()})
     # write_graphml would take lxml where it is there: the same file on every machine.
     nx.write_graphml_xml(graph, file)
 
@@ -23,5 +24,13 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
 
     elements = scan(file)
     graph = nx.read_graphml(file)
-    lists = decode_lists(graph.graph)
+    lists = check_lists({name: _decode(value) for name, value in graph.graph.items()})
     return gather(graph, lists, elements, duplicates)
+
+
+def _decode(value: Any) -> Any:
+    """Return what a text in JSON says; other programs' attributes as they are."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError):
+        return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -94,23 +93,6 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
         raise ValueError(f"it is no whole XML file ({error})") from None
     file.seek(0)
     return elements
-
-
-def encode_lists(lists: dict[str, Any]) -> dict[str, str]:
-    """Return each list as JSON."""
-    return {name: json.dumps(values) for name, values in lists.items()}
-
-
-def decode_lists(texts: dict[str, Any]) -> dict[str, Any]:
-    """Return the lists that `encode_lists` wrote; other attributes of the graph are left out."""
-    found = {}
-    for name in _LISTS:
-        if name in texts:
-            try:
-                found[name] = json.loads(texts[name])
-            except (TypeError, ValueError):
-                found[name] = texts[name]
-    return check_lists(found)
 
 
 def check_lists(found: dict[str, Any]) -> dict[str, Any]:

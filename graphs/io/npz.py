@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphs import arguments
+from graphs.io.duplicates import DUPLICATES
 from graphs.io.limits import check_bytes, check_neurons
 from graphs.io.networkx import EDGE_FIELDS, NODE_FIELDS
 from graphs.io.scipy import from_scipy
@@ -57,6 +59,7 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
         matrix = scipy.sparse.load_npz(file)
         check_neurons(max(matrix.shape), max_bytes)
         return from_scipy(matrix, duplicates=duplicates)
+    arguments.option("duplicates", duplicates, DUPLICATES)
     unknown = sorted(set(names) - set(_KNOWN))
     missing = [name for name in _NEEDED if name not in names]
     if unknown or missing:

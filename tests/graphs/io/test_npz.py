@@ -58,6 +58,14 @@ def test_matrices_of_scipy(path, kind, make, compressed):
     np.testing.assert_array_equal(graphs.to_scipy(graphs.load(path)).toarray(), matrix.toarray())
 
 
+def test_entries_of_a_matrix_that_repeat(path):
+    matrix = scipy.sparse.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2))
+    scipy.sparse.save_npz(path, matrix)
+    with pytest.raises(ValueError, match="once, got 0 -> 1 again"):
+        graphs.load(path)
+    assert graphs.load(path, duplicates="sum").edge_weight.tolist() == [3.0]
+
+
 def savez(path, **arrays):
     np.savez_compressed(path, **{name: np.asarray(each) for name, each in arrays.items()})
 
