@@ -9,7 +9,17 @@ from importlib.metadata import version as _version
 
 from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
 from graphs.contract import validate
-from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
+from graphs.io import (
+    from_edges,
+    from_networkx,
+    from_numpy,
+    from_scipy,
+    load,
+    save,
+    to_networkx,
+    to_numpy,
+    to_scipy,
+)
 from graphs.lattice import grid_local
 from graphs.layered import layered
 from graphs.measures import (
@@ -40,7 +50,9 @@ __all__ = [
     "clustering",
     "coordinate_random",
     "fly_visual_system",
+    "from_edges",
     "from_networkx",
+    "from_numpy",
     "from_scipy",
     "grid_local",
     "larva_mushroom_body",
@@ -54,6 +66,7 @@ __all__ = [
     "strongly_connected",
     "summary",
     "to_networkx",
+    "to_numpy",
     "to_scipy",
     "validate",
 ]

@@ -6,12 +6,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import Data
 
 import graphs
+from graphs.io.files import files_of
 from graphs.spatial import PROFILES
 
 NO_GRAPH = "none"
@@ -38,15 +38,18 @@ class Topology:
 
     @property
     def checksum(self) -> str:
-        """Of the file that the topology is read from; empty where it is made.
+        """Of the files that the topology is read from; empty where it is made.
 
         Raises:
             OSError: the file cannot be read.
         """
         if self.kind != FROM_FILE:
             return ""
-        with Path(dict(self.options)["path"]).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        digest = hashlib.sha256()
+        for path in files_of(dict(self.options)["path"]):
+            with path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_no_graph_is_no_graph():
     assert made("none") is None
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.graphml", "a b,c=d:e.npz"])
+@pytest.mark.parametrize("name", ["a.npz", "a.graphml", "a b,c=d:e.csv"])
 def test_a_connectome_out_of_a_file(tmp_path, name):
     saved = graphs.small_world(30, 4, 0.2, seed=0)
     graphs.save(saved, tmp_path / name)
@@ -138,6 +138,15 @@ def test_the_checksum_is_that_of_the_file(tmp_path):
     graphs.save(graphs.small_world(30, 4, 0.2, seed=1), path)
     assert topology.checksum != before
     assert parse("grid").checksum == ""
+
+
+def test_the_checksum_is_that_of_all_files_of_a_connectome(tmp_path):
+    path = tmp_path / "a.csv"
+    graphs.save(graphs.grid_local((2, 3), 1), path)
+    topology = parse(f"file:{path}")
+    before = topology.checksum
+    (tmp_path / "a.csv.json").write_text("{}")
+    assert topology.checksum != before
 
 
 @pytest.mark.parametrize(
