@@ -199,7 +199,8 @@ def rewire_lengths(
         Width of a bin > 0, in the unit of ``pos``. The narrower, the fewer swaps are possible.
     swaps : float
         How many swaps are proposed for each synapse, on average. Most are refused, so that more are
-        needed than in `rewire_degrees`.
+        needed than in `rewire_degrees`: on a coordinate-random graph with ten synapses a neuron, 10
+        move 5 % of the synapses with ten bins, and 17 % with three. Compare before relying on it.
     seed : int, numpy.random.Generator or None
         Source of randomness. The same seed gives the same graph on every machine.
 
