@@ -134,3 +134,21 @@ def test_a_random_lesion_depends_on_the_graph_alone():
 def test_bad_lesions(options, message):
     with pytest.raises(ValueError, match=message):
         graphs.lesion(GRID, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda data: graphs.subgraph(data, range(100)), "both"),
+        (lambda data: graphs.lesion(data, neurons=[0]), "both"),
+        (lambda data: graphs.match(data, 1000, seed=0), "both"),
+        (lambda data: graphs.rewire_degrees(data, seed=0), "chemical"),
+    ],
+    ids=["subgraph", "lesion", "match", "rewire"],
+)
+def test_names_of_types_are_kept(change, kind):
+    worm = graphs.c_elegans(kind)
+    changed = graphs.validate(change(worm))
+    assert "edge_type_names" in worm
+    assert changed.edge_type_names == worm.edge_type_names
+    assert changed.node_type_names == worm.node_type_names
