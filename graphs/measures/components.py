@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from torch_geometric.data import Data
 
@@ -53,12 +54,17 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     validate(data)
     connection = arguments.option("connection", connection, ("strong", "weak"))
     _, part = connected_components(simple(data), directed=True, connection=connection)
-    _, first, part, size = np.unique(
-        part, return_index=True, return_inverse=True, return_counts=True
+    return by_size(part)
+
+
+def by_size(group: NDArray[np.integer]) -> Index:
+    """Number groups from the largest; of equally large ones that with the first member first."""
+    _, first, group, size = np.unique(
+        group, return_index=True, return_inverse=True, return_counts=True
     )
     place = np.empty(len(size), np.int64)
     place[np.lexsort((first, -size))] = np.arange(len(size))
-    return place[part]
+    return place[group]
 
 
 def strongly_connected(data: Data) -> float:
