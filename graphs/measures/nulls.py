@@ -17,21 +17,21 @@ Nulls = int | Callable[..., Data] | Iterable[Data]
 _GENERATED = 10
 
 
-def null_graphs(data: Data, nulls: Nulls, rng: np.random.Generator) -> list[Data]:
+def null_graphs(data: Data, nulls: Nulls, rng: np.random.Generator) -> Iterable[Data]:
     """Return the null graphs of a simple directed graph, at least one.
 
     A number is that many of `graphs.rewire_degrees`; a function is called as
     ``function(data, seed=generator)`` for each of ten.
     """
     if callable(nulls):
-        return [validate(nulls(data, seed=each)) for each in rng.spawn(_GENERATED)]
+        return (_of_same_size(data, nulls(data, seed=each)) for each in rng.spawn(_GENERATED))
     if isinstance(nulls, Iterable) and not isinstance(nulls, Data | str):
         given = [_of_same_size(data, each) for each in nulls]
         if not given:
             raise ValueError("nulls must hold at least one graph, got none; pass nulls=10")
         return given
     number = arguments.count("nulls", nulls, at_least=1)
-    return [rewire_degrees(data, seed=each) for each in rng.spawn(number)]
+    return (rewire_degrees(data, seed=each) for each in rng.spawn(number))
 
 
 def _of_same_size(data: Data, null: Any) -> Data:
