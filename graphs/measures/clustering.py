@@ -93,9 +93,7 @@ def clustering(
     return Estimate(mean, standard_error(local - mean, neurons))
 
 
-def local_clustering(
-    adjacency: csr_array, chosen: Index, *, directed: bool
-) -> NDArray[np.float64]:
+def local_clustering(adjacency: csr_array, chosen: Index, *, directed: bool) -> NDArray[np.float64]:
     """Return the clustering coefficient of each chosen neuron of a simple directed graph."""
     between = (adjacency + adjacency.T).astype(np.int64).tocsr()
     synapses = np.asarray(between.sum(axis=1), dtype=np.int64)

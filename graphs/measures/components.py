@@ -52,8 +52,8 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     array([0, 0, 0])
     """
     validate(data)
-    connection = arguments.option("connection", connection, ("strong", "weak"))
-    _, part = connected_components(simple(data), directed=True, connection=connection)
+    strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
+    _, part = connected_components(simple(data), connection="strong" if strong else "weak")
     return by_size(part)
 
 

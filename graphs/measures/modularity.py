@@ -13,9 +13,7 @@ from graphs.measures.adjacency import simple
 from graphs.measures.components import by_size
 
 
-def modularity(
-    data: Data, partition: ArrayLike | None = None, *, resolution: float = 1.0
-) -> float:
+def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: float = 1.0) -> float:
     r"""Return the modularity of a partition of a directed graph.
 
     .. math:: Q = \frac{1}{E} \sum_{s, t} \left[ A_{st} -
@@ -123,8 +121,10 @@ def communities(
     Examples
     --------
     >>> import graphs
-    >>> graphs.communities(graphs.grid_local(8, 1))  # a chain of eight
-    array([0, 0, 0, 1, 1, 1, 2, 2])
+    >>> import scipy.sparse
+    >>> cliques = graphs.from_scipy(scipy.sparse.block_diag([[[1] * 3] * 3, [[1] * 4] * 4]).tocsr())
+    >>> graphs.communities(cliques)
+    array([1, 1, 1, 0, 0, 0, 0])
     """
     neurons = validate(data).num_nodes
     resolution = arguments.real("resolution", resolution)

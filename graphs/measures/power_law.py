@@ -82,8 +82,8 @@ def fit_power_law(
 
     .. math:: P(k) = \frac{k^{-\alpha}}{\zeta(\alpha, k_\text{min})}, \quad k \ge k_\text{min}
 
-    :math:`\alpha`, up to 20, has the largest likelihood, :math:`k_\text{min}` the smallest distance of
-    Kolmogorov and Smirnov [1]_.
+    :math:`\alpha`, up to 20, has the largest likelihood, :math:`k_\text{min}` the smallest
+    distance of Kolmogorov and Smirnov [1]_.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def fit_power_law(
     Notes
     -----
     With K different degrees O(N + E + K^2), and O(N + K^2) for each bootstrap, which draws degrees
-    below the tail from those that there are, others from the fitted law, and looks for its own tail.
-    The likelihoods of all are those of whole numbers: the lognormal's is that of rounded values,
-    the exponential's a geometric distribution. A lognormal can be as close to a power law as one
+    below the tail from those that there are, others from the fitted law, and looks for its own
+    tail. The likelihoods of all are those of whole numbers: the lognormal's is that of rounded
+    values, the exponential's a geometric distribution. A lognormal can be as close to a power law as one
     likes, so its ratio is rarely far above 0.
 
     References
@@ -146,10 +146,11 @@ def fit_power_law(
     tail = degree >= fit.xmin
     p_value = _p_value(degree, neurons, fit, xmin, bootstraps, rng) if bootstraps else math.nan
     size = int(neurons[tail].sum())
+    _, curvature = _slopes(np.array([fit.alpha]), np.array([fit.xmin]))
     law = -fit.alpha * np.log(degree[tail]) - np.log(zeta(fit.alpha, fit.xmin))
     return PowerLaw(
         alpha=fit.alpha,
-        alpha_error=1 / math.sqrt(size * _slopes(np.array([fit.alpha]), np.array([fit.xmin]))[1][0]),
+        alpha_error=1 / math.sqrt(size * float(curvature[0])),
         xmin=fit.xmin,
         tail=size,
         distance=fit.distance,
@@ -307,9 +308,9 @@ def _lognormal(degree: Index, neurons: Index, xmin: int) -> Floats:
     found = [
         minimize(
             lambda parameters: -(neurons @ likelihood(parameters)) / neurons.sum(),
-            (center, math.log(wide)),
+            np.array([center, math.log(wide)]),
             method="Nelder-Mead",
-            bounds=((-60, 60), (_NARROW, 4)),
+            bounds=[(-60.0, 60.0), (_NARROW, 4.0)],
             options={"maxiter": 1000, "xatol": 1e-6, "fatol": 1e-10},
         )
         for center, wide in ((mean, deviation), (mean - 3, 2 * deviation))

@@ -137,8 +137,7 @@ def small_worldness(
     relative = _divide(float(spread[1]), random_length) ** 2 + _divide(length_error, length) ** 2
     return SmallWorldness(
         sigma=sigma,
-        sigma_error=sigma
-        * math.sqrt(relative + _divide(float(spread[0]), random_clustering) ** 2),
+        sigma_error=sigma * math.sqrt(relative + _divide(float(spread[0]), random_clustering) ** 2),
         omega=ratio - _divide(clustering, lattice_clustering),
         omega_error=ratio * math.sqrt(relative),
         clustering=clustering,

@@ -120,21 +120,24 @@ def _types() -> dict[int, tuple[str, list[str]]]:
     found = {}
     for kind, text in _CLOSED.items():
         for order in permutations(range(3)):
-            sent = {(order[int(a)], order[int(b)]) for a, b in text.split()}
+            sent = {(order[int(pair[0])], order[int(pair[1])]) for pair in text.split()}
             side = [
                 ((one, other) in sent) + 2 * ((other, one) in sent)
                 for one, other in ((0, 1), (1, 2), (0, 2))
             ]
-            found[side[0] + 4 * side[1] + 16 * side[2]] = kind, [
-                _corner(sent, neuron) for neuron in range(3)
-            ]
+            found[side[0] + 4 * side[1] + 16 * side[2]] = (
+                kind,
+                [_corner(sent, neuron) for neuron in range(3)],
+            )
     return found
 
 
 def _corner(sent: set[tuple[int, int]], neuron: int) -> str:
     has = sorted(
-        _BOTH if {(neuron, other), (other, neuron)} <= sent
-        else _SENDS if (neuron, other) in sent
+        _BOTH
+        if {(neuron, other), (other, neuron)} <= sent
+        else _SENDS
+        if (neuron, other) in sent
         else _RECEIVES
         for other in range(3)
         if other != neuron

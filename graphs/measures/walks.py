@@ -36,7 +36,8 @@ def walks(adjacency: csr_array, sources: Index) -> Walks:
         _walk(adjacency, sources[start : start + _BITS])
         for start in range(0, max(len(sources), 1), _BITS)
     ]
-    return Walks(*(np.concatenate(each) for each in zip(*found, strict=True)))
+    distance, reached, inverse = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Walks(distance.astype(np.int64), reached.astype(np.int64), inverse)
 
 
 def _walk(adjacency: csr_array, sources: Index) -> Walks:
