@@ -23,7 +23,8 @@ def null_graphs(data: Data, nulls: Nulls, rng: np.random.Generator) -> Iterable[
     A number is that many of `graphs.rewire_degrees`; a function is called as
     ``function(data, seed=generator)`` for each of ten.
     """
-    if callable(nulls):
+    # A Data can be called and iterated as well.
+    if callable(nulls) and not isinstance(nulls, Data):
         return (_of_same_size(data, nulls(data, seed=each)) for each in rng.spawn(_GENERATED))
     if isinstance(nulls, Iterable) and not isinstance(nulls, Data | str):
         given = [_of_same_size(data, each) for each in nulls]

@@ -114,8 +114,8 @@ def fit_power_law(
     With K different degrees O(N + E + K^2), and O(N + K^2) for each bootstrap, which draws degrees
     below the tail from those that there are, others from the fitted law, and looks for its own
     tail. The likelihoods of all are those of whole numbers: the lognormal's is that of rounded
-    values, the exponential's a geometric distribution. A lognormal can be as close to a power law as one
-    likes, so its ratio is rarely far above 0.
+    values, the exponential's a geometric distribution. A lognormal can be as close to a power law as
+    one likes, so its ratio is rarely far above 0.
 
     References
     ----------
@@ -301,14 +301,17 @@ def _lognormal(degree: Index, neurons: Index, xmin: int) -> Floats:
         inside = log_ndtr(b) + np.log(-np.expm1(np.minimum(log_ndtr(a) - log_ndtr(b), -1e-300)))
         return inside - log_ndtr((mean - start) / deviation)
 
-    logarithm = np.log(degree)
-    mean = neurons @ logarithm / neurons.sum()
-    deviation = math.sqrt(neurons @ (logarithm - mean) ** 2 / neurons.sum())
+    def unlikelihood(parameters: Floats) -> float:
+        return -float(neurons @ likelihood(parameters)) / size
+
+    logarithm, size = np.log(degree), int(neurons.sum())
+    mean = float(neurons @ logarithm) / size
+    deviation = math.sqrt(float(neurons @ (logarithm - mean) ** 2) / size)
     deviation = max(deviation, math.exp(_NARROW))
     found = [
         minimize(
-            lambda parameters: -(neurons @ likelihood(parameters)) / neurons.sum(),
-            np.array([center, math.log(wide)]),
+            unlikelihood,
+            (center, math.log(wide)),
             method="Nelder-Mead",
             bounds=[(-60.0, 60.0), (_NARROW, 4.0)],
             options={"maxiter": 1000, "xatol": 1e-6, "fatol": 1e-10},

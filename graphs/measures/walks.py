@@ -67,7 +67,8 @@ def _walk(adjacency: csr_array, sources: Index) -> Walks:
         totals.distance[:] += step * found
         totals.reached[:] += found
         totals.inverse[:] += found / step
-    return Walks(*(each[: len(sources)] for each in totals))
+    size = len(sources)
+    return Walks(totals.distance[:size], totals.reached[:size], totals.inverse[:size])
 
 
 def _targets(adjacency: csr_array, active: Index) -> tuple[NDArray[Any], NDArray[Any]]:
