@@ -7,6 +7,7 @@ Every generator and loader returns a `torch_geometric.data.Data` that keeps the 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
+from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
 from graphs.compose import join, nest
 from graphs.connectors import (
     AllToAll,
@@ -17,7 +18,17 @@ from graphs.connectors import (
     OneToOne,
 )
 from graphs.contract import validate
-from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
+from graphs.io import (
+    from_edges,
+    from_networkx,
+    from_numpy,
+    from_scipy,
+    load,
+    save,
+    to_networkx,
+    to_numpy,
+    to_scipy,
+)
 from graphs.lattice import grid_local
 from graphs.layered import layered
 from graphs.lesions import lesion, subgraph
@@ -76,6 +87,7 @@ __all__ = [
     "Summary",
     "WiringLength",
     "__version__",
+    "c_elegans",
     "clustering",
     "communities",
     "components",
@@ -83,11 +95,15 @@ __all__ = [
     "degree_distribution",
     "efficiency",
     "fit_power_law",
+    "fly_visual_system",
+    "from_edges",
     "from_networkx",
+    "from_numpy",
     "from_scipy",
     "grid_local",
     "hierarchical_modules",
     "join",
+    "larva_mushroom_body",
     "layered",
     "lesion",
     "load",
@@ -111,6 +127,7 @@ __all__ = [
     "subgraph",
     "summary",
     "to_networkx",
+    "to_numpy",
     "to_scipy",
     "triad_census",
     "validate",

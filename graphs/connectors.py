@@ -190,10 +190,11 @@ def _called(rule: Rule, sources: int, targets: int, rng: np.random.Generator, sa
     expected = (
         f"a connection rule must return sources in [0, {sources}) and targets in [0, {targets})"
     )
+    result = rule(sources, targets, rng)
     try:
-        source, target = (np.asarray(end) for end in rule(sources, targets, rng))
+        source, target = (np.asarray(end) for end in result)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{expected}: {error}; return (source, target)") from error
+        raise type(error)(f"{expected}, got {result!r}; return (source, target)") from error
     ends: list[Index] = []
     for end, size in ((source, sources), (target, targets)):
         if end.ndim != 1 or len(source) != len(target) or (end.size and end.dtype.kind not in "iu"):

@@ -11,6 +11,7 @@ from graphs.contract import Index, canonical_order
 Array = NDArray[Any]
 
 PER_NEURON = ("pos", "node_type", "node_sign")
+LISTS = ("names", "node_type_names", "edge_type_names")
 PER_SYNAPSE = ("edge_type", "edge_weight", "edge_sign")
 
 
@@ -40,9 +41,9 @@ def population_names(data: Data) -> list[str]:
 
 
 def of_neurons(data: Data) -> dict[str, Any]:
-    """Return copies of all fields that do not concern synapses, as `contract.build` takes them."""
+    """Return copies of all fields that have no value for each synapse, for `contract.build`."""
     fields: dict[str, Any] = {name: array(data, name).copy() for name in PER_NEURON if name in data}
-    fields |= {name: list(data[name]) for name in ("names", "node_type_names") if name in data}
+    fields |= {name: list(data[name]) for name in LISTS if name in data}
     if "shape" in data:
         fields["shape"] = tuple(data["shape"])
     return fields

@@ -51,13 +51,13 @@ def subgraph(data: Data, neurons: Any) -> Data:
     number = np.full(int(data.num_nodes), -1)
     number[kept] = np.arange(len(kept))
     source, target = number[ends(data)]
-    fields: dict[str, Any] = {
-        name: [value[each] for each in kept] if name == "names" else value[kept]
-        for name, value in of_neurons(data).items()
-        if name not in ("node_type_names", "shape")
-    }
-    if "node_type_names" in data:
-        fields["node_type_names"] = list(data["node_type_names"])
+    fields = of_neurons(data)
+    fields.pop("shape", None)
+    for name, value in fields.items():
+        if name == "names":
+            fields[name] = [value[each] for each in kept]
+        elif isinstance(value, np.ndarray):
+            fields[name] = value[kept]
     inside = (source >= 0) & (target >= 0)
     return build(len(kept), source[inside], target[inside], **fields, **of_synapses(data, inside))
 

@@ -23,7 +23,7 @@ struct Rows {
 inline Rows checked(const Index &pointer, const Index &index) {
   const int64_t rows = int64_t(pointer.size()) - 1, size = int64_t(index.size());
   if (rows < 0 || rows > std::numeric_limits<int32_t>::max())
-    throw std::invalid_argument("pointers must be one more than neurons, of which 2^31 are too many");
+    throw std::invalid_argument("pointers must be one more than neurons, below 2^31");
   const int64_t *at = pointer.data();
   int64_t wrong = at[0] != 0 || at[rows] != size;
   for (int64_t row = 0; row < rows; ++row) wrong += at[row] > at[row + 1];

@@ -1,7 +1,8 @@
 // Triangles of the neurons' neighbourhoods, and the walks of three steps that they close.
 //
 // Each triangle is found once, from its neuron of lowest degree: O(E^1.5). M. Latapy, "Main-memory
-// triangle computations for very large (sparse (power-law)) graphs", Theor. Comput. Sci. 407 (2008).
+// triangle computations for very large (sparse (power-law)) graphs", Theor. Comput. Sci. 407
+// (2008).
 #include <tuple>
 
 #include "rows.hpp"
@@ -46,7 +47,8 @@ Pairs upward(const Rows &out) {
     pairs.code.push_back(uint8_t(code));
     ++pairs.rows.pointer[row + 1];
   });
-  for (int64_t row = 0; row < out.size(); ++row) pairs.rows.pointer[row + 1] += pairs.rows.pointer[row];
+  std::vector<int64_t> &pointer = pairs.rows.pointer;
+  for (int64_t row = 0; row < out.size(); ++row) pointer[row + 1] += pointer[row];
   return pairs;
 }
 
@@ -141,11 +143,12 @@ NewIndex closed_walks(const Index &pointer, const Index &index, const Index &val
 }  // namespace
 
 void register_triangles(nb::module_ &m) {
-  m.def("triangles", &triangles, nb::arg("pointer"), nb::arg("index"),
+  m.def("triangles", &triangles, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
         "Of each neuron: its triangles, and these weighted by the product of the synapses on each "
         "side; and how many triangles there are of each of 64 codes.");
-  m.def("closed_walks", &closed_walks, nb::arg("pointer"), nb::arg("index"), nb::arg("value"),
-        nb::arg("chosen"), "Walks of three steps from each chosen neuron back, by symmetric rows.");
+  m.def("closed_walks", &closed_walks, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
+        nb::arg("value").noconvert(), nb::arg("chosen").noconvert(),
+        "Walks of three steps from each chosen neuron back, by symmetric rows.");
 }
 
 }  // namespace compiled

@@ -1,8 +1,8 @@
 // Breadth-first searches from many sources at once, one bit each.
 //
 // M. Then et al., "The more the merrier: efficient multi-source graph traversal", PVLDB 8 (2014);
-// steps that reach many neurons are taken backwards, from those not yet seen: S. Beamer, K. Asanovic,
-// D. Patterson, "Direction-optimizing breadth-first search", SC 2012.
+// steps that reach many neurons are taken backwards, from those not yet seen: S. Beamer,
+// K. Asanovic, D. Patterson, "Direction-optimizing breadth-first search", SC 2012.
 #include <array>
 
 #include "rows.hpp"
@@ -206,9 +206,10 @@ nb::tuple walks(const Index &pointer, const Index &index, const Index &sources) 
 }  // namespace
 
 void register_walks(nb::module_ &m) {
-  m.def("walks", &walks, nb::arg("pointer"), nb::arg("index"), nb::arg("sources"),
-        "Of each source: the sum of distances to the neurons that it reaches, their number, and the "
-        "sum of inverse distances.");
+  m.def("walks", &walks, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
+        nb::arg("sources").noconvert(),
+        "Of each source: the sum of distances to the neurons that it reaches, their number, and "
+        "the sum of inverse distances.");
 }
 
 }  // namespace compiled

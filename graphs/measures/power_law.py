@@ -114,8 +114,8 @@ def fit_power_law(
     With K different degrees O(N + E + K^2), and O(N + K^2) for each bootstrap, which draws degrees
     below the tail from those that there are, others from the fitted law, and looks for its own
     tail. The likelihoods of all are those of whole numbers: the lognormal's is that of rounded
-    values, the exponential's a geometric distribution. A lognormal can be as close to a power law as
-    one likes, so its ratio is rarely far above 0.
+    values, the exponential's a geometric distribution. A lognormal can be as close to a power law
+    as one likes, so its ratio is rarely far above 0.
 
     References
     ----------
