@@ -180,12 +180,19 @@ def generate(
 @app.command()
 def measure(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
+    full: Annotated[
+        bool, typer.Option("--full", help="Also what takes long, up to minutes.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
 ) -> None:
-    """Measure the connectome of a file: degrees, path lengths, clustering."""
+    """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
+
+    --full adds whether degrees follow a power law, small-worldness against random
+    graphs of the same degrees, modularity, the spectrum and the triads.
+    """
     import graphs  # noqa: PLC0415
 
-    print(graphs.summary(graphs.load(file), seed=seed))
+    print(graphs.summary(graphs.load(file), full=full, seed=seed))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,9 +3,13 @@
 
 namespace compiled {
 void register_sorting(nanobind::module_ &m);
+void register_triangles(nanobind::module_ &m);
+void register_walks(nanobind::module_ &m);
 }
 
 NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
   compiled::register_sorting(m);
+  compiled::register_triangles(m);
+  compiled::register_walks(m);
 }
