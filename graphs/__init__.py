@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from graphs.contract import validate
+
+# from graphs.degrees import configuration
 from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
 from graphs.lattice import grid_local
 from graphs.layered import layered
@@ -22,6 +24,8 @@ from graphs.measures import (
     summary,
 )
 from graphs.plot import plot
+from graphs.random_graphs import erdos_renyi, fixed_in_degree, fixed_out_degree, fixed_total
+from graphs.scale_free import barabasi_albert, power_law_cluster
 from graphs.small_world import small_world
 from graphs.spatial import coordinate_random
 
@@ -35,8 +39,14 @@ __all__ = [
     "PathLength",
     "Summary",
     "__version__",
+    "barabasi_albert",
     "clustering",
+    #    "configuration",
     "coordinate_random",
+    "erdos_renyi",
+    "fixed_in_degree",
+    "fixed_out_degree",
+    "fixed_total",
     "from_networkx",
     "from_scipy",
     "grid_local",
@@ -44,6 +54,7 @@ __all__ = [
     "load",
     "path_length",
     "plot",
+    "power_law_cluster",
     "save",
     "small_world",
     "spectrum",

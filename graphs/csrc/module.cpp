@@ -2,10 +2,14 @@
 #include <nanobind/nanobind.h>
 
 namespace compiled {
+void register_drawing(nanobind::module_ &m);
+void register_growth(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
 }
 
 NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
+  compiled::register_drawing(m);
+  compiled::register_growth(m);
   compiled::register_sorting(m);
 }
