@@ -9,7 +9,7 @@ from importlib.metadata import version as _version
 
 from graphs.contract import validate
 
-# from graphs.degrees import configuration
+from graphs.degrees import configuration
 from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
 from graphs.lattice import grid_local
 from graphs.layered import layered
