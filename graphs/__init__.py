@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from graphs.contract import validate
-
 from graphs.degrees import configuration
 from graphs.io import from_networkx, from_scipy, load, save, to_networkx, to_scipy
 from graphs.lattice import grid_local
@@ -41,7 +40,7 @@ __all__ = [
     "__version__",
     "barabasi_albert",
     "clustering",
-    #    "configuration",
+    "configuration",
     "coordinate_random",
     "erdos_renyi",
     "fixed_in_degree",

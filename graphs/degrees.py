@@ -88,11 +88,10 @@ def configuration(
     >>> data = graphs.configuration([1, 1, 2, 0], [2, 1, 0, 1], seed=0)
     >>> data.edge_index[1].bincount(minlength=4).tolist()
     [1, 1, 2, 0]
-    >>> graphs.configuration([2, 0], [0, 2])
+    >>> graphs.configuration([2, 2, 0, 0], [2, 2, 0, 0])
     Traceback (most recent call last):
         ...
-    ValueError: in_degrees and out_degrees must be those of a graph, got 1 neurons with in-degrees \
-of 2 or more that receive 2 in all, although at most 1 can be sent to them; pass lower ones
+    ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
     """
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
     loops = arguments.flag("self_loops", self_loops)
@@ -163,9 +162,9 @@ def _check(received: Index, sent: Index, loops: bool) -> None:
     if bad.size:
         number = int(bad[0])
         raise ValueError(
-            f"in_degrees and out_degrees must be those of a graph, got {number + 1} neurons with "
-            f"in-degrees of {received[order][number]} or more that receive {wanted[number]} in "
-            f"all, although at most {room[number]} can be sent to them; pass lower ones"
+            "in_degrees and out_degrees must be those of a graph, got a sum of "
+            f"{wanted[number]} for the {number + 1} largest in-degrees, although at most "
+            f"{room[number]} can be sent to these; pass lower ones"
         )
 
 
@@ -264,8 +263,8 @@ def _construct(received: Index, sent: Index, loops: bool) -> tuple[Index, Index]
     heapq.heapify(heap)
     source, target = [], []
     for sender, number in enumerate(sent.tolist()):
-        taken = []
-        aside = []
+        taken: list[tuple[int, int, int]] = []
+        aside: list[tuple[int, int, int]] = []
         while len(taken) < number:
             wants, sends, receiver = heapq.heappop(heap)
             if -sends != left[receiver]:

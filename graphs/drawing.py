@@ -7,6 +7,7 @@ drawn, so that O(R + E) time and memory serve R rows and E places, however wide 
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphs import compiled
 from graphs.contract import Index
@@ -69,7 +70,9 @@ def _sort_rows(places: Index, pointer: Index, rows: Index) -> Index:
     return at[1:][np.diff(keys) == 0]
 
 
-def _fill_dense(places: Index, pointer: Index, widths: Index, counts: Index, dense: Index) -> Index:
+def _fill_dense(
+    places: Index, pointer: Index, widths: Index, counts: Index, dense: NDArray[np.bool_]
+) -> Index:
     """Put the places that were not drawn into the rows that are more than half full."""
     filled = np.empty(counts.sum(), np.int64)
     starts = _pointer(counts)[:-1]
