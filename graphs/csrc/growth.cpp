@@ -119,7 +119,7 @@ void register_growth(nb::module_ &m) {
   nb::class_<Growth>(m, "Growth", "A graph that grows by preferential attachment.")
       .def(nb::init<int64_t, int64_t, double>(), nb::arg("neurons"), nb::arg("each"),
            nb::arg("triangle"))
-      .def("advance", &Growth::advance, nb::arg("draws"),
+      .def("advance", &Growth::advance, nb::arg("draws").noconvert(),
            "Add newcomers until all are there or the draws in [0, 1) end; return how many were used.")
       .def_prop_ro("complete", &Growth::complete, "Whether all neurons are there.")
       .def("targets", &Growth::targets, "Whom the newcomers connect with, newcomer by newcomer.");
