@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build
+from graphs.swaps import Mask, swapped, turned, without_loops
 
 # Rounds of switches that a matching gets: in all, and one after another without any success.
 _ROUNDS = 300
@@ -18,7 +18,7 @@ _PATIENCE = 30
 # Switches that are tried in a round, where there are not more synapses to be switched.
 _TRIES = 1 << 16
 
-# Rounds of switches of all synapses that follow where the graph was constructed.
+# Rounds of swaps of all synapses that follow where the graph was constructed.
 _MIXING = 30
 
 
@@ -65,7 +65,7 @@ def configuration(
     ones: :math:`a \to b,\ c \to d` become :math:`a \to d,\ c \to b` [2]_, which keeps all degrees.
     Of sequences with more than half of all pairs, the graph of the pairs that stay empty is drawn.
     Where few graphs have these degrees, so that switches come to no end, one of them is constructed
-    [3]_ and all of its synapses are switched over and over. Graphs with these degrees are nearly,
+    [3]_ and swapped over and over as in `rewire_degrees`. Graphs with these degrees are nearly,
     but not exactly, equally likely [1]_.
 
     Whether there is a graph at all is told in advance by the theorem of Fulkerson, Chen and Anstee
@@ -191,7 +191,7 @@ class _Matching:
             return later
         return np.union1d(later, np.flatnonzero(self.source == self.target))
 
-    def switch(self, one: Index, other: Index) -> NDArray[np.bool_]:
+    def switch(self, one: Index, other: Index) -> Mask:
         """Exchange the targets of synapses where that makes two new ones; return where it did.
 
         A synapse may be tried with several others; none of these stands twice, or in both.
@@ -221,7 +221,7 @@ class _Matching:
         return done
 
 
-def _first(values: Index) -> NDArray[np.bool_]:
+def _first(values: Index) -> Mask:
     """Return for each value whether it is the first of its equals."""
     first = np.zeros(len(values), dtype=bool)
     first[np.unique(values, return_index=True)[1]] = True
@@ -249,11 +249,28 @@ def _simple(
         failures = 0 if done.size else failures + 1
         bad = np.setdiff1d(bad, done, assume_unique=True)
     if bad.size:
-        matching = _Matching(*_construct(received, sent, loops), neurons, loops)
-        for _ in range(_MIXING):
-            one, other = np.array_split(rng.permutation(len(source)), 2)
-            matching.switch(one[: len(other)], other)
-    return matching.source, matching.target
+        return source, _mixed(*_construct(received, sent, loops), neurons, loops, rng)
+    return source, matching.target
+
+
+def _mixed(
+    source: Index, target: Index, neurons: int, loops: bool, rng: np.random.Generator
+) -> Index:
+    """Return other targets of a simple graph, after all of them were swapped over and over."""
+
+    def key(one: Index, other: Index) -> Index:
+        return one * neurons + other
+
+    def anything(a: Index, b: Index, c: Index, d: Index) -> Mask:
+        return np.ones(len(a), dtype=bool)
+
+    for _ in range(_MIXING):
+        pairing = rng.permutation(len(source))
+        allowed = anything if loops else without_loops
+        target = target[swapped(source, target, key, allowed, pairing, rng)]
+        if not loops:
+            target = turned(source, target, neurons, rng)
+    return target
 
 
 def _construct(received: Index, sent: Index, loops: bool) -> tuple[Index, Index]:

@@ -4,6 +4,7 @@ A row is what one neuron may be connected with, numbered from 0. Nothing is ever
 drawn, so that O(R + E) time and memory serve R rows and E places, however wide the rows are.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -15,30 +16,57 @@ from graphs.contract import Index
 # Places drawn at a time, in whole rows. The graph of a seed depends on it.
 _BLOCK = 1 << 20
 
-Ends = tuple[Index, Index]
+# Places of a row beyond which it is drawn piece by piece.
+_PIECE = 4096
 
 
-def distinct(widths: Index, counts: Index, rng: np.random.Generator) -> Ends:
+def distinct(
+    widths: Index | Sequence[int], counts: Index | Sequence[int], rng: np.random.Generator
+) -> tuple[Index, Index]:
     """Draw counts[r] distinct places of 0 ... widths[r] - 1 in each row r, all sets equally likely.
 
     Return the row and the place of each, sorted by both. Of a row that is more than half full, the
     places that stay empty are drawn. Draws that repeat a place are drawn again: to draw until
     enough distinct places are found favours none.
     """
+    widths, counts = np.asarray(widths, np.int64), np.asarray(counts, np.int64)
     dense = 2 * counts > widths
     drawn = np.where(dense, widths - counts, counts)
-    pointer = _pointer(drawn)
+    places = _sparse(*_cut(widths, drawn, rng), rng)
+    if dense.any():
+        places = _fill_dense(places, _pointer(drawn), widths, counts, dense)
+    return np.repeat(np.arange(len(counts)), counts), places
+
+
+def _cut(widths: Index, counts: Index, rng: np.random.Generator) -> tuple[Index, Index, Index]:
+    """Cut rows of many places into shorter ones; return their starts, widths and counts."""
+    pieces = np.maximum(counts // _PIECE, 1)
+    row = np.repeat(np.arange(len(counts)), pieces)
+    number = spans(np.zeros_like(pieces), pieces)
+    each, more = widths[row] // pieces[row], widths[row] % pieces[row]
+    widths = each + (number < more)
+    ends = np.cumsum(pieces)
+    shared = counts[row]
+    for long in np.flatnonzero(pieces > 1):
+        piece = slice(ends[long] - pieces[long], ends[long])
+        shared[piece] = shares(widths[piece], int(counts[long]), rng)
+    return each * number + np.minimum(number, more), widths, shared
+
+
+def _sparse(first: Index, widths: Index, counts: Index, rng: np.random.Generator) -> Index:
+    """Draw as `distinct` does, block by block, and add to each row where it starts."""
+    pointer = _pointer(counts)
     places = np.empty(pointer[-1], np.int64)
     block = 0
-    while block < len(drawn):
+    while block < len(counts):
         end = int(np.searchsorted(pointer, pointer[block] + _BLOCK, side="right")) - 1
-        end = min(max(end, block + 1), len(drawn))
-        part = slice(pointer[block], pointer[end])
-        _draw_block(places[part], pointer[block : end + 1] - pointer[block], widths[block:end], rng)
+        end = min(max(end, block + 1), len(counts))
+        rows, part = slice(block, end), slice(pointer[block], pointer[end])
+        _draw_block(places[part], pointer[block : end + 1] - pointer[block], widths[rows], rng)
+        if first[rows].any():
+            places[part] += np.repeat(first[rows], counts[rows])
         block = end
-    if dense.any():
-        places = _fill_dense(places, pointer, widths, counts, dense)
-    return np.repeat(np.arange(len(counts)), counts), places
+    return places
 
 
 def _draw_block(places: Index, pointer: Index, widths: Index, rng: np.random.Generator) -> None:
@@ -113,43 +141,3 @@ def spans(first: Index, length: Index) -> Index:
 
 def _pointer(length: Index) -> Index:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(length)))
-
-
-def fixed_in_degree(
-    sources: int, targets: int, degree: int, rng: np.random.Generator, *, same: bool = False
-) -> Ends:
-    """Give each target exactly `degree` sources, all sets of them equally likely."""
-    return _columns(sources, np.full(targets, degree, dtype=np.int64), rng, same)
-
-
-def fixed_out_degree(
-    sources: int, targets: int, degree: int, rng: np.random.Generator, *, same: bool = False
-) -> Ends:
-    """Give each source exactly `degree` targets, all sets of them equally likely."""
-    return fixed_in_degree(targets, sources, degree, rng, same=same)[::-1]
-
-
-def fixed_total(
-    sources: int, targets: int, total: int, rng: np.random.Generator, *, same: bool = False
-) -> Ends:
-    """Connect exactly `total` pairs, all sets of them equally likely."""
-    return _columns(sources, shares(_widths(sources, targets, same), total, rng), rng, same)
-
-
-def fixed_probability(
-    sources: int, targets: int, probability: float, rng: np.random.Generator, *, same: bool = False
-) -> Ends:
-    """Connect each pair with this probability, independently of all others."""
-    return _columns(sources, rng.binomial(_widths(sources, targets, same), probability), rng, same)
-
-
-def _widths(sources: int, targets: int, same: bool) -> Index:
-    return np.full(targets, max(sources - same, 0), dtype=np.int64)
-
-
-def _columns(sources: int, counts: Index, rng: np.random.Generator, same: bool) -> Ends:
-    target, source = distinct(_widths(sources, len(counts), same), counts, rng)
-    if same:
-        # The place of the neuron itself is left out.
-        source += source >= target
-    return source, target

@@ -3,9 +3,9 @@
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments, drawing
+from graphs import arguments, bipartite, drawing
+from graphs.bipartite import Ends
 from graphs.contract import build
-from graphs.drawing import Ends
 
 
 def erdos_renyi(
@@ -81,19 +81,28 @@ def erdos_renyi(
     directed = arguments.flag("directed", directed)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    # Without direction, each neuron may draw those that are numbered below it.
-    widths = np.full(neurons, max(neurons - 1, 0)) if directed else np.arange(neurons)
+    total, chance = 0, 0.0
     if probability is None:
         total = _total(synapses, neurons, directed)
-        counts = drawing.shares(widths, total, rng)
     else:
-        counts = rng.binomial(widths, arguments.real("probability", probability, at_most=1.0))
-    target, source = drawing.distinct(widths, counts, rng)
+        chance = arguments.real("probability", probability, at_most=1.0)
     if directed:
-        source += source >= target
+        ends = (
+            bipartite.fixed_total(neurons, neurons, total, rng, same=True)
+            if probability is None
+            else bipartite.fixed_probability(neurons, neurons, chance, rng, same=True)
+        )
     else:
-        source, target = np.concatenate((source, target)), np.concatenate((target, source))
-    return _connected(neurons, (source, target), loops)
+        # Each neuron draws among those that are numbered below it.
+        widths = np.arange(neurons)
+        counts = (
+            drawing.shares(widths, total, rng)
+            if probability is None
+            else rng.binomial(widths, chance)
+        )
+        one, other = drawing.distinct(widths, counts, rng)
+        ends = np.concatenate((one, other)), np.concatenate((other, one))
+    return _connected(neurons, ends, loops)
 
 
 def fixed_in_degree(
@@ -154,7 +163,7 @@ def fixed_in_degree(
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     return _connected(
-        neurons, drawing.fixed_in_degree(neurons, neurons, degree, rng, same=True), loops
+        neurons, bipartite.fixed_in_degree(neurons, neurons, degree, rng, same=True), loops
     )
 
 
@@ -213,7 +222,7 @@ def fixed_out_degree(
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     return _connected(
-        neurons, drawing.fixed_out_degree(neurons, neurons, degree, rng, same=True), loops
+        neurons, bipartite.fixed_out_degree(neurons, neurons, degree, rng, same=True), loops
     )
 
 

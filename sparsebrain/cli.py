@@ -20,6 +20,9 @@ _INTERRUPTED = 130
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
+# graphs.io.files.FORMATS; importing it would make --help slow.
+_SUFFIXES = "Ends in .npz, .csv, .tsv, .graphml, .gexf, .pt or .h5."
+
 DataSet = Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")]
 Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
 DataDir = Annotated[
@@ -77,14 +80,30 @@ def compare(
 
     small-world: neurons neighbors rewire method directed self_loops
 
-    file: path of a connectome, as in file:brain.npz or file:brain.graphml
+    erdos-renyi: neurons probability directed self_loops
+
+    fixed-in-degree: neurons in_degree self_loops
+
+    fixed-out-degree: neurons out_degree self_loops
+
+    barabasi-albert: neurons synapses_per_neuron directed outward self_loops
+
+    power-law-cluster: the same and triangle
+
+    c-elegans: kind source
+
+    larva-mushroom-body: side
+
+    fly-visual-system: radius
+
+    file: path of a connectome, as in file:brain.npz or file:brain.csv
 
     none, the model without a graph.
 
     Neurons, shape and extent that are left out follow from the data set; the
-    distance of coordinate and the neighbors of small-world are fitted to the
-    synapses of the first topology that states its own, or else of a grid of
-    distance 2.
+    distance of coordinate, the neighbors of small-world and the first option
+    after neurons of the other random ones are fitted to the synapses of the
+    first topology that states its own, or else of a grid of distance 2.
 
     Finished runs are kept in the output folder and not repeated.
     """
@@ -152,17 +171,16 @@ def reproduce(
 @app.command()
 def generate(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology, as for compare.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Ends in .npz or .graphml.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES)],
     seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
     shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
 ) -> None:
     """Generate a connectome and write it to a file.
 
     Neurons, shape and extent that SPEC leaves out follow from the lattice; the
-    distance of coordinate and the neighbors of small-world are fitted to the
-    synapses of its grid of distance 2.
+    distance of coordinate, the neighbors of small-world and the first option
+    after neurons of the other random ones are fitted to the synapses of its
+    grid of distance 2.
     """
     from sparsebrain.experiments.generate import generate as run  # noqa: PLC0415
 
@@ -172,7 +190,7 @@ def generate(
 
 @app.command()
 def measure(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .npz or .graphml.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
     seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering."""

@@ -76,7 +76,8 @@ NewIndex sort_rows(nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::c
 }  // namespace
 
 void register_drawing(nb::module_ &m) {
-  m.def("sort_rows", &sort_rows, nb::arg("values").noconvert(), nb::arg("pointer").noconvert(), nb::arg("rows").noconvert(),
+  m.def("sort_rows", &sort_rows, nb::arg("values").noconvert(), nb::arg("pointer").noconvert(),
+        nb::arg("rows").noconvert(),
         "Sort these rows, values[pointer[r]:pointer[r + 1]], in place; return where one repeats.");
 }
 
