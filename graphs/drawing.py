@@ -40,6 +40,8 @@ def distinct(
 
 def _cut(widths: Index, counts: Index, rng: np.random.Generator) -> tuple[Index, Index, Index]:
     """Cut rows of many places into shorter ones; return their starts, widths and counts."""
+    if counts.max(initial=0) < 2 * _PIECE:
+        return np.zeros_like(widths), widths, counts
     pieces = np.maximum(counts // _PIECE, 1)
     row = np.repeat(np.arange(len(counts)), pieces)
     number = spans(np.zeros_like(pieces), pieces)
