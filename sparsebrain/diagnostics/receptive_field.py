@@ -94,7 +94,7 @@ class ReceptiveField:
         ax = axes_of(ax)
         picture = self.gradient[loop, which].unflatten(0, shape)
         reached = self.reached[loop, which].unflatten(0, shape)
-        shown = ax.imshow(picture, cmap="magma", vmin=0)
+        shown = ax.imshow(picture.numpy(), cmap="magma", vmin=0)
         # A frame of unreached places lets the outline close at the border.
         framed = torch.nn.functional.pad(reached.double(), (1, 1, 1, 1)).numpy()
         fine = framed.repeat(8, 0).repeat(8, 1)

@@ -140,11 +140,14 @@ def _compare(states: Tensor) -> tuple[float, float]:
     states = states / states.abs().amax(-1, keepdim=True)
     unit = states / states.norm(dim=-1, keepdim=True)
     cosine = (unit @ unit.mT).clamp(-1, 1)
-    # 1 - cosine would lose the digits of small differences, and so would cdist by products.
-    exactly = {"compute_mode": "donot_use_mm_for_euclid_dist"}
-    nearer = torch.minimum(torch.cdist(unit, unit, **exactly), torch.cdist(unit, -unit, **exactly))
+    nearer = torch.minimum(_distances(unit, unit), _distances(unit, -unit))
     one, other = torch.triu_indices(states.size(-2), states.size(-2), 1, device=states.device)
     return (
         float(cosine[..., one, other].nanmean()),
         float(nearer[..., one, other].nanmean()),
     )
+
+
+def _distances(one: Tensor, other: Tensor) -> Tensor:
+    # By way of products, as 1 - cosine is, small distances would lose their digits.
+    return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")

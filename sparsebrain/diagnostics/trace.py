@@ -125,7 +125,7 @@ class _Watch:
     def attached(self) -> Iterator[None]:
         # Whoever differentiates needs all states; computed again, they would be seen twice.
         stand_in = {"activation": self._activate, "checkpoint": False}
-        own = vars(self.layer)
+        own = self.layer.__dict__
         kept = {name: own[name] for name in stand_in if name in own}
         hooks = (
             self.layer.register_forward_pre_hook(self._enter, with_kwargs=True),

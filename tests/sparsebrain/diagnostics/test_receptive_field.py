@@ -82,7 +82,7 @@ def test_the_effective_size_counts_equals(weighted):
     """A mean of 3 inputs counts as 3, whatever its scale; unequal ones count as less."""
     star = Data(edge_index=torch.tensor([[0, 1, 2], [3, 3, 3]]), num_nodes=4)
     x = torch.ones(4, dtype=torch.float64)
-    equal = receptive_field(weighted(star, torch.full((3,), 1e-200).double(), 1), x, 3)
+    equal = receptive_field(weighted(star, torch.full((3,), 1e-200, dtype=torch.float64), 1), x, 3)
     assert equal.size.flatten().tolist() == pytest.approx([1, 3])
     other = receptive_field(weighted(star, torch.tensor([1.0, 1.0, 2.0]), 2), x, 3)
     assert other.size.flatten().tolist() == pytest.approx([1, 16 / 6, 0])
