@@ -37,7 +37,7 @@ class LoopGradients:
         """Draw the length by loop, on a logarithmic axis."""
         ax = axes_of(ax)
         ax.semilogy(self.norm, "o-", color=BLUE, ms=3)
-        loop_axis(ax, r"$\Vert\partial\mathcal{L}/\partial x(L)\Vert$")
+        loop_axis(ax, r"$\Vert\partial\,\mathrm{loss}/\partial x(L)\Vert$")
         return ax
 
 

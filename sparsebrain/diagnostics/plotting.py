@@ -25,4 +25,4 @@ def loop_axis(ax: Axes, label: str) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     ax.set(xlabel="loops L", ylabel=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -151,7 +151,7 @@ def reach(
     """
     layer = find_layer(model, layer)
     neurons = _numbers(neurons, layer.num_nodes)
-    loops = layer.loops if loops is None else check_count("loops", loops)
+    loops = check_count("loops", layer.loops if loops is None else loops)
     structure = layer.structure
     place = torch.arange(len(neurons), device=structure.device)
     itself = torch.zeros(layer.num_nodes, len(neurons), device=structure.device)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
-import torch
-from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import ArpackNoConvergence, eigs
 from torch import Tensor, nn
 
 from sparsebrain.diagnostics.plotting import BLUE, axes_of
 from sparsebrain.diagnostics.trace import find_layer
+from sparsebrain.eigenvalues import eigenvalues
 from sparsebrain.layer import GraphLayer
 from sparsebrain.messages import is_plain
-from sparsebrain.options import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_DENSE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +70,8 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
     A linear loop is :math:`x \leftarrow W x`, so states grow as :math:`|\lambda_1|^L`, and what
     tells them apart fades as :math:`|\lambda_2 / \lambda_1|^L` beside what they share.
 
-    Each strongly connected component is solved by itself, since W is triangular in them: by
-    Arnoldi's method, O(k (N + E)) an iteration, or densely up to 64 neurons. So a connectome
-    without cycles has exactly zero, of which rounding would make a circle. W is not symmetric:
-    ``eigh`` would be wrong, and power iteration never settles on a complex pair.
+    A connectome without cycles has none but zero, exactly. How they are found is described at
+    :func:`sparsebrain.eigenvalues.eigenvalues`.
 
     Args:
         model: a GraphLayer or a model with one.
@@ -108,55 +98,9 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
         (2.0, 0.0)
     """
     layer = find_layer(model, layer)
-    if check_count("k", k) > layer.num_nodes:
-        raise ValueError(
-            f"k must be at most the number of neurons, {layer.num_nodes}, got {k}; "
-            f"pass k={max(layer.num_nodes, 1)}."
-        )
     if not is_plain(layer, GraphLayer):
         raise ValueError(
             "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "
             "or watched; eigenvalues of W would say nothing about it."
         )
-    parts = list(_by_component(_matrix(layer), k))
-    found = np.concatenate([*parts, np.zeros(k, dtype=np.complex128)])
-    order = np.lexsort((-found.imag, -np.abs(found)))
-    return Spectrum(torch.from_numpy(found[order][:k]))
-
-
-def _matrix(layer: GraphLayer) -> scipy.sparse.csr_array[Any]:
-    source, target = layer.edge_index.cpu().numpy()
-    weight = layer._weight_per_synapse().detach().double().cpu().numpy()
-    if not np.isfinite(weight).all():
-        raise ValueError("weights must be finite; the layer's hold NaN or infinity.")
-    shape = (layer.num_nodes, layer.num_nodes)
-    matrix = scipy.sparse.coo_array((weight, (target, source)), shape=shape).tocsr()
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def _by_component(matrix: scipy.sparse.csr_array[Any], k: int) -> Iterator[NDArray[np.complex128]]:
-    """The largest eigenvalues of each strongly connected component, those outside being zero."""
-    _, component = connected_components(matrix, directed=True, connection="strong")
-    size = np.bincount(component)
-    alone = size[component] == 1
-    yield matrix.diagonal()[alone].astype(np.complex128)
-    order = np.argsort(component, kind="stable")
-    for neurons in np.split(order, np.cumsum(size)[:-1]):
-        if len(neurons) > 1:
-            yield _largest(matrix[neurons][:, neurons], min(k, len(neurons)))
-
-
-def _largest(matrix: scipy.sparse.csr_array[Any], k: int) -> NDArray[np.complex128]:
-    neurons = matrix.shape[0]
-    if neurons <= _DENSE or k > neurons - 2:
-        return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
-    # ARPACK would draw its first vector from a generator of its own.
-    start = np.random.default_rng(0).uniform(0.5, 1.5, neurons)
-    try:
-        found = eigs(matrix, k=k, v0=start, return_eigenvectors=False)
-    except ArpackNoConvergence as error:
-        raise RuntimeError(
-            f"the {k} largest eigenvalues did not converge ({error}); ask for another k."
-        ) from None
-    return found.astype(np.complex128)
+    return Spectrum(eigenvalues(layer.structure, layer._weight_per_synapse(), k))

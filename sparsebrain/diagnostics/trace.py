@@ -94,8 +94,8 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
         raise ValueError("the model ran without calling its GraphLayer; nothing was seen.")
     if len(watch.before) != layer.loops:
         raise ValueError(
-            f"expected {layer.loops} loops, saw {len(watch.before)}; a diagnosis by loops needs a "
-            "layer that runs its loops one by one."
+            f"expected a number of loops that run one by one, got loops={layer.loops!r} and saw "
+            f"{len(watch.before)}; set layer.loops to a number to see so many."
         )
     return Trace(
         layer,

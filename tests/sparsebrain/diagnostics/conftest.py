@@ -1,5 +1,6 @@
 """Layers of every kind, and models around them."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -17,6 +18,12 @@ OPTIONS = {
     "checkpoints": {"activation": "tanh", "checkpoint": True},
     "PyG's messages": {"activation": "tanh", "aggr": "mean"},
 }
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(params=OPTIONS)

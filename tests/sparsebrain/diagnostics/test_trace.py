@@ -119,3 +119,14 @@ def test_one_call_of_one_layer_is_wanted():
         find_layer(layer, other)
     with pytest.raises(TypeError, match="must be a module with a GraphLayer, got Data"):
         find_layer(graphs.grid_local(6, 1))
+
+
+class Twice(GraphLayer):
+    def forward(self, x):
+        return super().forward(super().forward(x))
+
+
+def test_a_layer_that_runs_its_loops_otherwise_is_told():
+    layer = Twice(graphs.grid_local(6, 1), 3)
+    with pytest.raises(ValueError, match="got loops=3 and saw 6; set layer.loops"):
+        trace(layer, torch.randn(2, 6), None)
