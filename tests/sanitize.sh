@@ -17,4 +17,5 @@ compiler=${CXX:-c++}
 # it never frees is not the kernels' leak.
 export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=2
-"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels tests/graphs/test_compiled.py "$@"
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels tests/graphs/test_compiled.py \
+    tests/graphs/measures "$@"
