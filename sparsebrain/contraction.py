@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -53,11 +52,12 @@ class Contraction(nn.Module):
         self.most = most
         self.types = types
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, free: Tensor) -> Tensor:
         """The weight for a free parameter of the same shape."""
         if free.is_meta:
             return free
-        synapses = free if self.types is None else free[self.types]
+        synapses = self._per_synapse(free)
         size = self._size(synapses, vectors=torch.is_grad_enabled() and free.requires_grad)
         bound = _Bound.apply(synapses, size, self.structure.edge_index, self.kind == "perron")
         return free * (self.most / bound.clamp_min(self.most))
@@ -77,23 +77,19 @@ class Contraction(nn.Module):
 
     def scale_of(self, weight: Tensor) -> float:
         """The factor, 1 or less, by which a weight has to be multiplied."""
-        synapses = weight if self.types is None else weight[self.types]
-        size = self._size(synapses.detach(), vectors=False)
+        size = self._size(self._per_synapse(weight).detach(), vectors=False)
         return float((self.most / size.bound).clamp_max(1))
+
+    def _per_synapse(self, weight: Tensor) -> Tensor:
+        # No buffers, see the layer: they come to where the weights are when these are used.
+        self.structure = self.structure.to(weight.device)
+        self.types = None if self.types is None else self.types.to(weight.device)
+        return weight if self.types is None else weight.index_select(0, self.types)
 
     def _size(self, synapses: Tensor, *, vectors: bool) -> Size:
         if self.kind == "norm":
             return norm_bound(self.structure, synapses)
         return perron_bound(self.structure, synapses, vectors=vectors)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Contraction:
-        super()._apply(fn, recurse)
-        device = fn(torch.empty(0, device=self.structure.device)).device
-        # On the meta device indices stay where they were, as a layer's do.
-        if device.type != "meta":
-            self.structure = self.structure.to(device)
-            self.types = None if self.types is None else self.types.to(device)
-        return self
 
 
 class _Bound(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Loops without an end: what an equilibrium is, how it was reached, and how it is differentiated."""
+"""Loops without an end: what an equilibrium is, how it is reached, and differentiated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.options import check_choice, check_count
 from sparsebrain.solvers import Solution, SomeLoops, solve
 
@@ -103,30 +102,6 @@ class Equilibrium:
         return f"Equilibrium({', '.join(told)})"
 
 
-def check_equilibrium(
-    options: Equilibrium, activation: object, *, init: str | None, checkpoint: bool
-) -> float:
-    """Lip(f) of a layer's activation, 1 where it is not known; ValueError if options disagree."""
-    known = isinstance(activation, str | None)
-    if known and options.lipschitz is not None:
-        raise ValueError(
-            f"lipschitz= is for an activation that is a function; that of {activation!r} is known."
-        )
-    if options.constraint is not None and not known and options.lipschitz is None:
-        raise ValueError(
-            f"constraint={options.constraint!r} needs the Lipschitz constant of the activation, a "
-            "function; pass Equilibrium(lipschitz=...)."
-        )
-    if checkpoint:
-        raise ValueError(
-            "checkpoint=True is for a number of loops; an Equilibrium keeps one state anyway."
-        )
-    check_choice("init with an Equilibrium", init, (None, "contraction", "edge_weight"))
-    if known:
-        return ACTIVATIONS["none" if activation is None else str(activation)].lipschitz
-    return 1.0 if options.lipschitz is None else options.lipschitz
-
-
 class NonConvergenceWarning(UserWarning):
     """Samples stopped before their residual was small enough."""
 
@@ -153,7 +128,8 @@ class Report:
     @classmethod
     def of(cls, solution: Solution, shape: tuple[int, ...]) -> Report:
         """What is known of a solution, its samples in that shape."""
-        return cls(*(each.detach().cpu().reshape(shape) for each in solution[1:]))
+        loops, residual, converged = (each.detach().cpu().reshape(shape) for each in solution[1:])
+        return cls(loops, residual, converged)
 
     def __repr__(self) -> str:
         samples = self.loops.numel()
@@ -167,10 +143,10 @@ class Report:
 
 
 class Loops(NamedTuple):
-    """What is solved: the loops of a layer, and their way back.
+    r"""What is solved: the loops of a layer, and their way back.
 
     ``exchange`` is f, differentiable. ``way_back`` is given the state that f is applied to and the
-    state that it returns, and gives back :math:`v, (g, \\dots) \\mapsto J^T v + g` with what else
+    state that it returns, and gives back :math:`(v, g, \dots) \mapsto J^T v + g` with what else
     that needs, [N, B] each. ``whole`` and ``given`` are those of :func:`sparsebrain.solvers.solve`.
     """
 

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain import kernels
+from sparsebrain.arguments import check_arguments
 from sparsebrain.batching import BatchedEdges, admit
 from sparsebrain.connectome import (
     read_shared_types,
@@ -21,15 +21,13 @@ from sparsebrain.connectome import (
 )
 from sparsebrain.contraction import Contraction
 from sparsebrain.dale import DaleSign
-from sparsebrain.equilibrium import Equilibrium, Report, check_equilibrium
+from sparsebrain.equilibrium import Equilibrium, Report
 from sparsebrain.initialization import draw_contraction, draw_weight
-from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
-from sparsebrain.options import check_choice, check_count, check_flag
+from sparsebrain.options import check_flag
 from sparsebrain.renumbering import Renumbering, renumber
 from sparsebrain.saving import Saved
-
 
 Step = TypeVar("Step", bound=nn.Module)
 
@@ -140,34 +138,18 @@ class GraphLayer(Saved):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if not isinstance(loops, Equilibrium):
-            loops = check_count("loops", loops)
-        if isinstance(activation, type):
-            raise TypeError(
-                f"activation is the class {activation.__name__}; pass an instance of it."
-            )
-        if not callable(activation):
-            check_choice(
-                "activation", activation, (None, *(name for name in ACTIVATIONS if name != "none"))
-            )
-        for name, flag in {
-            "bias": bias,
-            "inject": inject,
-            "dale": dale,
-            "checkpoint": checkpoint,
-        }.items():
-            check_flag(name, flag)
-        if aggr is None:
-            raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
-        check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
-        lipschitz = 1.0
-        if isinstance(loops, Equilibrium):
-            lipschitz = check_equilibrium(loops, activation, init=init, checkpoint=checkpoint)
-            init = "contraction" if init is None else init
-        else:
-            init = "variance" if init is None else init
-            check_choice("init", init, ("variance", "identity", "edge_weight"))
-        check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+        loops, init, lipschitz = check_arguments(
+            loops,
+            activation,
+            aggr,
+            init,
+            weight_sharing,
+            backend,
+            bias=bias,
+            inject=inject,
+            dale=dale,
+            checkpoint=checkpoint,
+        )
         super().__init__(aggr=aggr)
         structure = read_structure(connectome)
         self.structure = structure
@@ -204,17 +186,7 @@ class GraphLayer(Saved):
             if sign is not None and bool((measured >= 0).all()):
                 measured = measured * sign
             self._initial_weight = self._per_weight(measured, "edge_weight")
-        if sign is not None:
-            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
-            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
-        if isinstance(loops, Equilibrium) and loops.constraint is not None:
-            if not is_plain(self, GraphLayer):
-                raise ValueError(
-                    f"constraint={loops.constraint!r} is for aggr='sum' and the layer's own "
-                    "message, aggregate and update; use constraint=None."
-                )
-            bounded = Contraction(structure, loops.constraint, loops.bound / lipschitz, self._types)
-            parametrize.register_parametrization(self, "weight", bounded)
+        self._constrain(sign)
         self._follow_parameters()
         self.reset_parameters()
 
@@ -318,6 +290,22 @@ class GraphLayer(Saved):
         """One exchange through PyG, which looks for this call in the text of the class."""
         after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
         return after
+
+    def _constrain(self, sign: Tensor | None) -> None:
+        """Parametrise the weights, so that they keep their signs and stay small as asked for."""
+        if sign is not None:
+            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
+            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
+        if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
+            return
+        kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
+        if not is_plain(self, GraphLayer):
+            raise ValueError(
+                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
+                "update; use constraint=None."
+            )
+        bounded = Contraction(self.structure, kind, most, self._types)
+        parametrize.register_parametrization(self, "weight", bounded)
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""

@@ -99,7 +99,7 @@ def solve(
 
 @torch.no_grad()
 def relative_residual(before: Tensor, after: Tensor) -> Tensor:
-    """r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
+    """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
     floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
     return (after - before).norm(dim=0) / after.norm(dim=0).clamp_min(floor)
 
@@ -121,7 +121,9 @@ def _in_order(start: Tensor, stopped: list[tuple[Tensor, Solution]]) -> Solution
         return Solution(start, none.long(), none, none.bool())
     numbers, parts = zip(*stopped, strict=True)
     order = torch.cat(numbers).argsort()
-    return Solution(*(torch.cat(each, -1).index_select(-1, order) for each in zip(*parts)))
+    return Solution(
+        *(torch.cat(each, -1).index_select(-1, order) for each in zip(*parts, strict=True))
+    )
 
 
 class _Anderson:
@@ -173,7 +175,7 @@ class _Anderson:
 
     @staticmethod
     def _shares(products: Tensor, counts: Tensor) -> Tensor:
-        """alpha [m, B]; each gap is scaled to length 1 first, for they differ by powers of ten."""
+        """Return alpha [m, B]; gaps, which differ by powers of ten, are scaled to length 1."""
         held = products.size(0)
         usable = (torch.arange(held, 0, -1, device=counts.device) <= counts.unsqueeze(1)).double()
         matrix = products.permute(2, 0, 1).double()

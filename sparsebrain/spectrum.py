@@ -61,7 +61,7 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
     matrix = csr_array((values, *index), shape=(neurons, neurons))
     diagonal = float(np.abs(matrix.diagonal()).max(initial=0))
     # Rounding would leave the tiny N-th root of an error on the way around no cycle at all.
-    if connected_components(matrix, connection="strong", return_labels=False) == neurons:
+    if connected_components(matrix, connection="strong")[0] == neurons:
         return diagonal
     if neurons <= _DENSE:
         return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
