@@ -43,7 +43,7 @@ class Equilibrium:
             as well.
         solver: "fixed-point" loops on; "anderson" mixes the last states, which takes fewer loops
             where these converge slowly, and more memory.
-        depth: how many states "anderson" mixes, at least 1.
+        depth: how many states "anderson" mixes, at least 2.
         gradient: "implicit" as above; "jacobian-free" takes :math:`v = \partial L / \partial z`
             (S. W. Fung et al., "JFB: Jacobian-free backpropagation for implicit networks", AAAI
             2022); "unrolled" is backpropagation through all loops that were made, whose memory
@@ -86,7 +86,7 @@ class Equilibrium:
         for name in ("tol", "bound"):
             _check_between(name, getattr(self, name), 1.0)
         object.__setattr__(self, "max_loops", check_count("max_loops", self.max_loops))
-        object.__setattr__(self, "depth", check_count("depth", self.depth))
+        object.__setattr__(self, "depth", check_count("depth", self.depth, least=2))
         check_choice("solver", self.solver, ("fixed-point", "anderson"))
         check_choice("gradient", self.gradient, ("implicit", "jacobian-free", "unrolled"))
         check_choice("constraint", self.constraint, (None, "norm", "perron"))

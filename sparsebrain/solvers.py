@@ -52,7 +52,7 @@ def solve(
         given: [N, B] each, handed to ``exchange`` for the samples that have not stopped.
         tol: more than 0.
         max_loops: at least 1.
-        depth: 0 iterates f; more is Anderson's method with that many states, D. G. Anderson,
+        depth: 0 iterates f; 2 or more is Anderson's method with that many states, D. G. Anderson,
             "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965) 547-560, which
             starts anew where a residual doubles.
         whole: ``exchange`` has to see all samples at every time.
@@ -161,9 +161,9 @@ class _Anderson:
         if self.products is None or self.counts is None or self.last is None:
             self.products, self.counts = row.unsqueeze(0), torch.ones_like(residual)
         else:
-            older = self.products[-(held - 1) :, -(held - 1) :] if held > 1 else row[:0, None]
-            right = row[:-1].unsqueeze(1)
-            self.products = torch.cat([torch.cat([older, right], 1), row.unsqueeze(0)])
+            older = self.products[1 - held :, 1 - held :]
+            wider = torch.cat([older, row[:-1].unsqueeze(1)], 1)
+            self.products = torch.cat([wider, row.unsqueeze(0)])
             grown = residual > _GROWTH * self.last
             self.counts = torch.where(grown, 1, (self.counts + 1).clamp_max(held))
         self.last = residual

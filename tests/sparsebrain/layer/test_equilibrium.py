@@ -52,8 +52,8 @@ def x():
 
 @pytest.fixture
 def small():
-    """Nine neurons and 49 synapses, for finite differences."""
-    return graphs.grid_local((3, 3), 1)
+    """Six neurons and 28 synapses, for finite differences."""
+    return graphs.grid_local((2, 3), 1)
 
 
 @pytest.mark.parametrize("solver", ["fixed-point", "anderson"])
@@ -93,15 +93,13 @@ def test_the_implicit_gradient_is_that_of_all_loops(random_graph, x, activation,
     for _ in range(400):
         state = function(state @ dense(layer).t() + layer.bias + given)
     loss = state.square().sum() + state.sin().sum()
-    torch.testing.assert_close(
-        got, torch.autograd.grad(loss, [layer.weight, layer.bias, given])
-    )
+    torch.testing.assert_close(got, torch.autograd.grad(loss, [layer.weight, layer.bias, given]))
 
 
 @pytest.mark.parametrize("activation", FUNCTIONS)
 def test_gradients_are_those_of_finite_differences(small, activation):
-    layer = make(small, activation)
-    x = torch.randn(2, 9, dtype=torch.float64, requires_grad=True)
+    layer = make(small, activation, tol=1e-12)
+    x = torch.randn(1, 6, dtype=torch.float64, requires_grad=True)
     given = (x, layer.weight.detach().requires_grad_(), layer.bias.detach().requires_grad_())
 
     def call(x, weight, bias):
@@ -111,9 +109,7 @@ def test_gradients_are_those_of_finite_differences(small, activation):
 
 
 @pytest.mark.parametrize("activation", FUNCTIONS)
-def test_without_synapses_that_act_the_jacobian_free_gradient_is_exact(
-    random_graph, x, activation
-):
+def test_without_synapses_that_act_the_jacobian_free_gradient_is_exact(random_graph, x, activation):
     """J = f' W = 0, so that v = dL/dz solves v = J^T v + dL/dz."""
     implicit = make(random_graph, activation)
     free = make(random_graph, activation, gradient="jacobian-free")
@@ -139,18 +135,22 @@ def test_the_jacobian_free_gradient_is_one_loop_of_backpropagation(random_graph,
     )
 
 
-@pytest.mark.parametrize(("activation", "scale"), [(None, 1.0), ("tanh", 0.1), ("sigmoid", 0.1)])
+@pytest.mark.parametrize(("activation", "scale"), [(None, 1.0), ("tanh", 0.01), ("sigmoid", 0.01)])
 def test_the_jacobian_free_gradient_descends_where_its_theorem_says_so(
     random_graph, x, activation, scale
 ):
     """Fung 2021: kappa(M M^T) <= 1 / ||J||, where M = diag(f') is the derivative by the input."""
-    layers = [make(random_graph, activation, gradient=name) for name in ("implicit", "jacobian-free")]
+    layers = [
+        make(random_graph, activation, gradient=name) for name in ("implicit", "jacobian-free")
+    ]
     for layer in layers:
         torch.nn.init.zeros_(layer.bias)
+        layer.weight.data.mul_(0.5)
     exact, free = (gradients(layer, scale * x)[-1] for layer in layers)
     z = layers[0](scale * x).detach()
+    matrix = dense(layers[0]).detach()
     slope = {None: torch.ones_like(z), "tanh": 1 - z**2, "sigmoid": z * (1 - z)}[activation]
-    lipschitz = slope.max() * torch.linalg.matrix_norm(dense(layers[0]), 2)
+    lipschitz = slope.max() * torch.linalg.matrix_norm(matrix, 2)
     assert lipschitz < 1
     assert (slope.max() / slope.min()) ** 2 <= 1 / lipschitz
     assert bool(((exact * free).sum(1) > 0).all())
@@ -367,12 +367,16 @@ def test_large_layers_that_are_numbered_anew_give_the_same():
     torch.testing.assert_close(gradients(layer, x), got)
 
 
+# Dynamo looks for the gradient of whatever it goes on with after a break.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("activation", ["tanh", torch.sin])
 def test_the_layer_is_compiled_around_the_solver(random_graph, x, activation):
     layer = make(random_graph, activation)
     compiled = torch.compile(layer, backend="eager")
     torch.testing.assert_close(compiled(x), layer(x))
     torch.testing.assert_close(gradients(compiled, x), gradients(layer, x))
+    # What has been compiled with its break would be taken again.
+    torch.compiler.reset()
     with pytest.raises(Exception, match=r"(?s)disable"):
         torch.compile(layer, backend="eager", fullgraph=True)(x)
 
@@ -417,7 +421,7 @@ def test_it_is_trained_like_any_layer():
         optimizer.step()
         assert bool(model.graph.report.converged.all())
         assert bool(model.graph.report.gradient.converged.all())
-    assert float(loss) < 0.2
+    assert loss.item() < 0.2
 
 
 def test_autocast_leaves_the_loops_in_the_dtype_of_the_weights(random_graph, x):
@@ -447,7 +451,7 @@ def test_what_follows_may_write_over_the_output(random_graph, x):
         ({"lipschitz": math.inf}, ValueError, "lipschitz must be finite and more than 0"),
         ({"max_loops": 0}, ValueError, "max_loops must be at least 1"),
         ({"max_loops": 1.5}, TypeError, "max_loops must be an int"),
-        ({"depth": 0}, ValueError, "depth must be at least 1"),
+        ({"depth": 1}, ValueError, "depth must be at least 2"),
         ({"solver": "newton"}, ValueError, "solver must be one of 'fixed-point', 'anderson'"),
         ({"gradient": "exact"}, ValueError, "gradient must be one of 'implicit', 'jacobian-free'"),
         ({"constraint": "spectral"}, ValueError, "constraint must be one of None, 'norm'"),
