@@ -43,13 +43,15 @@ def solve(
 
     .. math:: r = \|f(z) - z\| / \max(\|f(z)\|, \epsilon \sqrt N)
 
-    A sample stops once r <= ``tol``, at ``max_loops`` exchanges, or where r is not finite. It is
-    then left out of all that follows, so that its result does not depend on the others.
+    A sample stops once r <= ``tol``, at ``max_loops`` exchanges, or where r is not finite. Its
+    state is then held, so that it does not depend on the others. Once half of the samples have
+    stopped they are left out of all that follows; to leave out each at once would take more memory
+    than it saves.
 
     Args:
         exchange: f, as often as it is told.
         start: [N, B].
-        given: [N, B] each, handed to ``exchange`` for the samples that have not stopped.
+        given: [N, B] each, handed to ``exchange`` for the samples that are not left out.
         tol: more than 0.
         max_loops: at least 1.
         depth: 0 iterates f; 2 or more is Anderson's method with that many states, D. G. Anderson,
@@ -62,12 +64,12 @@ def solve(
 
     Memory is O(N B), or O(depth N B), whatever the loops, unless a gradient is recorded.
     """
-    left = torch.arange(start.size(1), device=start.device)
-    active = torch.ones_like(left, dtype=torch.bool)
-    stopped: list[tuple[Tensor, Solution]] = []
+    told = _Told(start)
     mixing = _Anderson(depth) if depth else None
     between = 1 if whole or depth else _BETWEEN
-    state, done, running = start, 0, start.size(1)
+    left = torch.arange(start.size(1), device=start.device)
+    stopped = torch.zeros_like(left, dtype=torch.bool)
+    state, done, running, result = start, 0, start.size(1), None
     while running:
         count = min(between if done else 1, max_loops - done)
         before = exchange(state, given, count - 1) if count > 1 else state
@@ -75,26 +77,21 @@ def solve(
         done += count
         residual = relative_residual(before, after)
         # Written so that NaN stops too.
-        now = active & ~((residual > tol) & (residual < math.inf))
-        if done == max_loops:
-            now = active
-        if bool(now.any()):
-            stopped.append((left[now], _part(before, residual, now, done, tol)))
-            active = active & ~now
-            running = int(active.sum())
-            if not whole:
-                kept = active.nonzero().flatten()
-                before, after, residual, left, active = (
-                    each.index_select(-1, kept) for each in (before, after, residual, left, active)
-                )
-                given = tuple(each.index_select(-1, kept) for each in given)
-                if mixing is not None:
-                    mixing.narrow(kept)
-        if running:
-            state = after if mixing is None else mixing.mix(after, after - before, residual)
-            if whole:
-                state = torch.where(active, state, before)
-    return _in_order(start, stopped)
+        now = ~stopped & (~((residual > tol) & (residual < math.inf)) | (done == max_loops))
+        told.add(left, now, done, residual, tol)
+        if mixing is not None:
+            after = mixing.mix(after, after - before, residual)
+        after = _held(_held(after, before, now), state, stopped)
+        state, stopped = after, stopped | now
+        running = len(left) - int(stopped.sum())
+        if not running or (2 * running <= len(left) and not whole):
+            result = state if result is None else _put(result, left, state)
+            kept = (~stopped).nonzero().flatten()
+            state, left, stopped = (each.index_select(-1, kept) for each in (state, left, stopped))
+            given = tuple(each.index_select(-1, kept) for each in given)
+            if mixing is not None:
+                mixing.narrow(kept)
+    return Solution(start if result is None else result, told.loops, told.residual, told.converged)
 
 
 @torch.no_grad()
@@ -104,26 +101,33 @@ def relative_residual(before: Tensor, after: Tensor) -> Tensor:
     return (after - before).norm(dim=0) / after.norm(dim=0).clamp_min(floor)
 
 
-def _part(before: Tensor, residual: Tensor, now: Tensor, done: int, tol: float) -> Solution:
-    residual = residual[now]
-    return Solution(
-        before[:, now],
-        torch.full_like(residual, done, dtype=torch.int64),
-        residual,
-        residual <= tol,
-    )
+class _Told:
+    """What a solution tells of its samples, filled in when they stop."""
+
+    def __init__(self, start: Tensor) -> None:
+        self.residual = start.new_zeros(start.size(1))
+        self.loops = self.residual.long()
+        self.converged = self.residual.bool()
+
+    def add(self, left: Tensor, now: Tensor, done: int, residual: Tensor, tol: float) -> None:
+        """Those of the samples ``left`` which stop ``now``."""
+        number, residual = left[now], residual[now]
+        self.loops[number] = done
+        self.residual[number] = residual
+        self.converged[number] = residual <= tol
 
 
-def _in_order(start: Tensor, stopped: list[tuple[Tensor, Solution]]) -> Solution:
-    """The parts put together, in the order of the samples."""
-    if not stopped:
-        none = start.new_empty(0)
-        return Solution(start, none.long(), none, none.bool())
-    numbers, parts = zip(*stopped, strict=True)
-    order = torch.cat(numbers).argsort()
-    return Solution(
-        *(torch.cat(each, -1).index_select(-1, order) for each in zip(*parts, strict=True))
-    )
+def _held(state: Tensor, before: Tensor, where: Tensor) -> Tensor:
+    """``state``, which is ours to write on, with the samples of ``before`` in some places."""
+    number = where.nonzero().flatten()
+    return _put(state, number, before.index_select(1, number)) if len(number) else state
+
+
+def _put(state: Tensor, number: Tensor, samples: Tensor) -> Tensor:
+    # Without a gradient in place: at the peak every state counts.
+    if state.requires_grad or samples.requires_grad:
+        return state.index_copy(1, number, samples)
+    return state.index_copy_(1, number, samples)
 
 
 class _Anderson:
