@@ -54,11 +54,11 @@ def test_a_wrong_gradient_is_not_timed(monkeypatch, capsys):
 
 @pytest.mark.usefixtures("peaks")
 def test_the_memory_of_an_equilibrium_does_not_grow_with_the_loops():
-    # A state is 2 MiB, and ten of them are needed; 5 % is half of one. What else a process takes,
-    # and takes alike in both, is uncertain by a tenth of a MiB.
+    # A state is 1 MiB, and ten of them are needed; 5 % is half of one. What else a process takes,
+    # and takes alike in both, is uncertain by a fifth of a MiB.
     few, many = (
-        resident.in_fresh_process(loops.peak, Step("implicit", number, 8192, 64))
-        for number in (10, 100)
+        resident.in_fresh_process(loops.peak, Step("implicit", number, 4096, 64))
+        for number in (10, 60)
     )
     assert many == pytest.approx(few, rel=0.05)
 
