@@ -53,7 +53,12 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
     """
     # Of a complex pair Arnoldi's method finds both or none.
     count = min(2, structure.num_nodes)
-    return float(eigenvalues(structure, weight, count)[0].abs()) if count else 0.0
+    try:
+        return float(eigenvalues(structure, weight, count)[0].abs()) if count else 0.0
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"the spectral radius did not converge ({error}); perron_bound bounds it from above."
+        ) from None
 
 
 @torch.no_grad()
