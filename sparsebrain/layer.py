@@ -26,7 +26,7 @@ from sparsebrain.initialization import draw_contraction, draw_weight
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
 from sparsebrain.options import check_flag
-from sparsebrain.renumbering import Renumbering, renumber
+from sparsebrain.renumbering import LEAST_LOOPS, Renumbering, renumber
 from sparsebrain.saving import Saved
 
 Step = TypeVar("Step", bound=nn.Module)
@@ -153,7 +153,9 @@ class GraphLayer(Saved):
         super().__init__(aggr=aggr)
         structure = read_structure(connectome)
         self.structure = structure
-        self._renumbering: Renumbering | None = None if loops == 1 else renumber(structure)
+        self._renumbering: Renumbering | None = None
+        if not (isinstance(loops, int) and loops < LEAST_LOOPS):
+            self._renumbering = renumber(structure)
         self.num_nodes = structure.num_nodes
         self.loops = loops
         self.activation = "none" if activation is None else activation
