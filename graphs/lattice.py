@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
-from graphs.contract import Index, build
+from graphs import arguments, compiled
+from graphs.contract import Index, build_sorted, canonical_order
 
 # The order p of the norm (sum |offset_a|^p)^(1/p).
 METRICS = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
@@ -98,19 +98,38 @@ def grid_local(
     # Longer offsets have a number, but no room.
     kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
     margins = [0 if padding or wrap else reach for wrap in wraps]
-    pairs = [_shifted(sides, wraps, margins, offset) for offset in offsets[kinds].tolist()]
-    source, target = (
-        np.concatenate([pair[end] for pair in pairs] + [np.empty(0, np.int64)]) for end in (0, 1)
-    )
+    edges, types = _synapses(sides, wraps, margins, offsets[kinds], kinds)
     points = np.indices(sides).reshape(len(sides), -1).T
-    return build(
+    return build_sorted(
         math.prod(sides),
-        source,
-        target,
-        edge_type=np.repeat(kinds, [len(pair[0]) for pair in pairs]),
+        edges,
+        edge_type=types,
         pos=points.astype(np.float32) if len(sides) <= 3 else None,
         shape=sides,
     )
+
+
+def _synapses(
+    sides: Sequence[int],
+    wraps: Sequence[bool],
+    margins: Sequence[int],
+    offsets: Index,
+    kinds: Index,
+) -> tuple[Index, Index]:
+    """Synapses [2, E] in canonical order, and the kinds of their offsets [E]."""
+    helpers = compiled.module()
+    if helpers is not None:
+        edges, types = helpers.window_edges(
+            np.array(sides), np.array(wraps), np.array(margins), offsets, kinds
+        )
+        return edges, types
+    pairs = [_shifted(sides, wraps, margins, offset) for offset in offsets.tolist()]
+    source, target = (
+        np.concatenate([pair[end] for pair in pairs] + [np.empty(0, np.int64)]) for end in (0, 1)
+    )
+    types = np.repeat(kinds, [len(pair[0]) for pair in pairs])
+    order = canonical_order(math.prod(sides), source, target)
+    return np.stack((source[order], target[order])), types[order]
 
 
 def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:

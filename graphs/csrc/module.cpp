@@ -2,10 +2,14 @@
 #include <nanobind/nanobind.h>
 
 namespace compiled {
+void register_cells(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
+void register_windows(nanobind::module_ &m);
 }
 
 NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
+  compiled::register_cells(m);
   compiled::register_sorting(m);
+  compiled::register_windows(m);
 }
