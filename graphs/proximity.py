@@ -1,9 +1,9 @@
 """Synapses between neurons in reach of each other, drawn pair by pair in no order.
 
-A synapse s -> t exists where its draw u(s, t) lies below its probability p(r). A draw is mixed out of
-two numbers that NumPy draws, one for each neuron as it sends and one as it receives; so it depends
-on no order in which pairs are met, and compiled code that walks through cells finds the very graph
-that a k-d tree and NumPy find.
+A synapse s -> t exists where its draw u(s, t) lies below its probability p(r). A draw is mixed out
+of two numbers that NumPy draws, one for each neuron as it sends and one as it receives; so it
+depends on no order in which pairs are met, and compiled code that walks through cells finds the
+very graph that a k-d tree and NumPy find.
 
 Only NumPy computes p, because exp() differs in the last bit between libraries. Where p never rises,
 compiled code gets bounds on it over thin shells of distance, decides all but a few pairs by them,
@@ -33,9 +33,9 @@ _UNIT = 2.0**53
 
 
 class Space(NamedTuple):
-    """Points [N, D] float64 with the length that counts as 1 and the period (or inf) of each axis."""
+    """Points [N, D], and of each axis the length that counts as 1 and the period, or inf."""
 
-    points: Floats
+    points: NDArray[np.float32]
     scale: Floats
     period: Floats
 
@@ -44,7 +44,7 @@ class _Finder(Protocol):
     """Looks up the pairs in reach target by target, and leaves some open to be decided."""
 
     def search(self, last: int, /) -> tuple[Floats, Floats]:
-        """Go on up to the target `last`; return squares of distances and draws of the open pairs."""
+        """Go on up to the target `last`; return squared distances and draws of the open pairs."""
 
     def settle(self, connected: NDArray[np.bool_], /) -> None:
         """Say which of these are connected."""
@@ -75,9 +75,7 @@ def connect(
         finder = _Tree(space, chance.reach, directed, self_loops, sends, receives)
     else:
         bounds = _bounds(chance)
-        finder = helpers.Cells(
-            *space, chance.reach, sends, receives, *bounds, directed, self_loops
-        )
+        finder = helpers.Cells(*space, chance.reach, sends, receives, *bounds, directed, self_loops)
     last, rows = 0, _FIRST_ROWS
     while last < neurons:
         last = min(neurons, last + rows)
@@ -130,7 +128,7 @@ class _Tree:
         self._sends, self._receives = sends, receives
         # Slightly too far, so that the tree's rounding decides nothing.
         self._reach = reach * (1 + 1e-9)
-        self._scaled = space.points / space.scale
+        self._scaled = space.points.astype(np.float64) / space.scale
         self._box = np.where(np.isinf(space.period), 0.0, space.period / space.scale)
         self._tree = KDTree(self._scaled, boxsize=self._box)
         self._done = 0
@@ -160,10 +158,10 @@ class _Tree:
         return np.stack((source, target))
 
     def _pairs(self, source: Index, target: Index) -> tuple[Floats, Floats]:
-        points, scale, period = self._space
+        _, scale, period = self._space
         squares = np.zeros(len(source))
-        for axis in range(points.shape[1]):
-            gap = np.abs(points[source, axis] - points[target, axis])
+        for axis, points in enumerate(self._space.points.T.astype(np.float64)):
+            gap = np.abs(points[source] - points[target])
             if math.isfinite(period[axis]):
                 gap = np.minimum(gap, period[axis] - gap)
             squares += (gap / scale[axis]) ** 2

@@ -66,11 +66,11 @@ def coordinate_random(
 
         .. math:: \max\left(0, \frac{k^2 e^{-r^2 / 2 d^2} - e^{-r^2 / 2 k^2 d^2}}{k^2 - 1}\right)
 
-        with k = 1.6: the difference of two gaussians of equal volume on two axes [2]_, 1 at r = 0 and
-        0 from r = 1.76 d on, as an inhibiting surround is no probability. The exponential and the
-        gaussian are cut off where they fall below 1e-6, at r = 13.8 d and r = 5.26 d. A callable
-        takes an array of r [P], or of r / d if there is a distance for each axis, and returns the
-        probabilities [P]; pairs with r > d are never connected.
+        with k = 1.6: the difference of two gaussians of equal volume on two axes [2]_, 1 at r = 0
+        and 0 from r = 1.76 d on, as an inhibiting surround is no probability. The exponential and
+        the gaussian are cut off where they fall below 1e-6, at r = 13.8 d and r = 5.26 d. A
+        callable takes an array of r [P], or of r / d if there is a distance for each axis, and
+        returns the probabilities [P]; pairs with r > d are never connected.
     p_max : float
         Factor of the profile in [0, 1].
     positions : {"uniform", "lattice"} or array [N, D]
@@ -105,10 +105,9 @@ def coordinate_random(
 
     Notes
     -----
-    Only pairs about the reach are met: O(N log N + P) time for P of them, O(N + E) memory. A synapse
-    costs about 3 pairs of the linear profile on two axes, 14 of the gaussian and 95 of the
-    exponential (440 on three), of which all but the near ones cost a nanosecond or two where the
-    compiled helpers were built. Distances are taken between the positions as stored.
+    Only pairs about the reach are met: O(N log N + P) time for P of them, O(N + E) memory. A
+    synapse of the linear profile on two axes costs about 3 pairs, of the gaussian 14 and of the
+    exponential 95 (440 on three axes). Distances are taken between the positions as stored.
 
     References
     ----------
@@ -160,7 +159,7 @@ def coordinate_random(
         pos = _lattice(neurons, box.sides, jitter, rng)
     sends, receives = rng.integers(2**64, size=(2, neurons), dtype=np.uint64)
     edges = connect(
-        Space(pos.astype(np.float64), scale, np.where(box.wraps, box.sides, np.inf)),
+        Space(pos, scale, np.where(box.wraps, box.sides, np.inf)),
         law,
         directed=directed,
         self_loops=self_loops,
@@ -264,7 +263,9 @@ def _box_of(
                 "extent must be given with positions on a periodic axis, got None; pass for "
                 f"example extent={tuple(1.0 for _ in wraps)}"
             )
-        return Box(tuple(map(float, np.ptp(pos, axis=0, initial=0))), wraps)
+        return Box(
+            tuple(map(float, np.ptp(pos, axis=0) if len(pos) else np.zeros(pos.shape[1]))), wraps
+        )
     sides = box_sides(extent)
     if len(sides) != pos.shape[1]:
         raise ValueError(

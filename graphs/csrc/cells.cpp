@@ -16,7 +16,7 @@
 namespace compiled {
 namespace {
 
-using Points = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Points = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Reals = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Draws = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -114,8 +114,8 @@ class Cells {
     sends_.resize(size);
     receives_.resize(size);
     for (int64_t k = 0; k < neurons_; ++k) {
-      const int64_t neuron = order_[k].second;
-      place_[neuron] = k;
+      const int64_t neuron = order_[k];
+      place_[neuron] = uint32_t(k);
       for (int a = 0; a < dimensions_; ++a) at_[a][k] = points.data()[neuron * dimensions_ + a];
       sends_[k] = sends.data()[neuron];
       receives_[k] = receives.data()[neuron];
@@ -217,8 +217,8 @@ class Cells {
     if (!(scale > 0) || !(period > 0)) throw std::invalid_argument("scales and periods must be > 0");
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (int64_t at = a; at < neurons_ * dimensions_; at += dimensions_) {
-      low = std::min(low, points.data()[at]);
-      high = std::max(high, points.data()[at]);
+      low = std::min(low, double(points.data()[at]));
+      high = std::max(high, double(points.data()[at]));
     }
     if (axis.wraps && neurons_ && (low < 0 || high >= period))
       throw std::invalid_argument("points must lie within the period");
@@ -237,21 +237,23 @@ class Cells {
         axis.cells = 1 + int64_t(std::min(span_[a] / axis.side, 1.0 * kMostCells));
       }
     }
-    order_.resize(neurons_);
+    std::vector<std::pair<int64_t, uint32_t>> order(neurons_);
     for (int64_t neuron = 0; neuron < neurons_; ++neuron) {
       int64_t key = 0;
       for (int a = 0; a < dimensions_; ++a)
         key = key * axes_[a].cells + cell(axes_[a], points.data()[neuron * dimensions_ + a]);
-      order_[neuron] = {key, neuron};
+      order[neuron] = {key, uint32_t(neuron)};
     }
-    std::sort(order_.begin(), order_.end());
+    std::sort(order.begin(), order.end());
     keys_.clear();
     starts_.clear();
-    for (int64_t k = 0; k < neurons_; ++k)
-      if (k == 0 || order_[k].first != order_[k - 1].first) {
-        keys_.push_back(order_[k].first);
-        starts_.push_back(k);
-      }
+    order_.resize(neurons_);
+    for (int64_t k = 0; k < neurons_; ++k) {
+      order_[k] = order[k].second;
+      if (k > 0 && order[k].first == order[k - 1].first) continue;
+      keys_.push_back(order[k].first);
+      starts_.push_back(k);
+    }
     starts_.push_back(neurons_);
   }
 
@@ -351,13 +353,13 @@ class Cells {
     const uint64_t sent = sends_[place], received = receives_[place];
     for (int64_t k = starts_[at]; k < starts_[at + 1]; ++k) {
       // Far cells have low bounds, and few draws below them: those come first.
-      const bool forward = directed_ || order_[k].second < target;
+      const bool forward = directed_ || order_[k] < target;
       const uint64_t draw = mixed(forward ? sends_[k] + received : sent + receives_[k]) >> 11;
       if (draw >= highest || k == place) continue;
       double square = 0;
       for (int a = 0; a < dimensions_; ++a) {
         const Axis &axis = axes_[a];
-        double apart = std::abs(at_[a][k] - at_[a][place]);
+        double apart = std::abs(double(at_[a][k]) - double(at_[a][place]));
         if (axis.wraps) apart = std::min(apart, axis.period - apart);
         if (axis.scale != 1) apart /= axis.scale;
         square = a == 0 ? apart * apart : square + apart * apart;
@@ -366,8 +368,8 @@ class Cells {
       const size_t slot = bin(square);
       if (draw >= possible_[slot]) continue;
       const bool open = draw >= certain_[slot] || square > inner_;
-      scratch.row.push_back(order_[k].second * 2 + open);
-      if (open) scratch.open.push_back({order_[k].second, square, double(draw) * 0x1p-53});
+      scratch.row.push_back(int64_t(order_[k]) * 2 + open);
+      if (open) scratch.open.push_back({order_[k], square, double(draw) * 0x1p-53});
     }
   }
 
@@ -382,9 +384,9 @@ class Cells {
   double span_[kMostAxes];
   int bits_ = 1;  // of twice the number of any neuron, and one
   // Neurons in the order of their cells; the cells that are not empty, and where each starts.
-  std::vector<std::pair<int64_t, int64_t>> order_;
-  std::vector<int64_t> place_, keys_, starts_;
-  std::vector<double> at_[kMostAxes];
+  std::vector<uint32_t> order_, place_;
+  std::vector<int64_t> keys_, starts_;
+  std::vector<float> at_[kMostAxes];
   std::vector<uint64_t> sends_, receives_;
   // What is found as yet: all targets before done_, and of these the parts before unsettled_ decided.
   int64_t done_ = 0;

@@ -12,7 +12,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 import graphs
-from graphs.spatial import PROFILES
+from graphs.profiles import PROFILES
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
