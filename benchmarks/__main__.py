@@ -38,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of the files; may be given several times (default: all)",
     )
     arguments = parser.parse_args(argv)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out must be a folder, or free for one ({error}).")
     failed = []
     for name in arguments.only or COMMANDS:
         module, *options = COMMANDS[name]

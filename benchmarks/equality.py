@@ -32,7 +32,7 @@ def assert_equal(name: str, what: str, actual: Tensor, expected: Tensor, toleran
     if not error <= tolerance:
         raise WrongResultError(
             f"{name}: {what} differs from the reference by {error:.2g} of its largest value "
-            f"{float(largest):.3g}, allowed are {tolerance:.0e}; nothing was timed."
+            f"{float(largest):.3g}, allowed are {tolerance:.0e}; it was not timed."
         )
     return error
 

@@ -1,10 +1,10 @@
 """The layer on a graph as large as a fly's brain: 139,255 neurons, 15 million synapses, batch 32.
 
-In- and out-degrees follow a power law, with hubs of 10^5 synapses. The problem is x <- tanh(W x),
-float32; times are given per call and per loop, beside torch.sparse with autograd and both limits of
-the machine. Peaks of memory are those of the resident set (VmHWM), for each peer in a fresh process
-that holds the problem already: what making the peer adds, what it holds afterwards, and what two
-calls forward + backward take at most.
+In- and out-degrees follow a power law, with hubs of 55,000 synapses either way. The problem is
+x <- tanh(W x), float32; times are given per call and per loop, beside torch.sparse with autograd
+and both limits of the machine. Peaks of memory are those of the resident set (VmHWM), for each peer
+in a fresh process that holds the problem already: what making the peer adds, what it holds
+afterwards, and what two calls forward + backward take at most. The goal counts the higher peak.
 """
 
 from __future__ import annotations
@@ -78,10 +78,13 @@ def _judge(peers: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "goal": GOAL,
         "ratio": min(p["forward_backward"]["ratio"] for p in others) if complete else None,
-        "less_memory": ours["memory"]["peak_mib"] < min(p["memory"]["peak_mib"] for p in others)
-        if measured
-        else None,
+        "less_memory": _highest(ours) < min(map(_highest, others)) if measured else None,
     }
+
+
+def _highest(peer: dict[str, Any]) -> float:
+    """MiB; a peer that is made in more than it runs in needs a machine that has as much."""
+    return max(peer["memory"]["making_peak_mib"], peer["memory"]["peak_mib"])
 
 
 def lines(found: dict[str, Any]) -> list[dict[str, Any]]:

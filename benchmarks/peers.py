@@ -20,7 +20,7 @@ from torch_geometric.nn import MessagePassing
 from benchmarks.csr import Rows
 from benchmarks.oracle import Solution
 from benchmarks.problem import GridProblem, Problem
-from sparsebrain import GraphLayer
+from sparsebrain import GraphLayer, kernels
 
 
 class UnavailableError(RuntimeError):
@@ -125,6 +125,29 @@ class SparsebrainTorch(Sparsebrain):
 
     title = 'sparsebrain GraphLayer(backend="torch")'
     backend = "torch"
+
+
+@final
+class SparsebrainAsNumbered(Sparsebrain):
+    """The layer's loops on neurons that stay where the connectome has put them."""
+
+    title = "sparsebrain kernels.loop, never renumbered"
+
+    def arrange(self, columns: Tensor) -> Tensor:
+        return columns
+
+    def columns(self, arranged: Tensor) -> Tensor:
+        return arranged
+
+    def run(self) -> Tensor:
+        (last,) = kernels.loop(
+            self.layer.structure,
+            self.weight,
+            self.state,
+            loops=self.layer.loops,
+            activation="tanh",
+        )
+        return last
 
 
 class WeightedConv(MessagePassing):
@@ -338,9 +361,11 @@ class Dense(Peer):
 
 OURS = "sparsebrain"
 
+AS_NUMBERED = "sparsebrain-as-numbered"
 PEERS: dict[str, Callable[[Problem], Peer]] = {
     OURS: Sparsebrain,
     "sparsebrain-torch": SparsebrainTorch,
+    AS_NUMBERED: SparsebrainAsNumbered,
     "pyg": PyGStatic,
     "pyg-repeated": PyGRepeated,
     "torch-sparse": TorchSparse,

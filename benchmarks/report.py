@@ -62,5 +62,6 @@ def _write(path: Path, text: str) -> None:
 
 
 def digits(number: float) -> str:
-    """Three digits that count, and never an exponent."""
-    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
+    """Three digits that count; an exponent below 0.0001 alone."""
+    # From 99.95 on three digits leave no room behind the point.
+    return f"{number:.0f}" if abs(number) >= 99.95 else f"{number:#.3g}"

@@ -23,6 +23,8 @@ from benchmarks.timing import Timing
 _LEAST, _MOST = 1 << 21, 1 << 30
 _FLOAT = _INDEX = 4
 _SIDE = 512
+_TILE = 16
+"""Columns that all loops can run over before the next ones: as many floats as a vector holds."""
 
 
 class Work(NamedTuple):
@@ -54,12 +56,13 @@ def forward(problem: Problem) -> Work:
     """Two operations a synapse and column.
 
     A loop reads each weight with its index and the state before, and writes the state after. Where
-    all this fits into the cores' own caches the first state comes in and the last goes out, and
-    nothing else.
+    all this fits into the cores' own caches for a tile of columns, the first state comes in and the
+    last goes out, and nothing else.
     """
     synapses, state = problem.synapses, _FLOAT * problem.neurons * problem.batch
-    once = (_FLOAT + _INDEX) * synapses + 2 * state
-    traffic = 2 * state if once <= own_caches() else once * problem.loops
+    weights = (_FLOAT + _INDEX) * synapses
+    once = weights + 2 * state
+    traffic = 2 * state if weights + 2 * _tile(problem) <= own_caches() else once * problem.loops
     return Work(2 * synapses * problem.batch * problem.loops, traffic, once)
 
 
@@ -68,15 +71,21 @@ def forward_backward(problem: Problem) -> Work:
 
     Going back a loop reads each weight with its index, reads and writes the gradient of each
     weight, reads the state before, and reads and writes the gradient of the state. Where all this
-    fits into the cores' own caches, what is left is that each state has to be kept and read again.
+    fits into the cores' own caches for a tile of columns, what is left is that each state has to be
+    kept and read again.
     """
     synapses, state = problem.synapses, _FLOAT * problem.neurons * problem.batch
     weights = (2 * _FLOAT + _INDEX) * synapses
     ahead = (_FLOAT + _INDEX) * synapses + 2 * state
     back = (3 * _FLOAT + _INDEX) * synapses + 3 * state
-    once = 2 * state if weights + 3 * state <= own_caches() else ahead + back
+    once = 2 * state if weights + 3 * _tile(problem) <= own_caches() else ahead + back
     footprint = weights + (problem.loops + 1) * state
     return Work(6 * synapses * problem.batch * problem.loops, once * problem.loops, footprint)
+
+
+def _tile(problem: Problem) -> int:
+    """Bytes of a state of the columns that are done at a time."""
+    return _FLOAT * problem.neurons * min(problem.batch, _TILE)
 
 
 WORK: dict[str, Callable[[Problem], Work]] = {

@@ -1,9 +1,11 @@
 """The layer on graphs from a thousand to a million neurons, about 25 synapses each.
 
-The problem is x <- tanh(W x), float32, on a square grid of distance 2, whose synapses are local,
-and on a random graph, whose are not. Time per synapse, loop and column is flat until the state
-leaves the caches. Beside it stand both limits of the machine, measured in turn with it: that of
-arithmetic, and that of the memory which a problem of that size lies in.
+The problem is x <- tanh(W x), float32, on a square grid of distance 2, whose synapses are local, on
+a random graph, whose are not, and on neurons at random places in a plane, whose are once the layer
+has renumbered them; beside it stand the kernels on neurons as they are numbered. Time per synapse,
+loop and column is flat until the state leaves the caches. Beside it stand both limits of the
+machine, measured in turn with it: that of arithmetic, and that of the memory which a problem of
+that size lies in.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch_geometric.data import Data
 
 import graphs
 from benchmarks import cases, command
-from benchmarks.peers import OURS
+from benchmarks.peers import AS_NUMBERED, OURS
 from benchmarks.problem import draw
 
 _DEGREE = 25
@@ -33,7 +35,14 @@ def _random(neurons: int) -> Data:
     return graphs.small_world(neurons, neighbors=_DEGREE - 1, rewire=1.0, self_loops=True, seed=0)
 
 
-GRAPHS: dict[str, Callable[[int], Data]] = {"grid": _grid, "random": _random}
+def _places(neurons: int) -> Data:
+    # In the bulk a neuron of density 1 sends pi d^2 / 3 synapses.
+    return graphs.coordinate_random(
+        neurons, (math.sqrt(neurons),) * 2, math.sqrt(3 * _DEGREE / math.pi), seed=0
+    )
+
+
+GRAPHS: dict[str, Callable[[int], Data]] = {"grid": _grid, "random": _random, "places": _places}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +58,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             cases.case(
                 graph,
                 draw(GRAPHS[graph](neurons), arguments.loops, arguments.batch),
-                [OURS],
+                [OURS, AS_NUMBERED] if graph == "places" else [OURS],
                 arguments.rounds,
             )
             for graph in arguments.graph or GRAPHS
@@ -71,7 +80,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--graph",
         choices=GRAPHS,
         action="append",
-        help="may be given several times (default: both)",
+        help="may be given several times (default: all)",
     )
     parser.add_argument(
         "--neurons",

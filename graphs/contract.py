@@ -8,6 +8,7 @@ num_nodes          int                      number of neurons N, set explicitly
 pos                [N, D] float32           coordinates, D = 1, 2, 3
 edge_weight        [E] float32              measured or initial strength
 edge_type          [E] int64, >= 0          synapses of one type may share a weight
+edge_type_names    list of str              name of each type of synapse
 edge_sign          [E] float32 of -1, +1    inhibitory or excitatory synapse
 node_type          [N] int64, >= 0          population of the neuron
 node_type_names    list of str              name of each population
@@ -298,6 +299,8 @@ def _check_edge_fields(data: Data) -> None:
         _check_types("edge_type", _check_tensor(data, "edge_type", torch.int64, (synapses,)))
     if "edge_sign" in data:
         _check_signs("edge_sign", _check_tensor(data, "edge_sign", torch.float32, (synapses,)))
+    if "edge_type_names" in data:
+        _check_type_names(data, "edge_type", "types of synapses")
 
 
 def _check_node_fields(data: Data, neurons: int) -> None:
@@ -314,7 +317,7 @@ def _check_node_fields(data: Data, neurons: int) -> None:
     if "node_type" in data:
         _check_types("node_type", _check_tensor(data, "node_type", torch.int64, (neurons,)))
     if "node_type_names" in data:
-        _check_type_names(data)
+        _check_type_names(data, "node_type", "populations")
     if "names" in data:
         names = _check_strings("names", data["names"])
         if len(names) != neurons:
@@ -326,17 +329,17 @@ def _check_node_fields(data: Data, neurons: int) -> None:
         _check_shape(data["shape"], neurons)
 
 
-def _check_type_names(data: Data) -> None:
-    names = _check_strings("node_type_names", data["node_type_names"])
-    if "node_type" not in data:
+def _check_type_names(data: Data, field: str, what: str) -> None:
+    names = _check_strings(f"{field}_names", data[f"{field}_names"])
+    if field not in data:
         raise ValueError(
-            "node_type_names needs node_type; set data.node_type, or del data.node_type_names"
+            f"{field}_names needs {field}; set data.{field}, or del data.{field}_names"
         )
-    used = int(data["node_type"].max()) + 1 if data["node_type"].numel() else 0
+    used = int(data[field].max()) + 1 if data[field].numel() else 0
     if len(names) < used:
         raise ValueError(
-            f"node_type_names must name all {used} populations, got {len(names)}; "
-            f"data.node_type_names = [str(kind) for kind in range({used})]"
+            f"{field}_names must name all {used} {what}, got {len(names)}; "
+            f"data.{field}_names = [str(kind) for kind in range({used})]"
         )
 
 

@@ -20,6 +20,9 @@ _INTERRUPTED = 130
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
+# graphs.io.files.FORMATS; importing it would make --help slow.
+_SUFFIXES = "Ends in .npz, .csv, .tsv, .graphml, .gexf, .pt or .h5."
+
 DataSet = Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")]
 Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
 DataDir = Annotated[
@@ -77,7 +80,13 @@ def compare(
 
     small-world: neurons neighbors rewire method directed self_loops
 
-    file: path of a connectome, as in file:brain.npz or file:brain.graphml
+    c-elegans: kind source
+
+    larva-mushroom-body: side
+
+    fly-visual-system: radius
+
+    file: path of a connectome, as in file:brain.npz or file:brain.csv
 
     none, the model without a graph.
 
@@ -152,9 +161,7 @@ def reproduce(
 @app.command()
 def generate(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology, as for compare.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Ends in .npz or .graphml.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES)],
     seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
     shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
 ) -> None:
@@ -172,7 +179,7 @@ def generate(
 
 @app.command()
 def measure(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .npz or .graphml.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
     seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering."""

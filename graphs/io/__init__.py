@@ -2,6 +2,17 @@
 
 from graphs.io.files import load, save
 from graphs.io.networkx import from_networkx, to_networkx
+from graphs.io.numpy import from_edges, from_numpy, to_numpy
 from graphs.io.scipy import from_scipy, to_scipy
 
-__all__ = ["from_networkx", "from_scipy", "load", "save", "to_networkx", "to_scipy"]
+__all__ = [
+    "from_edges",
+    "from_networkx",
+    "from_numpy",
+    "from_scipy",
+    "load",
+    "save",
+    "to_networkx",
+    "to_numpy",
+    "to_scipy",
+]

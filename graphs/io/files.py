@@ -1,15 +1,16 @@
 """Connectomes on disk; the suffix of the file chooses its format."""
 
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import validate
-from graphs.io import graphml, npz
+from graphs.io import edge_list, gexf, graphml, npz, pt, sonata
 from graphs.io.aside import write_aside
 from graphs.io.limits import check_bytes
 
@@ -19,15 +20,37 @@ _LONGEST_MESSAGE = 600
 
 
 class Format(NamedTuple):
-    """How a connectome is written to an open file, and read from one of at most so many bytes."""
+    """How a connectome is kept in a file.
 
-    write: Callable[[Data, BinaryIO], None]
-    read: Callable[[BinaryIO, int], Data]
+    Attributes
+    ----------
+    write : function
+        Of the connectome, the open file, and the open files `beside` it.
+    read : function
+        Of the open file, how many bytes anything may take, and options as keywords.
+    beside : function
+        Of the path of the file: those of others that belong to it.
+    """
+
+    write: Callable[..., None]
+    read: Callable[..., Data]
+    beside: Callable[[Path], Sequence[Path]] = lambda _: ()
+
+    @property
+    def options(self) -> list[str]:
+        """What `graphs.load` takes for it."""
+        parameters = inspect.signature(self.read).parameters.values()
+        return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
 
 
 FORMATS = {
     ".npz": Format(npz.write, npz.read),
+    ".csv": Format(edge_list.write_csv, edge_list.read, edge_list.beside),
+    ".tsv": Format(edge_list.write_tsv, edge_list.read, edge_list.beside),
     ".graphml": Format(graphml.write, graphml.read),
+    ".gexf": Format(gexf.write, gexf.read),
+    ".pt": Format(pt.write, pt.read),
+    ".h5": Format(sonata.write, sonata.read),
 }
 
 
@@ -35,12 +58,19 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     """Return the format that the suffix of a file stands for."""
     suffix = Path(path).suffix
     if suffix.lower() not in FORMATS:
-        known = " or ".join(FORMATS)
+        *most, last = FORMATS
         raise ValueError(
-            f"the file of a connectome must end in {known}, got {str(path)!r}; "
+            f"the file of a connectome must end in {', '.join(most)} or {last}, got {str(path)!r}; "
             "pass for example 'connectome.npz'"
         )
     return FORMATS[suffix.lower()]
+
+
+def files_of(path: str | os.PathLike[str]) -> list[Path]:
+    """Return a file, and those beside it that `load` reads too."""
+    path = Path(path)
+    kept = FORMATS.get(path.suffix.lower())
+    return [path, *(each for each in kept.beside(path) if each.is_file())] if kept else [path]
 
 
 def save(data: Data, path: str | os.PathLike[str]) -> None:
@@ -51,13 +81,27 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     data : torch_geometric.data.Data
         A connectome. Only fields of the contract are kept, see `graphs.contract`.
     path : str or os.PathLike
-        A file that ends in ``.npz`` (NumPy, small and fast) or ``.graphml`` (XML that Gephi,
-        Cytoscape and igraph read). One that is there is replaced, and stays whole if writing fails.
+        A file whose suffix chooses the format. One that is there is replaced, and stays whole if
+        writing fails.
+
+        ``.npz``
+            NumPy, small and fast.
+        ``.csv``, ``.tsv``
+            An edge list for people and spreadsheets; with ``x.csv`` come ``x.neurons.csv``, a row a
+            neuron, and ``x.csv.json``, the shape, the names of types, and how many rows there are.
+        ``.graphml``, ``.gexf``
+            XML that Gephi, Cytoscape and igraph read.
+        ``.pt``
+            The `Data` itself, as ``torch.save`` writes it.
+        ``.h5``
+            SONATA edges and nodes, population ``default``; needs ``pip install h5py``.
 
     Raises
     ------
     TypeError, ValueError
         If `data` breaks the contract, or the suffix is unknown.
+    ModuleNotFoundError
+        If h5py is needed and not installed.
     OSError
         If the file cannot be written.
 
@@ -67,10 +111,15 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
 
     Notes
     -----
-    In ``.npz`` every field is an array of its own name, synapses in their order. In ``.graphml``
-    it is the attribute that `graphs.to_networkx` tells, but ``pos`` is one attribute per axis,
-    ``pos_x``, ``pos_y`` and ``pos_z``, and the lists of the graph are JSON; where XML cannot carry
-    a name, such as an empty one, all names are one such list. O(N + E) time and memory.
+    In ``.npz`` every field is an array of its own name, synapses in their order. In ``.csv`` and
+    ``.tsv`` synapses name their ends by ``names`` if these differ, and else by number; the columns
+    are ``source``, ``target``, ``weight``, ``type`` and ``sign``, and ``neuron``, ``name``,
+    ``type``, ``x``, ``y``, ``z`` and ``sign``, a type is told by its name if there is one. In
+    ``.graphml`` and ``.gexf`` a field is the attribute that `graphs.to_networkx` tells, but ``pos``
+    is one attribute per axis, ``pos_x``, ``pos_y`` and ``pos_z``, and the lists of the graph are
+    JSON; where XML cannot carry a name, such as an empty one, all names are one such list. In
+    ``.h5`` weights are ``syn_weight``, types ``edge_type_id`` and ``node_type_id``, coordinates
+    ``x``, ``y`` and ``z``. All floats are exact. O(N + E) time and memory.
 
     Examples
     --------
@@ -84,7 +133,7 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     >>> folder.cleanup()
     """
     path = Path(path)
-    write = format_of(path).write
+    kept = format_of(path)
     validate(data)
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -93,40 +142,90 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         )
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; pass the path of a file")
+    _write([path, *kept.beside(path)], lambda *files: kept.write(data, *files))
+
+
+def _write(paths: Sequence[Path], write: Callable[..., None], *files: BinaryIO) -> None:
+    """Fill files that come into their places once all are whole, the first of them last."""
+    if not paths:
+        write(*files)
+        return
 
     def fill(aside: Path) -> None:
         with aside.open("wb") as file:
-            write(data, file)
+            _write(paths[1:], write, *files, file)
 
-    write_aside(path, fill)
+    write_aside(paths[0], fill)
 
 
-def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> Data:
+def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any) -> Data:
     """Read a connectome from a file; nothing in it is executed.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file that ends in ``.npz``, of `graphs.save` or of ``scipy.sparse.save_npz`` (rows are
-        sources), or in ``.graphml``, of `graphs.save` or of another program.
+        A file of `graphs.save`, or of another program:
+
+        ``.npz``
+            of ``scipy.sparse.save_npz``; rows are sources.
+        ``.csv``, ``.tsv``
+            an edge list: a row a synapse, under a header. See the options.
+        ``.graphml``, ``.gexf``
+            read as `graphs.from_networkx` tells; node ids (in GEXF labels) become ``names``, unless
+            they are 0 to N - 1 in order or nodes have the attribute ``name``.
+        ``.pt``
+            a `Data` of ``torch.save``. Fields beyond the contract are kept.
+        ``.h5``
+            SONATA edges. Where the populations of sources and targets differ, those are the node
+            types.
     max_bytes : int
         A file that is larger, or unpacks to more, is refused before it is read; 1 GiB if left out.
-        NetworkX may take tens of times the size of a ``.graphml`` file.
+        NetworkX may take tens of times the size of an XML file, other readers several times.
+    **options
+        Of some formats, as follows; a format refuses those of others.
+    duplicates : "error" or "sum"
+        All but ``.pt``: whether synapses that state source, target and type of another are refused,
+        or become one with the sum of their weights (1 each if there are none). What `graphs.save`
+        has written repeats none.
+    neurons : str or os.PathLike
+        ``.csv``, ``.tsv``: a table with a row a neuron. Left out, it is ``x.neurons.csv`` if that
+        lies beside ``x.csv``. ``.h5``: the file with the nodes, if not the same.
+    num_nodes : int
+        ``.csv``, ``.tsv``, ``.h5``: number of neurons, where there is no table; sources and targets
+        are then numbers in [0, num_nodes). Without either, the neurons are those that have
+        synapses, numbered in the order of their numbers or of the alphabet (in ``.h5`` those up to
+        the largest number).
+    columns, neuron_columns : dict
+        ``.csv``, ``.tsv``: columns by their role: ``{"weight": "strength"}``, or None for none. The
+        roles are source, target, weight, type, sign, transmitter; and neuron (what the edge list
+        calls it), name, type, sign, transmitter, x, y, z. Left out, a column is known by the name
+        of its role or usual ones, such as pre, post, synapses or cell_type, in any case; other
+        columns are ignored.
+    transmitter_signs : dict
+        ``.csv``, ``.tsv``: what a transmitter is worth where there is no column of signs, beyond
+        acetylcholine (+1), GABA and glycine (-1): ``{"glutamate": 1}`` in vertebrates. One that is
+        not known is refused.
+    delimiter : str
+        ``.csv``, ``.tsv``: what parts values, where it is no comma or tab.
+    population : str
+        ``.h5``: which edges, where there are several populations of them.
 
     Returns
     -------
     torch_geometric.data.Data
-        What was saved. Synapses have the order of an ``.npz`` file of `graphs.save`, and are else
-        sorted by (target, source, edge_type). Another program's GraphML is read as
-        `graphs.from_networkx` tells; node ids become ``names``, unless they are 0 to N - 1 in order
-        or nodes have the attribute ``name``.
+        What was saved. Synapses have the order of an ``.npz`` or ``.pt`` file, and are else sorted
+        by (target, source, edge_type).
 
     Raises
     ------
     ValueError
         If the suffix is unknown, or the file is damaged, too large, or breaks the contract.
+    TypeError
+        If the format does not take an option.
+    ModuleNotFoundError
+        If h5py is needed and not installed.
     OSError
-        If the file is not there or may not be read.
+        If the file, or one that belongs to it, is not there or may not be read.
 
     See Also
     --------
@@ -134,11 +233,16 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> Data:
 
     Notes
     -----
-    Fields of synapses cannot be seen in a ``.graphml`` file without edges, nor those of neurons
-    without nodes. O(N + E) time and memory.
+    O(N + E) time and memory.
     """
     path = Path(path)
-    read = format_of(path).read
+    kept = format_of(path)
+    unknown = sorted(set(options) - set(kept.options))
+    if unknown:
+        raise TypeError(
+            f"graphs.load of a {path.suffix.lower()} file takes the options max_bytes"
+            f"{''.join(f', {name}' for name in kept.options)}, got {unknown[0]!r}; leave it out"
+        )
     most = arguments.count("max_bytes", max_bytes, at_least=1)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "not there"
@@ -149,10 +253,12 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30) -> Data:
         # Parsers of hostile input raise whatever they like, down to RecursionError.
         try:
             check_bytes("it has", os.fstat(file.fileno()).st_size, most)
-            data = read(file, most)
+            data = kept.read(file, most, **options)
             if len(data.get("shape", ())) > _MOST_AXES:
                 raise ValueError(f"its shape has more than {_MOST_AXES} sides")
             return validate(data)
+        except (ModuleNotFoundError, FileNotFoundError):
+            raise
         except Exception as error:
             told = str(error)[:_LONGEST_MESSAGE] or type(error).__name__
             raise ValueError(f"{str(path)!r} cannot be read as a connectome: {told}") from error

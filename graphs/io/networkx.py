@@ -10,6 +10,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
+from graphs.io.duplicates import combine
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -33,7 +34,10 @@ EDGE_FIELDS = (
     Field("edge_type", "edge_type", np.int64),
     Field("edge_sign", "edge_sign", np.float32),
 )
-GRAPH_FIELDS = ("node_type_names", "shape")
+GRAPH_FIELDS = ("edge_type_names", "node_type_names", "shape")
+# Attributes that a graph without nodes or edges has nowhere else to show, as their names.
+EMPTY_FIELDS = "empty_fields"
+AXES = ("pos_x", "pos_y", "pos_z")
 
 
 def to_networkx(data: Data) -> nx.DiGraph[int]:
@@ -49,8 +53,9 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     networkx.DiGraph or networkx.MultiDiGraph
         A multigraph if two synapses have the same source and target. Nodes carry ``pos`` (a tuple),
         ``node_type``, ``node_sign`` and ``name``; edges ``weight`` (that is ``edge_weight``),
-        ``edge_type`` and ``edge_sign``; the graph ``node_type_names`` and ``shape``: each if the
-        connectome has it.
+        ``edge_type`` and ``edge_sign``; the graph ``edge_type_names``, ``node_type_names`` and
+        ``shape``: each if the connectome has it. Where there is no node or edge to carry one, the
+        graph lists it in ``empty_fields``.
 
     Raises
     ------
@@ -83,10 +88,14 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     attributes = _rows(_columns(data, EDGE_FIELDS), len(pairs))
     graph.add_edges_from((*pair, row) for pair, row in zip(pairs, attributes, strict=True))
     graph.graph.update({name: copy(data[name]) for name in GRAPH_FIELDS if name in data})
+    empty = [] if data.num_nodes else _empty(data, NODE_FIELDS) + ["name"] * ("names" in data)
+    empty += [] if pairs else _empty(data, EDGE_FIELDS)
+    if empty:
+        graph.graph[EMPTY_FIELDS] = empty
     return graph
 
 
-def from_networkx(graph: nx.Graph[Any]) -> Data:
+def from_networkx(graph: nx.Graph[Any], *, duplicates: str = "error") -> Data:
     """Return a NetworkX graph as a connectome.
 
     Parameters
@@ -94,21 +103,24 @@ def from_networkx(graph: nx.Graph[Any]) -> Data:
     graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
         Neurons are numbered in the order of ``graph.nodes``. An undirected edge becomes two
         synapses, an undirected self-loop one.
+    duplicates : "error" or "sum"
+        Whether parallel edges of a multigraph, of one ``edge_type`` if they have any, are refused
+        or become one synapse with the sum of their weights (1 each if they have none).
 
     Returns
     -------
     torch_geometric.data.Data
         The attributes listed at `to_networkx` become fields; others are ignored. ``names`` are the
         attribute ``name``, or else the node labels where these are not 0 to N - 1 in order.
-        Fields of synapses cannot be seen in a graph without edges.
 
     Raises
     ------
     TypeError
         If `graph` is no NetworkX graph.
     ValueError
-        If only some nodes or edges have an attribute, its values do not fit the contract, or a
-        multigraph has parallel edges without distinct ``edge_type``.
+        If only some nodes or edges have an attribute, its values do not fit the contract, a
+        multigraph has parallel edges without distinct ``edge_type`` or ``duplicates="sum"``, or
+        those that are added up have both signs.
 
     Notes
     -----
@@ -141,16 +153,46 @@ def from_networkx(graph: nx.Graph[Any]) -> Data:
 
     nodes = [attributes for _, attributes in graph.nodes(data=True)]
     per_node = {field.name: _column(nodes, field, "nodes") for field in NODE_FIELDS}
+    _fill_empty(graph, per_node, per_edge)
+    names = _names(graph, nodes)
+    synapses = combine(
+        len(nodes), ends[:, 0], ends[:, 1], **per_edge, names=names, duplicates=duplicates
+    )
     data = build(
         len(nodes),
-        ends[:, 0],
-        ends[:, 1],
-        **per_edge,
+        **synapses,
         **per_node,
-        names=_names(graph, nodes),
+        names=names,
         **{name: copy(graph.graph.get(name)) for name in GRAPH_FIELDS},
     )
     return validate(data)
+
+
+def _empty(data: Data, fields: Sequence[Field]) -> list[str]:
+    found = [field.attribute for field in fields if field.name in data]
+    if "pos" in found:
+        at = found.index("pos")
+        found[at : at + 1] = AXES[: data.pos.shape[1]]
+    return found
+
+
+def _fill_empty(graph: nx.Graph[Any], per_node: dict[str, Any], per_edge: dict[str, Any]) -> None:
+    """Add the columns of no rows that `to_networkx` has listed."""
+    listed = graph.graph.get(EMPTY_FIELDS, [])
+    if not isinstance(listed, list):
+        raise ValueError(
+            f"the attribute {EMPTY_FIELDS!r} of the graph must be a list of names, got "
+            f"{str(listed)[:100]!r}; del graph.graph[{EMPTY_FIELDS!r}]"
+        )
+    owners = [] if len(graph) else [(NODE_FIELDS, per_node)]
+    owners += [] if graph.number_of_edges() else [(EDGE_FIELDS, per_edge)]
+    for fields, columns in owners:
+        for field in fields:
+            if field.attribute in listed:
+                columns[field.name] = np.empty(0, dtype=field.dtype)
+    axes = sum(axis in listed for axis in AXES)
+    if axes and not len(graph):
+        per_node["pos"] = np.empty((0, axes), dtype=np.float32)
 
 
 def _columns(data: Data, fields: Sequence[Field]) -> dict[str, list[Any]]:
@@ -200,4 +242,6 @@ def _names(graph: nx.Graph[Any], nodes: Sequence[dict[str, Any]]) -> list[str] |
             )
         return [str(name) for name in named]
     labels = list(graph.nodes)
+    if not labels and "name" in graph.graph.get(EMPTY_FIELDS, ()):
+        return []
     return None if labels == list(range(len(labels))) else [str(label) for label in labels]

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs.io.limits import check_bytes
+from graphs import arguments
+from graphs.io.duplicates import DUPLICATES
+from graphs.io.limits import check_bytes, check_neurons
 from graphs.io.networkx import EDGE_FIELDS, NODE_FIELDS
 from graphs.io.scipy import from_scipy
 
@@ -19,12 +21,11 @@ _TENSORS: dict[str, type[np.generic]] = {
     "edge_index": np.int64,
     **{field.name: field.dtype for field in (*NODE_FIELDS, *EDGE_FIELDS)},
 }
-_STRINGS = ("node_type_names", "names")
+_STRINGS = ("edge_type_names", "node_type_names", "names")
 _NEEDED = ("edge_index", "num_nodes")
 _KNOWN = (*_TENSORS, *_STRINGS, "num_nodes", "shape")
 # The only ones that NumPy and SciPy write; Python unpacks others without a bound on memory.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BYTES_PER_NEURON = 8
 
 
 def write(data: Data, file: BinaryIO) -> None:
@@ -47,7 +48,7 @@ def write(data: Data, file: BinaryIO) -> None:
     np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read(file: BinaryIO, max_bytes: int) -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
     """Read what `write` or `scipy.sparse.save_npz` wrote; the result is still to be validated."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -56,8 +57,9 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
     file.seek(0)
     if "format" in names:
         matrix = scipy.sparse.load_npz(file)
-        _check_neurons(max(matrix.shape), max_bytes)
-        return from_scipy(matrix)
+        check_neurons(max(matrix.shape), max_bytes)
+        return from_scipy(matrix, duplicates=duplicates)
+    arguments.option("duplicates", duplicates, DUPLICATES)
     unknown = sorted(set(names) - set(_KNOWN))
     missing = [name for name in _NEEDED if name not in names]
     if unknown or missing:
@@ -101,16 +103,11 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: 
     return name
 
 
-def _check_neurons(neurons: int, max_bytes: int) -> None:
-    # Whatever visits each neuron, such as the check of the contract, takes that much.
-    check_bytes(f"its {neurons} neurons take", neurons * _BYTES_PER_NEURON, max_bytes)
-
-
 def _connectome(arrays: dict[str, NDArray[Any]], max_bytes: int) -> Data:
     neurons = arrays["num_nodes"]
     if neurons.shape != () or neurons.dtype.kind not in "iu":
         raise ValueError(f"num_nodes must be one integer, got {_form(neurons)}")
-    _check_neurons(int(neurons), max_bytes)
+    check_neurons(int(neurons), max_bytes)
     data = Data(num_nodes=int(neurons))
     for name, array in arrays.items():
         if name in _TENSORS:

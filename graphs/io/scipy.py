@@ -7,9 +7,10 @@ import scipy.sparse
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
+from graphs.io.duplicates import combine
 
 
-def from_scipy(matrix: Any) -> Data:
+def from_scipy(matrix: Any, *, duplicates: str = "error") -> Data:
     """Return the connectome of a sparse adjacency matrix; rows are sources.
 
     The stored entry ``matrix[s, t]`` is a synapse from neuron s to neuron t. One loop of the
@@ -20,6 +21,9 @@ def from_scipy(matrix: Any) -> Data:
     matrix : scipy.sparse array or matrix, [N, N]
         Any format. Entries that are stored are synapses even where they are 0 (a DIA matrix stores
         none of those).
+    duplicates : "error" or "sum"
+        Whether entries that are stored twice, as COO may, are refused or added up, to weights in
+        any case.
 
     Returns
     -------
@@ -31,7 +35,8 @@ def from_scipy(matrix: Any) -> Data:
     TypeError
         If `matrix` is not sparse, or not of real numbers.
     ValueError
-        If it is not square, stores an entry twice, or holds NaN or infinite values.
+        If it is not square, stores an entry twice without ``duplicates="sum"``, or holds NaN or
+        infinite values.
 
     Notes
     -----
@@ -80,12 +85,8 @@ def from_scipy(matrix: Any) -> Data:
             f"expected values that are finite in float32, got {entries.data[at]} at "
             f"[{source[at]}, {target[at]}]; set matrix.data = np.nan_to_num(matrix.data, posinf=0)"
         )
-    data = build(matrix.shape[0], source, target, edge_weight=weight)
-    pairs = data.edge_index.numpy()
-    if (np.diff(pairs) == 0).all(axis=0).any():
-        raise ValueError(
-            "expected each entry once, got duplicates; call matrix.sum_duplicates() before"
-        )
+    synapses = combine(matrix.shape[0], source, target, edge_weight=weight, duplicates=duplicates)
+    data = build(matrix.shape[0], **synapses)
     return validate(data)
 
 

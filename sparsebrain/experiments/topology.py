@@ -6,12 +6,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import Data
 
 import graphs
+from graphs.io.files import files_of
 from graphs.profiles import PROFILES
 
 NO_GRAPH = "none"
@@ -38,15 +38,18 @@ class Topology:
 
     @property
     def checksum(self) -> str:
-        """Of the file that the topology is read from; empty where it is made.
+        """Of the files that the topology is read from; empty where it is made.
 
         Raises:
             OSError: the file cannot be read.
         """
         if self.kind != FROM_FILE:
             return ""
-        with Path(dict(self.options)["path"]).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        digest = hashlib.sha256()
+        for path in files_of(dict(self.options)["path"]):
+            with path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,19 @@ def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int,
     return graphs.small_world(neurons, **options, seed=seed)
 
 
+def _brain(
+    make: Callable[..., Data],
+) -> Callable[[dict[str, Any], tuple[int, ...], int, int], Data]:
+    """How a real connectome is built, whose neurons and synapses are what they are."""
+
+    def build_brain(
+        options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int
+    ) -> Data:
+        return make(**options)
+
+    return build_brain
+
+
 def _file(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
     return graphs.load(options["path"])
 
@@ -289,6 +305,9 @@ KINDS: dict[str, Kind] = {
         _small_world,
         fitted="neighbors",
     ),
+    "c-elegans": Kind({"kind": str, "source": str}, _brain(graphs.c_elegans)),
+    "larva-mushroom-body": Kind({"side": str}, _brain(graphs.larva_mushroom_body)),
+    "fly-visual-system": Kind({"radius": _integer}, _brain(graphs.fly_visual_system)),
     FROM_FILE: Kind({"path": str}, _file),
     NO_GRAPH: Kind({}, _none),
 }

@@ -64,6 +64,10 @@ class Backend(ABC):
     def obstacle(self, device: torch.device) -> str | None:
         """Why this backend cannot run on ``device``, or None when it can."""
 
+    def suits(self, device: torch.device) -> bool:
+        """Whether ``auto`` may take this backend on ``device``."""
+        return self.obstacle(device) is None
+
     @abstractmethod
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool

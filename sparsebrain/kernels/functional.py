@@ -28,7 +28,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         structure: the synapses.
         weight: [E], float32 or float64, in the order of ``structure.edge_index``.
         x: [N, B], one column a sample, the dtype of ``weight``.
-        backend: "auto", "native", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
         y [N, B]. Differentiable to any order; O(E B) time, O(N B) memory.
@@ -82,7 +82,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         structure: the synapses.
         post: [N, B], float32 or float64, read at targets.
         pre: [N, B], the same dtype, read at sources.
-        backend: "auto", "native", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
         c [E], in the order of ``structure.edge_index``; differentiable to any order.
@@ -134,7 +134,7 @@ def loop(
         keep: return every state and not only the last.
         checkpoint: for the backward pass keep a state every sqrt(loops) loops and compute the
             others again, one segment at a time.
-        backend: "auto", "native", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
         [x(1), ..., x(loops)] with ``keep``, else [x(loops)]; each [N, B].

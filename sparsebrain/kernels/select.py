@@ -8,12 +8,14 @@ from sparsebrain.kernels.backend import Backend
 from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
 from sparsebrain.kernels.torch_sparse import TorchBackend
+from sparsebrain.kernels.triton_backend import TritonBackend
 from sparsebrain.options import check_choice
 
 BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (NativeBackend(), TorchBackend(), ReferenceBackend())
+    backend.name: backend
+    for backend in (NativeBackend(), TritonBackend(), TorchBackend(), ReferenceBackend())
 }
-"""Every backend by name, the fastest first: ``auto`` takes the first that can run."""
+"""Every backend by name, the fastest first: ``auto`` takes the first that suits."""
 
 
 def resolve(name: str, device: torch.device) -> Backend:
@@ -25,7 +27,7 @@ def resolve(name: str, device: torch.device) -> Backend:
     """
     check_choice("backend", name, ("auto", *BACKENDS))
     if name == "auto":
-        return next(backend for backend in BACKENDS.values() if backend.obstacle(device) is None)
+        return next(backend for backend in BACKENDS.values() if backend.suits(device))
     backend = BACKENDS[name]
     obstacle = backend.obstacle(device)
     if obstacle is not None:

@@ -20,6 +20,7 @@ def full():
         pos=torch.zeros(4, 2),
         edge_weight=torch.tensor([0.5, -1.0, 0.0]),
         edge_type=torch.tensor([2, 0, 0]),
+        edge_type_names=["chemical", "unused", "electrical"],
         edge_sign=torch.tensor([1.0, -1.0, 1.0]),
         node_type=torch.tensor([0, 1, 1, 0]),
         node_type_names=["sensory", "motor"],
@@ -95,6 +96,9 @@ def test_survives_a_loader():
         ("edge_weight", torch.tensor([1, 2, NAN]), ValueError, r"finite, got nan at position 2"),
         ("edge_type", torch.ones(3), TypeError, r"int64 .* got torch.float32"),
         ("edge_type", torch.tensor([0, -2, 1]), ValueError, r">= 0, got -2 at position 1"),
+        ("edge_type", torch.tensor([0, 3, 1]), ValueError, r"name all 4 types of synapses, got 3"),
+        ("edge_type", None, ValueError, r"edge_type_names needs edge_type"),
+        ("edge_type_names", ["a", "b", 1], TypeError, r"holds 1 of type int"),
         ("edge_sign", torch.tensor([1.0, 0, -1]), ValueError, r"-1 or \+1, got 0.0 at position 1"),
         ("edge_sign", torch.tensor([1.0, 1, NAN]), ValueError, r"-1 or \+1, got nan"),
         ("edge_sign", torch.ones(3).long(), TypeError, r"edge_sign.float\(\)"),
@@ -135,7 +139,7 @@ def test_duplicate_synapses():
     data.edge_type = torch.tensor([1, 1, 1])
     with pytest.raises(ValueError, match=r"got 0 -> 1 at positions 0 and 1; give them different"):
         graphs.validate(data)
-    del data.edge_type
+    del data.edge_type, data.edge_type_names
     with pytest.raises(ValueError, match=r"tell them apart by edge_type, or add them up"):
         graphs.validate(data)
 

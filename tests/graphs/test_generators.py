@@ -59,6 +59,43 @@ CASES = {
         },
     ),
     "layered": Case(graphs.layered, {"sizes": [5, 4, 3]}),
+    "c-elegans": Case(graphs.c_elegans, {"kind": "both"}),
+    "larva-mushroom-body": Case(graphs.larva_mushroom_body, {}),
+    "fly-visual-system": Case(graphs.fly_visual_system, {"radius": 2}),
+    "blocks": Case(
+        graphs.stochastic_block, {"sizes": [20, 15], "probabilities": [[0.3, 0.05], [0.1, 0.9]]}
+    ),
+    "blocks-undirected": Case(
+        graphs.stochastic_block,
+        {"sizes": [20, 15], "probabilities": [[0.3, 0.1], [0.1, 0.9]], "directed": False},
+    ),
+    "modules": Case(
+        graphs.hierarchical_modules,
+        {"module_size": 5, "branching": 3, "levels": 2, "probability": 0.9, "ratio": 0.3},
+    ),
+    "modules-undirected": Case(
+        graphs.hierarchical_modules,
+        {
+            "module_size": [5, 9, 1, 6],
+            "branching": 2,
+            "levels": 2,
+            "probability": 0.9,
+            "ratio": 0.3,
+            "directed": False,
+        },
+    ),
+    "populations": Case(
+        graphs.populations,
+        {
+            "neurons": {"exc": 16, "inh": 4},
+            "connect": {
+                ("exc", "exc"): graphs.FixedInDegree(3),
+                ("exc", "inh"): graphs.FixedProbability(0.5),
+                ("inh", "exc"): graphs.FixedTotal(20),
+            },
+            "signs": {"exc": 1, "inh": -1},
+        },
+    ),
 }
 
 
@@ -158,7 +195,14 @@ def test_self_loops(case):
 
 
 @pytest.mark.parametrize(
-    "name", ["coordinate-undirected", "small-world-undirected", "newman-watts-undirected"]
+    "name",
+    [
+        "coordinate-undirected",
+        "small-world-undirected",
+        "newman-watts-undirected",
+        "blocks-undirected",
+        "modules-undirected",
+    ],
 )
 def test_undirected_has_both_directions(name):
     data = make(CASES[name])
@@ -173,7 +217,7 @@ def test_unknown_keyword(case):
         make(case, selfloops=True)
 
 
-@pytest.mark.parametrize("option", ["metric", "method", "profile"])
+@pytest.mark.parametrize("option", ["kind", "metric", "method", "profile", "side", "source"])
 def test_unknown_option(option):
     for case in CASES.values():
         if takes(option, case):
@@ -242,6 +286,40 @@ def test_flags_are_bool(parameter, value):
         ("rewire", float("nan"), ValueError),
         ("rewire", True, TypeError),
         ("rewire", "0.1", TypeError),
+        ("radius", -1, ValueError),
+        ("radius", 2.0, TypeError),
+        ("radius", True, TypeError),
+        ("radius", "2", TypeError),
+        ("branching", 1, ValueError),
+        ("branching", 2.5, TypeError),
+        ("levels", -1, ValueError),
+        ("levels", 60, ValueError),
+        ("module_size", 0, ValueError),
+        ("module_size", [3, 4], ValueError),
+        ("module_size", "9", TypeError),
+        ("probability", 1.5, ValueError),
+        ("ratio", -0.5, ValueError),
+        ("ratio", None, TypeError),
+        ("probabilities", [[0.5]], ValueError),
+        ("probabilities", [[0.5, 0.5], [0.5]], ValueError),
+        ("probabilities", [[0.5, 0.5], [0.5, 1.5]], ValueError),
+        ("probabilities", [[0.5, 0.5], [0.5, float("nan")]], ValueError),
+        ("probabilities", [["a", "b"], ["c", "d"]], TypeError),
+        ("neurons", {}, ValueError),
+        ("neurons", {"exc": -1}, ValueError),
+        ("neurons", {"exc": 1.0}, TypeError),
+        ("neurons", {1: 1}, TypeError),
+        ("neurons", [1, 2], TypeError),
+        ("connect", [], TypeError),
+        ("connect", {"exc": graphs.AllToAll()}, ValueError),
+        ("connect", {("exc", "oth"): graphs.AllToAll()}, ValueError),
+        ("connect", {("exc", "inh"): 0.5}, TypeError),
+        ("connect", {("exc", "inh"): graphs.AllToAll}, TypeError),
+        ("connect", {("inh", "inh"): graphs.FixedInDegree(4)}, ValueError),
+        ("connect", {("exc", "inh"): graphs.OneToOne()}, ValueError),
+        ("signs", {"exc": 1}, ValueError),
+        ("signs", {"exc": 1, "inh": 0}, ValueError),
+        ("signs", [1, -1], TypeError),
         ("sizes", [], ValueError),
         ("sizes", [3, 0], ValueError),
         ("sizes", [3, 2.0], TypeError),

@@ -9,6 +9,7 @@ import pytest
 
 import graphs
 import sparsebrain
+from graphs.io.files import FORMATS
 from sparsebrain.cli import app
 from sparsebrain.experiments.topology import KINDS
 from sparsebrain.models import READINGS
@@ -87,7 +88,7 @@ def test_compare_runs(tmp_path):
     assert (tmp_path / "here" / "results.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".graphml"])
+@pytest.mark.parametrize("suffix", [".npz", ".csv"])
 def test_what_is_generated_can_be_measured(tmp_path, suffix):
     path = tmp_path / f"brain{suffix}"
     options = ["--seed", "3", "--shape", "10x8"]
@@ -104,6 +105,12 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     assert done.stdout == f"{graphs.summary(data)}\n"
 
 
+def test_help_names_every_format():
+    for command in ("generate", "measure"):
+        told = "".join(run(command, "--help").stdout.split())
+        assert all(suffix in told for suffix in FORMATS)
+
+
 def test_what_is_generated_can_be_compared(tmp_path):
     path = tmp_path / "brain.npz"
     assert run("generate", "coordinate", "-o", str(path), "--shape", "4x4").returncode == 0
@@ -117,7 +124,10 @@ def test_what_is_generated_can_be_compared(tmp_path):
     ("arguments", "told"),
     [
         (["generate", "none", "-o", "a.npz"], "topology 'none' has no connectome to write"),
-        (["generate", "grid", "-o", "a.txt"], "must end in .npz or .graphml, got 'a.txt'"),
+        (
+            ["generate", "grid", "-o", "a.txt"],
+            "must end in .npz, .csv, .tsv, .graphml, .gexf, .pt or .h5, got 'a.txt'",
+        ),
         (["generate", "grid", "-o", "nix/a.npz"], "the folder of 'nix/a.npz' is not there"),
         (["generate", "grid", "-o", "a.npz", "--shape", "3xx3"], "shape='3xx3' is no shape; write"),
         (["generate", "grid"], "Missing option"),

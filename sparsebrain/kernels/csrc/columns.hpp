@@ -105,15 +105,35 @@ struct Columns {
     if (ordered) __builtin_prefetch(weight + csr.order[at + kAhead]);
   }
 
+  // A sum waits four cycles for the one before: so many sums must be under way to hide that.
+  static constexpr int kUnderWay = 8;
+  static constexpr int sets = count >= kUnderWay ? 1 : count >= kUnderWay / 2 ? 2 : 4;
+
+  template <bool ordered, bool far>
+  static INLINE void gather_one(const Csr<Index> &csr, const Real *weight, const Real *x,
+                                int64_t stride, Index at, Value (&total)[count]) {
+    if (far) foresee<ordered>(csr, at, weight, x, stride);
+    const Real w = weight[ordered ? csr.order[at] : at];
+    const Real *from = x + csr.neuron[at] * stride;
+    for (int v = 0; v < count; ++v) total[v] += w * V::load(from + v * lanes);
+  }
+
   template <bool ordered, bool far>
   static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
                                 int64_t stride, int64_t row, Value (&total)[count]) {
-    for (Index at = csr.pointer[row]; at < csr.pointer[row + 1]; ++at) {
-      if (far) foresee<ordered>(csr, at, weight, x, stride);
-      const Real w = weight[ordered ? csr.order[at] : at];
-      const Real *from = x + csr.neuron[at] * stride;
-      for (int v = 0; v < count; ++v) total[v] += w * V::load(from + v * lanes);
+    Index at = csr.pointer[row];
+    const Index end = csr.pointer[row + 1];
+    if (sets > 1 && end - at >= sets) {
+      Value apart[sets][count];
+      for (auto &set : apart)
+        for (auto &each : set) each = V::all(0);
+      for (; at + sets <= end; at += sets)
+        for (int set = 0; set < sets; ++set)
+          gather_one<ordered, far>(csr, weight, x, stride, at + set, apart[set]);
+      for (const auto &set : apart)
+        for (int v = 0; v < count; ++v) total[v] += set[v];
     }
+    for (; at < end; ++at) gather_one<ordered, far>(csr, weight, x, stride, at, total);
   }
 
   // total = f(total + b + drive) for one row.

@@ -24,6 +24,8 @@ def any_connectome(draw, least=0):
     if kinds > 1 or draw(st.booleans()):
         # Larger than a float64 can tell apart.
         data.edge_type = torch.tensor(edge_type) + draw(st.sampled_from([0, 2**62]))
+        if (data.edge_type < 3).all() and draw(st.booleans()):
+            data.edge_type_names = [draw(text) for _ in range(3)]
 
     def floats(rows, columns):
         number = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -53,7 +55,10 @@ def any_connectome(draw, least=0):
 
 
 # NumPy's text cannot end in the character 0.
-text = st.text(max_size=3).map(lambda drawn: drawn.rstrip("\0"))
+text = st.one_of(
+    st.text(max_size=3).map(lambda drawn: drawn.rstrip("\0")),
+    st.sampled_from(["0", "1", "01", "a,b", '"', '""', "\n", "\r", "\r\n", "\t", " a ", "\ufeff"]),
+)
 
 
 @pytest.fixture(scope="session")

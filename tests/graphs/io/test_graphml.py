@@ -1,8 +1,6 @@
 import networkx as nx
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import graphs
 
@@ -12,28 +10,6 @@ HEAD = '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "connectome.graphml"
-
-
-@settings(max_examples=200, deadline=None)
-@given(drawn=st.data())
-def test_round_trip_loses_nothing(tmp_path_factory, connectomes, assert_same, drawn):
-    data = drawn.draw(connectomes(least=1))
-    path = tmp_path_factory.mktemp("graphml") / "connectome.graphml"
-    graphs.save(data, path)
-    assert_same(graphs.load(path), data)
-
-
-@settings(max_examples=50, deadline=None)
-@given(drawn=st.data())
-def test_without_synapses_only_their_fields_are_lost(
-    tmp_path_factory, connectomes, assert_same, drawn
-):
-    data = drawn.draw(connectomes().filter(lambda drawn: drawn.num_nodes and not drawn.num_edges))
-    path = tmp_path_factory.mktemp("graphml") / "connectome.graphml"
-    graphs.save(data, path)
-    for name in ("edge_weight", "edge_type", "edge_sign"):
-        data.pop(name, None)
-    assert_same(graphs.load(path), data)
 
 
 def test_every_field_is_an_attribute(path, full):
@@ -145,7 +121,7 @@ EDGE = '<edge source="0" target="1"/>'
         (inside(NODES + '<edge source="0" target="2"/>'), "2 nodes and 1 edges of which 3 and 1"),
         (inside(NODES + '<edge source="0"/>'), "2 nodes and 1 edges of which 3 and 1"),
         (inside(NODES + NODES), "4 nodes and 0 edges of which 2 and 0 can be told apart"),
-        (inside(NODES + EDGE + EDGE), "no two synapses .*tell them apart by edge_type"),
+        (inside(NODES + EDGE + EDGE), "expected each synapse once, got 0 -> 1 again"),
         (inside(NODES + 2 * EDGE.replace("edge ", 'edge id="1" ')), "2 edges of which 2 and 1"),
         (inside(NODES).replace("</graph>", "</graph><graph><node/></graph>"), "expected one graph"),
         (inside(NODES + "<hyperedge/>"), "support hyperedges"),

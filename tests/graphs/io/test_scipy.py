@@ -95,7 +95,7 @@ def test_matrix_is_not_shared():
         (
             scipy.sparse.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2)),
             ValueError,
-            r"duplicates; call matrix.sum_duplicates\(\)",
+            r"once, got 0 -> 1 again .*pass duplicates='sum'",
         ),
         (scipy.sparse.csr_array(np.diag([1, np.nan])), ValueError, r"got nan at \[1, 1\]"),
         (
@@ -108,6 +108,15 @@ def test_matrix_is_not_shared():
 def test_bad_matrices(matrix, error, message):
     with pytest.raises(error, match=message):
         graphs.from_scipy(matrix)
+
+
+def test_entries_that_are_stored_twice_are_added_up_on_request():
+    matrix = scipy.sparse.coo_array(([1.0, 2.0, 4.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    data = graphs.from_scipy(matrix, duplicates="sum")
+    assert data.edge_index.tolist() == [[1, 0], [0, 1]]
+    assert data.edge_weight.tolist() == [4.0, 3.0]
+    ones = scipy.sparse.coo_array((np.ones(2, bool), ([0, 0], [1, 1])), shape=(2, 2))
+    assert graphs.from_scipy(ones, duplicates="sum").edge_weight.tolist() == [2.0]
 
 
 def test_hostile_index_arrays():

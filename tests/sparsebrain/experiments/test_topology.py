@@ -80,7 +80,7 @@ def test_no_graph_is_no_graph():
     assert made("none") is None
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.graphml", "a b,c=d:e.npz"])
+@pytest.mark.parametrize("name", ["a.npz", "a.graphml", "a b,c=d:e.csv"])
 def test_a_connectome_out_of_a_file(tmp_path, name):
     saved = graphs.small_world(30, 4, 0.2, seed=0)
     graphs.save(saved, tmp_path / name)
@@ -93,6 +93,41 @@ def test_a_connectome_out_of_a_file(tmp_path, name):
         assert made(spec, seed=seed).edge_index.equal(saved.edge_index)
 
 
+@pytest.mark.parametrize(
+    ("spec", "make", "arguments"),
+    [
+        ("c-elegans", graphs.c_elegans, ()),
+        ("c-elegans:kind=both,source=white1986", graphs.c_elegans, ("both", "white1986")),
+        ("larva-mushroom-body:side=right", graphs.larva_mushroom_body, ("right",)),
+        ("fly-visual-system:radius=2", graphs.fly_visual_system, (2,)),
+    ],
+)
+def test_a_real_connectome_is_what_it_is_whatever_the_budget(spec, make, arguments):
+    expected = make(*arguments)
+    topology = parse(spec)
+    assert topology.spec == spec
+    assert topology.states_its_size
+    assert budget([parse("coordinate"), topology, parse("grid")], SHEET) == expected.num_edges
+    for seed in (0, 1):
+        data = made(spec, synapses=7, seed=seed)
+        assert data.edge_index.equal(expected.edge_index)
+        assert data.edge_weight.equal(expected.edge_weight)
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("c-elegans:kind=both,source=cook2020", "source must be one of .*got 'cook2020'"),
+        ("c-elegans:kind=muscle", "kind must be one of .*got 'muscle'"),
+        ("larva-mushroom-body:side=top", "side must be one of .*got 'top'"),
+        ("fly-visual-system:radius=-1", "radius must be an integer >= 0, got -1"),
+    ],
+)
+def test_what_no_real_connectome_has_is_told_with_the_topology(spec, match):
+    with pytest.raises(ValueError, match=f"topology '{spec}': {match}"):
+        made(spec)
+
+
 def test_the_checksum_is_that_of_the_file(tmp_path):
     path = tmp_path / "a.npz"
     graphs.save(graphs.small_world(30, 4, 0.2, seed=0), path)
@@ -103,6 +138,15 @@ def test_the_checksum_is_that_of_the_file(tmp_path):
     graphs.save(graphs.small_world(30, 4, 0.2, seed=1), path)
     assert topology.checksum != before
     assert parse("grid").checksum == ""
+
+
+def test_the_checksum_is_that_of_all_files_of_a_connectome(tmp_path):
+    path = tmp_path / "a.csv"
+    graphs.save(graphs.grid_local((2, 3), 1), path)
+    topology = parse(f"file:{path}")
+    before = topology.checksum
+    (tmp_path / "a.csv.json").write_text("{}")
+    assert topology.checksum != before
 
 
 @pytest.mark.parametrize(
@@ -122,7 +166,8 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, file, none",
+            "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, c-elegans, "
+            "larva-mushroom-body, fly-visual-system, file, none",
         ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
@@ -131,6 +176,8 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
         ("grid:shape=8xx8", "shape='8xx8' is no shape; write sides such as 28x28"),
         ("grid:padding=maybe", "padding='maybe' is no truth value"),
         ("small-world:neurons=4.5", "neurons='4.5' is no whole number"),
+        ("fly-visual-system:radius=wide", "radius='wide' is no whole number"),
+        ("larva-mushroom-body:left", "cannot read 'left'.*larva-mushroom-body takes side="),
         ("coordinate:extent=wide", "extent='wide' is no extent"),
         ("grid:distance=1,distance=2", "states distance twice"),
         ("none:neurons=3", "none takes no options"),

@@ -329,7 +329,7 @@ def _call(name, structure, **changes):
             "propagate",
             {"backend": "warp"},
             ValueError,
-            "backend must be one of 'auto', 'native', 'torch'",
+            "backend must be one of 'auto', 'native', 'triton', 'torch'",
         ),
         ("propagate", {"x": torch.ones(5, 2, device="meta")}, ValueError, "x is on meta"),
         ("loop", {"loops": 0}, ValueError, "loops must be at least 1, got 0"),

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the tests of the kernels with AddressSanitizer and UndefinedBehaviorSanitizer compiled into the
-# native ones, in an environment of their own.
+# Runs the tests of all that is compiled with AddressSanitizer and UndefinedBehaviorSanitizer compiled
+# into it, in an environment of their own. Arguments go to pytest.
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
+cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -17,4 +17,4 @@ compiler=${CXX:-c++}
 # it never frees is not the kernels' leak.
 export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=2
-"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels "$@"
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels tests/graphs/test_compiled.py "$@"

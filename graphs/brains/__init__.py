@@ -1,0 +1,7 @@
+"""Real connectomes, shipped with the package; `data/README.md` tells where each comes from."""
+
+from graphs.brains.fly import fly_visual_system
+from graphs.brains.larva import larva_mushroom_body
+from graphs.brains.worm import c_elegans
+
+__all__ = ["c_elegans", "fly_visual_system", "larva_mushroom_body"]

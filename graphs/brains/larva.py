@@ -1,0 +1,70 @@
+"""The mushroom body of the larva of the fly Drosophila melanogaster."""
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.brains import tables
+from graphs.contract import build
+
+SIDES = ("left", "right")
+CELL_TYPES = ("K", "I", "O", "P")
+
+
+def larva_mushroom_body(side: str = "left") -> Data:
+    """Return the mushroom body, where smells are learned, of a larva of *Drosophila melanogaster*.
+
+    Parameters
+    ----------
+    side : {"left", "right"}
+        Half of the brain.
+
+        =====  =======  ========  ===  ==  ==  ==
+        side   neurons  synapses  K    I   O   P
+        =====  =======  ========  ===  ==  ==  ==
+        left   209      7425      101  21  29  58
+        right  213      7536      100  21  29  63
+        =====  =======  ========  ===  ==  ==  ==
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        ``edge_index`` int64 [2, E]; ``edge_weight`` float32 [E], the number of synapses that were
+        counted from source to target [1]_; ``node_type`` int64 [N] and ``node_type_names``, the
+        cell type: K Kenyon cells, I input neurons (which bring what is to be learned, many of them
+        by dopamine), O output neurons, P projection neurons (which bring the smells). Neurons are
+        numbered type by type. There are no self-loops.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `side` is none of the above.
+
+    References
+    ----------
+    .. [1] K. Eichler et al., "The complete connectome of a learning and memory centre in an insect
+       brain", Nature 548 (2017) 175-182.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> larva = graphs.larva_mushroom_body("right")
+    >>> larva.num_nodes, larva.num_edges
+    (213, 7536)
+    >>> larva.node_type_names, larva.node_type.bincount().tolist()
+    (['K', 'I', 'O', 'P'], [100, 21, 29, 63])
+    """
+    side = arguments.option("side", side, SIDES)
+    neurons = tables.read("larva_mushroom_body_neurons")
+    cell_types = [
+        each for each, of in zip(neurons["type"], neurons["side"], strict=True) if of == side
+    ]
+    synapses = tables.read(f"larva_mushroom_body_{side}")
+    return build(
+        len(cell_types),
+        np.array(synapses["source"], dtype=np.int64),
+        np.array(synapses["target"], dtype=np.int64),
+        edge_weight=np.array(synapses["synapses"], dtype=np.float32),
+        node_type=np.array([CELL_TYPES.index(each) for each in cell_types]),
+        node_type_names=list(CELL_TYPES),
+    )

@@ -1,0 +1,61 @@
+"""The fields of the contract as NumPy arrays, for what makes one connectome out of another."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphs.contract import Index, canonical_order
+
+Array = NDArray[Any]
+
+PER_NEURON = ("pos", "node_type", "node_sign")
+LISTS = ("names", "node_type_names", "edge_type_names")
+PER_SYNAPSE = ("edge_type", "edge_weight", "edge_sign")
+
+
+def array(data: Data, name: str) -> Array:
+    """Return a tensor of the connectome; it shares memory with it where it can."""
+    values: Array = data[name].detach().cpu().numpy()
+    return values
+
+
+def ends(data: Data) -> Index:
+    """Return sources and targets, [2, E]."""
+    return array(data, "edge_index")
+
+
+def types(data: Data) -> Index:
+    """Return synapse types numbered without gaps; each synapse is one where there are none."""
+    if "edge_type" not in data:
+        return np.arange(data.num_edges)
+    return np.unique(array(data, "edge_type"), return_inverse=True)[1].astype(np.int64)
+
+
+def population_names(data: Data) -> list[str]:
+    """Return the names of the populations, or their numbers as text."""
+    if "node_type_names" in data:
+        return list(data["node_type_names"])
+    return [str(kind) for kind in range(int(array(data, "node_type").max(initial=-1)) + 1)]
+
+
+def of_neurons(data: Data) -> dict[str, Any]:
+    """Return copies of all fields that have no value for each synapse, for `contract.build`."""
+    fields: dict[str, Any] = {name: array(data, name).copy() for name in PER_NEURON if name in data}
+    fields |= {name: list(data[name]) for name in LISTS if name in data}
+    if "shape" in data:
+        fields["shape"] = tuple(data["shape"])
+    return fields
+
+
+def of_synapses(data: Data, chosen: Any = slice(None)) -> dict[str, Any]:
+    """Return the fields of the chosen synapses."""
+    return {name: array(data, name)[chosen] for name in PER_SYNAPSE if name in data}
+
+
+def order(data: Data) -> Index:
+    """Return the synapses in canonical order, so that what is drawn depends on the graph alone."""
+    source, target = ends(data)
+    edge_type = array(data, "edge_type") if "edge_type" in data else None
+    return canonical_order(int(data.num_nodes), source, target, edge_type)

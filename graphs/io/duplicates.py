@@ -1,0 +1,67 @@
+"""Synapses that a file or a graph states more than once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphs import arguments
+from graphs.contract import Index, canonical_order
+
+DUPLICATES = ("error", "sum")
+
+
+def combine(
+    num_nodes: int,
+    source: Index,
+    target: Index,
+    *,
+    duplicates: str,
+    edge_weight: NDArray[np.float32] | None = None,
+    edge_type: Index | None = None,
+    edge_sign: NDArray[np.float32] | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Return synapses as arguments of `contract.build`, each (source, target, edge_type) once.
+
+    With `duplicates` "error" those that repeat are refused. With "sum" their weights are added up,
+    in float64; where there are none, each counts 1. `names` only serve the messages.
+    """
+    arguments.option("duplicates", duplicates, DUPLICATES)
+    order = canonical_order(num_nodes, source, target, edge_type)
+    keys = [key[order] for key in (source, target, edge_type) if key is not None]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    starts = np.flatnonzero(first)
+    given = {"edge_weight": edge_weight, "edge_type": edge_type, "edge_sign": edge_sign}
+
+    def told(at: int) -> str:
+        ends = int(source[order[at]]), int(target[order[at]])
+        pair = [repr(names[end]) if names else str(end) for end in ends]
+        kind = "" if edge_type is None else f" of type {edge_type[order[at]]}"
+        return " -> ".join(pair) + kind
+
+    if duplicates == "error":
+        if len(starts) < len(order):
+            raise ValueError(
+                f"expected each synapse once, got {told(int(np.flatnonzero(~first)[0]))} again "
+                f"({len(order) - len(starts)} of {len(order)} repeat another); tell them apart by "
+                "edge_type, or pass duplicates='sum' to add up their weights"
+            )
+        return {"source": source, "target": target, **given}
+    weight = np.ones(len(order)) if edge_weight is None else edge_weight[order].astype(np.float64)
+    with np.errstate(over="ignore"):  # becomes infinite, and validate says so
+        given["edge_weight"] = np.add.reduceat(weight, starts).astype(np.float32)
+    if edge_type is not None:
+        given["edge_type"] = keys[2][starts]
+    if edge_sign is not None:
+        sign = edge_sign[order]
+        given["edge_sign"] = np.minimum.reduceat(sign, starts)
+        mixed = np.flatnonzero(given["edge_sign"] != np.maximum.reduceat(sign, starts))
+        if mixed.size:
+            raise ValueError(
+                f"synapses that are added up must have one sign, got {told(int(starts[mixed[0]]))} "
+                "with both; tell them apart by edge_type, or leave the signs out"
+            )
+    return {"source": keys[0][starts], "target": keys[1][starts], **given}

@@ -1,0 +1,247 @@
+"""Edge lists in CSV and TSV: one row a synapse, and a table of the neurons beside it."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, build
+from graphs.io import neuron_table
+from graphs.io.columns import Labels, join, signs, type_texts, types
+from graphs.io.duplicates import combine
+from graphs.io.limits import check_bytes
+from graphs.io.tables import Table, Texts, is_whole, write_rows
+
+# Names of columns that connectomes are published with, in any case; that of the role comes first.
+SYNAPSE_COLUMNS = {
+    "source": (
+        *("pre", "src", "from", "source_id", "source_name", "source_node_id", "presynaptic"),
+        *("pre_id", "pre_name", "pre_root_id", "pre_pt_root_id", "bodyid_pre"),
+    ),
+    "target": (
+        *("post", "tar", "tgt", "dst", "to", "target_id", "target_name", "target_node_id"),
+        *("postsynaptic", "post_id", "post_name", "post_root_id", "post_pt_root_id", "bodyid_post"),
+    ),
+    "weight": (
+        *("edge_weight", "synapses", "n_synapses", "num_synapses", "count", "syn_count"),
+        *("n_syn", "n_syn_total"),
+    ),
+    "type": ("edge_type", "synapse_type", "connection_type", "kind"),
+    "sign": ("edge_sign",),
+    "transmitter": ("neurotransmitter", "nt_type", "nt"),
+}
+_STATED = {"edge_type_names": str, "node_type_names": str, "shape": int}
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """Return the files of the neurons, and of what no table can tell."""
+    return (
+        path.with_name(f"{path.stem}.neurons{path.suffix}"),
+        path.with_name(f"{path.name}.json"),
+    )
+
+
+def write_csv(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
+    """Write a connectome that keeps the contract, with commas."""
+    _write(data, file, neurons, stated, ",")
+
+
+def write_tsv(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
+    """Write a connectome that keeps the contract, with tabs."""
+    _write(data, file, neurons, stated, "\t")
+
+
+def _write(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO, delimiter: str) -> None:
+    for name in ("names", "edge_type_names", "node_type_names"):
+        longest = max(map(len, data.get(name, ())), default=0)
+        if longest > csv.field_size_limit():
+            raise ValueError(
+                f"{name} must have at most {csv.field_size_limit()} characters each to be read "
+                f"again, got {longest}; save it to an .npz file"
+            )
+    neuron_table.write(data, neurons, delimiter)
+    columns: dict[str, Any] = dict(
+        zip(("source", "target"), data.edge_index.cpu().numpy(), strict=True)
+    )
+    if neuron_table.named_apart(data):
+        names = data["names"]
+        columns = {role: [names[at] for at in ends.tolist()] for role, ends in columns.items()}
+    if "edge_weight" in data:
+        columns["weight"] = data.edge_weight.detach().cpu().numpy()
+    if "edge_type" in data:
+        columns["type"] = type_texts(data, "edge_type")
+    if "edge_sign" in data:
+        columns["sign"] = data.edge_sign.cpu().numpy().astype(np.int64)
+    write_rows(file, delimiter, columns, length=data.num_edges)
+    told = {"num_nodes": data.num_nodes, "num_edges": data.num_edges}
+    told.update({name: data[name] for name in _STATED if name in data})
+    stated.write(json.dumps(told).encode() + b"\n")
+
+
+def read(
+    file: BinaryIO,
+    max_bytes: int,
+    *,
+    neurons: str | os.PathLike[str] | None = None,
+    num_nodes: int | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    neuron_columns: Mapping[str, str | None] | None = None,
+    transmitter_signs: Mapping[str, float] | None = None,
+    duplicates: str = "error",
+    delimiter: str | None = None,
+) -> Data:
+    """Read what `write_csv` or another program wrote, of at most `max_bytes`.
+
+    Raises whatever the tables and the contract say; files.py checks the size of `file`.
+    """
+    path = Path(file.name)
+    if delimiter is None:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    stated: dict[str, Any] = {}
+    if neurons is None and num_nodes is None:
+        table_path, stated_path = beside(path)
+        stated = _read_stated(stated_path, max_bytes)
+        neurons = table_path if stated or table_path.is_file() else None
+    population = None
+    if neurons is not None:
+        if num_nodes is not None:
+            raise ValueError("the table counts the neurons; pass neurons= or num_nodes=, not both")
+        with Path(neurons).open("rb") as opened:
+            check_bytes("the table of neurons has", os.fstat(opened.fileno()).st_size, max_bytes)
+            table = Table("the table of neurons", opened, delimiter)
+            population = neuron_table.read(
+                table, neuron_columns or {}, transmitter_signs, stated.get("node_type_names")
+            )
+            _check_whole(opened, table, stated.get("num_nodes"))
+    elif neuron_columns:
+        raise ValueError("neuron_columns are those of a table; pass neurons='neurons.csv' too")
+    rows = Table("the edge list", file, delimiter)
+    labels = Labels()
+    find = _finder(rows, labels, population, num_nodes)
+    synapses, edge_type_names = _read_synapses(
+        rows, find, columns or {}, transmitter_signs, stated.get("edge_type_names")
+    )
+    _check_whole(file, rows, stated.get("num_edges"))
+    if population is None:
+        population = _implied(labels, synapses, num_nodes)
+    names = population.fields.get("names")
+    return build(
+        population.count,
+        **combine(population.count, **synapses, names=names, duplicates=duplicates),
+        **population.fields,
+        edge_type_names=edge_type_names,
+        shape=tuple(stated["shape"]) if "shape" in stated else None,
+    )
+
+
+def _read_stated(path: Path, max_bytes: int) -> dict[str, Any]:
+    """Return what `write` has told of the tables, or nothing where it has not written them."""
+    if not path.is_file():
+        return {}
+    check_bytes(f"{path.name!r} has", path.stat().st_size, max_bytes)
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    good = isinstance(found, dict) and all(
+        type(found.get(name)) is int for name in ("num_nodes", "num_edges")
+    )
+    for name, kind in _STATED.items() if good else ():
+        values = found.get(name, [])
+        good = good and isinstance(values, list) and all(type(each) is kind for each in values)
+    if not good:
+        raise ValueError(
+            f"{path.name!r}, which belongs to it, is no JSON that graphs.save has written; delete "
+            "that file to read the tables as another program's"
+        )
+    return found
+
+
+def _check_whole(file: BinaryIO, table: Table, expected: int | None) -> None:
+    """Compare a table that was read to its end with what `write` has told, if it has."""
+    if expected is None:
+        return
+    file.seek(-1, os.SEEK_END)
+    if table.size != expected or file.read(1) != b"\n":
+        raise ValueError(
+            f"{table.what} is not whole: expected {expected} rows and the end of the last line, "
+            f"got {table.size} rows; if you have edited it, delete the .json file beside it"
+        )
+
+
+def _finder(
+    rows: Table, labels: Labels, population: neuron_table.Neurons | None, num_nodes: int | None
+) -> Callable[[str, Texts], Index]:
+    """Return what turns one end of synapses into numbers of neurons."""
+    if population is not None:
+        index = population.index
+        return lambda role, texts: rows.members(role, texts, index)
+    if num_nodes is not None:
+        below = arguments.count("num_nodes", num_nodes)
+        return lambda role, texts: rows.indices(role, texts, below)
+    return lambda role, texts: labels.encode(texts)
+
+
+def _read_synapses(
+    rows: Table,
+    find: Callable[[str, Texts], Index],
+    columns: Mapping[str, str | None],
+    transmitter_signs: Mapping[str, float] | None,
+    edge_type_names: list[str] | None,
+) -> tuple[dict[str, Any], list[str] | None]:
+    """Return the synapses as arguments of `combine`, and the names of their types."""
+    roles = rows.find(SYNAPSE_COLUMNS, columns, "columns")
+    for role in ("source", "target"):
+        if role not in roles:
+            raise ValueError(
+                f"{rows.what} must have a column {role!r}, got "
+                f"{', '.join(map(repr, rows.header[:20]))}; pass "
+                f"columns={{{role!r}: {rows.header[0]!r}}}, or delimiter=';' if that parts them"
+            )
+    if "sign" in roles:
+        roles.pop("transmitter", None)
+    labels = {role: Labels() for role in ("type", "transmitter") if role in roles}
+    parts: dict[str, list[Any]] = {role: [] for role in roles}
+    for piece in rows.pieces(list(roles.values())):
+        for role, texts in zip(roles, piece, strict=True):
+            if role in labels:
+                labels[role].add(texts)
+            elif role in ("source", "target"):
+                parts[role].append(find(role, texts))
+            else:
+                parts[role].append(rows.floats(role, texts))
+    synapses = {role: join(parts[role], np.int64) for role in ("source", "target")}
+    for role in ("weight", "sign"):
+        if role in roles:
+            synapses[f"edge_{role}"] = join(parts[role], np.float32)
+    if "transmitter" in labels:
+        synapses["edge_sign"] = signs(labels["transmitter"], transmitter_signs, "columns")
+    if "type" in labels:
+        synapses["edge_type"], edge_type_names = types(
+            labels["type"], edge_type_names, f"the type of {rows.what}"
+        )
+    return synapses, edge_type_names
+
+
+def _implied(
+    labels: Labels, synapses: dict[str, Any], num_nodes: int | None
+) -> neuron_table.Neurons:
+    """Return the neurons that no table lists, and number them in `synapses` in their order."""
+    if num_nodes is not None:
+        return neuron_table.Neurons(num_nodes, {}, {})
+    texts = list(labels.index)
+    whole = all(map(is_whole, texts))
+    order = sorted(range(len(texts)), key=lambda at: int(texts[at]) if whole else texts[at])
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    for role in ("source", "target"):
+        synapses[role] = rank[synapses[role]]
+    names = [texts[at] for at in order]
+    counted = names == [str(number) for number in range(len(names))]
+    return neuron_table.Neurons(len(names), {}, {"names": None if counted else names})

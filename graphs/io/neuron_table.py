@@ -1,0 +1,118 @@
+"""The table of the neurons that belongs to an edge list: one row a neuron."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphs.io.columns import Labels, join, signs, type_texts, types
+from graphs.io.tables import Table, write_rows
+
+# Names of columns that connectomes are published with, in any case; that of the role comes first.
+NEURON_COLUMNS = {
+    "neuron": ("id", "node", "neuron_id", "node_id", "cell_id", "root_id", "pt_root_id", "bodyid"),
+    "name": ("neuron_name", "node_name", "cell_name", "label"),
+    "type": ("node_type", "cell_type", "neuron_type", "class", "cell_class", "population"),
+    "sign": ("node_sign",),
+    "transmitter": ("neurotransmitter", "nt_type", "nt"),
+    "x": ("pos_x",),
+    "y": ("pos_y",),
+    "z": ("pos_z",),
+}
+_AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """How many there are, their numbers by what an edge list calls them, and their fields."""
+
+    count: int
+    index: dict[str, int]
+    fields: dict[str, Any]
+
+
+def write(data: Data, file: BinaryIO, delimiter: str) -> None:
+    """Write one row a neuron, under its number unless its name tells it apart."""
+    columns: dict[str, Any] = {}
+    if not named_apart(data):
+        columns["neuron"] = range(data.num_nodes)
+    if "names" in data:
+        columns["name"] = data["names"]
+    if "node_type" in data:
+        columns["type"] = type_texts(data, "node_type")
+    if "pos" in data:
+        columns.update(zip(_AXES, data.pos.detach().cpu().numpy().T, strict=False))
+    if "node_sign" in data:
+        columns["sign"] = data.node_sign.cpu().numpy().astype(np.int64)
+    write_rows(file, delimiter, columns, length=data.num_nodes)
+
+
+def named_apart(data: Data) -> bool:
+    """Whether an edge list can call neurons by their names."""
+    return "names" in data and len(set(data["names"])) == data.num_nodes
+
+
+def read(
+    table: Table,
+    columns: Mapping[str, str | None],
+    transmitter_signs: Mapping[str, float] | None,
+    node_type_names: list[str] | None,
+) -> Neurons:
+    """Read what `write` or another program wrote."""
+    roles = table.find(NEURON_COLUMNS, columns, "neuron_columns")
+    # A table of cell types lists them as its neurons.
+    if "neuron" not in roles and "name" not in roles and "type" in roles:
+        roles["neuron"] = roles.pop("type")
+    key = "neuron" if "neuron" in roles else "name"
+    if key not in roles:
+        raise ValueError(
+            f"{table.what} must have a column 'name', got {', '.join(map(repr, table.header))}; "
+            f"pass neuron_columns={{'name': {table.header[0]!r}}}"
+        )
+    texts, labels, numbers = _read_columns(table, roles)
+    index = {text: number for number, text in enumerate(texts[key])}
+    if len(index) < table.size:
+        twice = next(text for number, text in enumerate(texts[key]) if index[text] != number)
+        raise ValueError(
+            f"the {key} of {table.what} must differ in each row, got {twice[:50]!r} again; pass "
+            f"another column, neuron_columns={{'neuron': {table.header[0]!r}}}"
+        )
+    fields: dict[str, Any] = {"names": texts.get("name") or _names(texts[key], key)}
+    if "type" in labels:
+        told = types(labels["type"], node_type_names, f"the type of {table.what}")
+        fields["node_type"], fields["node_type_names"] = told
+    if "transmitter" in labels:
+        fields["node_sign"] = signs(labels["transmitter"], transmitter_signs, "neuron_columns")
+    if "sign" in numbers:
+        fields["node_sign"] = numbers.pop("sign")
+    if numbers:
+        fields["pos"] = np.stack([numbers[axis] for axis in _AXES if axis in numbers], axis=1)
+    return Neurons(table.size, index, fields)
+
+
+def _read_columns(
+    table: Table, roles: dict[str, int]
+) -> tuple[dict[str, list[str]], dict[str, Labels], dict[str, NDArray[np.float32]]]:
+    """Return what neurons are called, what stands for types and signs, and what is a number."""
+    # A sign that is told needs no transmitter.
+    used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
+    texts: dict[str, list[str]] = {role: [] for role in ("neuron", "name") if role in used}
+    labels: dict[str, Labels] = {role: Labels() for role in ("type", "transmitter") if role in used}
+    numbers: dict[str, list[Any]] = {role: [] for role in ("sign", *_AXES) if role in used}
+    for piece in table.pieces(list(used.values())):
+        for role, values in zip(used, piece, strict=True):
+            if role in texts:
+                texts[role].extend(values)
+            elif role in labels:
+                labels[role].add(values)
+            else:
+                numbers[role].append(table.floats(role, values))
+    return texts, labels, {role: join(parts, np.float32) for role, parts in numbers.items()}
+
+
+def _names(keys: list[str], key: str) -> list[str] | None:
+    counts = key == "neuron" and keys == [str(number) for number in range(len(keys))]
+    return None if counts else keys

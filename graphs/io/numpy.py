@@ -1,0 +1,222 @@
+"""NumPy: dense adjacency matrices, rows are sources; and arrays of edges."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, build, validate
+from graphs.io.duplicates import combine
+from graphs.io.scipy import from_scipy, to_scipy
+
+
+def from_numpy(matrix: ArrayLike) -> Data:
+    """Return the connectome of a dense adjacency matrix; rows are sources.
+
+    Parameters
+    ----------
+    matrix : array_like, [N, N]
+        Real numbers or bools. ``matrix[s, t]`` is the weight of the synapse from neuron s to neuron
+        t; where it is 0 there is none.
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        ``edge_index`` int64 [2, E], and ``edge_weight`` float32 [E] unless the matrix is boolean.
+
+    Raises
+    ------
+    TypeError
+        If `matrix` is sparse, or not of real numbers.
+    ValueError
+        If it is not square, or holds NaN or infinite values.
+
+    See Also
+    --------
+    graphs.from_edges : takes the two ends of each synapse.
+    graphs.from_scipy : takes sparse matrices.
+
+    Notes
+    -----
+    O(N^2) time and memory, as the matrix.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> data = graphs.from_numpy([[0.0, 2.0], [0.0, 3.0]])
+    >>> data.edge_index.tolist(), data.edge_weight.tolist()
+    ([[0, 1], [1, 1]], [2.0, 3.0])
+    """
+    if scipy.sparse.issparse(matrix):
+        raise TypeError(
+            "expected a dense matrix, got a sparse one; pass it to graphs.from_scipy(matrix)"
+        )
+    dense = np.asarray(matrix)
+    if dense.ndim != 2:
+        raise ValueError(
+            f"expected a square matrix [N, N], one row and one column per neuron, got the shape "
+            f"{dense.shape}; for the ends of each synapse call graphs.from_edges(source, target)"
+        )
+    if dense.dtype.kind not in "biuf":
+        raise TypeError(
+            f"expected a matrix of real numbers, got {dense.dtype}; pass matrix.astype(float)"
+        )
+    # SciPy takes neither half precision nor the byte order of other machines. NaN is not 0, so it
+    # is stored, and refused.
+    dtype = np.float32 if dense.dtype.itemsize == 2 and dense.dtype.kind == "f" else dense.dtype
+    native = dense.astype(np.dtype(dtype).newbyteorder("="), copy=False)
+    return from_scipy(scipy.sparse.coo_array(native))
+
+
+def to_numpy(data: Data) -> NDArray[np.float32]:
+    """Return the dense adjacency matrix of a connectome; rows are sources.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome without parallel synapses (same source and target) and without weights of 0,
+        which a dense matrix cannot tell from no synapse.
+
+    Returns
+    -------
+    numpy.ndarray, [N, N] float32
+        ``edge_weight`` (1 where the connectome has none) at [source, target], else 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or the matrix would lose a synapse.
+
+    Notes
+    -----
+    O(N^2) time and memory.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.to_numpy(graphs.layered([1, 2]))
+    array([[0., 1., 1.],
+           [0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+    matrix = to_scipy(data)
+    if not matrix.data.all():
+        zeros = matrix.nnz - np.count_nonzero(matrix.data)
+        raise ValueError(
+            f"a dense matrix holds no synapses of weight 0, got {zeros}; use "
+            "graphs.to_scipy(data), which stores them"
+        )
+    return matrix.toarray()
+
+
+def from_edges(
+    source: ArrayLike,
+    target: ArrayLike,
+    *,
+    num_nodes: int,
+    edge_weight: ArrayLike | None = None,
+    edge_type: ArrayLike | None = None,
+    edge_sign: ArrayLike | None = None,
+    duplicates: str = "error",
+) -> Data:
+    """Return the connectome of arrays with the two ends of each synapse, in any order.
+
+    Parameters
+    ----------
+    source, target : array_like of int, [E]
+        Neurons in [0, N).
+    num_nodes : int
+        Number of neurons N; some may have no synapse.
+    edge_weight, edge_sign : array_like of float, [E], optional
+        Weights, and signs of -1 or +1.
+    edge_type : array_like of int, [E], optional
+        Types >= 0.
+    duplicates : "error" or "sum"
+        Whether synapses that state source, target and type of another are refused, or become one
+        with the sum of their weights (1 each if there are none).
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        Synapses sorted by (target, source, edge_type).
+
+    Raises
+    ------
+    TypeError
+        If the ends or types are no integers, or weights or signs no real numbers.
+    ValueError
+        If the arrays differ in length, a value is out of range or not finite, synapses repeat
+        without ``duplicates="sum"``, or those that are added up have both signs.
+
+    Notes
+    -----
+    O(N + E) time and memory.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> data = graphs.from_edges([0, 1, 0], [1, 2, 1], num_nodes=4, duplicates="sum")
+    >>> data.edge_index.tolist(), data.edge_weight.tolist()
+    ([[0, 1], [1, 2]], [2.0, 1.0])
+    """
+    neurons = arguments.count("num_nodes", num_nodes)
+    ends = {"source": _integers("source", source), "target": _integers("target", target)}
+    for name, values in ends.items():
+        bad = np.flatnonzero((values < 0) | (values >= neurons))
+        if bad.size:
+            raise ValueError(
+                f"{name} must hold neurons in [0, {neurons}), got {values[bad[0]]} at position "
+                f"{bad[0]}; pass num_nodes={max(int(values.max()) + 1, 1)}, or number from 0"
+            )
+    weight = None if edge_weight is None else _floats("edge_weight", edge_weight)
+    kind = None if edge_type is None else _integers("edge_type", edge_type)
+    sign = None if edge_sign is None else _floats("edge_sign", edge_sign)
+    given = {**ends, "edge_weight": weight, "edge_type": kind, "edge_sign": sign}
+    length = len(ends["source"])
+    for name, column in given.items():
+        if column is not None and len(column) != length:
+            raise ValueError(
+                f"{name} must have one value per synapse, as source has {length}, got "
+                f"{len(column)}; pass {name} of that length"
+            )
+    synapses = combine(
+        neurons,
+        ends["source"],
+        ends["target"],
+        edge_weight=weight,
+        edge_type=kind,
+        edge_sign=sign,
+        duplicates=duplicates,
+    )
+    return validate(build(neurons, **synapses))
+
+
+def _integers(name: str, values: ArrayLike) -> Index:
+    array = _row(name, values)
+    # An empty list comes as floats.
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name} must hold integers, got {array.dtype}; pass {name}.astype(int)")
+    if array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
+        raise ValueError(f"{name} must fit into int64, got {array.max()}; number from 0")
+    return array.astype(np.int64)
+
+
+def _floats(name: str, values: ArrayLike) -> NDArray[np.float32]:
+    array = _row(name, values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got {array.dtype}; pass {name}.astype(float)")
+    with np.errstate(over="ignore"):  # becomes infinite, and validate says so
+        return array.astype(np.float32)
+
+
+def _row(name: str, values: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} must be one row with a value per synapse, got the shape {array.shape}; pass "
+            f"{name}.ravel()"
+        )
+    return array

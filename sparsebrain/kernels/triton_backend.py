@@ -1,0 +1,260 @@
+"""The ``triton`` backend: a loop is one kernel on a GPU."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.structure import Compressed, Structure
+
+_TILE = 512
+_MOST_COLUMNS = 128
+_MOST_SYNAPSES = 32
+_OLDEST = 70
+
+
+class TritonBackend(Backend):
+    """Triton's kernels for CUDA: product, bias, drive, activation and leak in one pass over memory.
+
+    On the way back W^T g, the derivative, the leak and the sums for drive, bias and leak are one
+    kernel a loop, the weight's gradient another. Weights are brought into the order of the rows
+    once a call. Each row and block of columns is one program, so a hub with very many synapses is
+    waited for; the correlation shares hubs out. Results are repeated bit for bit.
+
+    Triton compiles a kernel when it is first used, which takes a second, and keeps it on disk.
+
+    Tests run the kernels without a GPU, slowly, in Triton's interpreter: with
+    ``TRITON_INTERPRET=1`` in the environment before triton is imported, the backend can be asked
+    for on a CPU, and not on CUDA. ``auto`` never takes the interpreter.
+    """
+
+    name = "triton"
+
+    def obstacle(self, device: torch.device) -> str | None:
+        interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+        if device.type == "cpu" and interpreted:
+            return _load()[1]
+        if device.type != "cuda":
+            return f"triton's kernels run on 'cuda', not on {device.type!r}"
+        if interpreted:
+            return "TRITON_INTERPRET=1 leaves triton's kernels to an interpreter on the 'cpu'"
+        if not torch.cuda.is_available():
+            return "torch finds no GPU"
+        return _load()[1] or _obstacle_on_gpu(device.index)
+
+    def suits(self, device: torch.device) -> bool:
+        return device.type == "cuda" and super().suits(device)
+
+    def operator(
+        self, structure: Structure, weight: Tensor, *, transpose: bool
+    ) -> Callable[[Tensor], Tensor]:
+        matrix = _Matrix.of(structure, weight, transpose=transpose)
+        return lambda x: _step(matrix, LoopInputs(x.contiguous(), None, None, None), "none")
+
+    def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
+        out = post.new_empty(structure.num_edges)
+        _correlate(structure, post.contiguous(), pre.contiguous(), out, add=False)
+        return out
+
+    def loop(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        *,
+        loops: int,
+        activation: str,
+        keep: bool,
+        learns: bool,
+    ) -> Looped:
+        matrix = _Matrix.of(structure, weight, transpose=False)
+        inputs, states = inputs.map(Tensor.contiguous), list[Tensor]()
+        for _ in range(loops):
+            state = _step(matrix, inputs, activation)
+            inputs = inputs._replace(state=state)
+            states = [*states, state] if keep or learns else [state]
+        return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
+
+    def loop_backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        states: list[Tensor],
+        grads: list[Tensor | None],
+        *,
+        activation: str,
+        need_weight: bool,
+    ) -> LoopGradients:
+        matrix, back = (_Matrix.of(structure, weight, transpose=each) for each in (False, True))
+        inputs = inputs.map(Tensor.contiguous)
+        states = [state.contiguous() for state in states]
+        state, drive, bias, leak = inputs
+        neurons, batch = state.shape
+        tile = _Tile.of(batch)
+        grad_weight = torch.zeros_like(weight, memory_format=torch.contiguous_format)
+        total_drive = None if drive is None else torch.zeros_like(state)
+        total_bias, total_leak = (
+            None if each is None else state.new_zeros(neurons, tile.blocks(batch))
+            for each in (bias, leak)
+        )
+        local: Tensor | None = None
+        rest: Tensor | None = None
+        for number in range(len(states) - 1, 0, -1):
+            outside, before, after = grads[number - 1], states[number - 1], states[number]
+            if local is None and outside is None:
+                continue
+            later, local = local, torch.empty_like(state)
+            rest_later, rest = rest, None if leak is None else torch.empty_like(state)
+            _launch(
+                "step_back",
+                local,
+                neurons * tile.blocks(batch),
+                tile,
+                *back,
+                later,
+                None if outside is None else outside.contiguous(),
+                *matrix,
+                before,
+                after,
+                bias,
+                drive,
+                leak,
+                rest_later,
+                local,
+                rest,
+                total_drive,
+                total_bias,
+                total_leak,
+                neurons,
+                batch,
+                ACTIVATION=activation,
+            )
+            if need_weight:
+                _correlate(structure, local, before, grad_weight, add=True)
+        total = LoopInputs(
+            torch.zeros_like(state)
+            if local is None
+            else _step(back, LoopInputs(local, rest, None, None), "none"),
+            total_drive,
+            None if total_bias is None else total_bias.sum(1),
+            None if total_leak is None else total_leak.sum(1),
+        )
+        return LoopGradients(grad_weight if need_weight else None, total)
+
+
+class _Matrix(NamedTuple):
+    """W or its transpose, row after row."""
+
+    pointer: Tensor
+    neuron: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, structure: Structure, weight: Tensor, *, transpose: bool) -> _Matrix:
+        rows: Compressed = structure.by_source if transpose else structure.by_target
+        return cls(rows.pointer, rows.neuron, rows.arrange(weight).contiguous())
+
+
+class _Tile(NamedTuple):
+    """How many synapses and columns a program works on at a time, both powers of two."""
+
+    synapses: int
+    columns: int
+
+    @classmethod
+    def of(cls, batch: int) -> _Tile:
+        columns = 1
+        while columns < min(batch, _MOST_COLUMNS):
+            columns *= 2
+        return cls(min(_MOST_SYNAPSES, _TILE // columns), columns)
+
+    def blocks(self, batch: int) -> int:
+        return -(-batch // self.columns)
+
+
+def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
+    state, drive, bias, leak = inputs
+    out = torch.empty_like(state)
+    neurons, batch = state.shape
+    tile = _Tile.of(batch)
+    _launch(
+        "step",
+        out,
+        neurons * tile.blocks(batch),
+        tile,
+        *matrix,
+        state,
+        bias,
+        drive,
+        leak,
+        out,
+        neurons,
+        batch,
+        ACTIVATION=activation,
+    )
+    return out
+
+
+def _correlate(structure: Structure, post: Tensor, pre: Tensor, out: Tensor, *, add: bool) -> None:
+    source, target = structure.edge_index
+    batch = post.size(1)
+    tile = _Tile.of(batch)
+    programs = -(-structure.num_edges // tile.synapses)
+    size = (structure.num_edges, batch)
+    _launch("correlate", out, programs, tile, source, target, post, pre, out, *size, ADD=add)
+
+
+def _launch(
+    name: str, like: Tensor, programs: int, tile: _Tile, *arguments: Any, **constants: Any
+) -> None:
+    """Run a kernel on the device of ``like``."""
+    if not programs:
+        return
+    module, obstacle = _load()
+    if module is None:
+        raise RuntimeError(obstacle)
+    # Triton launches on the current device, whatever that of the tensors.
+    with torch.cuda.device_of(like):
+        getattr(module, name)[(programs,)](
+            *arguments,
+            **constants,
+            SYNAPSES=tile.synapses,
+            COLUMNS=tile.columns,
+            num_warps=max(1, min(4, tile.synapses * tile.columns // 128)),
+        )
+
+
+@functools.cache
+def _load() -> tuple[ModuleType | None, str | None]:
+    """The kernels, or None and why they are not there."""
+    try:
+        return importlib.import_module("sparsebrain.kernels.triton_kernels"), None
+    except ImportError as error:
+        return None, (
+            f"triton cannot be imported ({error}); torch's CUDA builds for Linux bring it, "
+            "otherwise call pip install triton"
+        )
+
+
+@functools.cache
+def _obstacle_on_gpu(index: int | None) -> str | None:
+    """What triton needs of a GPU and of the machine around it; nothing is put on the GPU."""
+    driver: Any = importlib.import_module("triton.runtime.driver").driver
+    try:
+        with torch.cuda.device(index):
+            target = driver.active.get_current_target()
+    # A missing C compiler, header or driver library: each fails in a way of its own.
+    except Exception as error:
+        return f"triton cannot reach the GPU ({error}); it needs a C compiler and Python's headers"
+    if target.backend == "cuda" and target.arch < _OLDEST:
+        return f"triton needs compute capability 7.0, the GPU has {target.arch / 10}"
+    return None

@@ -1,0 +1,284 @@
+"""The kernels of the ``triton`` backend; importing them imports triton, so it is done late.
+
+A program computes some columns of one row, or the sums of some synapses over all columns. It alone
+writes what it writes, so no atomics are needed and every sum has one order: results are repeated
+bit for bit. Arguments that may be None are left out of the kernel when it is compiled.
+"""
+
+import triton
+import triton.language as tl
+
+from sparsebrain.kernels.activations import LEAKY_SLOPE
+
+_SLOPE = tl.constexpr(LEAKY_SLOPE)
+
+
+@triton.jit
+def step(
+    pointer,
+    neuron,
+    weight,
+    x,
+    bias,
+    drive,
+    leak,
+    out,
+    neurons,
+    batch,
+    ACTIVATION: tl.constexpr,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """Write f(W x + bias + drive), with a leak (1 - leak) x + leak f(...)."""
+    row, columns = _place(neurons, COLUMNS)
+    inside = columns < batch
+    here = row * batch + columns
+    y = _respond(
+        row,
+        columns,
+        pointer,
+        neuron,
+        weight,
+        x,
+        bias,
+        drive,
+        batch,
+        ACTIVATION,
+        SYNAPSES,
+        COLUMNS,
+    )
+    if leak is not None:
+        share = tl.load(leak + row)
+        before = tl.load(x + here, mask=inside, other=0.0)
+        # From the nearer end, as torch.lerp: a share of one is exactly f, of zero the old state.
+        y = tl.where(share < 0.5, before + share * (y - before), y - (y - before) * (1 - share))
+    tl.store(out + here, y, mask=inside)
+
+
+@triton.jit
+def step_back(
+    back_pointer,
+    back_neuron,
+    back_weight,
+    later,
+    outside,
+    pointer,
+    neuron,
+    weight,
+    before,
+    after,
+    bias,
+    drive,
+    leak,
+    rest_later,
+    local,
+    rest,
+    total_drive,
+    total_bias,
+    total_leak,
+    neurons,
+    batch,
+    ACTIVATION: tl.constexpr,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """One loop of the way back, from the gradient of W x + b + drive a loop later to that of now.
+
+    grad = W^T later + rest_later + outside reaches the state ``after`` this loop; ``later`` is None
+    at the last loop that a gradient reaches. ``local`` = leak f' grad and ``rest`` = (1 - leak)
+    grad are written, and the totals grow. ``total_bias`` and ``total_leak`` hold a sum for each row
+    and block of columns, [N, blocks].
+
+    Nothing that a sum is made of may be written over: several threads can hold one value, and one
+    of them may read what another has written.
+    """
+    row, columns = _place(neurons, COLUMNS)
+    inside = columns < batch
+    here = row * batch + columns
+    grad = tl.zeros([COLUMNS], dtype=local.dtype.element_ty)
+    if later is not None:
+        grad += _gather(
+            row, columns, back_pointer, back_neuron, back_weight, later, batch, SYNAPSES, COLUMNS
+        )
+        if leak is not None:
+            grad += tl.load(rest_later + here, mask=inside, other=0.0)
+    if outside is not None:
+        grad += tl.load(outside + here, mask=inside, other=0.0)
+
+    cell = row * tl.cdiv(batch, COLUMNS) + tl.program_id(0) // neurons
+    if leak is not None:
+        # The state is a mixture, from which f's value cannot be told again.
+        y = _respond(
+            row,
+            columns,
+            pointer,
+            neuron,
+            weight,
+            before,
+            bias,
+            drive,
+            batch,
+            ACTIVATION,
+            SYNAPSES,
+            COLUMNS,
+        )
+        old = tl.load(before + here, mask=inside, other=0.0)
+        change = tl.sum(tl.where(inside, grad * (y - old), 0.0), 0)
+        tl.store(total_leak + cell, tl.load(total_leak + cell) + change)
+        share = tl.load(leak + row)
+        tl.store(rest + here, (1 - share) * grad, mask=inside)
+        grad = share * grad
+    else:
+        y = tl.load(after + here, mask=inside, other=0.0)
+    grad = tl.where(inside, _derive(grad, y, ACTIVATION), 0.0)
+    tl.store(local + here, grad, mask=inside)
+    if total_drive is not None:
+        sofar = tl.load(total_drive + here, mask=inside, other=0.0)
+        tl.store(total_drive + here, sofar + grad, mask=inside)
+    if total_bias is not None:
+        tl.store(total_bias + cell, tl.load(total_bias + cell) + tl.sum(grad, 0))
+
+
+@triton.jit
+def correlate(
+    source,
+    target,
+    post,
+    pre,
+    out,
+    synapses,
+    batch,
+    ADD: tl.constexpr,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """Write the sum over the batch of post[target] * pre[source], or with ADD add it, out [E]."""
+    # Blocks of synapses, not rows, so that a hub is shared by many programs.
+    place = tl.program_id(0).to(tl.int64) * SYNAPSES + tl.arange(0, SYNAPSES)
+    there = place < synapses
+    at_post = tl.load(target + place, mask=there, other=0) * batch
+    at_pre = tl.load(source + place, mask=there, other=0) * batch
+    total = tl.zeros([SYNAPSES, COLUMNS], dtype=out.dtype.element_ty)
+    for first in range(0, batch, COLUMNS):
+        columns = first + tl.arange(0, COLUMNS).to(tl.int64)
+        mask = there[:, None] & (columns < batch)[None, :]
+        one = tl.load(post + at_post[:, None] + columns[None, :], mask=mask, other=0.0)
+        other = tl.load(pre + at_pre[:, None] + columns[None, :], mask=mask, other=0.0)
+        total += one * other
+    found = tl.sum(total, 1)
+    if ADD:
+        found += tl.load(out + place, mask=there, other=0.0)
+    tl.store(out + place, found, mask=there)
+
+
+@triton.jit
+def _place(neurons, COLUMNS: tl.constexpr):
+    """The row and the columns of a program. All rows of a block come first: they read each other.
+
+    One axis of programs, because the others end at 65,535.
+    """
+    program = tl.program_id(0)
+    block = (program // neurons).to(tl.int64)
+    return (program % neurons).to(tl.int64), block * COLUMNS + tl.arange(0, COLUMNS)
+
+
+@triton.jit
+def _gather(
+    row,
+    columns,
+    pointer,
+    neuron,
+    weight,
+    x,
+    batch,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """One row of the product, SYNAPSES of its synapses side by side."""
+    # Wide, because a place beyond the last of nearly 2^31 synapses would wrap.
+    start = tl.load(pointer + row).to(tl.int64)
+    stop = tl.load(pointer + row + 1).to(tl.int64)
+    inside = columns < batch
+    total = tl.zeros([SYNAPSES, COLUMNS], dtype=x.dtype.element_ty)
+    for first in range(start, stop, SYNAPSES):
+        place = first + tl.arange(0, SYNAPSES)
+        there = place < stop
+        far = tl.load(neuron + place, mask=there, other=0).to(tl.int64) * batch
+        w = tl.load(weight + place, mask=there, other=0.0)
+        mask = there[:, None] & inside[None, :]
+        total += w[:, None] * tl.load(x + far[:, None] + columns[None, :], mask=mask, other=0.0)
+    return tl.sum(total, 0)
+
+
+@triton.jit
+def _respond(
+    row,
+    columns,
+    pointer,
+    neuron,
+    weight,
+    x,
+    bias,
+    drive,
+    batch,
+    ACTIVATION: tl.constexpr,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """f(W x + bias + drive), some columns of a row."""
+    u = _gather(row, columns, pointer, neuron, weight, x, batch, SYNAPSES, COLUMNS)
+    if bias is not None:
+        u += tl.load(bias + row)
+    if drive is not None:
+        u += tl.load(drive + row * batch + columns, mask=columns < batch, other=0.0)
+    return _activate(u, ACTIVATION)
+
+
+@triton.jit
+def _activate(u, ACTIVATION: tl.constexpr):
+    """f(u). Comparisons are so turned that what is no number stays none."""
+    if ACTIVATION == "tanh":
+        return _tanh(u)
+    elif ACTIVATION == "sigmoid":
+        e = tl.exp(-tl.abs(u))
+        return tl.where(u >= 0, 1.0, e) / (1 + e)
+    elif ACTIVATION == "relu":
+        return tl.where(u <= 0, 0.0, u)
+    elif ACTIVATION == "leaky_relu":
+        return tl.where(u > 0, u, u * _SLOPE)
+    else:
+        tl.static_assert(ACTIVATION == "none")
+        return u
+
+
+@triton.jit
+def _derive(grad, y, ACTIVATION: tl.constexpr):
+    """Grad * f'(u), from y = f(u)."""
+    if ACTIVATION == "tanh":
+        return grad * (1 - y * y)
+    elif ACTIVATION == "sigmoid":
+        return grad * (1 - y) * y
+    elif ACTIVATION == "relu":
+        return tl.where(y <= 0, 0.0, grad)
+    elif ACTIVATION == "leaky_relu":
+        return tl.where(y > 0, grad, grad * _SLOPE)
+    else:
+        tl.static_assert(ACTIVATION == "none")
+        return grad
+
+
+@triton.jit
+def _tanh(u):
+    """By exp alone, which the interpreter has, too.
+
+    Near zero, where 1 - exp(-2 |u|) would cancel, the seventh convergent of Lambert's continued
+    fraction, u / (1 + u^2 / (3 + u^2 / (5 + ...))): relative error 2e-16 for |u| < 1/2.
+    """
+    size = tl.abs(u)
+    e = tl.exp(-2 * size)
+    far = (1 - e) / (1 + e)
+    near = tl.where(size < 0.5, u, 0.0)
+    z = near * near
+    over = 135135 + z * (17325 + z * (378 + z))
+    under = 135135 + z * (62370 + z * (3150 + z * 28))
+    return tl.where(size < 0.5, near * over / under, tl.where(u < 0, -far, far))

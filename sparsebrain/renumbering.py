@@ -1,0 +1,83 @@
+"""Neurons numbered so that those which are connected lie near each other in memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+from torch import Tensor
+
+from sparsebrain.kernels import Structure
+from sparsebrain.kernels.backend import LoopInputs
+
+# The states of fewer lie in a core's own cache, wherever they stand.
+_LEAST_NEURONS = 8192
+# A synapse has to become so many times shorter, since weights are then no longer read in order.
+_SHORTER = 4
+
+
+class Renumbering(NamedTuple):
+    """A structure in another numbering: neuron ``order[i]`` is number i there."""
+
+    structure: Structure
+    order: Tensor
+    place: Tensor
+
+    def enter(self, inputs: LoopInputs) -> LoopInputs:
+        """Inputs of a loop, states [N, B] and vectors [N], in this numbering."""
+        return inputs.map(lambda each: each.index_select(0, self.order))
+
+    def leave(self, state: Tensor) -> Tensor:
+        """A state [N, B] in the numbering of the connectome."""
+        return state.index_select(0, self.place)
+
+    def to(self, device: torch.device | str) -> Renumbering:
+        """The same on another device."""
+        return Renumbering(self.structure.to(device), self.order.to(device), self.place.to(device))
+
+
+def renumber(structure: Structure) -> Renumbering | None:
+    r"""The numbering of reverse Cuthill-McKee, or None where it does not pay.
+
+    It keeps the ends of a synapse close, so that what a loop reads still lies in a cache. Neurons
+    at random places in a plane (300 thousand, 24 synapses each, batch 32) are computed 1.5 times as
+    fast forward and 1.9 times as fast forward and backward; graphs without such an order become
+    slower by a quarter, and are left as they are: it has to shorten synapses four times, measured
+    by the mean of \|source - target\| (``python -m benchmarks.layer sizes --graph places``).
+
+    O(N + E) time and memory for bounded degrees. E. Cuthill, J. McKee, "Reducing the bandwidth of
+    sparse symmetric matrices", Proceedings of the 24th ACM National Conference (1969) 157-172.
+    """
+    neurons = structure.num_nodes
+    if neurons < _LEAST_NEURONS or not structure.num_edges:
+        return None
+    source, target = structure.edge_index.cpu().numpy()
+    before = _mean_length(source, target)
+    order = reverse_cuthill_mckee(_either_way(source, target, neurons), symmetric_mode=True)
+    place = np.empty(neurons, np.int64)
+    place[order] = np.arange(neurons)
+    if before < _SHORTER * _mean_length(place[source], place[target]):
+        return None
+    moved = torch.from_numpy(place)
+    device = structure.device
+    return Renumbering(
+        Structure(moved[structure.edge_index.cpu()], neurons).to(device),
+        torch.from_numpy(order.astype(np.int64)).to(device),
+        moved.to(device),
+    )
+
+
+def _mean_length(source: NDArray[np.int64], target: NDArray[np.int64]) -> float:
+    return float(np.abs(source - target).mean())
+
+
+def _either_way(
+    source: NDArray[np.int64], target: NDArray[np.int64], neurons: int
+) -> csr_array[np.int8]:
+    ones = np.ones(len(source), np.int8)
+    ahead = coo_array((ones, (target, source)), shape=(neurons, neurons)).tocsr()
+    return csr_array(ahead + ahead.T)
