@@ -166,8 +166,8 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, c-elegans, "
-            "larva-mushroom-body, fly-visual-system, file, none",
+            "unknown topology 'gird' in 'gird'; choose grid, hexagonal, coordinate, "
+            "kaiser-hilgetag, small-world, c-elegans, larva-mushroom-body, fly-visual-system, file, none",
         ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
