@@ -32,8 +32,8 @@ def kaiser_hilgetag(
     The first neuron lies in the middle of a box. Then places are drawn, uniformly in the box; a
     neuron that is put at distance d from one that is already there is connected with it with
     probability :math:`P(d) = \beta e^{-\alpha d}`, and stays only if it is connected with any,
-    until there are N neurons [1]_. Where :math:`\alpha` is large, connectomes grow outwards from the
-    middle, without preferential attachment; where it is small they fill the box at once.
+    until there are N neurons [1]_. Where :math:`\alpha` is large, connectomes grow outwards from
+    the middle, without preferential attachment; where it is small they fill the box at once.
 
     Parameters
     ----------

@@ -194,6 +194,7 @@ def hexagonal_lattice(
     distance = arguments.real("distance", distance)
     reach = math.floor(distance)
     sides = None if shape is None else _sheet(shape)
+    size = arguments.count("radius", 0 if radius is None else radius)
     if (radius is None) == (sides is None):
         raise ValueError(
             f"shape must be given where radius is not, and only there, got radius={radius} and "
@@ -202,7 +203,6 @@ def hexagonal_lattice(
     wraps = arguments.flags("periodic", periodic, 2)
     _check_window(3 * reach * (reach + 1) + 1, distance)
     if sides is None:
-        size = arguments.count("radius", radius)
         if any(wraps):
             raise ValueError(
                 "periodic must be False for a hexagon, got True; pass periodic=False, or shape="

@@ -401,12 +401,15 @@ void register_cells(nb::module_ &m) {
   nb::class_<Cells>(m, "Cells", "Neurons in cells, among which pairs in reach are looked up.")
       .def(nb::init<const Points &, const Reals &, const Reals &, double, const Draws &,
                     const Draws &, const Draws &, const Draws &, bool, bool>(),
-           nb::arg("points"), nb::arg("scale"), nb::arg("period"), nb::arg("reach"),
-           nb::arg("sends"), nb::arg("receives"), nb::arg("certain"), nb::arg("possible"),
+           nb::arg("points").noconvert(), nb::arg("scale").noconvert(),
+           nb::arg("period").noconvert(), nb::arg("reach"), nb::arg("sends").noconvert(),
+           nb::arg("receives").noconvert(), nb::arg("certain").noconvert(),
+           nb::arg("possible").noconvert(),
            nb::arg("directed"), nb::arg("self_loops"))
       .def("search", &Cells::search, nb::arg("last"),
            "Look on up to a target; squares of distances and draws of the pairs left open.")
-      .def("settle", &Cells::settle, nb::arg("connected"), "Say which open pairs are connected.")
+      .def("settle", &Cells::settle, nb::arg("connected").noconvert(),
+           "Say which open pairs are connected.")
       .def("edges", &Cells::edges, "All synapses [2, E] by (target, source).");
 }
 

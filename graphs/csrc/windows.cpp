@@ -155,8 +155,9 @@ nb::tuple window_edges(const Index &sides, const Flags &wraps, const Index &marg
 }  // namespace
 
 void register_windows(nb::module_ &m) {
-  m.def("window_edges", &window_edges, nb::arg("sides"), nb::arg("wraps"), nb::arg("margins"),
-        nb::arg("offsets"), nb::arg("kinds"),
+  m.def("window_edges", &window_edges, nb::arg("sides").noconvert(),
+        nb::arg("wraps").noconvert(), nb::arg("margins").noconvert(),
+        nb::arg("offsets").noconvert(), nb::arg("kinds").noconvert(),
         "Edges [2, E] by (target, source, kind) and kinds [E]; offsets [T, D] in rising order.");
 }
 
