@@ -91,5 +91,5 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "largest square",
     )
     parser.add_argument("--batch", type=command.positive, default=32, metavar="N")
-    parser.add_argument("--loops", type=command.positive, default=20, metavar="N")
+    parser.add_argument("--loops", type=command.positive, default=5, metavar="N")
     return parser.parse_args(argv)

@@ -18,6 +18,7 @@ from graphs.connectors import (
     OneToOne,
 )
 from graphs.contract import validate
+from graphs.degrees import configuration
 from graphs.growth import kaiser_hilgetag
 from graphs.io import (
     from_edges,
@@ -35,19 +36,37 @@ from graphs.layered import layered
 from graphs.lesions import lesion, subgraph
 from graphs.match import match
 from graphs.measures import (
+    DegreeDistribution,
     Estimate,
     PathLength,
+    PowerLaw,
+    RichClub,
+    SmallWorldness,
     Summary,
+    WiringLength,
     clustering,
+    communities,
+    components,
+    degree_distribution,
+    efficiency,
+    fit_power_law,
+    modularity,
     path_length,
+    reciprocity,
+    rich_club,
+    small_worldness,
     spectrum,
     strongly_connected,
     summary,
+    triad_census,
+    wiring_length,
 )
 from graphs.modular import hierarchical_modules, stochastic_block
 from graphs.plot import plot
 from graphs.populations import populations
+from graphs.random_graphs import erdos_renyi, fixed_in_degree, fixed_out_degree, fixed_total
 from graphs.rewire import rewire_degrees, rewire_lengths, rewire_reciprocal
+from graphs.scale_free import barabasi_albert, power_law_cluster
 from graphs.small_world import small_world
 from graphs.spatial import coordinate_random
 
@@ -58,6 +77,7 @@ except _PackageNotFoundError:  # a source tree on the path, not installed
 
 __all__ = [
     "AllToAll",
+    "DegreeDistribution",
     "Estimate",
     "FixedInDegree",
     "FixedOutDegree",
@@ -65,11 +85,26 @@ __all__ = [
     "FixedTotal",
     "OneToOne",
     "PathLength",
+    "PowerLaw",
+    "RichClub",
+    "SmallWorldness",
     "Summary",
+    "WiringLength",
     "__version__",
+    "barabasi_albert",
     "c_elegans",
     "clustering",
+    "communities",
+    "components",
+    "configuration",
     "coordinate_random",
+    "degree_distribution",
+    "efficiency",
+    "erdos_renyi",
+    "fit_power_law",
+    "fixed_in_degree",
+    "fixed_out_degree",
+    "fixed_total",
     "fly_visual_system",
     "from_edges",
     "from_networkx",
@@ -85,15 +120,20 @@ __all__ = [
     "lesion",
     "load",
     "match",
+    "modularity",
     "nest",
     "path_length",
     "plot",
     "populations",
+    "power_law_cluster",
+    "reciprocity",
     "rewire_degrees",
     "rewire_lengths",
     "rewire_reciprocal",
+    "rich_club",
     "save",
     "small_world",
+    "small_worldness",
     "spectrum",
     "stochastic_block",
     "strongly_connected",
@@ -102,5 +142,7 @@ __all__ = [
     "to_networkx",
     "to_numpy",
     "to_scipy",
+    "triad_census",
     "validate",
+    "wiring_length",
 ]

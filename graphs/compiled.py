@@ -7,6 +7,10 @@ compiled code only works on what was drawn.
 import functools
 import importlib
 from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @functools.cache
@@ -16,3 +20,8 @@ def module() -> ModuleType | None:
         return importlib.import_module("graphs._compiled")
     except ImportError:
         return None
+
+
+def plain(*arrays: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Return arrays of integers as the helpers take them."""
+    return [np.ascontiguousarray(each, dtype=np.int64) for each in arrays]

@@ -6,17 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import kernels, models
+    from sparsebrain import diagnostics, kernels, models
     from sparsebrain.layer import GraphLayer
 
-__all__ = ["GraphLayer", "__version__", "kernels", "models"]
+__all__ = ["GraphLayer", "__version__", "diagnostics", "kernels", "models"]
 
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import; the command line answers --help before it needs it.
     if name == "GraphLayer":
         return importlib.import_module("sparsebrain.layer").GraphLayer
-    if name in ("kernels", "models"):
+    if name in ("diagnostics", "kernels", "models"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("sparsebrain")

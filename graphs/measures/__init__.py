@@ -1,20 +1,45 @@
 """Measures of connectomes: how far, how clustered, how connected."""
 
 from graphs.measures.clustering import clustering
-from graphs.measures.components import strongly_connected
-from graphs.measures.paths import PathLength, path_length
+from graphs.measures.components import components, strongly_connected
+from graphs.measures.degrees import DegreeDistribution, degree_distribution
+from graphs.measures.modularity import communities, modularity
+from graphs.measures.paths import PathLength, efficiency, path_length
+from graphs.measures.power_law import LikelihoodRatio, PowerLaw, fit_power_law
+from graphs.measures.reciprocity import reciprocity
+from graphs.measures.rich_club import RichClub, rich_club
 from graphs.measures.sampling import Estimate
+from graphs.measures.small_worldness import SmallWorldness, small_worldness
 from graphs.measures.spectrum import spectrum
 from graphs.measures.summary import Degrees, Summary, summary
+from graphs.measures.triads import triad_census
+from graphs.measures.wiring import WiringLength, wiring_length
 
 __all__ = [
+    "DegreeDistribution",
     "Degrees",
     "Estimate",
+    "LikelihoodRatio",
     "PathLength",
+    "PowerLaw",
+    "RichClub",
+    "SmallWorldness",
     "Summary",
+    "WiringLength",
     "clustering",
+    "communities",
+    "components",
+    "degree_distribution",
+    "efficiency",
+    "fit_power_law",
+    "modularity",
     "path_length",
+    "reciprocity",
+    "rich_club",
+    "small_worldness",
     "spectrum",
     "strongly_connected",
     "summary",
+    "triad_census",
+    "wiring_length",
 ]

@@ -3,11 +3,68 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from torch_geometric.data import Data
 
-from graphs.contract import validate
+from graphs import arguments
+from graphs.contract import Index, validate
 from graphs.measures.adjacency import simple
+
+
+def components(data: Data, *, connection: str = "strong") -> Index:
+    """Return the connected part of each neuron, numbered from the largest.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome.
+    connection : str
+        ``"strong"``: neurons of one part reach each other along the synapses' direction;
+        ``"weak"``: paths may run against it.
+
+    Returns
+    -------
+    numpy.ndarray, [N] int64
+        0 for the neurons of the largest part, 1 for those of the next; of equally large ones that
+        with the first neuron comes first. ``numpy.bincount`` of it counts their neurons.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or `connection` is none of these.
+
+    Notes
+    -----
+    O(N + E), by SciPy's variant of [1]_.
+
+    References
+    ----------
+    .. [1] D. J. Pearce, "An improved algorithm for finding the strongly connected components of a
+       directed graph", technical report, Victoria University, 2005.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.components(graphs.layered([1, 2]))
+    array([0, 1, 2])
+    >>> graphs.components(graphs.layered([1, 2]), connection="weak")
+    array([0, 0, 0])
+    """
+    validate(data)
+    strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
+    _, part = connected_components(simple(data), connection="strong" if strong else "weak")
+    return by_size(part)
+
+
+def by_size(group: NDArray[np.integer]) -> Index:
+    """Number groups from the largest; of equally large ones that with the first member first."""
+    _, first, group, size = np.unique(
+        group, return_index=True, return_inverse=True, return_counts=True
+    )
+    place = np.empty(len(size), np.int64)
+    place[np.lexsort((first, -size))] = np.arange(len(size))
+    return place[group]
 
 
 def strongly_connected(data: Data) -> float:
@@ -28,14 +85,13 @@ def strongly_connected(data: Data) -> float:
     TypeError, ValueError
         If `data` breaks the contract.
 
+    See Also
+    --------
+    graphs.components : which neurons these are.
+
     Notes
     -----
-    O(N + E), by SciPy's variant of [1]_.
-
-    References
-    ----------
-    .. [1] D. J. Pearce, "An improved algorithm for finding the strongly connected components of a
-       directed graph", technical report, Victoria University, 2005.
+    O(N + E).
 
     Examples
     --------
@@ -45,8 +101,5 @@ def strongly_connected(data: Data) -> float:
     >>> graphs.strongly_connected(graphs.layered([2, 2]))
     0.25
     """
-    neurons = validate(data).num_nodes
-    if neurons == 0:
-        return math.nan
-    _, part = connected_components(simple(data), directed=True, connection="strong")
-    return float(np.bincount(part).max() / neurons)
+    part = components(data)
+    return float((part == 0).mean()) if len(part) else math.nan

@@ -1,24 +1,19 @@
 """How many synapses lie between two neurons."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, validate
+from graphs.contract import validate
 from graphs.measures.adjacency import simple
-from graphs.measures.sampling import sample, standard_error
+from graphs.measures.sampling import Estimate, sample, standard_error
+from graphs.measures.walks import Walks, walks
 
 # Neurons drawn where there are too many to start from all.
 _SAMPLED = 256
-
-# Sources that walk together, one bit each; little-endian, so that the bits unpack in order.
-_WORD = np.dtype("<u8")
-_BITS = 64
 
 
 class PathLength(NamedTuple):
@@ -82,56 +77,96 @@ def path_length(
     >>> graphs.path_length(graphs.small_world(5, 2, 0))
     PathLength(mean=1.5, error=0.0, reachable=1.0)
     """
+    return _length(*_searches(data, directed, max_sources, seed))
+
+
+def efficiency(
+    data: Data,
+    *,
+    directed: bool = True,
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> Estimate:
+    r"""Return the global efficiency: the mean inverse path length over all ordered pairs.
+
+    .. math:: E = \frac{1}{N (N - 1)} \sum_{s \ne t} \frac{1}{d(s, t)}
+
+    A pair that is not reachable counts as 0 [1]_.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome. Self-loops make no difference.
+    directed : bool
+        Whether paths follow the synapses' direction, or may run against it as well; then it equals
+        ``networkx.global_efficiency``.
+    max_sources : int, optional
+        Paths start from all neurons if there are at most so many, else from so many drawn without
+        replacement. If left out, all of up to 2000 neurons, else 256.
+    seed : int, numpy.random.Generator or None
+        Source of randomness of the sample.
+
+    Returns
+    -------
+    Estimate
+        ``value``, nan if there are fewer than two neurons, and its standard ``error``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or an argument is of another type or out of range.
+
+    Notes
+    -----
+    As `path_length`.
+
+    References
+    ----------
+    .. [1] V. Latora, M. Marchiori, "Efficient behavior of small-world networks", Phys. Rev. Lett.
+       87 (2001) 198701.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.efficiency(graphs.small_world(5, 2, 0))
+    Estimate(value=0.75, error=0.0)
+    """
+    return _efficiency(*_searches(data, directed, max_sources, seed))
+
+
+def lengths(
+    data: Data, *, max_sources: int | None, seed: int | np.random.Generator | None
+) -> tuple[PathLength, Estimate]:
+    """Return `path_length` and `efficiency` from the same searches."""
+    neurons, found = _searches(data, True, max_sources, seed)
+    return _length(neurons, found), _efficiency(neurons, found)
+
+
+def _searches(
+    data: Data, directed: bool, max_sources: int | None, seed: int | np.random.Generator | None
+) -> tuple[int, Walks]:
     neurons = validate(data).num_nodes
     adjacency = simple(data, directed=arguments.flag("directed", directed))
     sources = sample(neurons, max_sources, seed, default=_SAMPLED)
     if neurons < 2:
+        sources = sources[:0]
+    return neurons, walks(adjacency, sources)
+
+
+def _length(neurons: int, found: Walks) -> PathLength:
+    if neurons < 2:
         return PathLength(math.nan, 0.0, math.nan)
-    walks = [
-        _walk(adjacency, sources[start : start + _BITS]) for start in range(0, len(sources), _BITS)
-    ]
-    distance, reached = np.concatenate(walks, axis=1)
+    distance, reached, _ = found
     if reached.sum() == 0:
-        return PathLength(math.nan, 0.0 if len(sources) == neurons else math.nan, 0.0)
+        return PathLength(math.nan, 0.0 if len(reached) == neurons else math.nan, 0.0)
     mean = float(distance.sum() / reached.sum())
     error = standard_error((distance - mean * reached) / reached.mean(), neurons)
     return PathLength(mean, error, float(reached.mean() / (neurons - 1)))
 
 
-def _walk(adjacency: csr_array, sources: Index) -> Index:
-    """Sum of distances from each of up to 64 sources, and number of neurons reached, [2, sources].
-
-    A word per neuron holds which sources have seen it.
-    """
-    neurons = adjacency.shape[0]
-    bits = np.left_shift(1, np.arange(len(sources), dtype=_WORD), dtype=_WORD)
-    seen, arriving = np.zeros(neurons, _WORD), np.zeros(neurons, _WORD)
-    last = np.empty(neurons, np.int64)
-    seen[sources] = bits
-    active, step = sources, 0
-    totals = np.zeros((2, _BITS), np.int64)
-    while active.size:
-        step += 1
-        targets, fanout = _targets(adjacency, active)
-        news = np.repeat(bits, fanout) & ~seen[targets]
-        targets, news = targets[news != 0], news[news != 0]
-        np.bitwise_or.at(arriving, targets, news)
-        # Each target once, without sorting: the last to write its number wins.
-        numbers = np.arange(len(targets))
-        last[targets] = numbers
-        active = targets[last[targets] == numbers]
-        bits = arriving[active]
-        arriving[active] = 0
-        seen[active] |= bits
-        found = np.unpackbits(bits.view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
-        found = found.sum(axis=0, dtype=np.int64)
-        totals += np.stack((step * found, found))
-    return totals[:, : len(sources)]
-
-
-def _targets(adjacency: csr_array, active: Index) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Targets of all synapses of the active neurons, and how many each has."""
-    first = adjacency.indptr[active]
-    fanout = adjacency.indptr[active + 1] - first
-    before = np.cumsum(fanout) - fanout
-    return adjacency.indices[np.repeat(first - before, fanout) + np.arange(fanout.sum())], fanout
+def _efficiency(neurons: int, found: Walks) -> Estimate:
+    if neurons < 2:
+        return Estimate(math.nan, 0.0)
+    nearness = found.inverse / (neurons - 1)
+    mean = float(nearness.mean())
+    return Estimate(mean, standard_error(nearness - mean, neurons))

@@ -17,7 +17,6 @@ from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Structure
 
 _WIDEST = {torch.float32: 64, torch.float64: 32}
-_NARROWEST = 4
 
 
 class NativeBackend(Backend):
@@ -163,10 +162,12 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     for array in arrays:
         if array is not None and (array.dtype != pointer.dtype or not array.is_contiguous()):
             raise ValueError("the index arrays of a structure must be contiguous and of one dtype.")
-    widest = _WIDEST[dtype]
-    # Two tiles at least, so that two threads have one each.
-    tile = widest
-    while tile > _NARROWEST and 2 * tile > batch:
+    tile = _WIDEST[dtype]
+    # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
+    # that is cut once they would get unequal parts.
+    if tile < batch < 2 * tile:
+        tile //= 2
+    while tile > max(batch, 1):
         tile //= 2
     return _module().Call(
         _instruction_set(),

@@ -6,8 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import graphs
 from graphs import compiled
 from graphs.contract import build, canonical_order
+from graphs.measures.adjacency import simple
+from graphs.measures.clustering import local_clustering
+from graphs.measures.triangles import triangles
+from graphs.measures.walks import walks
+from graphs.small_world import small_world
 
 pytestmark = pytest.mark.skipif(
     compiled.module() is None, reason="no compiled helpers; .ci/run asserts them"
@@ -160,3 +166,140 @@ def test_cells_are_asked_in_turn():
     squares, _ = cells.search(3)
     cells.settle(np.ones(len(squares), bool))
     assert cells.edges().tolist() == [[1], [0]]
+
+
+ROWS = np.array([0, 2, 3, 3]), np.array([1, 2, 0])
+CALLS = {
+    "walks": (*ROWS, np.array([0, 1])),
+    "triangles": ROWS,
+    "closed_walks": (*ROWS, np.array([1, 1, 1]), np.array([0, 2])),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_row_is_read_unchecked(name):
+    function, (pointer, index, *rest) = getattr(compiled.module(), name), CALLS[name]
+    function(pointer, index, *rest)
+    for wrong in (-1, 3, 2**32, 2**62):
+        with pytest.raises(IndexError, match="no neuron"):
+            function(pointer, np.array([1, wrong, 0]), *rest)
+    for wrong in ([1, 2, 3, 3], [0, 2, 3, 4], [0, 2, 3, 2], [0, 5, 3, 3], [0, -1, 3, 3]):
+        with pytest.raises(ValueError, match="pointers must rise"):
+            function(np.array(wrong), index, *rest)
+    with pytest.raises(ValueError, match="one more than neurons"):
+        function(np.zeros(0, np.int64), index, *rest)
+    with pytest.raises(TypeError):
+        function(pointer.astype(np.int32), index, *rest)
+    if rest:
+        for wrong in (-1, 3, 2**32):
+            with pytest.raises(IndexError, match="a chosen neuron"):
+                function(pointer, index, *rest[:-1], np.array([0, wrong]))
+    if len(rest) > 1:
+        with pytest.raises(ValueError, match="one value for each"):
+            function(pointer, index, np.array([1, 1]), rest[1])
+
+
+def test_rows_need_not_be_simple():
+    """Nothing but the numbers suffers from loops, parallel synapses and rows out of order."""
+    pointer, index = np.array([0, 4, 6]), np.array([1, 0, 1, 0, 1, 0])
+    helpers = compiled.module()
+    for each in (*helpers.triangles(pointer, index), *helpers.walks(pointer, index, np.arange(2))):
+        assert (each >= 0).all()
+
+
+@pytest.mark.parametrize("sources", [1, 64, 65, 3000])
+def test_searches_are_the_same_without(plain, sources):
+    """Few walk in words of 64 bits, many in wider ones; some steps are taken backwards."""
+    data = small_world(3000, 4, 0.02, directed=True, seed=0)
+    adjacency, chosen = simple(data), np.arange(3000)[::-1][:sources]
+    for one, other in zip(walks(adjacency, chosen), plain(walks, adjacency, chosen), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_triangles_are_the_same_without(plain):
+    rng = np.random.default_rng(0)
+    ends = (300 * rng.random((2, 8000)) ** 2).astype(np.int64)
+    source, target = np.unique(ends, axis=1)
+    adjacency = simple(build(300, source, target))
+    for one, other in zip(triangles(adjacency), plain(triangles, adjacency), strict=True):
+        assert np.array_equal(one, other)
+    chosen = np.arange(0, 300, 7)
+    for directed in (True, False):
+        one = local_clustering(adjacency, chosen, directed=directed)
+        assert np.array_equal(one, plain(local_clustering, adjacency, chosen, directed=directed))
+        every = local_clustering(adjacency, np.arange(300), directed=directed)
+        assert np.array_equal(one, every[chosen])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("erdos_renyi", {"num_neurons": 500, "probability": 0.02}),
+        ("erdos_renyi", {"num_neurons": 60, "probability": 0.45}),
+        ("erdos_renyi", {"num_neurons": 60, "probability": 0.8, "directed": False}),
+        ("fixed_total", {"num_neurons": 500, "synapses": 100_000}),
+        ("fixed_in_degree", {"num_neurons": 300, "in_degree": 140}),
+        ("fixed_out_degree", {"num_neurons": 300, "out_degree": 3}),
+        ("barabasi_albert", {"num_neurons": 20_000, "synapses_per_neuron": 4}),
+        ("barabasi_albert", {"num_neurons": 90, "synapses_per_neuron": 40, "directed": True}),
+        ("power_law_cluster", {"num_neurons": 9000, "synapses_per_neuron": 5, "triangle": 0.8}),
+        ("power_law_cluster", {"num_neurons": 90, "synapses_per_neuron": 40, "triangle": 1.0}),
+    ],
+)
+def test_random_graphs_and_what_is_drawn_after_them_are_the_same_without(plain, name, arguments):
+    one, other = np.random.default_rng(5), np.random.default_rng(5)
+    make = getattr(graphs, name)
+    with_helpers = make(**arguments, seed=one)
+    assert torch.equal(with_helpers.edge_index, plain(make, **arguments, seed=other).edge_index)
+    assert one.random() == other.random()
+
+
+@given(st.lists(st.lists(st.integers(-(2**62), 2**62), max_size=60), min_size=1, max_size=5))
+def test_rows_of_any_numbers_are_sorted(rows):
+    # Far apart, or equal, as numbers drawn uniformly hardly ever are.
+    values = np.array([value for row in rows for value in row], dtype=np.int64)
+    pointer = np.cumsum([0, *map(len, rows)])
+    repeats = compiled.module().sort_rows(values, pointer, np.arange(len(rows)))
+    assert values.tolist() == [value for row in rows for value in sorted(row)]
+    inner = np.setdiff1d(np.arange(1, len(values)), pointer)
+    assert repeats.tolist() == [at for at in inner if values[at] == values[at - 1]]
+
+
+@pytest.mark.parametrize("rows", [[-1], [2], [1, 0], [0, 0], [2**62]])
+def test_no_row_is_sorted_unchecked(rows):
+    with pytest.raises(IndexError, match="rows must rise"):
+        compiled.module().sort_rows(np.arange(4), np.array([0, 2, 4]), np.array(rows))
+
+
+@pytest.mark.parametrize("pointer", [[0, 5], [-1, 2], [3, 2], [2**62, 2**62 + 1]])
+def test_no_row_lies_outside_the_values(pointer):
+    with pytest.raises(IndexError, match="lie within the values"):
+        compiled.module().sort_rows(np.arange(4), np.array(pointer), np.array([0]))
+
+
+def test_growth_checks_what_it_is_given():
+    growth = compiled.module().Growth
+    for neurons, each in ((3, 3), (3, 0), (-1, 1), (3, -1), (2**33, 1)):
+        with pytest.raises(ValueError, match="each must be in"):
+            growth(neurons, each, 0.5)
+    growing = growth(9, 2, 0.5)
+    for wrong in (1.0, -0.1, float("nan")):
+        with pytest.raises(IndexError, match="draw must be in"):
+            growing.advance(np.array([0.5, wrong]))
+    assert not growing.complete
+    assert growing.advance(np.full(99, 0.3)) < 99
+    assert growing.complete
+    assert growing.advance(np.zeros(0)) == 0
+    assert growing.targets().max() < 9
+
+
+@pytest.mark.parametrize("triangle", [0.0, 0.7])
+def test_growth_does_not_depend_on_how_many_draws_come_at_a_time(triangle):
+    draws = np.random.default_rng(0).random(3000)
+    at_once, one_by_one = (compiled.module().Growth(80, 7, triangle) for _ in range(2))
+    at_once.advance(draws)
+    used, size = 0, 1
+    while not one_by_one.complete:
+        step = one_by_one.advance(draws[used : used + size])
+        used, size = used + step, 1 if step else size + 1
+    assert np.array_equal(at_once.targets(), one_by_one.targets())

@@ -103,6 +103,10 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     done = run("measure", str(path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{graphs.summary(data)}\n"
+    if suffix == ".npz":
+        done = run("measure", str(path), "--full")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{graphs.summary(data, full=True)}\n"
 
 
 def test_help_names_every_format():

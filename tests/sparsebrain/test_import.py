@@ -32,7 +32,7 @@ assert {foreign!r} not in loaded
         ("graphs", "graphs.grid_local", "sparsebrain"),
         (
             "sparsebrain",
-            "sparsebrain.GraphLayer, sparsebrain.models, sparsebrain.kernels",
+            "from sparsebrain import GraphLayer, diagnostics, models, kernels",
             "graphs",
         ),
     ],

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kCacheBytes = 512 * 1024;
 constexpr int kLine = 64;
 constexpr int kAhead = 16;
-constexpr int kWidths[] = {64, 32, 16, 8, 4, 1};
+constexpr int kWidths[] = {64, 32, 16, 8, 4, 2, 1};
 
 inline void barrier() {
 #if defined(_OPENMP)

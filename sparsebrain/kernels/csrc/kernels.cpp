@@ -52,6 +52,7 @@ inline void with_width(int width, const Work &work) {
     case 16: work.template run<16>(); break;
     case 8: work.template run<8>(); break;
     case 4: work.template run<4>(); break;
+    case 2: work.template run<2>(); break;
     default: work.template run<1>();
   }
 }

@@ -37,11 +37,23 @@ struct Whole<double> {
   using type = int64_t;
 };
 
+template <class Real, int lanes>
+struct Lanes {
+  typedef Real values __attribute__((vector_size(lanes * sizeof(Real))));
+  typedef typename Whole<Real>::type wholes __attribute__((vector_size(lanes * sizeof(Real))));
+};
+// A vector of one would go through memory.
+template <class Real>
+struct Lanes<Real, 1> {
+  using values = Real;
+  using wholes = typename Whole<Real>::type;
+};
+
 // `lanes` values of one vector. Loads and stores need no alignment.
 template <class Real, int lanes>
 struct Vector {
-  typedef Real type __attribute__((vector_size(lanes * sizeof(Real))));
-  typedef typename Whole<Real>::type mask __attribute__((vector_size(lanes * sizeof(Real))));
+  using type = typename Lanes<Real, lanes>::values;
+  using mask = typename Lanes<Real, lanes>::wholes;
 
   static INLINE type load(const Real *from) {
     type value;
@@ -239,7 +251,11 @@ INLINE typename Vector<Real, lanes>::type sums(const Values &values, int first =
 template <class Real, int many, int... at>
 INLINE typename Vector<Real, many>::type half(typename Vector<Real, 2 * many>::type v, int part,
                                               std::integer_sequence<int, at...>) {
-  return part ? __builtin_shufflevector(v, v, (many + at)...) : __builtin_shufflevector(v, v, at...);
+  if constexpr (many == 1)
+    return v[part];
+  else
+    return part ? __builtin_shufflevector(v, v, (many + at)...)
+                : __builtin_shufflevector(v, v, at...);
 }
 
 // The first `many` lanes, to which those that repeat them are added.
@@ -256,7 +272,7 @@ INLINE typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type
 
 template <class Real, int lanes>
 INLINE Real sum(typename Vector<Real, lanes>::type v) {
-  return fold<Real, lanes, 1>(v)[0];
+  return fold<Real, lanes, 1>(v);
 }
 
 }  // namespace

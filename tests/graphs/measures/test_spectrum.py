@@ -75,3 +75,32 @@ def test_the_same_graph_gives_the_same_numbers():
 def test_more_eigenvalues_than_neurons_are_refused(k):
     with pytest.raises(ValueError, match="k must be"):
         graphs.spectrum(graphs.small_world(10, 2, 0.1, seed=0), k=k)
+
+
+def test_without_cycles_all_are_zero():
+    """Arnoldi's method finds their square roots of the rounding error, or nothing."""
+    empty = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=100)
+    for data in (graphs.layered([40, 40, 40]), empty):
+        assert graphs.spectrum(data).tolist() == [0, 0]
+    silent = graphs.small_world(100, 4, 0.1, seed=0)
+    silent.edge_weight = torch.zeros(silent.num_edges)
+    assert graphs.spectrum(silent).tolist() == [0, 0]
+
+
+def test_a_long_directed_ring_is_solved_though_all_are_equally_large():
+    number = torch.arange(100)
+    ring = Data(edge_index=torch.stack((number, (number + 1) % 100)), num_nodes=100)
+    np.testing.assert_allclose(np.abs(graphs.spectrum(ring, k=4)), 1)
+
+
+def test_parts_that_reach_each_other_one_way_have_their_own_each():
+    """A ring of 200 sends to a cycle of two and to a neuron with a self-loop of 9."""
+    ring = graphs.small_world(200, 4, 0.0)
+    edges = torch.tensor([[0, 200, 201, 5, 202], [200, 201, 200, 202, 202]])
+    data = Data(edge_index=torch.cat((ring.edge_index, edges), dim=1), num_nodes=203)
+    data.edge_weight = torch.ones(data.num_edges)
+    data.edge_weight[-5:] = torch.tensor([3.0, 2.5, 2.5, 7.0, 9.0])
+    found = graphs.spectrum(data, k=4)
+    wanted = largest(dense(data, data.edge_weight.numpy()), 4)
+    np.testing.assert_allclose(np.abs(found), wanted, rtol=1e-9)
+    assert found[0] == 9

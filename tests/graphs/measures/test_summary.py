@@ -232,7 +232,9 @@ def test_table():
     starts = {len(line) - len(line.split("  ", 1)[1].lstrip()) for line in lines}
     assert len(starts) == 1  # aligned
     assert "±" not in exact
-    assert [line.count("±") for line in sampled.splitlines()] == [0, 0, 0, 0, 0, 1, 0, 1, 1, 0]
+    assert [line.count("±") for line in sampled.splitlines()] == [
+        0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0,
+    ]  # fmt: skip
     assert graphs.summary(data)._repr_html_().count("<tr>") == len(lines)
 
 
@@ -242,9 +244,54 @@ def test_fields_are_frozen():
         "neurons", "synapses", "self_loops", "in_degree", "out_degree", "path_length",
         "path_length_error", "reachable", "undirected_path_length",
         "undirected_path_length_error", "clustering", "clustering_error", "strongly_connected",
+        "directed_clustering", "directed_clustering_error", "efficiency", "efficiency_error",
+        "reciprocity", "weakly_connected", "wiring_length", "full",
     ]  # fmt: skip
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.neurons = 3
+
+
+def test_the_rest_is_that_of_the_measures():
+    data = graphs.small_world(300, 6, 0.2, directed=True, seed=0)
+    found = graphs.summary(data, max_sources=100, seed=2)
+    # A seed of its own is drawn for the sample, so that all measures share it.
+    state = int(np.random.default_rng(2).integers(2**63))
+    directed = graphs.clustering(data, directed=True, max_sources=100, seed=state)
+    near = graphs.efficiency(data, max_sources=100, seed=state)
+    assert (found.directed_clustering, found.directed_clustering_error) == directed
+    assert (found.efficiency, found.efficiency_error) == near
+    assert found.reciprocity == graphs.reciprocity(data)
+    assert found.wiring_length == graphs.wiring_length(data)
+    assert found.weakly_connected == 1
+    assert found.full is None
+    assert graphs.summary(connectome([(0, 1)], 3)).weakly_connected == 2 / 3
+    assert graphs.summary(connectome([(0, 1)], 3)).wiring_length is None
+
+
+def test_in_full():
+    data = graphs.coordinate_random(150, (10, 10), 2.0, seed=0)
+    found = graphs.summary(data, full=True)
+    full = found.full
+    groups = graphs.communities(data, seed=int(np.random.default_rng(0).integers(2**63)))
+    assert full.modularity == graphs.modularity(data, groups)
+    assert full.communities == groups.max() + 1
+    values = np.abs(graphs.spectrum(data))
+    assert (full.spectral_radius, full.spectral_gap) == (values[0], values[0] - values[1])
+    assert full.triads == graphs.triad_census(data)
+    assert full.small_worldness.sigma > 1
+    assert 0 <= full.in_power_law.p_value <= 1
+    lines = str(found).splitlines()
+    assert len(lines) == len(str(graphs.summary(data)).splitlines()) + 7
+    assert "small-world sigma" in str(found)
+
+
+@pytest.mark.parametrize("neurons", [0, 1, 2])
+def test_in_full_of_next_to_nothing(neurons):
+    found = graphs.summary(connectome([], neurons), full=True)
+    assert math.isnan(found.full.modularity)
+    assert math.isnan(found.full.small_worldness.sigma)
+    assert found.full.in_power_law.tail == 0
+    assert str(found)
 
 
 @pytest.mark.parametrize("measure", [graphs.summary, graphs.path_length, graphs.clustering])

@@ -38,11 +38,11 @@ def test_both_inputs_turn_into_the_perron_vector(measured, weights):
 
 def test_the_difference_fades_as_the_eigenvalues_say(measured, weights):
     second, first = np.sort(np.abs(np.linalg.eigvals(weights)))[-2:]
-    assert measured.ratio == pytest.approx(second / first, rel=1e-9)
-    difference = measured.difference
+    assert measured.similarity.ratio == pytest.approx(second / first, rel=1e-9)
+    difference = measured.similarity.difference
     assert difference.shape == (361,)
     slope = float((difference[360] / difference[300]) ** (1 / 60))
-    assert slope == pytest.approx(measured.ratio, abs=5e-4)
+    assert slope == pytest.approx(measured.similarity.ratio, abs=5e-4)
 
 
 def test_the_table_holds_both_curves(measured):
@@ -50,4 +50,4 @@ def test_the_table_holds_both_curves(measured):
     assert len(rows) == 361
     assert len(rows[0]) == len(lost_features.COLUMNS)
     assert rows[360][1] == pytest.approx(rows[360][2])
-    assert rows[0][1] == pytest.approx(float(measured.difference[0]))
+    assert rows[0][1] == pytest.approx(float(measured.similarity.difference[0]))

@@ -1,0 +1,61 @@
+// Rows of a sparse matrix, checked and kept as 32-bit numbers: half the memory to read.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace compiled {
+
+struct Rows {
+  std::vector<int64_t> pointer;
+  std::vector<int32_t> index;
+  int64_t size() const { return int64_t(pointer.size()) - 1; }
+  const int32_t *begin(int64_t row) const { return index.data() + pointer[row]; }
+  const int32_t *end(int64_t row) const { return index.data() + pointer[row + 1]; }
+  int64_t length(int64_t row) const { return pointer[row + 1] - pointer[row]; }
+};
+
+// A square matrix out of the arrays of a CSR, or an error that says what is wrong with them.
+inline Rows checked(const Index &pointer, const Index &index) {
+  const int64_t rows = int64_t(pointer.size()) - 1, size = int64_t(index.size());
+  if (rows < 0 || rows > std::numeric_limits<int32_t>::max())
+    throw std::invalid_argument("pointers must be one more than neurons, below 2^31");
+  const int64_t *at = pointer.data();
+  int64_t wrong = at[0] != 0 || at[rows] != size;
+  for (int64_t row = 0; row < rows; ++row) wrong += at[row] > at[row + 1];
+  if (wrong) throw std::invalid_argument("pointers must rise from 0 to the number of synapses");
+  Rows kept{std::vector<int64_t>(at, at + rows + 1), std::vector<int32_t>(size)};
+  for (int64_t place = 0; place < size; ++place) {
+    const int64_t column = index.data()[place];
+    wrong += column < 0 || column >= rows;
+    kept.index[place] = int32_t(column);
+  }
+  if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
+  return kept;
+}
+
+// Columns become rows, sorted.
+inline Rows transposed(const Rows &rows) {
+  const int64_t neurons = rows.size();
+  Rows turned{std::vector<int64_t>(neurons + 1, 0), std::vector<int32_t>(rows.index.size())};
+  for (int32_t column : rows.index) ++turned.pointer[column + 1];
+  for (int64_t row = 0; row < neurons; ++row) turned.pointer[row + 1] += turned.pointer[row];
+  std::vector<int64_t> next(turned.pointer.begin(), turned.pointer.end() - 1);
+  for (int64_t row = 0; row < neurons; ++row)
+    for (const int32_t *column = rows.begin(row); column != rows.end(row); ++column)
+      turned.index[next[*column]++] = int32_t(row);
+  return turned;
+}
+
+inline void check_neurons(const Index &chosen, int64_t neurons) {
+  const int64_t *first = chosen.data();
+  if (std::any_of(first, first + chosen.size(),
+                  [neurons](int64_t each) { return each < 0 || each >= neurons; }))
+    throw std::out_of_range("a chosen neuron is no neuron");
+}
+
+}  // namespace compiled

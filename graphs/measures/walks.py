@@ -1,0 +1,79 @@
+"""Breadth-first searches from many neurons at once."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from graphs import compiled
+from graphs.contract import Index
+
+# Sources that walk together, one bit each; little-endian, so that the bits unpack in order.
+_WORD = np.dtype("<u8")
+_BITS = 64
+
+
+class Walks(NamedTuple):
+    """Of each source: sum of distances and of inverse distances to the neurons reached, number."""
+
+    distance: Index
+    reached: Index
+    inverse: NDArray[np.float64]
+
+
+def walks(adjacency: csr_array, sources: Index) -> Walks:
+    """Search from every source; each touches only the synapses of neurons reached before.
+
+    O(N + E) memory, and at most O(N + E) time per source, a small part of it per search where many
+    walk together.
+    """
+    helpers = compiled.module()
+    if helpers is not None:
+        arrays = compiled.plain(adjacency.indptr, adjacency.indices, sources)
+        return Walks(*helpers.walks(*arrays))
+    found = [
+        _walk(adjacency, sources[start : start + _BITS])
+        for start in range(0, max(len(sources), 1), _BITS)
+    ]
+    distance, reached, inverse = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Walks(distance.astype(np.int64), reached.astype(np.int64), inverse)
+
+
+def _walk(adjacency: csr_array, sources: Index) -> Walks:
+    """Search from up to 64 sources. A word per neuron holds which of them have seen it."""
+    neurons = adjacency.shape[0]
+    bits = np.left_shift(1, np.arange(len(sources), dtype=_WORD), dtype=_WORD)
+    seen, arriving = np.zeros(neurons, _WORD), np.zeros(neurons, _WORD)
+    last = np.empty(neurons, np.int64)
+    seen[sources] = bits
+    active, step = sources, 0
+    totals = Walks(np.zeros(_BITS, np.int64), np.zeros(_BITS, np.int64), np.zeros(_BITS))
+    while active.size:
+        step += 1
+        targets, fanout = _targets(adjacency, active)
+        news = np.repeat(bits, fanout) & ~seen[targets]
+        targets, news = targets[news != 0], news[news != 0]
+        np.bitwise_or.at(arriving, targets, news)
+        # Each target once, without sorting: the last to write its number wins.
+        numbers = np.arange(len(targets))
+        last[targets] = numbers
+        active = targets[last[targets] == numbers]
+        bits = arriving[active]
+        arriving[active] = 0
+        seen[active] |= bits
+        found = np.unpackbits(bits.view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+        found = found.sum(axis=0, dtype=np.int64)
+        totals.distance[:] += step * found
+        totals.reached[:] += found
+        totals.inverse[:] += found / step
+    size = len(sources)
+    return Walks(totals.distance[:size], totals.reached[:size], totals.inverse[:size])
+
+
+def _targets(adjacency: csr_array, active: Index) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Targets of all synapses of the active neurons, and how many each has."""
+    first = adjacency.indptr[active]
+    fanout = adjacency.indptr[active + 1] - first
+    before = np.cumsum(fanout) - fanout
+    return adjacency.indices[np.repeat(first - before, fanout) + np.arange(fanout.sum())], fanout

@@ -1,0 +1,90 @@
+"""How gradients grow or fade on their way back through the loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain.diagnostics.plotting import BLUE, axes_of, loop_axis
+from sparsebrain.diagnostics.trace import Call, trace
+from sparsebrain.layer import GraphLayer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class LoopGradients:
+    r"""The gradient of a loss by the state of every loop.
+
+    Attributes:
+        gradient: [loops + 1, S, N], :math:`\partial \mathcal{L} / \partial x(t)` for S samples:
+            all that x(t) does through the loops after it.
+    """
+
+    gradient: Tensor
+
+    @property
+    def norm(self) -> Tensor:
+        """The Euclidean length [loops + 1], over all samples and neurons."""
+        return self.gradient.flatten(1).norm(dim=1)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the length by loop, on a logarithmic axis."""
+        ax = axes_of(ax)
+        ax.semilogy(self.norm, "o-", color=BLUE, ms=3)
+        loop_axis(ax, r"$\Vert\partial\,\mathrm{loss}/\partial x(L)\Vert$")
+        return ax
+
+
+def loop_gradients(
+    model: nn.Module,
+    x: Call,
+    loss: Callable[[Any], Tensor],
+    *,
+    layer: GraphLayer | None = None,
+) -> LoopGradients:
+    r"""Differentiate a loss by the state of every loop.
+
+    For a linear layer that is :math:`(W^T)^{L - t} g`, with g the gradient by its output; with an
+    activation every step back is :math:`W^T (f' \odot g)`. Gradients of parameters stay as they
+    are.
+
+    Args:
+        model: a GraphLayer or a model that calls one once, in the mode that it is in.
+        x: what the model is called with, a tuple for more arguments than one.
+        loss: a number out of what the model returns.
+        layer: which, if the model has several.
+
+    Raises:
+        ValueError: the loss is no single number, or does not depend on the layer.
+        TypeError: ``model`` is no module.
+
+    One forward and one backward pass; O(loops S N) memory.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer, diagnostics
+        >>> from torch_geometric.data import Data
+        >>> loop = Data(
+        ...     edge_index=torch.tensor([[0], [0]]), num_nodes=1, edge_weight=torch.tensor([0.5])
+        ... )
+        >>> layer = GraphLayer(loop, loops=3, init="edge_weight")
+        >>> found = diagnostics.loop_gradients(layer, torch.ones(1, 1), lambda y: y.sum())
+        >>> found.norm
+        tensor([0.1250, 0.2500, 0.5000, 1.0000])
+    """
+    seen = trace(model, x, layer, learns=True)
+    with torch.enable_grad():
+        value = loss(seen.output)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"loss must return one number as a tensor, got {got}; add .mean().")
+    if not value.requires_grad:
+        raise ValueError("the loss does not depend on the model's output, or was detached from it.")
+    gradients = torch.autograd.grad(value, seen.states, materialize_grads=True)
+    return LoopGradients(torch.stack([seen.rows(gradient) for gradient in gradients]).cpu())

@@ -1,0 +1,28 @@
+"""What the pictures of all diagnostics share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, RED = "#3a7ca5", "#c8553d"
+
+
+def axes_of(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new figure."""
+    if ax is None:
+        # Loaded where something is drawn, as it takes half a second.
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    return ax
+
+
+def loop_axis(ax: Axes, label: str) -> None:
+    """Name both axes; loops are whole numbers."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    ax.set(xlabel="loops L", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -1,0 +1,146 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.optimize import minimize_scalar
+from scipy.special import zeta
+from torch_geometric.data import Data
+
+import graphs
+
+# Neurons that send to others, one each: of these, as many as the neuron's in-degree is to be.
+SENDERS = 4000
+
+
+def with_in_degrees(degree):
+    """Neurons of these in-degrees, and senders that receive nothing."""
+    target = np.repeat(np.arange(len(degree)), degree)
+    before = np.repeat(np.cumsum(degree) - degree, degree)
+    source = len(degree) + np.arange(len(target)) - before
+    edge_index = torch.from_numpy(np.stack((source, target)))
+    return Data(edge_index=edge_index, num_nodes=len(degree) + SENDERS)
+
+
+def drawn(alpha, xmin, size, seed, largest=SENDERS):
+    value = np.arange(xmin, largest + 1)
+    share = value**-alpha
+    return np.random.default_rng(seed).choice(value, size, p=share / share.sum())
+
+
+def test_it_equals_a_search_over_all_tails():
+    degree = np.concatenate((drawn(2.6, 4, 400, 1), [1] * 30, [2] * 70, [3] * 10))
+    best = (math.inf, 0, 0.0)
+    for xmin in np.unique(degree)[:-1]:
+        tail = degree[degree >= xmin]
+        alpha = minimize_scalar(
+            lambda alpha, tail=tail, xmin=xmin: (
+                np.log(zeta(alpha, xmin)) + alpha * np.log(tail).mean()
+            ),
+            bounds=(1.01, 19),
+            method="bounded",
+            options={"xatol": 1e-10},
+        ).x
+        every = np.arange(xmin, tail.max() + 2)
+        law = 1 - zeta(alpha, every + 1) / zeta(alpha, xmin)
+        share = np.searchsorted(np.sort(tail), every, side="right") / len(tail)
+        best = min(best, (np.abs(law - share).max(), xmin, alpha))
+    found = graphs.fit_power_law(with_in_degrees(degree))
+    assert found.xmin == best[1]
+    assert found.tail == (degree >= found.xmin).sum()
+    assert found.alpha == pytest.approx(best[2], abs=1e-5)
+    assert found.distance == pytest.approx(best[0], abs=1e-6)
+
+
+def test_exponents_are_off_by_what_they_say():
+    """|z| < 4.5 fails once in 150,000 draws; the ratio of spreads is that of 80 samples."""
+    found = [
+        graphs.fit_power_law(with_in_degrees(drawn(3.2, 2, 800, seed)), xmin=2)
+        for seed in range(80)
+    ]
+    alpha = np.array([each.alpha for each in found])
+    error = np.array([each.alpha_error for each in found])
+    assert abs(alpha.mean() - 3.2) / (error.mean() / math.sqrt(80)) < 4.5
+    assert 0.65 < alpha.std(ddof=1) / error.mean() < 1.4
+
+
+def test_p_values_of_power_laws_are_uniform():
+    """Kolmogorov's test of 40 p-values at 10^-4; theirs are multiples of 1 / 60."""
+    found = [
+        graphs.fit_power_law(
+            with_in_degrees(drawn(2.5, 1, 300, seed)), xmin=1, bootstraps=60, seed=seed
+        ).p_value
+        for seed in range(40)
+    ]
+    assert stats.kstest(found, "uniform").pvalue > 1e-4
+
+
+def test_a_poisson_law_is_no_power_law():
+    degree = np.random.default_rng(0).poisson(20, 3000)
+    found = graphs.fit_power_law(with_in_degrees(degree), xmin=10, bootstraps=100)
+    assert found.p_value == 0
+    assert found.lognormal.ratio < -10
+    assert found.lognormal.p_value < 1e-20
+
+
+def test_ratios_by_hand():
+    degree = drawn(2.2, 1, 2000, 3)
+    found = graphs.fit_power_law(with_in_degrees(degree), xmin=1)
+    law = stats.zipf.logpmf(degree, found.alpha)
+    geometric = stats.geom.logpmf(degree, 1 / degree.mean())
+    difference = law - geometric
+    ratio = math.sqrt(len(degree)) * difference.mean() / difference.std()
+    assert found.exponential.ratio == pytest.approx(ratio)
+    assert found.exponential.p_value == pytest.approx(2 * stats.norm.sf(ratio), rel=1e-6)
+    # A lognormal comes close to a power law, never much beyond.
+    assert -3 < found.lognormal.ratio < 5
+
+
+def test_a_lognormal_is_found_again():
+    degree = np.rint(np.random.default_rng(2).lognormal(2, 0.7, 3000)).astype(int)
+    found = graphs.fit_power_law(with_in_degrees(degree), xmin=1)
+    rounded = degree[degree > 0]
+    low, high = (stats.norm.cdf((np.log(rounded + shift) - 2) / 0.7) for shift in (-0.5, 0.5))
+    true = np.log(high - low).sum() - len(rounded) * stats.norm.logsf((math.log(0.5) - 2) / 0.7)
+    law = stats.zipf.logpmf(rounded, found.alpha)
+    # The best lognormal is at least as likely as the true one.
+    assert found.lognormal.ratio * np.sqrt(len(rounded)) < 0
+    assert law.sum() < true
+
+
+def test_bootstraps_are_seeded():
+    data = with_in_degrees(np.concatenate((drawn(2.5, 3, 200, 0), [1] * 50)))
+    first, again, other = (
+        graphs.fit_power_law(data, bootstraps=30, seed=seed).p_value for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert math.isnan(graphs.fit_power_law(data).p_value)
+    error = graphs.fit_power_law(data, bootstraps=30).p_value_error
+    assert error == pytest.approx(math.sqrt(first * (1 - first) / 30))
+
+
+@pytest.mark.parametrize("degree", [[], [3, 3, 3], [0, 0, 2]])
+def test_without_two_degrees_there_is_nothing_to_fit(degree):
+    found = graphs.fit_power_law(with_in_degrees(np.array(degree, dtype=np.int64)))
+    assert found.tail == found.xmin == 0
+    assert math.isnan(found.alpha)
+    assert str(found) == "no tail to fit"
+
+
+def test_extreme_degrees():
+    for degree in ([1] * 3999 + [2], [1, 4000], [1, 2]):
+        found = graphs.fit_power_law(with_in_degrees(np.array(degree)), bootstraps=5)
+        for value in dataclasses.astuple(found)[:7]:
+            assert math.isfinite(value)
+
+
+def test_bad_arguments():
+    data = graphs.layered([2, 2])
+    with pytest.raises(ValueError, match=r"direction must be one of \['in', 'out', 'both'\]"):
+        graphs.fit_power_law(data, direction="inward")
+    with pytest.raises(ValueError, match="xmin must be an integer >= 1, got 0"):
+        graphs.fit_power_law(data, xmin=0)
+    with pytest.raises(TypeError, match="bootstraps must be an integer"):
+        graphs.fit_power_law(data, bootstraps=True)
