@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 import graphs
 from graphs.io.files import files_of
 from graphs.profiles import PROFILES
+from sparsebrain.experiments import texts
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -306,131 +307,93 @@ def _none(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: 
     return None
 
 
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("number") from None
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("truth value; write true or false")
-    return text.lower() == "true"
-
-
-def read_shape(text: str) -> tuple[int, ...]:
-    """Read the sides of a lattice, such as ``28x28``."""
-    try:
-        return tuple(int(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("shape; write sides such as 28x28") from None
-
-
-def _extent(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("extent; write sides such as 20x10") from None
-
-
-def _lengths(text: str) -> float | tuple[float, ...]:
-    try:
-        lengths = tuple(float(length) for length in text.split("x"))
-    except ValueError:
-        raise ValueError("length; write 2.4, or one for each axis such as 2x1") from None
-    return lengths[0] if len(lengths) == 1 else lengths
-
-
 _GROWN: dict[str, Callable[[str], Any]] = {
-    "neurons": _integer,
-    "synapses_per_neuron": _integer,
-    "directed": _flag,
-    "outward": _number,
-    "self_loops": _flag,
+    "neurons": texts.integer,
+    "synapses_per_neuron": texts.integer,
+    "directed": texts.flag,
+    "outward": texts.number,
+    "self_loops": texts.flag,
 }
 
 KINDS: dict[str, Kind] = {
     "grid": Kind(
         {
-            "shape": read_shape,
-            "distance": _number,
+            "shape": texts.shape,
+            "distance": texts.number,
             "metric": str,
-            "padding": _flag,
-            "periodic": _flag,
-            "self_loops": _flag,
+            "padding": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
         },
         _grid,
     ),
     "hexagonal": Kind(
         {
-            "radius": _integer,
-            "shape": read_shape,
-            "distance": _number,
-            "periodic": _flag,
-            "self_loops": _flag,
+            "radius": texts.integer,
+            "shape": texts.shape,
+            "distance": texts.number,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
         },
         _hexagonal,
     ),
     "coordinate": Kind(
         {
-            "neurons": _integer,
-            "extent": _extent,
-            "distance": _lengths,
+            "neurons": texts.integer,
+            "extent": texts.extent,
+            "distance": texts.lengths,
             "profile": str,
-            "p_max": _number,
+            "p_max": texts.number,
             "positions": str,
-            "jitter": _number,
-            "directed": _flag,
-            "periodic": _flag,
-            "self_loops": _flag,
+            "jitter": texts.number,
+            "directed": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
         },
         _coordinate,
         fitted="distance",
     ),
     "kaiser-hilgetag": Kind(
         {
-            "neurons": _integer,
-            "alpha": _number,
-            "beta": _number,
-            "extent": _extent,
-            "directed": _flag,
-            "self_loops": _flag,
+            "neurons": texts.integer,
+            "alpha": texts.number,
+            "beta": texts.number,
+            "extent": texts.extent,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
         },
         _kaiser_hilgetag,
         fitted="alpha",
     ),
     "small-world": Kind(
         {
-            "neurons": _integer,
-            "neighbors": _integer,
-            "rewire": _number,
+            "neurons": texts.integer,
+            "neighbors": texts.integer,
+            "rewire": texts.number,
             "method": str,
-            "directed": _flag,
-            "self_loops": _flag,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
         },
         _small_world,
         fitted="neighbors",
     ),
     "erdos-renyi": Kind(
-        {"neurons": _integer, "probability": _number, "directed": _flag, "self_loops": _flag},
+        {
+            "neurons": texts.integer,
+            "probability": texts.number,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
         _erdos_renyi,
         fitted="probability",
     ),
     "fixed-in-degree": Kind(
-        {"neurons": _integer, "in_degree": _integer, "self_loops": _flag},
+        {"neurons": texts.integer, "in_degree": texts.integer, "self_loops": texts.flag},
         _fixed_degree(graphs.fixed_in_degree, "in_degree"),
         fitted="in_degree",
     ),
     "fixed-out-degree": Kind(
-        {"neurons": _integer, "out_degree": _integer, "self_loops": _flag},
+        {"neurons": texts.integer, "out_degree": texts.integer, "self_loops": texts.flag},
         _fixed_degree(graphs.fixed_out_degree, "out_degree"),
         fitted="out_degree",
     ),
@@ -440,13 +403,13 @@ KINDS: dict[str, Kind] = {
         fitted="synapses_per_neuron",
     ),
     "power-law-cluster": Kind(
-        {**_GROWN, "triangle": _number},
+        {**_GROWN, "triangle": texts.number},
         _grown(graphs.power_law_cluster, triangle=0.9),
         fitted="synapses_per_neuron",
     ),
     "c-elegans": Kind({"kind": str, "source": str}, _brain(graphs.c_elegans)),
     "larva-mushroom-body": Kind({"side": str}, _brain(graphs.larva_mushroom_body)),
-    "fly-visual-system": Kind({"radius": _integer}, _brain(graphs.fly_visual_system)),
+    "fly-visual-system": Kind({"radius": texts.integer}, _brain(graphs.fly_visual_system)),
     FROM_FILE: Kind({"path": str}, _file),
     NO_GRAPH: Kind({}, _none),
 }

@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, coordinate, .*, file, none",
+            "unknown topology 'gird' in 'gird'; choose grid, hexagonal, .*, file, none",
         ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
