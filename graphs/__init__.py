@@ -22,7 +22,14 @@ from graphs.measures import (
     strongly_connected,
     summary,
 )
-from graphs.plot import plot
+from graphs.plot import (
+    plot,
+    plot_adjacency,
+    plot_circular,
+    plot_degrees,
+    plot_distances,
+    plot_html,
+)
 from graphs.small_world import small_world
 from graphs.spatial import coordinate_random
 
@@ -48,6 +55,11 @@ __all__ = [
     "load",
     "path_length",
     "plot",
+    "plot_adjacency",
+    "plot_circular",
+    "plot_degrees",
+    "plot_distances",
+    "plot_html",
     "save",
     "small_world",
     "spectrum",
