@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
 
     A cell at row s and column t counts the synapses from s to t, as the matrix of
     `graphs.to_scipy` has them; the first neuron is at the top left. Where there are more neurons
-    than cells, a cell counts the synapses between two groups of neighbours in this order. Darker
+    than cells, a cell counts the synapses between groups of neighbours in this order. Darker
     cells hold more, on a logarithmic scale, white ones none; the title tells the most.
 
     Parameters
@@ -37,8 +38,8 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out.
     cells : int, optional
-        Number of cells along a side, up to 4096; if left out, one per neuron, or as many as the
-        axes have pixels for if these are fewer.
+        Most cells along a side, up to 4096; if left out, as many as the axes have pixels for.
+        A cell is one neuron wide where that fits, else two, three, ...
 
     Returns
     -------
@@ -77,29 +78,35 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     side = 0.8 * min(canvas.size(ax))
     if cells is None:
         wanted = min(wanted, int(side * ax.figure.dpi / 72))
-    wanted = max(1, min(wanted, data.num_nodes))
+    # Neurons per cell; groups of unequal size would look like a pattern.
+    group = max(1, math.ceil(data.num_nodes / wanted))
 
     kinds = colors.populations(data)
-    images = _images(data, colors.in_order(kinds), wanted)
+    images = _images(data, colors.in_order(kinds), group)
     most = max(1, *(int(counts.max()) for counts, _ in images))
     for counts, color in images:
-        _draw(ax, counts, color, data.num_nodes, most, opacity=0.75 if len(images) > 1 else 1.0)
+        _draw(ax, counts, color, most, group)
+        if len(images) > 1 and group > 1:
+            ax.images[-1].set_alpha(0.75)
+    edge = max(1, data.num_nodes)
+    ax.set(xlim=(0, edge), ylim=(edge, 0))
     if "node_type" in data:
         _draw_borders(ax, kinds, side)
     colors.legend(ax, data, [])
     ax.set_xlabel("target")
     ax.set_ylabel("source")
     told = f"{data.num_nodes:,} neurons, {data.num_edges:,} synapses"
-    if wanted < data.num_nodes:
-        told += f"; {wanted} x {wanted} cells"
+    if group > 1:
+        told += f"; cells of {group} x {group}"
     ax.set_title(f"{told}, up to {most:,} in a cell" if most > 1 else told, fontsize="medium")
     return ax
 
 
-def _images(data: Data, order: Index, cells: int) -> list[tuple[Index, str]]:
+def _images(data: Data, order: Index, group: int) -> list[tuple[Index, str]]:
     """Counts [cells, cells] of the synapses of each sign, and their colours."""
+    cells = max(1, math.ceil(data.num_nodes / group))
     cell = np.empty(data.num_nodes, np.int64)
-    cell[order] = np.arange(data.num_nodes) * cells // max(1, data.num_nodes)
+    cell[order] = np.arange(data.num_nodes) // group
     source, target = cell[data.edge_index.cpu().numpy()]
     place = source * cells + target
     sign = signs(data)
@@ -114,20 +121,20 @@ def _images(data: Data, order: Index, cells: int) -> list[tuple[Index, str]]:
     ]
 
 
-def _draw(ax: Axes, counts: Index, color: str, neurons: int, most: int, *, opacity: float) -> None:
+def _draw(ax: Axes, counts: Index, color: str, most: int, group: int) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb  # noqa: PLC0415
 
     rgb: NDArray[Any] = np.array(to_rgb(color))
     light, dark = tuple(0.6 + 0.4 * rgb), tuple(0.6 * rgb)
-    edge = max(1, neurons)
+    edge = group * len(counts)
     ax.imshow(
         np.ma.masked_equal(counts, 0),
         cmap=LinearSegmentedColormap.from_list("synapses", [light, color, dark]),
         # Single synapses are dark where there is nothing but single ones.
         norm=LogNorm(min(1.0, most / 10), most),
-        alpha=opacity,
         extent=(0, edge, edge, 0),
-        interpolation="nearest",
+        interpolation="antialiased",
+        interpolation_stage="rgba",
     )
 
 
@@ -136,8 +143,8 @@ def _draw_borders(ax: Axes, kinds: list[colors.Population], side: float) -> None
     borders = np.cumsum([0, *sizes])
     neurons = max(1, int(borders[-1]))
     if len(kinds) * _LEAST_BORDER < side:
-        ax.hlines(borders[1:-1], 0, neurons, colors="0.5", linewidths=0.4)
-        ax.vlines(borders[1:-1], 0, neurons, colors="0.5", linewidths=0.4)
+        ax.hlines(borders[1:-1], 0, neurons, colors="0.8", linewidths=0.5, zorder=-1)
+        ax.vlines(borders[1:-1], 0, neurons, colors="0.8", linewidths=0.5, zorder=-1)
     middles = ((borders[:-1] + borders[1:]) / 2).tolist()
     shown = canvas.legible([each / neurons * side for each in middles], sizes, _LETTER)
     names = [colors.literal(kinds[at].name) for at in shown]

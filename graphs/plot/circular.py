@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # The share of the circle that is left free between populations.
 _GAP, _MOST_GAPS = 0.008, 0.2
-_LETTER = 9.0
+# The height and width of a letter in points, and how many a name may have beside the circle.
+_LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 5.0, 16
 
 
 def plot_circular(
@@ -86,14 +87,15 @@ def plot_circular(
     from matplotlib.collections import LineCollection  # noqa: PLC0415
 
     ax = canvas.axes(ax, figsize=(7, 7))
-    # Names need a margin.
-    radius = 0.36 * min(canvas.size(ax))
     kinds = colors.populations(data)
+    half = min(canvas.size(ax)) / 2
+    letters = max((len(each.name) for each in kinds), default=0)
+    radius = (half - min(letters, _MOST_LETTERS) * _LETTER_WIDTH) / 1.1
     angle = _angles(kinds, data.num_nodes)
     places = np.stack((np.cos(angle), np.sin(angle)), axis=1)
     ends = places[data.edge_index.cpu().numpy()[:, shown]]
     lengths = radius * np.linalg.norm(ends[1] - ends[0], axis=1)
-    area = np.pi * radius**2
+    area = (2 * radius) ** 2
     if max_synapses is None:
         kept = lines.thin(lengths, area, rng)
         shown, ends, lengths = shown[kept], ends[:, kept], lengths[kept]
@@ -107,8 +109,9 @@ def plot_circular(
     style = {"colors": edge_color, "alpha": opacity, "linewidths": lines.width(opacity)}
     ax.add_collection(LineCollection(list(_curves(*ends)), zorder=1, **style))
     _draw_ring(ax, kinds, angle, radius)
-    colors.legend(ax, data, kinds if len(ax.texts) < len(kinds) else [])
-    ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
+    colors.legend(ax, data, kinds if len(ax.texts) < len(kinds) else [], inside=True)
+    edge = half / radius
+    ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
     ax.set_axis_off()
     ax.set_title(title(data, len(shown)), fontsize="medium")
     return ax
@@ -129,7 +132,9 @@ def _angles(kinds: list[colors.Population], neurons: int) -> NDArray[np.float64]
 def _curves(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
     """Curves from start to end [E, 2], through the middle and to the right: [E, points, 2]."""
     right = (end - start)[:, ::-1] * (1, -1)
-    control = 0.3 * (start + end) / 2 + 0.12 * right
+    # Those between neighbours stay near the ring.
+    depth = 0.85 - 0.3 * np.linalg.norm(right, axis=1, keepdims=True)
+    control = depth * (start + end) / 2 + 0.12 * right
     t = np.linspace(0, 1, 25)[:, None]
     return np.asarray(
         (1 - t) ** 2 * start[:, None] + 2 * t * (1 - t) * control[:, None] + t**2 * end[:, None]
@@ -167,10 +172,14 @@ def _draw_ring(
         ax.text(
             1.07 * x,
             1.07 * y,
-            colors.literal(kinds[at].name),
+            colors.literal(_short(kinds[at].name)),
             rotation=turned + 180 if left else turned,
             rotation_mode="anchor",
             horizontalalignment="right" if left else "left",
             verticalalignment="center",
             fontsize=8,
         )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"

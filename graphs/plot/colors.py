@@ -93,8 +93,8 @@ def literal(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def legend(ax: Axes, data: Data, kinds: list[Population]) -> None:
-    """Tell the colours of signs, and of up to ten populations."""
+def legend(ax: Axes, data: Data, kinds: list[Population], *, inside: bool = False) -> None:
+    """Tell the colours of signs, and of up to ten populations, right of the axes or inside."""
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
     handles, names = [], []
@@ -109,4 +109,11 @@ def legend(ax: Axes, data: Data, kinds: list[Population]) -> None:
         # Legends leave out what begins with an underscore.
         names += [" " * each.name.startswith("_") + literal(each.name) for each in kinds]
     if handles:
-        ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        ax.legend(
+            handles,
+            names,
+            loc="upper left",
+            bbox_to_anchor=(0 if inside else 1, 1),
+            frameon=False,
+            fontsize="small",
+        )

@@ -47,8 +47,9 @@ def plot_distances(
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out.
     profile : callable, optional
-        p(r): takes an array of distances [P] and returns their probabilities [P]. If left out, all
-        pairs are equally likely, whatever their distance, and as many are connected as in `data`.
+        p(r): takes an array of distances [P] and returns their probabilities [P]. If left out, the
+        distance makes no difference up to the longest synapse: as many synapses as there are, over
+        pairs that are all equally likely.
     period : float or sequence of float, optional
         Sides of a box that closes to a torus, one for all axes or one for each, 0 along an
         axis that does not close. Positions lie in [0, side).
@@ -102,12 +103,12 @@ def plot_distances(
     lengths = _lengths(pos[source[source != target]], pos[target[source != target]], sides)
     longest = float(lengths.max(initial=0.0))
     edges = np.linspace(0, longest or 1.0, number + 1)
-    if profile is None:
-        chance = len(lengths) / max(1, data.num_nodes * (data.num_nodes - 1))
-        law, label = lambda r: np.full(len(r), chance), "pairs, all equally likely"
-    else:
-        law, label = profile, "pairs times p(r)"
+    law = np.ones_like if profile is None else profile
     expected, seen = _expected(pos, sides, law, edges, limit, rng)
+    label = "pairs times p(r)"
+    if profile is None:
+        expected *= len(lengths) / max(1.0, float(expected.sum()))
+        label = "pairs, all equally likely"
     if seen < data.num_nodes:
         label += f"\n(from {seen:,} neurons)"
 
@@ -194,10 +195,10 @@ def _probabilities(law: Callable[[Floats], Floats], distances: Floats) -> Floats
             f"profile must return one probability for each of {len(distances)} distances, got "
             f"{chance.dtype} of shape {chance.shape}; pass profile=lambda r: np.exp(-r)"
         )
-    bad = ~((chance >= 0) & np.isfinite(chance))
+    bad = ~((chance >= 0) & (chance <= 1))
     if bad.any():
         raise ValueError(
-            f"profile must return finite probabilities >= 0, got {chance[bad][0]} at r = "
+            f"profile must return probabilities in [0, 1], got {chance[bad][0]} at r = "
             f"{distances[bad][0]:g}; pass profile=lambda r: np.clip(law(r), 0, 1)"
         )
     return chance

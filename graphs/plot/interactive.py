@@ -126,19 +126,23 @@ def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[s
             "excitatory": (colors.EXCITATORY, shown[sign[shown] > 0]),
             "inhibitory": (colors.INHIBITORY, shown[sign[shown] < 0]),
         }
-    opacity = float(np.clip(30 / np.sqrt(1 + len(shown)), 0.1, 0.7))
-    return [
-        {
-            "type": "scatter3d" if pos.shape[1] == 3 else "scattergl",
+    deep = pos.shape[1] == 3
+    opacity = float(np.clip((60 if deep else 30) / np.sqrt(1 + len(shown)), 0.1, 0.7))
+    traces = []
+    for name, (color, which) in groups.items():
+        line = {
+            "type": "scatter3d" if deep else "scattergl",
             "mode": "lines",
-            "name": f"{name} ({len(which):,})",
             "line": {"color": color, "width": 1},
-            "opacity": opacity,
             "hoverinfo": "skip",
-            **_by_axis(_paths(pos[data.edge_index.cpu().numpy()[:, which]])),
+            "legendgroup": name,
         }
-        for name, (color, which) in groups.items()
-    ]
+        paths = _paths(pos[data.edge_index.cpu().numpy()[:, which]])
+        traces.append({**line, "opacity": opacity, "showlegend": False, **_by_axis(paths)})
+        # Lines as faint as these would not be seen in the legend.
+        nowhere = {axis: [None] for axis in ("xyz" if deep else "xy")}
+        traces.append({**line, "name": f"{name} ({len(which):,})", **nowhere})
+    return traces
 
 
 def _paths(ends: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -160,7 +164,7 @@ def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[st
     if not named or number > _MOST_POPULATIONS:
         color = colors.of_neurons(kinds, data.num_nodes)[shown].tolist()
         groups = [("neurons", colors.NEURON if not named else color, shown)]
-    size = float(np.clip(150 / np.sqrt(1 + len(shown)), 2, 9))
+    size = float(np.clip(150 / np.sqrt(1 + len(np.unique(pos, axis=0))), 2, 9))
     return [
         {
             "type": "scatter3d" if pos.shape[1] == 3 else "scattergl",
@@ -223,10 +227,21 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
     }
     if pos.shape[1] == 3:
         axis = {"backgroundcolor": "white", "gridcolor": "#e5e5e5", "zeroline": False}
-        scene = {f"{name}axis": axis for name in "xyz"}
-        return {**layout, "dragmode": "orbit", "scene": {**scene, "aspectmode": "data"}}
+        scene = {
+            **{f"{name}axis": axis for name in "xyz"},
+            "aspectmode": "manual",
+            "aspectratio": dict(zip("xyz", _box(pos), strict=True)),
+        }
+        return {**layout, "dragmode": "orbit", "scene": scene}
     across = plain if slim(pos) else {**plain, "scaleanchor": "x"}
     return {**layout, "xaxis": plain, "yaxis": {**across, "visible": pos.shape[1] > 1}}
+
+
+def _box(pos: NDArray[np.float32]) -> list[float]:
+    """Sides of the box around neurons, the longest as long as plotly's camera sees."""
+    span = np.ptp(pos, axis=0) if len(pos) else np.ones(3)
+    longest = span.max() or 1.0
+    return [1.4 * max(float(side / longest), 0.05) for side in span]
 
 
 def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> str:
@@ -236,11 +251,21 @@ def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> st
         raise ModuleNotFoundError(
             'graphs.plot_html needs plotly, which is not installed; call pip install "plotly>=6"'
         ) from error
-    # No end of a script, and no line that HTML and JavaScript would read differently.
+    # Escaped, no name can end the script.
     figure = json.dumps({"data": traces, "layout": layout}).replace("<", "\\u003c")
-    config = json.dumps({"responsive": True, "scrollZoom": True, "displaylogo": False})
+    config = json.dumps(
+        {
+            "responsive": True,
+            "scrollZoom": True,
+            "displaylogo": False,
+            # The button would carry the connectome to plotly's own server.
+            "showSendToCloud": False,
+            "plotlyServerURL": "",
+        }
+    )
     program = f'Plotly.newPlot("view", {{...{figure}, config: {config}}});'
-    scripts = [get_plotlyjs(), program]
+    # Browsers digest scripts after they have made all ends of lines alike.
+    scripts = [get_plotlyjs().replace("\r\n", "\n"), program]
     digests = (
         base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts
     )

@@ -11,7 +11,7 @@ from graphs.contract import Index
 # Found by looking at pictures: thinner or fainter lines drown in the rounding of colours.
 _WIDTH = 0.45
 _FAINTEST, _STRONGEST = 0.12, 0.8
-_MOST_INK = 0.55
+_MOST_INK = 0.35
 _MOST = 20_000
 
 

@@ -89,6 +89,7 @@ def plot(
     size = None if node_size is None else arguments.real("node_size", node_size)
     opacity = None if alpha is None else arguments.real("alpha", alpha, at_most=1.0)
 
+    new = ax is None
     ax = canvas.axes(ax, 3 if pos.shape[1] == 3 else 2)
     scale, area = _scale(ax, pos)
     edges = data.edge_index.cpu().numpy()
@@ -105,8 +106,9 @@ def plot(
         alpha=opacity,
         linewidths=lines.width(opacity),
     )
-    _draw_neurons(ax, data, pos, _dot(pos * scale) if size is None else size, node_color)
-    _frame(ax, pos)
+    dot = _dot(pos * scale, area) if size is None else size
+    _draw_neurons(ax, data, pos, dot, node_color)
+    _frame(ax, pos, turn=new)
     ax.set_title(title(data, len(shown)), fontsize="medium")
     return ax
 
@@ -146,7 +148,8 @@ def _scale(ax: Axes, pos: NDArray[np.float32]) -> tuple[NDArray[np.float64], flo
     span = _span(pos).astype(np.float64)
     whole = np.where(span > 0, span, max(span.max(), 1e-30))
     if len(span) == 1:
-        return room[:1] / whole, float(room.prod())
+        # Arcs keep to a strip.
+        return room[:1] / whole, float(room.prod()) / 10
     if len(span) == 3:
         # A turned box fills about so much of its axes.
         room = np.full(3, 0.7 * room.min())
@@ -164,16 +167,17 @@ def _lengths(points: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[n
     return length * np.pi / 2 if points.shape[1] == 1 else length
 
 
-def _dot(points: NDArray[np.float64]) -> float:
-    """Area of a dot that leaves as much room to the nearest neuron as it takes."""
+def _dot(points: NDArray[np.float64], area: float) -> float:
+    """Area of a dot that leaves paper between neurons, or a line where they stand in a row."""
     # Neurons of several populations may share a place.
     places = np.unique(points, axis=0)
     if len(places) < 2:
         return 60.0
     some = places[:: 1 + len(places) // _MOST_MEASURED]
     nearest = np.asarray(KDTree(places).query(some, k=2)[0])
-    gap = float(np.median(nearest[:, 1]))
-    return min(60.0, max(0.3, (gap / 2) ** 2))
+    gap = float(np.median(nearest[:, 1])) * np.sqrt(area / len(places))
+    least = 0.3 + min(4.0, 1200 / len(points))
+    return float(np.clip(0.2 * gap, least, 60.0))
 
 
 def _draw_synapses(ax: Axes, ends: NDArray[np.float32], **style: Any) -> None:
@@ -206,15 +210,14 @@ def _draw_neurons(
     chosen = colors.of_neurons(kinds, data.num_nodes) if color is None else color
     style: dict[str, Any] = {"color": chosen, "s": size, "linewidths": 0, "zorder": 2}
     ax.scatter(*points.T, **style)
-    colors.legend(ax, data, kinds)
+    colors.legend(ax, data, kinds, inside=points.shape[1] == 3)
 
 
-def _frame(ax: Axes, pos: NDArray[np.float32]) -> None:
+def _frame(ax: Axes, pos: NDArray[np.float32], *, turn: bool) -> None:
     span = _span(pos)
     ax.autoscale_view()
     if pos.shape[1] == 3:
-        # A flat cloud still needs a box with some height.
-        ax.set_box_aspect(np.maximum(span, 0.05 * span.max() or 1.0))  # type: ignore[arg-type]
+        _frame_box(ax, span, turn=turn)
         return
     ax.spines[["top", "right"]].set_visible(False)
     if pos.shape[1] == 1:
@@ -222,3 +225,16 @@ def _frame(ax: Axes, pos: NDArray[np.float32]) -> None:
         ax.spines["left"].set_visible(False)
     # Layers of hundreds of units would shrink to a line in equal units.
     ax.set_aspect("auto" if slim(pos) else "equal", adjustable="datalim" if 0 in span else "box")
+
+
+def _frame_box(ax: Any, span: NDArray[np.float32], *, turn: bool) -> None:
+    longest = span.max() or 1.0
+    # A flat cloud still needs a box with some height.
+    # Zoomed out as far as its numbers need.
+    ax.set_box_aspect(np.maximum(span, 0.05 * longest), zoom=0.95)
+    for axis, side in zip((ax.xaxis, ax.yaxis, ax.zaxis), span, strict=True):
+        if side < longest / 4:
+            axis.get_major_locator().set_params(nbins=2)
+    if turn and span[1] > 2 * span[0]:
+        # Otherwise a body that lies along y is seen from its end.
+        ax.view_init(azim=-20)
