@@ -18,6 +18,7 @@ from graphs.connectors import (
     OneToOne,
 )
 from graphs.contract import validate
+from graphs.degrees import configuration
 from graphs.io import (
     from_edges,
     from_networkx,
@@ -62,7 +63,9 @@ from graphs.measures import (
 from graphs.modular import hierarchical_modules, stochastic_block
 from graphs.plot import plot
 from graphs.populations import populations
+from graphs.random_graphs import erdos_renyi, fixed_in_degree, fixed_out_degree, fixed_total
 from graphs.rewire import rewire_degrees, rewire_lengths, rewire_reciprocal
+from graphs.scale_free import barabasi_albert, power_law_cluster
 from graphs.small_world import small_world
 from graphs.spatial import coordinate_random
 
@@ -87,14 +90,20 @@ __all__ = [
     "Summary",
     "WiringLength",
     "__version__",
+    "barabasi_albert",
     "c_elegans",
     "clustering",
     "communities",
     "components",
+    "configuration",
     "coordinate_random",
     "degree_distribution",
     "efficiency",
+    "erdos_renyi",
     "fit_power_law",
+    "fixed_in_degree",
+    "fixed_out_degree",
+    "fixed_total",
     "fly_visual_system",
     "from_edges",
     "from_networkx",
@@ -113,6 +122,7 @@ __all__ = [
     "path_length",
     "plot",
     "populations",
+    "power_law_cluster",
     "reciprocity",
     "rewire_degrees",
     "rewire_lengths",

@@ -6,8 +6,8 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.bipartite import distinct
 from graphs.contract import Index, build, validate
+from graphs.drawing import distinct
 from graphs.fields import ends, of_neurons, of_synapses, order
 
 

@@ -4,8 +4,9 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.bipartite import distinct, free
+from graphs.bipartite import free
 from graphs.contract import Index, build, validate
+from graphs.drawing import distinct
 from graphs.fields import array, ends, of_neurons, of_synapses, order
 
 

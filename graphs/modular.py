@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.bipartite import below_diagonal, distinct
+from graphs.bipartite import below_diagonal
 from graphs.contract import Index, build
+from graphs.drawing import distinct
 
 Floats = NDArray[np.float64]
 

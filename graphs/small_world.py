@@ -1,10 +1,8 @@
 """Rings with shortcuts: short paths and high clustering at once."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
@@ -103,7 +101,8 @@ def small_world(
     if directed:
         steps = np.concatenate((-steps[::-1], steps))
     source = np.repeat(np.arange(neurons), len(steps))
-    target = (source + np.tile(steps, neurons)) % max(neurons, 1)
+    target = source + np.tile(steps, neurons)
+    target += neurons * ((target < 0).astype(np.int64) - (target >= neurons))
     chosen = np.flatnonzero(rng.random(len(source)) < rewire)
     if method == "newman-watts":
         added = source[chosen]
@@ -177,24 +176,28 @@ def _last_places(
 ) -> Index:
     """Do the same one by one, choosing among the free targets where guesses rarely hit one."""
     source, target = ends
-    # Guesses fail this often only beside neurons that are connected with most others, so that the
-    # dense table is hardly larger than the graph.
-    taken: NDArray[np.bool_] = np.eye(neurons, dtype=bool)
+    senders = np.unique(source[chosen])
+    row = np.full(neurons, -1)
+    row[senders] = np.arange(len(senders))
+    # Guesses fail this often only where a sender is connected with most neurons, so that these rows
+    # are hardly longer than the list of its synapses.
+    taken = np.zeros((len(senders), neurons), dtype=bool)
 
-    def mark(one: Any, other: Any, value: bool) -> None:
-        taken[one, other] = value
-        if not directed:
-            taken[other, one] = value
+    def mark(one: Index, other: Index, value: bool) -> None:
+        for sender, receiver in ((one, other),) if directed else ((one, other), (other, one)):
+            known = row[sender] >= 0
+            taken[row[sender[known]], receiver[known]] = value
 
+    mark(senders, senders, True)
     placed = target >= 0
     mark(source[placed], target[placed], True)
-    for synapse in chosen.tolist():
-        sender, old = ends[:, synapse].tolist()
-        free = np.flatnonzero(~taken[sender])
+    for synapse in chosen:
+        sender, old = source[synapse, None], target[synapse, None].copy()
+        free = np.flatnonzero(~taken[row[sender[0]]])
         if free.size == 0:
             continue
         target[synapse] = free[rng.integers(free.size)]
-        mark(sender, target[synapse], True)
-        if old >= 0:
+        mark(sender, target[synapse, None], True)
+        if old[0] >= 0:
             mark(sender, old, False)
     return ends

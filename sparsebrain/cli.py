@@ -80,6 +80,16 @@ def compare(
 
     small-world: neurons neighbors rewire method directed self_loops
 
+    erdos-renyi: neurons probability directed self_loops
+
+    fixed-in-degree: neurons in_degree self_loops
+
+    fixed-out-degree: neurons out_degree self_loops
+
+    barabasi-albert: neurons synapses_per_neuron directed outward self_loops
+
+    power-law-cluster: the same and triangle
+
     c-elegans: kind source
 
     larva-mushroom-body: side
@@ -91,9 +101,9 @@ def compare(
     none, the model without a graph.
 
     Neurons, shape and extent that are left out follow from the data set; the
-    distance of coordinate and the neighbors of small-world are fitted to the
-    synapses of the first topology that states its own, or else of a grid of
-    distance 2.
+    distance of coordinate, the neighbors of small-world and the first option
+    after neurons of the other random ones are fitted to the synapses of the
+    first topology that states its own, or else of a grid of distance 2.
 
     Finished runs are kept in the output folder and not repeated.
     """
@@ -168,8 +178,9 @@ def generate(
     """Generate a connectome and write it to a file.
 
     Neurons, shape and extent that SPEC leaves out follow from the lattice; the
-    distance of coordinate and the neighbors of small-world are fitted to the
-    synapses of its grid of distance 2.
+    distance of coordinate, the neighbors of small-world and the first option
+    after neurons of the other random ones are fitted to the synapses of its
+    grid of distance 2.
     """
     from sparsebrain.experiments.generate import generate as run  # noqa: PLC0415
 

@@ -52,12 +52,15 @@ class Topology:
         return digest.hexdigest()[:16]
 
 
+Build = Callable[[dict[str, Any], tuple[int, ...], int, int], Data | None]
+
+
 @dataclass(frozen=True)
 class Kind:
     """One generator: how its options are read, and which one is fitted to a budget of synapses."""
 
     options: dict[str, Callable[[str], Any]]
-    build: Callable[[dict[str, Any], tuple[int, ...], int, int], Data | None]
+    build: Build
     fitted: str | None = None
 
 
@@ -212,6 +215,45 @@ def _small_world(options: dict[str, Any], sheet: tuple[int, ...], synapses: int,
     return graphs.small_world(neurons, **options, seed=seed)
 
 
+def _erdos_renyi(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    neurons = options.pop("neurons", math.prod(sheet))
+    options = {"self_loops": True, **options}
+    if "probability" not in options:
+        # Not the probability that expects them: exactly as many.
+        drawn = synapses - neurons * options["self_loops"]
+        drawn -= drawn % (1 if options.get("directed", True) else 2)
+        options["synapses"] = max(min(drawn, neurons * (neurons - 1)), 0)
+    return graphs.erdos_renyi(neurons, **options, seed=seed)
+
+
+def _fixed_degree(make: Callable[..., Data], degree: str) -> Build:
+    def build(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+        neurons = options.pop("neurons", math.prod(sheet))
+        options = {"self_loops": True, **options}
+        if degree not in options:
+            per_neuron = synapses / max(neurons, 1) - options["self_loops"]
+            options[degree] = max(min(round(per_neuron), neurons - 1), 0)
+        return make(neurons, **options, seed=seed)
+
+    return build
+
+
+def _grown(make: Callable[..., Data], **defaults: Any) -> Build:
+    def build(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+        neurons = options.pop("neurons", math.prod(sheet))
+        options = {"self_loops": True, **defaults, **options}
+        if "synapses_per_neuron" not in options:
+            pairs = synapses - neurons * options["self_loops"]
+            pairs /= 1 if options.get("directed") else 2
+            # m (N - m) pairs, of which there are most where m is half of N.
+            options["synapses_per_neuron"] = min(
+                range(1, max(neurons // 2, 1) + 1), key=lambda m: abs(m * (neurons - m) - pairs)
+            )
+        return make(neurons, **options, seed=seed)
+
+    return build
+
+
 def _brain(
     make: Callable[..., Data],
 ) -> Callable[[dict[str, Any], tuple[int, ...], int, int], Data]:
@@ -268,6 +310,14 @@ def _extent(text: str) -> tuple[float, ...]:
         raise ValueError("extent; write sides such as 20x10") from None
 
 
+_GROWN: dict[str, Callable[[str], Any]] = {
+    "neurons": _integer,
+    "synapses_per_neuron": _integer,
+    "directed": _flag,
+    "outward": _number,
+    "self_loops": _flag,
+}
+
 KINDS: dict[str, Kind] = {
     "grid": Kind(
         {
@@ -304,6 +354,31 @@ KINDS: dict[str, Kind] = {
         },
         _small_world,
         fitted="neighbors",
+    ),
+    "erdos-renyi": Kind(
+        {"neurons": _integer, "probability": _number, "directed": _flag, "self_loops": _flag},
+        _erdos_renyi,
+        fitted="probability",
+    ),
+    "fixed-in-degree": Kind(
+        {"neurons": _integer, "in_degree": _integer, "self_loops": _flag},
+        _fixed_degree(graphs.fixed_in_degree, "in_degree"),
+        fitted="in_degree",
+    ),
+    "fixed-out-degree": Kind(
+        {"neurons": _integer, "out_degree": _integer, "self_loops": _flag},
+        _fixed_degree(graphs.fixed_out_degree, "out_degree"),
+        fitted="out_degree",
+    ),
+    "barabasi-albert": Kind(
+        _GROWN,
+        _grown(graphs.barabasi_albert),
+        fitted="synapses_per_neuron",
+    ),
+    "power-law-cluster": Kind(
+        {**_GROWN, "triangle": _number},
+        _grown(graphs.power_law_cluster, triangle=0.9),
+        fitted="synapses_per_neuron",
     ),
     "c-elegans": Kind({"kind": str, "source": str}, _brain(graphs.c_elegans)),
     "larva-mushroom-body": Kind({"side": str}, _brain(graphs.larva_mushroom_body)),

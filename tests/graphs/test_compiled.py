@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import graphs
 from graphs import compiled
 from graphs.contract import build, canonical_order
 from graphs.measures.adjacency import simple
@@ -139,3 +140,77 @@ def test_triangles_are_the_same_without(plain):
         assert np.array_equal(one, plain(local_clustering, adjacency, chosen, directed=directed))
         every = local_clustering(adjacency, np.arange(300), directed=directed)
         assert np.array_equal(one, every[chosen])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("erdos_renyi", {"num_neurons": 500, "probability": 0.02}),
+        ("erdos_renyi", {"num_neurons": 60, "probability": 0.45}),
+        ("erdos_renyi", {"num_neurons": 60, "probability": 0.8, "directed": False}),
+        ("fixed_total", {"num_neurons": 500, "synapses": 100_000}),
+        ("fixed_in_degree", {"num_neurons": 300, "in_degree": 140}),
+        ("fixed_out_degree", {"num_neurons": 300, "out_degree": 3}),
+        ("barabasi_albert", {"num_neurons": 20_000, "synapses_per_neuron": 4}),
+        ("barabasi_albert", {"num_neurons": 90, "synapses_per_neuron": 40, "directed": True}),
+        ("power_law_cluster", {"num_neurons": 9000, "synapses_per_neuron": 5, "triangle": 0.8}),
+        ("power_law_cluster", {"num_neurons": 90, "synapses_per_neuron": 40, "triangle": 1.0}),
+    ],
+)
+def test_random_graphs_and_what_is_drawn_after_them_are_the_same_without(plain, name, arguments):
+    one, other = np.random.default_rng(5), np.random.default_rng(5)
+    make = getattr(graphs, name)
+    with_helpers = make(**arguments, seed=one)
+    assert torch.equal(with_helpers.edge_index, plain(make, **arguments, seed=other).edge_index)
+    assert one.random() == other.random()
+
+
+@given(st.lists(st.lists(st.integers(-(2**62), 2**62), max_size=60), min_size=1, max_size=5))
+def test_rows_of_any_numbers_are_sorted(rows):
+    # Far apart, or equal, as numbers drawn uniformly hardly ever are.
+    values = np.array([value for row in rows for value in row], dtype=np.int64)
+    pointer = np.cumsum([0, *map(len, rows)])
+    repeats = compiled.module().sort_rows(values, pointer, np.arange(len(rows)))
+    assert values.tolist() == [value for row in rows for value in sorted(row)]
+    inner = np.setdiff1d(np.arange(1, len(values)), pointer)
+    assert repeats.tolist() == [at for at in inner if values[at] == values[at - 1]]
+
+
+@pytest.mark.parametrize("rows", [[-1], [2], [1, 0], [0, 0], [2**62]])
+def test_no_row_is_sorted_unchecked(rows):
+    with pytest.raises(IndexError, match="rows must rise"):
+        compiled.module().sort_rows(np.arange(4), np.array([0, 2, 4]), np.array(rows))
+
+
+@pytest.mark.parametrize("pointer", [[0, 5], [-1, 2], [3, 2], [2**62, 2**62 + 1]])
+def test_no_row_lies_outside_the_values(pointer):
+    with pytest.raises(IndexError, match="lie within the values"):
+        compiled.module().sort_rows(np.arange(4), np.array(pointer), np.array([0]))
+
+
+def test_growth_checks_what_it_is_given():
+    growth = compiled.module().Growth
+    for neurons, each in ((3, 3), (3, 0), (-1, 1), (3, -1), (2**33, 1)):
+        with pytest.raises(ValueError, match="each must be in"):
+            growth(neurons, each, 0.5)
+    growing = growth(9, 2, 0.5)
+    for wrong in (1.0, -0.1, float("nan")):
+        with pytest.raises(IndexError, match="draw must be in"):
+            growing.advance(np.array([0.5, wrong]))
+    assert not growing.complete
+    assert growing.advance(np.full(99, 0.3)) < 99
+    assert growing.complete
+    assert growing.advance(np.zeros(0)) == 0
+    assert growing.targets().max() < 9
+
+
+@pytest.mark.parametrize("triangle", [0.0, 0.7])
+def test_growth_does_not_depend_on_how_many_draws_come_at_a_time(triangle):
+    draws = np.random.default_rng(0).random(3000)
+    at_once, one_by_one = (compiled.module().Growth(80, 7, triangle) for _ in range(2))
+    at_once.advance(draws)
+    used, size = 0, 1
+    while not one_by_one.complete:
+        step = one_by_one.advance(draws[used : used + size])
+        used, size = used + step, 1 if step else size + 1
+    assert np.array_equal(at_once.targets(), one_by_one.targets())

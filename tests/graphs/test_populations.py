@@ -146,4 +146,4 @@ def test_rules_are_values():
 
 def test_pinned_number_of_synapses():
     rules = {(one, other): graphs.FixedProbability(0.2) for one in SIZES for other in SIZES}
-    assert graphs.populations(SIZES, rules, seed=0).num_edges == 1632
+    assert graphs.populations(SIZES, rules, seed=0).num_edges == 1634

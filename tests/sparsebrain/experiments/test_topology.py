@@ -26,6 +26,21 @@ def test_what_is_written_is_what_is_generated():
         "small-world:neurons=40,neighbors=6,rewire=0.3,self_loops=false,method=newman-watts": (
             graphs.small_world(40, 6, 0.3, method="newman-watts", seed=3)
         ),
+        "erdos-renyi:neurons=40,probability=0.2,directed=false,self_loops=false": (
+            graphs.erdos_renyi(40, probability=0.2, directed=False, seed=3)
+        ),
+        "fixed-in-degree:neurons=40,in_degree=5": graphs.fixed_in_degree(
+            40, 5, self_loops=True, seed=3
+        ),
+        "fixed-out-degree:neurons=40,out_degree=5,self_loops=false": graphs.fixed_out_degree(
+            40, 5, seed=3
+        ),
+        "barabasi-albert:neurons=40,synapses_per_neuron=3,directed=true,outward=1": (
+            graphs.barabasi_albert(40, 3, directed=True, outward=1.0, self_loops=True, seed=3)
+        ),
+        "power-law-cluster:neurons=40,synapses_per_neuron=3,triangle=0.4,self_loops=false": (
+            graphs.power_law_cluster(40, 3, 0.4, seed=3)
+        ),
     }
     for spec, expected in cases.items():
         data = made(spec, seed=3)
@@ -37,7 +52,16 @@ def test_what_is_written_is_what_is_generated():
 @pytest.mark.parametrize(("sheet", "synapses"), [((16, 16), 5476), ((28, 28), 17956)])
 def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses, seed):
     counts = []
-    for spec in ("grid", "coordinate", "small-world"):
+    for spec in (
+        "grid",
+        "coordinate",
+        "small-world",
+        "erdos-renyi",
+        "fixed-in-degree",
+        "fixed-out-degree",
+        "barabasi-albert:directed=true",
+        "power-law-cluster:directed=true",
+    ):
         data = build(parse(spec), sheet, synapses=synapses, seed=seed)
         assert data.num_nodes == sheet[0] * sheet[1]
         assert graphs.summary(data, max_sources=2).self_loops == data.num_nodes
@@ -57,6 +81,14 @@ def test_newman_watts_is_fitted_with_its_shortcuts_counted():
     assert abs(data.num_edges / 5476 - 1) < 0.05
 
 
+def test_an_even_number_is_fitted_where_both_directions_are_stored():
+    assert made("erdos-renyi", synapses=5477).num_edges == 5477
+    assert made("erdos-renyi:directed=false", synapses=5477).num_edges == 5476
+    # m newcomers' synapses change the number by 2 (N - 2 m), so that half of it may be missing.
+    for kind in ("barabasi-albert", "power-law-cluster"):
+        assert abs(made(kind, synapses=5476).num_edges - 5476) <= 256 - 20
+
+
 def test_the_same_options_in_another_order_are_the_same_topology():
     one = parse("small-world:rewire=0.3, neighbors=10")
     assert one == parse(" small-world:neighbors=10,rewire=0.3")
@@ -66,6 +98,11 @@ def test_the_same_options_in_another_order_are_the_same_topology():
 
 def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
     assert made("small-world:neurons=10").num_edges == 10 * (8 + 1)
+    for kind in ("erdos-renyi", "fixed-in-degree", "fixed-out-degree"):
+        assert made(f"{kind}:neurons=10").num_edges == 10 * 10
+        assert made(kind, synapses=0).num_edges == 256
+    assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
+    assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
     for profile in ("linear", "step", "gaussian"):
         data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
         assert abs(data.num_edges / 3000 - 1) < 0.01
@@ -166,8 +203,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, coordinate, small-world, c-elegans, "
-            "larva-mushroom-body, fly-visual-system, file, none",
+            "unknown topology 'gird' in 'gird'; choose grid, coordinate, .*, file, none",
         ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
