@@ -77,7 +77,7 @@ def plot(
     >>> import graphs
     >>> ax = graphs.plot(graphs.coordinate_random(200, (20, 10), 2.0, seed=0))
     >>> ax.get_title()
-    '200 neurons, 755 synapses'
+    '200 neurons, 742 synapses'
     """
     pos = _coordinates(data)
     shown = _sample(data, arguments.count("max_synapses", max_synapses), seed)

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.files import files_of
-from graphs.spatial import PROFILES
+from graphs.profiles import PROFILES
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -149,6 +149,11 @@ def _grid(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: 
     return graphs.grid_local(**{"shape": sheet, "distance": _DEFAULT_WINDOW, **options})
 
 
+def _hexagonal(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    size = {} if "radius" in options else {"shape": sheet}
+    return graphs.hexagonal_lattice(**{**size, "distance": _DEFAULT_WINDOW, **options})
+
+
 def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
     extent = options.get("extent", sheet)
     options = {
@@ -159,32 +164,58 @@ def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, 
     }
     if "distance" in options:
         return graphs.coordinate_random(**options, seed=seed)
-    return _bisect_distance(options, synapses, seed)
-
-
-def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
-    """The connectome of this seed whose distance brings its synapses nearest to the budget.
-
-    The number of synapses rises with the distance, but another distance is also another draw, whose
-    luck outweighs the last halvings. So a few distances around the last are tried as well, and the
-    nearest of all counts.
-    """
-    extent = options["extent"]
     longest = math.hypot(*extent)
     if options.get("periodic"):
         # On a torus the reach must stay below half of a side.
         profile = PROFILES.get(options.get("profile", "linear"))
         longest = 0.499 * min(extent) / (profile.reach if profile else 1)
-    spacing = (math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent))
-    low, high = 0.0, min(spacing, longest)
+
+    def make(distance: float) -> Data:
+        return graphs.coordinate_random(**options, distance=distance, seed=seed)
+
+    return _fit_length(make, _spacing(options), longest, synapses)
+
+
+def _kaiser_hilgetag(
+    options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int
+) -> Data:
+    options = {
+        "num_neurons": options.pop("neurons", math.prod(sheet)),
+        "extent": options.get("extent", sheet),
+        "self_loops": True,
+        **options,
+    }
+    if "alpha" in options:
+        return graphs.kaiser_hilgetag(**options, seed=seed)
+
+    def make(length: float) -> Data:
+        return graphs.kaiser_hilgetag(**options, alpha=1 / length, seed=seed)
+
+    # In a box of a tenth of this length nearly all neurons are connected with probability beta.
+    return _fit_length(make, _spacing(options), 10 * math.hypot(*options["extent"]), synapses)
+
+
+def _spacing(options: dict[str, Any]) -> float:
+    extent = options["extent"]
+    return float((math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent)))
+
+
+def _fit_length(make: Callable[[float], Data], start: float, longest: float, synapses: int) -> Data:
+    """The connectome whose length brings its synapses nearest to the budget.
+
+    The number of synapses rises with the length. Where it does so only on the whole, because other
+    neurons grow with another length, a few lengths around the last are tried as well. The nearest
+    of all counts.
+    """
+    low, high = 0.0, min(start, longest)
     best: Data | None = None
 
     def off(data: Data) -> int:
         return int(data.num_edges) - synapses
 
-    def attempt(distance: float) -> Data:
+    def attempt(length: float) -> Data:
         nonlocal best
-        data = graphs.coordinate_random(**options, distance=distance, seed=seed)
+        data = make(length)
         if best is None or abs(off(data)) < abs(off(best)):
             best = data
         return data
@@ -318,6 +349,15 @@ _GROWN: dict[str, Callable[[str], Any]] = {
     "self_loops": _flag,
 }
 
+
+def _lengths(text: str) -> float | tuple[float, ...]:
+    try:
+        lengths = tuple(float(length) for length in text.split("x"))
+    except ValueError:
+        raise ValueError("length; write 2.4, or one for each axis such as 2x1") from None
+    return lengths[0] if len(lengths) == 1 else lengths
+
+
 KINDS: dict[str, Kind] = {
     "grid": Kind(
         {
@@ -330,18 +370,43 @@ KINDS: dict[str, Kind] = {
         },
         _grid,
     ),
+    "hexagonal": Kind(
+        {
+            "radius": _integer,
+            "shape": read_shape,
+            "distance": _number,
+            "periodic": _flag,
+            "self_loops": _flag,
+        },
+        _hexagonal,
+    ),
     "coordinate": Kind(
         {
             "neurons": _integer,
             "extent": _extent,
-            "distance": _number,
+            "distance": _lengths,
             "profile": str,
+            "p_max": _number,
+            "positions": str,
+            "jitter": _number,
             "directed": _flag,
             "periodic": _flag,
             "self_loops": _flag,
         },
         _coordinate,
         fitted="distance",
+    ),
+    "kaiser-hilgetag": Kind(
+        {
+            "neurons": _integer,
+            "alpha": _number,
+            "beta": _number,
+            "extent": _extent,
+            "directed": _flag,
+            "self_loops": _flag,
+        },
+        _kaiser_hilgetag,
+        fitted="alpha",
     ),
     "small-world": Kind(
         {
