@@ -19,6 +19,8 @@ COMMANDS = {
     "fly": ["layer", "fly"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
+    "graphs": ["graphs"],
+    "graphs-scale": ["graphs", "scale"],
 }
 """The name of each file, and what fills it."""
 
