@@ -19,6 +19,7 @@ from graphs.connectors import (
 )
 from graphs.contract import validate
 from graphs.degrees import configuration
+from graphs.growth import kaiser_hilgetag
 from graphs.io import (
     from_edges,
     from_networkx,
@@ -30,7 +31,7 @@ from graphs.io import (
     to_numpy,
     to_scipy,
 )
-from graphs.lattice import grid_local
+from graphs.lattice import grid_local, hexagonal_lattice
 from graphs.layered import layered
 from graphs.lesions import lesion, subgraph
 from graphs.match import match
@@ -117,8 +118,10 @@ __all__ = [
     "from_numpy",
     "from_scipy",
     "grid_local",
+    "hexagonal_lattice",
     "hierarchical_modules",
     "join",
+    "kaiser_hilgetag",
     "larva_mushroom_body",
     "layered",
     "lesion",

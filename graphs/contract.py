@@ -61,10 +61,17 @@ def build(
     else:
         order = canonical_order(num_nodes, source, target, edge_type)
         edges = np.stack((source[order], target[order]))
+        ordered = {name: each[order] for name, each in per_synapse.items() if each is not None}
+        fields = {**ordered, **fields}
+    return build_sorted(num_nodes, edges, **fields)
+
+
+def build_sorted(num_nodes: int, edges: Index, **fields: Any) -> Data:
+    """Fill a `Data` from synapses [2, E] that stand in canonical order already, without a copy.
+
+    `fields` are those of :func:`build`.
+    """
     data = Data(edge_index=torch.from_numpy(edges), num_nodes=num_nodes)
-    for name, values in per_synapse.items():
-        if values is not None:
-            data[name] = torch.from_numpy(values[order])
     for name, value in fields.items():
         if isinstance(value, np.ndarray):
             dtype = np.float32 if np.issubdtype(value.dtype, np.floating) else np.int64

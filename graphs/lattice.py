@@ -1,4 +1,4 @@
-"""Lattices: neurons on grid points, synapses within a window."""
+"""Lattices: neurons on points of a grid or in a honeycomb, synapses within a window."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
-from graphs.contract import Index, build
+from graphs import arguments, compiled
+from graphs.contract import Index, build, build_sorted, canonical_order
 
 # The order p of the norm (sum |offset_a|^p)^(1/p).
 METRICS = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
@@ -34,7 +34,8 @@ def grid_local(
     Parameters
     ----------
     shape : int or sequence of int
-        Number of neurons along each axis; any number of axes.
+        Number of neurons along each axis; any number of axes, (28, 28) for a sheet, (10, 10, 10)
+        for a volume.
     distance : float
         Reach d >= 0 of a synapse in lattice steps; it need not be whole.
     metric : {"chebyshev", "euclidean", "manhattan"}
@@ -76,6 +77,9 @@ def grid_local(
     6724
     >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
     6084
+    >>> cube = graphs.grid_local((10, 10, 10), 1, metric="manhattan", self_loops=False)
+    >>> cube.num_edges, cube.pos.shape
+    (5400, torch.Size([1000, 3]))
     >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
     [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
     """
@@ -85,6 +89,192 @@ def grid_local(
     padding = arguments.flag("padding", padding)
     wraps = arguments.flags("periodic", periodic, len(sides))
     reach = math.floor(distance)
+    _check_wraps(sides, wraps, reach)
+    offsets = _window(len(sides), distance, order)
+    if not arguments.flag("self_loops", self_loops):
+        offsets = offsets[offsets.any(axis=1)]
+    # Longer offsets have a number, but no room.
+    kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
+    margins = [0 if padding or wrap else reach for wrap in wraps]
+    edges, types = _synapses(sides, wraps, margins, offsets[kinds], kinds)
+    points = np.indices(sides).reshape(len(sides), -1).T
+    return build_sorted(
+        math.prod(sides),
+        edges,
+        edge_type=types,
+        pos=points.astype(np.float32) if len(sides) <= 3 else None,
+        shape=sides,
+    )
+
+
+def _synapses(
+    sides: Sequence[int],
+    wraps: Sequence[bool],
+    margins: Sequence[int],
+    offsets: Index,
+    kinds: Index,
+) -> tuple[Index, Index]:
+    """Synapses [2, E] in canonical order, and the kinds of their offsets [E]."""
+    helpers = compiled.module()
+    if helpers is not None:
+        edges, types = helpers.window_edges(
+            np.array(sides), np.array(wraps), np.array(margins), offsets, kinds
+        )
+        return edges, types
+    pairs = [_shifted(sides, wraps, margins, offset) for offset in offsets.tolist()]
+    source, target = (
+        np.concatenate([pair[end] for pair in pairs] + [np.empty(0, np.int64)]) for end in (0, 1)
+    )
+    types = np.repeat(kinds, [len(pair[0]) for pair in pairs])
+    order = canonical_order(math.prod(sides), source, target)
+    return np.stack((source[order], target[order])), types[order]
+
+
+def hexagonal_lattice(
+    radius: int | None = None,
+    distance: float = 1.0,
+    *,
+    shape: Sequence[int] | None = None,
+    periodic: bool | Sequence[bool] = False,
+    self_loops: bool = True,
+) -> Data:
+    r"""Return a honeycomb whose neurons send to all neurons within `distance` steps.
+
+    Neurons have axial coordinates (r, q), of which each of the six nearest neighbours is one step
+    away: (0, 1), (1, 0), (1, -1) and their opposites. Two of them are
+    :math:`(|\Delta r| + |\Delta q| + |\Delta r + \Delta q|) / 2` steps apart [1]_, so that a window
+    of d steps holds 3 d (d + 1) + 1 neurons.
+
+    Parameters
+    ----------
+    radius : int, optional
+        Neurons at most so many steps from the one in the middle: a hexagon of 3 R (R + 1) + 1.
+    distance : float
+        Reach d >= 0 of a synapse in steps; it need not be whole.
+    shape : sequence of int, optional
+        Instead of a radius: rows and columns of a sheet, every other row moved by half a step.
+    periodic : bool or sequence of bool
+        Whether opposite borders of a sheet touch, for both axes or for each. Rows must be even in
+        number to do so.
+    self_loops : bool
+        Whether neurons send to themselves (offset 0).
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        ``edge_index`` int64 [2, E], neurons row by row; ``edge_type`` int64 [E], the number of the
+        offset target - source among the offsets (r, q) of the window in row-major order, from 0;
+        ``pos`` float32 [N, 2], :math:`(r \sqrt{3} / 2, q + r / 2)`, so that nearest neighbours are
+        at distance 1; ``shape`` of a sheet.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range or of another type, both or none of `radius` and `shape` are
+        given, or a periodic axis is shorter than the window or an odd number of rows.
+
+    Notes
+    -----
+    O(N T) time and memory for the T offsets of the window.
+
+    References
+    ----------
+    .. [1] E. Luczak, A. Rosenfeld, "Distance on a hexagonal grid", IEEE Transactions on Computers
+       C-25 (1976) 532-533.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.hexagonal_lattice(1, self_loops=False).edge_index[1].bincount().tolist()
+    [3, 3, 3, 6, 3, 3, 3]
+    >>> sheet = graphs.hexagonal_lattice(shape=(4, 6), distance=1, periodic=True)
+    >>> sheet.num_nodes, sheet.num_edges
+    (24, 168)
+    """
+    distance = arguments.real("distance", distance)
+    reach = math.floor(distance)
+    sides = None if shape is None else _sheet(shape)
+    size = arguments.count("radius", 0 if radius is None else radius)
+    if (radius is None) == (sides is None):
+        raise ValueError(
+            f"shape must be given where radius is not, and only there, got radius={radius} and "
+            f"shape={sides}; pass radius=5, or shape=(10, 12)"
+        )
+    wraps = arguments.flags("periodic", periodic, 2)
+    _check_window(3 * reach * (reach + 1) + 1, distance)
+    if sides is None:
+        if any(wraps):
+            raise ValueError(
+                "periodic must be False for a hexagon, got True; pass periodic=False, or shape="
+            )
+        row = np.arange(2 * size + 1)
+        # The axial q of the first neuron of a row, and how many there are.
+        starts, lengths = np.maximum(-size, -row), 2 * size + 1 - np.abs(row - size)
+    else:
+        _check_torus(sides, wraps, reach)
+        row = np.arange(sides[0])
+        starts, lengths = -(row // 2), np.full(sides[0], sides[1])
+    steps = np.arange(-reach, reach + 1)
+    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+    offsets = offsets[np.abs(offsets.sum(axis=1)) <= reach]
+    if not arguments.flag("self_loops", self_loops):
+        offsets = offsets[offsets.any(axis=1)]
+    return _honeycomb(starts, lengths, wraps, offsets, sides)
+
+
+def _honeycomb(
+    starts: Index,
+    lengths: Index,
+    wraps: Sequence[bool],
+    offsets: Index,
+    sides: tuple[int, ...] | None,
+) -> Data:
+    """Rows of neurons, the first of each at the axial q `starts`, connected along `offsets`."""
+    rows, neurons = len(starts), int(lengths.sum())
+    first = np.cumsum(lengths) - lengths
+    row = np.repeat(np.arange(rows), lengths)
+    q = np.arange(neurons) - first[row] + starts[row]
+    sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for down, along in offsets.tolist():
+        there = row + down
+        around = there % rows
+        # Once around a sheet, q has moved by half of the rows.
+        column = q + along - starts[around] - (around - there) // 2
+        width = lengths[around]
+        hit = (wraps[0] | (there == around)) & (wraps[1] | ((column >= 0) & (column < width)))
+        sources.append(np.flatnonzero(hit))
+        targets.append((first[around] + column % width)[hit])
+    # A hexagon's rows are counted from its middle.
+    r = row - (0 if sides else rows // 2)
+    return build(
+        neurons,
+        np.concatenate(sources),
+        np.concatenate(targets),
+        edge_type=np.repeat(np.arange(len(offsets)), [len(each) for each in sources[1:]]),
+        pos=np.stack((r * math.sqrt(3) / 2, q + r / 2), axis=1),
+        shape=sides,
+    )
+
+
+def _sheet(shape: Sequence[int]) -> tuple[int, ...]:
+    sides = _sides(shape)
+    if len(sides) != 2:
+        raise ValueError(
+            f"shape must be the rows and columns of a sheet, got {sides}; pass shape=(10, 12)"
+        )
+    return sides
+
+
+def _check_torus(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
+    _check_wraps(sides, wraps, reach)
+    if wraps[0] and sides[0] % 2:
+        raise ValueError(
+            f"shape must have an even number of rows to be periodic, got {sides[0]}; pass "
+            f"shape={(sides[0] + 1, sides[1])}, or periodic=(False, True)"
+        )
+
+
+def _check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
     for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
         if wrap and side < 2 * reach + 1:
             raise ValueError(
@@ -92,25 +282,6 @@ def grid_local(
                 f"{2 * reach + 1}, got {side} along axis {axis}; pass "
                 f"distance={max((side - 1) // 2, 0)}, or periodic=False"
             )
-    offsets = _window(len(sides), distance, order)
-    if not arguments.flag("self_loops", self_loops):
-        offsets = offsets[offsets.any(axis=1)]
-    # Longer offsets have a number, but no room.
-    kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
-    margins = [0 if padding or wrap else reach for wrap in wraps]
-    pairs = [_shifted(sides, wraps, margins, offset) for offset in offsets[kinds].tolist()]
-    source, target = (
-        np.concatenate([pair[end] for pair in pairs] + [np.empty(0, np.int64)]) for end in (0, 1)
-    )
-    points = np.indices(sides).reshape(len(sides), -1).T
-    return build(
-        math.prod(sides),
-        source,
-        target,
-        edge_type=np.repeat(kinds, [len(pair[0]) for pair in pairs]),
-        pos=points.astype(np.float32) if len(sides) <= 3 else None,
-        shape=sides,
-    )
 
 
 def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:

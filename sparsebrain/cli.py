@@ -76,7 +76,11 @@ def compare(
 
     grid: shape distance metric padding periodic self_loops
 
-    coordinate: neurons extent distance profile directed periodic self_loops
+    hexagonal: radius shape distance periodic self_loops
+
+    coordinate: neurons extent distance profile p_max positions jitter directed periodic self_loops
+
+    kaiser-hilgetag: neurons alpha beta extent directed self_loops
 
     small-world: neurons neighbors rewire method directed self_loops
 

@@ -2,18 +2,22 @@
 #include <nanobind/nanobind.h>
 
 namespace compiled {
+void register_cells(nanobind::module_ &m);
 void register_drawing(nanobind::module_ &m);
 void register_growth(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
 void register_triangles(nanobind::module_ &m);
 void register_walks(nanobind::module_ &m);
+void register_windows(nanobind::module_ &m);
 }
 
 NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
+  compiled::register_cells(m);
   compiled::register_drawing(m);
   compiled::register_growth(m);
   compiled::register_sorting(m);
   compiled::register_triangles(m);
   compiled::register_walks(m);
+  compiled::register_windows(m);
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The share of the circle that is left free between populations.
 _GAP, _MOST_GAPS = 0.008, 0.2
 # The height and width of a letter in points, and how many a name may have beside the circle.
-_LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 5.0, 16
+_LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 4.2, 25
 
 
 def plot_circular(
@@ -177,7 +177,7 @@ def _draw_ring(
             rotation_mode="anchor",
             horizontalalignment="right" if left else "left",
             verticalalignment="center",
-            fontsize=8,
+            fontsize=7,
         )
 
 

@@ -222,7 +222,7 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
         "dragmode": "pan",
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
-        "legend": {"itemsizing": "constant"},
+        "legend": {"itemsizing": "constant", "tracegroupgap": 0},
         "showlegend": True,
     }
     if pos.shape[1] == 3:

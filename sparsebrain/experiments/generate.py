@@ -8,7 +8,8 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.files import format_of
-from sparsebrain.experiments.topology import budget, build, parse, read_shape
+from sparsebrain.experiments import texts
+from sparsebrain.experiments.topology import budget, build, parse
 
 
 def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
@@ -27,7 +28,7 @@ def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
     """
     topology = parse(spec)
     try:
-        sheet = read_shape(shape)
+        sheet = texts.shape(shape)
     except ValueError as error:
         raise ValueError(f"shape={shape!r} is no {error}.") from None
     # Told before what may take minutes.

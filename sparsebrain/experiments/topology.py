@@ -12,7 +12,8 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.files import files_of
-from graphs.spatial import PROFILES
+from graphs.profiles import PROFILES
+from sparsebrain.experiments import texts
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -149,6 +150,11 @@ def _grid(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: 
     return graphs.grid_local(**{"shape": sheet, "distance": _DEFAULT_WINDOW, **options})
 
 
+def _hexagonal(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
+    size = {} if "radius" in options else {"shape": sheet}
+    return graphs.hexagonal_lattice(**{**size, "distance": _DEFAULT_WINDOW, **options})
+
+
 def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
     extent = options.get("extent", sheet)
     options = {
@@ -159,32 +165,58 @@ def _coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, 
     }
     if "distance" in options:
         return graphs.coordinate_random(**options, seed=seed)
-    return _bisect_distance(options, synapses, seed)
-
-
-def _bisect_distance(options: dict[str, Any], synapses: int, seed: int) -> Data:
-    """The connectome of this seed whose distance brings its synapses nearest to the budget.
-
-    The number of synapses rises with the distance, but another distance is also another draw, whose
-    luck outweighs the last halvings. So a few distances around the last are tried as well, and the
-    nearest of all counts.
-    """
-    extent = options["extent"]
     longest = math.hypot(*extent)
     if options.get("periodic"):
         # On a torus the reach must stay below half of a side.
         profile = PROFILES.get(options.get("profile", "linear"))
         longest = 0.499 * min(extent) / (profile.reach if profile else 1)
-    spacing = (math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent))
-    low, high = 0.0, min(spacing, longest)
+
+    def make(distance: float) -> Data:
+        return graphs.coordinate_random(**options, distance=distance, seed=seed)
+
+    return _fit_length(make, _spacing(options), longest, synapses)
+
+
+def _kaiser_hilgetag(
+    options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int
+) -> Data:
+    options = {
+        "num_neurons": options.pop("neurons", math.prod(sheet)),
+        "extent": options.get("extent", sheet),
+        "self_loops": True,
+        **options,
+    }
+    if "alpha" in options:
+        return graphs.kaiser_hilgetag(**options, seed=seed)
+
+    def make(length: float) -> Data:
+        return graphs.kaiser_hilgetag(**options, alpha=1 / length, seed=seed)
+
+    # In a box of a tenth of this length nearly all neurons are connected with probability beta.
+    return _fit_length(make, _spacing(options), 10 * math.hypot(*options["extent"]), synapses)
+
+
+def _spacing(options: dict[str, Any]) -> float:
+    extent = options["extent"]
+    return float((math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent)))
+
+
+def _fit_length(make: Callable[[float], Data], start: float, longest: float, synapses: int) -> Data:
+    """The connectome whose length brings its synapses nearest to the budget.
+
+    The number of synapses rises with the length. Where it does so only on the whole, because other
+    neurons grow with another length, a few lengths around the last are tried as well. The nearest
+    of all counts.
+    """
+    low, high = 0.0, min(start, longest)
     best: Data | None = None
 
     def off(data: Data) -> int:
         return int(data.num_edges) - synapses
 
-    def attempt(distance: float) -> Data:
+    def attempt(length: float) -> Data:
         nonlocal best
-        data = graphs.coordinate_random(**options, distance=distance, seed=seed)
+        data = make(length)
         if best is None or abs(off(data)) < abs(off(best)):
             best = data
         return data
@@ -275,98 +307,93 @@ def _none(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: 
     return None
 
 
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("number") from None
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("truth value; write true or false")
-    return text.lower() == "true"
-
-
-def read_shape(text: str) -> tuple[int, ...]:
-    """Read the sides of a lattice, such as ``28x28``."""
-    try:
-        return tuple(int(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("shape; write sides such as 28x28") from None
-
-
-def _extent(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("extent; write sides such as 20x10") from None
-
-
 _GROWN: dict[str, Callable[[str], Any]] = {
-    "neurons": _integer,
-    "synapses_per_neuron": _integer,
-    "directed": _flag,
-    "outward": _number,
-    "self_loops": _flag,
+    "neurons": texts.integer,
+    "synapses_per_neuron": texts.integer,
+    "directed": texts.flag,
+    "outward": texts.number,
+    "self_loops": texts.flag,
 }
 
 KINDS: dict[str, Kind] = {
     "grid": Kind(
         {
-            "shape": read_shape,
-            "distance": _number,
+            "shape": texts.shape,
+            "distance": texts.number,
             "metric": str,
-            "padding": _flag,
-            "periodic": _flag,
-            "self_loops": _flag,
+            "padding": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
         },
         _grid,
     ),
+    "hexagonal": Kind(
+        {
+            "radius": texts.integer,
+            "shape": texts.shape,
+            "distance": texts.number,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
+        },
+        _hexagonal,
+    ),
     "coordinate": Kind(
         {
-            "neurons": _integer,
-            "extent": _extent,
-            "distance": _number,
+            "neurons": texts.integer,
+            "extent": texts.extent,
+            "distance": texts.lengths,
             "profile": str,
-            "directed": _flag,
-            "periodic": _flag,
-            "self_loops": _flag,
+            "p_max": texts.number,
+            "positions": str,
+            "jitter": texts.number,
+            "directed": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
         },
         _coordinate,
         fitted="distance",
     ),
+    "kaiser-hilgetag": Kind(
+        {
+            "neurons": texts.integer,
+            "alpha": texts.number,
+            "beta": texts.number,
+            "extent": texts.extent,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        _kaiser_hilgetag,
+        fitted="alpha",
+    ),
     "small-world": Kind(
         {
-            "neurons": _integer,
-            "neighbors": _integer,
-            "rewire": _number,
+            "neurons": texts.integer,
+            "neighbors": texts.integer,
+            "rewire": texts.number,
             "method": str,
-            "directed": _flag,
-            "self_loops": _flag,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
         },
         _small_world,
         fitted="neighbors",
     ),
     "erdos-renyi": Kind(
-        {"neurons": _integer, "probability": _number, "directed": _flag, "self_loops": _flag},
+        {
+            "neurons": texts.integer,
+            "probability": texts.number,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
         _erdos_renyi,
         fitted="probability",
     ),
     "fixed-in-degree": Kind(
-        {"neurons": _integer, "in_degree": _integer, "self_loops": _flag},
+        {"neurons": texts.integer, "in_degree": texts.integer, "self_loops": texts.flag},
         _fixed_degree(graphs.fixed_in_degree, "in_degree"),
         fitted="in_degree",
     ),
     "fixed-out-degree": Kind(
-        {"neurons": _integer, "out_degree": _integer, "self_loops": _flag},
+        {"neurons": texts.integer, "out_degree": texts.integer, "self_loops": texts.flag},
         _fixed_degree(graphs.fixed_out_degree, "out_degree"),
         fitted="out_degree",
     ),
@@ -376,13 +403,13 @@ KINDS: dict[str, Kind] = {
         fitted="synapses_per_neuron",
     ),
     "power-law-cluster": Kind(
-        {**_GROWN, "triangle": _number},
+        {**_GROWN, "triangle": texts.number},
         _grown(graphs.power_law_cluster, triangle=0.9),
         fitted="synapses_per_neuron",
     ),
     "c-elegans": Kind({"kind": str, "source": str}, _brain(graphs.c_elegans)),
     "larva-mushroom-body": Kind({"side": str}, _brain(graphs.larva_mushroom_body)),
-    "fly-visual-system": Kind({"radius": _integer}, _brain(graphs.fly_visual_system)),
+    "fly-visual-system": Kind({"radius": texts.integer}, _brain(graphs.fly_visual_system)),
     FROM_FILE: Kind({"path": str}, _file),
     NO_GRAPH: Kind({}, _none),
 }

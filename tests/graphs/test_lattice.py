@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv_transpose2d
 
 import graphs
+from graphs import compiled
 
 NORMS = {
     "chebyshev": lambda offset: max(map(abs, offset)),
@@ -223,3 +224,109 @@ def test_window_too_large_to_list():
 def test_a_huge_window_is_refused_before_it_is_made(distance):
     with pytest.raises(ValueError, match="distance must keep the window below"):
         graphs.grid_local((28, 28), distance)
+
+
+@settings(max_examples=100, deadline=None)
+@given(grids())
+def test_compiled_windows_are_the_same(grid):
+    found = graphs.grid_local(**grid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "module", lambda: None)
+        expected = graphs.grid_local(**grid)
+    assert torch.equal(found.edge_index, expected.edge_index)
+    assert torch.equal(found.edge_type, expected.edge_type)
+
+
+def test_a_volume():
+    data = graphs.grid_local((6, 5, 4), 1)
+    assert data.num_edges == (3 * 6 - 2) * (3 * 5 - 2) * (3 * 4 - 2)
+    source, target = data.edge_index
+    assert (data.pos[target] - data.pos[source]).abs().max() == 1
+    assert data.edge_type.unique().tolist() == list(range(27))
+
+
+def hexagonal_by_hand(points, reach, self_loops, images):
+    """The definition over all pairs; `images` are the shifts (r, q) that are the same point."""
+    steps = range(-reach, reach + 1)
+    window = [
+        (r, q)
+        for r in steps
+        for q in steps
+        if abs(r + q) <= reach and (self_loops or (r, q) != (0, 0))
+    ]
+    assert len(window) == 3 * reach * (reach + 1) + self_loops
+    number = {point: index for index, point in enumerate(points)}
+    synapses = {}
+    for source, (r, q) in enumerate(points):
+        for kind, (down, along) in enumerate(window):
+            for shift in images:
+                end = (r + down + shift[0], q + along + shift[1])
+                if end in number:
+                    synapses[source, number[end]] = kind
+    return synapses
+
+
+@pytest.mark.parametrize("self_loops", [True, False])
+@pytest.mark.parametrize("reach", [0, 1, 2])
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_a_hexagon_equals_its_definition(radius, reach, self_loops):
+    data = graphs.validate(graphs.hexagonal_lattice(radius, reach + 0.5, self_loops=self_loops))
+    across = range(-radius, radius + 1)
+    points = [(r, q) for r in across for q in across if abs(r + q) <= radius]
+    assert data.num_nodes == len(points) == 3 * radius * (radius + 1) + 1
+    pairs = zip(*data.edge_index.tolist(), strict=True)
+    found = dict(zip(pairs, data.edge_type.tolist(), strict=True))
+    assert found == hexagonal_by_hand(points, reach, self_loops, [(0, 0)])
+    assert "shape" not in data
+
+
+@pytest.mark.parametrize("periodic", [False, True, (True, False), (False, True)])
+@pytest.mark.parametrize(("shape", "reach"), [((6, 5), 2), ((8, 9), 1), ((4, 3), 1)])
+def test_a_honeycomb_sheet_equals_its_definition(shape, reach, periodic):
+    rows, columns = shape
+    data = graphs.validate(graphs.hexagonal_lattice(shape=shape, distance=reach, periodic=periodic))
+    points = [(r, c - r // 2) for r in range(rows) for c in range(columns)]
+    down, along = periodic if isinstance(periodic, tuple) else (periodic, periodic)
+    images = [
+        (up * rows, -up * rows // 2 + left * columns)
+        for up in ((-1, 0, 1) if down else (0,))
+        for left in ((-2, -1, 0, 1, 2) if along else (0,))
+    ]
+    pairs = zip(*data.edge_index.tolist(), strict=True)
+    found = dict(zip(pairs, data.edge_type.tolist(), strict=True))
+    assert found == hexagonal_by_hand(points, reach, True, images)
+    assert data.shape == shape
+    if periodic is True:
+        assert set(data.edge_index[1].bincount().tolist()) == {3 * reach * (reach + 1) + 1}
+
+
+@pytest.mark.parametrize("size", [{"radius": 4}, {"shape": (7, 6)}])
+def test_neighbours_of_a_honeycomb_are_one_step_apart(size):
+    data = graphs.hexagonal_lattice(**size, distance=1, self_loops=False)
+    source, target = data.edge_index
+    lengths = (data.pos[target] - data.pos[source]).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(data.num_edges))
+    far = torch.cdist(data.pos, data.pos)
+    assert ((far > 0) & (far < 1.01)).sum() == data.num_edges
+    if "radius" in size:
+        torch.testing.assert_close(data.pos.mean(dim=0), torch.zeros(2), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "shape must be given where radius is not, and only there, got radius=None and"),
+        ({"radius": 3, "shape": (3, 3)}, "only there, got radius=3 and shape=\\(3, 3\\)"),
+        ({"radius": 3, "periodic": True}, "periodic must be False for a hexagon"),
+        ({"shape": (5, 7), "periodic": True}, "even number of rows .* got 5; pass shape=\\(6, 7"),
+        (
+            {"shape": (6, 4), "periodic": True, "distance": 2},
+            "2 \\* 2 \\+ 1 = 5, got 4 along axis 1",
+        ),
+        ({"shape": (6, 4, 2)}, "rows and columns of a sheet, got \\(6, 4, 2\\)"),
+        ({"radius": 3, "distance": 1e9}, "distance must keep the window below"),
+    ],
+)
+def test_honeycombs_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.hexagonal_lattice(**options)

@@ -1,12 +1,18 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
-from scipy.integrate import dblquad
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import dblquad, quad
 from scipy.spatial.distance import cdist
 
 import graphs
+from graphs import compiled
+from graphs.profiles import PROFILES
 
 PAPER = {"num_neurons": 2000, "extent": (20, 10), "distance": 0.8}
 
@@ -88,6 +94,20 @@ def ball(axes):
     return (2, math.pi, 4 * math.pi / 3)[axes - 1]
 
 
+def hat(u):
+    """(k^2 exp(-u^2 / 2) - exp(-u^2 / 2 k^2)) / (k^2 - 1) where it is positive, k = 1.6."""
+    k = 1.6
+    value = (k**2 * math.exp(-(u**2) / 2) - math.exp(-(u**2) / (2 * k**2))) / (k**2 - 1)
+    return max(0.0, value)
+
+
+def hat_integrals(axes):
+    def over_space(power):
+        return quad(lambda u: axes * ball(axes) * u ** (axes - 1) * hat(u) ** power, 0, 2)[0]
+
+    return over_space(1), over_space(2)
+
+
 # Integrals of p and of p^2 over space, in units of d^axes.
 INTEGRALS = {
     ("linear", 1): (1.0, 2 / 3),
@@ -99,6 +119,8 @@ INTEGRALS = {
     ("gaussian", 1): (math.sqrt(2 * math.pi), math.sqrt(math.pi)),
     ("gaussian", 2): (2 * math.pi, math.pi),
     ("gaussian", 3): (math.sqrt(2 * math.pi) ** 3, math.sqrt(math.pi) ** 3),
+    # Integrals of gaussians over an interval, a disc and a ball, by quadrature.
+    **{("mexican-hat", axes): hat_integrals(axes) for axes in (1, 2, 3)},
     ("step", 1): (ball(1), ball(1)),
     ("step", 2): (ball(2), ball(2)),
     ("step", 3): (ball(3), ball(3)),
@@ -144,20 +166,31 @@ def test_positions_are_uniform():
     assert abs(chi2 - 63) / math.sqrt(2 * 63) < Z
 
 
+def mixed(values):
+    """SplitMix64's finalizer in whole numbers of Python, as a number in [0, 1)."""
+    mask = 2**64 - 1
+    values = ((values ^ (values >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    values = ((values ^ (values >> 27)) * 0x94D049BB133111EB) & mask
+    return ((values ^ (values >> 31)) >> 11) / 2**53
+
+
 def enumerate_all(neurons, sides, distance, law, reach, directed, period, seed):
-    """The same draws over all pairs i < j in their natural order, without a tree."""
+    """The definition: the draw of every pair of neurons against its probability."""
     rng = np.random.default_rng(seed)
     pos = (rng.random((neurons, len(sides))) * sides).astype(np.float32).astype(np.float64)
-    first, second = np.triu_indices(neurons, 1)
-    gap = abs(pos[first] - pos[second])
+    sends, receives = rng.integers(2**64, size=(2, neurons), dtype=np.uint64)
+    gap = abs(pos[:, None] - pos)
     gap = np.where(period, np.minimum(gap, np.array(sides) - gap), gap)
-    r = np.sqrt((gap**2).sum(axis=1))
-    near = r <= reach * distance
-    first, second, chance = first[near], second[near], law(r[near] / distance)
-    draws = rng.random((len(chance), 2 if directed else 1))
-    there, back = draws[:, 0] < chance, draws[:, -1] < chance
-    forth = zip(first[there].tolist(), second[there].tolist(), strict=True)
-    return set(forth) | set(zip(second[back].tolist(), first[back].tolist(), strict=True))
+    r = np.sqrt((gap**2).sum(axis=2))
+    source, target = np.nonzero((r <= reach * distance) & ~np.eye(neurons, dtype=bool))
+    chance = law(r[source, target] / distance)
+    one, other = (
+        (source, target) if directed else (np.minimum(source, target), np.maximum(source, target))
+    )
+    sums = sends[one].astype(object) + receives[other].astype(object)
+    draws = np.array([mixed(int(each) % 2**64) for each in sums])
+    exists = draws < chance
+    return set(zip(source[exists].tolist(), target[exists].tolist(), strict=True))
 
 
 LAWS = {
@@ -180,9 +213,7 @@ LAWS = {
         (60, (1.0, 1.0), 5.0, False),
     ],
 )
-def test_the_order_of_drawing_is_that_of_the_pairs(
-    neurons, sides, distance, period, profile, directed
-):
+def test_each_pair_has_a_draw_of_its_own(neurons, sides, distance, period, profile, directed):
     data = graphs.coordinate_random(
         neurons, sides, distance, profile=profile, directed=directed, periodic=period, seed=11
     )
@@ -192,11 +223,282 @@ def test_the_order_of_drawing_is_that_of_the_pairs(
     assert data.num_edges == len(expected)
 
 
-def test_millions_of_candidates_are_drawn_in_the_same_order():
-    law, reach = LAWS["exponential"]
-    data = graphs.coordinate_random(2400, (1.0, 1.0), 0.1, profile="exponential", seed=5)
-    expected = enumerate_all(2400, (1.0, 1.0), 0.1, law, reach, True, False, 5)
-    assert pairs_of(data) == expected
+@pytest.mark.parametrize("profile", [*LAWS, "mexican-hat", lambda r: np.abs(np.cos(9 * r))])
+@pytest.mark.parametrize("directed", [True, False])
+def test_millions_of_candidates_are_the_same_without_compiled_helpers(plain, profile, directed):
+    options = {"profile": profile, "directed": directed, "p_max": 0.9, "seed": 5}
+    found = graphs.coordinate_random(3000, (1.0, 1.0), 0.1, **options)
+    expected = plain(graphs.coordinate_random, 3000, (1.0, 1.0), 0.1, **options)
+    assert torch.equal(found.edge_index, expected.edge_index)
+
+
+@st.composite
+def spaces(draw):
+    axes = draw(st.integers(1, 3))
+    sides = draw(st.tuples(*[st.floats(0.5, 9)] * axes))
+    periodic = draw(st.tuples(*[st.booleans()] * axes))
+    profile = draw(st.sampled_from(sorted(PROFILES)))
+    most = min(sides) * 0.499 / PROFILES[profile].reach * (1 if any(periodic) else 9)
+    shares = draw(st.lists(st.floats(1e-3, 1), min_size=axes, max_size=axes))
+    return {
+        "num_neurons": draw(st.integers(0, 80)),
+        "extent": sides,
+        "distance": draw(st.sampled_from([most * shares[0], tuple(most * s for s in shares)])),
+        "profile": profile,
+        "p_max": draw(st.floats(0, 1)),
+        "directed": draw(st.booleans()),
+        "periodic": periodic,
+        "self_loops": draw(st.booleans()),
+        "seed": draw(st.integers(0, 2**20)),
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(spaces())
+def test_any_space_is_the_same_without_compiled_helpers(space):
+    found = graphs.validate(graphs.coordinate_random(**space))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "module", lambda: None)
+        expected = graphs.coordinate_random(**space)
+    assert torch.equal(found.edge_index, expected.edge_index)
+    if not space["directed"]:
+        pairs = pairs_of(found)
+        assert pairs == {(target, source) for source, target in pairs}
+    loops = int((found.edge_index[0] == found.edge_index[1]).sum())
+    assert loops == space["self_loops"] * space["num_neurons"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(-3, 3), max_size=40), st.sampled_from([0.5, 1.0, 2.0]), st.integers(0, 9)
+)
+def test_neurons_in_one_place_and_on_the_reach(places, distance, seed):
+    positions = np.array(places, float).reshape(-1, 1)
+    found = graphs.coordinate_random(
+        positions=positions, distance=distance, profile="step", seed=seed
+    )
+    near = abs(positions - positions.T) <= distance
+    np.fill_diagonal(near, False)
+    assert pairs_of(found) == set(zip(*np.nonzero(near), strict=True))
+
+
+@pytest.mark.parametrize("distance", [1e-4, 0.3, 1e30])
+def test_crowds_and_outliers(plain, distance):
+    # Cells must not be as wide as outliers are far, nor as many as the crowd is narrow.
+    rng = np.random.default_rng(0)
+    crowd = rng.normal(size=(1500, 3)) * 1e-3
+    positions = np.concatenate((crowd, rng.normal(size=(300, 3)), [[1e9, -1e9, 1e9]]))
+    options = {"positions": positions, "distance": distance, "seed": 1}
+    found = graphs.coordinate_random(**options)
+    expected = plain(graphs.coordinate_random, **options)
+    assert torch.equal(found.edge_index, expected.edge_index)
+    assert found.num_edges > 0
+
+
+@pytest.mark.parametrize("directed", [True, False])
+@pytest.mark.parametrize("profile", ["linear", "exponential", "gaussian", "mexican-hat"])
+def test_distances_of_synapses_follow_the_profile(profile, directed):
+    # On a torus a pair lies in a shell with the share of the volume that the shell has.
+    neurons, side, distance, p_max = 4000, 10.0, 0.3, 0.7
+    data = graphs.coordinate_random(
+        neurons, (side, side), distance, profile=profile, p_max=p_max, directed=directed,
+        periodic=True, seed=8,
+    )  # fmt: skip
+    source, target = data.edge_index.numpy()
+    gap = np.abs(data.pos.double().numpy()[source] - data.pos.double().numpy()[target])
+    r = np.hypot(*np.minimum(gap, side - gap).T)
+    shells = np.linspace(0, PROFILES[profile].reach * distance, 13)
+    law = PROFILES[profile].law
+    chance = np.array(
+        [quad(lambda x: 2 * math.pi * x * p_max * float(law(np.array([x / distance]))[0]), *ends)[0]
+         for ends in itertools.pairwise(shells)]
+    ) / side**2  # fmt: skip
+    pairs = neurons * (neurons - 1) / (1 if directed else 2)
+    counts = np.histogram(r, shells)[0] / (1 if directed else 2)
+    expected = pairs * chance
+    full = expected > 20
+    # Both directions share their distance, so that a count varies by up to 1 + p_max as much.
+    chi2 = ((counts - expected)[full] ** 2 / expected[full]).sum()
+    bound = scipy.stats.chi2.isf(1e-5, full.sum()) * (1 + p_max if directed else 1)
+    assert full.sum() >= 6
+    assert chi2 < bound
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_distance_for_each_axis_is_a_stretched_space(periodic):
+    neurons, sides, units = 400, (8.0, 6.0, 4.0), (1.5, 0.5, 1.0)
+    data = graphs.coordinate_random(
+        neurons, sides, units, profile="step", periodic=periodic, seed=2
+    )
+    gap = (data.pos[:, None] - data.pos).abs().double()
+    if periodic:
+        gap = torch.minimum(gap, torch.tensor(sides).double() - gap)
+    r = (gap / torch.tensor(units).double()).square().sum(dim=2).sqrt()
+    r.fill_diagonal_(torch.inf)
+    assert pairs_of(data) == set(map(tuple, (r <= 1).nonzero().tolist()))
+
+
+def test_the_same_distance_for_each_axis_is_that_distance():
+    one = graphs.coordinate_random(500, (9, 7), 0.5, profile="gaussian", seed=0)
+    other = graphs.coordinate_random(500, (9, 7), (0.5, 0.5), profile="gaussian", seed=0)
+    assert torch.equal(one.edge_index, other.edge_index)
+
+
+def test_the_mexican_hat_is_highest_in_the_middle_and_has_an_end():
+    law, reach = PROFILES["mexican-hat"]
+    u = np.linspace(0, 3, 1000)
+    np.testing.assert_allclose(law(u), [hat(each) for each in u], atol=1e-15)
+    assert law(np.zeros(1)) == 1
+    assert (np.diff(law(u)) <= 0).all()
+    assert (law(u) > 0).tolist() == (u < reach).tolist()
+    assert reach == pytest.approx(1.756, abs=5e-4)
+    crowd = np.zeros((60, 2))
+    full = graphs.coordinate_random(positions=crowd, distance=1, profile="mexican-hat", seed=0)
+    assert full.num_edges == 60 * 59
+    half = graphs.coordinate_random(
+        positions=crowd, distance=1, profile="mexican-hat", p_max=0.5, seed=0
+    )
+    assert abs(half.num_edges - 1770) / math.sqrt(3540 / 4) < Z
+
+
+def test_draws_are_independent():
+    # With p_max = 1/2 in one place every draw is a fair coin: rows, columns, answers, and the four
+    # draws of two sources and two targets, which are mixed of the same four numbers.
+    neurons = 1024
+    data = graphs.coordinate_random(
+        positions=np.zeros((neurons, 1)), distance=1, profile="step", p_max=0.5, seed=0
+    )
+    coin = -np.ones((neurons, neurons))
+    coin[tuple(data.edge_index.numpy())] = 1
+    np.fill_diagonal(coin, 0)
+    rows = (coin.sum(axis=1) ** 2).sum() / neurons, (coin.sum(axis=0) ** 2).sum() / neurons
+    for variance in rows:
+        assert abs(variance / (neurons - 1) - 1) * math.sqrt(neurons / 2) < Z
+    assert abs((coin * coin.T).sum() / 2) / math.sqrt(neurons * (neurons - 1) / 2) < Z
+    half = neurons // 2
+    corner = coin[:half, half:]
+    fours = corner[::2, ::2] * corner[1::2, ::2] * corner[::2, 1::2] * corner[1::2, 1::2]
+    assert abs(fours.sum()) / math.sqrt(fours.size) < Z
+
+
+def test_p_max_scales_every_profile():
+    for profile in (*PROFILES, lambda r: np.exp(-r)):
+        full, part, none = (
+            graphs.coordinate_random(600, (9, 9), 0.4, profile=profile, p_max=p, seed=1)
+            for p in (1.0, 0.25, 0.0)
+        )
+        assert none.num_edges == 0
+        # The same draws against lower probabilities.
+        assert pairs_of(part) < pairs_of(full)
+
+
+def test_a_longer_distance_only_adds_synapses():
+    before = set()
+    for distance in (0.2, 0.3, 0.5, 0.9):
+        now = pairs_of(graphs.coordinate_random(500, (5, 5), distance, seed=4))
+        assert before < now
+        before = now
+
+
+def test_a_lattice():
+    data = graphs.coordinate_random(12, (4, 3), 1, positions="lattice", profile="step", seed=0)
+    points = [[row + 0.5, column + 0.5] for row in range(4) for column in range(3)]
+    assert data.pos.tolist() == points
+    grid = graphs.grid_local((4, 3), 1, metric="manhattan", self_loops=False)
+    assert torch.equal(data.edge_index, grid.edge_index)
+    line = graphs.coordinate_random(4, 2.0, 0, positions="lattice")
+    assert line.pos.flatten().tolist() == [0.25, 0.75, 1.25, 1.75]
+    assert graphs.coordinate_random(0, (4, 3), 1, positions="lattice").num_nodes == 0
+
+
+def test_jitter_moves_neurons_by_at_most_its_share_of_half_a_cell():
+    places = graphs.coordinate_random(2000, (20, 10, 10), 0, positions="lattice").pos
+    for jitter in (0.3, 1.0):
+        moved = graphs.coordinate_random(
+            2000, (20, 10, 10), 0, positions="lattice", jitter=jitter, seed=1
+        ).pos
+        away = (moved - places) / (jitter / 2)
+        assert away.abs().max() <= 1 + 1e-5
+        # Uniform in [-1, 1]: mean 0, variance 1/3 with a variance of 4/45 a neuron.
+        assert (away.mean(dim=0).abs() / math.sqrt(1 / 3 / 2000) < Z).all()
+        assert ((away.square().mean(dim=0) - 1 / 3).abs() / math.sqrt(4 / 45 / 2000) < Z).all()
+
+
+def test_given_positions_are_stored_and_connected():
+    positions = np.random.default_rng(0).normal(size=(300, 2)) - 7
+    data = graphs.coordinate_random(positions=positions, distance=0.4, profile="step", seed=0)
+    assert torch.equal(data.pos, torch.from_numpy(positions).float())
+    far = cdist(data.pos.double(), data.pos.double())
+    np.fill_diagonal(far, np.inf)
+    assert pairs_of(data) == set(zip(*map(np.ndarray.tolist, np.nonzero(far <= 0.4)), strict=True))
+    assert data.pos.data_ptr() != torch.from_numpy(positions).data_ptr()
+    single = positions.astype(np.float32)
+    graphs.coordinate_random(positions=single, distance=1).pos.zero_()
+    assert (single != 0).all()
+
+
+def test_given_positions_on_a_torus():
+    options = {"distance": 0.3, "profile": "step", "periodic": True, "seed": 0}
+    ring = graphs.coordinate_random(positions=[[0.1], [0.9], [0.5]], extent=1.0, **options)
+    assert ring.edge_index.tolist() == [[1, 0], [0, 1]]
+    with pytest.raises(ValueError, match="extent must be given with positions on a periodic axis"):
+        graphs.coordinate_random(positions=[[0.1], [0.9]], **options)
+
+
+@pytest.mark.parametrize(
+    ("positions", "error", "match"),
+    [
+        ([[0.0, 1.0], [np.nan, 0.0]], ValueError, r"finite .* got \[nan, 0\.0\] at position 1"),
+        ([[0.0, np.inf]], ValueError, "finite .* got .*inf"),
+        ([[1e30]], ValueError, "within 1e\\+18"),
+        ([0.0, 1.0], ValueError, r"\[N, D\] with D = 1, 2 or 3, got the shape \(2,\)"),
+        (np.zeros((3, 4)), ValueError, r"got the shape \(3, 4\)"),
+        (np.zeros((3, 0)), ValueError, r"got the shape \(3, 0\)"),
+        ([[0.0], [1.0, 2.0]], ValueError, "rows of different lengths"),
+        ([["a"]], TypeError, r'must be "uniform", "lattice" or an array of numbers, got <U1'),
+        ([[1j]], TypeError, "got complex128"),
+        ([[True]], TypeError, "got bool"),
+        (None, TypeError, "got object"),
+        ("random", ValueError, r"positions must be one of \['uniform', 'lattice'\]"),
+    ],
+)
+def test_positions_that_cannot_be(positions, error, match):
+    with pytest.raises(error, match=match):
+        graphs.coordinate_random(positions=positions, distance=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (
+            {"positions": [[0.0], [1.0]], "num_neurons": 3},
+            "must be that of the positions, 2, got 3",
+        ),
+        ({"positions": [[0.0], [1.0]], "extent": 1.0}, r"lie in \[0, side\) .* got \[1.0\] at"),
+        ({"positions": [[-0.5]], "extent": 1.0}, r"got \[-0.5\] at position 0"),
+        ({"positions": [[0.5]], "extent": (1.0, 1.0)}, "each of the 1 axes of positions, got 2"),
+        ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 where positions are no lattice"),
+        ({"num_neurons": 5, "extent": 1, "jitter": 0.5}, 'pass jitter=0.0, or positions="lattice"'),
+        (
+            {"num_neurons": 7, "extent": (2, 2), "positions": "lattice"},
+            r"must fill a lattice .* got 7; pass for example num_neurons=9, which is 3 x 3",
+        ),
+        ({"num_neurons": 5, "extent": (1, 2), "distance": (1.0,)}, "each of the 2 axes, got 1"),
+        ({"num_neurons": 5, "extent": (1, 2), "distance": (1, 0)}, r"distance\[1\] must be .* > 0"),
+    ],
+)
+def test_options_that_do_not_fit_together(options, match):
+    with pytest.raises(ValueError, match=match):
+        graphs.coordinate_random(**{"distance": 1.0, **options})
+
+
+def test_what_may_be_left_out():
+    with pytest.raises(TypeError, match="num_neurons must be an integer >= 0, got None"):
+        graphs.coordinate_random(extent=1.0, distance=1.0)
+    with pytest.raises(TypeError, match="extent must be a finite number > 0, got None"):
+        graphs.coordinate_random(5, distance=1.0)
+    empty = graphs.validate(graphs.coordinate_random(positions=np.zeros((0, 3)), distance=1.0))
+    assert (empty.num_nodes, empty.pos.shape) == (0, (0, 3))
 
 
 def test_a_step_connects_all_pairs_in_reach():
@@ -240,7 +542,7 @@ def test_a_callable_that_returns_no_probabilities(profile, message):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "synapses"), [((784, (28, 28), 2.4), 4499), ((500, 100, 3), 7426)]
+    ("arguments", "synapses"), [((784, (28, 28), 2.4), 4446), ((500, 100, 3), 7416)]
 )
 def test_pinned_number_of_synapses(arguments, synapses):
     assert graphs.coordinate_random(*arguments, seed=0).num_edges == synapses

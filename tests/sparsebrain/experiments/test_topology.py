@@ -23,6 +23,30 @@ def test_what_is_written_is_what_is_generated():
                 50, (5, 2.5), 1.5, profile="step", directed=False, self_loops=True, seed=3
             )
         ),
+        "coordinate:neurons=60,extent=5x3,distance=2x1,p_max=0.5,positions=lattice,jitter=0.3": (
+            graphs.coordinate_random(
+                60,
+                (5, 3),
+                (2, 1),
+                p_max=0.5,
+                positions="lattice",
+                jitter=0.3,
+                self_loops=True,
+                seed=3,
+            )
+        ),
+        "hexagonal:radius=4,distance=1,self_loops=false": graphs.hexagonal_lattice(
+            4, 1, self_loops=False
+        ),
+        "hexagonal:shape=6x9,periodic=true": graphs.hexagonal_lattice(
+            shape=(6, 9), distance=2, periodic=True
+        ),
+        "hexagonal": graphs.hexagonal_lattice(shape=SHEET, distance=2),
+        "kaiser-hilgetag:neurons=50,alpha=3,beta=0.5,extent=2x1,directed=true": (
+            graphs.kaiser_hilgetag(
+                50, 3, 0.5, extent=(2, 1), directed=True, self_loops=True, seed=3
+            )
+        ),
         "small-world:neurons=40,neighbors=6,rewire=0.3,self_loops=false,method=newman-watts": (
             graphs.small_world(40, 6, 0.3, method="newman-watts", seed=3)
         ),
@@ -55,6 +79,7 @@ def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses,
     for spec in (
         "grid",
         "coordinate",
+        "kaiser-hilgetag",
         "small-world",
         "erdos-renyi",
         "fixed-in-degree",
@@ -103,7 +128,7 @@ def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
         assert made(kind, synapses=0).num_edges == 256
     assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
     assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
-    for profile in ("linear", "step", "gaussian"):
+    for profile in ("linear", "step", "gaussian", "mexican-hat"):
         data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
         assert abs(data.num_edges / 3000 - 1) < 0.01
 
@@ -203,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, coordinate, .*, file, none",
+            "unknown topology 'gird' in 'gird'; choose grid, hexagonal, .*, file, none",
         ),
         ("", "unknown topology ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
@@ -214,6 +239,9 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
         ("small-world:neurons=4.5", "neurons='4.5' is no whole number"),
         ("fly-visual-system:radius=wide", "radius='wide' is no whole number"),
         ("larva-mushroom-body:left", "cannot read 'left'.*larva-mushroom-body takes side="),
+        ("coordinate:distance=2xfar", "distance='2xfar' is no length; write 2.4, or .* 2x1"),
+        ("hexagonal:metric=euclidean", "hexagonal takes radius=, shape="),
+        ("kaiser-hilgetag:alpha=steep", "alpha='steep' is no number"),
         ("coordinate:extent=wide", "extent='wide' is no extent"),
         ("grid:distance=1,distance=2", "states distance twice"),
         ("none:neurons=3", "none takes no options"),

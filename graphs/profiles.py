@@ -1,0 +1,75 @@
+"""Profiles: how the probability of a synapse falls with the distance of its neurons."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphs import arguments
+
+Floats = NDArray[np.float64]
+Law = Callable[[Floats], Floats]
+
+# Below this probability a pair counts as out of reach.
+_NEGLIGIBLE = 1e-6
+
+# Width of the surround of the Mexican hat, in widths of its centre.
+_SURROUND = 1.6
+
+
+class Profile(NamedTuple):
+    """A probability that never rises: `law` of r / d, which vanishes beyond `reach` times d."""
+
+    law: Law
+    reach: float
+
+
+def _mexican_hat(u: Floats) -> Floats:
+    squares, wide = u**2, _SURROUND**2
+    hat = (wide * np.exp(-squares / 2) - np.exp(-squares / (2 * wide))) / (wide - 1)
+    return np.clip(hat, 0.0, 1.0)
+
+
+PROFILES = {
+    "linear": Profile(lambda u: np.maximum(0.0, 1.0 - u), 1.0),
+    "exponential": Profile(lambda u: np.exp(-u), -math.log(_NEGLIGIBLE)),
+    "gaussian": Profile(lambda u: np.exp(-(u**2) / 2), math.sqrt(-2 * math.log(_NEGLIGIBLE))),
+    "step": Profile(lambda u: np.where(u <= 1.0, 1.0, 0.0), 1.0),
+    "mexican-hat": Profile(_mexican_hat, math.sqrt(4 * math.log(_SURROUND) / (1 - _SURROUND**-2))),
+}
+
+
+class Chance(NamedTuple):
+    """A probability as a function of r itself, up to `reach`; `falls` if it never rises."""
+
+    law: Law
+    reach: float
+    falls: bool
+
+
+def chance(profile: str | Law, distance: float, p_max: float) -> Chance:
+    """Return p_max times a profile of length `distance`; a callable is cut off there."""
+    if callable(profile):
+        return Chance(lambda r: p_max * _checked(profile, r), distance, False)
+    law, reach = PROFILES[arguments.option("profile", profile, PROFILES)]
+    return Chance(lambda r: p_max * law(r / distance), reach * distance, True)
+
+
+def _checked(law: Law, distances: Floats) -> Floats:
+    if len(distances) == 0:
+        return distances
+    found = np.asarray(law(distances))
+    if found.shape != distances.shape or found.dtype.kind not in "biuf":
+        raise ValueError(
+            f"profile must return one probability for each of {len(distances)} distances, got "
+            f"{found.dtype} of shape {found.shape}; pass profile=lambda r: np.exp(-r)"
+        )
+    bad = ~((found >= 0) & (found <= 1))
+    if bad.any():
+        raise ValueError(
+            f"profile must return probabilities in [0, 1], got {found[bad][0]} at r = "
+            f"{distances[bad][0]:g}; pass profile=lambda r: np.clip(law(r), 0, 1)"
+        )
+    return found
