@@ -21,6 +21,7 @@ _DENSE = 128
 # for one or two of them is given the wrong ones.
 _WANTED = 10
 _SUBSPACE = 100
+_RESTARTS = 200
 
 
 def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
@@ -100,6 +101,7 @@ def _largest(matrix: csr_array[Any], k: int) -> NDArray[np.complex128]:
             k=wanted,
             ncv=min(neurons, max(_SUBSPACE, 2 * wanted + 1)),
             v0=start,
+            maxiter=_RESTARTS,
             return_eigenvectors=False,
         )
     except ArpackNoConvergence as error:

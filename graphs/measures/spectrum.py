@@ -20,6 +20,7 @@ _DENSE = 128
 # for one or two of them is given the wrong ones.
 _WANTED = 10
 _SUBSPACE = 100
+_RESTARTS = 200
 _RESCUE = 1000
 
 
@@ -106,12 +107,14 @@ def _largest(matrix: scipy.sparse.csr_array, k: int) -> NDArray[Any]:
                 k=wanted,
                 ncv=min(neurons, max(_SUBSPACE, 2 * wanted + 1)),
                 v0=start,
+                maxiter=_RESTARTS,
                 return_eigenvectors=False,
             )
         except ArpackError as error:
             if neurons > _RESCUE:
                 raise RuntimeError(
-                    f"the {wanted} largest eigenvalues did not converge ({error}); ask for another k"
+                    f"the {wanted} largest eigenvalues did not converge ({error}); "
+                    "ask for another k"
                 ) from None
     return np.linalg.eigvals(matrix.toarray())
 
