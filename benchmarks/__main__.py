@@ -19,6 +19,7 @@ COMMANDS = {
     "fly": ["layer", "fly"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
+    "loops": ["loops", "--threads", "1"],
 }
 """The name of each file, and what fills it."""
 

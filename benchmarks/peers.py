@@ -144,7 +144,7 @@ class SparsebrainAsNumbered(Sparsebrain):
             self.layer.structure,
             self.weight,
             self.state,
-            loops=self.layer.loops,
+            loops=self.problem.loops,
             activation="tanh",
         )
         return last

@@ -62,7 +62,14 @@ from graphs.measures import (
     wiring_length,
 )
 from graphs.modular import hierarchical_modules, stochastic_block
-from graphs.plot import plot
+from graphs.plot import (
+    plot,
+    plot_adjacency,
+    plot_circular,
+    plot_degrees,
+    plot_distances,
+    plot_html,
+)
 from graphs.populations import populations
 from graphs.random_graphs import erdos_renyi, fixed_in_degree, fixed_out_degree, fixed_total
 from graphs.rewire import rewire_degrees, rewire_lengths, rewire_reciprocal
@@ -124,6 +131,11 @@ __all__ = [
     "nest",
     "path_length",
     "plot",
+    "plot_adjacency",
+    "plot_circular",
+    "plot_degrees",
+    "plot_distances",
+    "plot_html",
     "populations",
     "power_law_cluster",
     "reciprocity",

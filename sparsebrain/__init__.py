@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsebrain import diagnostics, kernels, models
+    from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.layer import GraphLayer
 
-__all__ = ["GraphLayer", "__version__", "diagnostics", "kernels", "models"]
+__all__ = ["Equilibrium", "GraphLayer", "__version__", "diagnostics", "kernels", "models"]
 
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import; the command line answers --help before it needs it.
+    if name == "Equilibrium":
+        return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":
         return importlib.import_module("sparsebrain.layer").GraphLayer
     if name in ("diagnostics", "kernels", "models"):

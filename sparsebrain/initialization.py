@@ -1,4 +1,4 @@
-"""Initial weights that keep the variance of the state over all loops."""
+"""Initial weights: those that keep the variance of the state, and those that let it settle."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels import Structure, propagate
+from sparsebrain.spectrum import norm_bound, perron_bound
 
 _CELLS = 2**17
 _FEWEST_COLUMNS = 32
+_CONTRACTION = 0.9
 
 
 @torch.no_grad()
@@ -49,12 +51,7 @@ def draw_weight(
         ValueError: ``near_identity``, and a neuron has no self-loop, or shares its weight with a
             synapse that is none.
     """
-    noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-    if types is None:
-        in_degree = structure.by_target.pointer.diff()
-        weight = noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
-    else:
-        weight = noise * math.sqrt(structure.num_nodes / structure.num_edges)
+    weight = _draw_by_degree(structure, like, types, generator)
     if near_identity:
         at_self = _self_loops(structure, like, types)
         weight = torch.where(at_self, torch.ones_like(weight), weight / loops)
@@ -62,6 +59,53 @@ def draw_weight(
         weight = weight.abs() * sign
     synapses = weight if types is None else weight[types]
     return weight / math.sqrt(variance_gain(structure, synapses, loops, backend=backend))
+
+
+@torch.no_grad()
+def draw_contraction(
+    structure: Structure,
+    like: Tensor,
+    *,
+    lipschitz: float,
+    types: Tensor | None = None,
+    sign: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Draw normal weights with which loops come to an equilibrium.
+
+    Weights start with variance 1 / in-degree of the target. Where that does not make each loop a
+    contraction they are divided, so that :math:`\mathrm{Lip}(f) \min(\|W\|_2, \rho(|W|))` is
+    at most 0.9. On the graphs of the tests all samples then settle, in 9 to 14 loops; with weights
+    that keep the variance over 20 loops, 500 loops were enough for 20 to 65 % of the samples
+    without an activation, for 51 to 89 % with ReLU and for 80 to 100 % with tanh.
+
+    Args:
+        structure: the synapses, E of them.
+        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
+        lipschitz: Lip(f).
+        types: [E] int64, the weight of each synapse where weights are shared.
+        sign: -1 or +1 in the shape of the weights, which then have it.
+        generator: torch's own by default.
+
+    Returns:
+        The weights, in the shape of ``like``.
+    """
+    weight = _draw_by_degree(structure, like, types, generator)
+    if sign is not None:
+        weight = weight.abs() * sign
+    synapses = weight if types is None else weight[types]
+    bounds = (norm_bound(structure, synapses).bound, perron_bound(structure, synapses).bound)
+    return weight / max(1.0, lipschitz * float(min(bounds)) / _CONTRACTION)
+
+
+def _draw_by_degree(
+    structure: Structure, like: Tensor, types: Tensor | None, generator: torch.Generator | None
+) -> Tensor:
+    noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+    if types is None:
+        in_degree = structure.by_target.pointer.diff()
+        return noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
+    return noise * math.sqrt(structure.num_nodes / structure.num_edges)
 
 
 @torch.no_grad()

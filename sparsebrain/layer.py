@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +11,25 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain import kernels
-from sparsebrain.batching import BatchedEdges, admit, from_columns, to_columns
+from sparsebrain.arguments import check_arguments
+from sparsebrain.batching import BatchedEdges, admit
 from sparsebrain.connectome import (
     read_shared_types,
     read_signs,
     read_structure,
     read_weights,
 )
+from sparsebrain.contraction import Contraction
 from sparsebrain.dale import DaleSign
-from sparsebrain.initialization import draw_weight
-from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.functional import check_shape_kept
+from sparsebrain.equilibrium import Equilibrium, Report
+from sparsebrain.initialization import draw_contraction, draw_weight
+from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
-from sparsebrain.options import check_choice, check_count, check_flag
-from sparsebrain.renumbering import Renumbering, renumber
+from sparsebrain.options import check_flag
+from sparsebrain.renumbering import LEAST_LOOPS, Renumbering, renumber
 from sparsebrain.saving import Saved
+
+Step = TypeVar("Step", bound=nn.Module)
 
 
 class GraphLayer(Saved):
@@ -46,7 +48,8 @@ class GraphLayer(Saved):
         connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
             and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
             ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1.
-        loops: how many exchanges, at least 1.
+        loops: how many exchanges, at least 1; or an :class:`sparsebrain.Equilibrium`, with which
+            they go on until nothing changes, and the input is injected.
         activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function
             that is given the state in the shape of x and keeps that shape.
         bias: learn b [N], which starts at zero.
@@ -59,7 +62,8 @@ class GraphLayer(Saved):
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
             the variance of the state; "identity" does the same around a state that stays what it
             is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the
-            connectome's.
+            connectome's. With an Equilibrium "contraction" is the default: normal weights, small
+            enough that all loops settle.
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
             again: less memory, a third more time. Where PyG's slower path is taken all are kept.
@@ -69,6 +73,8 @@ class GraphLayer(Saved):
     Attributes:
         weight: [E], in the order of ``edge_index``, or [T].
         bias: [N] or None.
+        report: with an Equilibrium how the last call came to it, a
+            :class:`sparsebrain.equilibrium.Report`; it warns where that failed.
 
     Shapes:
         - ``layer(x)``: x [..., N], leading dimensions are batch -> [..., N]: a drop-in for
@@ -118,49 +124,46 @@ class GraphLayer(Saved):
     def __init__(
         self,
         connectome: Data,
-        loops: int = 1,
+        loops: int | Equilibrium = 1,
         *,
         activation: str | Callable[[Tensor], Tensor] | None = None,
         bias: bool = False,
         inject: bool = False,
         weight_sharing: str = "synapse",
         dale: bool = False,
-        init: str = "variance",
+        init: str | None = None,
         aggr: str | list[str] | Aggregation = "sum",
         checkpoint: bool = False,
         backend: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        loops = check_count("loops", loops)
-        if isinstance(activation, type):
-            raise TypeError(
-                f"activation is the class {activation.__name__}; pass an instance of it."
-            )
-        if not callable(activation):
-            check_choice(
-                "activation", activation, (None, *(name for name in ACTIVATIONS if name != "none"))
-            )
-        for name, flag in {
-            "bias": bias,
-            "inject": inject,
-            "dale": dale,
-            "checkpoint": checkpoint,
-        }.items():
-            check_flag(name, flag)
-        if aggr is None:
-            raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
-        check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
-        check_choice("init", init, ("variance", "identity", "edge_weight"))
-        check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+        loops, init, lipschitz = check_arguments(
+            loops,
+            activation,
+            aggr,
+            init,
+            weight_sharing,
+            backend,
+            bias=bias,
+            inject=inject,
+            dale=dale,
+            checkpoint=checkpoint,
+        )
         super().__init__(aggr=aggr)
         structure = read_structure(connectome)
         self.structure = structure
-        self._renumbering: Renumbering | None = renumber(structure) if loops > 1 else None
+        self._renumbering: Renumbering | None = None
+        if not (isinstance(loops, int) and loops < LEAST_LOOPS):
+            self._renumbering = renumber(structure)
         self.num_nodes = structure.num_nodes
         self.loops = loops
         self.activation = "none" if activation is None else activation
-        self.inject = inject
+        # The input is what an equilibrium depends on, so that it stays.
+        self.inject = inject or isinstance(loops, Equilibrium)
+        self.report: Report | None = None
+        self._warned: set[str] = set()
+        self._lipschitz = lipschitz
         self.weight_sharing = weight_sharing
         self.init = init
         self.checkpoint = checkpoint
@@ -185,9 +188,7 @@ class GraphLayer(Saved):
             if sign is not None and bool((measured >= 0).all()):
                 measured = measured * sign
             self._initial_weight = self._per_weight(measured, "edge_weight")
-        if sign is not None:
-            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
-            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
+        self._constrain(sign)
         self._follow_parameters()
         self.reset_parameters()
 
@@ -203,7 +204,18 @@ class GraphLayer(Saved):
             nn.init.zeros_(self.bias)
         if self.weight.is_meta or not self.weight.numel():
             return
-        if self._initial_weight is None:
+        if self._initial_weight is not None:
+            weight = self._initial_weight.to(self.weight)
+        elif isinstance(self.loops, Equilibrium):
+            weight = draw_contraction(
+                self.structure,
+                self.weight,
+                lipschitz=self._lipschitz,
+                types=self._types,
+                sign=self._sign(),
+                generator=generator,
+            )
+        else:
             weight = draw_weight(
                 self.structure,
                 self.weight,
@@ -214,8 +226,9 @@ class GraphLayer(Saved):
                 generator=generator,
                 backend=self.backend,
             )
-        else:
-            weight = self._initial_weight.to(self.weight)
+        contraction = self._step_of_weight(Contraction)
+        if contraction is not None:
+            weight = weight * contraction.scale_of(weight)
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
@@ -248,10 +261,20 @@ class GraphLayer(Saved):
                     f"inject={self.inject} and {list(start.shape)}; without inject x is the state."
                 )
 
-        if is_plain(self, GraphLayer):
-            states = self._run_fused(weight, start, drive, node_first, return_states)
+        plain = is_plain(self, GraphLayer)
+        if isinstance(self.loops, Equilibrium):
+            if return_states:
+                raise ValueError(
+                    "return_states=True is for a number of loops; an Equilibrium keeps one state."
+                )
+            z = run_equilibrium(self, self._exchange, weight, start, x, edge_index, plain=plain)
+            states = [z]
+        elif plain:
+            states = run_fused(
+                self, weight, start, drive, node_first=node_first, keep=return_states
+            )
         else:
-            function = self._activation_of_columns(start.shape, False)
+            function = activation_of_columns(self, start.shape, node_first=False)
             states = run_messages(
                 self,
                 self._exchange,
@@ -270,51 +293,25 @@ class GraphLayer(Saved):
         after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
         return after
 
+    def _constrain(self, sign: Tensor | None) -> None:
+        """Parametrise the weights, so that they keep their signs and stay small as asked for."""
+        if sign is not None:
+            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
+            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
+        if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
+            return
+        kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
+        if not is_plain(self, GraphLayer):
+            raise ValueError(
+                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
+                "update; use constraint=None."
+            )
+        bounded = Contraction(self.structure, kind, most, self._types)
+        parametrize.register_parametrization(self, "weight", bounded)
+
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
         return weight.unsqueeze(-1) * x_j
-
-    def _run_fused(
-        self, weight: Tensor, start: Tensor, drive: Tensor | None, node_first: bool, keep: bool
-    ) -> list[Tensor]:
-        given = LoopInputs(start, drive, None, None)
-        inputs = given.map(lambda x: to_columns(x, self.num_nodes, node_first=node_first))
-        inputs = inputs._replace(bias=self.bias)
-        # A function of the whole state has to meet the neurons in their order.
-        near = self._renumbering if isinstance(self.activation, str) else None
-        if near is not None:
-            inputs = near.enter(inputs)
-        states = kernels.loop(
-            self.structure if near is None else near.structure,
-            weight,
-            inputs.state,
-            loops=self.loops,
-            drive=inputs.drive,
-            bias=inputs.bias,
-            activation=self._activation_of_columns(start.shape, node_first),
-            keep=keep,
-            checkpoint=self.checkpoint,
-            backend=self.backend,
-        )
-        if near is not None:
-            states = [near.leave(state) for state in states]
-        return [from_columns(columns, start.shape, node_first=node_first) for columns in states]
-
-    def _activation_of_columns(
-        self, shape: torch.Size, node_first: bool
-    ) -> str | Callable[[Tensor], Tensor]:
-        """The activation for columns [N, B], given to a function in the shape of the input."""
-        function = self.activation
-        if isinstance(function, str):
-            return function
-
-        def apply(columns: Tensor) -> Tensor:
-            state = from_columns(columns, shape, node_first=node_first)
-            after = function(state)
-            check_shape_kept(state, after)
-            return to_columns(after, self.num_nodes, node_first=node_first)
-
-        return apply
 
     def _weight_per_synapse(self) -> Tensor:
         weight = self.weight
@@ -334,10 +331,14 @@ class GraphLayer(Saved):
         return shared
 
     def _sign(self) -> Tensor | None:
+        dale = self._step_of_weight(DaleSign)
+        return None if dale is None else dale.value
+
+    def _step_of_weight(self, kind: type[Step]) -> Step | None:
+        """The parametrisation of that kind, if the weight has one."""
         if not parametrize.is_parametrized(self, "weight"):
             return None
-        dale = (step for step in self.parametrizations.weight if isinstance(step, DaleSign))
-        return next((step.value for step in dale), None)
+        return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)
@@ -367,7 +368,7 @@ class GraphLayer(Saved):
             told.append(f"activation={self.activation!r}")
         if self.bias is not None:
             told.append("bias=True")
-        if self.inject:
+        if self.inject and not isinstance(self.loops, Equilibrium):
             told.append("inject=True")
         if self.checkpoint:
             told.append("checkpoint=True")

@@ -13,6 +13,8 @@ from sparsebrain.batching import from_columns, to_columns
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.functional import check_shape_kept
 
+Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 _OVERRIDABLE = ("message", "aggregate", "update")
 _HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
@@ -37,39 +39,55 @@ def is_plain(layer: MessagePassing, original: type[MessagePassing]) -> bool:
     )
 
 
+def message_step(
+    layer: Any,
+    exchange: Exchange,
+    weight: Tensor,
+    drive: Tensor | None,
+    edge_index: Tensor | None,
+    activation: str | Callable[[Tensor], Tensor],
+) -> Callable[[Tensor], Tensor]:
+    """One loop of a GraphLayer on states [B * N, C], or without an ``edge_index`` on [N, B].
+
+    ``exchange`` is the layer's own call of PyG's ``propagate``.
+    """
+    bias = layer.bias
+    if edge_index is None:
+        edge_index = layer.edge_index
+    elif layer.structure.num_edges:
+        weight = weight.repeat(edge_index.size(1) // layer.structure.num_edges)
+    function = ACTIVATIONS[activation].function if isinstance(activation, str) else activation
+
+    def step(start: Tensor) -> Tensor:
+        current = exchange(edge_index, start, weight)
+        check_shape_kept(start, current)
+        if bias is not None:
+            current = current + bias.repeat(start.size(0) // max(layer.num_nodes, 1)).unsqueeze(1)
+        current = current if drive is None else current + drive
+        current = function(current)
+        check_shape_kept(start, current)
+        return current
+
+    return step
+
+
 def run_messages(
     layer: Any,
-    exchange: Callable[[Tensor, Tensor, Tensor], Tensor],
+    exchange: Exchange,
     weight: Tensor,
     start: Tensor,
     drive: Tensor | None,
     edge_index: Tensor | None,
     activation: str | Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
-    """The state after every loop of a GraphLayer.
-
-    States are [B * N, C] with an ``edge_index``; without one, [..., N] in and out, and [N, B] on
-    one graph between. ``exchange`` is the layer's own call of PyG's ``propagate``.
-    """
-    wide = edge_index is None
-    shape, bias = start.shape, layer.bias
-    if edge_index is None:
-        edge_index = layer.edge_index
+    """The state after every loop of a GraphLayer, all of them in the shape of ``start``."""
+    wide, shape = edge_index is None, start.shape
+    if wide:
         start = to_columns(start, layer.num_nodes, node_first=False)
         drive = None if drive is None else to_columns(drive, layer.num_nodes, node_first=False)
-    elif layer.structure.num_edges:
-        weight = weight.repeat(edge_index.size(1) // layer.structure.num_edges)
-    if bias is not None:
-        bias = bias.repeat(start.size(0) // max(layer.num_nodes, 1)).unsqueeze(1)
-    function = ACTIVATIONS[activation].function if isinstance(activation, str) else activation
-
+    step = message_step(layer, exchange, weight, drive, edge_index, activation)
     states, current = [], start
     for _ in range(layer.loops):
-        current = exchange(edge_index, current, weight)
-        check_shape_kept(start, current)
-        current = current if bias is None else current + bias
-        current = current if drive is None else current + drive
-        current = function(current)
-        check_shape_kept(start, current)
+        current = step(current)
         states.append(from_columns(current, shape, node_first=False) if wide else current)
     return states

@@ -14,6 +14,9 @@ from torch import Tensor
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
 
+LEAST_LOOPS = 4
+"""With fewer loops moving the states there and back costs more than it brings."""
+
 # The states of fewer lie in a core's own cache, wherever they stand.
 _LEAST_NEURONS = 8192
 # A synapse has to become so many times shorter, since weights are then no longer read in order.
@@ -29,7 +32,8 @@ class Renumbering(NamedTuple):
 
     def enter(self, inputs: LoopInputs) -> LoopInputs:
         """Inputs of a loop, states [N, B] and vectors [N], in this numbering."""
-        return inputs.map(lambda each: each.index_select(0, self.order))
+        # Rows are moved whole; of samples that lie one after another each number would be sought.
+        return inputs.map(lambda each: each.contiguous().index_select(0, self.order))
 
     def leave(self, state: Tensor) -> Tensor:
         """A state [N, B] in the numbering of the connectome."""
@@ -44,10 +48,11 @@ def renumber(structure: Structure) -> Renumbering | None:
     r"""The numbering of reverse Cuthill-McKee, or None where it does not pay.
 
     It keeps the ends of a synapse close, so that what a loop reads still lies in a cache. Neurons
-    at random places in a plane (300 thousand, 24 synapses each, batch 32) are computed 1.5 times as
-    fast forward and 1.9 times as fast forward and backward; graphs without such an order become
-    slower by a quarter, and are left as they are: it has to shorten synapses four times, measured
-    by the mean of \|source - target\| (``python -m benchmarks.layer sizes --graph places``).
+    at random places in a plane (300 thousand, 25 synapses each, batch 32, 20 loops) are computed
+    1.6 times as fast forward and 1.8 times as fast forward and backward; graphs without such an
+    order become slower by a quarter, and are left as they are: it has to shorten synapses four
+    times, measured by the mean of \|source - target\| (``python -m benchmarks.layer sizes --graph
+    places``).
 
     O(N + E) time and memory for bounded degrees. E. Cuthill, J. McKee, "Reducing the bandwidth of
     sparse symmetric matrices", Proceedings of the 24th ACM National Conference (1969) 157-172.

@@ -16,5 +16,11 @@ compiler=${CXX:-c++}
 # Python is not built with the sanitizers, so their libraries have to be there before it starts. What
 # it never frees is not the kernels' leak.
 export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 OMP_NUM_THREADS=2
-"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels tests/graphs/test_compiled.py "$@"
+# Pytest would swallow what they say before they end the process.
+export ASAN_OPTIONS=detect_leaks=0:log_path=stderr.asan UBSAN_OPTIONS=print_stacktrace=1:log_path=stderr.asan
+export OMP_NUM_THREADS=2
+failed=0
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/kernels tests/graphs/test_compiled.py \
+    tests/graphs/measures "$@" || failed=$?
+cat stderr.asan.* 2>/dev/null || true
+exit "$failed"

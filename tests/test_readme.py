@@ -86,6 +86,67 @@ def test_the_table_of_the_reproduction_is_what_was_measured():
     assert shown == {model: [mnist[model], fashion[model]] for model in MODELS}
 
 
+def measured(name):
+    """Rows of a committed benchmark by (peer, pass)."""
+    with (README.parent / "benchmarks" / "measured" / name).open(newline="") as file:
+        return {(row["peer"], row["pass"]): row for row in csv.DictReader(file)}
+
+
+def three_digits(number):
+    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
+
+
+def test_the_times_are_what_was_measured():
+    rows = measured("layer-2-threads.csv")
+    wanted = {
+        tuple(
+            three_digits(float(value))
+            for value in (
+                rows[peer, "forward"]["median_ms"],
+                rows[peer, "forward_backward"]["median_ms"],
+                rows[peer, "forward_backward"]["times_ours"],
+            )
+        )
+        for peer, _ in rows
+        if peer not in ("sparsebrain-as-numbered", "window")
+    }
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("| | forward, ms |") :].split("\n\n")[0].splitlines()[2:]
+    assert {tuple(cells(line)[1:]) for line in table} == wanted
+    share = float(rows["sparsebrain", "forward_backward"]["share"])
+    assert f"reach {share:.0%}".replace("%", " %") in text
+
+
+def test_the_fly_is_what_was_measured():
+    rows = measured("fly.csv")
+    ours, *others = (
+        {
+            "ms": float(rows[peer, "forward_backward"]["median_ms"]),
+            "gib": max(
+                float(rows[peer, "forward_backward"][peak]) / 1024
+                for peak in ("making_peak_mib", "peak_mib")
+            ),
+        }
+        for peer in ("sparsebrain", "torch-sparse", "torch-sparse-reduce")
+    )
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    loops = [
+        float(rows["sparsebrain", one]["ms_per_loop"]) for one in ("forward", "forward_backward")
+    ]
+    assert (
+        "takes {} ms forward and {} ms forward and backward".format(*map(three_digits, loops))
+        in text
+    )
+    assert (
+        f"{min(each['ms'] for each in others) / ours['ms']:.1f} times as fast as `torch.sparse`"
+        in text
+    )
+    assert (
+        f"in {ours['gib']:.1f} GiB where that takes {min(each['gib'] for each in others):.1f}"
+        in text
+    )
+
+
 def test_the_readings_are_what_was_measured():
     text = (REPRODUCTION / "README.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| [")]

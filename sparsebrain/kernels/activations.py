@@ -13,17 +13,18 @@ LEAKY_SLOPE = 0.01
 
 
 class Activation(NamedTuple):
-    """f as a function, f written over its argument, and grad * f'(u) from grad and y = f(u)."""
+    """f as a function, f written over its argument, grad * f'(u) from grad and y = f(u), Lip(f)."""
 
     function: Callable[[Tensor], Tensor]
     in_place: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor], Tensor]
+    lipschitz: float = 1.0
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "none": Activation(lambda u: u, lambda u: u, lambda grad, y: grad),
     "tanh": Activation(torch.tanh, torch.tanh_, torch.ops.aten.tanh_backward),
-    "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, torch.ops.aten.sigmoid_backward),
+    "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, torch.ops.aten.sigmoid_backward, 0.25),
     "relu": Activation(
         torch.relu, torch.relu_, lambda grad, y: torch.ops.aten.threshold_backward(grad, y, 0)
     ),

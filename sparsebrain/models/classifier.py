@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
 from sparsebrain.options import check_choice, check_count
@@ -26,10 +27,10 @@ def classifier(
     connectome: Data,
     num_classes: int,
     *,
-    loops: int = 5,
+    loops: int | Equilibrium = 5,
     activation: str | None = "relu",
     loop_activation: str | None = None,
-    init: str = "variance",
+    init: str | None = None,
     inputs: Neurons | None = None,
     outputs: Neurons | None = None,
     in_features: int | None = None,
@@ -46,7 +47,7 @@ def classifier(
         loops: of the graph layer.
         activation: "relu", "leaky_relu", "tanh", "sigmoid" or None, outside the loops.
         loop_activation: of the graph layer, inside its loops.
-        init: of the graph layer: "variance", "identity" or "edge_weight".
+        init: of the graph layer, whose default depends on ``loops``.
         inputs: the neurons that receive, all by default: their numbers, a mask [N] bool, names out
             of ``connectome.names``, or the name of one population out of ``node_type_names``. The
             others start from zero.
@@ -126,8 +127,15 @@ def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | Non
     if receiving is not None:
         signal = torch.zeros_like(signal).index_fill(0, receiving.to(structure.device), 1.0)
     synapses = torch.ones(structure.num_edges, device=structure.device)
-    for _ in range(graph.loops):
+    endless = isinstance(graph.loops, Equilibrium)
+    for _ in range(graph.loops if isinstance(graph.loops, int) else graph.num_nodes):
+        before = signal
         signal = kernels.propagate(structure, synapses, signal).clamp(max=1)
+        if endless:
+            # The input stays, so that what was reached once is reached for good.
+            signal = torch.maximum(before, signal)
+            if torch.equal(before, signal):
+                break
     if not bool((signal if read is None else signal[read.to(structure.device)]).any()):
         raise ValueError(
             f"no neuron that is read is reached from one that receives in {graph.loops} loops; "

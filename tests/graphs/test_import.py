@@ -22,7 +22,7 @@ before = settings()
 import graphs
 assert settings() == before
 assert logging.getLogger("graphs").handlers == []
-for name in ("sparsebrain", "matplotlib", "networkx"):
+for name in ("sparsebrain", "matplotlib", "networkx", "plotly"):
     assert name not in sys.modules, name
 """
 

@@ -63,7 +63,7 @@ def test_graphs_without_an_order_are_left_alone(places):
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_outputs_states_and_gradients_are_those_of_the_connectome(places, inject, checkpoint):
     options = {"activation": "tanh", "bias": True, "inject": inject, "checkpoint": checkpoint}
-    layer = GraphLayer(places, 3, **options, dtype=torch.float64)
+    layer = GraphLayer(places, 4, **options, dtype=torch.float64)
     assert layer._renumbering is not None
     nn.init.normal_(layer.bias)
     x = torch.randn(2, NEURONS, dtype=torch.float64, requires_grad=True)
@@ -82,10 +82,10 @@ def test_an_activation_meets_neurons_in_their_order(places):
     def half(state):
         return torch.cat([state[..., :4500].tanh(), state[..., 4500:]], dim=-1)
 
-    layer = GraphLayer(places, 2, activation=half)
+    layer = GraphLayer(places, 4, activation=half)
     x = torch.randn(3, NEURONS)
     expected = x
-    for _ in range(2):
+    for _ in range(4):
         (linear,) = kernels.loop(
             layer.structure, layer.weight, expected.t(), loops=1, backend="reference"
         )
@@ -93,8 +93,8 @@ def test_an_activation_meets_neurons_in_their_order(places):
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_pyg_batches_copies_and_one_loop(places):
-    layer = GraphLayer(places, 2, activation="tanh")
+def test_pyg_batches_copies_and_few_loops(places):
+    layer = GraphLayer(places, 4, activation="tanh")
     x = torch.randn(4, NEURONS)
     batched = torch.cat([places.edge_index, places.edge_index + NEURONS], dim=1)
     node_first = x.view(2, 2, NEURONS).transpose(1, 2).reshape(2 * NEURONS, 2)
@@ -104,4 +104,4 @@ def test_pyg_batches_copies_and_one_loop(places):
     assert torch.equal(twin(x), layer(x))
     twin.to(torch.float64)
     torch.testing.assert_close(twin(x.double()).float(), layer(x), rtol=1e-4, atol=1e-5)
-    assert GraphLayer(places, 1)._renumbering is None
+    assert GraphLayer(places, 3)._renumbering is None

@@ -27,14 +27,14 @@ constexpr int kBytes = 16;
 #define INLINE __attribute__((always_inline)) inline
 
 template <class Real>
-struct Whole;
+struct Whole;  // unsigned: bits are shifted out
 template <>
 struct Whole<float> {
-  using type = int32_t;
+  using type = uint32_t;
 };
 template <>
 struct Whole<double> {
-  using type = int64_t;
+  using type = uint64_t;
 };
 
 template <class Real, int lanes>

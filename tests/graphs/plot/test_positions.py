@@ -1,22 +1,13 @@
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-
-import graphs
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
+import graphs
 
 
 def collection(ax, kind):
@@ -89,7 +80,9 @@ def test_populations_and_signs_have_colours():
     data = graphs.layered([2, 3])
     data.node_sign = torch.tensor([1.0, -1.0, 1.0, 1.0, 1.0])
     ax = graphs.plot(data, alpha=1)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["layer 0", "layer 1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        *("excitatory", "inhibitory", "layer 0", "layer 1")
+    ]
     colors = collection(ax, LineCollection).get_colors()
     assert len(np.unique(colors, axis=0)) == 2
     sender = data.edge_index[0].numpy()
@@ -118,6 +111,36 @@ def test_settings_of_matplotlib_and_the_connectome_are_left_alone():
 
 def test_long_layers_are_not_squeezed():
     assert graphs.plot(graphs.layered([100, 10])).get_aspect() == "auto"
+
+
+def test_wide_layers_leave_paper_between_their_lines():
+    data = graphs.layered([784, 100, 10])
+    large = graphs.plot(data)
+    small = graphs.plot(data, ax=plt.figure(figsize=(3, 2)).add_subplot())
+    assert 100 < len(segments(small)) < len(segments(large)) < 10_000
+    assert large.get_title().endswith(f"({len(segments(large)):,} drawn)")
+    assert len(segments(graphs.plot(data, max_synapses=12_345))) == 12_345
+
+
+def test_dots_fit_the_axes_and_the_gaps_between_neurons():
+    def dot(data, figsize):
+        ax = graphs.plot(data, ax=plt.figure(figsize=figsize).add_subplot())
+        return collection(ax, PathCollection).get_sizes()[0]
+
+    few, many = graphs.grid_local((30, 30), 1), graphs.grid_local((60, 60), 1)
+    assert dot(few, (8, 6)) > 2 * dot(few, (4, 3))
+    assert dot(few, (8, 6)) > 2 * dot(many, (8, 6))
+    # Populations in the same places take no room from each other.
+    twice = graphs.grid_local((30, 30), 1)
+    twice.update({"num_nodes": 1800, "pos": twice.pos.repeat(2, 1), "shape": (2, 30, 30)})
+    assert dot(twice, (8, 6)) == pytest.approx(dot(few, (8, 6)))
+
+
+def test_many_populations_share_one_colour_map():
+    data = graphs.layered([1] * 30)
+    ax = graphs.plot(data)
+    assert ax.get_legend() is None
+    assert len(np.unique(collection(ax, PathCollection).get_facecolors(), axis=0)) == 30
 
 
 def test_without_coordinates():

@@ -1,0 +1,55 @@
+"""The axes of a picture, and how much room they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8, 6)) -> Axes:
+    """Return `ax` if a picture of so many dimensions fits it, or those of a new figure."""
+    if ax is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415
+
+        projection = "3d" if dimensions == 3 else None
+        _, ax = plt.subplots(
+            figsize=figsize, layout="constrained", subplot_kw={"projection": projection}
+        )
+    elif getattr(ax, "name", None) not in ("rectilinear", "3d"):
+        got = getattr(ax, "name", type(ax).__name__)
+        raise TypeError(
+            f"ax must be matplotlib axes, rectilinear or 3d, got {got}; pass "
+            "ax=plt.figure().add_subplot()"
+        )
+    elif (ax.name == "3d") != (dimensions == 3):
+        raise ValueError(
+            f"the picture has {dimensions} dimensions, got axes of the projection {ax.name!r}; "
+            "pass ax=plt.figure().add_subplot(" + ('projection="3d")' if dimensions == 3 else ")")
+        )
+    return ax
+
+
+def size(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes in points."""
+    extent = ax.get_window_extent()
+    unit = 72 / ax.figure.dpi
+    return extent.width * unit, extent.height * unit
+
+
+def legible(
+    places: Sequence[float], weights: Sequence[int], gap: float, *, around: float = math.inf
+) -> list[int]:
+    """Which of the labels at `places` have a `gap` between them, the heaviest first.
+
+    Places lie along a line, or along a ring of the length `around`.
+    """
+    chosen: list[int] = []
+    for label in sorted(range(len(places)), key=lambda each: -weights[each]):
+        apart = (abs(places[label] - places[other]) for other in chosen)
+        if all(gap <= distance <= around - gap for distance in apart):
+            chosen.append(label)
+    return sorted(chosen)

@@ -1,0 +1,119 @@
+"""Colours of populations and signs; all can be told apart by the colour-blind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs.contract import Index, signs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NEURON = "#16324f"
+SYNAPSE = "#5f8fbf"
+EXPECTED = "#e76300"
+EXCITATORY, INHIBITORY = "#3a7ca5", "#c8553d"
+_SIGNS = {"excitatory": EXCITATORY, "inhibitory": INHIBITORY}
+
+# M. A. Petroff, "Accessible color sequences for data visualization", arXiv:2107.02270.
+_FEW = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+
+
+class Population(NamedTuple):
+    """The neurons of one `node_type`."""
+
+    name: str
+    color: str
+    members: Index
+
+
+def populations(data: Data) -> list[Population]:
+    """Return the populations that have neurons, by `node_type`; one without a name if none.
+
+    Up to ten have colours of their own; more lie along one colour map, in their order.
+    """
+    if "node_type" not in data:
+        return [Population("", NEURON, np.arange(data.num_nodes))]
+    kinds = data["node_type"].cpu().numpy()
+    present, first = np.unique(np.sort(kinds), return_index=True)
+    members = np.split(np.argsort(kinds, kind="stable"), first[1:])
+    names = data.get("node_type_names")
+    return [
+        Population(str(kind) if names is None else names[kind], color, each)
+        for kind, color, each in zip(present.tolist(), _colors(len(present)), members, strict=False)
+    ]
+
+
+def _colors(number: int) -> list[str]:
+    if number <= len(_FEW):
+        return list(_FEW[:number])
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.colors import to_hex  # noqa: PLC0415
+
+    return [to_hex(color) for color in mpl.colormaps["viridis"](np.linspace(0, 1, number))]
+
+
+def in_order(kinds: list[Population]) -> Index:
+    """All neurons, population by population."""
+    return np.concatenate([np.empty(0, np.int64), *(each.members for each in kinds)])
+
+
+def of_neurons(kinds: list[Population], neurons: int) -> Any:
+    """The colour of every neuron."""
+    color = np.empty(neurons, dtype=object)
+    for each in kinds:
+        color[each.members] = each.color
+    return color
+
+
+def of_synapses(data: Data, shown: Index) -> Any:
+    """The colour of each of the synapses `shown` by its sign, or one for all without signs."""
+    sign = signs(data)
+    if sign is None:
+        return SYNAPSE
+    return np.where(sign[shown] > 0, EXCITATORY, INHIBITORY)
+
+
+def literal(name: str) -> str:
+    """A name as matplotlib shows it letter by letter, without formulas."""
+    return name.replace("$", r"\$")
+
+
+def legend(ax: Axes, data: Data, kinds: list[Population], *, inside: bool = False) -> None:
+    """Tell the colours of signs, and of up to ten populations, right of the axes or inside."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    handles, names = [], []
+    if "edge_sign" in data or "node_sign" in data:
+        handles += [Line2D([], [], color=color, linewidth=2) for color in _SIGNS.values()]
+        names += list(_SIGNS)
+    if "node_type" in data and 0 < len(kinds) <= len(_FEW):
+        handles += [
+            Line2D([], [], color=each.color, linestyle="", marker="o", markersize=5)
+            for each in kinds
+        ]
+        # Legends leave out what begins with an underscore.
+        names += [" " * each.name.startswith("_") + literal(each.name) for each in kinds]
+    if handles:
+        ax.legend(
+            handles,
+            names,
+            loc="upper left",
+            bbox_to_anchor=(0 if inside else 1, 1),
+            frameon=False,
+            fontsize="small",
+        )

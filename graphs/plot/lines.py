@@ -1,0 +1,44 @@
+"""How many synapses are drawn, and how faintly, so that the paper shows between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphs import arguments
+from graphs.contract import Index
+
+# Found by looking at pictures: thinner or fainter lines drown in the rounding of colours.
+_WIDTH = 0.45
+_FAINTEST, _STRONGEST = 0.12, 0.8
+_MOST_INK = 0.35
+_MOST = 20_000
+
+
+def sample(synapses: int, most: int | None, seed: int | np.random.Generator | None) -> Index:
+    """At most so many synapses, in their order."""
+    limit = _MOST if most is None else arguments.count("max_synapses", most)
+    rng = arguments.generator(seed)
+    if synapses <= limit:
+        return np.arange(synapses)
+    return np.sort(rng.choice(synapses, limit, replace=False))
+
+
+def thin(lengths: NDArray[np.floating], area: float, rng: np.random.Generator) -> Index:
+    """Which of the lines of these lengths in points are drawn on an area in square points."""
+    room = _MOST_INK / _FAINTEST * area / _WIDTH
+    total = float(lengths.sum())
+    return sample(
+        len(lengths), len(lengths) if total <= room else int(len(lengths) * room / total), rng
+    )
+
+
+def opacity(lengths: NDArray[np.floating], area: float) -> float:
+    """The opacity of lines of these lengths that covers an area with a readable amount of ink."""
+    covered = _WIDTH * float(lengths.sum())
+    return float(np.clip(_MOST_INK * area / max(covered, 1e-9), _FAINTEST, _STRONGEST))
+
+
+def width(alpha: float) -> float:
+    """The width in points of lines of an opacity."""
+    return 0.4 + 0.6 * alpha

@@ -1,0 +1,75 @@
+"""Checks of what a layer is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.options import check_choice, check_count, check_flag
+
+
+class Arguments(NamedTuple):
+    """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known."""
+
+    loops: int | Equilibrium
+    init: str
+    lipschitz: float
+
+
+def check_arguments(
+    loops: int | Equilibrium,
+    activation: str | Callable[[Tensor], Tensor] | None,
+    aggr: Any,
+    init: str | None,
+    weight_sharing: str,
+    backend: str,
+    **flags: bool,
+) -> Arguments:
+    """TypeError or ValueError for what a layer cannot be made with, and what its defaults are.
+
+    ``flags`` are bias, inject, dale and checkpoint.
+    """
+    lipschitz = 1.0
+    if not isinstance(loops, Equilibrium):
+        loops = check_count("loops", loops)
+    if isinstance(activation, type):
+        raise TypeError(f"activation is the class {activation.__name__}; pass an instance of it.")
+    if not callable(activation):
+        known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
+        check_choice("activation", activation, known)
+        lipschitz = ACTIVATIONS[known[activation]].lipschitz
+    for name, flag in flags.items():
+        check_flag(name, flag)
+    if aggr is None:
+        raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
+    check_choice("weight_sharing", weight_sharing, ("synapse", "type"))
+    check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+    if not isinstance(loops, Equilibrium):
+        init = "variance" if init is None else init
+        check_choice("init", init, ("variance", "identity", "edge_weight"))
+        return Arguments(loops, init, lipschitz)
+    init = "contraction" if init is None else init
+    check_choice("init of an Equilibrium", init, ("contraction", "edge_weight"))
+    if flags["checkpoint"]:
+        raise ValueError(
+            "checkpoint=True is for a number of loops; an Equilibrium keeps one state, use "
+            "checkpoint=False."
+        )
+    if callable(activation):
+        if loops.constraint is not None and loops.lipschitz is None:
+            raise ValueError(
+                f"constraint={loops.constraint!r} has to know how steep an activation is that is a "
+                "function; pass Equilibrium(lipschitz=...)."
+            )
+        lipschitz = loops.lipschitz or lipschitz
+    elif loops.lipschitz is not None:
+        raise ValueError(
+            f"lipschitz= is for an activation that is a function; that of {activation!r} is known "
+            f"to be {lipschitz:g}, leave it out."
+        )
+    return Arguments(loops, init, lipschitz)
