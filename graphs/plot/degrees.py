@@ -76,7 +76,7 @@ def plot_degrees(
     >>> import matplotlib.pyplot as plt
     >>> import graphs
     >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
-    >>> ax.lines[0].get_xydata().tolist(), ax.lines[0].get_label()
+    >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
     ([[4.0, 0.2]], 'in (80 % have none)')
     >>> plt.close(ax.figure)
     """
