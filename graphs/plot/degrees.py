@@ -117,7 +117,7 @@ def plot_degrees(
 def _cumulative(degrees: Index) -> tuple[Index, NDArray[np.float64]]:
     """Every degree above 0 that occurs, and the share of neurons that have it or more."""
     present, first = np.unique(np.sort(degrees), return_index=True)
-    share = 1 - first / max(1, len(degrees))
+    share = (len(degrees) - first) / max(1, len(degrees))
     return present[present > 0], share[present > 0]
 
 
