@@ -20,6 +20,8 @@ COMMANDS = {
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
     "loops": ["loops", "--threads", "1"],
+    "graphs": ["graphs"],
+    "graphs-scale": ["graphs", "scale"],
 }
 """The name of each file, and what fills it."""
 

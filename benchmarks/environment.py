@@ -24,9 +24,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes."""
-    distributions = ("torch", "torch-geometric", "sparsebrain", "numpy")
+def versions(*peers: str) -> dict[str, str]:
+    """Versions of what computes, and of the distributions beside it."""
+    distributions = ("torch", "torch-geometric", "sparsebrain", "numpy", *peers)
     found = {name: metadata.version(name) for name in distributions}
     # Distributions give the release alone; torch also says which build it is.
     found["torch"] = str(torch.__version__)

@@ -16,14 +16,19 @@ from torch import Tensor
 from sparsebrain.kernels import Structure
 from sparsebrain.options import check_count
 
-_DENSE = 64
+_DENSE = 128
+# Of weights at random the largest eigenvalues lie close to a circle, and who asks Arnoldi's method
+# for one or two of them is given the wrong ones.
+_WANTED = 10
+_SUBSPACE = 100
+_RESTARTS = 200
 
 
 def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
     """Find the eigenvalues of largest magnitude of W, W[target, source] = weight.
 
     Each strongly connected component is solved by itself, since W is triangular in them: by
-    Arnoldi's method, O(k (N + E)) an iteration, or densely up to 64 neurons. So a graph without
+    Arnoldi's method, O(k (N + E)) an iteration, or densely up to 128 neurons. So a graph without
     cycles has exactly zero, of which rounding would make a circle. W is not symmetric: ``eigh``
     would be wrong, and power iteration never settles on a complex pair.
 
@@ -85,14 +90,22 @@ def _by_component(matrix: csr_array[Any], k: int) -> Iterator[NDArray[np.complex
 
 def _largest(matrix: csr_array[Any], k: int) -> NDArray[np.complex128]:
     neurons = matrix.shape[0]
-    if neurons <= _DENSE or k > neurons - 2:
+    wanted = max(k, _WANTED)
+    if neurons <= _DENSE or wanted > neurons - 2:
         return np.linalg.eigvals(matrix.toarray()).astype(np.complex128)
     # ARPACK would draw its first vector from a generator of its own.
     start = np.random.default_rng(0).uniform(0.5, 1.5, neurons)
     try:
-        found = eigs(matrix, k=k, v0=start, return_eigenvectors=False)
+        found = eigs(
+            matrix,
+            k=wanted,
+            ncv=min(neurons, max(_SUBSPACE, 2 * wanted + 1)),
+            v0=start,
+            maxiter=_RESTARTS,
+            return_eigenvectors=False,
+        )
     except ArpackNoConvergence as error:
         raise RuntimeError(
-            f"the {k} largest eigenvalues did not converge ({error}); ask for another k."
+            f"the {wanted} largest eigenvalues did not converge ({error}); ask for another k."
         ) from None
     return found.astype(np.complex128)

@@ -98,7 +98,9 @@ def solve(
 def relative_residual(before: Tensor, after: Tensor) -> Tensor:
     """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
     floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
-    return (after - before).norm(dim=0) / after.norm(dim=0).clamp_min(floor)
+    # Several times as fast as norm(), which guards against overflow: who overflows stops anyway.
+    change, size = ((x * x).sum(0).sqrt() for x in (after - before, after))
+    return change / size.clamp_min(floor)
 
 
 class _Told:
@@ -174,8 +176,10 @@ class _Anderson:
         if held == 1:
             return value
         shares = self._shares(self.products, self.counts)
-        mixed = torch.stack(self.values).mul(shares.unsqueeze(1)).sum(0)
-        return torch.where(torch.isfinite(mixed).all(0), mixed, value)
+        mixed = value * shares[-1]
+        for each, share in zip(self.values[:-1], shares[:-1], strict=True):
+            mixed.addcmul_(each, share)
+        return mixed
 
     @staticmethod
     def _shares(products: Tensor, counts: Tensor) -> Tensor:
@@ -192,4 +196,8 @@ class _Anderson:
         ridge = held * torch.finfo(products.dtype).eps + (1 - usable)
         shares, _ = torch.linalg.solve_ex(matrix + torch.diag_embed(ridge), inverse.unsqueeze(2))
         shares = shares.squeeze(2) * inverse
-        return (shares / shares.sum(1, keepdim=True)).t().to(products.dtype)
+        shares = shares / shares.sum(1, keepdim=True)
+        newest = torch.zeros_like(shares)
+        newest[:, -1] = 1
+        sound = torch.isfinite(shares).all(1, keepdim=True)
+        return torch.where(sound, shares, newest).t().to(products.dtype)

@@ -15,7 +15,12 @@ from graphs import arguments
 from graphs.contract import signs, validate
 
 # Up to so many neurons the whole matrix is solved, and up to so many where Arnoldi's method fails.
-_DENSE = 64
+_DENSE = 128
+# Of weights at random the largest eigenvalues lie close to a circle, and who asks Arnoldi's method
+# for one or two of them is given the wrong ones.
+_WANTED = 10
+_SUBSPACE = 100
+_RESTARTS = 200
 _RESCUE = 1000
 
 
@@ -52,7 +57,7 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
     Only cycles have eigenvalues: a neuron that no path leads back to adds its self-loop alone, so
     those of a layered graph are exactly 0. The rest by Arnoldi's method through
     `scipy.sparse.linalg.eigs`, O(k (N + E)) for each of its iterations; from the dense matrix up to
-    64 neurons, where `k` is close to N, and up to 1000 neurons where Arnoldi's method fails. W is
+    128 neurons, where `k` is close to N, and up to 1000 neurons where Arnoldi's method fails. W is
     not symmetric, so its eigenvalues come in complex pairs, and power iteration or ``eigh`` would
     be wrong. The gap between the first two is ``abs(spectrum[0]) - abs(spectrum[1])``; in a pair it
     is 0.
@@ -92,15 +97,24 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
 
 def _largest(matrix: scipy.sparse.csr_array, k: int) -> NDArray[Any]:
     neurons = matrix.shape[0]
-    if neurons > _DENSE and k <= neurons - 2:
+    wanted = max(k, _WANTED)
+    if neurons > _DENSE and wanted <= neurons - 2:
         # ARPACK would draw its first vector from a generator of its own.
         start = np.random.default_rng(0).uniform(0.5, 1.5, neurons)
         try:
-            return eigs(matrix, k=k, v0=start, return_eigenvectors=False)
+            return eigs(
+                matrix,
+                k=wanted,
+                ncv=min(neurons, max(_SUBSPACE, 2 * wanted + 1)),
+                v0=start,
+                maxiter=_RESTARTS,
+                return_eigenvectors=False,
+            )
         except ArpackError as error:
             if neurons > _RESCUE:
                 raise RuntimeError(
-                    f"the {k} largest eigenvalues did not converge ({error}); ask for another k"
+                    f"the {wanted} largest eigenvalues did not converge ({error}); "
+                    "ask for another k"
                 ) from None
     return np.linalg.eigvals(matrix.toarray())
 

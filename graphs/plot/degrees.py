@@ -76,7 +76,7 @@ def plot_degrees(
     >>> import matplotlib.pyplot as plt
     >>> import graphs
     >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
-    >>> ax.lines[0].get_xydata().tolist(), ax.lines[0].get_label()
+    >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
     ([[4.0, 0.2]], 'in (80 % have none)')
     >>> plt.close(ax.figure)
     """
@@ -117,7 +117,7 @@ def plot_degrees(
 def _cumulative(degrees: Index) -> tuple[Index, NDArray[np.float64]]:
     """Every degree above 0 that occurs, and the share of neurons that have it or more."""
     present, first = np.unique(np.sort(degrees), return_index=True)
-    share = 1 - first / max(1, len(degrees))
+    share = (len(degrees) - first) / max(1, len(degrees))
     return present[present > 0], share[present > 0]
 
 

@@ -84,8 +84,9 @@ def plot_html(
     Notes
     -----
     Self-loops are not drawn. Of a name the first 60 characters are kept, so that the file has at
-    most about 5 MB, the size of plotly, 48 bytes a synapse drawn and 500 a neuron drawn. Drawing
-    needs WebGL. O(N + E) time and memory.
+    most about 5 MB, the size of plotly, 48 bytes a synapse drawn (150 on one axis, where it is an
+    arc) and some hundreds a neuron drawn. Drawing needs WebGL. O(N log N + E) time, O(N + E)
+    memory.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[s
             "inhibitory": (colors.INHIBITORY, shown[sign[shown] < 0]),
         }
     deep = pos.shape[1] == 3
-    opacity = float(np.clip((60 if deep else 30) / np.sqrt(1 + len(shown)), 0.1, 0.7))
+    opacity = float(np.clip((60 if deep else 30) / np.sqrt(1 + len(shown)), 0.1, 0.4))
     traces = []
     for name, (color, which) in groups.items():
         line = {
@@ -164,7 +165,7 @@ def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[st
     if not named or number > _MOST_POPULATIONS:
         color = colors.of_neurons(kinds, data.num_nodes)[shown].tolist()
         groups = [("neurons", colors.NEURON if not named else color, shown)]
-    size = float(np.clip(150 / np.sqrt(1 + len(np.unique(pos, axis=0))), 2, 9))
+    size = float(np.clip(120 / np.sqrt(1 + len(np.unique(pos, axis=0))), 2, 9))
     return [
         {
             "type": "scatter3d" if pos.shape[1] == 3 else "scattergl",
@@ -240,8 +241,10 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
 def _box(pos: NDArray[np.float32]) -> list[float]:
     """Sides of the box around neurons, the longest as long as plotly's camera sees."""
     span = np.ptp(pos, axis=0) if len(pos) else np.ones(3)
-    longest = span.max() or 1.0
-    return [1.4 * max(float(side / longest), 0.05) for side in span]
+    sides = np.maximum(span / (span.max() or 1.0), 0.05)
+    # A cube has sides of 1; a body that is slim in other directions may be longer.
+    longest = min(1.8, float(sides.prod()) ** (-1 / 6))
+    return [longest * float(side) for side in sides]
 
 
 def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> str:

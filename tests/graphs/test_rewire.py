@@ -199,4 +199,4 @@ def test_pinned_graphs(name):
     # Sums over all synapses tell any other graph.
     source, target = MODELS[name](SPATIAL, seed=0).edge_index
     found = int((source * target).sum())
-    assert found == {"degrees": 89605462, "reciprocal": 89172961, "lengths": 89577723}[name]
+    assert found == {"degrees": 89030849, "reciprocal": 88909062, "lengths": 88487390}[name]

@@ -72,13 +72,23 @@ def test_complex_eigenvalues_are_no_obstacle():
 
 def test_where_all_eigenvalues_are_equally_large_that_is_told():
     """Around a long ring they are the roots of the product of its weights."""
-    weight = torch.rand(100, generator=torch.Generator().manual_seed(0)).double() + 0.5
-    neurons = torch.arange(100)
-    ring = Structure(torch.stack([neurons, (neurons + 1) % 100]), 100)
+    weight = torch.rand(150, generator=torch.Generator().manual_seed(0)).double() + 0.5
+    neurons = torch.arange(150)
+    ring = Structure(torch.stack([neurons, (neurons + 1) % 150]), 300)
     with pytest.raises(RuntimeError, match="did not converge.*perron_bound bounds it"):
         spectral_radius(ring, weight)
     assert float(perron_bound(ring, weight).bound) >= float(weight.log().mean().exp())
     assert float(norm_bound(ring, weight).bound) == pytest.approx(float(weight.max()), rel=0.027)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_eigenvalues_near_the_largest_hide_it_not(seed):
+    """Weights at random have theirs in a disc, of which a thin rim holds dozens."""
+    data = graphs.small_world(600, 20, 1.0, seed=seed)
+    structure = Structure(data.edge_index, 600)
+    weight = torch.randn(structure.num_edges, generator=torch.Generator().manual_seed(seed))
+    wanted = radius(dense(structure, weight))
+    assert spectral_radius(structure, weight) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_without_cycles_the_radius_is_zero():

@@ -87,7 +87,7 @@ def test_neurons_at_one_place():
         ({"profile": lambda r: 1.0}, ValueError, r"one probability for each of \d+ distances"),
         ({"period": (1.0, 2.0, 3.0)}, ValueError, r"each of the 2 axes, got 3"),
         ({"period": -1}, ValueError, r"period\[0\] must be a finite number >= 0"),
-        ({"period": 2}, ValueError, r"must lie in \[0, 2\) along axis 0.*got 2 at neuron 6"),
+        ({"period": 2}, ValueError, r"must lie in \[0, 2\) along axis 1.*got 2 at neuron 2"),
         ({"bins": 0}, ValueError, r"bins must be an integer >= 1, got 0"),
         ({"max_pairs": 0}, ValueError, r"max_pairs must be an integer >= 1, got 0"),
     ],

@@ -21,16 +21,20 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.inside = [], []
+        self.tags, self.inside, self.open = [], [], False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self.inside.append("")
+        self.open = True
+
+    def handle_endtag(self, tag):
+        self.open = False
 
     def handle_data(self, data):
-        if self.inside:
+        if self.open:
             self.inside[-1] += data
 
     def all(self, tag):

@@ -1,0 +1,168 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import graphs as package
+from benchmarks import graph_scale, graphs, resident
+from benchmarks.equality import WrongResultError
+from benchmarks.graph_cases import OURS, Candidate, Case
+from benchmarks.graph_generators import GENERATORS
+from benchmarks.graph_measures import MEASURES
+
+NEURONS = 300
+
+
+@pytest.mark.parametrize("title", graphs.CASES)
+def test_all_candidates_agree(title):
+    """Seeds are fixed but for igraph's: five standard deviations, 6e-7 for each of its cases."""
+    case = graphs.CASES[title]
+    results = {
+        name: candidate.run(case.given(name, NEURONS))
+        for name, candidate in case.candidates.items()
+    }
+    case.assert_equal(title, NEURONS, results)
+
+
+def test_every_generator_and_measure_has_a_case():
+    titles = {title.partition(",")[0] for title in graphs.CASES}
+    named = {name for name in package.measures.__all__ if name.islower()}
+    # The first is a share of components, the second many of the others, the last needs positions.
+    assert named - titles == {"strongly_connected", "summary", "wiring_length"}
+    assert {case.family for case in GENERATORS.values()} == {"generator"}
+    assert {case.family for case in MEASURES.values()} == {"measure"}
+
+
+def _case(**peers):
+    return Case(family="generator", candidates={OURS: Candidate(lambda n: n), **peers})
+
+
+@pytest.mark.parametrize("wrong", [101, 99, np.nan, [100, 100]])
+def test_a_wrong_number_is_found_before_anything_is_timed(monkeypatch, capsys, wrong):
+    monkeypatch.setitem(graphs.CASES, "layered", _case(igraph=Candidate(lambda _: wrong)))
+    monkeypatch.setattr(graphs, "interleaved", lambda *_, **__: pytest.fail("was timed"))
+    assert graphs.main(["--only", "layered", "--neurons", "100", "--no-peaks"]) == 1
+    assert "error: layered, 100 neurons: igraph has" in capsys.readouterr().err
+
+
+def test_what_is_within_the_tolerance_is_equal():
+    case = Case(
+        family="measure",
+        candidates=_case(igraph=Candidate(lambda n: n + 2)).candidates,
+        tolerance=lambda neurons, ours: 0.01 * neurons + 0 * ours,
+    )
+    case.assert_equal("any", 200, {OURS: 200, "igraph": 202})
+    with pytest.raises(WrongResultError, match="igraph has 203, graphs 200, allowed are 2"):
+        case.assert_equal("any", 200, {OURS: 200, "igraph": 203})
+
+
+def test_what_would_take_too_long_or_too_much_is_skipped(monkeypatch):
+    arguments = graphs._parse(["--patience", "3", "--no-peaks"])
+    case = _case(
+        linear=Candidate(int), square=Candidate(int, power=2), large=Candidate(int, most=1000)
+    )
+    known = {"linear": (1000, 0.2), "square": (1000, 0.2)}
+    told = {
+        name: graphs._obstacle(case, name, 10_000, known, arguments) for name in case.candidates
+    }
+    assert told[OURS] is None
+    assert told["linear"] is None
+    assert told["square"] == "skipped: would take about 20.0 s"
+    assert told["large"] == "skipped: not above 1000 neurons, for its memory"
+
+
+def _row(peer, ratio, same_work=True):
+    return {"case": "any", "neurons": 9, "peer": peer, "ratio": ratio, "same_work": same_work}
+
+
+def test_goals_are_judged_where_both_do_the_same():
+    rows = [_row("networkx", 99.0), _row("networkx", 101.0), _row("networkx", 1.0, False)]
+    found = graphs._judge("networkx", 100.0, rows)
+    assert (found["judged"], found["reached"]) == (2, False)
+    assert found["missed"] == [{"case": "any", "neurons": 9, "ratio": 99.0}]
+    assert "1 of 2, NOT reached" in graphs._told(found)
+    assert graphs._judge("networkx", 100.0, rows[1:])["reached"]
+    assert "not measured" in graphs._told(graphs._judge("igraph", 1.0, [_row("igraph", None)]))
+
+
+def test_everything_is_written(tmp_path, capsys):
+    everything, table = tmp_path / "graphs.json", tmp_path / "graphs.csv"
+    options = ["--only", "reciprocity", "--neurons", "200", "--rounds", "1", "--no-peaks"]
+    assert graphs.main([*options, "--json", str(everything), "--csv", str(table)]) == 0
+    with table.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["peer"] for line in lines] == [OURS, "networkx", "igraph"]
+    assert all(line["case"] == "reciprocity" and float(line["median_ms"]) > 0 for line in lines)
+    assert all(line["igraph"] and line["networkx"] for line in lines)
+    assert float(lines[0]["ratio"]) == 1
+    found = json.loads(everything.read_text())
+    assert [goal["peer"] for goal in found["goals"]] == ["networkx", "igraph"]
+    assert "reached" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("peaks")
+def test_a_peak_is_about_what_comes_out():
+    # 10^6 synapses, whose two ends are 16 MB; what is needed to make them is some times as much.
+    taken = resident.in_fresh_process(graphs.peak, "fixed_total", OURS, 100_000)
+    assert 16e6 < taken < 160e6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--neurons", "99"],
+        ["--neurons", "many"],
+        ["--only", "reciprocities"],
+        ["--patience", "0"],
+        ["--patience", "nan"],
+        ["--rounds", "0"],
+        ["extra"],
+        ["scale", "--neurons", "10"],
+        ["scale", "--only", "reciprocity"],
+        ["scale", "--rounds", "2"],
+    ],
+    ids=" ".join,
+)
+def test_bad_options_are_refused(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        graphs.main(options)
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_where_peaks_cannot_be_measured_the_reason_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(resident, "_RESET", tmp_path / "no" / "clear_refs")
+    for options in ([], ["scale"]):
+        with pytest.raises(SystemExit):
+            graphs.main(options)
+        assert "error: peaks need Linux and a writable" in capsys.readouterr().err
+    assert graphs._parse(["--no-peaks"]).no_peaks
+
+
+@pytest.mark.usefixtures("peaks")
+@pytest.mark.parametrize("name", graph_scale.CASES)
+def test_a_large_graph_has_about_a_hundred_synapses_a_neuron(name):
+    synapses, seconds, taken = graph_scale.run(name, 2500)
+    # At most half of them are lost at the borders of a small graph.
+    assert 2500 * (5 if name == "small_worldness" else 50) < synapses <= 2500 * 101
+    assert seconds > 0
+    assert taken > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gigabytes", "verdict"), [(59, 5.9, True), (61, 5.9, False), (59, 6.1, False)]
+)
+def test_a_goal_is_reached_in_time_and_memory(monkeypatch, capsys, seconds, gigabytes, verdict):
+    found = 10**8, float(seconds), int(gigabytes * 1e9)
+    monkeypatch.setattr(resident, "in_fresh_process", lambda *_: found)
+    monkeypatch.setattr(resident, "obstacle", lambda: None)
+    assert graphs.main(["scale", "--only", "grid_local"]) == 0
+    assert ("NOT reached" in capsys.readouterr().out) is not verdict
+
+
+def test_another_size_is_not_judged(monkeypatch, capsys):
+    monkeypatch.setattr(resident, "in_fresh_process", lambda *_: (10**5, 1.0, 10**9))
+    monkeypatch.setattr(resident, "obstacle", lambda: None)
+    assert graphs.main(["scale", "--only", "grid_local", "--neurons", "1000"]) == 0
+    assert "not judged at this size" in capsys.readouterr().out
