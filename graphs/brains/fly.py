@@ -40,13 +40,14 @@ def fly_visual_system(radius: int = 15) -> Data:
     torch_geometric.data.Data
         ``edge_index`` int64 [2, E]; ``edge_weight`` float32 [E], the number of synapses at this
         offset, an average and so a fraction; ``edge_sign`` float32 [E]; ``edge_type`` int64 [E],
-        the number of the pair of cell types, 0 to 604, all synapses of which have one sign;
+        the number of the pair of cell types, 0 to 604, all synapses of which have one sign, and
+        ``edge_type_names``, a list of 605 str such as "R1 -> L1";
         ``node_type`` int64 [N] and ``node_type_names``, the 65 cell types; ``pos`` float32 [N, 2],
         where neighbouring columns are 1 apart, turned as flyvis draws it. Neurons are numbered type
         by type, then by (u, v).
 
-        Beyond the contract, so that `graphs.save` leaves them out: ``edge_type_names``, a list of
-        605 str such as "R1 -> L1", and ``column`` int64 [N, 2], the coordinates (u, v).
+        Beyond the contract, so that `graphs.save` leaves it out: ``column`` int64 [N, 2],
+        the coordinates (u, v).
 
     Raises
     ------

@@ -50,13 +50,13 @@ def c_elegans(kind: str = "chemical", source: str = "cook2019") -> Data:
     torch_geometric.data.Data
         ``edge_index`` int64 [2, E]; ``edge_weight`` float32 [E], the number of synapses or gap
         junctions counted from source to target; ``edge_type`` int64 [E], 0 chemical and 1
-        electrical; ``pos`` float32 [N, 3], the cell body in micrometres: x towards the left, y from
-        head to tail, z from belly to back; ``names``; ``node_type`` int64 [N] and
-        ``node_type_names``, the class: sensory, interneuron, motor, those that are several, such as
-        "motor;sensory", and unknown (CANL, CANR).
+        electrical, and ``edge_type_names``; ``pos`` float32 [N, 3], the cell body in micrometres: x
+        towards the left, y from head to tail, z from belly to back; ``names``; ``node_type`` int64
+        [N] and ``node_type_names``, the class: sensory, interneuron, motor, those that are several,
+        such as "motor;sensory", and unknown (CANL, CANR).
 
-        Beyond the contract, so that `graphs.save` leaves them out: ``edge_type_names``, and
-        ``transmitters``, a list of str [N] with several separated by ";", "unknown" for 59 neurons.
+        Beyond the contract, so that `graphs.save` leaves it out: ``transmitters``, a list of
+        str [N] with several separated by ";", "unknown" for 59 neurons.
 
     Raises
     ------
