@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import sizes
-from benchmarks.peers import OURS
+from benchmarks.peers import AS_NUMBERED, OURS
 
 
 def test_every_graph_is_measured_at_every_size(tmp_path):
@@ -21,9 +21,13 @@ def test_every_graph_is_measured_at_every_size(tmp_path):
         ("grid", 100, (5 * 10 - 6) ** 2),
         ("random", 30, 30 * 25),
         ("random", 100, 100 * 25),
+        # Places are random, and pairs near the border of the square have less room.
+        ("places", 30, sizes.GRAPHS["places"](30).num_edges),
+        ("places", 100, sizes.GRAPHS["places"](100).num_edges),
     ]
     for case in found["cases"]:
-        assert list(case["peers"]) == [OURS]
+        places = case["problem"]["graph"] == "places"
+        assert list(case["peers"]) == [OURS, AS_NUMBERED] if places else [OURS]
         assert case["problem"]["loops"] == 2
         assert case["problem"]["batch"] == 3
         assert case["problem"]["threads"] == torch.get_num_threads()
