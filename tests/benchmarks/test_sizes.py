@@ -27,7 +27,7 @@ def test_every_graph_is_measured_at_every_size(tmp_path):
     ]
     for case in found["cases"]:
         places = case["problem"]["graph"] == "places"
-        assert list(case["peers"]) == [OURS, AS_NUMBERED] if places else [OURS]
+        assert list(case["peers"]) == ([OURS, AS_NUMBERED] if places else [OURS])
         assert case["problem"]["loops"] == 2
         assert case["problem"]["batch"] == 3
         assert case["problem"]["threads"] == torch.get_num_threads()
