@@ -12,7 +12,14 @@ from rich.console import Console
 from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import load_once
 from sparsebrain.experiments.figures.comparison import draw
-from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
+from sparsebrain.experiments.loops import parse_loops
+from sparsebrain.experiments.report import (
+    Row,
+    summarise,
+    tabulate,
+    tell_differences,
+    tell_loops,
+)
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.topology import Topology, budget, build, parse
@@ -26,7 +33,7 @@ def compare(
     *,
     data: str = "digits",
     topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
-    loops: int = 5,
+    loops: int | str = 5,
     epochs: int = 20,
     seeds: int = 5,
     batch_size: int = 64,
@@ -45,7 +52,8 @@ def compare(
     Args:
         data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
         topologies: texts as :func:`~sparsebrain.experiments.topology.parse` reads them.
-        loops: of the graph layer.
+        loops: of the graph layer: a number, or a text as
+            :func:`~sparsebrain.experiments.loops.parse_loops` reads it, such as "equilibrium".
         epochs: of every training.
         seeds: seeds 0 to ``seeds`` - 1 are run.
         batch_size: samples a step, at least 2.
@@ -64,13 +72,14 @@ def compare(
         ValueError, TypeError: an option or a topology that cannot be used, before anything is run.
         OSError: ``out`` cannot be written.
     """
-    for name, value in {"loops": loops, "epochs": epochs, "seeds": seeds}.items():
+    for name, value in {"epochs": epochs, "seeds": seeds}.items():
         check_count(name, value)
     # Batch normalisation has no variance of one sample.
     check_count("batch_size", batch_size, least=2)
     if not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     jobs = check_jobs(jobs)
+    loops = parse_loops(loops).spec
     images = load_once(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
@@ -99,11 +108,14 @@ def compare(
     }
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [summarise(topology.spec, runs[topology], results) for topology in parsed]
-    figure = draw(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
+    looped = loops if isinstance(loops, str) else f"{loops} loops"
+    figure = draw(rows, images.sheet, wanted, title=f"{data}, {looped}, seeds: {seeds}")
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         console.print(tabulate(rows, wanted))
         console.print(tell_differences(rows))
+        if isinstance(loops, str):
+            console.print(tell_loops(rows))
         console.print(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )

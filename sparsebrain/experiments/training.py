@@ -16,7 +16,9 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import models
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import Images
+from sparsebrain.experiments.loops import parse_loops
 from sparsebrain.experiments.topology import build, parse
 
 # Torch's generator is one for all threads of a process, in which a cluster may train side by side.
@@ -28,7 +30,8 @@ class Run:
     """All that decides the outcome of a training.
 
     ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
-    a topology is read from and else empty, and ``reading`` one of
+    a topology is read from and else empty, ``loops`` a number or a text that
+    :func:`~sparsebrain.experiments.loops.parse_loops` reads, and ``reading`` one of
     :data:`~sparsebrain.models.READINGS`.
     """
 
@@ -36,7 +39,7 @@ class Run:
     topology: str
     checksum: str
     synapses_wanted: int
-    loops: int
+    loops: int | str
     reading: str
     epochs: int
     batch_size: int
@@ -54,7 +57,11 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a :class:`Run`; L and C are nan without a graph."""
+    """What came out of a :class:`Run`; L and C are nan without a graph.
+
+    ``loops_used`` is the mean over the test images of the loops that each took, ``converged`` the
+    share of them that came to the equilibrium that was asked for: 1 where none was.
+    """
 
     neurons: int
     synapses: int
@@ -63,6 +70,8 @@ class Outcome:
     parameters: int
     test_accuracy: float
     seconds_per_epoch: float
+    loops_used: float
+    converged: float
 
 
 class Trained(NamedTuple):
@@ -93,6 +102,7 @@ def train(run: Run, images: Images) -> Trained:
             loss = _train_epoch(model, optimizer, images, run.batch_size, order)
             seconds += time.perf_counter() - start
             curve.append(Epoch(number, loss, evaluate(model, images.test_x, images.test_y)))
+        loops_used, converged = _count_loops(model, images.test_x)
 
     measured = None if data is None else graphs.summary(data)
     outcome = Outcome(
@@ -103,6 +113,8 @@ def train(run: Run, images: Images) -> Trained:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         test_accuracy=curve[-1].test_accuracy,
         seconds_per_epoch=seconds / run.epochs,
+        loops_used=loops_used,
+        converged=converged,
     )
     return Trained(outcome, curve, model)
 
@@ -132,7 +144,7 @@ def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
         return models.classifier(
             data,
             images.num_classes,
-            loops=run.loops,
+            loops=parse_loops(run.loops).value,
             in_features=in_features,
             **options._asdict(),
         )
@@ -169,3 +181,21 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor) -> float:
         for part, labels in zip(x.split(1024), y.split(1024), strict=True)
     )
     return right / len(x)
+
+
+@torch.no_grad()
+def _count_loops(model: nn.Sequential, x: Tensor) -> tuple[float, float]:
+    """The mean number of loops that samples take in evaluation, and the share that converged."""
+    graph = getattr(model, "graph", None)
+    if graph is None:
+        return 0.0, 1.0
+    if not isinstance(graph.loops, Equilibrium):
+        return float(graph.loops), 1.0
+    model.eval()
+    reports = []
+    for part in x.split(1024):
+        model(part)
+        reports.append(graph.report)
+    loops = torch.cat([report.loops for report in reports])
+    converged = torch.cat([report.converged for report in reports])
+    return float(loops.double().mean()), float(converged.double().mean())
