@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments import texts
@@ -10,7 +11,7 @@ from sparsebrain.options import check_count
 
 _KIND = "equilibrium"
 # lipschitz= is for activations that are functions, which have no text.
-_OPTIONS = {
+_OPTIONS: dict[str, Callable[[str], Any]] = {
     "tol": texts.number,
     "max_loops": texts.integer,
     "solver": str,

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
+from sparsebrain.models.neurons import Neurons, ReadNeurons, find_neurons
 from sparsebrain.options import check_count
 
 
@@ -39,6 +41,7 @@ class AnytimeClassifier(nn.Module):
         num_classes: the width of the output.
         encode: any module [..., F] -> [..., N] of N neurons, such as ``nn.Linear(F, N)``; by
             default x itself has a value for each neuron.
+        outputs: the neurons that are read, by their numbers or a mask [N] bool; all by default.
 
     Attributes:
         readouts: a ``nn.Linear`` for each loop.
@@ -48,7 +51,7 @@ class AnytimeClassifier(nn.Module):
 
     Raises:
         TypeError: ``layer`` is no GraphLayer, or a count no int. ValueError: it has no number of
-            loops, or a count is less than 1.
+            loops, a count is less than 1, or a neuron is not there.
 
     Example:
         >>> import torch
@@ -65,7 +68,12 @@ class AnytimeClassifier(nn.Module):
     """
 
     def __init__(
-        self, layer: GraphLayer, num_classes: int, *, encode: nn.Module | None = None
+        self,
+        layer: GraphLayer,
+        num_classes: int,
+        *,
+        encode: nn.Module | None = None,
+        outputs: Neurons | None = None,
     ) -> None:
         super().__init__()
         num_classes = check_count("num_classes", num_classes)
@@ -78,14 +86,17 @@ class AnytimeClassifier(nn.Module):
             )
         self.encode = nn.Identity() if encode is None else encode
         self.layer = layer
-        self.readouts = nn.ModuleList(
-            nn.Linear(layer.num_nodes, num_classes) for _ in range(layer.loops)
-        )
+        self.read: nn.Module = nn.Identity()
+        width = layer.num_nodes
+        if outputs is not None:
+            neurons = find_neurons(Data(num_nodes=layer.num_nodes), outputs, "outputs")
+            self.read, width = ReadNeurons(neurons), len(neurons)
+        self.readouts = nn.ModuleList(nn.Linear(width, num_classes) for _ in range(layer.loops))
 
     def forward(self, x: Tensor) -> Tensor:
         """The class scores after every loop."""
         _, states = self.layer(self.encode(x), return_states=True)
-        read = zip(self.readouts, states[1:], strict=True)
+        read = zip(self.readouts, self.read(states[1:]), strict=True)
         return torch.stack([readout(state) for readout, state in read])
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
@@ -116,7 +127,7 @@ class AnytimeClassifier(nn.Module):
         found = Prediction(torch.empty_like(unsure), torch.empty_like(unsure), x.new_empty(len(x)))
         for number, readout in enumerate(self.readouts, start=1):
             state = once(drive, state=state)[0] if once.inject else once(state)
-            surest, label = readout(state).softmax(-1).max(-1)
+            surest, label = readout(self.read(state)).softmax(-1).max(-1)
             done = surest > confidence
             if number == len(self.readouts):
                 done = torch.ones_like(done)

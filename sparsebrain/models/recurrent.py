@@ -64,9 +64,7 @@ class Recurrent(nn.Module):
                 "remembered; make the layer with a number of loops, as in loops=1."
             )
         if not layer.inject:
-            raise ValueError(
-                "the layer must add its input to a state; make it with GraphLayer(..., inject=True)."
-            )
+            raise ValueError("the layer must add its input to a state; make it with inject=True.")
         self.encode = nn.Identity() if encode is None else encode
         self.layer = layer
         self.decode = nn.Identity() if decode is None else decode
@@ -153,7 +151,7 @@ def truncated_backward(
     for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
         outputs, left = model(chunk, state)
         part = loss(outputs, wanted)
-        part.backward()  # type: ignore[no-untyped-call]
+        part.backward()
         total = total + part.detach()
         state = left.detach()
     assert state is not None
