@@ -15,7 +15,8 @@ from sparsebrain.kernels.functional import check_shape_kept
 
 Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-_OVERRIDABLE = ("message", "aggregate", "update")
+# A learning rule puts an exchange of its own in the place of a layer's, for another way back.
+_OVERRIDABLE = ("message", "aggregate", "update", "_exchange")
 _HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
     for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
