@@ -140,7 +140,8 @@ class Neurons(Saved):
             raise ValueError("generator= is for noise, which this layer has not; pass noise=std.")
         if not self.training or not self.noise:
             return None
-        std, before = self.noise, dict[int, Tensor]()
+        std = self.noise
+        before: dict[int, Tensor] = {}
 
         def draw(number: int) -> Tensor:
             source = generator
