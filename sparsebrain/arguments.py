@@ -42,15 +42,9 @@ def check_arguments(
 
     ``flags`` are inject, dale and checkpoint.
     """
-    lipschitz = 1.0
     if not isinstance(loops, Equilibrium):
         loops = check_count("loops", loops)
-    if isinstance(activation, type):
-        raise TypeError(f"activation is the class {activation.__name__}; pass an instance of it.")
-    if not callable(activation):
-        known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
-        check_choice("activation", activation, known)
-        lipschitz = ACTIVATIONS[known[activation]].lipschitz
+    lipschitz = _lipschitz_of(activation)
     for name, flag in flags.items():
         check_flag(name, flag)
     if aggr is None:
@@ -104,3 +98,17 @@ def _init_of_gains(init: str | None, weight_sharing: str) -> str:
             f"{weight_sharing!r}, use gain={weight_sharing!r} and weight_sharing='synapse'."
         )
     return "edge_weight"
+
+
+def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
+    if isinstance(activation, type):
+        raise TypeError(f"activation is the class {activation.__name__}; pass an instance of it.")
+    if callable(activation):
+        return 1.0
+    if activation == "maxout":
+        raise ValueError(
+            "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
+        )
+    known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
+    check_choice("activation", activation, known)
+    return ACTIVATIONS[known[activation]].lipschitz

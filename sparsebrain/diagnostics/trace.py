@@ -125,8 +125,8 @@ class _Watch:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        # Whoever differentiates needs all states; computed again, they would be seen twice. Leak and
-        # noise come after the activation, so they are put in here.
+        # Whoever differentiates needs all states; computed again, they would be seen twice. What
+        # comes after the activation is done in its stead.
         stand_in = {
             "activation": self._activate,
             "checkpoint": False,
