@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -13,6 +14,9 @@ from torch_geometric.nn.aggr import Aggregation
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
 from sparsebrain.options import check_count, check_flag
+
+_CELLS = 2**17
+_FEWEST_ROWS = 32
 
 
 class Maxout(nn.Module):
@@ -33,8 +37,8 @@ class Maxout(nn.Module):
             bound on one weight a synapse.
         pieces: how many weights a synapse has, at least 2.
         bias, inject, weight_sharing, dale, init, aggr, backend, device, dtype: as of a GraphLayer;
-            with ``dale`` all weights of a synapse have its sign. The variance that "variance" keeps
-            is that of each piece alone; the largest of two that are alike has the same power.
+            with ``dale`` all weights of a synapse have its sign. "variance" is followed by a run of
+            all loops on noise, whose mean square they are then scaled to keep.
 
     Attributes:
         pieces: a GraphLayer of one loop for each k, with its ``weight`` and ``bias``.
@@ -102,6 +106,7 @@ class Maxout(nn.Module):
             piece.loops = 1
             piece.structure = made[0].structure
         self.pieces = nn.ModuleList(made)
+        self._keep_power()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights anew, from torch's generator or the one passed; set biases to zero."""
@@ -109,6 +114,24 @@ class Maxout(nn.Module):
             piece.loops = self.loops
             piece.reset_parameters(generator)
             piece.loops = 1
+        self._keep_power()
+
+    @torch.no_grad()
+    def _keep_power(self) -> None:
+        """Scale the first weights; the loops are homogeneous, so that c does it c^loops times."""
+        first = self._layers()[0]
+        if first.init != "variance" or first.weight.is_meta:
+            return
+        rows = max(_FEWEST_ROWS, min(256, _CELLS // max(first.num_nodes, 1)))
+        noise = torch.randn(rows, first.num_nodes, generator=torch.Generator().manual_seed(0))
+        state = noise.to(first.weight)
+        for _ in range(self.loops):
+            state = self._largest(state, None)
+        power = float(state.double().square().mean())
+        if not 0 < power < math.inf:
+            return
+        for piece in self._layers():
+            piece._assign(piece.weight * power ** (-0.5 / self.loops))
 
     def forward(
         self,

@@ -129,6 +129,10 @@ class Synapses(Saved):
         contraction = self._step_of_weight(Contraction)
         if contraction is not None:
             weight = weight * contraction.scale_of(weight)
+        self._assign(weight)
+
+    def _assign(self, weight: Tensor) -> None:
+        """Let the weight be that, whether it is parametrised or not."""
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:

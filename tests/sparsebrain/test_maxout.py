@@ -115,17 +115,21 @@ def test_copies_and_state_dicts(data):
     torch.testing.assert_close(double(x.double()).float(), layer(x))
 
 
-def test_twenty_loops_keep_the_power():
-    """Of 256 samples; over seeds 0 to 9 it lies between 0.2 and 3.2."""
-    torch.manual_seed(0)
+@pytest.mark.parametrize("seed", range(5))
+def test_twenty_loops_keep_the_power(seed):
+    torch.manual_seed(seed)
     layer = Maxout(graphs.grid_local((28, 28), 1), 20)
     x = torch.randn(256, 784)
     with torch.no_grad():
-        assert 0.05 < float(layer(x).square().mean()) < 20
+        assert 0.3 < float(layer(x).square().mean()) < 3
+
+
+def test_weights_are_drawn_anew():
+    layer = Maxout(graphs.grid_local((28, 28), 1), 20)
     before = layer.pieces[0].weight.detach().clone()
     layer.reset_parameters(torch.Generator().manual_seed(1))
     assert not torch.equal(layer.pieces[0].weight, before)
-    assert layer.pieces[0].weight.detach().std() == pytest.approx(float(before.std()), rel=0.1)
+    assert layer.pieces[0].weight.detach().std() == pytest.approx(float(before.std()), rel=0.2)
     assert layer.pieces[0].loops == 1
 
 
