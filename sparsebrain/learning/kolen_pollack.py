@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,18 @@ class KolenPollack(FeedbackRule):
         return super().refusal(model) or next(
             filter(None, map(_refuse_parametrisation, model.modules())), None
         )
+
+    def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that comparisons use: AdamW, with a decay of 0.5 for W and B alone."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        biases = {layer.bias for layer in self.layers.values()}
+        weights = {p for layer in self.layers.values() for p in layer.parameters()} - biases
+        decaying = weights | {*self.feedback}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.parameters() if p in decaying], "weight_decay": 0.5},
+            {"params": [p for p in self.parameters() if p not in decaying]},
+        ]
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
         """Each layer sends back what B makes of its error, and B is its twin."""
