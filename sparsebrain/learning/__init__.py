@@ -1,13 +1,30 @@
 """Learning rules on the same sparse graphs: one interface, one table."""
 
 from sparsebrain.learning.backprop import Backprop
+from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
+from sparsebrain.learning.kolen_pollack import KolenPollack
 from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.sign_symmetry import SignSymmetry
+from sparsebrain.learning.weight_mirror import WeightMirror
 
 #: The rules by name, as ``sparsebrain compare --rule`` takes them.
 RULES: dict[str, type[Rule]] = {
     "backprop": Backprop,
     "feedback-alignment": FeedbackAlignment,
+    "sign-symmetry": SignSymmetry,
+    "kolen-pollack": KolenPollack,
+    "weight-mirror": WeightMirror,
+    "direct-feedback-alignment": DirectFeedbackAlignment,
 }
 
-__all__ = ["RULES", "Backprop", "FeedbackAlignment", "Rule"]
+__all__ = [
+    "RULES",
+    "Backprop",
+    "DirectFeedbackAlignment",
+    "FeedbackAlignment",
+    "KolenPollack",
+    "Rule",
+    "SignSymmetry",
+    "WeightMirror",
+]
