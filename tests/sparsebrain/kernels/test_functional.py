@@ -48,7 +48,7 @@ def test_primitives_equal_the_dense_matrix(structure, backend, dtype, draw, dens
     torch.testing.assert_close(c, (g @ x.t())[target, source])
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin], ids=str)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(torch.sin, id="sin")])
 @pytest.mark.parametrize("extras", ["bare", "with bias and drive", "with all"])
 def test_loop_and_its_gradients_equal_dense_autograd(
     structure, backend, generator, dense, activation, extras
@@ -209,7 +209,7 @@ def small():
     return Structure(torch.randint(0, 5, (2, 9)), 5)
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, torch.sin], ids=str)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(torch.sin, id="sin")])
 def test_gradcheck_of_the_loop(small, backend, activation):
     def run(weight, state, drive, bias):
         return kernels.loop(
