@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -68,16 +69,19 @@ def through(modules: list[nn.Module], x: Tensor) -> Tensor:
 
 
 def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> Tensor:
-    """One loop of a layer, f(W state + b + drive), of states [B, N]."""
-    columns = None if drive is None else to_columns(drive, layer.num_nodes, node_first=False)
+    """One loop of a layer, f(W state + b + drive) with its leak and noise, of states [B, N]."""
+    weight, noise = layer._weight_per_synapse(), layer._draws(state, None)
+    columns = partial(to_columns, num_nodes=layer.num_nodes, node_first=False)
     (after,) = kernels.loop(
         layer.structure,
-        layer._weight_per_synapse(),
-        to_columns(state, layer.num_nodes, node_first=False),
+        weight,
+        columns(state),
         loops=1,
-        drive=columns,
-        bias=layer.bias,
+        drive=None if drive is None else columns(drive),
+        bias=layer._offset(weight),
+        leak=layer._leak_per_neuron(weight),
         activation=activation_of_columns(layer, state.shape, node_first=False),
+        noise=None if noise is None else lambda number: columns(noise(number)),
         backend=layer.backend,
     )
     return from_columns(after, state.shape, node_first=False)

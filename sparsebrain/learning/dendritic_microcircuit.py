@@ -148,14 +148,15 @@ class DendriticMicrocircuit(Rule):
         self.to_interneurons, self.interneuron_bias = nn.ParameterList(), nn.ParameterList()
         for layer in self.layers[1:]:
             weight = _weight(layer).detach()
-            bias = weight.new_zeros(_width(layer)) if layer.bias is None else layer.bias.detach()
+            offset = _offset(layer)
+            bias = weight.new_zeros(_width(layer)) if offset is None else offset.detach()
             back, *lateral = (_like(weight, generator) for _ in range(1 if self_predicting else 3))
             self.feedback.append(nn.Parameter(back, requires_grad=False))
             to, inhibition = lateral or (weight.clone(), -back)
             self.inhibition.append(nn.Parameter(inhibition, requires_grad=plastic_inhibition))
             self.to_interneurons.append(nn.Parameter(to))
             self.interneuron_bias.append(
-                nn.Parameter(bias.clone(), requires_grad=layer.bias is not None)
+                nn.Parameter(bias.clone(), requires_grad=offset is not None)
             )
 
     @classmethod
@@ -171,14 +172,20 @@ class DendriticMicrocircuit(Rule):
             if not _is_logistic(block, last=block is blocks[-1]):
                 return (
                     "its neurons have logistic rates and nothing else between their layers; let "
-                    f"nn.Sigmoid follow {block.layer}, whose own activation and inject are off, "
-                    "without normalisation, or use DendriticMicrocircuit.build."
+                    f"nn.Sigmoid follow {block.layer}, without activation, inject, leak or noise "
+                    "of its own and without normalisation, or use DendriticMicrocircuit.build."
                 )
         return None
 
     @classmethod
     def build(
-        cls, connectome: Data | None, in_features: int, num_classes: int, *, loops: int = 5
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
     ) -> nn.Module:
         """Make logistic layers, with a connectome as the synapses of one where ``loops`` is 1.
 
@@ -186,9 +193,12 @@ class DendriticMicrocircuit(Rule):
             ValueError: several loops around a connectome.
         """
         if connectome is None:
-            hidden = nn.Linear(in_features, 4 * in_features)
+            width = hidden or 4 * in_features
             return nn.Sequential(
-                hidden, nn.Sigmoid(), nn.Linear(4 * in_features, num_classes), nn.Sigmoid()
+                nn.Linear(in_features, width),
+                nn.Sigmoid(),
+                nn.Linear(width, num_classes),
+                nn.Sigmoid(),
             )
         if loops != 1:
             raise ValueError(f"{cls.__name__} cannot teach this model: {_LOOPS}")
@@ -214,8 +224,9 @@ class DendriticMicrocircuit(Rule):
         thinned = self._thinned()
         for layer, error, rate, thin in zip(self.layers, errors, found.rates, thinned, strict=True):
             _teach(_weight(layer), _outer(layer, error / thin, rate))
-            if layer.bias is not None:
-                _teach(layer.bias, (error / thin).mean(0))
+            offset = _offset(layer)
+            if offset is not None:
+                _teach(offset, (error / thin).mean(0))
         for k, layer in enumerate(self.layers[1:]):
             rate = torch.sigmoid(found.interneuron[k])
             error = rate - torch.sigmoid(found.interneuron_predicted[k])
@@ -235,7 +246,7 @@ class DendriticMicrocircuit(Rule):
         """All potentials for x [B, ...], with the labels y [B] or without a target."""
         rates, basal = [through(self.before, x)], []
         for layer in self.layers:
-            basal.append(_forth(layer, _weight(layer), layer.bias, rates[-1]))
+            basal.append(_forth(layer, _weight(layer), _offset(layer), rates[-1]))
             rates.append(torch.sigmoid(basal[-1]))
         top, kept = basal[-1], 1 - self.apical_share
         predicted = [*(kept * v for v in basal[:-1]), top]
@@ -276,8 +287,10 @@ class DendriticMicrocircuit(Rule):
 
 def _is_logistic(block: Block, *, last: bool) -> bool:
     layer = block.layer
-    if isinstance(layer, GraphLayer) and (layer.activation != "none" or layer.inject):
-        return False
+    if isinstance(layer, GraphLayer):
+        more = layer.activation != "none" or layer.inject or layer.leak is not None or layer.noise
+        if more:
+            return False
     kinds = [type(module) for module in block.after]
     return kinds == [nn.Sigmoid] or (last and not kinds)
 
@@ -303,6 +316,12 @@ def _weight(layer: nn.Linear | GraphLayer) -> Tensor:
     """The weights of its synapses, as part of the graph that leads to its parameters."""
     with torch.enable_grad():
         return layer._weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
+
+
+def _offset(layer: nn.Linear | GraphLayer) -> Tensor | None:
+    """What is added to its sums, likewise."""
+    with torch.enable_grad():
+        return layer._offset(layer.weight) if isinstance(layer, GraphLayer) else layer.bias
 
 
 def _forth(

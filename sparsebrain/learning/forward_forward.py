@@ -180,7 +180,13 @@ class ForwardForward(Rule):
 
     @classmethod
     def build(
-        cls, connectome: Data | None, in_features: int, num_classes: int, *, loops: int = 5
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
     ) -> nn.Module:
         """Make two layers of rectifiers, or the recurrent form around a connectome.
 
@@ -189,7 +195,7 @@ class ForwardForward(Rule):
         label = LabelInputs(num_classes)
         width = check_count("in_features", in_features) + label.num_classes
         if connectome is None:
-            hidden = 4 * in_features
+            hidden = hidden or 4 * in_features
             first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
             model = nn.Sequential(label, first, nn.ReLU(), second, nn.ReLU())
         else:
@@ -355,6 +361,8 @@ def _refuse_loops(blocks: list[Block]) -> str | None:
         )
     if isinstance(graph.loops, Equilibrium):
         return "an Equilibrium has no sweeps to count; use loops=8."
+    if graph.leak is not None:
+        return "sweeps mix old and new states in shares of their own; use leak=None."
     before = [part for block in blocks[:-1] for part in block.after]
     if (
         len(layers) > 2

@@ -46,6 +46,7 @@ MODELS = {
     "three hidden": lambda: layered(6, 8, 7, 5, 3),
     "sparse": sparse,
     "Dale": sparse_of_signs,
+    "threshold": lambda: sparse(threshold=0.3),
 }
 
 
@@ -96,6 +97,7 @@ def test_updates_are_those_of_numpy(model, self_predicting, rescale):
 
     W = [dense(layer, layer.weight) for layer in rule.layers]
     b = [0 if layer.bias is None else layer.bias.detach().numpy() for layer in rule.layers]
+    b = [b_k - (getattr(layer, "threshold", 0) or 0) for b_k, layer in zip(b, rule.layers, strict=True)]
     N = len(W)
     v, r = [], [x.numpy()]
     for k in range(N):
@@ -249,6 +251,14 @@ def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
 def test_other_rates_are_refused(between):
     with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow Linear\(in_features=6"):
         DendriticMicrocircuit(nn.Sequential(nn.Linear(6, 5), *between, nn.Linear(5, 3)))
+
+
+@pytest.mark.parametrize(
+    "options", [{"leak": 0.5}, {"noise": 0.1}, {"activation": "tanh"}, {"inject": True}], ids=str
+)
+def test_neurons_that_do_more_than_sum_are_refused(options):
+    with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow GraphLayer\(12 neurons"):
+        DendriticMicrocircuit(sparse(**options))
 
 
 @pytest.mark.parametrize("name", ["output_nudge", "interneuron_nudge", "apical_share"])

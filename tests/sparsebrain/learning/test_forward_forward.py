@@ -247,8 +247,8 @@ def test_wrong_options_are_refused():
         LabelInputs(1)
 
 
-def looped(loops=3, *, inject=True, behind=(), between=()):
-    graph = GraphLayer(RING, loops, inject=inject)
+def looped(loops=3, *, inject=True, behind=(), between=(), **options):
+    graph = GraphLayer(RING, loops, inject=inject, **options)
     return nn.Sequential(LabelInputs(3), nn.Linear(9, 12), *between, graph, *behind)
 
 
@@ -259,6 +259,7 @@ def looped(loops=3, *, inject=True, behind=(), between=()):
         (nn.Sequential(LabelInputs(3), nn.Linear(9, 5), nn.BatchNorm1d(5)), "BatchNorm1d undoes"),
         (looped(inject=False), "give it inject=True"),
         (looped(Equilibrium()), "use loops=8"),
+        (looped(leak=0.5), "use leak=None"),
         (looped(between=[nn.ReLU()]), "nothing behind it"),
         (looped(behind=[nn.ReLU()]), "nothing behind it"),
         (looped(between=[nn.Linear(12, 12)]), "nothing behind it"),

@@ -8,6 +8,7 @@ from torch import nn
 import graphs
 from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.learning import LocalErrors
+from sparsebrain.learning.blocks import cut_states
 from sparsebrain.learning.local_errors import similarity, similarity_loss
 from sparsebrain.models import classifier
 
@@ -164,6 +165,18 @@ def test_a_loop_is_a_layer_with_shared_weights(options):
     total.backward()
     expected = dense.grad[graph.edge_index[1], graph.edge_index[0]]
     assert torch.allclose(graph.weight.grad, expected, atol=1e-13)
+
+
+def test_a_loop_is_one_of_the_layer():
+    """Leak, threshold and noise with it: the states are those that the layer itself gives."""
+    options = {"leak": 0.3, "threshold": 0.1, "noise": 0.2, "activation": "tanh", "bias": True}
+    graph = GraphLayer(graphs.small_world(12, 4, 0.2, seed=0), 3, inject=True, **options).double()
+    nn.init.normal_(graph.bias)
+    x = random(7, 12)
+    torch.manual_seed(1)
+    _, states = graph(x, return_states=True)
+    torch.manual_seed(1)
+    assert torch.allclose(torch.stack(list(cut_states(graph, x))), states[1:], atol=1e-13)
 
 
 def test_heads_of_a_graph_cost_no_more_than_its_synapses():
