@@ -4,6 +4,10 @@ from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.kolen_pollack import KolenPollack
+from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
+from sparsebrain.learning.feedback_alignment import FeedbackAlignment
+from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
+from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.sign_symmetry import SignSymmetry
 from sparsebrain.learning.weight_mirror import WeightMirror
@@ -16,6 +20,9 @@ RULES: dict[str, type[Rule]] = {
     "kolen-pollack": KolenPollack,
     "weight-mirror": WeightMirror,
     "direct-feedback-alignment": DirectFeedbackAlignment,
+    "local-errors": LocalErrors,
+    "forward-forward": ForwardForward,
+    "dendritic-microcircuit": DendriticMicrocircuit,
 }
 
 __all__ = [
@@ -27,4 +34,10 @@ __all__ = [
     "Rule",
     "SignSymmetry",
     "WeightMirror",
+    "DendriticMicrocircuit",
+    "FeedbackAlignment",
+    "ForwardForward",
+    "LabelInputs",
+    "LocalErrors",
+    "Rule",
 ]

@@ -65,7 +65,7 @@ def test_it_learns_far_better_than_chance(name, rule):
     """Three clouds of points: chance is 1/3, and a linear classifier has them all."""
     torch.manual_seed(0)
     optimizer = torch.optim.Adam(rule.parameters(), lr=0.01)
-    for epoch in range(20):
+    for epoch in range(40):
         step(rule, optimizer, *samples(96, seed=epoch))
     x, y = samples(300, seed=99)
     assert (rule.eval().predict(x).argmax(1) == y).float().mean() > 0.8
