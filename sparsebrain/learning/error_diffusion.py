@@ -120,28 +120,38 @@ class ErrorDiffusion(Rule):
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
-        network = self.model
-        network.fold()
-        states, scores = network.run(x.flatten(1))
+        self.model.fold()
+        states, scores = self.model.run(x.flatten(1))
         check_labels(self._by_class(scores), y)
         loss, error = self._compare(scores, y)
-        strength = network.strength
+        self.diffuse(states, error)
+        return loss
+
+    @torch.no_grad()
+    def diffuse(self, states: list[Tensor], error: Tensor) -> None:
+        """Fill the gradient for an error of any origin, such as that of a regression.
+
+        Args:
+            states: what ``model.run`` returned.
+            error: e [B, K], what is wanted minus what came.
+        """
+        network, strength = self.model, self.model.strength
         if not strength.requires_grad:
-            return loss
+            return
         if self.reduction == "mean":
-            error = error / max(len(x), 1)
-        # Minus the update, as an optimizer wants it; [K, 1, B].
-        amines = {sign: -error.mul(1 if sign else -1).clamp(min=0) for sign in (True, False)}
+            error = error / max(len(error), 1)
+        error = error.t().unsqueeze(1)
+        # Minus the update, as an optimizer wants it.
+        amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
         grad = torch.empty_like(strength)
         for block, before, after in zip(network.blocks, states[:-1], states[1:], strict=True):
             slope = network.slopes(block, after)
-            post = {sign: slope * amine for sign, amine in amines.items()}
+            post = {positive: slope * amine for positive, amine in amines.items()}
             for bundles, source in ((block.feed, before), (block.loop, after)):
                 for each in bundles:
                     part = grad[each.first : each.end]
                     each.correlate(post[each.positive], source, out=part)
         strength.grad = grad if strength.grad is None else strength.grad + grad
-        return loss
 
     def predict(self, x: Tensor) -> Tensor:
         """Class scores [B, classes] of x [B, ...]; two columns with one network."""
@@ -151,13 +161,10 @@ class ErrorDiffusion(Rule):
         return torch.cat([1 - scores, scores], 1) if scores.size(1) == 1 else scores
 
     def _compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the error [K, 1, B] of every output in every sample: minus its gradient."""
+        """The loss, and the error [B, K] of every output in every sample, minus its gradient."""
         networks = self.model.networks
         wanted = y.unsqueeze(1) if networks == 1 else functional.one_hot(y, networks)
         if self.loss == "quadratic":
             error = wanted - scores
-            loss = 0.5 * error.square().sum(1).mean()
-        else:
-            error = wanted - scores.softmax(1)
-            loss = functional.cross_entropy(scores, y)
-        return loss, error.t().unsqueeze(1)
+            return 0.5 * error.square().sum(1).mean(), error
+        return functional.cross_entropy(scores, y), wanted - scores.softmax(1)

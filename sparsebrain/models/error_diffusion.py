@@ -113,7 +113,7 @@ class ErrorDiffusionNetwork(nn.Module):
         )
         self.in_features = int(roles.feature.max()) + int(not roles.bias)
         self.networks, self.linear, self.keep_signs = roles.networks, linear, keep_signs
-        self.bias = roles.bias
+        self.bias, self.paired, self.types = roles.bias, paired, roles.types
         self.u0, self.bias_value = _check_positive("u0", u0), bias_value
         self.init = "degree" if init == "degree" else _check_positive("init", init)
         depth = depth_of(structure)
