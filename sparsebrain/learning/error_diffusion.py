@@ -120,8 +120,8 @@ class ErrorDiffusion(Rule):
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
-        self.model.fold()
-        states, scores = self.model.run(x.flatten(1))
+        model = self.model
+        states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
         loss, error = self._compare(scores, y)
         self.diffuse(states, error)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.select import resolve
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class Bundle:
         if self.structure is None:
             return self.product(strength, state)
         columns = self._overlay(state)
-        sums = kernels.propagate(self.structure, strength, columns)
+        if torch.is_grad_enabled():
+            sums = kernels.propagate(self.structure, strength, columns)
+        else:
+            # An operator of torch takes longer to call than a small layer to compute.
+            backend = resolve("auto", columns.device)
+            sums = backend.operator(self.structure, strength, transpose=False)(columns)
         sums = sums[: self.networks * self.targets]
         return sums.view(self.networks, self.targets, state.size(-1))
 
@@ -63,8 +69,9 @@ class Bundle:
     def correlate(self, post: Tensor, state: Tensor, out: Tensor) -> None:
         """Write into ``out`` post [K, targets, B] times the state of the source, summed over B."""
         if self.structure is not None:
-            found = kernels.correlate(self.structure, self._overlay(post), self._overlay(state))
-            out.copy_(found)
+            backend = resolve("auto", post.device)
+            ends = self._overlay(post), self._overlay(state)
+            out.copy_(backend.correlate(self.structure, *ends))
         elif self.shared:
             matrix = out.view(self.networks * self.targets, -1)
             torch.mm(post.flatten(0, 1), state[self.rows].t(), out=matrix)

@@ -201,7 +201,7 @@ class ErrorDiffusionNetwork(nn.Module):
     @property
     def weight(self) -> Tensor:
         """W [K, E], in the order of ``edge_index``."""
-        magnitude = self.strength.abs() if self.keep_signs else self.strength
+        magnitude = self._magnitude()
         return self._sign.to(magnitude) * magnitude[self._place]
 
     @weight.setter
@@ -243,14 +243,14 @@ class ErrorDiffusionNetwork(nn.Module):
         """Scores [B, K] of x [B, F]."""
         return self.run(x)[1]
 
-    def run(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def run(self, x: Tensor, magnitude: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """The states of the blocks, inputs first, and the scores [B, K].
 
         The first state is [rows, B], the others [K, rows, B]; all but the last have rows for the
-        bias.
+        bias. ``magnitude`` is what :meth:`fold` returned, if that was just called.
         """
         state = self._hold(x)
-        strength = self.strength.abs() if self.keep_signs else self.strength
+        strength = self._magnitude() if magnitude is None else magnitude
         states, scores = [state], None
         for block in self.blocks:
             drive = self._sums(block.feed, strength, state, block)
@@ -268,19 +268,18 @@ class ErrorDiffusionNetwork(nn.Module):
         return states, scores
 
     @torch.no_grad()
-    def fold(self) -> None:
+    def fold(self) -> Tensor:
         """Bring strengths below zero, where an optimizer left some, to their magnitudes.
 
-        The weights stay what they are.
+        The weights stay what they are. Returns the strengths, without a gradient.
         """
-        if self.keep_signs:
-            self.strength.abs_()
+        return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
 
     def slopes(self, block: Block, state: Tensor) -> Tensor:
         """O (1 - o) of the cells of a block [K, n, B], and 1 of an output that is linear."""
         if block.bias:
             state = state[:, 1:-1]
-        slope = state - state.square()
+        slope = torch.addcmul(state, state, state, value=-1)
         if self.linear and block is self.blocks[-1]:
             slope[:, self._read] = 1
         return slope
@@ -302,8 +301,10 @@ class ErrorDiffusionNetwork(nn.Module):
                 f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
                 "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
             )
-        bias = int(self.bias)
-        return functional.pad(x.t(), (0, 0, bias, 0), value=self.bias_value)
+        state = functional.pad(x, (1, 0), value=self.bias_value).t() if self.bias else x.t()
+        # Matrix products take it as it lies, kernels do not.
+        full = all(each.structure is None for each in self.blocks[0].feed)
+        return state if full else state.contiguous()
 
     def _sums(
         self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
@@ -315,10 +316,14 @@ class ErrorDiffusionNetwork(nn.Module):
             if plus.shared and plus.rows == minus.rows:
                 # Pairs have one value: half the products.
                 return block.sign * plus.product(parts[0] - parts[1], state)
-        total = state.new_zeros(self.networks, len(block.cells), state.size(-1))
-        for each, part in zip(bundles, parts, strict=True):
-            total = torch.add(total, each.sums(part, state), alpha=1 if each.positive else -1)
-        return block.sign * total
+        sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
+        if not sums:
+            return state.new_zeros(self.networks, len(block.cells), state.size(-1))
+        total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
+        return block.sign * total if bundles[0].positive else -block.sign * total
+
+    def _magnitude(self) -> Tensor:
+        return self.strength.abs() if self.keep_signs else self.strength
 
     def _fire(self, sums: Tensor) -> Tensor:
         return torch.sigmoid(sums * (2 / self.u0))
