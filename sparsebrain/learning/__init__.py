@@ -1,12 +1,12 @@
 """Learning rules on the same sparse graphs: one interface, one table."""
 
 from sparsebrain.learning.backprop import Backprop
-from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
-from sparsebrain.learning.feedback_alignment import FeedbackAlignment
-from sparsebrain.learning.kolen_pollack import KolenPollack
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
+from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
+from sparsebrain.learning.error_diffusion import ErrorDiffusion
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
+from sparsebrain.learning.kolen_pollack import KolenPollack
 from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.sign_symmetry import SignSymmetry
@@ -20,6 +20,7 @@ RULES: dict[str, type[Rule]] = {
     "kolen-pollack": KolenPollack,
     "weight-mirror": WeightMirror,
     "direct-feedback-alignment": DirectFeedbackAlignment,
+    "error-diffusion": ErrorDiffusion,
     "local-errors": LocalErrors,
     "forward-forward": ForwardForward,
     "dendritic-microcircuit": DendriticMicrocircuit,
@@ -28,16 +29,15 @@ RULES: dict[str, type[Rule]] = {
 __all__ = [
     "RULES",
     "Backprop",
-    "DirectFeedbackAlignment",
-    "FeedbackAlignment",
-    "KolenPollack",
-    "Rule",
-    "SignSymmetry",
-    "WeightMirror",
     "DendriticMicrocircuit",
+    "DirectFeedbackAlignment",
+    "ErrorDiffusion",
     "FeedbackAlignment",
     "ForwardForward",
+    "KolenPollack",
     "LabelInputs",
     "LocalErrors",
     "Rule",
+    "SignSymmetry",
+    "WeightMirror",
 ]
