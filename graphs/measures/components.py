@@ -58,10 +58,13 @@ def components(data: Data, *, connection: str = "strong") -> Index:
 
 
 def by_size(group: NDArray[np.integer]) -> Index:
-    """Number groups from the largest; of equally large ones that with the first member first."""
-    _, first, group, size = np.unique(
-        group, return_index=True, return_inverse=True, return_counts=True
-    )
+    """Number groups 0 ... K - 1 from the largest; of equally large ones that with the first member
+    first.
+    """
+    size = np.bincount(group)
+    first = np.empty(len(size), np.int64)
+    # The last to write its number wins.
+    first[group[::-1]] = np.arange(len(group))[::-1]
     place = np.empty(len(size), np.int64)
     place[np.lexsort((first, -size))] = np.arange(len(size))
     return place[group]
