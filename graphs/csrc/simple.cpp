@@ -113,6 +113,33 @@ int64_t answered(const Index &source, const Index &target, int64_t neurons) {
   return answers;
 }
 
+// Of each neuron the number of its weakly connected part, parts numbered by their first neurons.
+NewIndex weak_parts(const Index &source, const Index &target, int64_t neurons) {
+  check_lengths(source, target, neurons);
+  Fresh<int64_t> part(neurons);
+  {
+    nb::gil_scoped_release unlocked;
+    if (!all_neurons(source, target, neurons))
+      throw std::out_of_range("an end of a synapse is no neuron");
+    // Who stands for whom: the lowest of those that are found to be together, so that roots come
+    // before all others.
+    int64_t *above = part.get();
+    for (int64_t each = 0; each < neurons; ++each) above[each] = each;
+    const auto root = [above](int64_t each) {
+      while (above[each] != each) each = above[each] = above[above[each]];
+      return each;
+    };
+    for (size_t at = 0; at < source.size(); ++at) {
+      const int64_t one = root(source.data()[at]), other = root(target.data()[at]);
+      above[std::max(one, other)] = std::min(one, other);
+    }
+    int64_t parts = 0;
+    for (int64_t each = 0; each < neurons; ++each)
+      above[each] = above[each] == each ? parts++ : above[above[each]];
+  }
+  return part.as({size_t(neurons)});
+}
+
 }  // namespace
 
 void register_simple(nb::module_ &m) {
@@ -125,6 +152,8 @@ void register_simple(nb::module_ &m) {
         "Pointers and indices of a CSR, sorted, without self-loops and parallel synapses.");
   m.def("answered", &answered, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("neurons"), "Synapses of a simple graph that go both ways.");
+  m.def("weak_parts", &weak_parts, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
+        nb::arg("neurons"), "Of each neuron the number of its weakly connected part.");
 }
 
 }  // namespace compiled

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, compiled
 from graphs.contract import Index, validate
 from graphs.measures.adjacency import simple
 
@@ -36,7 +36,7 @@ def components(data: Data, *, connection: str = "strong") -> Index:
 
     Notes
     -----
-    O(N + E), by SciPy's variant of [1]_.
+    O(N + E), strong ones by SciPy's variant of [1]_.
 
     References
     ----------
@@ -51,9 +51,14 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     >>> graphs.components(graphs.layered([1, 2]), connection="weak")
     array([0, 0, 0])
     """
-    validate(data)
-    strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
-    _, part = connected_components(simple(data), connection="strong" if strong else "weak")
+    neurons = validate(data).num_nodes
+    connection = arguments.option("connection", connection, ("strong", "weak"))
+    helpers = compiled.module()
+    if connection == "weak" and helpers is not None:
+        source, target = data.edge_index.cpu().numpy()
+        part = helpers.weak_parts(*compiled.plain(source, target), neurons)
+    else:
+        _, part = connected_components(simple(data), connection=connection)
     return by_size(part)
 
 

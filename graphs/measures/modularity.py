@@ -148,6 +148,8 @@ def communities(
             tol_optimization=1e-6,
             tol_aggregation=1e-6,
             shuffle_nodes=True,
+            return_probs=False,
+            return_aggregate=False,
             random_state=int(rng.integers(2**31)),
         ).fit_predict(adjacency)
         value = _modularity(edges, found, resolution)
