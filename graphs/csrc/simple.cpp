@@ -27,9 +27,11 @@ nb::tuple survey(const Index &source, const Index &target, int64_t neurons) {
   bool rising = true;
   {
     nb::gil_scoped_release unlocked;
-    const bool inside = all_neurons(source, target, neurons);
-    for (int64_t at = 1; at < size; ++at)
+    bool inside = !size || (is_neuron(from[0], neurons) & is_neuron(to[0], neurons));
+    for (int64_t at = 1; at < size; ++at) {
+      inside &= is_neuron(from[at], neurons) & is_neuron(to[at], neurons);
       rising &= (to[at] > to[at - 1]) | ((to[at] == to[at - 1]) & (from[at] > from[at - 1]));
+    }
     if (!inside)
       for (wrong = 0; is_neuron(from[wrong], neurons) && is_neuron(to[wrong], neurons);) ++wrong;
   }

@@ -52,13 +52,13 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     array([0, 0, 0])
     """
     neurons = validate(data).num_nodes
-    connection = arguments.option("connection", connection, ("strong", "weak"))
+    strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
     helpers = compiled.module()
-    if connection == "weak" and helpers is not None:
+    if not strong and helpers is not None:
         source, target = data.edge_index.cpu().numpy()
         part = helpers.weak_parts(*compiled.plain(source, target), neurons)
     else:
-        _, part = connected_components(simple(data), connection=connection)
+        _, part = connected_components(simple(data), connection="strong" if strong else "weak")
     return by_size(part)
 
 

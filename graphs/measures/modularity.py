@@ -119,7 +119,7 @@ def communities(
     .. [1] V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of communities
        in large networks", J. Stat. Mech. (2008) P10008.
     .. [2] N. Dugue, A. Perez, "Directed Louvain: maximizing modularity in directed networks",
-       Universite d'Orleans, 2015.
+       research report hal-01231784, Universite d'Orleans, 2015.
 
     Examples
     --------
