@@ -6,11 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import diagnostics, kernels, models
+    from sparsebrain import diagnostics, kernels, learning, models
     from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.layer import GraphLayer
+    from sparsebrain.maxout import Maxout
 
-__all__ = ["Equilibrium", "GraphLayer", "__version__", "diagnostics", "kernels", "models"]
+__all__ = [
+    "Equilibrium",
+    "GraphLayer",
+    "Maxout",
+    "__version__",
+    "diagnostics",
+    "kernels",
+    "learning",
+    "models",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +29,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":
         return importlib.import_module("sparsebrain.layer").GraphLayer
-    if name in ("diagnostics", "kernels", "models"):
+    if name == "Maxout":
+        return importlib.import_module("sparsebrain.maxout").Maxout
+    if name in ("diagnostics", "kernels", "learning", "models"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("sparsebrain")

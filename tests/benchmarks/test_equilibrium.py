@@ -43,7 +43,18 @@ def test_both_kinds_of_loops_are_trained_once(tmp_path, capsys, monkeypatch):
 @pytest.mark.usefixtures("peaks")
 def test_a_peak_is_that_of_a_whole_step():
     """20 states of 256 neurons and 128 samples are 2.5 MiB, and more than one is kept."""
-    run = Run("digits", "grid:distance=2", "", 0, 20, "relu", 1, 128, 1e-3, 0)
+    run = Run(
+        data="digits",
+        topology="grid:distance=2",
+        checksum="",
+        synapses_wanted=0,
+        loops=20,
+        reading="relu",
+        epochs=1,
+        batch_size=128,
+        learning_rate=1e-3,
+        seed=0,
+    )
     many = resident.in_fresh_process(equilibrium.peak, run, (16, 16), 64, 10)
     assert many > 20 * 4 * 256 * 128
 

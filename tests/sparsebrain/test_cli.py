@@ -12,7 +12,7 @@ import sparsebrain
 from graphs.io.files import FORMATS
 from sparsebrain.cli import app
 from sparsebrain.experiments import loops
-from sparsebrain.experiments.topology import KINDS
+from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.models import READINGS
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]

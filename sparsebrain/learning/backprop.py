@@ -1,0 +1,55 @@
+"""Backpropagation of errors: the yardstick."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sparsebrain.learning.losses import check_labels, find_loss
+from sparsebrain.learning.rule import Rule
+
+
+class Backprop(Rule):
+    r"""The gradient of the loss, by autograd: what every other rule is held against.
+
+    .. math::
+        \delta_l = W_{l+1}^T \delta_{l+1} \odot f'(u_l), \qquad
+        \Delta W_l \propto -\delta_l x_{l-1}^T
+
+    Teaches every model that torch can differentiate. Loops are unrolled, each a layer of its own
+    whose weights are tied; an :class:`~sparsebrain.Equilibrium` has its own gradient.
+
+    Args:
+        model: any module that gives scores [B, classes].
+        loss: "cross-entropy" of the scores, or "quadratic", 1/2 \|scores - onehot\|^2.
+
+    Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
+    Nature 323, 1986.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain.learning import Backprop
+        >>> model = torch.nn.Linear(2, 3)
+        >>> _ = torch.nn.init.zeros_(model.weight), torch.nn.init.zeros_(model.bias)
+        >>> rule = Backprop(model, loss="quadratic")
+        >>> rule(torch.ones(1, 2), torch.tensor([0]))
+        tensor(0.5000)
+        >>> model.bias.grad  # scores - onehot
+        tensor([-1.,  0.,  0.])
+    """
+
+    def __init__(self, model: nn.Module, *, loss: str = "cross-entropy") -> None:
+        super().__init__(model)
+        self.loss = find_loss(loss)
+
+    @classmethod
+    def refusal(cls, model: nn.Module) -> str | None:
+        """None: it teaches all."""
+        return None
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
+        scores = self.model(x)
+        check_labels(scores, y)
+        loss = self.loss(scores, y)
+        loss.backward()
+        return loss.detach()

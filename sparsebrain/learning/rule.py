@@ -1,0 +1,91 @@
+"""What all learning rules are: modules that teach a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from sparsebrain.models import classifier, perceptron
+
+
+class Rule(nn.Module, ABC):
+    """A learning rule around the model that it teaches.
+
+    ``rule(x, y)`` runs the model on samples x [B, ...] with labels y [B] int64, adds to ``.grad``
+    of every parameter that the rule teaches, as ``backward()`` would, and returns the loss, a
+    number without a gradient. ``.grad`` is minus the direction in which the rule moves a parameter,
+    so that any optimizer of torch takes the step. ``rule.parameters()`` are those of the model and
+    those of the rule itself, such as feedback weights; what is not taught keeps ``.grad`` None.
+
+    ``rule.predict(x)`` gives class scores [B, classes], the highest of which is the answer: not
+    every rule predicts by ``model(x)``.
+
+    A rule is made for one model and refuses, with the reason, what it cannot teach. It makes no
+    synapse, and flips no sign that a layer keeps (``dale=True``).
+
+    Args:
+        model: the model, an attribute of the rule.
+
+    Raises:
+        TypeError: no module. ValueError: a model that the rule cannot teach.
+    """
+
+    #: Where nothing speaks against it, so that rules can be compared.
+    learning_rate: ClassVar[float] = 1e-3
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"model must be a torch.nn.Module, got {type(model).__name__}; make one with "
+                "sparsebrain.models.classifier(connectome, num_classes=10)."
+            )
+        reason = self.refusal(model)
+        if reason is not None:
+            raise ValueError(f"{type(self).__name__} cannot teach this model: {reason}")
+        self.model = model
+
+    @classmethod
+    @abstractmethod
+    def refusal(cls, model: nn.Module) -> str | None:
+        """Why the rule cannot teach a model, and what to do about it; None where it can."""
+
+    @classmethod
+    def build(
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
+    ) -> nn.Module:
+        """Make a classifier around a connectome, or without one, which this rule can teach.
+
+        The same for all rules, :func:`sparsebrain.models.classifier`, where nothing speaks against
+        it, so that rules can be compared. ``hidden`` is the width without a connectome, 4 *
+        in_features by default.
+
+        Raises:
+            ValueError: the rule can teach none around this connectome; the error says why.
+        """
+        if connectome is None:
+            return perceptron(in_features, hidden or 4 * in_features, num_classes)
+        return classifier(connectome, num_classes, loops=loops, in_features=in_features)
+
+    def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that comparisons use: Adam, with the rule's own rate by default."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        return torch.optim.Adam(self.parameters(), lr=rate)
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class scores [B, classes] of x [B, ...]."""
+        return self.model(x)

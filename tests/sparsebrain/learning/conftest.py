@@ -1,0 +1,75 @@
+"""Every rule, and the models that it is held against."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import graphs
+from sparsebrain.learning import RULES
+
+CLASSES = 3
+FEATURES = 12
+
+# What a rule is tried on: a connectome or none, and how many loops.
+MODELS = {
+    "layered": (lambda: None, 1),
+    "grid": (lambda: graphs.grid_local((5, 5), 1), 3),
+    "small world": (lambda: graphs.small_world(30, 6, 0.2, seed=0), 3),
+    "C. elegans": (graphs.c_elegans, 3),
+}
+
+
+# The models that a rule refuses, by its name and theirs, and what it says.
+REFUSED: dict[tuple[str, str], str] = {
+    ("dendritic-microcircuit", looped): "on a loop a neuron stands above and below itself"
+    for looped in ("grid", "small world", "C. elegans")
+}
+
+
+# What takes the steps in place of Adam. Error diffusion only ever adds to magnitudes, and which of
+# them grows faster is all it has to say: Adam lets all grow alike.
+OPTIMIZERS = {"error-diffusion": partial(torch.optim.SGD, lr=0.2)}
+
+
+@pytest.fixture(params=RULES)
+def name(request):
+    """The name of every rule."""
+    return request.param
+
+
+def make(name, topology, seed=0, **options):
+    """A rule around a model of its own."""
+    connectome, loops = MODELS[topology]
+    torch.manual_seed(seed)
+    kind = RULES[name]
+    return kind(kind.build(connectome(), FEATURES, CLASSES, loops=loops), **options)
+
+
+def samples(number=96, seed=0):
+    """Points [n, 12] in 0..1 around a centre for each of three classes, and their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    centers = torch.rand(CLASSES, FEATURES, generator=torch.Generator().manual_seed(1))
+    y = torch.arange(number) % CLASSES
+    x = centers[y] + 0.15 * torch.randn(number, FEATURES, generator=generator)
+    return x.clamp(0, 1), y
+
+
+def step(rule, optimizer, x, y):
+    """One step of learning; returns the loss."""
+    optimizer.zero_grad()
+    loss = rule(x, y)
+    optimizer.step()
+    return loss
+
+
+class Strange(nn.Module):
+    """Weights that no rule but backpropagation knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(CLASSES, FEATURES))
+
+    def forward(self, x):
+        return x @ self.weight.T
