@@ -129,13 +129,14 @@ def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | Non
     if receiving is not None:
         signal = torch.zeros_like(signal).index_fill(0, receiving.to(structure.device), 1.0)
     synapses = torch.ones(structure.num_edges, device=structure.device)
-    # With injection the first loop brings the input in, and no further.
+    # An injected input and a leaking state stay: what is reached once is reached for good.
+    stays = graph.inject or graph.leak is not None
+    # The first loop brings an injected input in, and no further.
     exchanges = graph.loops - graph.inject if isinstance(graph.loops, int) else graph.num_nodes
     for _ in range(exchanges):
         before = signal
         signal = kernels.propagate(structure, synapses, signal).clamp(max=1)
-        if graph.inject:
-            # The input stays, so that what was reached once is reached for good.
+        if stays:
             signal = torch.maximum(before, signal)
             if torch.equal(before, signal):
                 break

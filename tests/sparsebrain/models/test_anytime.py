@@ -10,6 +10,7 @@ KINDS = {
     "inject": {"inject": True, "activation": "tanh"},
     "no injection": {"activation": "relu", "bias": True},
     "dale": {"inject": True, "activation": "sigmoid", "dale": True},
+    "leak": {"activation": "relu", "leak": "neuron", "threshold": 0.1, "noise": 0.1},
     "another aggregation": {"aggr": "max", "activation": "tanh", "inject": True},
     "a function": {"activation": lambda state: 9 * state.softmax(-1), "inject": True},
 }
@@ -24,6 +25,8 @@ def model(request):
     data.node_sign[::3] = -1
     layer = GraphLayer(data, 6, **KINDS[request.param])
     model = AnytimeClassifier(layer, 3, encode=nn.Linear(7, 30), outputs=range(5, 25)).double()
+    # Noise is for training.
+    model.eval()
     with torch.no_grad():
         for readout in model.readouts:
             readout.weight *= 3

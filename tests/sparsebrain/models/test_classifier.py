@@ -161,6 +161,16 @@ def test_checkpoints_change_no_gradient_of_the_model():
     assert float(found[0][5].abs().max()) > 0
 
 
+def test_with_a_leak_a_signal_stays():
+    options = {"inputs": "layer 0", "outputs": "layer 2", "leak": 0.5, "activation": None}
+    for loops in (2, 5):
+        model = classifier(graphs.layered([4, 3, 2]), 2, loops=loops, **options).eval()
+        scores = model(torch.randn(5, 4))
+        assert not torch.equal(scores, scores[:1].expand_as(scores))
+    with pytest.raises(ValueError, match="in 1 loops"):
+        classifier(graphs.layered([4, 3, 2]), 2, loops=1, **options)
+
+
 @pytest.mark.parametrize(("loops", "reached"), [(2, False), (3, True), (5, True)])
 def test_with_injection_a_signal_needs_one_loop_more_and_then_stays(loops, reached):
     options = {"loops": loops, "inputs": "layer 0", "outputs": "layer 2"}
