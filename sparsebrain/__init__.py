@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from sparsebrain import diagnostics, kernels, learning, models
     from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.layer import GraphLayer
+    from sparsebrain.maxout import Maxout
 
 __all__ = [
     "Equilibrium",
     "GraphLayer",
+    "Maxout",
     "__version__",
     "diagnostics",
     "kernels",
@@ -27,6 +29,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":
         return importlib.import_module("sparsebrain.layer").GraphLayer
+    if name == "Maxout":
+        return importlib.import_module("sparsebrain.maxout").Maxout
     if name in ("diagnostics", "kernels", "learning", "models"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":

@@ -106,6 +106,12 @@ def compare(
 
     power-law-cluster: the same and triangle
 
+    stochastic-block: neurons probability blocks ratio directed self_loops
+
+    hierarchical-modules: neurons probability branching levels ratio directed self_loops
+
+    layered: sizes
+
     c-elegans: kind source
 
     larva-mushroom-body: side

@@ -11,7 +11,7 @@ from torch import Tensor
 from sparsebrain.kernels import Structure
 from sparsebrain.options import check_count
 
-_TYPES_PER_SYNAPSE = 16
+_TYPES_FOR_EACH = 16
 _FEW = 2**16
 
 
@@ -43,20 +43,28 @@ def read_types(connectome: Any, num_edges: int) -> Tensor | None:
     return _read(connectome, "edge_type", num_edges, integer=True)
 
 
-def read_shared_types(connectome: Any, num_edges: int) -> Tensor:
-    """``edge_type`` [E] int64; ValueError where it is absent."""
+def read_shared_types(connectome: Any, num_edges: int, option: str) -> Tensor:
+    """``edge_type`` [E] int64; ValueError, which names the ``option``, where it is absent."""
     types = read_types(connectome, num_edges)
     if types is None:
         raise ValueError(
-            "weight_sharing='type' needs connectome.edge_type [E], which is absent; "
-            "set it, or use weight_sharing='synapse'."
+            f"{option}='type' needs connectome.edge_type [E], which is absent; "
+            f"set it, or use {option}='synapse'."
         )
-    if num_edges and int(types.max()) >= max(_TYPES_PER_SYNAPSE * num_edges, _FEW):
-        raise ValueError(
-            f"edge_type goes up to {int(types.max())}, and every type up to that would have a "
-            "weight; number them anew: edge_type.unique(return_inverse=True)[1]."
-        )
+    _refuse_gaps(types, "edge_type")
     return types
+
+
+def read_node_types(connectome: Any, num_nodes: int, option: str) -> Tensor:
+    """``node_type`` [N] int64; ValueError, which names the ``option``, where it is absent."""
+    populations = _read(connectome, "node_type", num_nodes, integer=True)
+    if populations is None:
+        raise ValueError(
+            f"{option} needs connectome.node_type [N], the population of every neuron, which is "
+            "absent; set it."
+        )
+    _refuse_gaps(populations, "node_type")
+    return populations
 
 
 def read_weights(connectome: Any, num_edges: int, dtype: torch.dtype) -> Tensor:
@@ -89,12 +97,20 @@ def read_signs(connectome: Any, structure: Structure) -> Tensor:
     return sign
 
 
-def fingerprint(structure: Structure, types: Tensor | None, sign: Tensor | None) -> Tensor:
-    """SHA-256 of the synapses, in their order, of shared types and fixed signs: [32] uint8."""
+def fingerprint(
+    structure: Structure, types: Tensor | None, sign: Tensor | None, **fixed: Tensor | None
+) -> Tensor:
+    """SHA-256 of the synapses, in their order, of shared types and fixed signs: [32] uint8.
+
+    ``fixed`` is what else is never learned and must be the same, where there is such.
+    """
     digest = hashlib.sha256(str(structure.num_nodes).encode())
-    fixed = None if sign is None else (sign > 0).to(torch.uint8)
-    for part in (structure.edge_index, types, fixed):
+    positive = None if sign is None else (sign > 0).to(torch.uint8)
+    for part in (structure.edge_index, types, positive):
         digest.update(b"," if part is None else part.cpu().numpy().tobytes())
+    for name, part in fixed.items():
+        if part is not None:
+            digest.update(name.encode() + part.cpu().numpy().tobytes())
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
@@ -119,6 +135,14 @@ def _read(connectome: Any, name: str, length: int, *, integer: bool = False) -> 
     if not bool(torch.isfinite(value).all()):
         raise ValueError(f"connectome.{name} holds NaN or infinite values; remove those synapses.")
     return value
+
+
+def _refuse_gaps(types: Tensor, name: str) -> None:
+    if len(types) and int(types.max()) >= max(_TYPES_FOR_EACH * len(types), _FEW):
+        raise ValueError(
+            f"{name} goes up to {int(types.max())}, and every type up to that would have a value "
+            f"of its own; number them anew: {name}.unique(return_inverse=True)[1]."
+        )
 
 
 def _refuse_duplicates(structure: Structure, types: Tensor | None) -> None:

@@ -26,6 +26,12 @@ class Contraction(nn.Module):
     the weaker demand where there are few cycles, and the same for weights of one sign and symmetric
     synapses; "norm" is for weights of mixed signs, which :math:`|W|` makes larger than they act.
 
+    A leak a keeps both: with A = diag(a), 0 < a <= 1, and c Lip(f) < 1, a leaky loop shortens the
+    weighted maximum by 1 - a (1 - c Lip(f)) at every neuron, and the Euclidean distance weighted by
+    1 / a. For if f moves a difference d by u, \|d + u\| <= c Lip(f) \|d\| gives 2 d^T u <= -(1 -
+    (c Lip(f))^2) d^T d - u^T u, so that (d + A u)^T A^-1 (d + A u) = d^T A^-1 d + 2 d^T u + u^T A u
+    is less than d^T A^-1 d.
+
     Args:
         structure: the synapses.
         kind: "norm" or "perron".

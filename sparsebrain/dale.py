@@ -28,7 +28,7 @@ class DaleSign(Fixed):
 
     def forward(self, free: Tensor) -> Tensor:
         """The weight for a free parameter of the same shape."""
-        return self.value.to(free.device) * torch.where(free < 0, -free, free)
+        return self.value.to(free.device) * magnitude(free)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The free parameter for a weight; ValueError where a weight has the wrong sign."""
@@ -42,3 +42,8 @@ class DaleSign(Fixed):
                 f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
             )
         return free
+
+
+def magnitude(free: Tensor) -> Tensor:
+    """The magnitude, with a derivative of +1 at zero, so that nothing stays there for ever."""
+    return torch.where(free < 0, -free, free)

@@ -37,6 +37,9 @@ class Equilibrium:
     not grow with the loops. S. Bai, J. Z. Kolter, V. Koltun, "Deep equilibrium models", NeurIPS
     (2019).
 
+    A leak a changes no equilibrium, and so learns nothing from one. It damps the loops that look
+    for it, z <- (1 - a) z + a f(W z + b + x), which then settle where plain loops swing.
+
     Args:
         tol: the residual that is small enough, between 0 and 1; for the gradient as well.
         max_loops: loops after which a sample stops, converged or not, at least 1; for the gradient
@@ -51,7 +54,8 @@ class Equilibrium:
         constraint: None, or what keeps every loop a contraction, whatever an optimizer does, so
             that there is one equilibrium and the loops reach it from everywhere: "norm" keeps
             :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps :math:`\mathrm{Lip}(f) \rho(|W|)` at
-            most at ``bound``. See :class:`sparsebrain.contraction.Contraction`.
+            most at ``bound``. A leak keeps it a contraction. See
+            :class:`sparsebrain.contraction.Contraction`.
         bound: between 0 and 1.
         lipschitz: Lip(f) of an activation that is a function; that of the others is known.
 
@@ -160,16 +164,21 @@ def settle(
     options: Equilibrium,
     loops: Loops,
     start: Tensor,
+    damping: Tensor | None,
     samples: torch.Size,
     keep: Callable[[Report], None],
     warned: set[str],
 ) -> Tensor:
     """The equilibrium [N, B] that is reached from a state, with the gradient that was asked for.
 
+    ``damping`` [N, 1] is that of :func:`sparsebrain.solvers.solve`, also on the way back, which so
+    settles where the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the
+    transpose of I - A + A J.
+
     ``keep`` is given the report, its ``samples`` in that shape. ``warned`` remembers which of both
     ways has been warned of, so that it happens once each.
     """
-    find = _solver(options, loops.whole)
+    find = _solver(options, loops.whole, damping)
     if options.gradient == "unrolled":
         solution = find(loops.exchange, start, loops.given)
     else:
@@ -209,7 +218,7 @@ def _warn_once(report: Report, what: str, options: Equilibrium, warned: set[str]
         )
 
 
-def _solver(options: Equilibrium, whole: bool) -> Callable[..., Solution]:
+def _solver(options: Equilibrium, whole: bool, damping: Tensor | None) -> Callable[..., Solution]:
     def find(exchange: SomeLoops, start: Tensor, given: tuple[Tensor, ...]) -> Solution:
         return solve(
             exchange,
@@ -219,6 +228,7 @@ def _solver(options: Equilibrium, whole: bool) -> Callable[..., Solution]:
             max_loops=options.max_loops,
             depth=options.depth if options.solver == "anderson" else 0,
             whole=whole,
+            damping=damping,
         )
 
     return find

@@ -3,59 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from sparsebrain.arguments import check_arguments
 from sparsebrain.batching import BatchedEdges, admit
-from sparsebrain.connectome import (
-    read_shared_types,
-    read_signs,
-    read_structure,
-    read_weights,
-)
-from sparsebrain.contraction import Contraction
-from sparsebrain.dale import DaleSign
+from sparsebrain.connectome import read_structure
 from sparsebrain.equilibrium import Equilibrium, Report
-from sparsebrain.initialization import draw_contraction, draw_weight
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
+from sparsebrain.neurons import Neurons
 from sparsebrain.options import check_flag
 from sparsebrain.renumbering import LEAST_LOOPS, Renumbering, renumber
-from sparsebrain.saving import Saved
-
-Step = TypeVar("Step", bound=nn.Module)
+from sparsebrain.synapses import Synapses
 
 
-class GraphLayer(Saved):
+class GraphLayer(Synapses, Neurons):
     r"""Neurons wired by a connectome, which pass values along their synapses for a number of loops.
 
     One loop, with one weight a synapse, tied over the loops:
 
     .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{ts} = w_{s \to t}
 
-    The input is x(0). With ``inject=True`` it is added at every loop instead,
-    x(t + 1) = f(W x(t) + b + input), starting from zero or a given state. On a grid this is the
-    graph layer of A. Ejima, "Neurons regarded as Graph", whose defaults are kept: no bias, no
-    activation, one loop.
+    A leak and noise make that x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) + noise, see
+    :class:`sparsebrain.neurons.Neurons`. The input is x(0). With ``inject=True`` it is added at
+    every loop instead, x(t + 1) = f(W x(t) + b + input), starting from zero or a given state. On a
+    grid this is the graph layer of A. Ejima, "Neurons regarded as Graph", whose defaults are kept:
+    no bias, no activation, one loop.
 
     Args:
         connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
             and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
-            ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1.
+            ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1, ``node_type``
+            [N] int64, the population of each neuron.
         loops: how many exchanges, at least 1; or an :class:`sparsebrain.Equilibrium`, with which
             they go on until nothing changes, and the input is injected.
         activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function
             that is given the state in the shape of x and keeps that shape.
-        bias: learn b [N], which starts at zero.
+        bias: True or "neuron" to learn b [N], "population" for one per ``node_type`` [P]; it starts
+            at zero.
+        threshold: theta, which has to be passed, f(u - theta): a negative bias. A number, or
+            "neuron" or "population" to learn it from zero.
+        leak: a, above 0 and at most 1, for a time constant of 1 / a loops. A number, or "neuron" or
+            "population" to learn it from 1, under any optimizer.
+        noise: the standard deviation of what is added to the state at every loop while training.
         inject: add the input at every loop.
-        weight_sharing: "synapse" for a weight each [E], or "type" for one weight per ``edge_type``
-            [T]: a grid, whose types are its offsets, is then a convolution.
+        weight_sharing: "synapse" for a weight each [E], or one weight per: "type", ``edge_type``
+            [T] (a grid, whose types are its offsets, is then a convolution), "projection", from
+            one ``node_type`` to another [P], in the order of ``projections``, "source" or "target".
+        gain: keep the connectome's ``edge_weight`` as it is and learn gains, shared as weights are
+            by ``weight_sharing``: a weight is strength times gain, from 1; with ``dale`` no gain is
+            below 0. See :class:`sparsebrain.gains.Gain`.
         dale: keep every synapse's sign, under any optimizer: that of ``edge_sign``, or else of the
             source's ``node_sign``. Set weights by ``layer.weight = ...``; changes of
             ``layer.weight`` in place are lost, as with every parametrisation of torch.
@@ -71,8 +74,11 @@ class GraphLayer(Saved):
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:
-        weight: [E], in the order of ``edge_index``, or [T].
-        bias: [N] or None.
+        weight: [E], in the order of ``edge_index``, or [T] and the like; with ``gain`` what is made
+            of strengths and gains. A value that is assigned has to be possible.
+        gain: the gains, or None.
+        projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
+        bias, threshold, leak: [N] or [P], a number, or None.
         report: with an Equilibrium how the last call came to it, a
             :class:`sparsebrain.equilibrium.Report`; it warns where that failed.
 
@@ -85,6 +91,7 @@ class GraphLayer(Saved):
           first.
         - ``state=``, shaped like x and with ``inject=True`` only, is x(0); returns (output, state)
           for the next call.
+        - ``generator=`` draws the noise, torch's own by default.
 
     Raises:
         TypeError: a wrong type or dtype. ValueError: a wrong shape, value or option.
@@ -110,9 +117,6 @@ class GraphLayer(Saved):
         torch.Size([8, 4])
     """
 
-    weight: Tensor
-    bias: Tensor | None
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "propagate" in cls.__dict__:
@@ -127,9 +131,13 @@ class GraphLayer(Saved):
         loops: int | Equilibrium = 1,
         *,
         activation: str | Callable[[Tensor], Tensor] | None = None,
-        bias: bool = False,
+        bias: bool | str = False,
+        threshold: float | str | None = None,
+        leak: float | str | None = None,
+        noise: float = 0.0,
         inject: bool = False,
         weight_sharing: str = "synapse",
+        gain: str | None = None,
         dale: bool = False,
         init: str | None = None,
         aggr: str | list[str] | Aggregation = "sum",
@@ -138,14 +146,15 @@ class GraphLayer(Saved):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        loops, init, lipschitz = check_arguments(
+        loops, init, lipschitz, neurons = check_arguments(
             loops,
             activation,
             aggr,
             init,
             weight_sharing,
+            gain,
             backend,
-            bias=bias,
+            {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
             inject=inject,
             dale=dale,
             checkpoint=checkpoint,
@@ -168,27 +177,11 @@ class GraphLayer(Saved):
         self.init = init
         self.checkpoint = checkpoint
         self.backend = backend
-        self._types: Tensor | None = None
-        if weight_sharing == "type":
-            self._types = read_shared_types(connectome, structure.num_edges)
         self._batched_edges = BatchedEdges()
-
-        num_weights = structure.num_edges if self._types is None else _count_types(self._types)
-        # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
-        self.weight = nn.Parameter(torch.zeros(num_weights, device=device, dtype=dtype))
-        if bias:
-            self.bias = nn.Parameter(torch.zeros(self.num_nodes, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
-        sign = read_signs(connectome, structure) if dale else None
-        self._initial_weight: Tensor | None = None
-        if init == "edge_weight":
-            measured = read_weights(connectome, structure.num_edges, self.weight.dtype)
-            # Counts have no sign; Dale's law completes them.
-            if sign is not None and bool((measured >= 0).all()):
-                measured = measured * sign
-            self._initial_weight = self._per_weight(measured, "edge_weight")
-        self._constrain(sign)
+        where = {"device": device, "dtype": dtype}
+        plain = is_plain(self, GraphLayer)
+        self._make_weights(connectome, gain, dale=dale, plain=plain, where=where)
+        self._make_neurons(connectome, neurons, where)
         self._follow_parameters()
         self.reset_parameters()
 
@@ -198,42 +191,10 @@ class GraphLayer(Saved):
         return self.structure.edge_index
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, from torch's generator or the one passed; set the bias to zero."""
+        """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""
         super().reset_parameters()
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-        if self.weight.is_meta or not self.weight.numel():
-            return
-        if self._initial_weight is not None:
-            weight = self._initial_weight.to(self.weight)
-        elif isinstance(self.loops, Equilibrium):
-            weight = draw_contraction(
-                self.structure,
-                self.weight,
-                lipschitz=self._lipschitz,
-                types=self._types,
-                sign=self._sign(),
-                generator=generator,
-            )
-        else:
-            weight = draw_weight(
-                self.structure,
-                self.weight,
-                loops=self.loops,
-                types=self._types,
-                sign=self._sign(),
-                near_identity=self.init == "identity",
-                generator=generator,
-                backend=self.backend,
-            )
-        contraction = self._step_of_weight(Contraction)
-        if contraction is not None:
-            weight = weight * contraction.scale_of(weight)
-        if parametrize.is_parametrized(self, "weight"):
-            self.weight = weight
-        else:
-            with torch.no_grad():
-                self.weight.copy_(weight)
+        self._reset_neurons()
+        self._reset_weights(generator)
 
     def forward(
         self,
@@ -242,6 +203,7 @@ class GraphLayer(Saved):
         *,
         state: Tensor | None = None,
         return_states: bool = False,
+        generator: torch.Generator | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         check_flag("return_states", return_states)
@@ -261,7 +223,7 @@ class GraphLayer(Saved):
                     f"inject={self.inject} and {list(start.shape)}; without inject x is the state."
                 )
 
-        plain = is_plain(self, GraphLayer)
+        plain, noise = is_plain(self, GraphLayer), self._draws(x, generator)
         if isinstance(self.loops, Equilibrium):
             if return_states:
                 raise ValueError(
@@ -271,7 +233,7 @@ class GraphLayer(Saved):
             states = [z]
         elif plain:
             states = run_fused(
-                self, weight, start, drive, node_first=node_first, keep=return_states
+                self, weight, start, drive, noise, node_first=node_first, keep=return_states
             )
         else:
             function = activation_of_columns(self, start.shape, node_first=False)
@@ -283,6 +245,7 @@ class GraphLayer(Saved):
                 drive,
                 edge_index,
                 function if edge_index is None else self.activation,
+                noise,
             )
         if return_states:
             return states[-1], torch.stack([start, *states])
@@ -293,52 +256,9 @@ class GraphLayer(Saved):
         after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
         return after
 
-    def _constrain(self, sign: Tensor | None) -> None:
-        """Parametrise the weights, so that they keep their signs and stay small as asked for."""
-        if sign is not None:
-            fixed = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
-            parametrize.register_parametrization(self, "weight", DaleSign(fixed))
-        if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
-            return
-        kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
-        if not is_plain(self, GraphLayer):
-            raise ValueError(
-                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
-                "update; use constraint=None."
-            )
-        bounded = Contraction(self.structure, kind, most, self._types)
-        parametrize.register_parametrization(self, "weight", bounded)
-
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
         return weight.unsqueeze(-1) * x_j
-
-    def _weight_per_synapse(self) -> Tensor:
-        weight = self.weight
-        return weight if self._types is None else weight.index_select(0, self._types)
-
-    def _per_weight(self, values: Tensor, name: str) -> Tensor:
-        """Values [E] of synapses as values of weights: [E], or [T] where types share them."""
-        if self._types is None:
-            return values
-        shared = values.new_zeros(_count_types(self._types))
-        shared[self._types] = values
-        if not torch.equal(shared[self._types], values):
-            raise ValueError(
-                f"weight_sharing='type' gives the synapses of a type one weight, but their {name} "
-                "differ; use weight_sharing='synapse'."
-            )
-        return shared
-
-    def _sign(self) -> Tensor | None:
-        dale = self._step_of_weight(DaleSign)
-        return None if dale is None else dale.value
-
-    def _step_of_weight(self, kind: type[Step]) -> Step | None:
-        """The parametrisation of that kind, if the weight has one."""
-        if not parametrize.is_parametrized(self, "weight"):
-            return None
-        return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)
@@ -352,11 +272,14 @@ class GraphLayer(Saved):
         would read out of bounds.
         """
         device = self.weight.device
-        if device.type != "meta":
-            self.structure = self.structure.to(device)
-            if self._renumbering is not None:
-                self._renumbering = self._renumbering.to(device)
-            self._types = None if self._types is None else self._types.to(device)
+        if device.type == "meta":
+            return
+        self.structure = self.structure.to(device)
+        if self._renumbering is not None:
+            self._renumbering = self._renumbering.to(device)
+        for name in ("_types", "_populations", "projections"):
+            value = getattr(self, name)
+            setattr(self, name, None if value is None else value.to(device))
 
     def __repr__(self) -> str:
         told = [
@@ -366,20 +289,12 @@ class GraphLayer(Saved):
         ]
         if self.activation != "none":
             told.append(f"activation={self.activation!r}")
-        if self.bias is not None:
-            told.append("bias=True")
+        told += self._told_neurons()
         if self.inject and not isinstance(self.loops, Equilibrium):
             told.append("inject=True")
         if self.checkpoint:
             told.append("checkpoint=True")
-        if self.weight_sharing != "synapse":
-            told.append(f"weight_sharing={self.weight_sharing!r}")
-        if self._sign() is not None:
-            told.append("dale=True")
+        told += self._told_weights()
         if type(self.aggr_module) is not SumAggregation:
             told.append(f"aggr={self.aggr!r}")
         return f"{parametrize.type_before_parametrizations(self).__name__}({', '.join(told)})"
-
-
-def _count_types(types: Tensor) -> int:
-    return int(types.max()) + 1 if types.numel() else 0

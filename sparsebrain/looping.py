@@ -24,15 +24,24 @@ def run_fused(
     weight: Tensor,
     start: Tensor,
     drive: Tensor | None,
+    noise: Callable[[int], Tensor] | None,
     *,
     node_first: bool,
     keep: bool,
 ) -> list[Tensor]:
-    """The state after every loop of a GraphLayer with ``keep``, else the last, shaped as given."""
-    inputs = _columns(layer, start, drive, node_first=node_first)
-    near = _renumbering(layer)
+    """The state after every loop of a GraphLayer with ``keep``, else the last, shaped as given.
+
+    ``noise`` gives what is added after a loop, in that shape too.
+    """
+    inputs = _columns(layer, weight, start, drive, node_first=node_first)
+    near = _renumbering(layer) if noise is None else None
     if near is not None:
         inputs = near.enter(inputs)
+
+    def noise_of_columns(number: int) -> Tensor:
+        assert noise is not None
+        return to_columns(noise(number), layer.num_nodes, node_first=node_first)
+
     states = kernels.loop(
         layer.structure if near is None else near.structure,
         weight,
@@ -40,7 +49,9 @@ def run_fused(
         loops=layer.loops,
         drive=inputs.drive,
         bias=inputs.bias,
+        leak=inputs.leak,
         activation=activation_of_columns(layer, start.shape, node_first=node_first),
+        noise=None if noise is None else noise_of_columns,
         keep=keep,
         checkpoint=layer.checkpoint,
         backend=layer.backend,
@@ -66,7 +77,7 @@ def run_equilibrium(
     ``plain`` says that nobody asks for single messages; ``exchange`` is as in ``run_messages``.
     """
     node_first, shape = edge_index is not None, start.shape
-    inputs = _columns(layer, start, drive, node_first=node_first)
+    inputs = _columns(layer, weight, start, drive, node_first=node_first)
     near = _renumbering(layer) if plain else None
     if near is not None:
         inputs = near.enter(inputs)
@@ -85,7 +96,9 @@ def run_equilibrium(
     def keep(report: Report) -> None:
         layer.report = report
 
-    z = settle(layer.loops, loops, inputs.state, samples, keep, layer._warned)
+    # It moves no equilibrium, and so learns nothing from one.
+    damping = None if inputs.leak is None else inputs.leak.detach().unsqueeze(1)
+    z = settle(layer.loops, loops, inputs.state, damping, samples, keep, layer._warned)
     if near is not None:
         z = near.leave(z)
     return from_columns(z, shape, node_first=node_first)
@@ -108,10 +121,13 @@ def activation_of_columns(
     return apply
 
 
-def _columns(layer: Any, start: Tensor, drive: Tensor | None, *, node_first: bool) -> LoopInputs:
+def _columns(
+    layer: Any, weight: Tensor, start: Tensor, drive: Tensor | None, *, node_first: bool
+) -> LoopInputs:
     given = LoopInputs(start, drive, None, None)
     inputs = given.map(lambda x: to_columns(x, layer.num_nodes, node_first=node_first))
-    return inputs._replace(bias=layer.bias)
+    leak = layer._leak_per_neuron(weight)
+    return inputs._replace(bias=layer._offset(weight), leak=leak)
 
 
 def _renumbering(layer: Any) -> Renumbering | None:

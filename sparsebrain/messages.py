@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import SumAggregation
@@ -52,7 +53,7 @@ def message_step(
 
     ``exchange`` is the layer's own call of PyG's ``propagate``.
     """
-    bias = layer.bias
+    offset = layer._offset(weight)
     if edge_index is None:
         edge_index = layer.edge_index
     elif layer.structure.num_edges:
@@ -62,8 +63,8 @@ def message_step(
     def step(start: Tensor) -> Tensor:
         current = exchange(edge_index, start, weight)
         check_shape_kept(start, current)
-        if bias is not None:
-            current = current + bias.repeat(start.size(0) // max(layer.num_nodes, 1)).unsqueeze(1)
+        if offset is not None:
+            current = current + as_rows(offset, start)
         current = current if drive is None else current + drive
         current = function(current)
         check_shape_kept(start, current)
@@ -80,6 +81,7 @@ def run_messages(
     drive: Tensor | None,
     edge_index: Tensor | None,
     activation: str | Callable[[Tensor], Tensor],
+    noise: Callable[[int], Tensor] | None,
 ) -> list[Tensor]:
     """The state after every loop of a GraphLayer, all of them in the shape of ``start``."""
     wide, shape = edge_index is None, start.shape
@@ -87,8 +89,20 @@ def run_messages(
         start = to_columns(start, layer.num_nodes, node_first=False)
         drive = None if drive is None else to_columns(drive, layer.num_nodes, node_first=False)
     step = message_step(layer, exchange, weight, drive, edge_index, activation)
+    leak = layer._leak_per_neuron(weight)
     states, current = [], start
-    for _ in range(layer.loops):
-        current = step(current)
+    for number in range(layer.loops):
+        after = step(current)
+        current = after if leak is None else torch.lerp(current, after, as_rows(leak, start))
+        if noise is not None:
+            drawn = noise(number)
+            current = current + (
+                to_columns(drawn, layer.num_nodes, node_first=False) if wide else drawn
+            )
         states.append(from_columns(current, shape, node_first=False) if wide else current)
     return states
+
+
+def as_rows(of_neurons: Tensor, state: Tensor) -> Tensor:
+    """Values [N] as a column for states [B * N, C]."""
+    return of_neurons.repeat(state.size(0) // max(len(of_neurons), 1)).unsqueeze(1)

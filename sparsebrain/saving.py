@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.nn import MessagePassing
 
 from sparsebrain.connectome import fingerprint
+from sparsebrain.gains import Gain
 from sparsebrain.kernels import Structure
 
 
@@ -21,15 +22,28 @@ class Saved(MessagePassing):
 
     structure: Structure
     _types: Tensor | None
+    _populations: Tensor | None
     _fingerprint: Tensor | None = None
 
     def _sign(self) -> Tensor | None:
         raise NotImplementedError
 
+    def _gain(self) -> Gain | None:
+        raise NotImplementedError
+
     def get_extra_state(self) -> Tensor:
-        """A SHA-256 [32] uint8 of the synapses, shared types and fixed signs, for state_dict."""
+        """A SHA-256 [32] uint8 of the synapses and all that is fixed, for state_dict."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.structure, self._types, self._sign())
+            gain = self._gain()
+            self._fingerprint = fingerprint(
+                self.structure,
+                self._types,
+                self._sign(),
+                populations=self._populations,
+                # In one dtype, so that layer.double() is still the same layer.
+                strength=None if gain is None else gain.value.float(),
+                gains=None if gain is None else gain.groups,
+            )
         return self._fingerprint
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -51,8 +65,8 @@ class Saved(MessagePassing):
             error_msgs.append(
                 f"{prefix or 'the layer'} was saved with other synapses than this one has "
                 f"({self.structure.num_nodes} neurons, {self.structure.num_edges} synapses, their "
-                "order, shared types and fixed signs count); make the layer from the connectome "
-                "that was saved with it."
+                "order, shared types, populations, fixed strengths and fixed signs count); make "
+                "the layer from the connectome that was saved with it."
             )
             return
         super()._load_from_state_dict(
@@ -87,7 +101,9 @@ def _rebuild(
     layer = cls.__new__(cls)
     layer.__setstate__(state)
     for name, (free, steps) in parametrized.items():
-        layer.register_parameter(name, nn.Parameter(torch.zeros_like(free)))
+        # Torch asks the first step for the free parameter of a value, which must be a possible one.
+        with torch.no_grad():
+            layer.register_parameter(name, nn.Parameter(steps[0](free)))
         for step in steps:
             parametrize.register_parametrization(layer, name, step, unsafe=True)
         layer.parametrizations[name].original = free

@@ -36,6 +36,7 @@ def solve(
     max_loops: int,
     depth: int = 0,
     whole: bool = False,
+    damping: Tensor | None = None,
 ) -> Solution:
     r"""States z that one exchange f leaves where they are.
 
@@ -58,6 +59,8 @@ def solve(
             "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965) 547-560, which
             starts anew where a residual doubles.
         whole: ``exchange`` has to see all samples at every time.
+        damping: a [N, 1], above 0 and at most 1: each loop goes from z to (1 - a) z + a f(z). The
+            residual stays that of f, as small steps are no sign of a fixed point.
 
     Returns:
         The states whose residuals are told: f has still to be applied, with a gradient or without.
@@ -66,7 +69,7 @@ def solve(
     """
     told = _Told(start)
     mixing = _Anderson(depth) if depth else None
-    between = 1 if whole or depth else _BETWEEN
+    between = 1 if whole or depth or damping is not None else _BETWEEN
     left = torch.arange(start.size(1), device=start.device)
     stopped = torch.zeros_like(left, dtype=torch.bool)
     state, done, running, result = start, 0, start.size(1), None
@@ -79,6 +82,8 @@ def solve(
         # Written so that NaN stops too.
         now = ~stopped & (~((residual > tol) & (residual < math.inf)) | (done == max_loops))
         told.add(left, now, done, residual, tol)
+        if damping is not None:
+            after = torch.lerp(before, after, damping)
         if mixing is not None:
             after = mixing.mix(after, after - before, residual)
         after = _held(_held(after, before, now), state, stopped)

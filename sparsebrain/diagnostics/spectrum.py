@@ -80,8 +80,8 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
 
     Raises:
         TypeError: ``model`` is no module, or ``k`` no int.
-        ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: another aggregation
-            than "sum", changed messages.
+        ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: a leak, another
+            aggregation than "sum", changed messages.
         RuntimeError: the iteration does not converge, as where many eigenvalues are equally large.
 
     Example:
@@ -98,6 +98,11 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
         (2.0, 0.0)
     """
     layer = find_layer(model, layer)
+    if layer.leak is not None:
+        raise ValueError(
+            "a loop of this layer is not W x but (1 - a) x + a W x, as it has a leak a; look into "
+            "one with the same weights and leak=None."
+        )
     if not is_plain(layer, GraphLayer):
         raise ValueError(
             "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "

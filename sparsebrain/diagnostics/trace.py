@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sparsebrain.batching import to_columns
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.layer import GraphLayer
+from sparsebrain.messages import as_rows
 
 Call = Tensor | tuple[Any, ...]
 
@@ -113,6 +114,7 @@ class _Watch:
 
     def __init__(self, layer: GraphLayer, learns: bool) -> None:
         self.layer, self.learns = layer, learns
+        self.noise = layer.noise
         function = layer.activation
         self.function = ACTIVATIONS[function].function if isinstance(function, str) else function
         self.given: Tensor | None = None
@@ -123,8 +125,14 @@ class _Watch:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        # Whoever differentiates needs all states; computed again, they would be seen twice.
-        stand_in = {"activation": self._activate, "checkpoint": False}
+        # Whoever differentiates needs all states; computed again, they would be seen twice. What
+        # comes after the activation is done in its stead.
+        stand_in = {
+            "activation": self._activate,
+            "checkpoint": False,
+            "_leak_per_neuron": lambda like: None,
+            "noise": 0.0,
+        }
         own = self.layer.__dict__
         kept = {name: own[name] for name in stand_in if name in own}
         hooks = (
@@ -143,6 +151,12 @@ class _Watch:
 
     def _activate(self, total: Tensor) -> Tensor:
         after = self.function(total)
+        leak = GraphLayer._leak_per_neuron(self.layer, total)
+        if leak is not None:
+            leak = as_rows(leak, total) if self.node_first else leak
+            after = torch.lerp(self.states[-1], after, leak)
+        if self.layer.training and self.noise:
+            after = after + self.noise * torch.randn_like(after)
         self.before.append(total)
         self.states.append(after)
         return after

@@ -112,6 +112,7 @@ def loop(
     bias: Tensor | None = None,
     leak: Tensor | None = None,
     activation: str | Callable[[Tensor], Tensor] = "none",
+    noise: Callable[[int], Tensor] | None = None,
     keep: bool = False,
     checkpoint: bool = False,
     backend: str = "auto",
@@ -131,6 +132,9 @@ def loop(
             step of Euler's method over a neuron's time constant.
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused,
             or any function of a tensor, which autograd passes step by step.
+        noise: what is added to the state after a loop, [N, B] by the loop's number from 0; the
+            loops are then passed step by step. With ``checkpoint`` it is asked again, and has to
+            answer the same.
         keep: return every state and not only the last.
         checkpoint: for the backward pass keep a state every sqrt(loops) loops and compute the
             others again, one segment at a time.
@@ -166,9 +170,11 @@ def loop(
     check_flag("checkpoint", checkpoint)
     inputs = LoopInputs(state, drive, bias, leak)
     segment = segment_length(loops) if checkpoint else 0
-    if callable(activation):
-        return _stepwise(structure, weight, inputs, loops, segment, activation, keep, backend)
-    check_choice("activation", activation, ACTIVATIONS)
+    if not callable(activation):
+        check_choice("activation", activation, ACTIVATIONS)
+    if callable(activation) or noise is not None:
+        function = activation if callable(activation) else ACTIVATIONS[activation].function
+        return _stepwise(structure, weight, inputs, loops, segment, function, noise, keep, backend)
     tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states = operators.loop(
@@ -192,14 +198,15 @@ def _stepwise(
     loops: int,
     segment: int,
     activation: Callable[[Tensor], Tensor],
+    noise: Callable[[int], Tensor] | None,
     keep: bool,
     backend: str,
 ) -> list[Tensor]:
     arrays = structure.arrays()
 
-    def run(state: Tensor, count: int) -> list[Tensor]:
+    def run(state: Tensor, first: int, count: int) -> list[Tensor]:
         states: list[Tensor] = []
-        for _ in range(count):
+        for number in range(first, first + count):
             total = operators.propagate(weight, state.contiguous(), arrays, False, backend)
             if inputs.bias is not None:
                 total = total + inputs.bias.unsqueeze(1)
@@ -209,17 +216,17 @@ def _stepwise(
             check_shape_kept(total, after)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
-            state = after
+            state = after if noise is None else after + noise(number)
             states = [*states, state] if keep else [state]
         return states
 
     if not segment:
-        return run(inputs.state, loops)
+        return run(inputs.state, 0, loops)
     states: list[Tensor] = []
     state = inputs.state
     for first in starts(loops, segment):
         count = min(segment, loops - first)
-        made: list[Tensor] = recompute(run, state, count, use_reentrant=False)
+        made: list[Tensor] = recompute(run, state, first, count, use_reentrant=False)
         states, state = [*states, *made] if keep else made, made[-1]
     return states
 

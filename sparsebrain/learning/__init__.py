@@ -1,9 +1,13 @@
 """Learning rules on the same sparse graphs: one interface, one table."""
 
 from sparsebrain.learning.backprop import Backprop
+from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
+from sparsebrain.learning.error_diffusion import ErrorDiffusion
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
+from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
 from sparsebrain.learning.kolen_pollack import KolenPollack
+from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.sign_symmetry import SignSymmetry
 from sparsebrain.learning.weight_mirror import WeightMirror
@@ -16,14 +20,23 @@ RULES: dict[str, type[Rule]] = {
     "kolen-pollack": KolenPollack,
     "weight-mirror": WeightMirror,
     "direct-feedback-alignment": DirectFeedbackAlignment,
+    "error-diffusion": ErrorDiffusion,
+    "local-errors": LocalErrors,
+    "forward-forward": ForwardForward,
+    "dendritic-microcircuit": DendriticMicrocircuit,
 }
 
 __all__ = [
     "RULES",
     "Backprop",
+    "DendriticMicrocircuit",
     "DirectFeedbackAlignment",
+    "ErrorDiffusion",
     "FeedbackAlignment",
+    "ForwardForward",
     "KolenPollack",
+    "LabelInputs",
+    "LocalErrors",
     "Rule",
     "SignSymmetry",
     "WeightMirror",

@@ -16,6 +16,7 @@ OPTIONS = {
     "shared": {"activation": "sigmoid", "weight_sharing": "type"},
     "Dale's law": {"activation": "leaky_relu", "dale": True},
     "checkpoints": {"activation": "tanh", "checkpoint": True},
+    "leak": {"activation": "tanh", "leak": "neuron", "threshold": 0.1},
     "PyG's messages": {"activation": "tanh", "aggr": "mean"},
 }
 
@@ -33,6 +34,8 @@ def layer(request):
     data = graphs.grid_local((4, 5), 1)
     data.node_sign = torch.where(torch.rand(20) < 0.7, 1.0, -1.0)
     made = GraphLayer(data, 4, dtype=torch.float64, **OPTIONS[request.param])
+    if isinstance(made.leak, torch.Tensor):
+        made.leak = torch.rand(20, dtype=torch.float64) / 2 + 0.4
     if made.bias is not None:
         torch.nn.init.normal_(made.bias, std=0.3)
     return made

@@ -54,7 +54,10 @@ def test_every_layer_is_counted_at_its_own_states(layer):
     assert found.saturated.shape == found.dead.shape == (4, 20)
     slopes = {"tanh": lambda y: 1 - y**2, "sigmoid": lambda y: y * (1 - y)}
     if layer.activation in slopes:
-        slope = slopes[layer.activation](states[1:])
+        after = states[1:]
+        if layer.leak is not None:
+            after = (after - (1 - layer.leak) * states[:-1]) / layer.leak
+        slope = slopes[layer.activation](after)
         torch.testing.assert_close(found.saturated, (slope < 0.2).float().mean(1))
     assert torch.equal(found.dead, (states[1:] == 0).all(1))
 

@@ -19,12 +19,27 @@ def test_it_sees_the_states_that_the_layer_returns(layer, learns):
     assert seen.layer is layer
     torch.testing.assert_close(torch.stack(seen.states), states)
     torch.testing.assert_close(seen.output, states[-1])
-    torch.testing.assert_close(
-        torch.stack([seen.function(total) for total in seen.before]), states[1:]
-    )
+    after = torch.stack([seen.function(total) for total in seen.before])
+    if layer.leak is not None:
+        after = torch.lerp(states[:-1], after, layer.leak.detach())
+    torch.testing.assert_close(after, states[1:])
     assert seen.output.requires_grad == learns
     assert seen.rows(seen.states[1]).shape == (6, 20)
     torch.testing.assert_close(seen.rows(seen.states[1]), states[1].flatten(0, 1))
+
+
+def test_it_sees_the_leak_and_the_noise_that_the_layer_has():
+    data = graphs.small_world(10, 4, 0.3, seed=0)
+    layer = GraphLayer(data, 3, activation="tanh", leak=0.3, noise=0.5)
+    batch = next(iter(DataLoader([data] * 5, batch_size=5)))
+    for call in ((torch.randn(5, 10),), (torch.randn(50, 2), batch.edge_index)):
+        torch.manual_seed(0)
+        _, states = layer(*call, return_states=True)
+        torch.manual_seed(0)
+        torch.testing.assert_close(torch.stack(trace(layer, call, None).states), states)
+        expected = layer.eval()(*call)
+        torch.testing.assert_close(trace(layer, call, None).output, expected)
+        layer.train()
 
 
 def test_the_layer_is_as_before(layer):

@@ -37,3 +37,16 @@ def random_graph():
     shuffled = torch.randperm(data.num_edges, generator=torch.Generator().manual_seed(0))
     data.edge_index = data.edge_index[:, shuffled]
     return data
+
+
+@pytest.fixture
+def populated(random_graph):
+    """The same with three populations, types, counts and signs."""
+    draw = torch.Generator().manual_seed(2)
+    random_graph.node_type = torch.randint(3, (40,), generator=draw)
+    random_graph.node_sign = torch.where(random_graph.node_type == 1, -1.0, 1.0)
+    random_graph.edge_type = torch.randint(4, (random_graph.num_edges,), generator=draw)
+    random_graph.edge_weight = torch.randint(
+        1, 9, (random_graph.num_edges,), generator=draw
+    ).float()
+    return random_graph

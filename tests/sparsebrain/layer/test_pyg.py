@@ -38,19 +38,21 @@ OPTIONS = {
     "tanh and bias": {"activation": "tanh", "bias": True},
     "injected relu": {"activation": "relu", "inject": True, "bias": True},
     "callable": {"activation": torch.sin},
+    "leak and threshold": {"activation": "tanh", "leak": "population", "threshold": "neuron"},
+    "gains": {"activation": torch.sin, "init": "edge_weight", "gain": "projection", "dale": True},
 }
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_fused_kernels_and_pygs_own_path_give_the_same(random_graph, options):
+def test_fused_kernels_and_pygs_own_path_give_the_same(populated, options):
     torch.manual_seed(0)
-    fused, plain = both(random_graph, dtype=torch.float64, **options)
-    for bias in (fused.bias, plain.bias):
-        if bias is not None:
-            torch.nn.init.ones_(bias)
+    fused, plain = both(populated, dtype=torch.float64, **options)
+    for parameter in fused.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    plain.load_state_dict(fused.state_dict())
     x = torch.randn(5, N, dtype=torch.float64)
     torch.testing.assert_close(run(fused, x), run(plain, x))
-    batch = next(iter(DataLoader([random_graph] * 5, batch_size=5)))
+    batch = next(iter(DataLoader([populated] * 5, batch_size=5)))
     nodes = torch.randn(5 * N, C, dtype=torch.float64)
     torch.testing.assert_close(
         run(fused, nodes, batch.edge_index), run(plain, nodes, batch.edge_index)

@@ -1,0 +1,102 @@
+"""Frozen strengths with gains that learn, as models of measured connectomes have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sparsebrain.dale import magnitude
+from sparsebrain.fixed import Fixed
+from sparsebrain.sharing import count_groups
+
+# Relative to the largest weight; rounding of float32 is far below.
+_ROUNDING = 1e-5
+
+
+class Gain(Fixed):
+    r"""Parametrise weights as :math:`w_e = c_e g_{k(e)}`: fixed strengths c times gains g.
+
+    In a model of the fly's visual system c is a number of synapses with the sign of the cell type
+    that sends, and the gain g >= 0 is shared by all synapses from one cell type to another:
+    J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across the
+    fly visual system", Nature 634 (2024) 1132-1140.
+
+    Args:
+        strength: c [E].
+        groups: k [E] int64, the gain of every synapse; None for one each.
+        keeps_sign: write g as a magnitude :math:`|v|`, so that no weight leaves the sign of c.
+        shared_by: what the groups are, to be told.
+
+    The derivative of \|v\| at zero is taken as +1.
+
+    Example:
+        >>> import torch
+        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), torch.tensor([0, 0, 1]), keeps_sign=True)
+        >>> gain(torch.tensor([0.5, -1.0]))
+        tensor([ 1.5000,  0.5000, -2.0000])
+        >>> gain.right_inverse(torch.tensor([6.0, 2.0, -1.0]))
+        tensor([2.0000, 0.5000])
+    """
+
+    def __init__(
+        self,
+        strength: Tensor,
+        groups: Tensor | None,
+        *,
+        keeps_sign: bool,
+        shared_by: str = "synapse",
+    ) -> None:
+        super().__init__(strength)
+        self.groups = groups
+        self.shared_by = shared_by
+        self.keeps_sign = keeps_sign
+
+    def forward(self, free: Tensor) -> Tensor:
+        """The weights [E] for a free parameter, one for each gain."""
+        gain = self.gain_of(free)
+        gain = gain if self.groups is None else gain.index_select(0, self.groups)
+        return self.value.to(free.device) * gain
+
+    def gain_of(self, free: Tensor) -> Tensor:
+        """The gains g for a free parameter."""
+        return magnitude(free) if self.keeps_sign else free
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The gains for weights [E]; 1 where all strengths of a group are zero.
+
+        Raises:
+            ValueError: no gains make these weights.
+        """
+        if weight.is_meta:
+            return weight.new_empty(self._count())
+        strength = self.value.to(weight.device)
+        power = self._sums(strength * strength)
+        gain = torch.where(power > 0, self._sums(strength * weight) / power, 1)
+        made = strength * (gain if self.groups is None else gain[self.groups])
+        if bool(((made - weight).abs() > _ROUNDING * weight.abs().max()).any()):
+            raise ValueError(
+                "with gain= a weight is its fixed strength times the gain of its group, and no "
+                "gains make these weights; assign layer.weight times one factor for each gain."
+            )
+        if self.keeps_sign and bool((gain < 0).any()):
+            place = int((gain < 0).nonzero()[0])
+            raise ValueError(
+                f"dale=True keeps gains at 0 or more, but gain {place} would be "
+                f"{float(gain[place]):g}; assign weights of the signs that the strengths have."
+            )
+        return gain
+
+    def _count(self) -> int:
+        return len(self.value) if self.groups is None else count_groups(self.groups)
+
+    def _sums(self, values: Tensor) -> Tensor:
+        if self.groups is None:
+            return values
+        return values.new_zeros(self._count()).index_add(0, self.groups, values)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Gain:
+        super()._apply(fn, recurse)
+        self.groups = None if self.groups is None else self.groups.to(self.value.device)
+        return self

@@ -1,0 +1,106 @@
+"""Models as blocks: each a layer with synapses and what follows it up to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain import kernels
+from sparsebrain.batching import from_columns, to_columns
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.layer import GraphLayer
+from sparsebrain.learning.credit import refuse_other_layers, weighted_layers
+from sparsebrain.looping import activation_of_columns
+
+
+class Block(NamedTuple):
+    """A layer, what comes before it, which only the first has, and what follows it."""
+
+    before: list[nn.Module]
+    layer: nn.Linear | GraphLayer
+    after: list[nn.Module]
+
+
+def refuse_unordered(model: nn.Module) -> str | None:
+    """Why a model cannot be cut into blocks; None if it can."""
+    reason = refuse_other_layers(model)
+    if reason is not None:
+        return reason
+    if not weighted_layers(model):
+        return "it has no nn.Linear and no GraphLayer; make one with models.classifier."
+    for part in _parts(model):
+        if not isinstance(part, nn.Linear | GraphLayer) and weighted_layers(part):
+            return (
+                f"it is cut between its layers, and {type(part).__name__} does not tell in which "
+                "order it runs them; use nn.Sequential, as models.classifier does."
+            )
+    return None
+
+
+def split(model: nn.Module) -> list[Block]:
+    """The blocks of a model that ``refuse_unordered`` has passed, in order."""
+    blocks: list[Block] = []
+    before: list[nn.Module] = []
+    for part in _parts(model):
+        if isinstance(part, nn.Linear | GraphLayer):
+            blocks.append(Block(before if not blocks else [], part, []))
+        else:
+            (blocks[-1].after if blocks else before).append(part)
+    return blocks
+
+
+def _parts(model: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward:
+        for child in model:
+            yield from _parts(child)
+    else:
+        yield model
+
+
+def through(modules: list[nn.Module], x: Tensor) -> Tensor:
+    """What x becomes in them, one after the other."""
+    for module in modules:
+        x = module(x)
+    return x
+
+
+def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> Tensor:
+    """One loop of a layer, f(W state + b + drive) with its leak and noise, of states [B, N]."""
+    weight, noise = layer._weight_per_synapse(), layer._draws(state, None)
+    columns = partial(to_columns, num_nodes=layer.num_nodes, node_first=False)
+    (after,) = kernels.loop(
+        layer.structure,
+        weight,
+        columns(state),
+        loops=1,
+        drive=None if drive is None else columns(drive),
+        bias=layer._offset(weight),
+        leak=layer._leak_per_neuron(weight),
+        activation=activation_of_columns(layer, state.shape, node_first=False),
+        noise=None if noise is None else lambda number: columns(noise(number)),
+        backend=layer.backend,
+    )
+    return from_columns(after, state.shape, node_first=False)
+
+
+def cut_states(layer: nn.Linear | GraphLayer, x: Tensor) -> Iterator[Tensor]:
+    """The state after each loop, with a gradient no further back than that one loop.
+
+    A Linear counts as a loop, and so does an Equilibrium: the exchange that keeps z as it is.
+    """
+    if isinstance(layer, nn.Linear):
+        yield layer(x)
+    elif isinstance(layer.loops, Equilibrium):
+        with torch.no_grad():
+            z = layer(x)
+        yield exchange(layer, z, x)
+    else:
+        state, drive = (torch.zeros_like(x), x) if layer.inject else (x, None)
+        for _ in range(layer.loops):
+            state = exchange(layer, state, drive)
+            yield state
+            state = state.detach()

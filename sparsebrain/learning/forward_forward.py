@@ -1,0 +1,382 @@
+"""Forward-forward: layers that are active for what is true and silent for what is not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
+from torch_geometric.data import Data
+
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.layer import GraphLayer
+from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
+from sparsebrain.learning.losses import check_labels
+from sparsebrain.learning.rule import Rule
+from sparsebrain.models.neurons import PlaceNeurons
+from sparsebrain.options import check_choice, check_count
+
+#: The share of the old state in the new one, and the sweeps whose goodness tells the label.
+KEPT, FIRST, LAST = 0.3, 3, 5
+
+
+class LabelInputs(nn.Module):
+    r"""Puts a label before the features: x [B, ...] -> [B, K + features].
+
+    The first K inputs are the label, 1 at the class and 0 elsewhere, and 1/K each where none is
+    given: the neutral label. Hinton writes over the first ten pixels of MNIST, which are black;
+    here nothing is lost whatever the data, and the first layer has to be K wider.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain.learning import LabelInputs
+        >>> LabelInputs(2)(torch.tensor([[7.0, 8.0]]), torch.tensor([1]))
+        tensor([[0., 1., 7., 8.]])
+        >>> LabelInputs(2)(torch.tensor([[7.0, 8.0]]))
+        tensor([[0.5000, 0.5000, 7.0000, 8.0000]])
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = check_count("num_classes", num_classes, least=2)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Write labels [B] int64 before x."""
+        if labels is None:
+            label = x.new_full((len(x), self.num_classes), 1 / self.num_classes)
+        else:
+            label = functional.one_hot(labels, self.num_classes).to(x.dtype)
+        return torch.cat((label, x.flatten(1)), 1)
+
+    def extra_repr(self) -> str:
+        """Tell how many."""
+        return str(self.num_classes)
+
+
+class ForwardForward(Rule):
+    r"""Two passes forward in the place of one forth and one back.
+
+    Each layer learns by itself to be active for an image with its label and silent for one with a
+    wrong label. z [n] is what a layer puts out, and its goodness g the sum of its squares:
+
+    .. math::
+        g = \sum_i z_i^2, \qquad p(\text{true}) = \sigma(g - \theta), \qquad \theta = n, \qquad
+        L = -\log p(\text{true})\ \text{or}\ -\log(1 - p(\text{true}))
+
+    All that a layer hears is z / sqrt(mean z^2) of the one before, without a gradient: how active
+    that one was, which is its answer, cannot be passed on. Peer normalisation adds
+    0.03 mean_j(mean_i m_i - m_j)^2, m_j being the mean activity of unit j over the true half of a
+    batch, so that no unit stays silent or shouts.
+
+    Accepts an nn.Sequential that begins with :class:`LabelInputs`, without batch or layer
+    normalisation, which would undo what is learned, in one of two forms; ``build`` makes both.
+
+    *Layered*: nn.Linear, or GraphLayer of one loop, each with its activation. The answer is the
+    label for which the goodness of all layers but the first is highest.
+
+    *Recurrent*, where it ends in a GraphLayer with ``inject=True``: Hinton's net with connections
+    from above, on any graph. Label and image are held for all loops, each of which is a sweep in
+    which all neurons change at once; what is written in the first formula is one neuron group:
+
+    .. math::
+        x(t + 1) = 0.3\, x(t) + 0.7\, f(W n(x(t)) + b + \mathrm{drive}), \qquad
+        x(0) = f(b + \mathrm{drive})
+
+    n normalises each group of neurons by itself, as if it were a layer; without ``groups`` all are
+    one. drive is what stands before the GraphLayer: an nn.Linear, whose synapses come from label
+    and image and learn with the graph's, and PlaceNeurons for those that get something, so that
+    nn.Sequential(LabelInputs(K), PlaceNeurons(...), GraphLayer(...)) has only synapses of the
+    graph, the first K of the neurons placed being those of the label. Each sweep is taught, none
+    hears the next; the goodness of sweeps 3 to 5 of usually 8 tells the label, or of the last
+    one where there are fewer than 3.
+
+    Args:
+        model: as above.
+        predict_by: "goodness" tries all labels; "softmax" reads the normalised activities of the
+            same layers or sweeps under the neutral label, by a linear layer of the rule.
+        negatives: "uniform" draws any wrong label, "hard" those that this softmax takes for right.
+        peer: the weight of the peer normalisation.
+        groups: [N] int64, of a recurrent form's neurons, such as ``connectome.node_type``.
+        generator: draws the wrong labels; torch's own by default.
+
+    The loss that is returned is the sum over layers or sweeps, and of the softmax where there is
+    one.
+
+    Source: Hinton, "The forward-forward algorithm: some preliminary investigations",
+    arXiv 2212.13345, 2022.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain.learning import ForwardForward
+        >>> rule = ForwardForward(ForwardForward.build(None, 4, 3))
+        >>> rule.model[0], rule.model[1]
+        (LabelInputs(3), Linear(in_features=7, out_features=16, bias=True))
+        >>> rule.predict(torch.randn(5, 4)).shape
+        torch.Size([5, 3])
+    """
+
+    num_classes: int
+    groups: Tensor | None
+    head: nn.Linear | None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        predict_by: str = "goodness",
+        negatives: str = "uniform",
+        peer: float = 0.03,
+        groups: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(model)
+        check_choice("predict_by", predict_by, ("goodness", "softmax"))
+        check_choice("negatives", negatives, ("uniform", "hard"))
+        if not peer >= 0:
+            raise ValueError(f"peer must be at least 0, got {peer}.")
+        self.predict_by, self.negatives, self.peer = predict_by, negatives, peer
+        self.generator = generator
+        self.blocks = split(model)
+        self.num_classes = self._label.num_classes
+        self.register_buffer("groups", self._check_groups(groups))
+        self.head = None
+        if predict_by == "softmax" or negatives == "hard":
+            weight = self.blocks[0].layer.weight
+            self.head = nn.Linear(
+                sum(self._widths()), self.num_classes, device=weight.device, dtype=weight.dtype
+            )
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
+
+    @property
+    def _label(self) -> LabelInputs:
+        label = self.blocks[0].before[0]
+        assert isinstance(label, LabelInputs)
+        return label
+
+    @property
+    def _graph(self) -> GraphLayer | None:
+        return _recurrent(self.blocks)
+
+    @classmethod
+    def refusal(cls, model: nn.Module) -> str | None:
+        """Why not: no labels go in, loops are not those of the recurrent form, or it normalises."""
+        reason = refuse_unordered(model)
+        if reason is not None:
+            return reason
+        blocks = split(model)
+        if not blocks[0].before or not isinstance(blocks[0].before[0], LabelInputs):
+            return (
+                "labels go in with the images; begin it with learning.LabelInputs(num_classes) and "
+                "make its first layer as much wider, or use ForwardForward.build."
+            )
+        for module in model.modules():
+            if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
+                return (
+                    f"{type(module).__name__} undoes how active a layer is, which is what it "
+                    "learns; leave it out, activities are normalised between layers as it is."
+                )
+        return _refuse_loops(blocks)
+
+    @classmethod
+    def build(
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
+    ) -> nn.Module:
+        """Make two layers of rectifiers, or the recurrent form around a connectome.
+
+        Weights of nn.Linear are drawn so that goodness begins at its threshold (He's law).
+        """
+        label = LabelInputs(num_classes)
+        width = check_count("in_features", in_features) + label.num_classes
+        if connectome is None:
+            hidden = hidden or 4 * in_features
+            first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
+            model = nn.Sequential(label, first, nn.ReLU(), second, nn.ReLU())
+        else:
+            graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
+            model = nn.Sequential(label, nn.Linear(width, graph.num_nodes), graph)
+        for module in model:
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+        return model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run the model on x [B, ...] with labels y [B] and wrong ones, fill gradients."""
+        check_labels(x.new_empty(len(x), self.num_classes), y)
+        loss, weight = self._read(x, y)
+        labels = torch.cat((y, self._wrong(weight, y)))
+        for z in self.activities(torch.cat((x, x)), labels):
+            loss = loss + self.layer_loss(z)
+        loss.backward()
+        return loss.detach()
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Goodness [B, K] of x [B, ...] under every label, or the softmax's logits."""
+        if self.predict_by == "softmax":
+            return self._softmax(x)
+        labels = torch.arange(self.num_classes, device=x.device).repeat(len(x))
+        tried = self.activities(x.repeat_interleave(self.num_classes, 0), labels)
+        scores = torch.stack([self.goodness(z).sum(1) for z in self._counted(tried)])
+        return scores.sum(0).view(len(x), self.num_classes)
+
+    def activities(self, x: Tensor, labels: Tensor | None) -> list[Tensor]:
+        """Tell z [B, n] of every layer, or x(t) after every sweep; the neutral label where None.
+
+        Each has a gradient for the weights that it came by in one step, and no further back.
+        """
+        x = self._label(x, labels)
+        if self._graph is not None:
+            return self._sweeps(x, self._graph)
+        x = through(self.blocks[0].before[1:], x)
+        found = []
+        for block in self.blocks:
+            z = through(block.after, block.layer(normalize(x)))
+            found.append(z)
+            x = z.detach()
+        return found
+
+    def goodness(self, z: Tensor) -> Tensor:
+        """The sum of squares of z [B, n], of each group of a recurrent form: [B, groups]."""
+        return _sums(z.square(), self.groups)
+
+    def layer_loss(self, z: Tensor) -> Tensor:
+        """The loss of one layer or sweep: the first half of z [2B, n] is true, the other is not."""
+        threshold = _sums(torch.ones_like(z[:1]), self.groups)
+        logits = self.goodness(z) - threshold
+        half = len(z) // 2
+        wanted = torch.zeros_like(logits)
+        wanted[:half] = 1
+        means = z[:half].mean(0)
+        peers = (means.mean() - means).square().mean()
+        # The mean of two halves: a pair counts as one sample.
+        loss = 2 * functional.binary_cross_entropy_with_logits(logits, wanted)
+        return loss + self.peer * peers
+
+    def _sweeps(self, x: Tensor, graph: GraphLayer) -> list[Tensor]:
+        """The states of a recurrent form whose input is held."""
+        first = self.blocks[0]
+        x = through(first.before[1:], normalize(x))
+        if len(self.blocks) > 1:
+            x = through([first.layer, *first.after], x)
+        with torch.no_grad():
+            state = exchange(graph, torch.zeros_like(x), x)
+        states = []
+        for _ in range(_sweep_count(graph)):
+            new = exchange(graph, normalize(state, self.groups), x)
+            states.append(KEPT * state + (1 - KEPT) * new)
+            state = states[-1].detach()
+        return states
+
+    def _counted(self, found: list[Tensor]) -> list[Tensor]:
+        """Those layers or sweeps that tell the label."""
+        return (found[1:] if self._graph is None else found[FIRST - 1 : LAST]) or found[-1:]
+
+    def _widths(self) -> list[int]:
+        """How wide those are."""
+        graph = self._graph
+        if graph is not None:
+            return [graph.num_nodes] * (len(range(_sweep_count(graph))[FIRST - 1 : LAST]) or 1)
+        widths = [_width(block) for block in self.blocks]
+        return widths[1:] or widths
+
+    def _softmax(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            seen = [normalize(z, self.groups) for z in self._counted(self.activities(x, None))]
+        assert self.head is not None
+        return self.head(torch.cat(seen, 1))
+
+    def _read(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The softmax's loss, and how likely each label is to be drawn as a wrong one."""
+        loss, weight = x.new_zeros(()), x.new_ones(len(x), self.num_classes)
+        if self.head is not None:
+            logits = self._softmax(x)
+            loss = functional.cross_entropy(logits, y)
+            if self.negatives == "hard":
+                weight = logits.detach().softmax(1)
+        return loss, weight
+
+    def _wrong(self, weight: Tensor, y: Tensor) -> Tensor:
+        # Where the softmax is certain of the right label all others are alike.
+        weight = weight.clamp(min=1e-6).scatter(1, y.unsqueeze(1), 0)
+        return torch.multinomial(weight, 1, generator=self.generator).squeeze(1)
+
+    def _check_groups(self, groups: Tensor | None) -> Tensor | None:
+        if groups is None:
+            return None
+        if self._graph is None:
+            raise ValueError("groups= are neurons of the recurrent form; leave it out.")
+        if groups.shape != (self._graph.num_nodes,) or groups.is_floating_point():
+            raise ValueError(
+                f"groups must be [{self._graph.num_nodes}] of int64, a number for each neuron, got "
+                f"{list(groups.shape)} of {groups.dtype}; pass connectome.node_type."
+            )
+        return groups.unique(return_inverse=True)[1].to(self._graph.weight.device)
+
+
+def normalize(z: Tensor, groups: Tensor | None = None) -> Tensor:
+    """Give each row of z [B, n], or each group in it, a mean square of 1; zero stays zero."""
+    size = _sums(torch.ones_like(z[:1]), groups)
+    rms = (_sums(z.square(), groups) / size).sqrt()
+    rms = torch.where(rms > 0, rms, 1)
+    return z / (rms if groups is None else rms.index_select(1, groups))
+
+
+def _sums(values: Tensor, groups: Tensor | None) -> Tensor:
+    """Sums of each row of [B, n], of each group: [B, groups], which is [B, 1] without any."""
+    if groups is None:
+        return values.sum(1, keepdim=True)
+    empty = values.new_zeros(len(values), int(groups.max()) + 1)
+    return empty.index_add(1, groups, values)
+
+
+def _recurrent(blocks: list[Block]) -> GraphLayer | None:
+    """The layer of a recurrent form, None in a layered one."""
+    last = blocks[-1].layer
+    return last if isinstance(last, GraphLayer) and last.inject else None
+
+
+def _sweep_count(graph: GraphLayer) -> int:
+    assert isinstance(graph.loops, int)
+    return graph.loops
+
+
+def _refuse_loops(blocks: list[Block]) -> str | None:
+    graph = _recurrent(blocks)
+    layers = [block.layer for block in blocks]
+    if graph is None:
+        looped = [each for each in layers if isinstance(each, GraphLayer) and each.loops != 1]
+        if not looped:
+            return None
+        return (
+            f"{looped[0]} has loops, in which its input has to be held; give it inject=True and "
+            "let the model end with it, or use ForwardForward.build."
+        )
+    if isinstance(graph.loops, Equilibrium):
+        return "an Equilibrium has no sweeps to count; use loops=8."
+    if graph.leak is not None:
+        return "sweeps mix old and new states in shares of their own; use leak=None."
+    before = [part for block in blocks[:-1] for part in block.after]
+    if (
+        len(layers) > 2
+        or blocks[-1].after
+        or any(isinstance(each, GraphLayer) for each in layers[:-1])
+        or not all(isinstance(part, PlaceNeurons) for part in before)
+    ):
+        return (
+            "before a GraphLayer with inject=True may stand LabelInputs, one nn.Linear and "
+            "PlaceNeurons, and nothing behind it; its activation is GraphLayer(activation='relu')."
+        )
+    return None
+
+
+def _width(block: Block) -> int:
+    layer = block.layer
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
