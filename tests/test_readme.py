@@ -56,7 +56,7 @@ def test_the_table_of_rules_is_what_the_tests_of_rules_run_over():
     assert list(shown) == list(RULES)
     for rule, answers in shown.items():
         for model, answer in zip(TEACHABLE, answers, strict=True):
-            assert answer == "yes" or (answer.startswith("no: ") and len(answer) > 10)
+            assert answer == "yes" or re.fullmatch("no: .+", answer)
             assert (answer == "yes") == ((rule, model) not in REFUSED), (rule, model)
 
 
