@@ -24,7 +24,7 @@ _LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 4.2, 25
 # The width of an entry of the legend without its letters.
 _KEY = 40.0
 # What share of the radius names may take, and from how many letters on they tell anything.
-_MOST_NAMES, _FEWEST_LETTERS = 0.45, 5
+_MOST_NAMES, _FEWEST_LETTERS = 0.55, 5
 
 
 def plot_circular(
