@@ -81,8 +81,9 @@ def compare(
     """Train topologies on images, at an equal budget of synapses, and compare them.
 
     Learning rules, each of which is crossed with each topology, are backprop,
-    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror and
-    direct-feedback-alignment. What a rule cannot teach is told and left out.
+    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror,
+    direct-feedback-alignment, error-diffusion, local-errors, forward-forward
+    and dendritic-microcircuit. What a rule cannot teach is told and left out.
 
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds are
 

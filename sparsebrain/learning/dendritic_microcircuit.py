@@ -118,6 +118,8 @@ class DendriticMicrocircuit(Rule):
         40
     """
 
+    learning_rate = 1e-2
+
     def __init__(
         self,
         model: nn.Module,
