@@ -67,7 +67,9 @@ def compare(
             metavar="NAME", help="Learning rule, once or more; see above. Default: backprop."
         ),
     ] = None,
-    loops: Annotated[int, typer.Option(help="Loops of the graph layer.")] = 5,
+    loops: Annotated[
+        str, typer.Option(metavar="N|equilibrium", help="Loops of the graph layer; see above.")
+    ] = "5",
     epochs: Epochs = 20,
     seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
@@ -127,6 +129,10 @@ def compare(
     distance of coordinate, the neighbors of small-world and the first option
     after neurons of the other random ones are fitted to the synapses of the
     first topology that states its own, or else of a grid of distance 2.
+
+    Loops are a number, or equilibrium: until nothing changes, the input staying. It
+    takes options, as in equilibrium:tol=1e-3,constraint=norm: tol max_loops solver
+    depth gradient constraint bound.
 
     Finished runs are kept in the output folder and not repeated.
     """
