@@ -57,6 +57,7 @@ class ErrorDiffusionNetwork(nn.Module):
 
     Attributes:
         strength: the parameter, whose magnitude is \|w\|, in an order of its own.
+        places: [K, E], where in ``strength`` each synapse of each network is.
         weight: w [K, E], in the order of ``edge_index``; can be assigned.
         blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
             layers, each layer is computed once, with the same result.
@@ -126,12 +127,12 @@ class ErrorDiffusionNetwork(nn.Module):
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
-        self.blocks, self._place = arrange(structure, roles, self.loops if settles else None)
+        self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
         self._read = int((self.blocks[-1].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
-        self.strength = nn.Parameter(torch.empty(self._place.numel(), device=device, dtype=dtype))
+        self.strength = nn.Parameter(torch.empty(self.places.numel(), device=device, dtype=dtype))
         self._follow()
         self.reset_parameters(generator)
 
@@ -202,13 +203,13 @@ class ErrorDiffusionNetwork(nn.Module):
     def weight(self) -> Tensor:
         """W [K, E], in the order of ``edge_index``."""
         magnitude = self._magnitude()
-        return self._sign.to(magnitude) * magnitude[self._place]
+        return self._sign.to(magnitude) * magnitude[self.places]
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
-        if weight.shape != self._place.shape:
+        if weight.shape != self.places.shape:
             raise ValueError(
-                f"weight must have shape {list(self._place.shape)}, got {list(weight.shape)}."
+                f"weight must have shape {list(self.places.shape)}, got {list(weight.shape)}."
             )
         magnitude = self._sign.to(weight) * weight
         if self.keep_signs and not bool((magnitude >= 0).all()):
@@ -217,7 +218,7 @@ class ErrorDiffusionNetwork(nn.Module):
                 "assign network.sign * weight.abs(), or make the network with keep_signs=False."
             )
         with torch.no_grad():
-            self.strength[self._place] = magnitude.to(self.strength)
+            self.strength[self.places] = magnitude.to(self.strength)
 
     @property
     def sign(self) -> Tensor:
@@ -230,14 +231,14 @@ class ErrorDiffusionNetwork(nn.Module):
         if self.strength.is_meta:
             return
         low = 0.0 if self.keep_signs else -1.0
-        drawn = torch.empty(self._place.shape, dtype=self.strength.dtype)
+        drawn = torch.empty(self.places.shape, dtype=self.strength.dtype)
         drawn.uniform_(low, 1.0, generator=generator)
         if isinstance(self.init, str):
             target = self.edge_index[1].cpu()
             drawn /= torch.bincount(target)[target]
         else:
             drawn *= self.init
-        self.strength[self._place] = drawn.to(self.strength.device)
+        self.strength[self.places] = drawn.to(self.strength.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores [B, K] of x [B, F]."""
@@ -357,7 +358,7 @@ class ErrorDiffusionNetwork(nn.Module):
         if device.type == "meta":
             return
         self.blocks = [block.to(device, dtype) for block in self.blocks]
-        self.edge_index, self._place = self.edge_index.to(device), self._place.to(device)
+        self.edge_index, self.places = self.edge_index.to(device), self.places.to(device)
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:
