@@ -258,8 +258,8 @@ class ErrorDiffusionNetwork(nn.Module):
             sweeps = self.loops - 1 if block.loop else 0
             sums = drive
             for _ in range(sweeps):
-                sums = drive + self._sums(block.loop, strength, self._fire(sums), block)
-            state = self._fire(sums)
+                sums = drive + self._sums(block.loop, strength, self._fire(sums, block), block)
+            state = self._fire(sums, block)
             if block is self.blocks[-1]:
                 scores = (sums if self.linear else state)[:, self._read].t()
             elif block.bias:
@@ -310,24 +310,24 @@ class ErrorDiffusionNetwork(nn.Module):
     def _sums(
         self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
     ) -> Tensor:
-        """What arrives at the cells of a block [K, n, B], with their signs."""
+        """What arrives at the cells of a block [K, n, B], before their own signs."""
         parts = [strength[each.first : each.end] for each in bundles]
         if len(bundles) == 2 and all(each.structure is None for each in bundles):
             plus, minus = bundles
             if plus.shared and plus.rows == minus.rows:
                 # Pairs have one value: half the products.
-                return block.sign * plus.product(parts[0] - parts[1], state)
+                return plus.product(parts[0] - parts[1], state)
         sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
         if not sums:
             return state.new_zeros(self.networks, len(block.cells), state.size(-1))
         total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
-        return block.sign * total if bundles[0].positive else -block.sign * total
+        return total if bundles[0].positive else -total
 
     def _magnitude(self) -> Tensor:
         return self.strength.abs() if self.keep_signs else self.strength
 
-    def _fire(self, sums: Tensor) -> Tensor:
-        return torch.sigmoid(sums * (2 / self.u0))
+    def _fire(self, sums: Tensor, block: Block) -> Tensor:
+        return torch.sigmoid(sums * (block.sign * (2 / self.u0)))
 
     def get_extra_state(self) -> Tensor:
         """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
