@@ -28,7 +28,9 @@ def run(*arguments):
     )
 
 
-@pytest.mark.parametrize("command", [each.callback.__name__ for each in app.registered_commands])
+@pytest.mark.parametrize(
+    "command", [each.name or each.callback.__name__ for each in app.registered_commands]
+)
 def test_help_needs_no_torch(command):
     program = (
         "import sys, sparsebrain.cli\n"
