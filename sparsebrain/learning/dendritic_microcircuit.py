@@ -226,7 +226,7 @@ class DendriticMicrocircuit(Rule):
             _teach(_weight(layer), _outer(layer, error / thin, rate))
             offset = _offset(layer)
             if offset is not None:
-                _teach(offset, (error / thin).mean(0))
+                _teach(offset, -(error / thin).mean(0))
         for k, layer in enumerate(self.layers[1:]):
             rate = torch.sigmoid(found.interneuron[k])
             error = rate - torch.sigmoid(found.interneuron_predicted[k])
@@ -235,7 +235,7 @@ class DendriticMicrocircuit(Rule):
                 # thinned by the others, and would be overshot.
                 error = error / self.interneuron_nudge
             _teach(self.to_interneurons[k], _outer(layer, error, found.rates[k + 1]))
-            _teach(self.interneuron_bias[k], error.mean(0))
+            _teach(self.interneuron_bias[k], -error.mean(0))
             # A synapse from an interneuron lies as one from the layer above does: backwards.
             _teach(self.inhibition[k], _outer(layer, rate, -found.apical[k]))
         miss = torch.sigmoid(found.basal[-1]) - self._target(found.basal[-1], y)
@@ -295,11 +295,11 @@ def _is_logistic(block: Block, *, last: bool) -> bool:
     return kinds == [nn.Sigmoid] or (last and not kinds)
 
 
-def _teach(parameter: Tensor, update: Tensor) -> None:
-    """Add minus the update to the gradient of what a weight is made of, as backward() does."""
+def _teach(parameter: Tensor, grad: Tensor) -> None:
+    """Add to the gradient of what a weight is made of, as backward() does."""
     if parameter.requires_grad:
         with torch.enable_grad():
-            torch.autograd.backward(parameter, -update)
+            torch.autograd.backward(parameter, grad)
 
 
 def _like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -344,8 +344,9 @@ def _back(layer: nn.Linear | GraphLayer, weight: Tensor, rate: Tensor) -> Tensor
 
 
 def _outer(layer: nn.Linear | GraphLayer, post: Tensor, pre: Tensor) -> Tensor:
-    """The mean over the batch of the products of both ends of every synapse of a layer."""
+    """Minus the mean over the batch of the products of both ends of every synapse of a layer."""
+    post = post / -len(post)
     if isinstance(layer, nn.Linear):
-        return post.T @ pre / len(post)
+        return post.T @ pre
     ends = (to_columns(each, layer.num_nodes, node_first=False) for each in (post, pre))
-    return kernels.correlate(layer.structure, *ends, backend=layer.backend) / len(post)
+    return kernels.correlate(layer.structure, *ends, backend=layer.backend)

@@ -97,7 +97,10 @@ def test_updates_are_those_of_numpy(model, self_predicting, rescale):
 
     W = [dense(layer, layer.weight) for layer in rule.layers]
     b = [0 if layer.bias is None else layer.bias.detach().numpy() for layer in rule.layers]
-    b = [b_k - (getattr(layer, "threshold", 0) or 0) for b_k, layer in zip(b, rule.layers, strict=True)]
+    b = [
+        b_k - (getattr(layer, "threshold", 0) or 0)
+        for b_k, layer in zip(b, rule.layers, strict=True)
+    ]
     N = len(W)
     v, r = [], [x.numpy()]
     for k in range(N):
