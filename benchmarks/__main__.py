@@ -20,6 +20,7 @@ COMMANDS = {
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
     "loops": ["loops", "--threads", "1"],
+    "dendrites": ["dendrites", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
 }

@@ -125,5 +125,6 @@ CONVERSIONS: dict[str, Callable[[Data, bool], Any]] = {
     "networkx": _networkx,
     "igraph": _igraph,
     "scipy": _scipy,
+    "numpy": lambda data, _directed: data,
 }
 """The same graph for each library, without self-loops; undirected ones have each pair once."""

@@ -114,6 +114,12 @@ def _mean_inverse(graph: igraph.Graph) -> float:
     return float(np.mean(graph.harmonic_centrality(mode="out")))
 
 
+def _total_length(data: Data) -> float:
+    source, target = data.edge_index.numpy()
+    pos = data.pos.numpy().astype(np.float64)
+    return float(np.linalg.norm(pos[target] - pos[source], axis=1).sum())
+
+
 def _sizes(groups: Iterable[Any]) -> NDArray[np.int64]:
     return np.sort([len(group) for group in groups])
 
@@ -233,6 +239,29 @@ MEASURES: dict[str, Case] = {
             lambda found: [getattr(found, f"t{kind}") for kind in TRIADS],
         ),
     ),
+    "strongly_connected": _case(
+        graphs.strongly_connected,
+        _sparse,
+        networkx=_networkx(
+            lambda graph: max(map(len, networkx.strongly_connected_components(graph))) / len(graph)
+        ),
+        igraph=Candidate(
+            lambda graph: max(graph.connected_components(mode="strong").sizes()) / graph.vcount()
+        ),
+        scipy=Candidate(
+            lambda matrix: (
+                np.bincount(csgraph.connected_components(matrix, connection="strong")[1]).max()
+                / matrix.shape[0]
+            )
+        ),
+    ),
+    "wiring_length": _case(
+        Candidate(graphs.wiring_length, lambda found: found.total),
+        # On a ring of radius 1.
+        tolerance=lambda neurons, _ours: neurons * 1e-9,
+        numpy=Candidate(_total_length),
+    ),
+    "summary": _case(Candidate(graphs.summary, lambda found: found.synapses)),
     "reciprocity": _case(
         graphs.reciprocity,
         networkx=_networkx(networkx.overall_reciprocity),

@@ -4,8 +4,11 @@ Graphs have a thousand to a million neurons and about ten synapses for each. Bef
 timed, results are compared: measures agree to rounding, or within five standard errors where they
 are sampled; generators make equally many synapses, or within five standard deviations. What takes
 over a second is measured once. What would take longer than --patience, judged by smaller sizes, is
-skipped. Peers get the graph in their own form ready-made. Peaks are those of the resident set, each
-in a fresh process, beyond what was there before the call.
+skipped, and so is what takes longer than --limit. Peers get the graph in their own form ready-made.
+Peaks are those of the resident set, each in a fresh process, beyond what was there before the call.
+
+All takes some hours. Rows are written to the CSV as they come: with --resume a run goes on where
+another ended, also with other cases --only.
 
 The word scale in front of the options measures the largest graphs instead; it has a --help of its
 own.
@@ -15,18 +18,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from benchmarks import command, environment, graph_scale, report, resident
+from benchmarks import command, environment, graph_rows, graph_scale, report, resident
+from benchmarks.equality import WrongResultError
 from benchmarks.graph_cases import OURS, Case
+from benchmarks.graph_compositions import COMPOSITIONS
 from benchmarks.graph_generators import GENERATORS
 from benchmarks.graph_measures import MEASURES
 from benchmarks.timing import Timing, interleaved
 
-CASES: dict[str, Case] = {**GENERATORS, **MEASURES}
+CASES: dict[str, Case] = {**GENERATORS, **COMPOSITIONS, **MEASURES}
 SIZES = (1000, 10_000, 100_000, 1_000_000)
 GOALS = {"networkx": 100.0, "igraph": 1.0}
 """How many times as fast as each peer, wherever both do the same work."""
@@ -37,7 +44,6 @@ LEAST = 100
 _PEERS = ("networkx", "igraph", "scipy")
 _ONCE = 1.0
 """Seconds from which on a single measurement is enough."""
-_MIB = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,37 +51,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     if given and given[0] == "scale":
         return graph_scale.main(given[1:])
-    return command.run(_parse(given), measure, show, lambda found: found["rows"])
+    arguments = _parse(given)
+    wrong: list[str] = []
+    status = command.run(
+        arguments, lambda each: measure(each, wrong), show, lambda found: found["rows"]
+    )
+    return 1 if wrong else status
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All cases, from small to large; everything that is known afterwards."""
-    machine = environment.machine()
-    rows: list[dict[str, Any]] = []
+def measure(arguments: argparse.Namespace, wrong: list[str]) -> dict[str, Any]:
+    """All cases, from small to large; everything that is known afterwards.
+
+    Rows are written as they come. What is wrong is told and added to ``wrong``; the rest goes on.
+    """
+    machine, versions = environment.machine(), environment.versions(*_PEERS)
+    rows = graph_rows.read(arguments.csv) if arguments.resume else []
+    done = {(row["case"], row["neurons"]) for row in rows}
     for title in arguments.only or CASES:
         known: dict[str, tuple[int, float]] = {}
         for neurons in sorted(set(arguments.neurons or SIZES)):
-            rows += _at_size(title, neurons, known, arguments)
+            if (title, neurons) not in done:
+                rows += _at_size(title, neurons, known, arguments, wrong)
+                rows.sort(key=lambda row: (list(CASES).index(row["case"]), row["neurons"]))
+                if arguments.csv is not None:
+                    report.write_csv(arguments.csv, rows, {**machine, **versions})
+            else:
+                known |= graph_rows.seconds(rows, title, neurons)
     return {
         "benchmark": "graphs",
         "parameters": {
-            name: getattr(arguments, name) for name in ("rounds", "patience", "no_peaks")
+            name: getattr(arguments, name) for name in ("rounds", "patience", "limit", "no_peaks")
         },
         "machine": machine,
-        "versions": environment.versions(*_PEERS),
+        "versions": versions,
         "rows": rows,
         "goals": [_judge(peer, goal, rows) for peer, goal in GOALS.items()],
     }
 
 
-def peak(title: str, name: str, neurons: int) -> int:
-    """Bytes that a call takes at most, in a process that has nothing else to do."""
+def first_call(title: str, name: str, neurons: int, limit: float) -> tuple[float, int]:
+    """Seconds of a call, and the bytes that it takes at most, in a process of its own.
+
+    The system ends the process at the limit: compiled code would hear of nothing else.
+    """
     case = CASES[title]
     given = case.given(name, neurons)
     before = resident.now()
     resident.reset()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    start = time.perf_counter()
     case.candidates[name].run(given)
-    return resident.peak() - before
+    seconds = time.perf_counter() - start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return seconds, resident.peak() - before
 
 
 def _at_size(
@@ -83,36 +112,52 @@ def _at_size(
     neurons: int,
     known: dict[str, tuple[int, float]],
     arguments: argparse.Namespace,
+    wrong: list[str],
 ) -> list[dict[str, Any]]:
     """The rows of a case, and in ``known`` the last size and seconds of each candidate."""
     case = CASES[title]
-    skipped = {name: _obstacle(case, name, neurons, known, arguments) for name in case.candidates}
-    chosen = [name for name, why in skipped.items() if why is None]
     print(f"{title}, {neurons} neurons", file=sys.stderr, flush=True)
-    # Without ours there is nothing to compare with.
-    times = _race(title, neurons, chosen, known, arguments.rounds) if OURS in chosen else {}
-    rows = []
-    for name, candidate in case.candidates.items():
-        row = {
-            "family": case.family,
-            "case": title,
-            "neurons": neurons,
-            "peer": name,
-            "median_ms": None,
-            "min_ms": None,
-            "ratio": None,
-            "peak_mib": None,
-            "same_work": not candidate.other,
-            "note": skipped[name] or candidate.other,
-        }
-        if name in times:
-            row |= {"median_ms": times[name].median, "min_ms": times[name].minimum}
-            row["ratio"] = times[name].median / times[OURS].median
-            if not arguments.no_peaks:
-                taken = resident.in_fresh_process(peak, title, name, neurons)
-                row["peak_mib"] = taken / _MIB
-        rows.append(row)
-    return rows
+    skipped = {name: _obstacle(case, name, neurons, known, arguments) for name in case.candidates}
+    peaks: dict[str, int] = {}
+    if not arguments.no_peaks:
+        for name in case.candidates:
+            if skipped[name] is None:
+                try:
+                    seconds, peaks[name] = _first(title, name, neurons, arguments.limit)
+                except _StoppedError as stopped:
+                    seconds, skipped[name] = arguments.limit, f"skipped: {stopped}"
+                known[name] = neurons, seconds
+    chosen = [name for name, why in skipped.items() if why is None]
+    times: dict[str, Timing] = {}
+    try:
+        # Without ours there is nothing to compare with.
+        if OURS in chosen:
+            times = _race(title, neurons, chosen, known, arguments.rounds)
+    except WrongResultError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        wrong.append(str(error))
+        skipped |= dict.fromkeys(chosen, f"{graph_rows.WRONG}: {error}")
+    return [
+        graph_rows.row(case, title, neurons, name, times, peaks.get(name), skipped[name])
+        for name in case.candidates
+    ]
+
+
+class _StoppedError(Exception):
+    """A call that did not come to its end."""
+
+
+def _first(title: str, name: str, neurons: int, limit: float) -> tuple[float, int]:
+    """What :func:`first_call` returns, in a process of its own."""
+    start = time.perf_counter()
+    try:
+        return resident.in_fresh_process(first_call, title, name, neurons, limit)
+    except BrokenProcessPool:
+        if time.perf_counter() - start < limit:
+            raise _StoppedError("its process was killed, maybe for its memory") from None
+        raise _StoppedError(f"stopped after {limit:g} s") from None
+    except MemoryError:
+        raise _StoppedError("out of memory") from None
 
 
 def _obstacle(
@@ -244,14 +289,35 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--patience",
         type=_seconds,
-        default=3.0,
+        default=20.0,
         metavar="S",
-        help="seconds beyond which a candidate is skipped (default 3)",
+        help="seconds beyond which a candidate is skipped, by its smaller sizes (default 20)",
     )
-    parser.add_argument("--no-peaks", action="store_true", help="measure times alone")
+    parser.add_argument(
+        "--limit",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds after which a call is stopped where peaks are measured (default 60)",
+    )
+    parser.add_argument(
+        "--no-peaks", action="store_true", help="measure times alone, and stop no call"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the rows of the file that --csv names, and measure what is not there",
+    )
     arguments = parser.parse_args(argv)
     if min(arguments.neurons or SIZES) < LEAST:
         parser.error(f"--neurons must be at least {LEAST}, for groups and neighbours to have room")
+    if arguments.resume:
+        if arguments.csv is None:
+            parser.error("--resume needs --csv, the file that it goes on with")
+        try:
+            graph_rows.read(arguments.csv)
+        except ValueError as error:
+            parser.error(f"--resume cannot go on with {arguments.csv}: {error}")
     obstacle = None if arguments.no_peaks else resident.obstacle()
     if obstacle is not None:
         parser.error(f"{obstacle}; --no-peaks does without")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 
 @functools.cache
@@ -25,3 +26,11 @@ def module() -> ModuleType | None:
 def plain(*arrays: NDArray[Any]) -> list[NDArray[np.int64]]:
     """Return arrays of integers as the helpers take them."""
     return [np.ascontiguousarray(each, dtype=np.int64) for each in arrays]
+
+
+def rows(matrix: csr_array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the pointers and indices of a sparse matrix as the helpers take them."""
+    return (
+        np.ascontiguousarray(matrix.indptr, dtype=np.int64),
+        np.ascontiguousarray(matrix.indices, dtype=np.int32),
+    )

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphs import compiled
+from graphs.ordering import canonical_order, survey
 
 Index = NDArray[np.int64]
 
@@ -57,7 +57,7 @@ def build(
     helpers = compiled.module()
     if helpers is not None and all(values is None for values in per_synapse.values()):
         # Without a permutation, which would take as much memory again, and nobody else needs it.
-        edges = helpers.sorted_edges(_plain(source), _plain(target), num_nodes)
+        edges = helpers.sorted_edges(*compiled.plain(source, target), num_nodes)
     else:
         order = canonical_order(num_nodes, source, target, edge_type)
         edges = np.stack((source[order], target[order]))
@@ -79,36 +79,6 @@ def build_sorted(num_nodes: int, edges: Index, **fields: Any) -> Data:
         elif value is not None:
             data[name] = value
     return data
-
-
-def canonical_order(
-    num_nodes: int, source: Index, target: Index, edge_type: Index | None = None
-) -> Index:
-    """Return the permutation that sorts synapses by (target, source, edge_type)."""
-    helpers = compiled.module()
-    if edge_type is None:
-        if helpers is not None:
-            order: Index = helpers.canonical_order(_plain(source), _plain(target), num_nodes)
-            return order
-        order = _counting_argsort(source, num_nodes)
-        return order[_counting_argsort(target[order], num_nodes)]
-    # Types may be any large integers, so they are compared, not counted.
-    order = np.argsort(edge_type, kind="stable")
-    return order[canonical_order(num_nodes, source[order], target[order])]
-
-
-def _plain(values: Index) -> Index:
-    return np.ascontiguousarray(values, dtype=np.int64)
-
-
-def _counting_argsort(keys: Index, bound: int) -> Index:
-    """Stable argsort of integers in [0, bound) in O(len(keys) + bound).
-
-    Transposing a matrix with one entry per row is a counting sort of its column indices.
-    """
-    size = len(keys)
-    rows = csr_array((np.arange(size), keys, np.arange(size + 1)), shape=(size, bound))
-    return np.asarray(rows.tocsc().data)
 
 
 def signs(data: Data) -> NDArray[np.float32] | None:
@@ -176,17 +146,19 @@ data.edge_weight = data.edge_weight.nan_to_num()
             f"expected one connectome, got a Batch of {data.num_graphs}; pass batch[0], or each of "
             "batch.to_data_list()"
         )
-    neurons = _check_num_nodes(data)
-    _check_edge_index(data, neurons)
-    _check_node_fields(data, neurons)
-    _check_edge_fields(data)
-    _check_duplicates(data, neurons)
+    fields = set(data.keys())
+    neurons = _check_num_nodes(data, fields)
+    rising = _check_edge_index(data, fields, neurons)
+    _check_node_fields(data, fields, neurons)
+    _check_edge_fields(data, fields)
+    if not rising:
+        _check_duplicates(data, neurons)
     return data
 
 
-def _check_num_nodes(data: Data) -> int:
+def _check_num_nodes(data: Data, fields: set[str]) -> int:
     # Without it PyG guesses from edge_index, and silently loses isolated neurons at the end.
-    if "num_nodes" not in data and "pos" not in data and "x" not in data:
+    if fields.isdisjoint(("num_nodes", "pos", "x")):
         raise ValueError("num_nodes is missing; set data.num_nodes = N, the number of neurons")
     # The property would add up a bool to an int.
     stored = data.get("num_nodes")
@@ -237,18 +209,19 @@ def _text(size: tuple[int | str, ...]) -> str:
 
 
 def _first(bad: Tensor) -> int | None:
-    """Position of the first True (of the first row that has one), or None."""
-    where = bad.nonzero()
-    return int(where[0, -1]) if len(where) else None
+    """Position of the first True, or None."""
+    return int(bad.nonzero()[0]) if bad.any() else None
 
 
-def _check_edge_index(data: Data, neurons: int) -> None:
-    if "edge_index" not in data:
+def _check_edge_index(data: Data, fields: set[str], neurons: int) -> bool:
+    """Return whether (target, source) rises from each synapse to the next: none stands twice."""
+    if "edge_index" not in fields:
         raise ValueError(
             "edge_index is missing; set data.edge_index = torch.stack([source, target])"
         )
     edge_index = _check_tensor(data, "edge_index", torch.int64, (2, "E"))
-    at = _first((edge_index < 0) | (edge_index >= neurons))
+    source, target = edge_index.cpu().numpy()
+    at, rising = survey(source, target, neurons)
     if at is not None:
         source, target = edge_index[:, at].tolist()
         fix = (
@@ -261,10 +234,13 @@ def _check_edge_index(data: Data, neurons: int) -> None:
             f"{source} -> {target} at position {at}; {fix}"
         )
 
+    return rising
+
 
 def _check_finite(name: str, values: Tensor) -> None:
-    at = _first(~values.isfinite().reshape(len(values), -1).all(1)) if values.numel() else None
-    if at is not None:
+    finite = values.isfinite()
+    if not finite.all():
+        at = _first(~finite.reshape(len(values), -1).all(1))
         value = values[at].tolist()
         raise ValueError(
             f"{name} must be finite, got {value} at position {at}; "
@@ -290,21 +266,21 @@ def _check_types(name: str, values: Tensor) -> None:
         )
 
 
-def _check_edge_fields(data: Data) -> None:
+def _check_edge_fields(data: Data, fields: set[str]) -> None:
     synapses = data.edge_index.shape[1]
-    if "edge_weight" in data:
+    if "edge_weight" in fields:
         weight = _check_tensor(data, "edge_weight", torch.float32, (synapses,))
         _check_finite("edge_weight", weight)
-    if "edge_type" in data:
+    if "edge_type" in fields:
         _check_types("edge_type", _check_tensor(data, "edge_type", torch.int64, (synapses,)))
-    if "edge_sign" in data:
+    if "edge_sign" in fields:
         _check_signs("edge_sign", _check_tensor(data, "edge_sign", torch.float32, (synapses,)))
-    if "edge_type_names" in data:
-        _check_type_names(data, "edge_type", "types of synapses")
+    if "edge_type_names" in fields:
+        _check_type_names(data, fields, "edge_type", "types of synapses")
 
 
-def _check_node_fields(data: Data, neurons: int) -> None:
-    if "pos" in data:
+def _check_node_fields(data: Data, fields: set[str], neurons: int) -> None:
+    if "pos" in fields:
         pos = _check_tensor(data, "pos", torch.float32, (neurons, "1, 2 or 3"))
         if pos.shape[1] not in (1, 2, 3):
             raise ValueError(
@@ -312,26 +288,26 @@ def _check_node_fields(data: Data, neurons: int) -> None:
                 "project it, data.pos = data.pos[:, :3]"
             )
         _check_finite("pos", pos)
-    if "node_sign" in data:
+    if "node_sign" in fields:
         _check_signs("node_sign", _check_tensor(data, "node_sign", torch.float32, (neurons,)))
-    if "node_type" in data:
+    if "node_type" in fields:
         _check_types("node_type", _check_tensor(data, "node_type", torch.int64, (neurons,)))
-    if "node_type_names" in data:
-        _check_type_names(data, "node_type", "populations")
-    if "names" in data:
+    if "node_type_names" in fields:
+        _check_type_names(data, fields, "node_type", "populations")
+    if "names" in fields:
         names = _check_strings("names", data["names"])
         if len(names) != neurons:
             raise ValueError(
                 f"names must have one str for each of the {neurons} neurons, got {len(names)}; "
                 "data.names = [str(neuron) for neuron in range(data.num_nodes)]"
             )
-    if "shape" in data:
+    if "shape" in fields:
         _check_shape(data["shape"], neurons)
 
 
-def _check_type_names(data: Data, field: str, what: str) -> None:
+def _check_type_names(data: Data, fields: set[str], field: str, what: str) -> None:
     names = _check_strings(f"{field}_names", data[f"{field}_names"])
-    if field not in data:
+    if field not in fields:
         raise ValueError(
             f"{field}_names needs {field}; set data.{field}, or del data.{field}_names"
         )

@@ -191,41 +191,66 @@ class _Matching:
             return later
         return np.union1d(later, np.flatnonzero(self.source == self.target))
 
-    def switch(self, one: Index, other: Index) -> Mask:
-        """Exchange the targets of synapses where that makes two new ones; return where it did.
+    def switch(self, one: Index, other: Index) -> Index:
+        """Exchange the targets of synapses where that makes two new ones; return whose it did.
 
-        A synapse may be tried with several others; none of these stands twice, or in both.
+        A synapse may be tried with several others, in turn until one fits; none of these stands
+        twice, or in both.
         """
-        source = np.stack((self.source[one], self.source[other]))
-        target = np.stack((self.target[other], self.target[one]))
-        wanted = self._key(source, target)
-        at = np.minimum(np.searchsorted(self.taken, wanted), len(self.taken) - 1)
-        free = self.taken[at] != wanted
-        if not self.loops:
-            free &= source != target
-        done = free.all(axis=0)
-        done[done] = _first(one[done])
+        fits, left = [np.empty(0, np.int64)], np.arange(len(one))
+        waits = np.ones(len(self.source), dtype=bool)
+        while left.size:
+            first = _first(one[left], len(self.source))
+            now = left[first]
+            now = now[self._free(one[now], other[now])]
+            fits.append(now)
+            waits[one[now]] = False
+            left = left[~first & waits[one[left]]]
+        tried = np.sort(np.concatenate(fits))
+        one, other = one[tried], other[tried]
         # Of those that want the same pair the first gets it.
-        done[done] = _first(wanted[:, done].ravel()).reshape(2, -1).all(axis=0)
-        if not done.any():
-            return done
-        one, other = one[done], other[done]
+        wanted = self._wanted(one, other)
+        alone = np.zeros(wanted.size, dtype=bool)
+        alone[np.unique(wanted, return_index=True)[1]] = True
+        done = alone.reshape(2, -1).all(axis=0)
+        one, other, wanted = one[done], other[done], wanted[:, done]
         changed = np.concatenate((one, other))
         old = np.sort(self._key(self.source[changed], self.target[changed]))
         # One place for each of equal ones.
         at = np.searchsorted(self.taken, old) + np.arange(len(old)) - np.searchsorted(old, old)
         kept = np.delete(self.taken, at)
-        new = np.sort(wanted[:, done], axis=None)
+        new = np.sort(wanted, axis=None)
         self.taken = np.insert(kept, np.searchsorted(kept, new), new)
-        self.target[one], self.target[other] = target[:, done]
-        return done
+        self.target[one], self.target[other] = self.target[other], self.target[one]
+        return one
+
+    def _wanted(self, one: Index, other: Index) -> Index:
+        """Return the pairs that a switch would connect, [2, S]."""
+        return np.stack(
+            (
+                self._key(self.source[one], self.target[other]),
+                self._key(self.source[other], self.target[one]),
+            )
+        )
+
+    def _free(self, one: Index, other: Index) -> Mask:
+        """Return which switches make two new synapses."""
+        wanted = self._wanted(one, other)
+        at = np.minimum(np.searchsorted(self.taken, wanted), len(self.taken) - 1)
+        free = (self.taken[at] != wanted).all(axis=0)
+        if not self.loops:
+            free &= self.source[one] != self.target[other]
+            free &= self.source[other] != self.target[one]
+        return free
 
 
-def _first(values: Index) -> Mask:
-    """Return for each value whether it is the first of its equals."""
-    first = np.zeros(len(values), dtype=bool)
-    first[np.unique(values, return_index=True)[1]] = True
-    return first
+def _first(values: Index, bound: int) -> Mask:
+    """Return for each of the values below `bound` whether it is the first of its equals."""
+    number = np.arange(len(values))
+    first = np.empty(bound, np.int64)
+    # The last to write its number wins.
+    first[values[::-1]] = number[::-1]
+    return first[values] == number
 
 
 def _simple(
@@ -243,9 +268,11 @@ def _simple(
         # The fewer are left, the more often is each tried.
         tried = np.tile(bad, max(min(_TRIES, len(source)) // len(bad), 1))
         partners = rng.integers(len(source), size=len(tried))
-        good = _first(partners)
-        good[good] = np.isin(partners[good], bad, invert=True)
-        done = tried[good][matching.switch(tried[good], partners[good])]
+        good = _first(partners, len(source))
+        is_bad = np.zeros(len(source), dtype=bool)
+        is_bad[bad] = True
+        good &= ~is_bad[partners]
+        done = matching.switch(tried[good], partners[good])
         failures = 0 if done.size else failures + 1
         bad = np.setdiff1d(bad, done, assume_unique=True)
     if bad.size:

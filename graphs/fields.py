@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs.contract import Index, canonical_order
+from graphs.contract import Index
+from graphs.ordering import canonical_order
 
 Array = NDArray[Any]
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments, compiled
-from graphs.contract import Index, build, build_sorted, canonical_order
+from graphs.contract import Index, build_sorted
+from graphs.ordering import canonical_order
 
 # The order p of the norm (sum |offset_a|^p)^(1/p).
 METRICS = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
@@ -234,6 +235,32 @@ def _honeycomb(
     first = np.cumsum(lengths) - lengths
     row = np.repeat(np.arange(rows), lengths)
     q = np.arange(neurons) - first[row] + starts[row]
+    helpers = compiled.module()
+    if helpers is not None:
+        edges, types = helpers.honeycomb_edges(starts, lengths, *wraps, offsets)
+    else:
+        edges, types = _along(row, q, starts, lengths, wraps, offsets)
+    # A hexagon's rows are counted from its middle.
+    r = row - (0 if sides else rows // 2)
+    return build_sorted(
+        neurons,
+        edges,
+        edge_type=types,
+        pos=np.stack((r * math.sqrt(3) / 2, q + r / 2), axis=1),
+        shape=sides,
+    )
+
+
+def _along(
+    row: Index,
+    q: Index,
+    starts: Index,
+    lengths: Index,
+    wraps: Sequence[bool],
+    offsets: Index,
+) -> tuple[Index, Index]:
+    """Do the same as csrc/windows.cpp, offset by offset."""
+    rows, first = len(starts), np.cumsum(lengths) - lengths
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for down, along in offsets.tolist():
         there = row + down
@@ -244,16 +271,10 @@ def _honeycomb(
         hit = (wraps[0] | (there == around)) & (wraps[1] | ((column >= 0) & (column < width)))
         sources.append(np.flatnonzero(hit))
         targets.append((first[around] + column % width)[hit])
-    # A hexagon's rows are counted from its middle.
-    r = row - (0 if sides else rows // 2)
-    return build(
-        neurons,
-        np.concatenate(sources),
-        np.concatenate(targets),
-        edge_type=np.repeat(np.arange(len(offsets)), [len(each) for each in sources[1:]]),
-        pos=np.stack((r * math.sqrt(3) / 2, q + r / 2), axis=1),
-        shape=sides,
-    )
+    types = np.repeat(np.arange(len(offsets)), [len(each) for each in sources[1:]])
+    source, target = np.concatenate(sources), np.concatenate(targets)
+    order = canonical_order(len(row), source, target)
+    return np.stack((source[order], target[order])), types[order]
 
 
 def _sheet(shape: Sequence[int]) -> tuple[int, ...]:

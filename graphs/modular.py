@@ -180,8 +180,8 @@ def hierarchical_modules(
     References
     ----------
     .. [1] B. F. Maier, C. Huepe, D. Brockmann, "Modular hierarchical and power-law small-world
-       networks bear structural optima for minimal first passage times and cover time", Journal of
-       Complex Networks 7 (2019) 865-895.
+       networks bear structural optima for minimal first passage times and cover time",
+       arXiv:1808.00240 (2018).
     .. [2] M. Kaiser, C. C. Hilgetag, "Optimal hierarchical modular topologies for producing limited
        sustained activation of neural networks", Frontiers in Neuroinformatics 4 (2010) 8.
     .. [3] M. Sales-Pardo, R. Guimera, A. A. Moreira, L. A. N. Amaral, "Extracting the hierarchical

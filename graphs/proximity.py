@@ -25,8 +25,9 @@ Draws = NDArray[np.uint64]
 
 # Pairs held at a time. The graph does not depend on it.
 _BLOCK_PAIRS = 2_000_000
-# Shells of distance for which compiled code knows bounds on p: one pair in hundreds stays open.
-_SHELLS = 16_384
+# Shells of distance for which compiled code knows bounds on p, about one for each neuron: one pair
+# in hundreds stays open, and few neurons wait for no long table.
+_FEWEST_SHELLS, _MOST_SHELLS = 256, 16_384
 _FIRST_ROWS = 256
 
 _UNIT = 2.0**53
@@ -74,9 +75,9 @@ def connect(
     if helpers is None:
         finder = _Tree(space, chance.reach, directed, self_loops, sends, receives)
     else:
-        bounds = _bounds(chance)
+        bounds = _bounds(chance, min(max(neurons, _FEWEST_SHELLS), _MOST_SHELLS))
         finder = helpers.Cells(*space, chance.reach, sends, receives, *bounds, directed, self_loops)
-    last, rows = 0, _FIRST_ROWS
+    last, rows = 0, max(_FIRST_ROWS, _BLOCK_PAIRS // max(1, neurons))
     while last < neurons:
         last = min(neurons, last + rows)
         squares, draws = finder.search(last)
@@ -89,13 +90,13 @@ def connect(
     return finder.edges()
 
 
-def _bounds(chance: Chance) -> tuple[Draws, Draws]:
+def _bounds(chance: Chance, shells: int) -> tuple[Draws, Draws]:
     """Thresholds of a draw of 53 bits in each shell: below the one a synapse is certain, and from
     the other on impossible. The squares of the shells' borders are equally spaced.
     """
     if not chance.falls:
         return np.zeros(1, np.uint64), np.full(1, int(_UNIT), np.uint64)
-    squares = np.linspace(0.0, 1.0, _SHELLS + 1)
+    squares = np.linspace(0.0, 1.0, shells + 1)
     # Wider by more than any rounding, here and where a pair finds its shell.
     inner = chance.reach * np.sqrt(squares[:-1] * (1 - 1e-9))
     outer = chance.reach * np.sqrt(squares[1:] * (1 + 1e-9))

@@ -61,16 +61,28 @@ def compare(
             help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
         ),
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Learning rule, once or more; see above. Default: backprop."
+        ),
+    ] = None,
     loops: Annotated[int, typer.Option(help="Loops of the graph layer.")] = 5,
     epochs: Epochs = 20,
     seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of every rule; by default each has its own.")
+    ] = None,
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("results"),
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
+
+    Learning rules, each of which is crossed with each topology, are backprop,
+    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror and
+    direct-feedback-alignment. What a rule cannot teach is told and left out.
 
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds are
 
@@ -94,6 +106,12 @@ def compare(
 
     power-law-cluster: the same and triangle
 
+    stochastic-block: neurons probability blocks ratio directed self_loops
+
+    hierarchical-modules: neurons probability branching levels ratio directed self_loops
+
+    layered: sizes
+
     c-elegans: kind source
 
     larva-mushroom-body: side
@@ -114,12 +132,13 @@ def compare(
     # Torch takes seconds to import, which --help should not.
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.compare import DEFAULT_TOPOLOGIES  # noqa: PLC0415
+    from sparsebrain.experiments.compare import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
     from sparsebrain.experiments.compare import compare as run  # noqa: PLC0415
 
     run(
         data=data,
         topologies=topology or DEFAULT_TOPOLOGIES,
+        rules=rule or DEFAULT_RULES,
         loops=loops,
         epochs=epochs,
         seeds=seeds,

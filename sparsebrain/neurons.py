@@ -50,8 +50,9 @@ class Neurons(Saved):
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
 
     where u is what arrives, b the bias, theta the threshold, a the leak and xi standard normal.
-    This is Euler's method for :math:`\tau \dot x = -x + f(u + b - \theta)` with a step of one loop
-    and a = 1 / tau.
+    This is Euler's method, with a step of one loop and a = 1 / tau, for a network of firing rates,
+    :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
+    neuroscience", MIT Press (2001), chapter 7.
 
     Attributes:
         bias: b, [N], or [P] where each population has one, or None.

@@ -103,9 +103,9 @@ class Cells {
     nb::gil_scoped_release unlocked;
     for (int a = 0; a < dimensions_; ++a) set_axis(a, points, scale.data()[a], period.data()[a]);
     // Small cells fit the reach better, and hold too few neurons where there are few in reach.
-    for (int64_t parts = 8; parts > 0; parts /= 2) {
+    for (int64_t parts = 1; parts <= 8; parts *= 2) {
       sort(points, reach, parts);
-      if (neurons_ >= 8 * int64_t(keys_.size())) break;
+      if (neurons_ < (int64_t(8) << dimensions_) * int64_t(keys_.size())) break;
     }
     const size_t size = size_t(neurons_);
     counts_.resize(size);

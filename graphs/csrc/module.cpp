@@ -5,6 +5,7 @@ namespace compiled {
 void register_cells(nanobind::module_ &m);
 void register_drawing(nanobind::module_ &m);
 void register_growth(nanobind::module_ &m);
+void register_simple(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
 void register_triangles(nanobind::module_ &m);
 void register_walks(nanobind::module_ &m);
@@ -16,6 +17,7 @@ NB_MODULE(_compiled, m) {
   compiled::register_cells(m);
   compiled::register_drawing(m);
   compiled::register_growth(m);
+  compiled::register_simple(m);
   compiled::register_sorting(m);
   compiled::register_triangles(m);
   compiled::register_walks(m);

@@ -19,8 +19,10 @@ struct Rows {
   int64_t length(int64_t row) const { return pointer[row + 1] - pointer[row]; }
 };
 
+using Columns = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 // A square matrix out of the arrays of a CSR, or an error that says what is wrong with them.
-inline Rows checked(const Index &pointer, const Index &index) {
+inline Rows checked(const Index &pointer, const Columns &index) {
   const int64_t rows = int64_t(pointer.size()) - 1, size = int64_t(index.size());
   if (rows < 0 || rows > std::numeric_limits<int32_t>::max())
     throw std::invalid_argument("pointers must be one more than neurons, below 2^31");
@@ -28,12 +30,9 @@ inline Rows checked(const Index &pointer, const Index &index) {
   int64_t wrong = at[0] != 0 || at[rows] != size;
   for (int64_t row = 0; row < rows; ++row) wrong += at[row] > at[row + 1];
   if (wrong) throw std::invalid_argument("pointers must rise from 0 to the number of synapses");
-  Rows kept{std::vector<int64_t>(at, at + rows + 1), std::vector<int32_t>(size)};
-  for (int64_t place = 0; place < size; ++place) {
-    const int64_t column = index.data()[place];
-    wrong += column < 0 || column >= rows;
-    kept.index[place] = int32_t(column);
-  }
+  const int32_t *columns = index.data();
+  Rows kept{std::vector<int64_t>(at, at + rows + 1), std::vector<int32_t>(columns, columns + size)};
+  for (int32_t column : kept.index) wrong += column < 0 || column >= rows;
   if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
   return kept;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "threads.hpp"
 
 namespace compiled {
 namespace {
@@ -25,11 +26,15 @@ void check(const Index &source, const Index &target, int64_t neurons) {
 int64_t share(int64_t neurons, int64_t number, int64_t shares) { return neurons * number / shares; }
 constexpr int64_t kShares = 16;
 
+// Each is one more pass over all synapses, which pays for two threads and no more.
+int64_t passes() { return std::min(threads(), 2); }
+
 std::vector<int64_t> pointers(const int64_t *target, int64_t size, int64_t neurons) {
   std::vector<int64_t> pointer(neurons + 1, 0);
+  const int64_t parts = passes();
 #pragma omp parallel for schedule(static, 1)
-  for (int64_t number = 0; number < 2; ++number) {
-    const int64_t low = share(neurons, number, 2), high = share(neurons, number + 1, 2);
+  for (int64_t number = 0; number < parts; ++number) {
+    const int64_t low = share(neurons, number, parts), high = share(neurons, number + 1, parts);
     for (int64_t at = 0; at < size; ++at)
       if (target[at] >= low && target[at] < high) ++pointer[target[at] + 1];
   }
@@ -55,9 +60,10 @@ template <class Each>
 void gather(const int64_t *source, const int64_t *target, int64_t size, int64_t neurons,
             const std::vector<int64_t> &pointer, Each *rows) {
   std::vector<int64_t> next(pointer.begin(), pointer.end() - 1);
+  const int64_t parts = passes();
 #pragma omp parallel for schedule(static, 1)
-  for (int64_t number = 0; number < 2; ++number) {
-    const int64_t low = share(neurons, number, 2), high = share(neurons, number + 1, 2);
+  for (int64_t number = 0; number < parts; ++number) {
+    const int64_t low = share(neurons, number, parts), high = share(neurons, number + 1, parts);
     for (int64_t at = 0; at < size; ++at)
       if (target[at] >= low && target[at] < high) fill(rows[next[target[at]]++], source[at], at);
   }

@@ -3,8 +3,6 @@
 // Each triangle is found once, from its neuron of lowest degree: O(E^1.5). M. Latapy, "Main-memory
 // triangle computations for very large (sparse (power-law)) graphs", Theor. Comput. Sci. 407
 // (2008).
-#include <tuple>
-
 #include "rows.hpp"
 #include "threads.hpp"
 
@@ -12,43 +10,49 @@ namespace compiled {
 namespace {
 
 // Neighbours on the far side of each pair that points up in degree, and who of the two sends: 1 the
-// row, 2 the neighbour, 3 both.
+// row, 2 the neighbour, 3 both; and how many neighbours each neuron has.
 struct Pairs {
   Rows rows;
   std::vector<uint8_t> code;
+  std::vector<int32_t> degree;
 };
 
 // Calls visit(row, neighbour, code) for every two neurons one of which sends to the other.
 template <class Visit>
-void merge(const Rows &out, const Rows &in, Visit visit) {
+void each_pair(const Rows &out, const Rows &in, Visit visit) {
+  std::vector<uint8_t> code(out.size(), 0);
   for (int64_t row = 0; row < out.size(); ++row) {
-    const int32_t *sent = out.begin(row), *got = in.begin(row);
-    while (sent != out.end(row) || got != in.end(row)) {
-      if (got == in.end(row) || (sent != out.end(row) && *sent < *got))
-        visit(row, *sent++, 1);
-      else if (sent == out.end(row) || *got < *sent)
-        visit(row, *got++, 2);
-      else
-        visit(row, (++got, *sent++), 3);
-    }
+    for (const int32_t *each = in.begin(row); each != in.end(row); ++each) code[*each] = 2;
+    for (const int32_t *each = out.begin(row); each != out.end(row); ++each) code[*each] |= 1;
+    for (const Rows *rows : {&out, &in})
+      for (const int32_t *each = rows->begin(row); each != rows->end(row); ++each) {
+        // Once only, however often it stands there.
+        if (code[*each]) visit(row, *each, code[*each]);
+        code[*each] = 0;
+      }
   }
 }
 
 Pairs upward(const Rows &out) {
-  // Twice transposed, rows are sorted.
-  const Rows in = transposed(out), sorted = transposed(in);
-  std::vector<int32_t> degree(out.size(), 0);
-  merge(sorted, in, [&](int64_t row, int32_t, int) { ++degree[row]; });
+  const Rows in = transposed(out);
   Pairs pairs;
-  pairs.rows.pointer.assign(out.size() + 1, 0);
-  merge(sorted, in, [&](int64_t row, int32_t neighbor, int code) {
-    if (std::tie(degree[row], row) >= std::make_tuple(degree[neighbor], int64_t(neighbor))) return;
-    pairs.rows.index.push_back(neighbor);
-    pairs.code.push_back(uint8_t(code));
-    ++pairs.rows.pointer[row + 1];
-  });
+  pairs.degree.assign(out.size(), 0);
+  int64_t ends = 0;
+  each_pair(out, in, [&](int64_t row, int32_t, uint8_t) { ++pairs.degree[row], ++ends; });
   std::vector<int64_t> &pointer = pairs.rows.pointer;
-  for (int64_t row = 0; row < out.size(); ++row) pointer[row + 1] += pointer[row];
+  pointer.assign(out.size() + 1, 0);
+  // Each pair has two ends, and one more may be written that does not stay.
+  pairs.rows.index.resize(ends / 2 + 1);
+  pairs.code.resize(ends / 2 + 1);
+  int64_t at = 0;
+  each_pair(out, in, [&](int64_t row, int32_t neighbor, uint8_t code) {
+    const int32_t own = pairs.degree[row], other = pairs.degree[neighbor];
+    pairs.rows.index[at] = neighbor;
+    pairs.code[at] = code;
+    at += own < other || (own == other && row < neighbor);
+    pointer[row + 1] = at;
+  });
+  for (int64_t row = 0; row < out.size(); ++row) pointer[row + 1] = std::max(pointer[row], pointer[row + 1]);
   return pairs;
 }
 
@@ -85,15 +89,16 @@ struct Count {
   }
 };
 
-nb::tuple triangles(const Index &pointer, const Index &index) {
+nb::tuple triangles(const Index &pointer, const Columns &index) {
   const size_t neurons = pointer.size() ? pointer.size() - 1 : 0;
-  Fresh<int64_t> plain(neurons), walks(neurons), types(kTypes);
+  Fresh<int64_t> degree(neurons), plain(neurons), walks(neurons), types(kTypes);
   {
     nb::gil_scoped_release unlocked;
     const Pairs pairs = upward(checked(pointer, index));
     std::vector<Count> counts(threads(), Count(int64_t(neurons)));
 #pragma omp parallel for schedule(dynamic, 64)
     for (int64_t low = 0; low < int64_t(neurons); ++low) counts[thread()].add(pairs, low);
+    std::copy(pairs.degree.begin(), pairs.degree.end(), degree.get());
     std::fill_n(plain.get(), neurons, 0);
     std::fill_n(walks.get(), neurons, 0);
     std::fill_n(types.get(), kTypes, 0);
@@ -105,10 +110,11 @@ nb::tuple triangles(const Index &pointer, const Index &index) {
       for (int type = 0; type < kTypes; ++type) types.get()[type] += count.types[type];
     }
   }
-  return nb::make_tuple(plain.as({neurons}), walks.as({neurons}), types.as({kTypes}));
+  return nb::make_tuple(degree.as({neurons}), plain.as({neurons}), walks.as({neurons}),
+                        types.as({kTypes}));
 }
 
-NewIndex closed_walks(const Index &pointer, const Index &index, const Index &value,
+NewIndex closed_walks(const Index &pointer, const Columns &index, const Index &value,
                       const Index &chosen) {
   const int64_t size = int64_t(chosen.size());
   Fresh<int64_t> closed(size);
@@ -144,8 +150,8 @@ NewIndex closed_walks(const Index &pointer, const Index &index, const Index &val
 
 void register_triangles(nb::module_ &m) {
   m.def("triangles", &triangles, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
-        "Of each neuron: its triangles, and these weighted by the product of the synapses on each "
-        "side; and how many triangles there are of each of 64 codes.");
+        "Of each neuron: its neighbours, its triangles, and these weighted by the product of the "
+        "synapses on each side; and how many triangles there are of each of 64 codes.");
   m.def("closed_walks", &closed_walks, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
         nb::arg("value").noconvert(), nb::arg("chosen").noconvert(),
         "Walks of three steps from each chosen neuron back, by symmetric rows.");

@@ -179,7 +179,7 @@ void search_all(const Rows &out, const Rows &in, const Index &sources, const Tot
   }
 }
 
-nb::tuple walks(const Index &pointer, const Index &index, const Index &sources) {
+nb::tuple walks(const Index &pointer, const Columns &index, const Index &sources) {
   const size_t size = sources.size();
   Fresh<int64_t> distance(size), reached(size);
   Fresh<double> inverse(size);

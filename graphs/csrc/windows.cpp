@@ -152,6 +152,101 @@ nb::tuple window_edges(const Index &sides, const Flags &wraps, const Index &marg
   return nb::make_tuple(edges->as({2, size_t(size)}), types->as({size_t(size)}));
 }
 
+// Rows of a honeycomb: each has its first neuron at the axial coordinate `start`.
+struct Honeycomb {
+  std::vector<int64_t> starts, lengths, first;
+  bool wraps_down, wraps_along;
+  std::vector<int64_t> offsets;  // of (row, axial), rising
+
+  int64_t rows() const { return int64_t(starts.size()); }
+
+  // The sources of all neurons of a lattice row, by `found(target, row of sources and kinds)`.
+  template <class Each>
+  void visit(int64_t low, int64_t high, Each found) const {
+    Row row;
+    for (int64_t target_row = low; target_row < high; ++target_row)
+      for (int64_t at = 0; at < lengths[target_row]; ++at) {
+        row.clear();
+        bool around = false;
+        for (int64_t kind = int64_t(offsets.size()) / 2; kind-- > 0;) {
+          const int64_t there = target_row - offsets[2 * kind];
+          int64_t here = there;
+          if (there < 0 || there >= rows()) {
+            if (!wraps_down) continue;
+            here = (there % rows() + rows()) % rows();
+            around = true;
+          }
+          // Once around a sheet, the axial coordinate has moved by half of the rows.
+          int64_t column =
+              starts[target_row] + at - offsets[2 * kind + 1] - starts[here] - (here - there) / 2;
+          const int64_t width = lengths[here];
+          if (column < 0 || column >= width) {
+            if (!wraps_along) continue;
+            column = (column % width + width) % width;
+            around = true;
+          }
+          row.emplace_back(first[here] + column, kind);
+        }
+        if (around) std::sort(row.begin(), row.end());
+        found(first[target_row] + at, row);
+      }
+  }
+};
+
+Honeycomb honeycomb(const Index &starts, const Index &lengths, bool down, bool along,
+                    const Table &offsets) {
+  if (starts.size() != lengths.size() || offsets.shape(1) != 2)
+    throw std::invalid_argument("there must be one length for each start, and two axes");
+  Honeycomb made{{starts.data(), starts.data() + starts.size()},
+                 {lengths.data(), lengths.data() + lengths.size()},
+                 {0},
+                 down,
+                 along,
+                 {offsets.data(), offsets.data() + offsets.size()}};
+  constexpr int64_t most = int64_t(1) << 40;
+  for (const int64_t length : made.lengths) {
+    if (length < 1 || length > most || made.first.back() > most)
+      throw std::invalid_argument("lengths must be positive and not too long");
+    made.first.push_back(made.first.back() + length);
+  }
+  for (const std::vector<int64_t> *values : {&made.starts, &made.offsets})
+    for (const int64_t value : *values)
+      if (value < -most || value > most) throw std::out_of_range("an offset leaves the lattice");
+  return made;
+}
+
+nb::tuple honeycomb_edges(const Index &starts, const Index &lengths, bool down, bool along,
+                          const Table &offsets) {
+  const Honeycomb lattice = honeycomb(starts, lengths, down, along, offsets);
+  const int64_t neurons = lattice.first.back();
+  std::unique_ptr<Fresh<int64_t>> edges, types;
+  std::vector<int64_t> pointer(neurons + 1, 0);
+  int64_t size = 0;
+  {
+    nb::gil_scoped_release unlocked;
+    for_shares(lattice.rows(), kShares, [&](int64_t, int64_t low, int64_t high) {
+      lattice.visit(low, high, [&](int64_t target, const Row &row) {
+        pointer[target + 1] = int64_t(row.size());
+      });
+    });
+    for (int64_t target = 0; target < neurons; ++target) pointer[target + 1] += pointer[target];
+    size = pointer[neurons];
+    edges = std::make_unique<Fresh<int64_t>>(2 * size);
+    types = std::make_unique<Fresh<int64_t>>(size);
+    for_shares(lattice.rows(), kShares, [&](int64_t, int64_t low, int64_t high) {
+      lattice.visit(low, high, [&](int64_t target, const Row &row) {
+        int64_t at = pointer[target];
+        for (const auto &[source, kind] : row) {
+          edges->get()[at] = source;
+          edges->get()[size + at] = target;
+          types->get()[at++] = kind;
+        }
+      });
+    });
+  }
+  return nb::make_tuple(edges->as({2, size_t(size)}), types->as({size_t(size)}));
+}
+
 }  // namespace
 
 void register_windows(nb::module_ &m) {
@@ -159,6 +254,10 @@ void register_windows(nb::module_ &m) {
         nb::arg("wraps").noconvert(), nb::arg("margins").noconvert(),
         nb::arg("offsets").noconvert(), nb::arg("kinds").noconvert(),
         "Edges [2, E] by (target, source, kind) and kinds [E]; offsets [T, D] in rising order.");
+  m.def("honeycomb_edges", &honeycomb_edges, nb::arg("starts").noconvert(),
+        nb::arg("lengths").noconvert(), nb::arg("down"), nb::arg("along"),
+        nb::arg("offsets").noconvert(),
+        "Edges [2, E] by (target, source) and kinds [E]; offsets [T, 2] in rising order.");
 }
 
 }  // namespace compiled

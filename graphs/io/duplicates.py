@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphs import arguments
-from graphs.contract import Index, canonical_order
+from graphs.contract import Index
+from graphs.ordering import canonical_order
 
 DUPLICATES = ("error", "sum")
 

@@ -95,21 +95,21 @@ def clustering(
 
 def local_clustering(adjacency: csr_array, chosen: Index, *, directed: bool) -> NDArray[np.float64]:
     """Return the clustering coefficient of each chosen neuron of a simple directed graph."""
-    between = (adjacency + adjacency.T).astype(np.int64).tocsr()
-    synapses = np.asarray(between.sum(axis=1), dtype=np.int64)
-    neighbors = np.diff(between.indptr).astype(np.int64)
-    if directed:
-        # Two synapses with the same neighbour are no pair.
-        possible = 2 * (synapses * (synapses - 1) - 2 * (synapses - neighbors))
-    else:
-        between.data[:] = 1
-        possible = neighbors * (neighbors - 1)
     if len(chosen) == adjacency.shape[0]:
         found = triangles(adjacency)
-        closed = 2 * (found.weighted if directed else found.number)
+        neighbors, closed = found.neighbors, 2 * (found.weighted if directed else found.number)
     else:
+        between = (adjacency + adjacency.T).astype(np.int64).tocsr()
+        neighbors = np.diff(between.indptr).astype(np.int64)[chosen]
+        if not directed:
+            between.data[:] = 1
         closed = _closed(between, chosen)
-        possible = possible[chosen]
+    possible = neighbors * (neighbors - 1)
+    if directed:
+        sent = np.diff(adjacency.indptr).astype(np.int64)
+        synapses = (sent + np.bincount(adjacency.indices, minlength=len(sent)))[chosen]
+        # Two synapses with the same neighbour are no pair.
+        possible = 2 * (synapses * (synapses - 1) - 2 * (synapses - neighbors))
     return closed / np.maximum(possible, 1)
 
 
@@ -117,7 +117,7 @@ def _closed(between: csr_array, chosen: Index) -> Index:
     """Walks of three steps from each chosen neuron back to it."""
     helpers = compiled.module()
     if helpers is not None:
-        arrays = compiled.plain(between.indptr, between.indices, between.data, chosen)
+        arrays = *compiled.rows(between), *compiled.plain(between.data, chosen)
         walks: Index = helpers.closed_walks(*arrays)
         return walks
     return np.concatenate(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, compiled
 from graphs.contract import Index, validate
 from graphs.measures.adjacency import simple
 
@@ -36,7 +36,7 @@ def components(data: Data, *, connection: str = "strong") -> Index:
 
     Notes
     -----
-    O(N + E), by SciPy's variant of [1]_.
+    O(N + E), strong ones by SciPy's variant of [1]_.
 
     References
     ----------
@@ -51,17 +51,25 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     >>> graphs.components(graphs.layered([1, 2]), connection="weak")
     array([0, 0, 0])
     """
-    validate(data)
+    neurons = validate(data).num_nodes
     strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
-    _, part = connected_components(simple(data), connection="strong" if strong else "weak")
+    helpers = compiled.module()
+    if not strong and helpers is not None:
+        source, target = data.edge_index.cpu().numpy()
+        part = helpers.weak_parts(*compiled.plain(source, target), neurons)
+    else:
+        _, part = connected_components(simple(data), connection="strong" if strong else "weak")
     return by_size(part)
 
 
 def by_size(group: NDArray[np.integer]) -> Index:
-    """Number groups from the largest; of equally large ones that with the first member first."""
-    _, first, group, size = np.unique(
-        group, return_index=True, return_inverse=True, return_counts=True
-    )
+    """Number groups 0 ... K - 1 from the largest; of equally large ones that with the first member
+    first.
+    """
+    size = np.bincount(group)
+    first = np.empty(len(size), np.int64)
+    # The last to write its number wins.
+    first[group[::-1]] = np.arange(len(group))[::-1]
     place = np.empty(len(size), np.int64)
     place[np.lexsort((first, -size))] = np.arange(len(size))
     return place[group]

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, validate
-from graphs.measures.adjacency import simple
+from graphs.measures.adjacency import simple_edges
 
 _DIRECTIONS = ("in", "out", "both")
 
@@ -52,8 +52,8 @@ def degree_distribution(data: Data, *, direction: str = "in") -> DegreeDistribut
     """
     neurons = validate(data).num_nodes
     direction = arguments.option("direction", direction, _DIRECTIONS)
-    adjacency = simple(data)
-    received = np.bincount(adjacency.indices, minlength=neurons)
-    sent = np.diff(adjacency.indptr).astype(np.int64)
-    degree = {"in": received, "out": sent, "both": received + sent}[direction]
-    return DegreeDistribution(*np.unique(degree, return_counts=True))
+    source, target = simple_edges(data)
+    counted = {"in": (target,), "out": (source,), "both": (source, target)}[direction]
+    number = np.bincount(sum(np.bincount(end, minlength=neurons) for end in counted))
+    degree = np.flatnonzero(number)
+    return DegreeDistribution(degree, number[degree])

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, validate
-from graphs.measures.adjacency import simple
+from graphs.measures.adjacency import simple, simple_edges
 from graphs.measures.components import by_size
 
 
@@ -62,16 +62,19 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     neurons = validate(data).num_nodes
     resolution = arguments.real("resolution", resolution)
     group = _groups(data, partition, neurons)
-    adjacency = simple(data)
-    if adjacency.nnz == 0:
+    return _modularity(simple_edges(data), group, resolution)
+
+
+def _modularity(edges: Index, group: Index, resolution: float) -> float:
+    synapses = edges.shape[1]
+    if synapses == 0:
         return math.nan
-    sent = np.diff(adjacency.indptr)
-    inside = group[np.repeat(np.arange(neurons), sent)] == group[adjacency.indices]
-    received = np.bincount(adjacency.indices, minlength=neurons)
-    outward, inward = (np.bincount(group, weights=each) for each in (sent, received))
-    synapses = adjacency.nnz
-    chance = float((outward / synapses) @ (inward / synapses))
-    return float(inside.mean() - resolution * chance)
+    outward, inward = group[edges[0]], group[edges[1]]
+    inside = np.count_nonzero(outward == inward) / synapses
+    sent, received = (
+        np.bincount(each, minlength=len(group)) / synapses for each in (outward, inward)
+    )
+    return float(inside - resolution * (sent @ received))
 
 
 def communities(
@@ -116,7 +119,7 @@ def communities(
     .. [1] V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of communities
        in large networks", J. Stat. Mech. (2008) P10008.
     .. [2] N. Dugue, A. Perez, "Directed Louvain: maximizing modularity in directed networks",
-       Universite d'Orleans, 2015.
+       research report hal-01231784, Universite d'Orleans, 2015.
 
     Examples
     --------
@@ -130,10 +133,11 @@ def communities(
     resolution = arguments.real("resolution", resolution)
     trials = arguments.count("trials", trials, at_least=1)
     rng = arguments.generator(seed)
-    adjacency = simple(data)
+    edges = simple_edges(data)
     best, largest = np.arange(neurons), -math.inf
-    if adjacency.nnz == 0:
+    if edges.shape[1] == 0:
         return best
+    adjacency = csr_matrix(simple(data), dtype=np.float64)
     # It takes as long to import as all else here together.
     from sknetwork.clustering import Louvain  # noqa: PLC0415
 
@@ -144,9 +148,11 @@ def communities(
             tol_optimization=1e-6,
             tol_aggregation=1e-6,
             shuffle_nodes=True,
+            return_probs=False,
+            return_aggregate=False,
             random_state=int(rng.integers(2**31)),
-        ).fit_predict(csr_matrix(adjacency, dtype=np.float64))
-        value = modularity(data, found, resolution=resolution)
+        ).fit_predict(adjacency)
+        value = _modularity(edges, found, resolution)
         if value > largest:
             best, largest = found, value
     return by_size(best)
@@ -166,4 +172,6 @@ def _groups(data: Data, partition: ArrayLike | None, neurons: int) -> Index:
             f"partition must hold one integer for each of the {neurons} neurons, got "
             f"{group.dtype} of shape {list(group.shape)}; pass partition=graphs.communities(data)"
         )
+    if group.size and group.min() >= 0 and group.max() < neurons:
+        return group.astype(np.int64, copy=False)
     return np.unique(group, return_inverse=True)[1]

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
+from scipy.sparse import coo_array
 from torch_geometric.data import Data
 
+from graphs import compiled
 from graphs.contract import validate
-from graphs.measures.adjacency import simple
+from graphs.measures.adjacency import simple_edges
 
 
 def reciprocity(data: Data) -> float:
@@ -46,8 +49,14 @@ def reciprocity(data: Data) -> float:
     >>> graphs.reciprocity(graphs.layered([2, 2]))
     0.0
     """
-    validate(data)
-    adjacency = simple(data)
-    if adjacency.nnz == 0:
+    neurons = validate(data).num_nodes
+    source, target = simple_edges(data)
+    if len(source) == 0:
         return math.nan
-    return float(adjacency.multiply(adjacency.T).sum() / adjacency.nnz)
+    helpers = compiled.module()
+    if helpers is not None:
+        answered = helpers.answered(*compiled.plain(source, target), neurons)
+    else:
+        adjacency = coo_array((np.ones(len(source)), (source, target)), shape=(neurons,) * 2)
+        answered = adjacency.tocsr().multiply(adjacency.T.tocsr()).sum()
+    return float(answered / len(source))

@@ -82,31 +82,31 @@ def triad_census(data: Data) -> dict[str, int]:
     """
     neurons = validate(data).num_nodes
     adjacency = simple(data)
-    back = adjacency.T.tocsr()
-    mutual = np.asarray(adjacency.multiply(back).sum(axis=1), dtype=np.int64)
-    sends = np.diff(adjacency.indptr) - mutual
-    receives = np.diff(back.indptr) - mutual
+    found = triangles(adjacency)
+    out = np.diff(adjacency.indptr).astype(np.int64)
+    received = np.bincount(adjacency.indices, minlength=neurons)
+    sends, receives = found.neighbors - received, found.neighbors - out
+    mutual = found.neighbors - sends - receives
     census = dict.fromkeys(TRIADS, 0)
     corners = dict.fromkeys(_OPEN, 0)
-    for code, number in enumerate(triangles(adjacency).types.tolist()):
+    for code, number in enumerate(found.types.tolist()):
         if number:
             kind, held = _TYPES[code]
             census[kind] += number
             for each in held:
                 corners[each] += number
-    sides = (sends, receives, mutual)
+    sides = [sends, receives, mutual]
+    if neurons * float(found.neighbors.max(initial=0)) ** 2 >= 2**63:
+        # Python's integers, for the hubs of a large graph have more pairs of sides than that.
+        sides = [each.astype(object) for each in sides]
     for kind, (one, other) in _OPEN.items():
-        # Python's integers, for the hubs of a large graph have more pairs of sides than 2^63.
-        pairs = sum(
-            number * (number - 1) // 2 if one == other else number * second
-            for number, second in zip(sides[one].tolist(), sides[other].tolist(), strict=True)
-        )
-        census[kind] = pairs - corners[kind]
+        pairs = sides[one] @ (sides[other] - (one == other))
+        census[kind] = int(pairs) // (2 if one == other else 1) - corners[kind]
     _count_pairs(census, neurons, sides)
     return census
 
 
-def _count_pairs(census: dict[str, int], neurons: int, sides: tuple[np.ndarray, ...]) -> None:
+def _count_pairs(census: dict[str, int], neurons: int, sides: list[np.ndarray]) -> None:
     """Triples of one side: each pair with each third neuron, less those that have more sides."""
     asymmetric, mutual = int(sides[0].sum()), int(sides[2].sum()) // 2
     for kind, pairs, letter in (("012", asymmetric, 1), ("102", mutual, 0)):

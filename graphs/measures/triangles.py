@@ -17,12 +17,14 @@ _WAYS = np.array([0, 1, 1, 2])
 
 
 class Triangles(NamedTuple):
-    """Of each neuron its triangles, and their sum weighted by the product of each side's synapses.
+    """Of each neuron its neighbours, its triangles, and the sum of these weighted by the product of
+    each side's synapses.
 
     ``types`` [64] counts all by code: with neurons a, b, c it is ab + 4 bc + 16 ac, where each side
     is 1 if its first neuron sends, 2 if its second does, 3 if both do.
     """
 
+    neighbors: Index
     number: Index
     weighted: Index
     types: Index
@@ -32,12 +34,16 @@ def triangles(adjacency: csr_array) -> Triangles:
     """Find all triangles of a simple directed graph, each once, in O(N + E^1.5) time."""
     helpers = compiled.module()
     if helpers is not None:
-        return Triangles(*helpers.triangles(*compiled.plain(adjacency.indptr, adjacency.indices)))
+        return Triangles(*helpers.triangles(*compiled.rows(adjacency)))
     neurons = adjacency.shape[0]
+    both = (adjacency + 2 * adjacency.T).tocsr()
     found = Triangles(
-        np.zeros(neurons, np.int64), np.zeros(neurons, np.int64), np.zeros(64, np.int64)
+        np.diff(both.indptr).astype(np.int64),
+        np.zeros(neurons, np.int64),
+        np.zeros(neurons, np.int64),
+        np.zeros(64, np.int64),
     )
-    for corners, sides in _closed(*_upward(adjacency)):
+    for corners, sides in _closed(*_upward(both)):
         product = _WAYS[sides].prod(axis=0)
         for corner in corners:
             found.number[:] += np.bincount(corner, minlength=neurons)
@@ -46,9 +52,8 @@ def triangles(adjacency: csr_array) -> Triangles:
     return found
 
 
-def _upward(adjacency: csr_array) -> tuple[Index, Index, Index]:
+def _upward(both: csr_array) -> tuple[Index, Index, Index]:
     """Pairs [P] of neighbours from lower to higher degree, by row, and who of the two sends."""
-    both = (adjacency + 2 * adjacency.T).tocsr()
     both.sort_indices()
     degree = np.diff(both.indptr)
     low = np.repeat(np.arange(len(degree)), degree)

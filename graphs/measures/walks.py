@@ -30,8 +30,7 @@ def walks(adjacency: csr_array, sources: Index) -> Walks:
     """
     helpers = compiled.module()
     if helpers is not None:
-        arrays = compiled.plain(adjacency.indptr, adjacency.indices, sources)
-        return Walks(*helpers.walks(*arrays))
+        return Walks(*helpers.walks(*compiled.rows(adjacency), *compiled.plain(sources)))
     found = [
         _walk(adjacency, sources[start : start + _BITS])
         for start in range(0, max(len(sources), 1), _BITS)

@@ -1,8 +1,8 @@
-"""Topologies side by side: the same model, data and budget of synapses, several seeds each."""
+"""Topologies, and rules, side by side: the same model, data and budget, several seeds each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,33 +10,44 @@ from typing import Any
 from rich.console import Console
 
 from graphs.io.aside import write_aside
-from sparsebrain.experiments.datasets import load_once
-from sparsebrain.experiments.figures.comparison import draw
-from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
+from sparsebrain.experiments.datasets import Images, load_once
+from sparsebrain.experiments.figures.comparison import draw, draw_rules
+from sparsebrain.experiments.report import (
+    Refusal,
+    Row,
+    summarise,
+    tabulate,
+    tabulate_rules,
+    tell_differences,
+    tell_rule_differences,
+)
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.topology import Topology, budget, build, parse
-from sparsebrain.experiments.training import Run
-from sparsebrain.options import check_count
+from sparsebrain.experiments.training import BACKPROP, Run, make_rule
+from sparsebrain.learning import RULES
+from sparsebrain.options import check_choice, check_count
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
+DEFAULT_RULES = (BACKPROP,)
 
 
 def compare(
     *,
     data: str = "digits",
     topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
+    rules: Sequence[str] = DEFAULT_RULES,
     loops: int = 5,
     epochs: int = 20,
     seeds: int = 5,
     batch_size: int = 64,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     data_dir: Path | None = None,
     jobs: int = -1,
     out: Path = Path("results"),
     console: Console | None = None,
 ) -> list[Row]:
-    """Train every topology with every seed, and report.
+    """Train every topology by every rule with every seed, and report.
 
     Writes ``results.csv`` (a row a run), ``curves.csv`` (a row an epoch) and ``compare.png`` into
     ``out``. A run that is already there with the same settings is not repeated, so that an
@@ -45,11 +56,14 @@ def compare(
     Args:
         data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
         topologies: texts as :func:`~sparsebrain.experiments.topology.parse` reads them.
+        rules: names out of :data:`~sparsebrain.learning.RULES`. Each brings its optimizer, and may
+            build another model around a topology than the first, or refuse to: that is told, and
+            the others are trained.
         loops: of the graph layer.
         epochs: of every training.
         seeds: seeds 0 to ``seeds`` - 1 are run.
         batch_size: samples a step, at least 2.
-        learning_rate: of Adam.
+        learning_rate: of every rule's optimizer; its own by default.
         data_dir: where the files of the data set lie, as for
             :func:`~sparsebrain.experiments.datasets.load`.
         jobs: trainings side by side, as for
@@ -58,56 +72,81 @@ def compare(
         console: shows progress and the table; none of it without one.
 
     Returns:
-        One row for each topology, in the order given.
+        One row for each rule and topology that are not refused, in the order given.
 
     Raises:
-        ValueError, TypeError: an option or a topology that cannot be used, before anything is run.
+        ValueError, TypeError: an option, a rule or a topology that cannot be used, or no topology
+            that a rule can, before anything is run.
         OSError: ``out`` cannot be written.
     """
     for name, value in {"loops": loops, "epochs": epochs, "seeds": seeds}.items():
         check_count(name, value)
     # Batch normalisation has no variance of one sample.
     check_count("batch_size", batch_size, least=2)
-    if not 0 < learning_rate < float("inf"):
+    if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     jobs = check_jobs(jobs)
+    _check_rules(rules)
     images = load_once(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
-    for topology in parsed:
-        connectome = build(topology, images.sheet, synapses=wanted, seed=0)
-        if connectome is not None and not connectome.num_nodes:
-            raise ValueError(f"topology {topology.spec!r} has no neurons.")
+    settings = {"data": data, "loops": loops, "epochs": epochs, "batch_size": batch_size}
     runs = {
-        topology: _runs(
+        (rule, topology): _runs(
             topology,
             wanted,
             seeds,
-            data=data,
-            loops=loops,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
+            rule=rule,
+            learning_rate=learning_rate or RULES[rule].learning_rate,
+            **settings,
         )
+        for rule in rules
         for topology in parsed
     }
+    refused = _refusals(runs, images)
+    runs = {
+        (rule, topology): of_both
+        for (rule, topology), of_both in runs.items()
+        if all((rule, topology.spec) != (each.rule, each.label) for each in refused)
+    }
+    if not runs:
+        raise ValueError(f"nothing is left to train: {refused[0].reason}")
     results = Results(out)
+    alone = tuple(rules) == DEFAULT_RULES
     labels = {
-        run: f"{topology.spec}, seed {run.seed}"
-        for topology, of_topology in runs.items()
-        for run in of_topology
+        run: f"{'' if alone else f'{rule}, '}{topology.spec}, seed {run.seed}"
+        for (rule, topology), of_both in runs.items()
+        for run in of_both
     }
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console)
-    rows = [summarise(topology.spec, runs[topology], results) for topology in parsed]
-    figure = draw(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
+    rows = [summarise(topology.spec, of_both, results) for (_, topology), of_both in runs.items()]
+    paint = draw if alone else draw_rules
+    figure = paint(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
-        console.print(tabulate(rows, wanted))
-        console.print(tell_differences(rows))
+        if alone and not refused:
+            console.print(tabulate(rows, wanted), tell_differences(rows), sep="\n")
+        else:
+            console.print(tabulate_rules(rows, refused, wanted))
+            console.print(tell_rule_differences(rows))
         console.print(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )
     return rows
+
+
+def _refusals(runs: Mapping[tuple[str, Topology], list[Run]], images: Images) -> list[Refusal]:
+    """The topologies around which a rule can teach no model, by the first seed."""
+    refused = []
+    for (rule, topology), (run, *_) in runs.items():
+        data = build(topology, images.sheet, synapses=run.synapses_wanted, seed=run.seed)
+        if data is not None and not data.num_nodes:
+            raise ValueError(f"topology {topology.spec!r} has no neurons.")
+        try:
+            make_rule(run, data, images)
+        except ValueError as error:
+            refused.append(Refusal(rule, topology.spec, str(error)))
+    return refused
 
 
 def _runs(topology: Topology, wanted: int, seeds: int, **settings: Any) -> list[Run]:
@@ -120,6 +159,16 @@ def _runs(topology: Topology, wanted: int, seeds: int, **settings: Any) -> list[
         **settings,
     )
     return [replace(first, seed=seed) for seed in range(seeds)]
+
+
+def _check_rules(rules: Sequence[str]) -> None:
+    if not rules:
+        raise ValueError(f"no rule given; choose some of {', '.join(RULES)}.")
+    for rule in rules:
+        check_choice("rule", rule, RULES)
+    twice = sorted({rule for rule in rules if rules.count(rule) > 1})
+    if twice:
+        raise ValueError(f"rule {twice[0]!r} is given twice.")
 
 
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:

@@ -18,12 +18,17 @@ _ALIKE = 0.02
 
 @dataclass(frozen=True)
 class Row:
-    """All runs of one topology or model, under the name that tables give it."""
+    """All runs of one topology or model by one rule, under the name that tables give it."""
 
     label: str
     runs: list[Run]
     outcomes: list[Outcome]
     curves: list[list[Epoch]]
+
+    @property
+    def rule(self) -> str:
+        """The name of the learning rule."""
+        return self.runs[0].rule
 
     def mean(self, name: str) -> float:
         """The mean of one figure of the outcomes over the seeds."""
@@ -31,9 +36,18 @@ class Row:
 
     def accuracy(self) -> str:
         """Test accuracy in percent, mean and sample standard deviation over the seeds."""
-        values = [100 * outcome.test_accuracy for outcome in self.outcomes]
+        values = _percent(self)
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         return f"{statistics.fmean(values):.2f}{spread} %"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A topology around which a rule can teach no model, and why."""
+
+    rule: str
+    label: str
+    reason: str
 
 
 def summarise(label: str, runs: list[Run], results: Results) -> Row:
@@ -65,16 +79,38 @@ def tabulate(rows: list[Row], wanted: int | None = None, *, name: str = "topolog
             row.accuracy(),
             f"{row.mean('seconds_per_epoch'):.3f}",
         )
-    if wanted is None:
-        return table
-    apart = [
-        f"{row.label} {row.mean('synapses') / wanted - 1:+.0%}"
-        for row in rows
-        if row.mean("synapses") and abs(row.mean("synapses") / wanted - 1) > _ALIKE
-    ]
-    if apart:
-        table.caption = f"Not an equal budget: of {wanted} synapses, {', '.join(apart)}."
+    if wanted is not None:
+        table.caption = _tell_budget(rows, wanted)
     return table
+
+
+def tabulate_rules(rows: list[Row], refused: list[Refusal], wanted: int) -> Table:
+    """One line for each rule on each topology; the caption tells reasons and unequal budgets."""
+    table = Table(box=SIMPLE_HEAD, padding=0, caption_justify="left")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("topology", overflow="fold", min_width=12)
+    for figure in ("synapses", "test accuracy", "s/epoch", "MiB"):
+        table.add_column(figure, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.rule,
+            break_options(row.label, " "),
+            f"{row.mean('synapses'):.0f}",
+            row.accuracy(),
+            f"{row.mean('seconds_per_epoch'):.3f}",
+            f"{row.mean('peak_bytes') / 2**20:.2f}",
+        )
+    for each in refused:
+        table.add_row(each.rule, break_options(each.label, " "), "", "refused", "", "")
+    told = [f"{each.rule} on {each.label}: {each.reason}" for each in refused]
+    table.caption = "\n".join(filter(None, [_tell_budget(rows, wanted), *told])) or None
+    return table
+
+
+def _tell_budget(rows: list[Row], wanted: int) -> str | None:
+    off = {row.label: row.mean("synapses") / wanted - 1 for row in rows if row.mean("synapses")}
+    apart = [f"{label} {share:+.0%}" for label, share in off.items() if abs(share) > _ALIKE]
+    return f"Not an equal budget: of {wanted} synapses, {', '.join(apart)}." if apart else None
 
 
 def tell_differences(rows: list[Row], level: float = 0.05) -> str:
@@ -85,15 +121,40 @@ def tell_differences(rows: list[Row], level: float = 0.05) -> str:
     seeds = min(len(row.outcomes) for row in rows)
     if len(rows) < 2 or seeds < 2:
         return "One topology or one seed: nothing to compare."
-    accuracies = {
-        row.label: [100 * outcome.test_accuracy for outcome in row.outcomes] for row in rows
-    }
     told = [
         f"{difference.first} {difference.mean:+.2f} against {difference.second} "
         f"(p = {difference.p_value:.2g})"
-        for difference in differences(accuracies)
+        for difference in differences({row.label: _percent(row) for row in rows})
         if difference.p_value < level
     ]
+    return _sentence(told, seeds, level)
+
+
+def tell_rule_differences(rows: list[Row], level: float = 0.05) -> str:
+    """One sentence: which rules differ from the first on the same topology, or that none do."""
+    seeds = min(len(row.outcomes) for row in rows)
+    names = {f"{row.rule} on {row.label}": row for row in rows}
+    pairs = []
+    for label in dict.fromkeys(row.label for row in rows):
+        first, *others = (name for name, row in names.items() if row.label == label)
+        pairs += [(other, first) for other in others]
+    if not pairs or seeds < 2:
+        return "One rule or one seed: nothing to compare."
+    found = differences({name: _percent(row) for name, row in names.items()}, pairs)
+    told = [
+        f"{names[first].rule} {mean:+.2f} against {names[second].rule} on {names[first].label} "
+        f"(p = {p_value:.2g})"
+        for first, second, mean, p_value in found
+        if p_value < level
+    ]
+    return _sentence(told, seeds, level)
+
+
+def _percent(row: Row) -> list[float]:
+    return [100 * outcome.test_accuracy for outcome in row.outcomes]
+
+
+def _sentence(told: list[str], seeds: int, level: float) -> str:
     how = f"paired t-tests over {seeds} seeds, Holm's correction"
     if not told:
         return f"No difference in accuracy is significant at {level:.0%} ({how})."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import astuple, fields
+from dataclasses import MISSING, astuple, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,10 @@ from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
 Parsed = TypeVar("Parsed")
+
+_LATER = {
+    field.name for cls in (Run, Outcome) for field in fields(cls) if field.default is not MISSING
+}
 
 
 class Results:
@@ -79,7 +83,13 @@ def _columns(*classes: Any) -> list[str]:
 
 def _parse(cls: Any, row: dict[str, str]) -> Any:
     readers = {"int": int, "float": float, "str": str}
-    return cls(**{field.name: readers[str(field.type)](row[field.name]) for field in fields(cls)})
+    return cls(
+        **{
+            field.name: readers[str(field.type)](row[field.name])
+            for field in fields(cls)
+            if field.name in row
+        }
+    )
 
 
 def _outcome(row: dict[str, str]) -> tuple[Run, Outcome]:
@@ -108,7 +118,8 @@ def _read(
         text = path.read_text(encoding="utf-8")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         rows = list(reader)
-        if reader.fieldnames != columns:
+        # Tables of older versions lack columns whose value for them is the default.
+        if reader.fieldnames not in (columns, [each for each in columns if each not in _LATER]):
             raise ValueError("its columns are not those of a comparison")
         if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
             raise ValueError("a row is cut short or too long")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +20,10 @@ class Difference(NamedTuple):
     p_value: float
 
 
-def differences(values: Mapping[str, Sequence[float]]) -> list[Difference]:
-    r"""Compare every pair of groups by a paired t-test over the seeds, with Holm's correction.
+def differences(
+    values: Mapping[str, Sequence[float]], pairs: Iterable[tuple[str, str]] | None = None
+) -> list[Difference]:
+    r"""Compare pairs of groups by a paired t-test over the seeds, with Holm's correction.
 
     The p-values, in rising order :math:`p_{(1)} \le \dots \le p_{(m)}`, become
     :math:`\max_{j \le i} \min(1, (m - j + 1) p_{(j)})`, so that the chance of one false alarm or
@@ -29,6 +31,7 @@ def differences(values: Mapping[str, Sequence[float]]) -> list[Difference]:
 
     Args:
         values: for each group one value a seed, all in the same order of seeds, at least 2.
+        pairs: of their names, first and second; every pair by default.
 
     Returns:
         A difference for each pair, the surest first. Pairs that differ by the same amount at every
@@ -56,7 +59,7 @@ def differences(values: Mapping[str, Sequence[float]]) -> list[Difference]:
             "every value must be finite; leave out the seeds that failed, in all groups."
         )
     found = []
-    for first, second in itertools.combinations(values, 2):
+    for first, second in itertools.combinations(values, 2) if pairs is None else pairs:
         gaps = np.subtract(values[first], values[second])
         found.append(Difference(first, second, float(gaps.mean()), _paired_t_test(gaps)))
     found.sort(key=lambda difference: difference.p_value)

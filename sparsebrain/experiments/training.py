@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,20 +18,24 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import models
+from sparsebrain.experiments.allocations import allocations
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.topology import build, parse
+from sparsebrain.learning import RULES, Backprop, Rule
+
+BACKPROP = "backprop"
 
 # Torch's generator is one for all threads of a process, in which a cluster may train side by side.
-_DRAWING = threading.Lock()
+_DRAWING = threading.RLock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """All that decides the outcome of a training.
 
     ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
-    a topology is read from and else empty, and ``reading`` one of
-    :data:`~sparsebrain.models.READINGS`.
+    a topology is read from and else empty, ``reading`` one of :data:`~sparsebrain.models.READINGS`,
+    for backpropagation alone, and ``rule`` one of :data:`~sparsebrain.learning.RULES`.
     """
 
     data: str
@@ -38,6 +44,7 @@ class Run:
     synapses_wanted: int
     loops: int
     reading: str
+    rule: str = BACKPROP
     epochs: int
     batch_size: int
     learning_rate: float
@@ -54,7 +61,11 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a :class:`Run`; L and C are nan without a graph."""
+    """What came out of a :class:`Run`; L and C are nan without a graph.
+
+    ``peak_bytes`` is what tensors took at most in a step of training: parameters, gradients, the
+    optimizer's moments, index arrays and all that the step makes, without images and connectome.
+    """
 
     neurons: int
     synapses: int
@@ -63,6 +74,8 @@ class Outcome:
     parameters: int
     test_accuracy: float
     seconds_per_epoch: float
+    # Of runs that were kept before it was measured it is not known.
+    peak_bytes: float = float("nan")
 
 
 class Trained(NamedTuple):
@@ -70,29 +83,34 @@ class Trained(NamedTuple):
 
     outcome: Outcome
     curve: list[Epoch]
-    model: nn.Sequential
+    model: nn.Module
 
 
 def train(run: Run, images: Images) -> Trained:
-    """Train with Adam on cross-entropy and test after every epoch; the last test counts.
+    """Train by the run's rule and its optimizer, and test after every epoch; the last test counts.
 
-    Connectome, initial weights and the order of the samples follow from ``run.seed`` alone, and
-    torch's own generator is left as it was. ``seconds_per_epoch`` counts training and no tests.
-    Everything runs on one thread: sums are then taken in one order on every machine, and as many
-    trainings as there are cores may run side by side.
+    Connectome, initial weights, what the rule draws and the order of the samples follow from
+    ``run.seed`` alone, and torch's own generator is left as it was. ``seconds_per_epoch`` counts
+    training and no tests. Everything runs on one thread: sums are then taken in one order on every
+    machine, and as many trainings as there are cores may run side by side.
     """
     data = build(parse(run.topology), images.sheet, synapses=run.synapses_wanted, seed=run.seed)
-    with _one_thread():
-        model = make_model(run, data, images)
-        optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate)
+    with _one_thread(), ExitStack() as drawing:
+        drawing.enter_context(_seeded(run.seed))
+        rule = _draw_rule(run, data, images)
+        if run.rule == BACKPROP:
+            # It draws nothing more, so that others may.
+            drawing.close()
+        optimizer = rule.make_optimizer(run.learning_rate)
         order = torch.Generator().manual_seed(run.seed)
         curve: list[Epoch] = []
         seconds = 0.0
         for number in range(1, run.epochs + 1):
             start = time.perf_counter()
-            loss = _train_epoch(model, optimizer, images, run.batch_size, order)
+            loss = _train_epoch(rule, optimizer, images, run.batch_size, order)
             seconds += time.perf_counter() - start
-            curve.append(Epoch(number, loss, evaluate(model, images.test_x, images.test_y)))
+            curve.append(Epoch(number, loss, evaluate(rule, images.test_x, images.test_y)))
+        peak = _peak_bytes(run, data, images)
 
     measured = None if data is None else graphs.summary(data)
     outcome = Outcome(
@@ -100,11 +118,12 @@ def train(run: Run, images: Images) -> Trained:
         synapses=0 if data is None else int(data.num_edges),
         path_length=float("nan") if measured is None else measured.path_length,
         clustering=float("nan") if measured is None else measured.clustering,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in rule.parameters()),
         test_accuracy=curve[-1].test_accuracy,
         seconds_per_epoch=seconds / run.epochs,
+        peak_bytes=peak,
     )
-    return Trained(outcome, curve, model)
+    return Trained(outcome, curve, rule.model)
 
 
 @contextmanager
@@ -118,34 +137,76 @@ def _one_thread() -> Iterator[None]:
 
 
 def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
-    """The model of a run before it is trained, ``data`` being its connectome, None without one."""
-    in_features, options = images.train_x.size(1), models.READINGS[run.reading]
+    """The model of a run by backpropagation before it is trained; ``data`` is its connectome."""
+    with _seeded(run.seed):
+        return _draw_model(run, data, images)
+
+
+def make_rule(run: Run, data: Data | None, images: Images) -> Rule:
+    """The rule of a run around its model; ValueError where it can teach none for ``data``."""
+    with _seeded(run.seed):
+        return _draw_rule(run, data, images)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
     with _DRAWING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        if data is None:
-            return models.perceptron(
-                in_features,
-                math.prod(images.sheet),
-                images.num_classes,
-                activation=options.activation,
-            )
-        return models.classifier(
-            data,
+        torch.manual_seed(seed)
+        yield
+
+
+def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
+    if run.rule == BACKPROP:
+        return Backprop(_draw_model(run, data, images))
+    kind = RULES[run.rule]
+    width = images.train_x.size(1)
+    hidden = math.prod(images.sheet)
+    return kind(kind.build(data, width, images.num_classes, loops=run.loops, hidden=hidden))
+
+
+def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
+    in_features, options = images.train_x.size(1), models.READINGS[run.reading]
+    if data is None:
+        return models.perceptron(
+            in_features,
+            math.prod(images.sheet),
             images.num_classes,
-            loops=run.loops,
-            in_features=in_features,
-            **options._asdict(),
+            activation=options.activation,
         )
+    return models.classifier(
+        data,
+        images.num_classes,
+        loops=run.loops,
+        in_features=in_features,
+        **options._asdict(),
+    )
+
+
+def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
+    """What tensors take at most in the second step of a training, of a rule made anew."""
+    x, y = images.train_x[: run.batch_size], images.train_y[: run.batch_size]
+    # Else what was left of the training would be freed in between.
+    gc.collect()
+    with _seeded(run.seed):
+        with allocations() as made:
+            rule = _draw_rule(run, data, images)
+            optimizer = rule.make_optimizer(run.learning_rate)
+        with allocations() as used:
+            for _ in range(2):
+                optimizer.zero_grad()
+                rule(x, y)
+                optimizer.step()
+    return float(sum(made) + max(itertools.accumulate(used)))
 
 
 def _train_epoch(
-    model: nn.Module,
+    rule: Rule,
     optimizer: torch.optim.Optimizer,
     images: Images,
     batch_size: int,
     order: torch.Generator,
 ) -> float:
-    model.train()
+    rule.train()
     total = 0.0
     batches = list(torch.randperm(len(images.train_x), generator=order).split(batch_size))
     if len(batches[-1]) == 1:
@@ -153,19 +214,18 @@ def _train_epoch(
         batches[-2:] = [torch.cat(batches[-2:])]
     for batch in batches:
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(images.train_x[batch]), images.train_y[batch])
-        loss.backward()
+        loss = rule(images.train_x[batch], images.train_y[batch])
         optimizer.step()
         total += loss.item() * len(batch)
     return total / len(images.train_x)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The share of the samples x [n, pixels] whose highest score is at y [n], in 0..1."""
-    model.eval()
+def evaluate(rule: Rule, x: Tensor, y: Tensor) -> float:
+    """The share of the samples x [n, pixels] for which the rule predicts y [n], in 0..1."""
+    rule.eval()
     right = sum(
-        int((model(part).argmax(1) == labels).sum())
+        int((rule.predict(part).argmax(1) == labels).sum())
         for part, labels in zip(x.split(1024), y.split(1024), strict=True)
     )
     return right / len(x)

@@ -2,15 +2,25 @@
 
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
+from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
+from sparsebrain.learning.error_diffusion import ErrorDiffusion
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
+from sparsebrain.learning.kolen_pollack import KolenPollack
 from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.sign_symmetry import SignSymmetry
+from sparsebrain.learning.weight_mirror import WeightMirror
 
 #: The rules by name, as ``sparsebrain compare --rule`` takes them.
 RULES: dict[str, type[Rule]] = {
     "backprop": Backprop,
     "feedback-alignment": FeedbackAlignment,
+    "sign-symmetry": SignSymmetry,
+    "kolen-pollack": KolenPollack,
+    "weight-mirror": WeightMirror,
+    "direct-feedback-alignment": DirectFeedbackAlignment,
+    "error-diffusion": ErrorDiffusion,
     "local-errors": LocalErrors,
     "forward-forward": ForwardForward,
     "dendritic-microcircuit": DendriticMicrocircuit,
@@ -20,9 +30,14 @@ __all__ = [
     "RULES",
     "Backprop",
     "DendriticMicrocircuit",
+    "DirectFeedbackAlignment",
+    "ErrorDiffusion",
     "FeedbackAlignment",
     "ForwardForward",
+    "KolenPollack",
     "LabelInputs",
     "LocalErrors",
     "Rule",
+    "SignSymmetry",
+    "WeightMirror",
 ]

@@ -17,6 +17,9 @@ from sparsebrain import kernels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.messages import is_plain
 
+#: What has synapses.
+Weighted = nn.Linear | GraphLayer
+
 #: What a layer sends back to its input, given the error at its sums: of a Linear [..., out] to
 #: [..., in], of a GraphLayer, once a loop, [N, B] to [N, B].
 Credit = Callable[[Tensor], Tensor]
@@ -25,13 +28,9 @@ Credit = Callable[[Tensor], Tensor]
 _LOCAL = (_NormBase, nn.LayerNorm, nn.PReLU)
 
 
-def weighted_layers(model: nn.Module) -> dict[str, nn.Linear | GraphLayer]:
+def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
     """The layers of a model that have synapses, by name, in the order of ``named_modules``."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | GraphLayer)
-    }
+    return {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
 
 
 def refuse_other_layers(model: nn.Module) -> str | None:
@@ -42,6 +41,11 @@ def refuse_other_layers(model: nn.Module) -> str | None:
         return (
             "credit goes back along a GraphLayer's own messages and their sum; use aggr='sum' and "
             "override no message, aggregate or update."
+        )
+    if isinstance(model, nn.Linear) and type(model).forward is not nn.Linear.forward:
+        return (
+            f"{type(model).__name__} overrides forward, and the rule goes back along that of "
+            "nn.Linear; use nn.Linear itself, or learning.Backprop."
         )
     if isinstance(model, (nn.Linear, *_LOCAL)):
         return None
@@ -54,17 +58,21 @@ def refuse_other_layers(model: nn.Module) -> str | None:
 
 
 @contextmanager
-def credited(credits: Mapping[nn.Linear | GraphLayer, Credit]) -> Iterator[None]:
+def credited(
+    credits: Mapping[Weighted, Credit], twins: Mapping[Weighted, Tensor] | None = None
+) -> Iterator[None]:
     """While it lasts, each of the layers sends back what its credit says.
 
-    What they compute and the gradients of their weights for a given error stay what they are.
+    What they compute and the gradients of their weights for a given error stay what they are. A
+    twin of a layer's weights, a tensor of one value a synapse, gets the same gradient.
     """
-    replaced: list[tuple[nn.Linear | GraphLayer, str]] = []
+    twins = {} if twins is None else twins
+    replaced: list[tuple[Weighted, str]] = []
     try:
         for layer, credit in credits.items():
-            name, call = "forward", partial(_linear, layer, credit)
+            name, call = "forward", partial(_linear, layer, credit, twins.get(layer))
             if isinstance(layer, GraphLayer):
-                name, call = "_exchange", partial(_exchange, layer, credit)
+                name, call = "_exchange", partial(_exchange, layer, credit, twins.get(layer))
             layer.__dict__[name] = call
             replaced.append((layer, name))
         yield
@@ -115,17 +123,27 @@ class _SparseSums(Function):
         return grad, back, None, None
 
 
-def _linear(layer: nn.Linear, credit: Credit, x: Tensor) -> Tensor:
-    sums: Tensor = _Sums.apply(layer.weight, x, credit)
+def _linear(layer: nn.Linear, credit: Credit, twin: Tensor | None, x: Tensor) -> Tensor:
+    sums: Tensor = _Sums.apply(_with_twin(layer.weight, twin), x, credit)
     return sums if layer.bias is None else sums + layer.bias
 
 
 def _exchange(
-    layer: GraphLayer, credit: Credit, edge_index: Tensor, x: Tensor, weight: Tensor
+    layer: GraphLayer,
+    credit: Credit,
+    twin: Tensor | None,
+    edge_index: Tensor,
+    x: Tensor,
+    weight: Tensor,
 ) -> Tensor:
     if edge_index is not layer.edge_index:
         raise ValueError(
             "this rule runs a GraphLayer as layer(x) with x [..., N]; call it in the model without "
             "an edge_index."
         )
-    return _SparseSums.apply(weight, x, layer, credit)
+    return _SparseSums.apply(_with_twin(weight, twin), x, layer, credit)
+
+
+def _with_twin(weight: Tensor, twin: Tensor | None) -> Tensor:
+    # Zero is added, and autograd hands the gradient to both.
+    return weight if twin is None else weight + (twin - twin.detach())

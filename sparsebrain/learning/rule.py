@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -32,6 +34,9 @@ class Rule(nn.Module, ABC):
         TypeError: no module. ValueError: a model that the rule cannot teach.
     """
 
+    #: Where nothing speaks against it, so that rules can be compared.
+    learning_rate: ClassVar[float] = 1e-3
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if not isinstance(model, nn.Module):
@@ -51,19 +56,31 @@ class Rule(nn.Module, ABC):
 
     @classmethod
     def build(
-        cls, connectome: Data | None, in_features: int, num_classes: int, *, loops: int = 5
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
     ) -> nn.Module:
         """Make a classifier around a connectome, or without one, which this rule can teach.
 
         The same for all rules, :func:`sparsebrain.models.classifier`, where nothing speaks against
-        it, so that rules can be compared.
+        it, so that rules can be compared. ``hidden`` is the width without a connectome, 4 *
+        in_features by default.
 
         Raises:
             ValueError: the rule can teach none around this connectome; the error says why.
         """
         if connectome is None:
-            return perceptron(in_features, 4 * in_features, num_classes)
+            return perceptron(in_features, hidden or 4 * in_features, num_classes)
         return classifier(connectome, num_classes, loops=loops, in_features=in_features)
+
+    def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that comparisons use: Adam, with the rule's own rate by default."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        return torch.optim.Adam(self.parameters(), lr=rate)
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

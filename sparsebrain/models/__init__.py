@@ -2,13 +2,17 @@
 
 from sparsebrain.models.classifier import ACTIVATIONS, classifier, perceptron
 from sparsebrain.models.ejima import MODELS, READINGS, paper
+from sparsebrain.models.error_diffusion import ErrorDiffusionNetwork
 from sparsebrain.models.neuron_classifier import NeuronClassifier, forget
+from sparsebrain.models.typed_cells import alternating
 
 __all__ = [
     "ACTIVATIONS",
     "MODELS",
     "READINGS",
+    "ErrorDiffusionNetwork",
     "NeuronClassifier",
+    "alternating",
     "classifier",
     "forget",
     "paper",

@@ -1,5 +1,6 @@
 import csv
 import json
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import graphs as package
 from benchmarks import graph_scale, graphs, resident
 from benchmarks.equality import WrongResultError
 from benchmarks.graph_cases import OURS, Candidate, Case
+from benchmarks.graph_compositions import COMPOSITIONS
 from benchmarks.graph_generators import GENERATORS
 from benchmarks.graph_measures import MEASURES
 
@@ -28,9 +30,9 @@ def test_all_candidates_agree(title):
 def test_every_generator_and_measure_has_a_case():
     titles = {title.partition(",")[0] for title in graphs.CASES}
     named = {name for name in package.measures.__all__ if name.islower()}
-    # The first is a share of components, the second many of the others, the last needs positions.
-    assert named - titles == {"strongly_connected", "summary", "wiring_length"}
+    assert named <= titles
     assert {case.family for case in GENERATORS.values()} == {"generator"}
+    assert {case.family for case in COMPOSITIONS.values()} == {"composition"}
     assert {case.family for case in MEASURES.values()} == {"measure"}
 
 
@@ -69,6 +71,7 @@ def test_what_would_take_too_long_or_too_much_is_skipped(monkeypatch):
     assert told[OURS] is None
     assert told["linear"] is None
     assert told["square"] == "skipped: would take about 20.0 s"
+    assert graphs._parse(["--no-peaks"]).patience == 20
     assert told["large"] == "skipped: not above 1000 neurons, for its memory"
 
 
@@ -101,11 +104,59 @@ def test_everything_is_written(tmp_path, capsys):
     assert "reached" in capsys.readouterr().out
 
 
+def test_a_run_goes_on_with_the_rows_of_another(monkeypatch, tmp_path, capsys):
+    table = tmp_path / "graphs.csv"
+    options = ["--csv", str(table), "--neurons", "100", "--rounds", "1", "--no-peaks", "--resume"]
+    case = _case(igraph=Candidate(int))
+    for title in ("layered", "join"):
+        monkeypatch.setitem(graphs.CASES, title, case)
+    assert graphs.main(["--only", "join", *options]) == 0
+    written = table.read_text()
+    assert graphs.main(["--only", "join", *options]) == 0
+    assert table.read_text() == written
+    # A wrong result stops no other case, and is measured again.
+    wrong = _case(igraph=Candidate(lambda n: n + 1))
+    monkeypatch.setitem(graphs.CASES, "layered", wrong)
+    assert graphs.main(["--only", "layered", "--only", "join", *options]) == 1
+    with table.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["case"] for line in lines] == ["layered"] * 2 + ["join"] * 2
+    assert [line["note"][:24] for line in lines] == ["wrong: layered, 100 neur"] * 2 + [""] * 2
+    assert written.splitlines()[1:] == table.read_text().splitlines()[3:]
+    monkeypatch.setitem(graphs.CASES, "layered", case)
+    assert graphs.main(["--only", "layered", *options]) == 0
+    assert "wrong" not in table.read_text()
+    assert graphs.graph_rows.seconds(graphs.graph_rows.read(table), "layered", 100).keys() == {
+        OURS,
+        "igraph",
+    }
+    assert capsys.readouterr().err.count("join, 100 neurons") == 1
+
+
 @pytest.mark.usefixtures("peaks")
 def test_a_peak_is_about_what_comes_out():
     # 10^6 synapses, whose two ends are 16 MB; what is needed to make them is some times as much.
-    taken = resident.in_fresh_process(graphs.peak, "fixed_total", OURS, 100_000)
+    seconds, taken = graphs._first("fixed_total", OURS, 100_000, 60.0)
+    assert 0 < seconds < 60
     assert 16e6 < taken < 160e6
+
+
+@pytest.mark.usefixtures("peaks")
+def test_a_call_is_stopped_at_the_limit(capsys):
+    options = ["--only", "fixed_total", "--neurons", "100000", "--limit", "0.001"]
+    assert graphs.main(options) == 0
+    assert capsys.readouterr().out.count("skipped: stopped after 0.001 s") == 4
+
+
+def test_what_ends_early_or_lacks_memory_is_told(monkeypatch):
+    for error, told in ((BrokenProcessPool, "was killed"), (MemoryError, "out of memory")):
+
+        def end(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(resident, "in_fresh_process", end)
+        with pytest.raises(graphs._StoppedError, match=told):
+            graphs._first("fixed_total", OURS, 100, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +168,9 @@ def test_a_peak_is_about_what_comes_out():
         ["--patience", "0"],
         ["--patience", "nan"],
         ["--rounds", "0"],
+        ["--limit", "0"],
+        ["--resume"],
+        ["--resume", "--csv", __file__],
         ["extra"],
         ["scale", "--neurons", "10"],
         ["scale", "--only", "reciprocity"],

@@ -3,12 +3,12 @@ import pytest
 from graphs import compiled
 
 
-@pytest.fixture
-def plain(monkeypatch):
+@pytest.fixture(scope="session")
+def plain():
     """Run a function without the compiled helpers."""
 
     def run(function, *args, **options):
-        with monkeypatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compiled, "module", lambda: None)
             return function(*args, **options)
 

@@ -5,14 +5,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch_geometric.data import Data
 
 import graphs
 from graphs import compiled
-from graphs.contract import build, canonical_order
+from graphs.contract import build
 from graphs.measures.adjacency import simple
 from graphs.measures.clustering import local_clustering
 from graphs.measures.triangles import triangles
 from graphs.measures.walks import walks
+from graphs.ordering import canonical_order, survey
 from graphs.small_world import small_world
 
 pytestmark = pytest.mark.skipif(
@@ -52,19 +54,88 @@ def test_large_graphs_are_the_same_without(plain):
 
 
 @pytest.mark.parametrize("wrong", [-1, 3, 2**62])
-@pytest.mark.parametrize("name", ["sorted_edges", "canonical_order"])
+@pytest.mark.parametrize("name", ["sorted_edges", "canonical_order", "answered", "simple_rows"])
 def test_no_index_is_used_unchecked(name, wrong):
-    function = getattr(compiled.module(), name)
-    good, bad = np.array([0, 2]), np.array([0, wrong])
+    function, good, bad = getattr(compiled.module(), name), np.array([0, 2]), np.array([0, wrong])
+    options = {"directed": True} if name == "simple_rows" else {}
     for ends in ((good, bad), (bad, good)):
         with pytest.raises(IndexError, match="no neuron"):
-            function(*ends, 3)
+            function(*ends, 3, **options)
     with pytest.raises(ValueError, match="one length"):
-        function(good, good[:1], 3)
+        function(good, good[:1], 3, **options)
     with pytest.raises(TypeError):
-        function(good.astype(np.int32), good, 3)
+        function(good.astype(np.int32), good, 3, **options)
     with pytest.raises(TypeError):
-        function(np.zeros((2, 2), np.int64), good, 3)
+        function(np.zeros((2, 2), np.int64), good, 3, **options)
+
+
+def test_32_bits_are_not_overrun():
+    for name, options in (("answered", ()), ("simple_rows", (True,))):
+        with pytest.raises(ValueError, match="32-bit"):
+            getattr(compiled.module(), name)(*np.zeros((2, 0), np.int64), 2**31, *options)
+
+
+@given(synapses(), st.booleans())
+def test_simple_graphs_are_the_same_without(plain, case, typed):
+    neurons, source, target = case
+    kind = np.arange(len(source)) if typed else None
+    if not typed:
+        source, target = np.unique(np.stack((source, target)), axis=1)
+    # In any order, as the contract has it.
+    data = Data(edge_index=torch.from_numpy(np.stack((source, target))), num_nodes=neurons)
+    if typed:
+        data.edge_type = torch.from_numpy(kind)
+    for directed in (True, False):
+        one, other = simple(data, directed=directed), plain(simple, data, directed=directed)
+        for part in ("indptr", "indices", "data"):
+            assert np.array_equal(getattr(one, part), getattr(other, part))
+    assert np.array_equal(graphs.reciprocity(data), plain(graphs.reciprocity, data), equal_nan=True)
+
+
+@given(synapses())
+def test_asurvey_is_the_same_without(plain, case):
+    neurons, source, target = case
+    for ends in ((source, target), (source - 1, target), (source, target + 2), case[1:]):
+        assert survey(*ends, neurons) == plain(survey, *ends, neurons)
+    rising = np.unique(np.stack((target, source)), axis=1)[::-1]
+    assert survey(*rising, neurons) == (None, True)
+
+
+def test_a_honeycomb_is_the_same_without(plain):
+    for options in (
+        {"radius": 3, "distance": 2.5},
+        {"shape": (6, 7), "distance": 2, "periodic": True},
+        {"shape": (5, 9), "distance": 4, "periodic": (False, True), "self_loops": False},
+    ):
+        one = graphs.hexagonal_lattice(**options)
+        other = plain(graphs.hexagonal_lattice, **options)
+        assert all(torch.equal(one[key], other[key]) for key in ("edge_index", "edge_type", "pos"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"lengths": np.array([3, 0])}, ValueError),
+        ({"lengths": np.array([3, 2**62])}, ValueError),
+        ({"lengths": np.array([3])}, ValueError),
+        ({"starts": np.array([0, 2**62])}, IndexError),
+        ({"offsets": np.zeros((1, 3), np.int64)}, ValueError),
+        ({"offsets": np.array([[-(2**62), 0]])}, IndexError),
+    ],
+)
+def test_no_honeycomb_leaves_its_rows(change, error):
+    whole = {
+        "starts": np.array([0, 0]),
+        "lengths": np.array([3, 2]),
+        "down": True,
+        "along": True,
+        "offsets": np.array([[0, 0], [7, -9]]),
+    }
+    edges, kinds = compiled.module().honeycomb_edges(**whole)
+    assert edges.max() == 4
+    assert kinds.tolist().count(1) == 5
+    with pytest.raises(error):
+        compiled.module().honeycomb_edges(**{**whole, **change})
 
 
 # Two axes of 5 and 4, of which the first wraps; a window of two offsets.
@@ -168,7 +239,7 @@ def test_cells_are_asked_in_turn():
     assert cells.edges().tolist() == [[1], [0]]
 
 
-ROWS = np.array([0, 2, 3, 3]), np.array([1, 2, 0])
+ROWS = np.array([0, 2, 3, 3]), np.array([1, 2, 0], np.int32)
 CALLS = {
     "walks": (*ROWS, np.array([0, 1])),
     "triangles": ROWS,
@@ -180,9 +251,9 @@ CALLS = {
 def test_no_row_is_read_unchecked(name):
     function, (pointer, index, *rest) = getattr(compiled.module(), name), CALLS[name]
     function(pointer, index, *rest)
-    for wrong in (-1, 3, 2**32, 2**62):
+    for wrong in (-1, 3, 2**31 - 1):
         with pytest.raises(IndexError, match="no neuron"):
-            function(pointer, np.array([1, wrong, 0]), *rest)
+            function(pointer, np.array([1, wrong, 0], np.int32), *rest)
     for wrong in ([1, 2, 3, 3], [0, 2, 3, 4], [0, 2, 3, 2], [0, 5, 3, 3], [0, -1, 3, 3]):
         with pytest.raises(ValueError, match="pointers must rise"):
             function(np.array(wrong), index, *rest)
@@ -201,7 +272,7 @@ def test_no_row_is_read_unchecked(name):
 
 def test_rows_need_not_be_simple():
     """Nothing but the numbers suffers from loops, parallel synapses and rows out of order."""
-    pointer, index = np.array([0, 4, 6]), np.array([1, 0, 1, 0, 1, 0])
+    pointer, index = np.array([0, 4, 6]), np.array([1, 0, 1, 0, 1, 0], np.int32)
     helpers = compiled.module()
     for each in (*helpers.triangles(pointer, index), *helpers.walks(pointer, index, np.arange(2))):
         assert (each >= 0).all()

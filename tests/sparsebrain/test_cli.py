@@ -11,7 +11,7 @@ import graphs
 import sparsebrain
 from graphs.io.files import FORMATS
 from sparsebrain.cli import app
-from sparsebrain.experiments.topology import KINDS
+from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.models import READINGS
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain.experiments.figures.curves import COLORS, draw_accuracy, draw_runs
+from sparsebrain.experiments.figures.curves import COLORS, draw_accuracy, draw_ends, draw_runs
 from sparsebrain.experiments.report import Row
 from sparsebrain.experiments.topology import break_options, build, parse
+
+_NEUTRAL = "#7f8c99"
 
 
 def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) -> Figure:
@@ -28,20 +33,71 @@ def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) ->
     figure.suptitle(title)
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.05))[:, 0]
     for column, place in enumerate(drawn, start=1):
-        data = build(parse(rows[place].label), sheet, synapses=wanted, seed=0)
+        color = COLORS[place % len(COLORS)]
+        data = _build(rows[place], sheet, wanted)
         assert data is not None
-        color, solid = COLORS[place % len(COLORS)], "pos" in data and data.pos.size(1) == 3
-        ax = upper.add_subplot(1, columns, column, projection="3d" if solid else None)
-        if "pos" in data:
-            graphs.plot(data, ax=ax, edge_color=color, node_size=6)
-            ax.set_axis_off()
-        else:
-            _draw_matrix(ax, data, color)
-        ax.set_title(f"{labels[place]}\n{data.num_edges} synapses", fontsize=9)
+        _draw_connectome(upper, (1, columns, column), data, labels[place], color)
     curves, dots = lower.subplots(1, 2, width_ratios=(1.5, 1))
     draw_accuracy(curves, rows)
     draw_runs(dots, rows, labels)
     return figure
+
+
+def draw_rules(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) -> Figure:
+    """For each topology its connectome and the accuracy of all rules over the epochs, and the ends.
+
+    Arguments are those of :func:`draw`, with several rows for a topology; each rule has a color.
+    """
+    rules = list(dict.fromkeys(row.rule for row in rows))
+    colors = dict(zip(rules, itertools.cycle(COLORS), strict=False))
+    topologies: dict[str, list[Row]] = {}
+    for row in rows:
+        topologies.setdefault(row.label, []).append(row)
+    labels = _labels([first for first, *_ in topologies.values()])
+    columns = len(topologies)
+    figure = Figure(figsize=(3.4 * max(columns, 3), 10.5), layout="constrained")
+    figure.suptitle(title)
+    upper, middle, lower = figure.subfigures(3, 1, squeeze=False, height_ratios=(1, 0.8, 1))[:, 0]
+    panels = middle.subplots(1, columns, sharey=True, squeeze=False)[0]
+    for column, (of_topology, panel) in enumerate(zip(topologies.values(), panels, strict=True)):
+        data = _build(of_topology[0], sheet, wanted)
+        if data is not None:
+            where = (1, columns, column + 1)
+            _draw_connectome(upper, where, data, labels[column], _NEUTRAL)
+        draw_accuracy(panel, of_topology, [colors[row.rule] for row in of_topology])
+        panel.get_legend().remove()
+        panel.set_title(labels[column], fontsize=9)
+        panel.label_outer()
+    # Of all panels together: each has set the limit that all share.
+    settled = [epoch.test_accuracy for row in rows for curve in row.curves for epoch in curve[2:]]
+    if settled:
+        panels[0].set_ylim(bottom=100 * min(settled) - 0.5)
+    dots, width = lower.subplots(), 0.8 / len(rules)
+    for place, of_topology in enumerate(topologies.values()):
+        for row in of_topology:
+            across = place + width * (rules.index(row.rule) - (len(rules) - 1) / 2)
+            draw_ends(dots, row, across, 0.8 * width, colors[row.rule])
+    dots.set_xticks(range(columns), labels, fontsize=8)
+    handles = [Line2D([], [], color=colors[rule], label=rule, lw=2) for rule in rules]
+    lower.legend(handles=handles, loc="outside lower center", ncols=min(len(rules), 5))
+    return figure
+
+
+def _build(row: Row, sheet: tuple[int, ...], wanted: int) -> Data | None:
+    return build(parse(row.runs[0].topology), sheet, synapses=wanted, seed=0)
+
+
+def _draw_connectome(
+    figure: SubFigure, where: tuple[int, int, int], data: Data, label: str, color: str
+) -> None:
+    solid = "pos" in data and data.pos.size(1) == 3
+    ax = figure.add_subplot(*where, projection="3d" if solid else None)
+    if "pos" in data:
+        graphs.plot(data, ax=ax, edge_color=color, node_size=6)
+        ax.set_axis_off()
+    else:
+        _draw_matrix(ax, data, color)
+    ax.set_title(f"{label}\n{data.num_edges} synapses", fontsize=9)
 
 
 def _draw_matrix(ax: Axes, data: Data, color: str) -> None:

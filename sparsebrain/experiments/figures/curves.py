@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from sparsebrain.experiments.report import Row
 
-COLORS = ("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e", "#16324f", "#7f7f7f", "#bc4b51")
+COLORS = (
+    *("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e"),
+    *("#16324f", "#7f7f7f", "#bc4b51", "#4fb3bf", "#7b4f2c"),
+)
 
 
 def draw_loss(ax: Axes, rows: list[Row]) -> None:
@@ -18,9 +22,9 @@ def draw_loss(ax: Axes, rows: list[Row]) -> None:
     ax.set(ylabel="training loss", yscale="log")
 
 
-def draw_accuracy(ax: Axes, rows: list[Row]) -> None:
+def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> None:
     """The mean test accuracy over the epochs, with a band of one standard deviation."""
-    _draw_curves(ax, rows, "test_accuracy", 100)
+    _draw_curves(ax, rows, "test_accuracy", 100, colors)
     ax.set_ylabel("test accuracy, %")
     # The first epochs lie far below and would press all that follows into one line.
     settled = [
@@ -32,14 +36,19 @@ def draw_accuracy(ax: Axes, rows: list[Row]) -> None:
 def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
     """The test accuracy of every run as a dot, and the mean of each row as a bar."""
     for place, row in enumerate(rows):
-        values = [100 * outcome.test_accuracy for outcome in row.outcomes]
-        color = COLORS[place % len(COLORS)]
-        # Accuracies are multiples of one test image: side by side, equal ones stay visible.
-        step = 0.3 / max(len(values), 1)
-        across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
-        ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
-        ax.plot([place - 0.25, place + 0.25], [statistics.fmean(values)] * 2, color=color, lw=2)
+        draw_ends(ax, row, place, 0.5, COLORS[place % len(COLORS)])
     ax.set_xticks(range(len(rows)), labels, rotation=20, fontsize=8)
+
+
+def draw_ends(ax: Axes, row: Row, place: float, width: float, color: str) -> None:
+    """The test accuracy of every run of a row as a dot, and their mean as a bar of that width."""
+    values = [100 * outcome.test_accuracy for outcome in row.outcomes]
+    # Accuracies are multiples of one test image: side by side, equal ones stay visible.
+    step = 0.6 * width / max(len(values), 1)
+    across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
+    ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
+    ends = [place - width / 2, place + width / 2]
+    ax.plot(ends, [statistics.fmean(values)] * 2, color=color, lw=2)
     ax.set_ylabel("test accuracy at the end, %")
 
 
@@ -53,7 +62,9 @@ def table(rows: list[Row], figure: str) -> list[tuple[str, int, int, float]]:
     ]
 
 
-def _draw_curves(ax: Axes, rows: list[Row], figure: str, scale: float) -> None:
+def _draw_curves(
+    ax: Axes, rows: list[Row], figure: str, scale: float, colors: Sequence[str] = COLORS
+) -> None:
     for place, row in enumerate(rows):
         by_epoch = list(zip(*row.curves, strict=True))
         epochs = [of_epoch[0].epoch for of_epoch in by_epoch]
@@ -62,7 +73,7 @@ def _draw_curves(ax: Axes, rows: list[Row], figure: str, scale: float) -> None:
         spreads = [statistics.stdev(of_epoch) if len(of_epoch) > 1 else 0 for of_epoch in values]
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
         high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
-        color = COLORS[place % len(COLORS)]
+        color = colors[place % len(colors)]
         marker = "o" if len(epochs) == 1 else None
         ax.plot(epochs, means, color=color, marker=marker, label=row.label)
         ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)

@@ -65,6 +65,18 @@ def test_what_is_written_is_what_is_generated():
         "power-law-cluster:neurons=40,synapses_per_neuron=3,triangle=0.4,self_loops=false": (
             graphs.power_law_cluster(40, 3, 0.4, seed=3)
         ),
+        "stochastic-block:neurons=50,blocks=3,probability=0.5,ratio=0.2,self_loops=false": (
+            graphs.stochastic_block(
+                [17, 17, 16], [[0.5, 0.1, 0.1], [0.1, 0.5, 0.1], [0.1, 0.1, 0.5]], seed=3
+            )
+        ),
+        "hierarchical-modules:neurons=40,probability=0.6,branching=3,levels=2,directed=false": (
+            graphs.hierarchical_modules(
+                [5] * 4 + [4] * 5, 3, 2, 0.6, 0.25, directed=False, self_loops=True, seed=3
+            )
+        ),
+        "layered:sizes=6x4x2": graphs.layered([6, 4, 2]),
+        "layered": graphs.layered([128, 128]),
     }
     for spec, expected in cases.items():
         data = made(spec, seed=3)
@@ -86,6 +98,8 @@ def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses,
         "fixed-out-degree",
         "barabasi-albert:directed=true",
         "power-law-cluster:directed=true",
+        "stochastic-block",
+        "hierarchical-modules:levels=2,branching=3",
     ):
         data = build(parse(spec), sheet, synapses=synapses, seed=seed)
         assert data.num_nodes == sheet[0] * sheet[1]
@@ -126,6 +140,10 @@ def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
     for kind in ("erdos-renyi", "fixed-in-degree", "fixed-out-degree"):
         assert made(f"{kind}:neurons=10").num_edges == 10 * 10
         assert made(kind, synapses=0).num_edges == 256
+    for kind in ("stochastic-block:ratio=1", "hierarchical-modules:ratio=1"):
+        assert made(f"{kind},neurons=10").num_edges == 10 * 10
+        assert made(kind, synapses=0).num_edges == 256
+        assert abs(made(f"{kind},directed=false", synapses=3000).num_edges - 3000) < 10
     assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
     assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
     for profile in ("linear", "step", "gaussian", "mexican-hat"):
@@ -136,6 +154,14 @@ def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
 def test_what_a_generator_refuses_is_told_with_the_topology():
     with pytest.raises(ValueError, match="topology 'grid:metric=taxicab': metric must be"):
         made("grid:metric=taxicab")
+    with pytest.raises(ValueError, match="levels must be from 1 to the number of neurons, 9, got"):
+        made("hierarchical-modules:neurons=9,branching=7,levels=99999999999")
+    with pytest.raises(
+        ValueError, match="blocks must be from 1 to the number of neurons, 9, got 0"
+    ):
+        made("stochastic-block:neurons=9,blocks=0")
+    with pytest.raises(ValueError, match="levels must be an integer >= 0, got -1"):
+        made("hierarchical-modules:levels=-1")
 
 
 def test_no_graph_is_no_graph():

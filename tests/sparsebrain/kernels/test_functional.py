@@ -133,6 +133,44 @@ def test_checkpoints_change_no_value_and_no_gradient(
     )
 
 
+@pytest.mark.parametrize("activation", ["tanh", torch.sin])
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("backend", RUNNABLE)
+def test_noise_is_added_after_every_loop(small, backend, checkpoint, activation):
+    """So that loops with noise are single loops with something added to the last of each."""
+    draw = torch.Generator().manual_seed(0)
+    weight, state, leak, *noise = (
+        torch.rand(shape, generator=draw, dtype=torch.float64, requires_grad=True)
+        for shape in (
+            (small.num_edges,),
+            (small.num_nodes, 3),
+            (small.num_nodes,),
+            *[(small.num_nodes, 3)] * 4,
+        )
+    )
+    options = {"leak": leak, "activation": activation, "backend": backend}
+    states = kernels.loop(
+        small,
+        weight,
+        state,
+        loops=4,
+        noise=lambda number: noise[number],
+        keep=True,
+        checkpoint=checkpoint,
+        **options,
+    )
+    expected, current = [], state
+    for each in noise:
+        current = kernels.loop(small, weight, current, loops=1, **options)[0] + each
+        expected.append(current)
+    torch.testing.assert_close(states, expected)
+    wanted = [weight, state, leak, *noise]
+    torch.testing.assert_close(
+        torch.autograd.grad(sum(each.sin().sum() for each in states), wanted),
+        torch.autograd.grad(sum(each.sin().sum() for each in expected), wanted),
+    )
+
+
 def test_checkpoints_keep_about_the_square_root_of_the_states(backend):
     structure = Structure(torch.randint(0, 50, (2, 200)), 50)
     weight, state = torch.randn(200, requires_grad=True), torch.randn(50, 8)

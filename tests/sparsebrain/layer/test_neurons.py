@@ -388,6 +388,7 @@ def test_noise_is_normal_of_that_standard_deviation():
 
 
 def test_compile_takes_noise(populated):
+    torch.compiler.reset()
     layer = GraphLayer(populated, 3, activation="tanh", noise=0.3, leak="neuron")
     compiled = torch.compile(layer, backend="eager", fullgraph=True)
     x = torch.randn(5, N)

@@ -1,5 +1,7 @@
 """What holds for every rule in the table, on every model that it accepts."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from sparsebrain.learning import RULES
 from tests.sparsebrain.learning.conftest import (
     CLASSES,
     MODELS,
+    OPTIMIZERS,
     REFUSED,
     Strange,
     make,
@@ -64,7 +67,8 @@ def test_the_same_seed_is_the_same_run(name):
 def test_it_learns_far_better_than_chance(name, rule):
     """Three clouds of points: chance is 1/3, and a linear classifier has them all."""
     torch.manual_seed(0)
-    optimizer = torch.optim.Adam(rule.parameters(), lr=0.01)
+    make_optimizer = OPTIMIZERS.get(name, partial(torch.optim.Adam, lr=0.01))
+    optimizer = make_optimizer(rule.parameters())
     for epoch in range(40):
         step(rule, optimizer, *samples(96, seed=epoch))
     x, y = samples(300, seed=99)

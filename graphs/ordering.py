@@ -1,0 +1,47 @@
+"""The order of synapses: by target, then by source, then by type."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from graphs import compiled
+
+Index = NDArray[np.int64]
+
+
+def canonical_order(
+    num_nodes: int, source: Index, target: Index, edge_type: Index | None = None
+) -> Index:
+    """Return the permutation that sorts synapses by (target, source, edge_type)."""
+    helpers = compiled.module()
+    if edge_type is None:
+        if helpers is not None:
+            order: Index = helpers.canonical_order(*compiled.plain(source, target), num_nodes)
+            return order
+        order = _counting_argsort(source, num_nodes)
+        return order[_counting_argsort(target[order], num_nodes)]
+    # Types may be any large integers, so they are compared, not counted.
+    order = np.argsort(edge_type, kind="stable")
+    return order[canonical_order(num_nodes, source[order], target[order])]
+
+
+def _counting_argsort(keys: Index, bound: int) -> Index:
+    """Stable argsort of integers in [0, bound) in O(len(keys) + bound).
+
+    Transposing a matrix with one entry per row is a counting sort of its column indices.
+    """
+    size = len(keys)
+    rows = csr_array((np.arange(size), keys, np.arange(size + 1)), shape=(size, bound))
+    return np.asarray(rows.tocsc().data)
+
+
+def survey(source: Index, target: Index, neurons: int) -> tuple[int | None, bool]:
+    """Return the first synapse whose ends are no neurons, and whether (target, source) rises."""
+    helpers = compiled.module()
+    if helpers is not None:
+        at, rising = helpers.survey(*compiled.plain(source, target), neurons)
+        return (None if at < 0 else at), rising
+    bad = np.flatnonzero((np.minimum(source, target) < 0) | (np.maximum(source, target) >= neurons))
+    later = target[1:] - target[:-1]
+    rises = (later > 0) | ((later == 0) & (source[1:] > source[:-1]))
+    return (int(bad[0]) if bad.size else None), bool(rises.all())

@@ -1,0 +1,157 @@
+"""The table of all topologies that can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import graphs
+from sparsebrain.experiments import builders, texts
+
+NO_GRAPH = "none"
+FROM_FILE = "file"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One generator: how its options are read, and which one is fitted to a budget of synapses."""
+
+    options: dict[str, Callable[[str], Any]]
+    build: builders.Build
+    fitted: str | None = None
+
+
+_GROWN: dict[str, Callable[[str], Any]] = {
+    "neurons": texts.integer,
+    "synapses_per_neuron": texts.integer,
+    "directed": texts.flag,
+    "outward": texts.number,
+    "self_loops": texts.flag,
+}
+
+KINDS: dict[str, Kind] = {
+    "grid": Kind(
+        {
+            "shape": texts.shape,
+            "distance": texts.number,
+            "metric": str,
+            "padding": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.grid,
+    ),
+    "hexagonal": Kind(
+        {
+            "radius": texts.integer,
+            "shape": texts.shape,
+            "distance": texts.number,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.hexagonal,
+    ),
+    "coordinate": Kind(
+        {
+            "neurons": texts.integer,
+            "extent": texts.extent,
+            "distance": texts.lengths,
+            "profile": str,
+            "p_max": texts.number,
+            "positions": str,
+            "jitter": texts.number,
+            "directed": texts.flag,
+            "periodic": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.coordinate,
+        fitted="distance",
+    ),
+    "kaiser-hilgetag": Kind(
+        {
+            "neurons": texts.integer,
+            "alpha": texts.number,
+            "beta": texts.number,
+            "extent": texts.extent,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.kaiser_hilgetag,
+        fitted="alpha",
+    ),
+    "small-world": Kind(
+        {
+            "neurons": texts.integer,
+            "neighbors": texts.integer,
+            "rewire": texts.number,
+            "method": str,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.small_world,
+        fitted="neighbors",
+    ),
+    "erdos-renyi": Kind(
+        {
+            "neurons": texts.integer,
+            "probability": texts.number,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.erdos_renyi,
+        fitted="probability",
+    ),
+    "fixed-in-degree": Kind(
+        {"neurons": texts.integer, "in_degree": texts.integer, "self_loops": texts.flag},
+        builders.fixed_degree(graphs.fixed_in_degree, "in_degree"),
+        fitted="in_degree",
+    ),
+    "fixed-out-degree": Kind(
+        {"neurons": texts.integer, "out_degree": texts.integer, "self_loops": texts.flag},
+        builders.fixed_degree(graphs.fixed_out_degree, "out_degree"),
+        fitted="out_degree",
+    ),
+    "barabasi-albert": Kind(
+        _GROWN,
+        builders.grown(graphs.barabasi_albert),
+        fitted="synapses_per_neuron",
+    ),
+    "power-law-cluster": Kind(
+        {**_GROWN, "triangle": texts.number},
+        builders.grown(graphs.power_law_cluster, triangle=0.9),
+        fitted="synapses_per_neuron",
+    ),
+    "stochastic-block": Kind(
+        {
+            "neurons": texts.integer,
+            "probability": texts.number,
+            "blocks": texts.integer,
+            "ratio": texts.number,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.blocks,
+        fitted="probability",
+    ),
+    "hierarchical-modules": Kind(
+        {
+            "neurons": texts.integer,
+            "probability": texts.number,
+            "branching": texts.integer,
+            "levels": texts.integer,
+            "ratio": texts.number,
+            "directed": texts.flag,
+            "self_loops": texts.flag,
+        },
+        builders.modules,
+        fitted="probability",
+    ),
+    "layered": Kind({"sizes": texts.shape}, builders.layers),
+    "c-elegans": Kind({"kind": str, "source": str}, builders.brain(graphs.c_elegans)),
+    "larva-mushroom-body": Kind({"side": str}, builders.brain(graphs.larva_mushroom_body)),
+    "fly-visual-system": Kind({"radius": texts.integer}, builders.brain(graphs.fly_visual_system)),
+    FROM_FILE: Kind({"path": str}, builders.file),
+    NO_GRAPH: Kind({}, builders.none),
+}
+"""Every topology that can be written, by its name."""

@@ -1,0 +1,107 @@
+"""Direct feedback alignment: every layer hears of the error at the output, and of no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain.layer import GraphLayer
+from sparsebrain.learning.alignment import AlignmentRule, WayBack
+from sparsebrain.learning.credit import Weighted
+from sparsebrain.options import check_count
+
+
+class DirectFeedbackAlignment(AlignmentRule):
+    r"""The error of the scores goes to every layer at once, through fixed random weights.
+
+    .. math:: \delta_l = (B_l e) \odot f'(u_l), \qquad e = \partial L / \partial \mathrm{scores}
+
+    :math:`B_l`, [units, classes], stands for all the layers above: it is what the next layer with
+    weights sends back to its input, whatever its own error is. The last layer learns from e itself.
+
+    Teaches models whose weights are those of nn.Linear and :class:`~sparsebrain.GraphLayer`, on any
+    connectome. Each loop is a layer, and since all loops have the same weights, the states before
+    all of them get the same :math:`B e`. An :class:`~sparsebrain.Equilibrium` gets it once, next to
+    what comes from the layer after it. B takes classes times neurons numbers, beside the synapses.
+
+    Args:
+        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them; samples
+            stay the first dimension all the way.
+        loss: "cross-entropy" or "quadratic".
+        num_classes: columns of the scores; by default the outputs of the last layer with weights.
+        generator: draws B; torch's own by default.
+
+    Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks",
+    NIPS (2016).
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain.learning import DirectFeedbackAlignment
+        >>> _ = torch.manual_seed(0)
+        >>> hidden, out = torch.nn.Linear(8, 16), torch.nn.Linear(16, 3)
+        >>> rule = DirectFeedbackAlignment(torch.nn.Sequential(hidden, out), loss="quadratic")
+        >>> x, y = torch.randn(1, 8), torch.tensor([2])
+        >>> e = rule.predict(x) - torch.tensor([0.0, 0.0, 1.0])
+        >>> loss = rule(x, y)
+        >>> torch.allclose(hidden.bias.grad, rule.feedback[1] @ e.flatten())
+        True
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        loss: str = "cross-entropy",
+        num_classes: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(model, loss=loss)
+        layers = list(self.layers.values())
+        if num_classes is None:
+            num_classes = _width(layers[-1], "out_features") if layers else 1
+        self.num_classes = check_count("num_classes", num_classes)
+        self.feedback = nn.ParameterList(
+            _draw(layer, self.num_classes, generator) for layer in layers
+        ).requires_grad_(False)
+
+    def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
+        """Each layer sends back what its B makes of the error of the scores."""
+        return {
+            layer: WayBack(partial(_direct, layer, feedback, error))
+            for layer, feedback in zip(self.layers.values(), self.feedback, strict=True)
+        }
+
+
+def _width(layer: Weighted, which: str) -> int:
+    return layer.num_nodes if isinstance(layer, GraphLayer) else getattr(layer, which)
+
+
+def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> nn.Parameter:
+    """Uniform weights [units, classes], as large as those of a fresh nn.Linear that reads them."""
+    units = _width(layer, "in_features")
+    drawn = layer.weight.detach().new_empty(units, classes)
+    bound = max(units, 1) ** -0.5
+    return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator), requires_grad=False)
+
+
+def _direct(layer: Weighted, feedback: Tensor, error: list[Tensor], at_sums: Tensor) -> Tensor:
+    """B e in the shape of the layer's input: [..., in], or [N, B]."""
+    (output,) = error
+    if output.size(1) != feedback.size(1):
+        raise ValueError(
+            f"the model gives scores of {output.size(1)} classes, and the feedback weights were "
+            f"drawn for {feedback.size(1)}; pass num_classes={output.size(1)} to the rule."
+        )
+    sparse = isinstance(layer, GraphLayer)
+    rows = at_sums.size(1) if sparse else at_sums[..., 0].numel()
+    times, rest = divmod(rows, max(len(output), 1))
+    if rest:
+        raise ValueError(
+            f"a layer ran on {rows} rows for {len(output)} samples; samples must stay the first "
+            "dimension of what the layers of the model are given."
+        )
+    direct = (output @ feedback.T).repeat_interleave(times, 0)
+    return direct.T if sparse else direct.view(*at_sums.shape[:-1], -1)

@@ -1,0 +1,170 @@
+"""Error diffusion: one error for all cells, and types that say what it means to each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from sparsebrain.learning.losses import check_labels, find_loss
+from sparsebrain.learning.rule import Rule
+from sparsebrain.models import ErrorDiffusionNetwork
+from sparsebrain.options import check_choice
+
+
+class ErrorDiffusion(Rule):
+    r"""Every cell of an output's network gets the output's error, and no error goes back.
+
+    With the error :math:`e = t - o` of an output, of which the positive and the negative part are
+    two amines, :math:`d^+ = \max(e, 0)` and :math:`d^- = \max(-e, 0)`, a synapse from m to k
+    changes by
+
+    .. math::
+        \Delta w_{km} = \alpha \, o_m \, o_k (1 - o_k) \, s_m s_k \,
+        (d^+ \text{ if } s_m > 0 \text{ else } d^-)
+
+    The type of the *presynaptic* cell selects the amine. So every \|w\| only grows, and as the
+    output rises with every + cell and falls with every - cell, at any depth, every change that is
+    not zero has the sign of :math:`-\partial E / \partial w`, as long as inputs are not negative
+    and weights have the signs that types give them. Kaneko leaves out the factor 2 / u0 of the
+    sigmoid's slope, and so does this.
+
+    ``.grad`` is minus the mean of this over the batch, without alpha: with a batch of one
+    ``torch.optim.SGD(rule.parameters(), lr=alpha)`` is Kaneko's rule. Magnitudes are what is
+    learned, so that no optimizer, weight decay or momentum flips a sign: what would pass zero
+    comes back. Use SGD: which magnitudes grow faster is all that the rule says, and Adam lets all
+    grow alike.
+
+    Teaches an :class:`~sparsebrain.models.ErrorDiffusionNetwork`, of whatever connectome. Loops are
+    its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
+    unrolled. O(E) a sample and network.
+
+    Args:
+        model: the network. With one network, classes are 0 and 1 and the target of its output.
+        loss: "cross-entropy", with linear outputs, whose error is onehot - softmax over the
+            networks; or "quadratic", 1/2 \|onehot - scores\|^2.
+        reduction: "mean" over the batch or "sum", with which a rate divided by (units + layers) is
+            the mini-batch form of the article.
+
+    Source: I. Kaneko, the error diffusion method, 1999; the mini-batch form and the softmax from
+    "ED method sped up, MNIST" (Qiita). K. Fujita, arXiv 2504.14814, finds it below
+    backpropagation.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> from sparsebrain.learning import ErrorDiffusion
+        >>> from sparsebrain.models import ErrorDiffusionNetwork
+        >>> hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=16)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> xor = ErrorDiffusionNetwork.around(hidden, 2, networks=1, generator=generator)
+        >>> rule = ErrorDiffusion(xor, loss="quadratic")
+        >>> optimizer = torch.optim.SGD(rule.parameters(), lr=0.8)
+        >>> x, y = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]), torch.tensor([0, 1, 1, 0])
+        >>> for epoch in range(100):
+        ...     for number in range(4):
+        ...         optimizer.zero_grad()
+        ...         loss = rule(x[number : number + 1], y[number : number + 1])
+        ...         optimizer.step()
+        >>> rule.predict(x).argmax(1)
+        tensor([0, 1, 1, 0])
+    """
+
+    model: ErrorDiffusionNetwork
+
+    def __init__(
+        self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"
+    ) -> None:
+        super().__init__(model)
+        find_loss(loss)
+        check_choice("reduction", reduction, ("mean", "sum"))
+        self.loss, self.reduction = loss, reduction
+        if loss == "cross-entropy" and not (self.model.linear and self.model.networks > 1):
+            raise ValueError(
+                "loss='cross-entropy' needs linear outputs of at least two networks; make the "
+                "network with linear=True and networks=, or use loss='quadratic'."
+            )
+
+    @classmethod
+    def refusal(cls, model: nn.Module) -> str | None:
+        """Why not: its cells have no types."""
+        if isinstance(model, ErrorDiffusionNetwork):
+            return None
+        return (
+            f"{type(model).__name__} has no cells of fixed types and no network for each output; "
+            "make one by ErrorDiffusion.build(connectome, in_features, num_classes)."
+        )
+
+    @classmethod
+    def build(
+        cls, connectome: Data | None, in_features: int, num_classes: int, *, loops: int = 5
+    ) -> nn.Module:
+        """Make a network around a connectome, with linear outputs, one for each class.
+
+        Two sweeps are added to ``loops``, for the ways in and out. Initial magnitudes are below
+        1 / the synapses that a cell has in: with Kaneko's U(0, 1) loops saturate at once.
+        """
+        if connectome is None:
+            none = torch.empty(2, 0, dtype=torch.int64)
+            connectome, loops = Data(edge_index=none, num_nodes=4 * in_features), 0
+        return ErrorDiffusionNetwork.around(
+            connectome,
+            in_features,
+            networks=num_classes,
+            loops=loops + 2,
+            linear=True,
+            init="degree",
+        )
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
+        model = self.model
+        states, scores = model.run(x.flatten(1), model.fold())
+        check_labels(self._by_class(scores), y)
+        loss, error = self._compare(scores, y)
+        self.diffuse(states, error)
+        return loss
+
+    @torch.no_grad()
+    def diffuse(self, states: list[Tensor], error: Tensor) -> None:
+        """Fill the gradient for an error of any origin, such as that of a regression.
+
+        Args:
+            states: what ``model.run`` returned.
+            error: e [B, K], what is wanted minus what came.
+        """
+        network, strength = self.model, self.model.strength
+        if not strength.requires_grad:
+            return
+        if self.reduction == "mean":
+            error = error / max(len(error), 1)
+        error = error.t().unsqueeze(1)
+        # Minus the update, as an optimizer wants it.
+        amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
+        grad = torch.empty_like(strength)
+        for block, before, after in zip(network.blocks, states[:-1], states[1:], strict=True):
+            slope = network.slopes(block, after)
+            post = {positive: slope * amine for positive, amine in amines.items()}
+            for bundles, source in ((block.feed, before), (block.loop, after)):
+                for each in bundles:
+                    part = grad[each.first : each.end]
+                    each.correlate(post[each.positive], source, out=part)
+        strength.grad = grad if strength.grad is None else strength.grad + grad
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class scores [B, classes] of x [B, ...]; two columns with one network."""
+        return self._by_class(self.model(x.flatten(1)))
+
+    def _by_class(self, scores: Tensor) -> Tensor:
+        return torch.cat([1 - scores, scores], 1) if scores.size(1) == 1 else scores
+
+    def _compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the error [B, K] of every output in every sample, minus its gradient."""
+        networks = self.model.networks
+        wanted = y.unsqueeze(1) if networks == 1 else functional.one_hot(y, networks)
+        if self.loss == "quadratic":
+            error = wanted - scores
+            return 0.5 * error.square().sum(1).mean(), error
+        return functional.cross_entropy(scores, y), wanted - scores.softmax(1)

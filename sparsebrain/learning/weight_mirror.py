@@ -1,0 +1,133 @@
+"""Weight mirrors: the weights of the way back learn those of the way forward out of noise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain import kernels
+from sparsebrain.layer import GraphLayer
+from sparsebrain.learning.alignment import FeedbackRule, per_synapse
+from sparsebrain.options import check_count
+
+
+class WeightMirror(FeedbackRule):
+    r"""Errors come back through weights B that noise teaches to be W^T.
+
+    In the engaged phase B stays and W learns as in feedback alignment. In the mirror phase every
+    layer is by itself given noise :math:`\xi` of mean 0 and variance :math:`\sigma^2`, sends on
+    :math:`y = W \xi`, and B follows what both ends of a synapse do, with a decay:
+
+    .. math:: \delta_l = B_{l+1} \delta_{l+1} \odot f'(u_l), \qquad
+        \Delta B = \eta (\xi y^T - \lambda B), \qquad \mathrm{E}[\xi y^T] = \sigma^2 W^T
+
+    so that B settles around :math:`\sigma^2 / \lambda` times W^T. The source keeps B from growing
+    by dividing it by its size from time to time; the decay is the same under any optimizer. As
+    there, each step has both phases: ``rule(x, y)`` fills the gradients of W by the first, with as
+    many samples of noise as x has, and those of B by the second. :meth:`mirror` is the second
+    alone.
+
+    The noise goes through sums alone, without bias or activation, once: whatever the loops, W is
+    the same. Models and loops are those of :class:`~sparsebrain.learning.FeedbackAlignment`.
+    Synapses that share a weight share a feedback weight, whose gradient is the mean over them.
+
+    Args:
+        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        loss: "cross-entropy" or "quadratic".
+        noise: sigma, more than 0.
+        decay: lambda, more than 0; sigma^2 by default, with which B becomes W^T itself.
+        generator: draws B at first, and the noise; torch's own by default.
+
+    Source: M. Akrout, C. Wilson, P. C. Humphreys, T. Lillicrap, D. B. Tweed, "Deep learning without
+    weight transport", NeurIPS (2019).
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain.learning import WeightMirror
+        >>> _ = torch.manual_seed(0)
+        >>> hidden, out = torch.nn.Linear(8, 16), torch.nn.Linear(16, 3)
+        >>> rule = WeightMirror(torch.nn.Sequential(hidden, torch.nn.Tanh(), out))
+        >>> x, y = torch.randn(32, 8), torch.randint(3, (32,))
+        >>> optimizer = torch.optim.SGD(rule.parameters(), lr=0.1)
+        >>> before = rule.alignment(x, y)
+        >>> for _ in range(100):
+        ...     optimizer.zero_grad()
+        ...     rule.mirror(64)
+        ...     optimizer.step()
+        >>> before["2"] > 45, rule.alignment(x, y)["2"] < 20
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        loss: str = "cross-entropy",
+        noise: float = 1.0,
+        decay: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        decay = noise**2 if decay is None else decay
+        for name, value in {"noise": noise, "decay": decay}.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+        super().__init__(model, loss=loss, generator=generator)
+        self.noise, self.decay = noise, decay
+        self.generator = generator
+        self.feedback.requires_grad_(True)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Run the model on x [B, ...] with labels y [B] and noise; fill gradients; the loss."""
+        loss = super().forward(x, y)
+        self.mirror(len(y))
+        return loss
+
+    def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that comparisons use: Adam, ten times as fast for B as for W.
+
+        B has a straight way to where it settles, and should be there before W has moved on.
+        """
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": self.model.parameters()},
+            {"params": self.feedback.parameters(), "lr": 10 * rate},
+        ]
+        return torch.optim.Adam(groups, lr=rate)
+
+    @torch.no_grad()
+    def mirror(self, samples: int) -> None:
+        """Add to the gradients of B what so many samples of noise tell, and to no others.
+
+        Raises:
+            ValueError, TypeError: ``samples`` is no number of 1 or more.
+        """
+        samples = check_count("samples", samples)
+        for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
+            grad = self.decay * feedback - self._product(layer, samples) / samples
+            feedback.grad = grad if feedback.grad is None else feedback.grad + grad
+
+    def _product(self, layer: nn.Linear | GraphLayer, samples: int) -> Tensor:
+        """The sum over samples of noise times what it becomes, for each weight."""
+        weight = layer.weight
+        if not isinstance(layer, GraphLayer):
+            before = self._draw(weight, samples, weight.size(1))
+            return (before @ weight.T).T @ before
+        before = self._draw(weight, layer.num_nodes, samples)
+        how, at = {"backend": layer.backend}, layer.structure
+        after = kernels.propagate(at, per_synapse(layer, weight), before, **how)
+        product = kernels.correlate(at, after, before, **how)
+        if layer._types is None:
+            return product
+        count = torch.bincount(layer._types, minlength=len(weight)).clamp_min(1)
+        return torch.zeros_like(weight).index_add_(0, layer._types, product) / count
+
+    def _draw(self, weight: Tensor, *shape: int) -> Tensor:
+        drawn = weight.new_empty(shape).normal_(generator=self.generator)
+        return self.noise * drawn
+
+    def extra_repr(self) -> str:
+        """The loss, the noise and the decay."""
+        return f"{super().extra_repr()}, noise={self.noise:g}, decay={self.decay:g}"

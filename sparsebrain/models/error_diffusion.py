@@ -1,0 +1,372 @@
+"""Networks of typed cells, one for each output: what error diffusion teaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from sparsebrain.connectome import fingerprint, read_structure
+from sparsebrain.models.blocks import Block, arrange, depth_of
+from sparsebrain.models.bundles import Bundle
+from sparsebrain.models.neurons import Neurons, find_neurons
+from sparsebrain.models.roles import assign, check_output
+from sparsebrain.models.typed_cells import all_to_all, surround
+from sparsebrain.options import check_count, check_flag
+
+
+class ErrorDiffusionNetwork(nn.Module):
+    r"""Cells of fixed type on any directed graph, as I. Kaneko's error diffusion wants them.
+
+    Every cell has a type s of -1 or +1, and a synapse from m to k the weight
+
+    .. math:: w_{km} = s_m s_k |w_{km}|, \qquad |w_{km}| \sim U(0, \mathrm{init})
+
+    so that it is positive between equal types and negative otherwise, whatever teaches it. Inputs
+    and the bias are held; from zero, all other cells are computed at once in each of ``loops``
+    sweeps along all synapses:
+
+    .. math:: o_k(t + 1) = \sigma\left(\frac{2}{u_0} \sum_m w_{km} o_m(t)\right)
+
+    Each of K outputs has a network of its own: the same cells and synapses, other weights.
+
+    Args:
+        connectome: any ``Data`` with ``edge_index`` and ``num_nodes``; no synapse may lead to a
+            cell that is held.
+        types: [N] of -1 and +1; :func:`sparsebrain.models.alternating` makes Kaneko's.
+        inputs: the cells that are given the input, by numbers, mask, names or population; in
+            pairs of a + and a - cell, first feature first.
+        output: the one cell that is read, of type +.
+        bias: a pair of cells held at ``bias_value``; none by default.
+        networks: K, one for each class; one alone tells two classes apart.
+        loops: sweeps; by default as many as settle a graph without cycles, its depth.
+        linear: read the sum that arrives at the output and not its sigmoid, for cross-entropy.
+        paired: every feature goes to a pair; False gives each to one input cell.
+        u0: the slope; 2 is the plain sigmoid.
+        bias_value: of both cells of the pair.
+        init: the largest initial magnitude, or "degree" for 1 over the synapses that a cell has in.
+        keep_signs: False draws weights from -init to init and lets signs change: the control, for
+            which error diffusion's theorem does not hold.
+        generator: draws the weights; torch's own by default.
+        device, dtype: of the weights.
+
+    Attributes:
+        strength: the parameter, whose magnitude is \|w\|, in an order of its own.
+        weight: w [K, E], in the order of ``edge_index``; can be assigned.
+        blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
+            layers, each layer is computed once, with the same result.
+
+    Shapes:
+        x [B, F] of numbers that are not negative -> scores [B, K].
+
+    Raises:
+        TypeError, ValueError: what cannot be wired so; a negative input.
+
+    Kaneko's program starts each sample from the state that the last one left; here it starts from
+    zero, so that a batch has no order. Without cycles that makes no difference. Each sweep costs
+    O(K E B); a block whose synapses are all there is a matrix product.
+
+    Source: I. Kaneko, the error diffusion method, 1999
+    (https://web.archive.org/web/19991124023203/http://village.infoweb.ne.jp:80/~fwhz9346/ed.htm).
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> from sparsebrain.models import ErrorDiffusionNetwork
+        >>> hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=8)
+        >>> ErrorDiffusionNetwork.around(hidden, in_features=2, networks=1)
+        ErrorDiffusionNetwork(15 cells, 58 synapses, networks=1, loops=2)
+    """
+
+    def __init__(
+        self,
+        connectome: Data,
+        types: Tensor,
+        *,
+        inputs: Neurons,
+        output: int,
+        bias: Neurons | None = None,
+        networks: int = 1,
+        loops: int | None = None,
+        linear: bool = False,
+        paired: bool = True,
+        u0: float = 0.4,
+        bias_value: float = 0.8,
+        init: float | str = 1.0,
+        keep_signs: bool = True,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, flag in (("linear", linear), ("paired", paired), ("keep_signs", keep_signs)):
+            check_flag(name, flag)
+        structure = read_structure(connectome)
+        self.edge_index, self.num_cells = structure.edge_index, structure.num_nodes
+        roles = assign(
+            connectome, types, inputs=inputs, bias=bias, paired=paired, networks=networks
+        )
+        self.in_features = int(roles.feature.max()) + int(not roles.bias)
+        self.networks, self.linear, self.keep_signs = roles.networks, linear, keep_signs
+        self.bias, self.paired, self.types = roles.bias, paired, roles.types
+        self.u0, self.bias_value = _check_positive("u0", u0), bias_value
+        self.init = "degree" if init == "degree" else _check_positive("init", init)
+        depth = depth_of(structure)
+        if loops is None and depth is None:
+            raise ValueError(
+                "the connectome has cycles, so that no number of sweeps is enough; pass loops=, "
+                "such as loops=5."
+            )
+        self.loops = check_count("loops", depth if loops is None else loops)
+        self.output = int(find_neurons(connectome, [output], "output"))
+        check_output(structure, roles, self.output, self.loops, linear=linear)
+        settles = depth is not None and depth <= self.loops
+        self.blocks, self._place = arrange(structure, roles, self.loops if settles else None)
+        self._read = int((self.blocks[-1].cells == self.output).nonzero())
+        source, target = self.edge_index
+        self._sign = roles.types[source] * roles.types[target]
+        self._fingerprint = fingerprint(structure, None, self._sign)
+        self.strength = nn.Parameter(torch.empty(self._place.numel(), device=device, dtype=dtype))
+        self._follow()
+        self.reset_parameters(generator)
+
+    @classmethod
+    def around(
+        cls,
+        connectome: Data,
+        in_features: int,
+        *,
+        inputs: Neurons | None = None,
+        outputs: Neurons | None = None,
+        types: str | Tensor = "alternating",
+        paired: bool = True,
+        density: float = 1.0,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> ErrorDiffusionNetwork:
+        """Make the neurons of a connectome the hidden cells of a network.
+
+        A bias pair, inputs and an output are put around them, in this order of numbers, and the
+        neurons follow. The bias sends to all that are computed. Without synapses among the neurons
+        these are one hidden layer; ``graphs.layered`` gives several, with ``inputs`` the first and
+        ``outputs`` the last.
+
+        Args:
+            connectome: the neurons and the synapses among them.
+            in_features: F.
+            inputs: the neurons that inputs send to, all by default.
+            outputs: the neurons that the output reads, all by default.
+            types: "alternating", of which the first is -, "random", or [N] of -1 and +1.
+            paired: two inputs of opposite types for each feature; else one, of types as above.
+            density: the share of the synapses from inputs that exist.
+            generator: draws types, synapses and weights.
+            options: the other arguments of the class.
+        """
+        structure = read_structure(connectome)
+        every = torch.arange(structure.num_nodes)
+        cells = surround(
+            structure.edge_index,
+            structure.num_nodes,
+            in_features,
+            receiving=every if inputs is None else find_neurons(connectome, inputs, "inputs"),
+            read=every if outputs is None else find_neurons(connectome, outputs, "outputs"),
+            types=types,
+            paired=paired,
+            density=density,
+            generator=generator,
+        )
+        return cls(**cells._asdict(), paired=paired, generator=generator, **options)
+
+    @classmethod
+    def all_to_all(
+        cls, in_features: int, hidden: int, *, loops: int, self_loops: bool = True, **options: Any
+    ) -> ErrorDiffusionNetwork:
+        """Make Kaneko's most general network: all cells send to the output and to hidden ones.
+
+        Args:
+            in_features: F.
+            hidden: hidden cells, alternating, the first -.
+            loops: sweeps.
+            self_loops: whether cells send to themselves.
+            options: the other arguments of the class.
+        """
+        cells = all_to_all(in_features, hidden, self_loops=self_loops)
+        return cls(**cells._asdict(), loops=loops, **options)
+
+    @property
+    def weight(self) -> Tensor:
+        """W [K, E], in the order of ``edge_index``."""
+        magnitude = self._magnitude()
+        return self._sign.to(magnitude) * magnitude[self._place]
+
+    @weight.setter
+    def weight(self, weight: Tensor) -> None:
+        if weight.shape != self._place.shape:
+            raise ValueError(
+                f"weight must have shape {list(self._place.shape)}, got {list(weight.shape)}."
+            )
+        magnitude = self._sign.to(weight) * weight
+        if self.keep_signs and not bool((magnitude >= 0).all()):
+            raise ValueError(
+                "a weight must be positive between cells of equal types and negative otherwise; "
+                "assign network.sign * weight.abs(), or make the network with keep_signs=False."
+            )
+        with torch.no_grad():
+            self.strength[self._place] = magnitude.to(self.strength)
+
+    @property
+    def sign(self) -> Tensor:
+        """The sign of every synapse [E], that of the product of its cells' types."""
+        return self._sign
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, from torch's generator or the one passed."""
+        if self.strength.is_meta:
+            return
+        low = 0.0 if self.keep_signs else -1.0
+        drawn = torch.empty(self._place.shape, dtype=self.strength.dtype)
+        drawn.uniform_(low, 1.0, generator=generator)
+        if isinstance(self.init, str):
+            target = self.edge_index[1].cpu()
+            drawn /= torch.bincount(target)[target]
+        else:
+            drawn *= self.init
+        self.strength[self._place] = drawn.to(self.strength.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [B, K] of x [B, F]."""
+        return self.run(x)[1]
+
+    def run(self, x: Tensor, magnitude: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """The states of the blocks, inputs first, and the scores [B, K].
+
+        The first state is [rows, B], the others [K, rows, B]; all but the last have rows for the
+        bias. ``magnitude`` is what :meth:`fold` returned, if that was just called.
+        """
+        state = self._hold(x)
+        strength = self._magnitude() if magnitude is None else magnitude
+        states, scores = [state], None
+        for block in self.blocks:
+            drive = self._sums(block.feed, strength, state, block)
+            sweeps = self.loops - 1 if block.loop else 0
+            sums = drive
+            for _ in range(sweeps):
+                sums = drive + self._sums(block.loop, strength, self._fire(sums), block)
+            state = self._fire(sums)
+            if block is self.blocks[-1]:
+                scores = (sums if self.linear else state)[:, self._read].t()
+            elif block.bias:
+                state = functional.pad(state, (0, 0, 1, 1), value=self.bias_value)
+            states.append(state)
+        assert scores is not None
+        return states, scores
+
+    @torch.no_grad()
+    def fold(self) -> Tensor:
+        """Bring strengths below zero, where an optimizer left some, to their magnitudes.
+
+        The weights stay what they are. Returns the strengths, without a gradient.
+        """
+        return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
+
+    def slopes(self, block: Block, state: Tensor) -> Tensor:
+        """O (1 - o) of the cells of a block [K, n, B], and 1 of an output that is linear."""
+        if block.bias:
+            state = state[:, 1:-1]
+        slope = torch.addcmul(state, state, state, value=-1)
+        if self.linear and block is self.blocks[-1]:
+            slope[:, self._read] = 1
+        return slope
+
+    def _hold(self, x: Tensor) -> Tensor:
+        """The state [rows, B] of bias and inputs."""
+        if x.dim() != 2 or x.size(1) != self.in_features:
+            raise ValueError(
+                f"x must have shape [B, {self.in_features}], got {list(x.shape)}; images need "
+                "x.flatten(1)."
+            )
+        if x.dtype != self.strength.dtype:
+            raise TypeError(
+                f"x is {x.dtype}, the weights are {self.strength.dtype}; call "
+                f"x.to({self.strength.dtype}) first."
+            )
+        if x.numel() and not bool(x.amin() >= 0):
+            raise ValueError(
+                f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
+                "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
+            )
+        state = functional.pad(x, (1, 0), value=self.bias_value).t() if self.bias else x.t()
+        # Matrix products take it as it lies, kernels do not.
+        full = all(each.structure is None for each in self.blocks[0].feed)
+        return state if full else state.contiguous()
+
+    def _sums(
+        self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
+    ) -> Tensor:
+        """What arrives at the cells of a block [K, n, B], with their signs."""
+        parts = [strength[each.first : each.end] for each in bundles]
+        if len(bundles) == 2 and all(each.structure is None for each in bundles):
+            plus, minus = bundles
+            if plus.shared and plus.rows == minus.rows:
+                # Pairs have one value: half the products.
+                return block.sign * plus.product(parts[0] - parts[1], state)
+        sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
+        if not sums:
+            return state.new_zeros(self.networks, len(block.cells), state.size(-1))
+        total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
+        return block.sign * total if bundles[0].positive else -block.sign * total
+
+    def _magnitude(self) -> Tensor:
+        return self.strength.abs() if self.keep_signs else self.strength
+
+    def _fire(self, sums: Tensor) -> Tensor:
+        return torch.sigmoid(sums * (2 / self.u0))
+
+    def get_extra_state(self) -> Tensor:
+        """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
+        return self._fingerprint
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing to do: the fingerprint was compared before any weight was loaded."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        found = state_dict.get(f"{prefix}_extra_state")
+        if found is not None and not torch.equal(found.cpu(), self._fingerprint):
+            errors = args[-1]
+            errors.append(
+                f"{prefix or 'the network'} was saved with other cells or synapses; make the "
+                "network from the connectome that was saved with it."
+            )
+            return
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ErrorDiffusionNetwork:
+        super()._apply(fn, recurse)
+        self._follow()
+        return self
+
+    def _follow(self) -> None:
+        """Bring signs and indices to where the weights are; ``to_empty`` would spoil buffers."""
+        device, dtype = self.strength.device, self.strength.dtype
+        if device.type == "meta":
+            return
+        self.blocks = [block.to(device, dtype) for block in self.blocks]
+        self.edge_index, self._place = self.edge_index.to(device), self._place.to(device)
+        self._sign = self._sign.to(device)
+
+    def extra_repr(self) -> str:
+        """Tell the sizes."""
+        told = f"{self.num_cells} cells, {self.edge_index.size(1)} synapses"
+        return f"{told}, networks={self.networks}, loops={self.loops}"
+
+
+def _check_positive(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a number over 0, got {value!r}.")
+    return float(value)
