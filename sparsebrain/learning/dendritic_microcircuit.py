@@ -13,6 +13,7 @@ from sparsebrain import kernels
 from sparsebrain.batching import to_columns
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
+from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.losses import check_labels
 from sparsebrain.learning.rule import Rule
 
@@ -117,6 +118,8 @@ class DendriticMicrocircuit(Rule):
         >>> int(error.count_nonzero())
         40
     """
+
+    learning_rate = 1e-2
 
     def __init__(
         self,
@@ -308,25 +311,23 @@ def _like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
     return drawn * weight.square().mean().sqrt()
 
 
-def _width(layer: nn.Linear | GraphLayer) -> int:
+def _width(layer: Weighted) -> int:
     return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
 
 
-def _weight(layer: nn.Linear | GraphLayer) -> Tensor:
+def _weight(layer: Weighted) -> Tensor:
     """The weights of its synapses, as part of the graph that leads to its parameters."""
     with torch.enable_grad():
         return layer._weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
 
 
-def _offset(layer: nn.Linear | GraphLayer) -> Tensor | None:
+def _offset(layer: Weighted) -> Tensor | None:
     """What is added to its sums, likewise."""
     with torch.enable_grad():
         return layer._offset(layer.weight) if isinstance(layer, GraphLayer) else layer.bias
 
 
-def _forth(
-    layer: nn.Linear | GraphLayer, weight: Tensor, bias: Tensor | None, rate: Tensor
-) -> Tensor:
+def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:
     """Sums [B, targets] of rates [B, sources] along the synapses of a layer."""
     if isinstance(layer, nn.Linear):
         return functional.linear(rate, weight, bias)
@@ -335,7 +336,7 @@ def _forth(
     return sums if bias is None else sums + bias
 
 
-def _back(layer: nn.Linear | GraphLayer, weight: Tensor, rate: Tensor) -> Tensor:
+def _back(layer: Weighted, weight: Tensor, rate: Tensor) -> Tensor:
     """Sums [B, sources] of rates [B, targets] against the synapses of a layer."""
     if isinstance(layer, nn.Linear):
         return rate @ weight
@@ -343,7 +344,7 @@ def _back(layer: nn.Linear | GraphLayer, weight: Tensor, rate: Tensor) -> Tensor
     return kernels.backpropagate(layer.structure, weight, columns, backend=layer.backend).t()
 
 
-def _outer(layer: nn.Linear | GraphLayer, post: Tensor, pre: Tensor) -> Tensor:
+def _outer(layer: Weighted, post: Tensor, pre: Tensor) -> Tensor:
     """Minus the mean over the batch of the products of both ends of every synapse of a layer."""
     post = post / -len(post)
     if isinstance(layer, nn.Linear):
