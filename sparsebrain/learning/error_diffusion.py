@@ -111,6 +111,7 @@ class ErrorDiffusion(Rule):
 
         Two sweeps are added to ``loops``, for the ways in and out. Initial magnitudes are below
         1 / the synapses that a cell has in: with Kaneko's U(0, 1) loops saturate at once.
+        ``hidden`` is the number of cells without a connectome, 4 * in_features by default.
         """
         if connectome is None:
             none = torch.empty(2, 0, dtype=torch.int64)
@@ -125,7 +126,7 @@ class ErrorDiffusion(Rule):
         )
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer that comparisons use: SGD, with the rule's own rate by default."""
+        """Make the optimizer that comparisons use: SGD, since Adam lets all magnitudes grow."""
         rate = self.learning_rate if learning_rate is None else learning_rate
         return torch.optim.SGD(self.parameters(), lr=rate)
 

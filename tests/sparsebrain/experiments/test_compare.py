@@ -285,6 +285,27 @@ def test_processes_side_by_side_find_what_one_finds(tmp_path):
     assert one == two
 
 
+def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, trained):
+    """In one folder, numbers first; each is known again by its text."""
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = {**FAST, "seeds": 1, "out": tmp_path}
+    with console.file:
+        for loops in ("equilibrium:constraint=norm,tol=0.01", 20, "5"):
+            compare(**{**options, "loops": loops}, console=console)
+    found = rows(tmp_path / "results.csv")
+    spec = "equilibrium:tol=0.01,constraint=norm"
+    assert [row["loops"] for row in found] == ["5", "20", spec] * 2
+    assert [row["converged"] for row in found] == ["1.0"] * 6
+    assert [float(row["loops_used"]) for row in found[:2]] == [5, 20]
+    assert 1 < float(found[2]["loops_used"]) < 20
+    text = " ".join(console.export_text().split())
+    told = f"grid:shape=6x6,distance=1 {float(found[2]['loops_used']):.1f}."
+    assert f"Loops to the equilibrium, mean over test images: {told}" in text
+    assert len(trained) == 6
+    compare(**{**options, "loops": "equilibrium:tol=0.01,constraint=norm"})
+    assert len(trained) == 6
+
+
 @pytest.mark.parametrize(
     "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
 )
@@ -324,6 +345,9 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
         ({"jobs": 0}, "jobs must be a number of trainings"),
         ({"seeds": 0}, "seeds must be at least 1"),
+        ({"loops": 0}, "loops must be at least 1"),
+        ({"loops": "forever"}, "loops must be a number or equilibrium"),
+        ({"loops": "equilibrium:tol=3"}, "tol must be between 0 and 1"),
         ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
     ],
 )

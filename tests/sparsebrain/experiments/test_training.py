@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import graphs
+from sparsebrain.equilibrium import NonConvergenceWarning
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.training import Run, evaluate, make_model, make_rule, train
 from sparsebrain.learning import RULES, Backprop
@@ -158,3 +159,24 @@ def test_accuracy_is_the_share_of_samples_that_are_right():
     assert evaluate(rule, scores, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)
     many = torch.eye(2).repeat(1500, 1)
     assert evaluate(rule, many, torch.tensor([0, 1]).repeat(1500)) == 1
+
+
+def test_loops_that_a_run_took_are_counted(run, images):
+    """Those asked for; at equilibrium as many as the report of all test images tells."""
+    outcome, _ = trained(dataclasses.replace(run, epochs=1), images)
+    assert (outcome.loops_used, outcome.converged) == (2.0, 1.0)
+    outcome, _ = trained(dataclasses.replace(run, epochs=1, topology="none"), images)
+    assert (outcome.loops_used, outcome.converged) == (0.0, 1.0)
+    endless = dataclasses.replace(run, loops="equilibrium:tol=1e-3")
+    outcome, curve, model = train(endless, images)
+    assert curve[-1].loss < curve[0].loss
+    model(images.test_x)
+    assert outcome.loops_used == pytest.approx(float(model.graph.report.loops.double().mean()))
+    assert outcome.converged == 1.0
+
+
+def test_test_images_without_an_equilibrium_are_told(run, images):
+    few = dataclasses.replace(run, epochs=1, loops="equilibrium:tol=1e-6,max_loops=2")
+    with pytest.warns(NonConvergenceWarning):
+        outcome, _ = trained(few, images)
+    assert (outcome.loops_used, outcome.converged) == (2.0, 0.0)
