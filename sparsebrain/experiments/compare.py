@@ -12,6 +12,7 @@ from rich.console import Console
 from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import Images, load_once
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
+from sparsebrain.experiments.loops import parse_loops
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
@@ -19,6 +20,7 @@ from sparsebrain.experiments.report import (
     tabulate,
     tabulate_rules,
     tell_differences,
+    tell_loops,
     tell_rule_differences,
 )
 from sparsebrain.experiments.results import Results
@@ -37,7 +39,7 @@ def compare(
     data: str = "digits",
     topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
     rules: Sequence[str] = DEFAULT_RULES,
-    loops: int = 5,
+    loops: int | str = 5,
     epochs: int = 20,
     seeds: int = 5,
     batch_size: int = 64,
@@ -59,7 +61,8 @@ def compare(
         rules: names out of :data:`~sparsebrain.learning.RULES`. Each brings its optimizer, and may
             build another model around a topology than the first, or refuse to: that is told, and
             the others are trained.
-        loops: of the graph layer.
+        loops: of the graph layer: a number, or a text as
+            :func:`~sparsebrain.experiments.loops.parse_loops` reads it, such as "equilibrium".
         epochs: of every training.
         seeds: seeds 0 to ``seeds`` - 1 are run.
         batch_size: samples a step, at least 2.
@@ -79,13 +82,14 @@ def compare(
             that a rule can, before anything is run.
         OSError: ``out`` cannot be written.
     """
-    for name, value in {"loops": loops, "epochs": epochs, "seeds": seeds}.items():
+    for name, value in {"epochs": epochs, "seeds": seeds}.items():
         check_count(name, value)
     # Batch normalisation has no variance of one sample.
     check_count("batch_size", batch_size, least=2)
     if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     jobs = check_jobs(jobs)
+    loops = parse_loops(loops).spec
     _check_rules(rules)
     images = load_once(data, data_dir)
     parsed = _parse_all(topologies)
@@ -121,7 +125,8 @@ def compare(
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [summarise(topology.spec, of_both, results) for (_, topology), of_both in runs.items()]
     paint = draw if alone else draw_rules
-    figure = paint(rows, images.sheet, wanted, title=f"{data}, {loops} loops, seeds: {seeds}")
+    looped = loops if isinstance(loops, str) else f"{loops} loops"
+    figure = paint(rows, images.sheet, wanted, title=f"{data}, {looped}, seeds: {seeds}")
     write_aside(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         if alone and not refused:
@@ -129,6 +134,8 @@ def compare(
         else:
             console.print(tabulate_rules(rows, refused, wanted))
             console.print(tell_rule_differences(rows))
+        if isinstance(loops, str):
+            console.print(tell_loops(rows))
         console.print(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )

@@ -159,3 +159,14 @@ def _sentence(told: list[str], seeds: int, level: float) -> str:
     if not told:
         return f"No difference in accuracy is significant at {level:.0%} ({how})."
     return f"Significant at {level:.0%} ({how}), in points of accuracy: {'; '.join(told)}."
+
+
+def tell_loops(rows: list[Row]) -> str:
+    """How many loops the test images took to their equilibrium, and how many came to none."""
+    told = []
+    for row in rows:
+        if row.mean("synapses"):
+            lost = 1 - row.mean("converged")
+            failed = f" ({lost:.2%} of the images did not converge)" if lost else ""
+            told.append(f"{row.label} {row.mean('loops_used'):.1f}{failed}")
+    return f"Loops to the equilibrium, mean over test images: {', '.join(told) or 'no graph'}."

@@ -49,7 +49,7 @@ class Results:
             self._read()
             self.outcomes[run], self.curves[run] = outcome, curve
             # Runs finish in any order; the files are to be the same each time.
-            runs = sorted(self.outcomes, key=astuple)
+            runs = sorted(self.outcomes, key=_order)
             write_csv(
                 self.folder / "curves.csv",
                 [*_columns(Run), *Epoch._fields],
@@ -81,8 +81,18 @@ def _columns(*classes: Any) -> list[str]:
     return [field.name for cls in classes for field in fields(cls)]
 
 
+def _order(run: Run) -> list[tuple[bool, Any]]:
+    # Loops are numbers or texts, which do not compare; numbers come first.
+    return [(isinstance(value, str), value) for value in astuple(run)]
+
+
 def _parse(cls: Any, row: dict[str, str]) -> Any:
-    readers = {"int": int, "float": float, "str": str}
+    readers: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": float,
+        "str": str,
+        "int | str": lambda text: int(text) if text.isdecimal() else text,
+    }
     return cls(
         **{
             field.name: readers[str(field.type)](row[field.name])

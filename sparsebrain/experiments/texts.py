@@ -2,6 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def read_options(
+    what: str, kind: str, rest: str, known: Mapping[str, Callable[[str], Any]]
+) -> tuple[str, dict[str, Any]]:
+    """Read ``option=value,option=value`` into that text and its values, in the order of ``known``.
+
+    Args:
+        what: names the whole in errors, such as "topology 'grid:distance=2'".
+        kind: what takes the options.
+        rest: their text.
+        known: every option, and what reads its value.
+    """
+    options: dict[str, Any] = {}
+    stated: dict[str, str] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, text = (part.strip() for part in item.partition("="))
+        if key not in known or not equals:
+            told = ", ".join(f"{name}=" for name in known) or "no options"
+            raise ValueError(f"cannot read {item!r} in {what}; {kind} takes {told}.")
+        if key in options:
+            raise ValueError(f"{what} states {key} twice.")
+        stated[key] = text
+        try:
+            options[key] = known[key](text)
+        except ValueError as error:
+            raise ValueError(f"{what}: {key}={text!r} is no {error}.") from None
+    order = [key for key in known if key in options]
+    told = ",".join(f"{key}={stated[key]}" for key in order)
+    return told, {key: options[key] for key in order}
+
 
 def integer(text: str) -> int:
     """Read a whole number."""

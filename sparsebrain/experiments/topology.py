@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.files import files_of
+from sparsebrain.experiments import texts
 from sparsebrain.experiments.builders import DEFAULT_WINDOW
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH
 
@@ -64,26 +65,9 @@ def parse(spec: str) -> Topology:
         if not rest:
             raise ValueError(f"topology {spec!r} states no path; write file:some/path.npz.")
         return Topology(f"{kind}:{rest}", kind, (("path", rest),))
-    options: dict[str, Any] = {}
-    texts: dict[str, str] = {}
-    for item in filter(None, rest.split(",")):
-        key, equals, text = (part.strip() for part in item.partition("="))
-        if key not in known or not equals:
-            told = ", ".join(f"{name}=" for name in known) or "no options"
-            raise ValueError(f"cannot read {item!r} in topology {spec!r}; {kind} takes {told}.")
-        if key in options:
-            raise ValueError(f"topology {spec!r} states {key} twice.")
-        texts[key] = text
-        try:
-            options[key] = known[key](text)
-        except ValueError as error:
-            raise ValueError(f"topology {spec!r}: {key}={text!r} is no {error}.") from None
     # The same options in another order are the same topology.
-    stated = {key: texts[key] for key in known if key in texts}
-    name = ",".join(f"{key}={text}" for key, text in stated.items())
-    return Topology(
-        f"{kind}:{name}" if name else kind, kind, tuple((key, options[key]) for key in stated)
-    )
+    name, options = texts.read_options(f"topology {spec!r}", kind, rest, known)
+    return Topology(f"{kind}:{name}" if name else kind, kind, tuple(options.items()))
 
 
 def break_options(spec: str, gap: str) -> str:

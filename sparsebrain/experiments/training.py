@@ -18,9 +18,12 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import models
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.allocations import allocations
 from sparsebrain.experiments.datasets import Images
+from sparsebrain.experiments.loops import parse_loops
 from sparsebrain.experiments.topology import build, parse
+from sparsebrain.layer import GraphLayer
 from sparsebrain.learning import RULES, Backprop, Rule
 
 BACKPROP = "backprop"
@@ -34,15 +37,17 @@ class Run:
     """All that decides the outcome of a training.
 
     ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
-    a topology is read from and else empty, ``reading`` one of :data:`~sparsebrain.models.READINGS`,
-    for backpropagation alone, and ``rule`` one of :data:`~sparsebrain.learning.RULES`.
+    a topology is read from and else empty, ``loops`` a number or a text that
+    :func:`~sparsebrain.experiments.loops.parse_loops` reads, ``reading`` one of
+    :data:`~sparsebrain.models.READINGS`, for backpropagation alone, and ``rule`` one of
+    :data:`~sparsebrain.learning.RULES`.
     """
 
     data: str
     topology: str
     checksum: str
     synapses_wanted: int
-    loops: int
+    loops: int | str
     reading: str
     rule: str = BACKPROP
     epochs: int
@@ -65,6 +70,9 @@ class Outcome:
 
     ``peak_bytes`` is what tensors took at most in a step of training: parameters, gradients, the
     optimizer's moments, index arrays and all that the step makes, without images and connectome.
+    ``loops_used`` is the mean over the test images of the loops that each took, 0 without a graph,
+    ``converged`` the share of them that came to the equilibrium that was asked for: 1 where none
+    was.
     """
 
     neurons: int
@@ -74,8 +82,10 @@ class Outcome:
     parameters: int
     test_accuracy: float
     seconds_per_epoch: float
-    # Of runs that were kept before it was measured it is not known.
+    # Of runs that were kept before they were measured they are not known.
     peak_bytes: float = float("nan")
+    loops_used: float = float("nan")
+    converged: float = float("nan")
 
 
 class Trained(NamedTuple):
@@ -110,6 +120,7 @@ def train(run: Run, images: Images) -> Trained:
             loss = _train_epoch(rule, optimizer, images, run.batch_size, order)
             seconds += time.perf_counter() - start
             curve.append(Epoch(number, loss, evaluate(rule, images.test_x, images.test_y)))
+        loops_used, converged = _count_loops(rule, images.test_x)
         peak = _peak_bytes(run, data, images)
 
     measured = None if data is None else graphs.summary(data)
@@ -122,6 +133,8 @@ def train(run: Run, images: Images) -> Trained:
         test_accuracy=curve[-1].test_accuracy,
         seconds_per_epoch=seconds / run.epochs,
         peak_bytes=peak,
+        loops_used=loops_used,
+        converged=converged,
     )
     return Trained(outcome, curve, rule.model)
 
@@ -160,8 +173,10 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
         return Backprop(_draw_model(run, data, images))
     kind = RULES[run.rule]
     width = images.train_x.size(1)
-    hidden = math.prod(images.sheet)
-    return kind(kind.build(data, width, images.num_classes, loops=run.loops, hidden=hidden))
+    hidden, loops = math.prod(images.sheet), parse_loops(run.loops).value
+    if not isinstance(loops, int):
+        raise ValueError(f"{run.rule} takes a number of loops; {BACKPROP} goes to an equilibrium.")
+    return kind(kind.build(data, width, images.num_classes, loops=loops, hidden=hidden))
 
 
 def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
@@ -176,7 +191,7 @@ def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
     return models.classifier(
         data,
         images.num_classes,
-        loops=run.loops,
+        loops=parse_loops(run.loops).value,
         in_features=in_features,
         **options._asdict(),
     )
@@ -229,3 +244,23 @@ def evaluate(rule: Rule, x: Tensor, y: Tensor) -> float:
         for part, labels in zip(x.split(1024), y.split(1024), strict=True)
     )
     return right / len(x)
+
+
+@torch.no_grad()
+def _count_loops(rule: Rule, x: Tensor) -> tuple[float, float]:
+    """The mean number of loops that samples take in evaluation, and the share that converged."""
+    layers = [each for each in rule.model.modules() if isinstance(each, GraphLayer)]
+    made = sum(each.loops for each in layers if isinstance(each.loops, int))
+    endless = [each for each in layers if isinstance(each.loops, Equilibrium)]
+    if not endless:
+        return float(made), 1.0
+    rule.eval()
+    loops, converged = [], []
+    for part in x.split(1024):
+        rule.predict(part)
+        reports = [each.report for each in endless if each.report is not None]
+        loops.append(torch.stack([report.loops for report in reports]).sum(0))
+        converged.append(torch.stack([report.converged for report in reports]).all(0))
+    return made + float(torch.cat(loops).double().mean()), float(
+        torch.cat(converged).double().mean()
+    )

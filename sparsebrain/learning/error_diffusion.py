@@ -72,7 +72,7 @@ class ErrorDiffusion(Rule):
     """
 
     model: ErrorDiffusionNetwork
-    learning_rate = 0.2
+    learning_rate = 0.1
 
     def __init__(
         self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,16 +31,16 @@ def classifier(
     loops: int | Equilibrium = 5,
     activation: str | None = "relu",
     loop_activation: str | None = None,
-    init: str | None = None,
     inputs: Neurons | None = None,
     outputs: Neurons | None = None,
     in_features: int | None = None,
+    **layer: Any,
 ) -> nn.Sequential:
     """Make a classifier with a connectome in its middle.
 
     Linear - BatchNorm - activation - GraphLayer - BatchNorm - activation - Linear: the models of
     A. Ejima, "Neurons regarded as Graph", on any connectome. The layer itself has no bias, as
-    there; the parts are reached by name, ``model.graph`` being the layer.
+    there, unless it is asked for; the parts are reached by name, ``model.graph`` being the layer.
 
     Args:
         connectome: as :class:`~sparsebrain.GraphLayer` takes it; N neurons.
@@ -47,12 +48,13 @@ def classifier(
         loops: of the graph layer.
         activation: "relu", "leaky_relu", "tanh", "sigmoid" or None, outside the loops.
         loop_activation: of the graph layer, inside its loops.
-        init: of the graph layer, whose default depends on ``loops``.
         inputs: the neurons that receive, all by default: their numbers, a mask [N] bool, names out
             of ``connectome.names``, or the name of one population out of ``node_type_names``. The
             others start from zero.
         outputs: the neurons that are read, all by default.
         in_features: the width of the input; the number of receiving neurons by default.
+        layer: further options of the graph layer, such as ``init="identity"``, ``inject=True``,
+            ``dale=True``, or ``checkpoint=True`` for hundreds of loops.
 
     Shapes:
         x [B, in_features] float -> class scores [B, num_classes]. Batch normalisation needs B > 1
@@ -61,7 +63,7 @@ def classifier(
     Raises:
         ValueError: a neuron or a name that is not there, an unknown option, or no neuron that is
             read is reached in that many loops.
-        TypeError: a count is no int.
+        TypeError: a count is no int, or an option that neither this nor the layer has.
 
     Example:
         >>> import torch
@@ -73,7 +75,7 @@ def classifier(
         torch.Size([8, 2])
     """
     num_classes = check_count("num_classes", num_classes)
-    graph = GraphLayer(connectome, loops, activation=loop_activation, init=init)
+    graph = GraphLayer(connectome, loops, activation=loop_activation, **layer)
     receiving = None if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = None if outputs is None else find_neurons(connectome, outputs, "outputs")
     _check_reach(graph, receiving, read)
@@ -127,12 +129,14 @@ def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | Non
     if receiving is not None:
         signal = torch.zeros_like(signal).index_fill(0, receiving.to(structure.device), 1.0)
     synapses = torch.ones(structure.num_edges, device=structure.device)
-    endless = isinstance(graph.loops, Equilibrium)
-    for _ in range(graph.loops if isinstance(graph.loops, int) else graph.num_nodes):
+    # An injected input and a leaking state stay: what is reached once is reached for good.
+    stays = graph.inject or graph.leak is not None
+    # The first loop brings an injected input in, and no further.
+    exchanges = graph.loops - graph.inject if isinstance(graph.loops, int) else graph.num_nodes
+    for _ in range(exchanges):
         before = signal
         signal = kernels.propagate(structure, synapses, signal).clamp(max=1)
-        if endless:
-            # The input stays, so that what was reached once is reached for good.
+        if stays:
             signal = torch.maximum(before, signal)
             if torch.equal(before, signal):
                 break

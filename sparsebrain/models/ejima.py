@@ -25,7 +25,7 @@ class Reading(NamedTuple):
 
     activation: str | None = "relu"
     loop_activation: str | None = None
-    init: str = "variance"
+    init: str | None = None
 
 
 MODELS: Mapping[str, Window | None] = MappingProxyType(

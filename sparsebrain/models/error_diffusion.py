@@ -57,6 +57,7 @@ class ErrorDiffusionNetwork(nn.Module):
 
     Attributes:
         strength: the parameter, whose magnitude is \|w\|, in an order of its own.
+        places: [K, E], where in ``strength`` each synapse of each network is.
         weight: w [K, E], in the order of ``edge_index``; can be assigned.
         blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
             layers, each layer is computed once, with the same result.
@@ -126,12 +127,12 @@ class ErrorDiffusionNetwork(nn.Module):
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
-        self.blocks, self._place = arrange(structure, roles, self.loops if settles else None)
+        self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
         self._read = int((self.blocks[-1].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
-        self.strength = nn.Parameter(torch.empty(self._place.numel(), device=device, dtype=dtype))
+        self.strength = nn.Parameter(torch.empty(self.places.numel(), device=device, dtype=dtype))
         self._follow()
         self.reset_parameters(generator)
 
@@ -202,13 +203,13 @@ class ErrorDiffusionNetwork(nn.Module):
     def weight(self) -> Tensor:
         """W [K, E], in the order of ``edge_index``."""
         magnitude = self._magnitude()
-        return self._sign.to(magnitude) * magnitude[self._place]
+        return self._sign.to(magnitude) * magnitude[self.places]
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
-        if weight.shape != self._place.shape:
+        if weight.shape != self.places.shape:
             raise ValueError(
-                f"weight must have shape {list(self._place.shape)}, got {list(weight.shape)}."
+                f"weight must have shape {list(self.places.shape)}, got {list(weight.shape)}."
             )
         magnitude = self._sign.to(weight) * weight
         if self.keep_signs and not bool((magnitude >= 0).all()):
@@ -217,7 +218,7 @@ class ErrorDiffusionNetwork(nn.Module):
                 "assign network.sign * weight.abs(), or make the network with keep_signs=False."
             )
         with torch.no_grad():
-            self.strength[self._place] = magnitude.to(self.strength)
+            self.strength[self.places] = magnitude.to(self.strength)
 
     @property
     def sign(self) -> Tensor:
@@ -230,14 +231,14 @@ class ErrorDiffusionNetwork(nn.Module):
         if self.strength.is_meta:
             return
         low = 0.0 if self.keep_signs else -1.0
-        drawn = torch.empty(self._place.shape, dtype=self.strength.dtype)
+        drawn = torch.empty(self.places.shape, dtype=self.strength.dtype)
         drawn.uniform_(low, 1.0, generator=generator)
         if isinstance(self.init, str):
             target = self.edge_index[1].cpu()
             drawn /= torch.bincount(target)[target]
         else:
             drawn *= self.init
-        self.strength[self._place] = drawn.to(self.strength.device)
+        self.strength[self.places] = drawn.to(self.strength.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores [B, K] of x [B, F]."""
@@ -257,8 +258,8 @@ class ErrorDiffusionNetwork(nn.Module):
             sweeps = self.loops - 1 if block.loop else 0
             sums = drive
             for _ in range(sweeps):
-                sums = drive + self._sums(block.loop, strength, self._fire(sums), block)
-            state = self._fire(sums)
+                sums = drive + self._sums(block.loop, strength, self._fire(sums, block), block)
+            state = self._fire(sums, block)
             if block is self.blocks[-1]:
                 scores = (sums if self.linear else state)[:, self._read].t()
             elif block.bias:
@@ -309,24 +310,24 @@ class ErrorDiffusionNetwork(nn.Module):
     def _sums(
         self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
     ) -> Tensor:
-        """What arrives at the cells of a block [K, n, B], with their signs."""
+        """What arrives at the cells of a block [K, n, B], before their own signs."""
         parts = [strength[each.first : each.end] for each in bundles]
         if len(bundles) == 2 and all(each.structure is None for each in bundles):
             plus, minus = bundles
             if plus.shared and plus.rows == minus.rows:
                 # Pairs have one value: half the products.
-                return block.sign * plus.product(parts[0] - parts[1], state)
+                return plus.product(parts[0] - parts[1], state)
         sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
         if not sums:
             return state.new_zeros(self.networks, len(block.cells), state.size(-1))
         total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
-        return block.sign * total if bundles[0].positive else -block.sign * total
+        return total if bundles[0].positive else -total
 
     def _magnitude(self) -> Tensor:
         return self.strength.abs() if self.keep_signs else self.strength
 
-    def _fire(self, sums: Tensor) -> Tensor:
-        return torch.sigmoid(sums * (2 / self.u0))
+    def _fire(self, sums: Tensor, block: Block) -> Tensor:
+        return torch.sigmoid(sums * (block.sign * (2 / self.u0)))
 
     def get_extra_state(self) -> Tensor:
         """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
@@ -357,7 +358,7 @@ class ErrorDiffusionNetwork(nn.Module):
         if device.type == "meta":
             return
         self.blocks = [block.to(device, dtype) for block in self.blocks]
-        self.edge_index, self._place = self.edge_index.to(device), self._place.to(device)
+        self.edge_index, self.places = self.edge_index.to(device), self.places.to(device)
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:

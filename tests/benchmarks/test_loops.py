@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 
 import pytest
@@ -24,9 +25,9 @@ def test_all_ways_are_compared_and_told(tmp_path, capsys):
     assert loops.main([*TINY, "--loops", "5", "--loops", "20", *files]) == 0
     with table.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [(line["way"], line["loops"]) for line in lines] == [
-        (way, number) for number in ("5", "20") for way in loops.WAYS
-    ]
+    assert [(line["of"], line["loops"], line["way"]) for line in lines] == list(
+        itertools.product(("layer", "model"), ("5", "20"), loops.WAYS)
+    )
     for line in lines:
         assert float(line["peak_mib"]) == int(line["loops"])
         assert float(line["median_ms"]) > 0
@@ -44,12 +45,29 @@ def test_a_wrong_gradient_is_not_timed(monkeypatch, capsys):
     true = loops._oracle
 
     def wrong(layer, x, grad):
-        output, weight_grad, input_grad = true(layer, x, grad)
-        return output, 1.01 * weight_grad, input_grad
+        found = true(layer, x, grad)
+        return {**found, "weight_grad": 1.01 * found["weight_grad"]}
 
     monkeypatch.setattr(loops, "_oracle", wrong)
     assert loops.main([*TINY, "--loops", "5"]) == 1
     assert "error: unrolled: weight_grad differs" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_wrong_gradient_of_a_model_is_not_timed(monkeypatch, capsys):
+    monkeypatch.setattr(loops, "interleaved", lambda *args, **options: pytest.fail("was timed"))
+    true = loops.make
+
+    def wrong(step):
+        made = true(step)
+        if step.way == "checkpoint":
+            with torch.no_grad():
+                made.layer.weight[0] += 1
+        return made
+
+    monkeypatch.setattr(loops, "make", wrong)
+    assert loops.main([*TINY, "--loops", "5", "--of", "model"]) == 1
+    assert "error: checkpoint: output differs" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("peaks")
@@ -64,7 +82,9 @@ def test_the_memory_of_an_equilibrium_does_not_grow_with_the_loops():
 
 
 @pytest.mark.parametrize(
-    "options", [["--loops", "0"], ["--batch", "many"], ["--way", "x"], ["extra"]], ids=" ".join
+    "options",
+    [["--loops", "0"], ["--of", "nothing"], ["--batch", "many"], ["--way", "x"], ["extra"]],
+    ids=" ".join,
 )
 def test_bad_options_are_refused(options, capsys):
     with pytest.raises(SystemExit) as ended:

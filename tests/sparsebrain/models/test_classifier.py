@@ -4,7 +4,7 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain import GraphLayer
+from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.models import classifier, perceptron
 
 
@@ -130,3 +130,55 @@ def test_names_need_a_connectome_that_has_them():
 def test_outputs_that_nothing_can_reach_in_so_many_loops_are_refused(loops):
     with pytest.raises(ValueError, match=f"in {loops} loops.*let loops be its depth"):
         classifier(graphs.layered([4, 3, 2]), 2, loops=loops, inputs="layer 0", outputs="layer 2")
+
+
+def test_options_of_the_layer_reach_it():
+    data = graphs.small_world(30, 4, 0.2, seed=0)
+    data.node_sign = torch.ones(30)
+    model = classifier(data, 3, loops=3, inject=True, dale=True, bias=True, checkpoint=True)
+    assert repr(model.graph) == (
+        "GraphLayer(30 neurons, 120 synapses, loops=3, bias=True, inject=True, checkpoint=True, "
+        "dale=True)"
+    )
+    with pytest.raises(ValueError, match="checkpoint=True is for a number of loops"):
+        classifier(data, 3, loops=Equilibrium(), checkpoint=True)
+
+
+def test_checkpoints_change_no_gradient_of_the_model():
+    """Of several hundred loops, in float64."""
+    data = graphs.small_world(40, 6, 0.3, self_loops=True, seed=0)
+    x = torch.randn(8, 40, generator=torch.Generator().manual_seed(0)).double()
+    found = []
+    for checkpoint in (False, True):
+        torch.manual_seed(0)
+        model = classifier(data, 3, loops=300, loop_activation="tanh", checkpoint=checkpoint)
+        model.double()
+        scores = model(x)
+        torch.nn.functional.cross_entropy(scores, torch.arange(8) % 3).backward()
+        found.append([scores.detach(), *(each.grad for each in model.parameters())])
+    for plain, kept in zip(*found, strict=True):
+        torch.testing.assert_close(kept, plain, rtol=1e-10, atol=1e-12)
+    assert float(found[0][5].abs().max()) > 0
+
+
+def test_with_a_leak_a_signal_stays():
+    options = {"inputs": "layer 0", "outputs": "layer 2", "leak": 0.5, "activation": None}
+    for loops in (2, 5):
+        model = classifier(graphs.layered([4, 3, 2]), 2, loops=loops, **options).eval()
+        scores = model(torch.randn(5, 4))
+        assert not torch.equal(scores, scores[:1].expand_as(scores))
+    with pytest.raises(ValueError, match="in 1 loops"):
+        classifier(graphs.layered([4, 3, 2]), 2, loops=1, **options)
+
+
+@pytest.mark.parametrize(("loops", "reached"), [(2, False), (3, True), (5, True)])
+def test_with_injection_a_signal_needs_one_loop_more_and_then_stays(loops, reached):
+    options = {"loops": loops, "inputs": "layer 0", "outputs": "layer 2"}
+    options |= {"inject": True, "activation": None}
+    if reached:
+        model = classifier(graphs.layered([4, 3, 2]), 2, **options).eval()
+        scores = model(torch.randn(5, 4))
+        assert not torch.equal(scores, scores[:1].expand_as(scores))
+        return
+    with pytest.raises(ValueError, match=f"in {loops} loops"):
+        classifier(graphs.layered([4, 3, 2]), 2, **options)

@@ -1,0 +1,158 @@
+"""Memory: a graph layer that is fed over time, and how it learns from long sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.layer import GraphLayer
+from sparsebrain.options import check_count
+
+
+class Recurrent(nn.Module):
+    r"""A graph layer that is fed with a sequence and keeps its state from step to step.
+
+    At every step of time the layer makes all of its loops on the input of that step, starting from
+    the state that the step before has left:
+
+    .. math:: h_t = \mathrm{layer}(\mathrm{encode}(x_t),\, \mathrm{state}=h_{t - 1}), \qquad
+        y_t = \mathrm{decode}(h_t)
+
+    With one loop, a tanh and all synapses this is ``torch.nn.RNN(batch_first=True)``, whose bias
+    and input weights are the encoder's.
+
+    Args:
+        layer: a :class:`~sparsebrain.GraphLayer` with ``inject=True`` and a number of loops.
+        encode: any module [..., F] -> [..., N] of N neurons, such as ``nn.Linear(F, N)``; by
+            default x itself has N values a step.
+        decode: any module [..., N] -> [..., C]; by default the states are the outputs.
+
+    Shapes:
+        x [B, T, F] (batch first, then time), or [T, F] of one sequence, and a state [B, N] or [N],
+        zero by default -> outputs [B, T, C] and the last state, from which a call with what
+        follows goes on.
+
+    Raises:
+        TypeError: ``layer`` is no GraphLayer. ValueError: it cannot be given a state, or x is no
+            sequence.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer
+        >>> from sparsebrain.models import Recurrent
+        >>> from torch_geometric.data import Data
+        >>> ring = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+        >>> layer = GraphLayer(ring, activation="tanh", inject=True)
+        >>> model = Recurrent(layer, encode=torch.nn.Linear(3, 4), decode=torch.nn.Linear(4, 2))
+        >>> outputs, state = model(torch.randn(8, 20, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([8, 20, 2]), torch.Size([8, 4]))
+    """
+
+    def __init__(
+        self, layer: GraphLayer, *, encode: nn.Module | None = None, decode: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        if not isinstance(layer, GraphLayer):
+            raise TypeError(f"layer must be a GraphLayer, got {type(layer).__name__}.")
+        if isinstance(layer.loops, Equilibrium):
+            raise ValueError(
+                "an Equilibrium is the same from whatever state it starts, so that nothing is "
+                "remembered; make the layer with a number of loops, as in loops=1."
+            )
+        if not layer.inject:
+            raise ValueError("the layer must add its input to a state; make it with inject=True.")
+        self.encode = nn.Identity() if encode is None else encode
+        self.layer = layer
+        self.decode = nn.Identity() if decode is None else decode
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The outputs of all steps, and the last state."""
+        if x.dim() < 2 or not x.size(-2):
+            raise ValueError(
+                "x must be a sequence [B, T, F] or [T, F] of at least one step, got shape "
+                f"{list(x.shape)}."
+            )
+        driven = self.encode(x).unbind(-2)
+        state = torch.zeros_like(driven[0]) if state is None else state
+        states = []
+        for drive in driven:
+            output, state = self.layer(drive, state=state)
+            states.append(output)
+        return self.decode(torch.stack(states, -2)), state
+
+
+def truncated_backward(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    every: int,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    r"""Backpropagation through time, cut every so many steps.
+
+    The sequence is run in chunks. Each starts from the state that the one before has left, and has
+    its gradient taken with that state held fixed,
+
+    .. math:: \sum_c \left. \frac{\partial L_c}{\partial \theta} \right|_{h_{c - 1}\ \text{fixed}}
+
+    so that memory grows with the chunks' length and not with T. What lies further back than the
+    start of a chunk is remembered, but not learned to be. With ``every`` of at least T it is the
+    whole gradient. R. J. Williams, J. Peng, "An efficient gradient-based algorithm for on-line
+    training of recurrent network trajectories", Neural Computation 2 (1990).
+
+    Gradients are added to ``.grad``, as ``loss.backward()`` does. For a step of the optimizer after
+    each chunk, call this with each chunk and the state that came back.
+
+    Args:
+        model: a :class:`Recurrent`, or any module that is called as it is and returns as it does,
+            such as ``nn.RNN(batch_first=True)``.
+        x: [B, T, F] or [T, F].
+        y: [B, T, ...] or [T, ...], what is wanted at each step.
+        loss: is given outputs and y of a chunk; a sum over its steps and not a mean, so that the
+            losses of all chunks add up to that of the sequence.
+        every: steps of a chunk, at least 1; the last may be shorter.
+        state: to start from, zero by default.
+
+    Returns:
+        The loss of the sequence, and the last state, both without a graph.
+
+    Raises:
+        ValueError: x is no sequence, y has other steps, or ``every`` is less than 1.
+        TypeError: ``every`` is no int.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer
+        >>> from sparsebrain.models import Recurrent, truncated_backward
+        >>> from torch_geometric.data import Data
+        >>> ring = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+        >>> model = Recurrent(GraphLayer(ring, activation="tanh", inject=True))
+        >>> x, y = torch.randn(2, 8, 100, 4)
+        >>> def loss(outputs, wanted):
+        ...     return (outputs - wanted).square().sum()
+        >>> total, state = truncated_backward(model, x, y, loss, every=20)
+        >>> model.layer.weight.grad.shape
+        torch.Size([4])
+    """
+    every = check_count("every", every)
+    time = x.dim() - 2
+    if time < 0 or y.dim() <= time or y.shape[: time + 1] != x.shape[:-1]:
+        raise ValueError(
+            "x must be a sequence [B, T, F] or [T, F] and y have one entry for each of its steps, "
+            f"[B, T, ...] or [T, ...]; got {list(x.shape)} and {list(y.shape)}."
+        )
+    total = torch.zeros((), device=x.device)
+    for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
+        outputs, left = model(chunk, state)
+        part = loss(outputs, wanted)
+        part.backward()
+        total = total + part.detach()
+        state = left.detach()
+    assert state is not None
+    return total, state
