@@ -127,7 +127,8 @@ class ErrorDiffusionNetwork(nn.Module):
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
         self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
-        self._read = int((self.blocks[-1].cells == self.output).nonzero())
+        (self._last,) = (n for n, each in enumerate(self.blocks) if self.output in each.cells)
+        self._read = int((self.blocks[self._last].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
@@ -252,16 +253,16 @@ class ErrorDiffusionNetwork(nn.Module):
         state = self._hold(x)
         parts = self.split(self._magnitude() if magnitude is None else magnitude)
         states, scores = [state], None
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
             drive = self._sums(block.feed, parts, state, block)
             sweeps = self.loops - 1 if block.loop else 0
             sums = drive
             for _ in range(sweeps):
                 sums = drive + self._sums(block.loop, parts, self._fire(sums, block), block)
             state = self._fire(sums, block)
-            if block is self.blocks[-1]:
+            if number == self._last:
                 scores = (sums if self.linear else state)[:, self._read].t()
-            elif block.bias:
+            if block.bias:
                 bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
                 state = torch.cat([bias, state, bias], 1)
             states.append(state)
@@ -287,7 +288,7 @@ class ErrorDiffusionNetwork(nn.Module):
         if block.bias:
             state = state.narrow(1, 1, len(block.cells))
         slope = torch.addcmul(state, state, state, value=-1)
-        if self.linear and block is self.blocks[-1]:
+        if self.linear and block is self.blocks[self._last]:
             slope[:, self._read] = 1
         return slope
 
