@@ -157,13 +157,13 @@ class ErrorDiffusion(Rule):
         # Minus the update, as an optimizer wants it.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
         grad = torch.empty_like(strength)
+        parts = network.split(grad)
         for block, before, after in zip(network.blocks, states[:-1], states[1:], strict=True):
             slope = network.slopes(block, after)
             post = {positive: slope * amine for positive, amine in amines.items()}
             for bundles, source in ((block.feed, before), (block.loop, after)):
                 for each in bundles:
-                    part = grad[each.first : each.end]
-                    each.correlate(post[each.positive], source, out=part)
+                    each.correlate(post[each.positive], source, out=parts[each.first])
         strength.grad = grad if strength.grad is None else strength.grad + grad
 
     def predict(self, x: Tensor) -> Tensor:

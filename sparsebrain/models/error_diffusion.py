@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.connectome import fingerprint, read_structure
@@ -128,7 +127,8 @@ class ErrorDiffusionNetwork(nn.Module):
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
         self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
-        self._read = int((self.blocks[-1].cells == self.output).nonzero())
+        (self._last,) = (n for n, each in enumerate(self.blocks) if self.output in each.cells)
+        self._read = int((self.blocks[self._last].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
@@ -251,19 +251,20 @@ class ErrorDiffusionNetwork(nn.Module):
         bias. ``magnitude`` is what :meth:`fold` returned, if that was just called.
         """
         state = self._hold(x)
-        strength = self._magnitude() if magnitude is None else magnitude
+        parts = self.split(self._magnitude() if magnitude is None else magnitude)
         states, scores = [state], None
-        for block in self.blocks:
-            drive = self._sums(block.feed, strength, state, block)
+        for number, block in enumerate(self.blocks):
+            drive = self._sums(block.feed, parts, state, block)
             sweeps = self.loops - 1 if block.loop else 0
             sums = drive
             for _ in range(sweeps):
-                sums = drive + self._sums(block.loop, strength, self._fire(sums, block), block)
+                sums = drive + self._sums(block.loop, parts, self._fire(sums, block), block)
             state = self._fire(sums, block)
-            if block is self.blocks[-1]:
+            if number == self._last:
                 scores = (sums if self.linear else state)[:, self._read].t()
-            elif block.bias:
-                state = functional.pad(state, (0, 0, 1, 1), value=self.bias_value)
+            if block.bias:
+                bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
+                state = torch.cat([bias, state, bias], 1)
             states.append(state)
         assert scores is not None
         return states, scores
@@ -276,12 +277,18 @@ class ErrorDiffusionNetwork(nn.Module):
         """
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
 
+    def split(self, strength: Tensor) -> dict[int, Tensor]:
+        """The part of each bundle of synapses, by where it begins, as views."""
+        bundles = [each for block in self.blocks for each in (*block.feed, *block.loop)]
+        parts = strength.split([each.size for each in bundles])
+        return {each.first: part for each, part in zip(bundles, parts, strict=True)}
+
     def slopes(self, block: Block, state: Tensor) -> Tensor:
         """O (1 - o) of the cells of a block [K, n, B], and 1 of an output that is linear."""
         if block.bias:
-            state = state[:, 1:-1]
+            state = state.narrow(1, 1, len(block.cells))
         slope = torch.addcmul(state, state, state, value=-1)
-        if self.linear and block is self.blocks[-1]:
+        if self.linear and block is self.blocks[self._last]:
             slope[:, self._read] = 1
         return slope
 
@@ -302,22 +309,26 @@ class ErrorDiffusionNetwork(nn.Module):
                 f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
                 "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
             )
-        state = functional.pad(x, (1, 0), value=self.bias_value).t() if self.bias else x.t()
+        bias = x.new_full((len(x), int(self.bias)), self.bias_value)
+        state = torch.cat([bias, x], 1).t()
         # Matrix products take it as it lies, kernels do not.
         full = all(each.structure is None for each in self.blocks[0].feed)
         return state if full else state.contiguous()
 
     def _sums(
-        self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
+        self,
+        bundles: tuple[Bundle, ...],
+        parts: dict[int, Tensor],
+        state: Tensor,
+        block: Block,
     ) -> Tensor:
         """What arrives at the cells of a block [K, n, B], before their own signs."""
-        parts = [strength[each.first : each.end] for each in bundles]
         if len(bundles) == 2 and all(each.structure is None for each in bundles):
             plus, minus = bundles
             if plus.shared and plus.rows == minus.rows:
                 # Pairs have one value: half the products.
-                return plus.product(parts[0] - parts[1], state)
-        sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
+                return plus.product(parts[plus.first] - parts[minus.first], state)
+        sums = [each.sums(parts[each.first], state) for each in bundles]
         if not sums:
             return state.new_zeros(self.networks, len(block.cells), state.size(-1))
         total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
