@@ -101,9 +101,12 @@ def test_the_table_of_the_reproduction_is_what_was_measured():
     assert shown == {model: [mnist[model], fashion[model]] for model in MODELS}
 
 
+MEASURED = README.parent / "benchmarks" / "measured"
+
+
 def measured(name):
     """Rows of a committed benchmark by (peer, pass)."""
-    with (README.parent / "benchmarks" / "measured" / name).open(newline="") as file:
+    with (MEASURED / name).open(newline="") as file:
         return {(row["peer"], row["pass"]): row for row in csv.DictReader(file)}
 
 
@@ -171,3 +174,66 @@ def test_the_readings_are_what_was_measured():
         assert shown == list(accuracies(re.match(r"\[(.+?)\]", link)[1]).values())
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (REPRODUCTION / link).is_file(), link
+
+
+def table_of(path, heading):
+    """Rows of the first table after a heading, without those that name the columns."""
+    text = path.read_text(encoding="utf-8")
+    table = text[text.index(heading) :].partition("\n|")[2].partition("\n\n")[0]
+    return [cells(line) for line in table.splitlines()[2:]]
+
+
+def test_training_at_equilibrium_is_what_was_measured():
+    with (MEASURED / "equilibrium.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["converged"] == "1.0" for row in rows)
+    wanted, accuracy = [], {}
+    for loops in ("20", "equilibrium"):
+        of_loops = [row for row in rows if row["loops"] == loops]
+        values = {
+            name: [float(row[name]) for row in of_loops]
+            for name in ("test_accuracy", "loops_used", "peak_mib", "seconds_per_epoch")
+        }
+        percent = [100 * value for value in values["test_accuracy"]]
+        accuracy[loops] = f"{statistics.mean(percent):.2f} ± {statistics.stdev(percent):.2f}"
+        wanted.append(
+            [
+                loops,
+                accuracy[loops],
+                f"{fmean(values['loops_used']):.1f}",
+                f"{fmean(values['peak_mib']):.1f}",
+                f"{min(values['seconds_per_epoch']):.1f}",
+            ]
+        )
+    assert table_of(MEASURED / "README.md", "## Training at equilibrium") == wanted
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    few, endless = accuracy["20"], accuracy["equilibrium"]
+    assert f"reaches {endless} % on MNIST, with 20 loops {few} %" in text
+    assert float(endless.split()[0]) >= float(few.split()[0])
+
+
+def test_the_second_look_is_what_was_measured():
+    with (MEASURED / "second-look.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def mean(until, third, name):
+        return fmean(
+            float(row[name]) for row in rows if (row["until"], row["third"]) == (until, third)
+        )
+
+    for until, *shown in table_of(MEASURED / "README.md", "## A second look"):
+        for third, cell in zip(("all", "easy", "middle", "hard"), shown, strict=True):
+            told = f"{100 * mean(until, third, 'accuracy'):.1f}"
+            if until.startswith("confidence"):
+                told += f" ({mean(until, third, 'loops'):.1f})"
+            assert cell == told
+    gain = {
+        third: 100 * (mean("loop 8", third, "accuracy") - mean("loop 1", third, "accuracy"))
+        for third in ("easy", "hard")
+    }
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    assert f"gains {gain['hard']:.0f} points" in text
+    assert f"the easiest {gain['easy']:.0f}," in text
+    assert f"get that with {mean('confidence 0.9', 'all', 'loops'):.1f} loops on average" in text
+    exits = mean("confidence 0.9", "all", "accuracy")
+    assert exits >= mean("loop 8", "all", "accuracy") - 0.001
