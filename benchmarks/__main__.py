@@ -19,6 +19,7 @@ COMMANDS = {
     "fly": ["layer", "fly"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
+    "error-diffusion": ["error_diffusion", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
     "graphs": ["graphs"],

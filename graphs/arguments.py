@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+# More neurons, synapses or rounds than any machine has room or time for.
+MOST = 2**40
 
-def count(name: str, value: Any, *, at_least: int = 0) -> int:
-    """Return `value` as an int, or say why it is not a whole number >= `at_least`."""
+
+def count(name: str, value: Any, *, at_least: int = 0, at_most: float = MOST) -> int:
+    """Return `value` as an int, or say why it is no whole number in [at_least, at_most]."""
     expected = f"{name} must be an integer >= {at_least}"
     # bool is an int to Python, and a True that slips in as a size is a bug at the caller's.
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+    if isinstance(value, bool | np.bool_) or not _is_index(value):
         fix = _whole(value)
         raise TypeError(
             f"{expected}, got {value!r} of type {type(value).__name__}; "
@@ -22,7 +25,18 @@ def count(name: str, value: Any, *, at_least: int = 0) -> int:
     number = operator.index(value)
     if number < at_least:
         raise ValueError(f"{expected}, got {number}; pass {name}={at_least} or more")
+    if number > at_most:
+        raise ValueError(f"{expected} and at most {at_most}, got {number}; pass a smaller one")
     return number
+
+
+def _is_index(value: Any) -> bool:
+    # Arrays have the method, and most of them no index.
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _whole(value: Any) -> int | None:
@@ -92,9 +106,9 @@ def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     """Return the only source of randomness of a call: `numpy.random.default_rng(seed)`."""
     if seed is None or isinstance(seed, np.random.Generator):
         return np.random.default_rng(seed)
-    if isinstance(seed, bool | np.bool_) or not hasattr(seed, "__index__"):
+    if isinstance(seed, bool | np.bool_) or not _is_index(seed):
         raise TypeError(
             "seed must be an int >= 0, a numpy.random.Generator or None, "
             f"got {seed!r} of type {type(seed).__name__}; pass seed=0"
         )
-    return np.random.default_rng(count("seed", seed))
+    return np.random.default_rng(count("seed", seed, at_most=math.inf))

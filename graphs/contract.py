@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphs import compiled
+from graphs import arguments, compiled
 from graphs.ordering import canonical_order, survey
 
 Index = NDArray[np.int64]
@@ -170,6 +170,10 @@ def _check_num_nodes(data: Data, fields: set[str]) -> int:
         )
     if neurons < 0:
         raise ValueError(f"num_nodes must be >= 0, got {neurons}; set data.num_nodes = N")
+    if neurons > arguments.MOST:
+        raise ValueError(
+            f"num_nodes must be at most {arguments.MOST}, got {neurons}; set data.num_nodes = N"
+        )
     return neurons
 
 

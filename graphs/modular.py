@@ -15,7 +15,7 @@ from graphs.drawing import distinct
 Floats = NDArray[np.float64]
 
 # Of two modules each.
-_MOST_LEVELS = 32
+_MOST_LEVELS = 20
 
 
 def stochastic_block(

@@ -106,7 +106,7 @@ def _bounds(chance: Chance, shells: int) -> tuple[Draws, Draws]:
 
 
 def _mixed(values: Draws) -> Floats:
-    """The finalizer of SplitMix64 as a number in [0, 1), the same as in csrc/cells.cpp."""
+    """The finalizer of SplitMix64 as a number in [0, 1), the same as in csrc/keys.hpp."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     values ^= values >> np.uint64(31)

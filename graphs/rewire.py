@@ -11,6 +11,8 @@ References
    296 (2002) 910-913.
 """
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
@@ -19,6 +21,9 @@ from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.fields import array, ends, of_neurons, of_synapses, order
 from graphs.swaps import Mask, swapped, turned, without_loops
+
+# Bins of length where no tolerance is stated, and the share of synapses that should move at least.
+_BINS, _FEW = 3, 0.01
 
 
 def rewire_degrees(
@@ -179,7 +184,7 @@ def rewire_reciprocal(
 
 def rewire_lengths(
     data: Data,
-    tolerance: float,
+    tolerance: float | None = None,
     *,
     swaps: float = 10.0,
     seed: int | np.random.Generator | None = None,
@@ -195,8 +200,9 @@ def rewire_lengths(
     ----------
     data : torch_geometric.data.Data
         A connectome with ``pos``, without parallel synapses. Self-loops stay.
-    tolerance : float
-        Width of a bin > 0, in the unit of ``pos``. The narrower, the fewer swaps are possible.
+    tolerance : float, optional
+        Width of a bin > 0, in the unit of ``pos``; a third of the longest length if left out. The
+        narrower, the fewer swaps are possible.
     swaps : float
         How many swaps are proposed for each synapse, on average. Most are refused, so that more are
         needed than in `rewire_degrees`: on a coordinate-random graph with ten synapses a neuron, 10
@@ -214,6 +220,11 @@ def rewire_lengths(
     ------
     TypeError, ValueError
         If `data` breaks the contract, connects two neurons twice, or has no ``pos``.
+
+    Warns
+    -----
+    UserWarning
+        If fewer than one synapse in a hundred has another target afterwards.
 
     Notes
     -----
@@ -241,7 +252,7 @@ def rewire_lengths(
     >>> bins(null) == bins(data)
     True
     """
-    width = arguments.real("tolerance", tolerance, positive=True)
+    width = None if tolerance is None else arguments.real("tolerance", tolerance, positive=True)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = _synapses(data)
     if "pos" not in data:
@@ -252,6 +263,9 @@ def rewire_lengths(
     neurons, pos = int(data.num_nodes), array(data, "pos").astype(np.float64)
     moving = np.flatnonzero(source != target)
     a, b = source[moving], target[moving]
+    if width is None:
+        longest = float(np.linalg.norm(pos[a] - pos[b], axis=1).max(initial=0.0))
+        width = longest * (1 + 1e-9) / _BINS or 1.0
 
     def key(one: Index, other: Index) -> Index:
         return one * neurons + other
@@ -266,6 +280,7 @@ def rewire_lengths(
 
     # The longest bin stays; nothing is swapped between sources, or targets, twice as far apart.
     reach = 2 * width * (length(a, b).max(initial=0) + 1)
+    before = b
     for turn in range(rounds):
         cell = _cells(pos, width, reach, rng)
         pairing = rng.permutation(len(a))
@@ -273,6 +288,13 @@ def rewire_lengths(
         pairing = pairing[np.argsort(near, kind="stable")]
         b = b[swapped(a, b, key, allowed, pairing, rng)]
         b = turned(a, b, neurons, rng)
+    moved = np.count_nonzero(b != before)
+    if rounds and moved + 1 <= _FEW * len(b):
+        warnings.warn(
+            f"only {moved} of {len(b)} synapses have another target; pass a larger tolerance than "
+            f"{width:.3g}, or more swaps than {swaps:g}",
+            stacklevel=2,
+        )
     target[moving] = b
     return _with_targets(data, sequence, source, target)
 

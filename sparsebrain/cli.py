@@ -83,8 +83,9 @@ def compare(
     """Train topologies on images, at an equal budget of synapses, and compare them.
 
     Learning rules, each of which is crossed with each topology, are backprop,
-    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror and
-    direct-feedback-alignment. What a rule cannot teach is told and left out.
+    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror,
+    direct-feedback-alignment, error-diffusion, local-errors, forward-forward
+    and dendritic-microcircuit. What a rule cannot teach is told and left out.
 
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds are
 
@@ -190,6 +191,45 @@ def reproduce(
         epochs=epochs,
         seeds=seeds,
         reading=reading,
+        data_dir=data_dir,
+        jobs=jobs,
+        out=out,
+        console=Console(),
+    )
+
+
+@app.command(name="error-diffusion")
+def error_diffusion(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDY",
+            help="units, layers, rate, batch size, open questions or xor, once or more.",
+        ),
+    ] = None,
+    epochs: Epochs = 10,
+    seeds: Annotated[int, typer.Option(help="Trainings of every setting.")] = 5,
+    data_dir: DataDir = None,
+    jobs: Jobs = 1,
+    out: Out = Path("error-diffusion"),
+) -> None:
+    """Measure what the articles on I. Kaneko's error diffusion tell.
+
+    Kaneko's table of XOR, and the digits 4 and 9 of MNIST: units, layers, rate and
+    batch size, backpropagation beside it, and the questions that the seed article
+    leaves open: random types, random synapses, other initial weights.
+
+    Finished trainings are kept in the output folder and not repeated.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.error_diffusion import STUDIES  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion import run as measure  # noqa: PLC0415
+
+    measure(
+        studies=only or [*STUDIES, "xor"],
+        epochs=epochs,
+        seeds=seeds,
         data_dir=data_dir,
         jobs=jobs,
         out=out,

@@ -8,6 +8,9 @@ from statistics import fmean
 
 import graphs
 from sparsebrain.experiments.topology import build, parse
+from sparsebrain.learning import RULES
+from tests.sparsebrain.learning.conftest import MODELS as TEACHABLE
+from tests.sparsebrain.learning.conftest import REFUSED
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -43,6 +46,18 @@ def test_the_table_shows_what_the_command_builds():
         assert length == f"{fmean(each.path_length for each in measured):.2f}"
         assert clustering == f"{fmean(each.clustering for each in measured):.3f}"
         assert int(parameters) == int(synapses) + 20234
+
+
+def test_the_table_of_rules_is_what_the_tests_of_rules_run_over():
+    lines = [cells(line) for line in README.read_text(encoding="utf-8").splitlines()]
+    head = next(line for line in lines if line[0] == "rule")
+    assert head[1:] == list(TEACHABLE)
+    shown = {line[0].strip("`"): line[1:] for line in lines if line[0].strip("`") in RULES}
+    assert list(shown) == list(RULES)
+    for rule, answers in shown.items():
+        for model, answer in zip(TEACHABLE, answers, strict=True):
+            assert answer == "yes" or re.fullmatch("no: .+", answer)
+            assert (answer == "yes") == ((rule, model) not in REFUSED), (rule, model)
 
 
 def test_every_file_that_the_readme_shows_is_there():

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "keys.hpp"
 #include "shares.hpp"
 
 namespace compiled {
@@ -26,13 +27,6 @@ constexpr int64_t kShares = 64;
 constexpr int kMostAxes = 3;
 // Far wider than any rounding here, and far narrower than what would cost time.
 constexpr double kSlack = 1e-9, kCellSlack = 1e-6;
-
-// The finalizer of SplitMix64 (variant 13 of D. Stafford); graphs/proximity.py has the same.
-inline uint64_t mixed(uint64_t value) {
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
-  return value ^ (value >> 31);
-}
 
 struct Axis {
   double scale, period, low, side;
@@ -63,20 +57,6 @@ struct Scratch {
   std::vector<int64_t> row, spare;
   std::vector<Open> open;
 };
-
-// Sorts numbers below 2^bits, byte by byte: comparing costs a hundred times more than adding up here,
-// as no branch is foreseen.
-void sort_row(std::vector<int64_t> &row, std::vector<int64_t> &spare, int bits) {
-  if (row.size() < 48) return std::sort(row.begin(), row.end());
-  spare.resize(row.size());
-  for (int shift = 0; shift < bits; shift += 8) {
-    uint32_t starts[257] = {0};
-    for (const int64_t each : row) ++starts[((each >> shift) & 255) + 1];
-    for (int digit = 0; digit < 256; ++digit) starts[digit + 1] += starts[digit];
-    for (const int64_t each : row) spare[starts[(each >> shift) & 255]++] = each;
-    row.swap(spare);
-  }
-}
 
 class Cells {
  public:

@@ -101,7 +101,8 @@ def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> ND
     if unknown:
         rows = np.bincount(codes)
         told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in unknown[:_MOST_TOLD]]
-        fix = {text[:50]: 1 for text in unknown[:_MOST_TOLD]}
+        # No sign is proposed: glutamate excites in vertebrates, and inhibits in much of a fly.
+        fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in unknown[:_MOST_TOLD]) + "}"
         raise ValueError(
             f"no sign is known for the transmitters {', '.join(told)}"
             f"{' and more' if len(unknown) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "

@@ -32,7 +32,7 @@ def null_graphs(data: Data, nulls: Nulls, rng: np.random.Generator) -> Iterable[
             raise ValueError("nulls must hold at least one graph, got none; pass nulls=10")
         return given
     number = arguments.count("nulls", nulls, at_least=1)
-    return (rewire_degrees(data, seed=each) for each in rng.spawn(number))
+    return (rewire_degrees(data, seed=rng.spawn(1)[0]) for _ in range(number))
 
 
 def _of_same_size(data: Data, null: Any) -> Data:

@@ -23,6 +23,9 @@ _STEP = 1e-4
 # Logarithm of the smallest standard deviation of a lognormal's logarithm.
 _NARROW = -5.0
 
+# How many of the smallest degrees tails may start at, and as many of the others.
+_STARTS = 256
+
 # Degrees of the table that bootstraps draw from; beyond it, one is searched for.
 _TABLE = 50_000
 
@@ -41,7 +44,8 @@ class PowerLaw:
     Attributes
     ----------
     alpha, alpha_error : float
-        Exponent and its standard error, for a known `xmin`.
+        Exponent and its standard error, for a known `xmin`. An exponent of 20 is the largest that
+        is looked for: the tail falls at least so fast, and its error is nan.
     xmin, tail : int
         Smallest degree that follows the law, and the number of neurons from there on.
     distance : float
@@ -67,6 +71,8 @@ class PowerLaw:
         if self.tail == 0:
             return "no tail to fit"
         text = f"alpha {self.alpha:.3g} ± {self.alpha_error:.1g} from {self.xmin}, "
+        if self.alpha >= _LARGEST:
+            text = f"alpha {_LARGEST:.3g} or more from {self.xmin}, "
         return text + f"{self.tail:,} neurons, p = {self.p_value:.2g}"
 
 
@@ -113,9 +119,12 @@ def fit_power_law(
     -----
     With K different degrees O(N + E + K^2), and O(N + K^2) for each bootstrap, which draws degrees
     below the tail from those that there are, others from the fitted law, and looks for its own
-    tail. The likelihoods of all are those of whole numbers: the lognormal's is that of rounded
-    values, the exponential's a geometric distribution. A lognormal can be as close to a power law
-    as one likes, so its ratio is rarely far above 0.
+    tail. In a heavy tail nearly every degree is another: of more than 512 the tail starts at one of
+    the 256 smallest, or of 256 whose ranks rise by a constant factor, so that K^2 is K.
+
+    The likelihoods of all are those of whole numbers: the lognormal's is that of rounded values,
+    the exponential's a geometric distribution. A lognormal can be as close to a power law as one
+    likes, so its ratio is rarely far above 0.
 
     References
     ----------
@@ -150,7 +159,7 @@ def fit_power_law(
     law = -fit.alpha * np.log(degree[tail]) - np.log(zeta(fit.alpha, fit.xmin))
     return PowerLaw(
         alpha=fit.alpha,
-        alpha_error=1 / math.sqrt(size * float(curvature[0])),
+        alpha_error=1 / math.sqrt(size * float(curvature[0])) if fit.alpha < _LARGEST else math.nan,
         xmin=fit.xmin,
         tail=size,
         distance=fit.distance,
@@ -188,10 +197,11 @@ def _fit(degree: Index, neurons: Index, xmin: int | None) -> _Fit:
     """Fit every tail of two degrees or more (or that from `xmin`), and keep the closest."""
     size = np.cumsum(neurons[::-1])[::-1]
     logarithm = np.cumsum((neurons * np.log(degree))[::-1])[::-1] / size
-    starts = degree[:-1] if xmin is None else np.array([xmin])
-    alphas = _exponents(starts, logarithm[: len(starts)])
+    numbers = _candidates(len(degree) - 1) if xmin is None else np.array([0])
+    starts = degree[numbers] if xmin is None else np.array([xmin])
+    alphas = _exponents(starts, logarithm[numbers])
     best = _Fit(math.nan, 0, math.inf)
-    for number, (start, alpha) in enumerate(zip(starts, alphas, strict=True)):
+    for number, start, alpha in zip(numbers, starts, alphas, strict=True):
         points = degree[number:]
         above = zeta(alpha, points)
         survival = above / zeta(alpha, start)
@@ -203,6 +213,14 @@ def _fit(degree: Index, neurons: Index, xmin: int | None) -> _Fit:
         if distance < best.distance:
             best = _Fit(float(alpha), int(start), distance)
     return best
+
+
+def _candidates(number: int) -> Index:
+    """Return which of so many degrees tails start at."""
+    if number <= 2 * _STARTS:
+        return np.arange(number)
+    rarer = np.geomspace(_STARTS, number - 1, _STARTS).astype(np.int64)
+    return np.union1d(np.arange(_STARTS), rarer)
 
 
 def _exponents(start: Index, logarithm: Floats) -> Floats:

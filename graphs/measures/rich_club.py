@@ -51,8 +51,9 @@ def rich_club(
         A connectome. Self-loops are left out, and parallel synapses count once.
     nulls : int, callable or iterable of Data, optional
         Graphs to normalise by, since neurons of many synapses are connected by chance alone: a
-        number of `graphs.rewire_degrees`, a function called as ``nulls(data, seed=generator)``
-        for each of ten, or the graphs themselves.
+        number of `graphs.rewire_degrees`, a function called as ``nulls(bare, seed=generator)``
+        for each of ten, where `bare` is the simple graph alone, without ``pos`` and all other
+        fields, or the graphs themselves.
     seed : int, numpy.random.Generator or None
         Source of randomness of the nulls.
 

@@ -68,8 +68,9 @@ def small_worldness(
         A connectome. Self-loops are left out, and parallel synapses count once.
     nulls : int, callable or iterable of Data
         The random graphs: a number of `graphs.rewire_degrees`, in which each neuron keeps its
-        in- and out-degree; a function called as ``nulls(data, seed=generator)`` for each of ten;
-        or the graphs themselves.
+        in- and out-degree; a function called as ``nulls(bare, seed=generator)`` for each of ten,
+        where `bare` is the simple graph alone, without ``pos`` and all other fields; or the graphs
+        themselves, such as ``[graphs.rewire_lengths(data, seed=seed) for seed in range(10)]``.
     max_sources : int, optional
         Path lengths are exact if there are at most so many neurons, else means over so many; if
         left out, they are exact up to 2000 neurons, and beyond 256 are drawn in each graph.

@@ -43,9 +43,8 @@ def wiring_length(data: Data) -> WiringLength:
 
     References
     ----------
-    .. [1] S. Ramon y Cajal, "Histologie du systeme nerveux de l'homme et des vertebres", 1909, for
-       the law that wire is saved; E. Bullmore, O. Sporns, "The economy of brain network
-       organization", Nat. Rev. Neurosci. 13 (2012) 336-349.
+    .. [1] E. Bullmore, O. Sporns, "The economy of brain network organization", Nat. Rev. Neurosci.
+       13 (2012) 336-349: why brains save wire, and where they do not.
 
     Examples
     --------

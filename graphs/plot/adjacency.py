@@ -98,7 +98,8 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     told = f"{data.num_nodes:,} neurons, {data.num_edges:,} synapses"
     if group > 1:
         told += f"; cells of {group} x {group}"
-    ax.set_title(f"{told}, up to {most:,} in a cell" if most > 1 else told, fontsize="medium")
+    told += f", up to {most:,} in a cell" if most > 1 else ""
+    ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+# The width of a letter of a title in points, and how many a line has at least.
+_LETTER_WIDTH, _FEWEST_LETTERS = 5.0, 12
 
 
 def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8, 6)) -> Axes:
@@ -38,6 +43,11 @@ def size(ax: Axes) -> tuple[float, float]:
     extent = ax.get_window_extent()
     unit = 72 / ax.figure.dpi
     return extent.width * unit, extent.height * unit
+
+
+def broken(ax: Axes, text: str) -> str:
+    """A title in as many lines as the width of the axes asks for."""
+    return "\n".join(textwrap.wrap(text, max(_FEWEST_LETTERS, int(size(ax)[0] / _LETTER_WIDTH))))
 
 
 def legible(

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _GAP, _MOST_GAPS = 0.008, 0.2
 # The height and width of a letter in points, and how many a name may have beside the circle.
 _LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 4.2, 25
+# The width of an entry of the legend without its letters.
+_KEY = 40.0
+# What share of the radius names may take, and from how many letters on they tell anything.
+_MOST_NAMES, _FEWEST_LETTERS = 0.55, 5
 
 
 def plot_circular(
@@ -89,8 +93,11 @@ def plot_circular(
     ax = canvas.axes(ax, figsize=(7, 7))
     kinds = colors.populations(data)
     half = min(canvas.size(ax)) / 2
-    letters = max((len(each.name) for each in kinds), default=0)
-    radius = (half - min(letters, _MOST_LETTERS) * _LETTER_WIDTH) / 1.1
+    longest = max((len(each.name) for each in kinds), default=0)
+    # On small axes names are cut before the circle is.
+    room = int(half * _MOST_NAMES / _LETTER_WIDTH)
+    letters = min(longest, _MOST_LETTERS, room) if room >= _FEWEST_LETTERS else 0
+    radius = (half - letters * _LETTER_WIDTH) / 1.1
     angle = _angles(kinds, data.num_nodes)
     places = np.stack((np.cos(angle), np.sin(angle)), axis=1)
     ends = places[data.edge_index.cpu().numpy()[:, shown]]
@@ -108,12 +115,15 @@ def plot_circular(
             edge_color = colors.of_neurons(kinds, data.num_nodes)[source].tolist()
     style = {"colors": edge_color, "alpha": opacity, "linewidths": lines.width(opacity)}
     ax.add_collection(LineCollection(list(_curves(*ends)), zorder=1, **style))
-    _draw_ring(ax, kinds, angle, radius)
-    colors.legend(ax, data, kinds if len(ax.texts) < len(kinds) else [], inside=True)
+    _draw_ring(ax, kinds, angle, radius, letters)
+    whole = len(ax.texts) == len(kinds) and letters == longest
+    # Corners belong to names, and room at the side would be taken from the circle.
+    columns = int(2 * half / (_KEY + longest * _LETTER_WIDTH))
+    colors.legend(ax, data, [] if whole else kinds, columns=max(1, columns))
     edge = half / radius
     ax.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
     ax.set_axis_off()
-    ax.set_title(title(data, len(shown)), fontsize="medium")
+    ax.set_title(canvas.broken(ax, title(data, len(shown))), fontsize="medium")
     return ax
 
 
@@ -142,7 +152,11 @@ def _curves(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.
 
 
 def _draw_ring(
-    ax: Axes, kinds: list[colors.Population], angle: NDArray[np.float64], radius: float
+    ax: Axes,
+    kinds: list[colors.Population],
+    angle: NDArray[np.float64],
+    radius: float,
+    letters: int,
 ) -> None:
     from matplotlib.collections import LineCollection  # noqa: PLC0415
 
@@ -165,14 +179,14 @@ def _draw_ring(
     weights = [len(each.members) for each in kinds]
     around = 2 * np.pi * radius
     for at in canvas.legible([each * radius for each in middles], weights, _LETTER, around=around):
-        if not kinds[at].name:
+        if not kinds[at].name or not letters:
             continue
         x, y = np.cos(middles[at]), np.sin(middles[at])
         turned, left = np.degrees(middles[at]), x < 0
         ax.text(
             1.07 * x,
             1.07 * y,
-            colors.literal(_short(kinds[at].name)),
+            colors.literal(_short(kinds[at].name, letters)),
             rotation=turned + 180 if left else turned,
             rotation_mode="anchor",
             horizontalalignment="right" if left else "left",
@@ -181,5 +195,5 @@ def _draw_ring(
         )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
+def _short(name: str, letters: int) -> str:
+    return name if len(name) <= letters else name[: letters - 1] + "…"

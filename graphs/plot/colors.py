@@ -93,8 +93,13 @@ def literal(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def legend(ax: Axes, data: Data, kinds: list[Population], *, inside: bool = False) -> None:
-    """Tell the colours of signs, and of up to ten populations, right of the axes or inside."""
+def legend(
+    ax: Axes, data: Data, kinds: list[Population], *, inside: bool = False, columns: int = 0
+) -> None:
+    """Tell the colours of signs, and of up to ten populations.
+
+    Right of the axes, inside of them, or in so many columns below.
+    """
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
     handles, names = [], []
@@ -112,8 +117,9 @@ def legend(ax: Axes, data: Data, kinds: list[Population], *, inside: bool = Fals
         ax.legend(
             handles,
             names,
-            loc="upper left",
-            bbox_to_anchor=(0 if inside else 1, 1),
+            loc="upper center" if columns else "upper left",
+            bbox_to_anchor=(0.5, 0) if columns else (0 if inside else 1, 1),
+            ncols=columns or 1,
             frameon=False,
             fontsize="small",
         )

@@ -108,9 +108,11 @@ def plot_degrees(
             ax.plot(*law, color=color, linestyle="--", linewidth=1, label=f"k^-{exponent:g}")
     ax.set_xlabel("degree k")
     ax.set_ylabel("share of neurons with k or more" if cumulative else "share of neurons per k")
-    ax.legend(frameon=False)
+    # All shares start near 1 on the left, and fall to the right.
+    ax.legend(frameon=False, fontsize="small", loc="lower left" if cumulative else "best")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title(f"{neurons:,} neurons, {data.num_edges:,} synapses", fontsize="medium")
+    told = f"{neurons:,} neurons, {data.num_edges:,} synapses"
+    ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
 
 

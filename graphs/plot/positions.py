@@ -51,7 +51,8 @@ def plot(
     node_color, edge_color : color, optional
         If left out, neurons are coloured by ``node_type`` and synapses by ``edge_sign`` (else by
         the ``node_sign`` of their source) where the connectome has them. A legend tells up to ten
-        populations; more take their colours from one map, in their order.
+        populations; more take their colours from one map, in their order. Where neurons of several
+        populations lie at one place, as in the columns of a fly's eye, their dot is dark.
     alpha : float, optional
         Opacity of a synapse in [0, 1]; fitted to the length of all lines and the size of the axes
         if left out.
@@ -208,10 +209,27 @@ def _draw_neurons(
 ) -> None:
     points = np.pad(pos, ((0, 0), (0, 1))) if pos.shape[1] == 1 else pos
     kinds = [] if color is not None else colors.populations(data)
-    chosen = colors.of_neurons(kinds, data.num_nodes) if color is None else color
+    chosen = color
+    if color is None:
+        chosen = colors.of_neurons(kinds, data.num_nodes)
+        # Only the last that is drawn would be seen.
+        chosen[_mixed(pos, kinds)] = colors.NEURON
     style: dict[str, Any] = {"color": chosen, "s": size, "linewidths": 0, "zorder": 2}
     ax.scatter(*points.T, **style)
     colors.legend(ax, data, kinds, inside=points.shape[1] == 3)
+
+
+def _mixed(pos: NDArray[np.float32], kinds: list[colors.Population]) -> NDArray[np.bool_]:
+    """Which neurons share their place with one of another population."""
+    kind = np.zeros(len(pos), np.int64)
+    for number, each in enumerate(kinds):
+        kind[each.members] = number
+    _, place = np.unique(pos, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    lowest, highest = np.full(len(pos), len(kinds)), np.full(len(pos), -1)
+    np.minimum.at(lowest, place, kind)
+    np.maximum.at(highest, place, kind)
+    return np.asarray((lowest < highest)[place])
 
 
 def _frame(ax: Axes, pos: NDArray[np.float32], *, turn: bool) -> None:

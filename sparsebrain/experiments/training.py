@@ -200,9 +200,7 @@ def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
 def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
     """What tensors take at most in the second step of a training, of a rule made anew."""
     x, y = images.train_x[: run.batch_size], images.train_y[: run.batch_size]
-    # Else what was left of the training would be freed in between.
-    gc.collect()
-    with _seeded(run.seed):
+    with _seeded(run.seed), _no_collection():
         with allocations() as made:
             rule = _draw_rule(run, data, images)
             optimizer = rule.make_optimizer(run.learning_rate)
@@ -212,6 +210,18 @@ def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
                 rule(x, y)
                 optimizer.step()
     return float(sum(made) + max(itertools.accumulate(used)))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let nothing that was made before be freed by Python's collector, which comes at any time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _train_epoch(

@@ -13,7 +13,7 @@ from sparsebrain import kernels
 from sparsebrain.batching import from_columns, to_columns
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
-from sparsebrain.learning.credit import refuse_other_layers, weighted_layers
+from sparsebrain.learning.credit import Weighted, refuse_other_layers, weighted_layers
 from sparsebrain.looping import activation_of_columns
 
 
@@ -21,7 +21,7 @@ class Block(NamedTuple):
     """A layer, what comes before it, which only the first has, and what follows it."""
 
     before: list[nn.Module]
-    layer: nn.Linear | GraphLayer
+    layer: Weighted
     after: list[nn.Module]
 
 
@@ -33,7 +33,7 @@ def refuse_unordered(model: nn.Module) -> str | None:
     if not weighted_layers(model):
         return "it has no nn.Linear and no GraphLayer; make one with models.classifier."
     for part in _parts(model):
-        if not isinstance(part, nn.Linear | GraphLayer) and weighted_layers(part):
+        if not isinstance(part, Weighted) and weighted_layers(part):
             return (
                 f"it is cut between its layers, and {type(part).__name__} does not tell in which "
                 "order it runs them; use nn.Sequential, as models.classifier does."
@@ -46,7 +46,7 @@ def split(model: nn.Module) -> list[Block]:
     blocks: list[Block] = []
     before: list[nn.Module] = []
     for part in _parts(model):
-        if isinstance(part, nn.Linear | GraphLayer):
+        if isinstance(part, Weighted):
             blocks.append(Block(before if not blocks else [], part, []))
         else:
             (blocks[-1].after if blocks else before).append(part)
@@ -87,7 +87,7 @@ def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> T
     return from_columns(after, state.shape, node_first=False)
 
 
-def cut_states(layer: nn.Linear | GraphLayer, x: Tensor) -> Iterator[Tensor]:
+def cut_states(layer: Weighted, x: Tensor) -> Iterator[Tensor]:
     """The state after each loop, with a gradient no further back than that one loop.
 
     A Linear counts as a loop, and so does an Equilibrium: the exchange that keeps z as it is.

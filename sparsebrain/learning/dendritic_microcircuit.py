@@ -13,6 +13,7 @@ from sparsebrain import kernels
 from sparsebrain.batching import to_columns
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
+from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.losses import check_labels
 from sparsebrain.learning.rule import Rule
 
@@ -117,6 +118,8 @@ class DendriticMicrocircuit(Rule):
         >>> int(error.count_nonzero())
         40
     """
+
+    learning_rate = 1e-2
 
     def __init__(
         self,
@@ -226,7 +229,7 @@ class DendriticMicrocircuit(Rule):
             _teach(_weight(layer), _outer(layer, error / thin, rate))
             offset = _offset(layer)
             if offset is not None:
-                _teach(offset, (error / thin).mean(0))
+                _teach(offset, -(error / thin).mean(0))
         for k, layer in enumerate(self.layers[1:]):
             rate = torch.sigmoid(found.interneuron[k])
             error = rate - torch.sigmoid(found.interneuron_predicted[k])
@@ -235,7 +238,7 @@ class DendriticMicrocircuit(Rule):
                 # thinned by the others, and would be overshot.
                 error = error / self.interneuron_nudge
             _teach(self.to_interneurons[k], _outer(layer, error, found.rates[k + 1]))
-            _teach(self.interneuron_bias[k], error.mean(0))
+            _teach(self.interneuron_bias[k], -error.mean(0))
             # A synapse from an interneuron lies as one from the layer above does: backwards.
             _teach(self.inhibition[k], _outer(layer, rate, -found.apical[k]))
         miss = torch.sigmoid(found.basal[-1]) - self._target(found.basal[-1], y)
@@ -295,11 +298,11 @@ def _is_logistic(block: Block, *, last: bool) -> bool:
     return kinds == [nn.Sigmoid] or (last and not kinds)
 
 
-def _teach(parameter: Tensor, update: Tensor) -> None:
-    """Add minus the update to the gradient of what a weight is made of, as backward() does."""
+def _teach(parameter: Tensor, grad: Tensor) -> None:
+    """Add to the gradient of what a weight is made of, as backward() does."""
     if parameter.requires_grad:
         with torch.enable_grad():
-            torch.autograd.backward(parameter, -update)
+            torch.autograd.backward(parameter, grad)
 
 
 def _like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -308,25 +311,23 @@ def _like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
     return drawn * weight.square().mean().sqrt()
 
 
-def _width(layer: nn.Linear | GraphLayer) -> int:
+def _width(layer: Weighted) -> int:
     return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
 
 
-def _weight(layer: nn.Linear | GraphLayer) -> Tensor:
+def _weight(layer: Weighted) -> Tensor:
     """The weights of its synapses, as part of the graph that leads to its parameters."""
     with torch.enable_grad():
         return layer._weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
 
 
-def _offset(layer: nn.Linear | GraphLayer) -> Tensor | None:
+def _offset(layer: Weighted) -> Tensor | None:
     """What is added to its sums, likewise."""
     with torch.enable_grad():
         return layer._offset(layer.weight) if isinstance(layer, GraphLayer) else layer.bias
 
 
-def _forth(
-    layer: nn.Linear | GraphLayer, weight: Tensor, bias: Tensor | None, rate: Tensor
-) -> Tensor:
+def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:
     """Sums [B, targets] of rates [B, sources] along the synapses of a layer."""
     if isinstance(layer, nn.Linear):
         return functional.linear(rate, weight, bias)
@@ -335,7 +336,7 @@ def _forth(
     return sums if bias is None else sums + bias
 
 
-def _back(layer: nn.Linear | GraphLayer, weight: Tensor, rate: Tensor) -> Tensor:
+def _back(layer: Weighted, weight: Tensor, rate: Tensor) -> Tensor:
     """Sums [B, sources] of rates [B, targets] against the synapses of a layer."""
     if isinstance(layer, nn.Linear):
         return rate @ weight
@@ -343,9 +344,10 @@ def _back(layer: nn.Linear | GraphLayer, weight: Tensor, rate: Tensor) -> Tensor
     return kernels.backpropagate(layer.structure, weight, columns, backend=layer.backend).t()
 
 
-def _outer(layer: nn.Linear | GraphLayer, post: Tensor, pre: Tensor) -> Tensor:
-    """The mean over the batch of the products of both ends of every synapse of a layer."""
+def _outer(layer: Weighted, post: Tensor, pre: Tensor) -> Tensor:
+    """Minus the mean over the batch of the products of both ends of every synapse of a layer."""
+    post = post / -len(post)
     if isinstance(layer, nn.Linear):
-        return post.T @ pre / len(post)
+        return post.T @ pre
     ends = (to_columns(each, layer.num_nodes, node_first=False) for each in (post, pre))
-    return kernels.correlate(layer.structure, *ends, backend=layer.backend) / len(post)
+    return kernels.correlate(layer.structure, *ends, backend=layer.backend)

@@ -72,6 +72,7 @@ class ErrorDiffusion(Rule):
     """
 
     model: ErrorDiffusionNetwork
+    learning_rate = 0.1
 
     def __init__(
         self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"
@@ -98,16 +99,23 @@ class ErrorDiffusion(Rule):
 
     @classmethod
     def build(
-        cls, connectome: Data | None, in_features: int, num_classes: int, *, loops: int = 5
+        cls,
+        connectome: Data | None,
+        in_features: int,
+        num_classes: int,
+        *,
+        loops: int = 5,
+        hidden: int | None = None,
     ) -> nn.Module:
         """Make a network around a connectome, with linear outputs, one for each class.
 
         Two sweeps are added to ``loops``, for the ways in and out. Initial magnitudes are below
         1 / the synapses that a cell has in: with Kaneko's U(0, 1) loops saturate at once.
+        ``hidden`` is the number of cells without a connectome, 4 * in_features by default.
         """
         if connectome is None:
             none = torch.empty(2, 0, dtype=torch.int64)
-            connectome, loops = Data(edge_index=none, num_nodes=4 * in_features), 0
+            connectome, loops = Data(edge_index=none, num_nodes=hidden or 4 * in_features), 0
         return ErrorDiffusionNetwork.around(
             connectome,
             in_features,
@@ -116,6 +124,11 @@ class ErrorDiffusion(Rule):
             linear=True,
             init="degree",
         )
+
+    def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that comparisons use: SGD, since Adam lets all magnitudes grow."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        return torch.optim.SGD(self.parameters(), lr=rate)
 
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -144,13 +157,13 @@ class ErrorDiffusion(Rule):
         # Minus the update, as an optimizer wants it.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
         grad = torch.empty_like(strength)
+        parts = network.split(grad)
         for block, before, after in zip(network.blocks, states[:-1], states[1:], strict=True):
             slope = network.slopes(block, after)
             post = {positive: slope * amine for positive, amine in amines.items()}
             for bundles, source in ((block.feed, before), (block.loop, after)):
                 for each in bundles:
-                    part = grad[each.first : each.end]
-                    each.correlate(post[each.positive], source, out=part)
+                    each.correlate(post[each.positive], source, out=parts[each.first])
         strength.grad = grad if strength.grad is None else strength.grad + grad
 
     def predict(self, x: Tensor) -> Tensor:

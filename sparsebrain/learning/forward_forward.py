@@ -115,6 +115,8 @@ class ForwardForward(Rule):
         torch.Size([5, 3])
     """
 
+    learning_rate = 3e-3
+
     num_classes: int
     groups: Tensor | None
     head: nn.Linear | None

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
+from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.losses import check_labels
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
@@ -72,6 +72,8 @@ class LocalErrors(Rule):
         >>> model[0].weight.grad is None, model[2].weight.grad is None
         (False, True)
     """
+
+    learning_rate = 3e-3
 
     def __init__(
         self,
@@ -191,7 +193,7 @@ def _widths(block: Block) -> list[int]:
     return [width] * (loops - 1) + [last]
 
 
-def _compared(layer: nn.Linear | GraphLayer, num_classes: int) -> int:
+def _compared(layer: Weighted, num_classes: int) -> int:
     """How many rows W_s has."""
     if isinstance(layer, nn.Linear):
         return layer.out_features

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure
@@ -31,13 +30,18 @@ class Bundle:
     """Synapses in each network."""
     shared: bool
     """Whether the sources are the same cells in all networks: inputs are."""
-    rows: slice
+    rows: range
     structure: Structure | None
 
     @property
+    def size(self) -> int:
+        """Strengths of all networks."""
+        return self.networks * self.per_network
+
+    @property
     def end(self) -> int:
-        """Where its strengths end."""
-        return self.first + self.networks * self.per_network
+        """Where they end."""
+        return self.first + self.size
 
     def sums(self, strength: Tensor, state: Tensor) -> Tensor:
         """What arrives at the targets, without signs: [K, targets, B].
@@ -62,9 +66,8 @@ class Bundle:
         """The same by a matrix product, of a full bundle."""
         if self.shared:
             matrix = strength.view(self.networks * self.targets, -1)
-            return (matrix @ state[self.rows]).view(self.networks, self.targets, -1)
-        matrices = strength.view(self.networks, self.targets, -1)
-        return torch.bmm(matrices, state[:, self.rows])
+            return (matrix @ self._read(state)).view(self.networks, self.targets, -1)
+        return torch.bmm(strength.view(self.networks, self.targets, -1), self._read(state))
 
     def correlate(self, post: Tensor, state: Tensor, out: Tensor) -> None:
         """Write into ``out`` post [K, targets, B] times the state of the source, summed over B."""
@@ -74,10 +77,10 @@ class Bundle:
             out.copy_(backend.correlate(self.structure, *ends))
         elif self.shared:
             matrix = out.view(self.networks * self.targets, -1)
-            torch.mm(post.flatten(0, 1), state[self.rows].t(), out=matrix)
+            torch.mm(post.flatten(0, 1), self._read(state).t(), out=matrix)
         else:
             matrices = out.view(self.networks, self.targets, -1)
-            torch.bmm(post, state[:, self.rows].transpose(1, 2), out=matrices)
+            torch.bmm(post, self._read(state).transpose(1, 2), out=matrices)
 
     def to(self, device: torch.device) -> Bundle:
         """The same on another device."""
@@ -85,12 +88,16 @@ class Bundle:
             self if self.structure is None else replace(self, structure=self.structure.to(device))
         )
 
+    def _read(self, state: Tensor) -> Tensor:
+        """The rows of the sources; narrow takes half the time of a slice."""
+        return state.narrow(-2, self.rows.start, len(self.rows))
+
     def _overlay(self, values: Tensor) -> Tensor:
         """Values of a block as the columns [N, B] of the structure, zeros below them."""
         assert self.structure is not None
         flat = values.reshape(-1, values.size(-1))
         missing = self.structure.num_nodes - flat.size(0)
-        return functional.pad(flat, (0, 0, 0, missing)) if missing else flat
+        return torch.cat([flat, flat.new_zeros(missing, flat.size(1))]) if missing else flat
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ def bundle(
         targets=targets,
         per_network=len(order),
         shared=sources.shared,
-        rows=slice(low, high),
+        rows=range(low, high),
         structure=structure,
     )
     return made, place

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.connectome import fingerprint, read_structure
@@ -57,6 +56,7 @@ class ErrorDiffusionNetwork(nn.Module):
 
     Attributes:
         strength: the parameter, whose magnitude is \|w\|, in an order of its own.
+        places: [K, E], where in ``strength`` each synapse of each network is.
         weight: w [K, E], in the order of ``edge_index``; can be assigned.
         blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
             layers, each layer is computed once, with the same result.
@@ -126,12 +126,13 @@ class ErrorDiffusionNetwork(nn.Module):
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
-        self.blocks, self._place = arrange(structure, roles, self.loops if settles else None)
-        self._read = int((self.blocks[-1].cells == self.output).nonzero())
+        self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
+        (self._last,) = (n for n, each in enumerate(self.blocks) if self.output in each.cells)
+        self._read = int((self.blocks[self._last].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
-        self.strength = nn.Parameter(torch.empty(self._place.numel(), device=device, dtype=dtype))
+        self.strength = nn.Parameter(torch.empty(self.places.numel(), device=device, dtype=dtype))
         self._follow()
         self.reset_parameters(generator)
 
@@ -202,13 +203,13 @@ class ErrorDiffusionNetwork(nn.Module):
     def weight(self) -> Tensor:
         """W [K, E], in the order of ``edge_index``."""
         magnitude = self._magnitude()
-        return self._sign.to(magnitude) * magnitude[self._place]
+        return self._sign.to(magnitude) * magnitude[self.places]
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
-        if weight.shape != self._place.shape:
+        if weight.shape != self.places.shape:
             raise ValueError(
-                f"weight must have shape {list(self._place.shape)}, got {list(weight.shape)}."
+                f"weight must have shape {list(self.places.shape)}, got {list(weight.shape)}."
             )
         magnitude = self._sign.to(weight) * weight
         if self.keep_signs and not bool((magnitude >= 0).all()):
@@ -217,7 +218,7 @@ class ErrorDiffusionNetwork(nn.Module):
                 "assign network.sign * weight.abs(), or make the network with keep_signs=False."
             )
         with torch.no_grad():
-            self.strength[self._place] = magnitude.to(self.strength)
+            self.strength[self.places] = magnitude.to(self.strength)
 
     @property
     def sign(self) -> Tensor:
@@ -230,14 +231,14 @@ class ErrorDiffusionNetwork(nn.Module):
         if self.strength.is_meta:
             return
         low = 0.0 if self.keep_signs else -1.0
-        drawn = torch.empty(self._place.shape, dtype=self.strength.dtype)
+        drawn = torch.empty(self.places.shape, dtype=self.strength.dtype)
         drawn.uniform_(low, 1.0, generator=generator)
         if isinstance(self.init, str):
             target = self.edge_index[1].cpu()
             drawn /= torch.bincount(target)[target]
         else:
             drawn *= self.init
-        self.strength[self._place] = drawn.to(self.strength.device)
+        self.strength[self.places] = drawn.to(self.strength.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores [B, K] of x [B, F]."""
@@ -250,19 +251,20 @@ class ErrorDiffusionNetwork(nn.Module):
         bias. ``magnitude`` is what :meth:`fold` returned, if that was just called.
         """
         state = self._hold(x)
-        strength = self._magnitude() if magnitude is None else magnitude
+        parts = self.split(self._magnitude() if magnitude is None else magnitude)
         states, scores = [state], None
-        for block in self.blocks:
-            drive = self._sums(block.feed, strength, state, block)
+        for number, block in enumerate(self.blocks):
+            drive = self._sums(block.feed, parts, state, block)
             sweeps = self.loops - 1 if block.loop else 0
             sums = drive
             for _ in range(sweeps):
-                sums = drive + self._sums(block.loop, strength, self._fire(sums), block)
-            state = self._fire(sums)
-            if block is self.blocks[-1]:
+                sums = drive + self._sums(block.loop, parts, self._fire(sums, block), block)
+            state = self._fire(sums, block)
+            if number == self._last:
                 scores = (sums if self.linear else state)[:, self._read].t()
-            elif block.bias:
-                state = functional.pad(state, (0, 0, 1, 1), value=self.bias_value)
+            if block.bias:
+                bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
+                state = torch.cat([bias, state, bias], 1)
             states.append(state)
         assert scores is not None
         return states, scores
@@ -275,12 +277,18 @@ class ErrorDiffusionNetwork(nn.Module):
         """
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
 
+    def split(self, strength: Tensor) -> dict[int, Tensor]:
+        """The part of each bundle of synapses, by where it begins, as views."""
+        bundles = [each for block in self.blocks for each in (*block.feed, *block.loop)]
+        parts = strength.split([each.size for each in bundles])
+        return {each.first: part for each, part in zip(bundles, parts, strict=True)}
+
     def slopes(self, block: Block, state: Tensor) -> Tensor:
         """O (1 - o) of the cells of a block [K, n, B], and 1 of an output that is linear."""
         if block.bias:
-            state = state[:, 1:-1]
+            state = state.narrow(1, 1, len(block.cells))
         slope = torch.addcmul(state, state, state, value=-1)
-        if self.linear and block is self.blocks[-1]:
+        if self.linear and block is self.blocks[self._last]:
             slope[:, self._read] = 1
         return slope
 
@@ -301,32 +309,36 @@ class ErrorDiffusionNetwork(nn.Module):
                 f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
                 "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
             )
-        state = functional.pad(x, (1, 0), value=self.bias_value).t() if self.bias else x.t()
+        bias = x.new_full((len(x), int(self.bias)), self.bias_value)
+        state = torch.cat([bias, x], 1).t()
         # Matrix products take it as it lies, kernels do not.
         full = all(each.structure is None for each in self.blocks[0].feed)
         return state if full else state.contiguous()
 
     def _sums(
-        self, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor, block: Block
+        self,
+        bundles: tuple[Bundle, ...],
+        parts: dict[int, Tensor],
+        state: Tensor,
+        block: Block,
     ) -> Tensor:
-        """What arrives at the cells of a block [K, n, B], with their signs."""
-        parts = [strength[each.first : each.end] for each in bundles]
+        """What arrives at the cells of a block [K, n, B], before their own signs."""
         if len(bundles) == 2 and all(each.structure is None for each in bundles):
             plus, minus = bundles
             if plus.shared and plus.rows == minus.rows:
                 # Pairs have one value: half the products.
-                return block.sign * plus.product(parts[0] - parts[1], state)
-        sums = [each.sums(part, state) for each, part in zip(bundles, parts, strict=True)]
+                return plus.product(parts[plus.first] - parts[minus.first], state)
+        sums = [each.sums(parts[each.first], state) for each in bundles]
         if not sums:
             return state.new_zeros(self.networks, len(block.cells), state.size(-1))
         total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
-        return block.sign * total if bundles[0].positive else -block.sign * total
+        return total if bundles[0].positive else -total
 
     def _magnitude(self) -> Tensor:
         return self.strength.abs() if self.keep_signs else self.strength
 
-    def _fire(self, sums: Tensor) -> Tensor:
-        return torch.sigmoid(sums * (2 / self.u0))
+    def _fire(self, sums: Tensor, block: Block) -> Tensor:
+        return torch.sigmoid(sums * (block.sign * (2 / self.u0)))
 
     def get_extra_state(self) -> Tensor:
         """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
@@ -357,7 +369,7 @@ class ErrorDiffusionNetwork(nn.Module):
         if device.type == "meta":
             return
         self.blocks = [block.to(device, dtype) for block in self.blocks]
-        self.edge_index, self._place = self.edge_index.to(device), self._place.to(device)
+        self.edge_index, self.places = self.edge_index.to(device), self.places.to(device)
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:

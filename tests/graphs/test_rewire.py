@@ -200,3 +200,11 @@ def test_pinned_graphs(name):
     source, target = MODELS[name](SPATIAL, seed=0).edge_index
     found = int((source * target).sum())
     assert found == {"degrees": 89030849, "reciprocal": 88909062, "lengths": 88487390}[name]
+
+
+def test_rewiring_by_length_tells_where_hardly_any_synapse_moves():
+    data = graphs.coordinate_random(300, (10, 10), 1.5, seed=0)
+    with pytest.warns(UserWarning, match=r"only \d+ of \d+ synapses .* pass a larger tolerance"):
+        graphs.rewire_lengths(data, 1e-6, seed=0)
+    null = graphs.rewire_lengths(data, seed=0)
+    assert (null.edge_index != data.edge_index).any(dim=0).float().mean() > 0.1

@@ -13,6 +13,7 @@ from graphs.io.files import FORMATS
 from sparsebrain.cli import app
 from sparsebrain.experiments import loops
 from sparsebrain.experiments.kinds import KINDS
+from sparsebrain.learning import RULES
 from sparsebrain.models import READINGS
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
@@ -27,7 +28,9 @@ def run(*arguments):
     )
 
 
-@pytest.mark.parametrize("command", [each.callback.__name__ for each in app.registered_commands])
+@pytest.mark.parametrize(
+    "command", [each.name or each.callback.__name__ for each in app.registered_commands]
+)
 def test_help_needs_no_torch(command):
     program = (
         "import sys, sparsebrain.cli\n"
@@ -55,6 +58,11 @@ def test_the_help_names_every_option_of_every_topology():
     told = run("compare", "--help").stdout.split()
     for kind, of_kind in KINDS.items():
         assert {kind.removesuffix(":"), *of_kind.options} <= {word.strip(":,.") for word in told}
+
+
+def test_the_help_names_every_rule():
+    told = run("compare", "--help").stdout.split()
+    assert set(RULES) <= {word.strip(",.") for word in told}
 
 
 def test_the_help_names_every_option_of_an_equilibrium():
@@ -147,6 +155,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
         (["measure", "nix.npz"], "the file 'nix.npz' is not there"),
         (["compare", "--topology", "file:nix.npz"], "topology 'file:nix.npz': the file 'nix.npz'"),
         (["compare", "--topology", "gird"], "unknown topology 'gird'"),
+        (["compare", "--rule", "magic"], "rule must be one of 'backprop'"),
         (["compare", "--loops", "many"], "loops must be a number or equilibrium"),
         (["compare", "--lops", "2"], "No such option"),
         (["compare", "--data", "cifar"], "data must be one of 'digits'"),

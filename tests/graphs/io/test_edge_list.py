@@ -169,7 +169,7 @@ def test_unknown_transmitters(load):
     with pytest.raises(
         ValueError,
         match=r"transmitters 'Glutamate' \(2 rows\), '' \(1 rows\); pass transmitter_signs="
-        r"{'Glutamate': 1, '': 1} with .*, columns={'transmitter': None}",
+        r"{'Glutamate': ..., '': ...} with .*, columns={'transmitter': None}",
     ):
         load(text)
     assert load(text, transmitter_signs={"glutamate": -1, "": 1}).edge_sign.tolist() == [-1, -1, 1]

@@ -10,6 +10,7 @@ from scipy.special import zeta
 from torch_geometric.data import Data
 
 import graphs
+from graphs.measures.power_law import _candidates
 
 # Neurons that send to others, one each: of these, as many as the neuron's in-degree is to be.
 SENDERS = 4000
@@ -144,3 +145,19 @@ def test_bad_arguments():
         graphs.fit_power_law(data, xmin=0)
     with pytest.raises(TypeError, match="bootstraps must be an integer"):
         graphs.fit_power_law(data, bootstraps=True)
+
+
+def test_the_steepest_exponent_is_told():
+    degrees = [30] * 40 + [31]
+    found = graphs.fit_power_law(graphs.configuration(degrees, degrees, seed=0), xmin=30)
+    assert found.alpha == 20
+    assert math.isnan(found.alpha_error)
+    assert str(found).startswith("alpha 20 or more from 30")
+
+
+def test_few_of_many_degrees_start_a_tail():
+    assert _candidates(512).tolist() == list(range(512))
+    some = _candidates(10_000)
+    assert some[:256].tolist() == list(range(256))
+    assert 300 < len(some) <= 512
+    assert some[-1] == 9999

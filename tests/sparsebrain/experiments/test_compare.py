@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from rich.console import Console
 import graphs
 from sparsebrain.experiments import runner
 from sparsebrain.experiments.compare import compare
+from sparsebrain.learning import RULES, Backprop
 
 FAST = {
     "epochs": 2,
@@ -76,6 +78,85 @@ def test_finished_runs_are_not_repeated(tmp_path, trained, rows):
     compare(**{**FAST, "epochs": 1}, out=tmp_path)
     assert len(trained) == 10
     assert len(rows(tmp_path / "results.csv")) == 10
+
+
+RULES_USED = ["backprop", "direct-feedback-alignment"]
+
+
+def test_rules_are_crossed_with_topologies(tmp_path, rows, trained):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        summed = compare(**{**FAST, "epochs": 3}, rules=RULES_USED, out=tmp_path, console=console)
+    assert [(row.rule, row.label) for row in summed] == [
+        (rule, topology) for rule in RULES_USED for topology in FAST["topologies"]
+    ]
+    assert len(trained) == len(rows(tmp_path / "results.csv")) == 8
+    # Ten classes: 0.1 is chance, with a deviation of 0.016 for 360 images.
+    assert all(row.mean("test_accuracy") > 0.2 for row in summed)
+    assert all(row.mean("peak_bytes") > 4 * row.mean("parameters") for row in summed)
+    text = console.export_text()
+    assert "direct-feedback-alignment, none, seed 1: " in text
+    assert "none" in next(
+        line for line in text.splitlines() if "direct-feedback" in line and "0 " in line
+    )
+    assert "paired t-tests over 2 seeds" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    compare(**{**FAST, "epochs": 3}, rules=RULES_USED[1:], out=tmp_path)
+    assert len(trained) == 8
+
+
+class Picky(Backprop):
+    """Teaches no graph."""
+
+    @classmethod
+    def build(cls, connectome, *args, **kwargs):
+        if connectome is not None:
+            raise ValueError("loops are beyond it; use none.")
+        return super().build(connectome, *args, **kwargs)
+
+
+def test_what_a_rule_refuses_is_told_and_the_rest_is_trained(tmp_path, trained, monkeypatch):
+    monkeypatch.setitem(RULES, "picky", Picky)
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = {**FAST, "epochs": 1, "out": tmp_path, "console": console}
+    with console.file:
+        summed = compare(**options, rules=["picky", "backprop"])
+    assert [(row.rule, row.label) for row in summed] == [
+        ("picky", "none"),
+        ("backprop", "grid:shape=6x6,distance=1"),
+        ("backprop", "none"),
+    ]
+    assert len(trained) == 6
+    text = " ".join(console.export_text().split())
+    assert "picky on grid:shape=6x6,distance=1: loops are beyond it; use none." in text
+    with pytest.raises(ValueError, match="nothing is left to train: loops are beyond it"):
+        compare(**{**FAST, "topologies": FAST["topologies"][:1]}, rules=["picky"], out=tmp_path)
+
+
+def test_results_without_rules_are_those_of_backpropagation(tmp_path, trained, rows):
+    """As older versions wrote them, and as examples/reproduction holds them."""
+    compare(**FAST, out=tmp_path)
+    for name in ("results.csv", "curves.csv"):
+        found = rows(tmp_path / name)
+        columns = [each for each in found[0] if each not in ("rule", "peak_bytes")]
+        lines = [",".join(row[each] for each in columns) for row in found]
+        path = tmp_path / name
+        path.write_text(
+            "\n".join([",".join(columns), *lines, ""]).replace(
+                "grid:shape=6x6,distance=1", '"grid:shape=6x6,distance=1"'
+            )
+        )
+    (again, _) = compare(**FAST, out=tmp_path)
+    assert len(trained) == 4
+    assert again.rule == "backprop"
+    assert math.isnan(again.mean("peak_bytes"))
+
+
+def test_a_learning_rate_overrides_that_of_the_rule(tmp_path, rows):
+    compare(**{**FAST, "epochs": 1, "seeds": 1}, learning_rate=0.5, out=tmp_path)
+    compare(**{**FAST, "epochs": 1, "seeds": 1}, out=tmp_path)
+    found = [float(row["learning_rate"]) for row in rows(tmp_path / "results.csv")]
+    assert found == [0.001, 0.5] * 2
 
 
 def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained, rows):
@@ -253,6 +334,9 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     [
         ({"topologies": []}, "no topology given"),
         ({"topologies": ["none", "none"]}, "'none' is given twice"),
+        ({"rules": []}, "no rule given"),
+        ({"rules": ["backprop", "backprop"]}, "rule 'backprop' is given twice"),
+        ({"rules": ["backprob"]}, "rule must be one of 'backprop', 'feedback-alignment'"),
         ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
         ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),

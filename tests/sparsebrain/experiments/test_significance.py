@@ -27,6 +27,16 @@ def test_holms_correction_by_hand():
     assert [found.p_value for found in differences(groups)] == pytest.approx(expected)
 
 
+def test_only_the_pairs_that_are_asked_for_count():
+    draw = np.random.default_rng(3)
+    groups = {name: draw.normal(size=6) for name in "abcd"}
+    found = differences(groups, [("c", "a"), ("b", "a")])
+    raw = sorted(stats.ttest_rel(groups[name], groups["a"]).pvalue for name in "bc")
+    expected = [min(1, 2 * raw[0]), max(min(1, 2 * raw[0]), raw[1])]
+    assert [each.p_value for each in found] == pytest.approx(expected)
+    assert {(each.first, each.second) for each in found} == {("b", "a"), ("c", "a")}
+
+
 def test_equal_gaps_have_no_spread():
     same, above = [0.97, 0.98, 0.99], [0.98, 0.99, 1.0]
     assert differences({"a": same, "b": same})[0].p_value == 1

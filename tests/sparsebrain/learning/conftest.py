@@ -1,7 +1,5 @@
 """Every rule, and the models that it is held against."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
@@ -20,17 +18,11 @@ MODELS = {
     "C. elegans": (graphs.c_elegans, 3),
 }
 
-
 # The models that a rule refuses, by its name and theirs, and what it says.
 REFUSED: dict[tuple[str, str], str] = {
     ("dendritic-microcircuit", looped): "on a loop a neuron stands above and below itself"
     for looped in ("grid", "small world", "C. elegans")
 }
-
-
-# What takes the steps in place of Adam. Error diffusion only ever adds to magnitudes, and which of
-# them grows faster is all it has to say: Adam lets all grow alike.
-OPTIMIZERS = {"error-diffusion": partial(torch.optim.SGD, lr=0.2)}
 
 
 @pytest.fixture(params=RULES)

@@ -47,6 +47,12 @@ NETWORKS = {
     "over a layer": lambda **options: around(
         Data(edge_index=torch.tensor([[0, 0, 1], [1, 2, 2]]), num_nodes=3), **options
     ),
+    "past the output": lambda **options: around(
+        Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4),
+        inputs=[0],
+        outputs=[0],
+        **options,
+    ),
     "loops": lambda **options: around(random_graph(), loops=4, **options),
     "all to all": lambda **options: ErrorDiffusionNetwork.all_to_all(
         FEATURES, 4, loops=3, **{**OPTIONS, **options}

@@ -3,11 +3,13 @@
 import itertools
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 import graphs
-from sparsebrain import GraphLayer
+from sparsebrain import Equilibrium, GraphLayer
+from sparsebrain.equilibrium import NonConvergenceWarning
 from sparsebrain.learning import FeedbackAlignment
 from tests.sparsebrain.learning.conftest import make, samples, step
 
@@ -66,3 +68,16 @@ def test_learning_turns_the_weights_towards_the_feedback():
         last.append(rule.alignment(*samples(96))["decode"])
     assert np.mean(last) < 90
     assert np.mean(last) < np.mean(first)
+
+
+def test_a_way_back_that_does_not_settle_is_told():
+    torch.manual_seed(0)
+    layer = GraphLayer(graphs.grid_local((4, 4), 1), Equilibrium(), activation="tanh")
+    rule = FeedbackAlignment(nn.Sequential(layer, nn.Linear(16, 3)))
+    x, y = torch.randn(8, 16), torch.arange(8) % 3
+    rule(x, y)
+    assert layer.report.gradient.converged.all()
+    rule.feedback[0].mul_(100)
+    with pytest.warns(NonConvergenceWarning, match="the backward pass did not converge"):
+        rule(x, y)
+    assert layer.report.converged.all()

@@ -1,0 +1,31 @@
+// Numbers of pairs of neurons: mixed to a draw, and sorted.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace compiled {
+
+// The finalizer of SplitMix64 (variant 13 of D. Stafford); graphs/proximity.py has the same.
+inline uint64_t mixed(uint64_t value) {
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+  return value ^ (value >> 31);
+}
+
+// Sorts numbers below 2^bits, byte by byte: comparing costs a hundred times more than adding up here,
+// as no branch is foreseen.
+inline void sort_row(std::vector<int64_t> &row, std::vector<int64_t> &spare, int bits) {
+  if (row.size() < 48) return std::sort(row.begin(), row.end());
+  spare.resize(row.size());
+  for (int shift = 0; shift < bits; shift += 8) {
+    uint32_t starts[257] = {0};
+    for (const int64_t each : row) ++starts[((each >> shift) & 255) + 1];
+    for (int digit = 0; digit < 256; ++digit) starts[digit + 1] += starts[digit];
+    for (const int64_t each : row) spare[starts[(each >> shift) & 255]++] = each;
+    row.swap(spare);
+  }
+}
+
+}  // namespace compiled
