@@ -129,7 +129,8 @@ def _read(
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         rows = list(reader)
         # Tables of older versions lack columns whose value for them is the default.
-        if reader.fieldnames not in (columns, [each for each in columns if each not in _LATER]):
+        found = reader.fieldnames or []
+        if found != [each for each in columns if each in found or each not in _LATER]:
             raise ValueError("its columns are not those of a comparison")
         if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
             raise ValueError("a row is cut short or too long")
