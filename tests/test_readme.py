@@ -94,13 +94,6 @@ def cells(line):
     return [cell.strip() for cell in line.strip("| \n").split("|")]
 
 
-def test_the_table_of_the_reproduction_is_what_was_measured():
-    mnist, fashion = accuracies("mnist"), accuracies("fashion-mnist")
-    rows = [cells(line) for line in README.read_text(encoding="utf-8").splitlines()]
-    shown = {row[0]: row[2:] for row in rows if row[0] in MODELS and len(row) == 4}
-    assert shown == {model: [mnist[model], fashion[model]] for model in MODELS}
-
-
 MEASURED = README.parent / "benchmarks" / "measured"
 
 
@@ -237,3 +230,26 @@ def test_the_second_look_is_what_was_measured():
     assert f"get that with {mean('confidence 0.9', 'all', 'loops'):.1f} loops on average" in text
     exits = mean("confidence 0.9", "all", "accuracy")
     assert exits >= mean("loop 8", "all", "accuracy") - 0.001
+
+
+def test_connectomes_beside_peers_are_what_was_measured():
+    with (MEASURED / "graphs.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["neurons"] == "100000"]
+    found = {(row["case"], row["peer"]): row for row in rows if row["median_ms"]}
+
+    def ratio(case, peer):
+        row = found.get((case, peer))
+        if row is None or row["same_work"] != "True":
+            return "-"
+        number = float(row["ratio"])
+        return f"{number:.0f}" if number >= 10 else f"{number:#.2g}"
+
+    wanted = {
+        case: [three_digits(float(row["median_ms"])), *ratios]
+        for (case, peer), row in found.items()
+        if peer == "graphs"
+        and set(ratios := [ratio(case, other) for other in ("networkx", "igraph", "scipy")])
+        != {"-"}
+    }
+    shown = table_of(MEASURED / "README.md", "## Connectomes")
+    assert {case: values for case, *values in shown} == wanted
