@@ -85,8 +85,6 @@ _BACKPROP = {
     for rate in (0.1, 1.0)
 }
 _RULES = {"error diffusion": _BASE, **_BACKPROP}
-# At three layers the other rate of each is the better one.
-_SLOWER = ("backprop, sigmoid, rate 0.1", "backprop, relu, rate 1")
 _QUESTIONS: dict[str, dict[str, Any]] = {
     "as in the article": {},
     "random types": {"types": "random"},
@@ -104,7 +102,6 @@ STUDIES: dict[str, list[Case]] = {
     "units": [
         Case(line, units, replace(setting, units=units))
         for line, setting in _RULES.items()
-        if line not in _SLOWER
         for units in (1, 2, 4, 8, 16, 32, 64)
     ],
     "layers": [

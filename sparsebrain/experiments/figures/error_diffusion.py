@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -9,17 +10,18 @@ from matplotlib.figure import Figure
 
 from sparsebrain.experiments.figures.curves import COLORS
 
+_COLUMNS = 2
+
 Points = list[tuple[float | str, float, float]]
 """x, mean and standard deviation of the accuracy."""
 
 
 def draw(studies: Mapping[str, Mapping[str, Points]]) -> Figure:
     """One picture a study, with bars of one standard deviation over the seeds."""
-    figure = Figure(figsize=(6.4, 3.6 * len(studies)), layout="constrained")
-    for ax, (study, lines) in zip(
-        figure.subplots(len(studies), squeeze=False)[:, 0], studies.items(), strict=True
-    ):
-        _draw(ax, study, lines)
+    rows = math.ceil(len(studies) / _COLUMNS)
+    figure = Figure(figsize=(5.2 * _COLUMNS, 3.4 * rows), layout="constrained")
+    for place, (study, lines) in enumerate(studies.items(), 1):
+        _draw(figure.add_subplot(rows, _COLUMNS, place), study, lines)
     return figure
 
 
@@ -40,6 +42,8 @@ def _draw(ax: Axes, study: str, lines: Mapping[str, Points]) -> None:
     ax.set_xscale("log")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    ax.set(xlabel=study, ylabel="test accuracy, %")
+    # Bars of a line that jumps between chance and success would go past all that can be.
+    ax.set(xlabel=study, ylabel="test accuracy, %", ylim=(45, 100))
     ax.axhline(50, color="#bbbbbb", lw=0.8, ls=":")
-    ax.legend(frameon=False, fontsize=8)
+    if len(lines) > 1:
+        ax.legend(frameon=False, fontsize=8, loc="lower left")
