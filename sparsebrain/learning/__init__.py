@@ -1,4 +1,10 @@
-"""Learning rules on the same sparse graphs: one interface, one table."""
+"""Learning rules on the same sparse graphs: one interface, one table.
+
+Every rule is a :class:`Rule` around a model: ``rule(x, y)`` fills gradients, any optimizer of torch
+takes the step, ``rule.predict(x)`` gives class scores. ``RULES[name].build(connectome, in_features,
+num_classes)`` makes a model that the rule of that name can teach; most teach any model of
+``nn.Linear`` and ``GraphLayer``, error diffusion and Forward-Forward need one of their own.
+"""
 
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit

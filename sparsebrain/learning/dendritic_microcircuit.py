@@ -119,7 +119,7 @@ class DendriticMicrocircuit(Rule):
         40
     """
 
-    learning_rate = 1e-2
+    learning_rate = 3e-3
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Rule(nn.Module, ABC):
     those of the rule itself, such as feedback weights; what is not taught keeps ``.grad`` None.
 
     ``rule.predict(x)`` gives class scores [B, classes], the highest of which is the answer: not
-    every rule predicts by ``model(x)``.
+    every rule predicts by ``model(x)``. Dropout and batch normalisation heed ``rule.eval()``.
 
     A rule is made for one model and refuses, with the reason, what it cannot teach. It makes no
     synapse, and flips no sign that a layer keeps (``dale=True``).
@@ -87,5 +87,5 @@ class Rule(nn.Module, ABC):
         """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
 
     def predict(self, x: Tensor) -> Tensor:
-        """Class scores [B, classes] of x [B, ...]."""
+        """Class scores [B, classes] of x [B, ...]; call ``rule.eval()`` first, as for any model."""
         return self.model(x)
