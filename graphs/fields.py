@@ -14,6 +14,7 @@ Array = NDArray[Any]
 PER_NEURON = ("pos", "node_type", "node_sign")
 LISTS = ("names", "node_type_names", "edge_type_names")
 PER_SYNAPSE = ("edge_type", "edge_weight", "edge_sign")
+_CONTRACT = ("edge_index", "num_nodes", "shape", *PER_NEURON, *LISTS, *PER_SYNAPSE)
 
 
 def array(data: Data, name: str) -> Array:
@@ -39,6 +40,12 @@ def population_names(data: Data) -> list[str]:
     if "node_type_names" in data:
         return list(data["node_type_names"])
     return [str(kind) for kind in range(int(array(data, "node_type").max(initial=-1)) + 1)]
+
+
+def beyond(data: Data) -> list[str]:
+    """Return the names of the fields that are none of the contract."""
+    names: list[str] = data.keys()
+    return [name for name in names if name not in _CONTRACT]
 
 
 def of_neurons(data: Data) -> dict[str, Any]:
