@@ -76,7 +76,7 @@ def test_only_the_contract_is_kept_and_nothing_is_changed(tmp_path, full, assert
     given.x = torch.ones(5, 2)
     before = copy.deepcopy(given)
     given.transmitters = before.transmitters = ["GABA"] * 5
-    told = f"'a{suffix}' is written without x, transmitters: .*; del data.x; del data.transmitters"
+    told = f"'a{suffix}' is written without transmitters, x: .*; del data.transmitters; del data.x"
     with pytest.warns(UserWarning, match=told):
         graphs.save(given, tmp_path / f"a{suffix}")
     assert_same(given, before)
