@@ -285,7 +285,7 @@ def _check_edge_fields(data: Data, fields: set[str]) -> None:
 
 def _check_node_fields(data: Data, fields: set[str], neurons: int) -> None:
     if "pos" in fields:
-        pos = _check_tensor(data, "pos", torch.float32, (neurons, "1, 2 or 3"))
+        pos = _check_tensor(data, "pos", torch.float32, (neurons, "D"))
         if pos.shape[1] not in (1, 2, 3):
             raise ValueError(
                 f"pos must have 1, 2 or 3 coordinates, got {pos.shape[1]}; "

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
@@ -14,6 +15,7 @@ Array = NDArray[Any]
 PER_NEURON = ("pos", "node_type", "node_sign")
 LISTS = ("names", "node_type_names", "edge_type_names")
 PER_SYNAPSE = ("edge_type", "edge_weight", "edge_sign")
+_CONTRACT = ("edge_index", "num_nodes", "shape", *PER_NEURON, *LISTS, *PER_SYNAPSE)
 
 
 def array(data: Data, name: str) -> Array:
@@ -41,13 +43,43 @@ def population_names(data: Data) -> list[str]:
     return [str(kind) for kind in range(int(array(data, "node_type").max(initial=-1)) + 1)]
 
 
+def beyond(data: Data) -> list[str]:
+    """Return the names of the fields that are none of the contract."""
+    return sorted(set(data.keys()).difference(_CONTRACT))
+
+
 def of_neurons(data: Data) -> dict[str, Any]:
-    """Return copies of all fields that have no value for each synapse, for `contract.build`."""
+    """Return copies of the contract's fields that have no value for each synapse, for `build`."""
     fields: dict[str, Any] = {name: array(data, name).copy() for name in PER_NEURON if name in data}
     fields |= {name: list(data[name]) for name in LISTS if name in data}
     if "shape" in data:
         fields["shape"] = tuple(data["shape"])
     return fields
+
+
+def carry(data: Data, to: Data, kept: Index | None = None) -> Data:
+    """Give a connectome the fields beyond the contract that have a value for each neuron of `data`.
+
+    These are tensors [N, ...] and lists of N str. `kept` are the neurons that it has of `data`, all
+    of them if it is None. Returns `to`.
+    """
+    neurons = int(data.num_nodes)
+    for name in beyond(data):
+        value = data[name]
+        # As in PyG the name decides where there are as many synapses as neurons.
+        if "edge" in name and neurons == data.num_edges:
+            continue
+        if isinstance(value, torch.Tensor):
+            if value.layout == torch.strided and value.dim() and len(value) == neurons:
+                copy = value.detach().cpu().clone()
+                to[name] = copy if kept is None else copy[torch.from_numpy(kept)]
+        elif (
+            isinstance(value, list)
+            and len(value) == neurons
+            and all(isinstance(each, str) for each in value)
+        ):
+            to[name] = list(value) if kept is None else [value[each] for each in kept]
+    return to
 
 
 def of_synapses(data: Data, chosen: Any = slice(None)) -> dict[str, Any]:

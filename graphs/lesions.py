@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.drawing import distinct
-from graphs.fields import ends, of_neurons, of_synapses, order
+from graphs.fields import carry, ends, of_neurons, of_synapses, order
 
 
 def subgraph(data: Data, neurons: Any) -> Data:
@@ -25,7 +25,7 @@ def subgraph(data: Data, neurons: Any) -> Data:
     -------
     torch_geometric.data.Data
         The induced subgraph. ``node_type_names`` stays whole, so that populations keep their
-        numbers; ``shape`` is left out.
+        numbers; ``shape`` is left out. Fields beyond the contract are carried as by `lesion`.
 
     Raises
     ------
@@ -34,7 +34,8 @@ def subgraph(data: Data, neurons: Any) -> Data:
 
     See Also
     --------
-    lesion : keeps the number of neurons, and so the width of a layer.
+    lesion : keeps the number of neurons, and so the width of a layer; cuts by synapses too, as
+        ``graphs.lesion(data, synapses=data.edge_weight < 2)``.
 
     Notes
     -----
@@ -59,7 +60,8 @@ def subgraph(data: Data, neurons: Any) -> Data:
         elif isinstance(value, np.ndarray):
             fields[name] = value[kept]
     inside = (source >= 0) & (target >= 0)
-    return build(len(kept), source[inside], target[inside], **fields, **of_synapses(data, inside))
+    fields.update(of_synapses(data, inside))
+    return carry(data, build(len(kept), source[inside], target[inside], **fields), kept)
 
 
 def lesion(
@@ -94,7 +96,8 @@ def lesion(
     Returns
     -------
     torch_geometric.data.Data
-        A connectome with as many neurons, and with every field that `data` has.
+        A connectome with as many neurons, with every field of the contract that `data` has, and
+        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
 
     Raises
     ------
@@ -139,13 +142,8 @@ def lesion(
         hit[_chosen(of, given[of], len(hit))] = True
     source, target = ends(data)
     kept = sequence[~(hit[source] | hit[target] if of == "neurons" else hit)[sequence]]
-    return build(
-        kinds["neurons"],
-        source[kept],
-        target[kept],
-        **of_neurons(data),
-        **of_synapses(data, kept),
-    )
+    fields = of_neurons(data) | of_synapses(data, kept)
+    return carry(data, build(kinds["neurons"], source[kept], target[kept], **fields))
 
 
 def _chosen(name: str, chosen: Any, size: int) -> Index:
@@ -162,10 +160,9 @@ def _chosen(name: str, chosen: Any, size: int) -> Index:
         if len(values) != size:
             raise ValueError(f"{expected}, got a mask of {len(values)}; pass {name}=[0, 1]")
         return np.flatnonzero(values)
-    if values.min() < 0 or values.max() >= size:
-        raise ValueError(
-            f"{expected}, got [{values.min()}, {values.max()}]; pass positions that are there"
-        )
+    outside = values[(values < 0) | (values >= size)]
+    if outside.size:
+        raise ValueError(f"{expected}, got {outside[0]}; pass positions that are there")
     ordered = np.sort(values)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     if again.size:

@@ -7,7 +7,7 @@ from graphs import arguments
 from graphs.bipartite import free
 from graphs.contract import Index, build, validate
 from graphs.drawing import distinct
-from graphs.fields import array, ends, of_neurons, of_synapses, order
+from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
 
 
 def match(
@@ -37,9 +37,9 @@ def match(
     Returns
     -------
     torch_geometric.data.Data
-        The same neurons with all of their fields. A synapse that is added takes its weight, type
-        and sign from one of its source's, or from any if the source has none; its sign is
-        ``node_sign``'s where there is one.
+        The same neurons with all of their fields, as by `lesion`. A synapse that is added takes its
+        weight, type and sign from one of its source's, or from any if the source has none; its sign
+        is ``node_sign``'s where there is one.
 
     Raises
     ------
@@ -76,7 +76,8 @@ def match(
     if "edge_sign" in fields and "node_sign" in data:
         new = slice(len(sequence), None)
         fields["edge_sign"][new] = array(data, "node_sign")[source[new]]
-    return build(int(data.num_nodes), source, target, **of_neurons(data), **fields)
+    fields |= of_neurons(data)
+    return carry(data, build(int(data.num_nodes), source, target, **fields))
 
 
 def _free_pairs(

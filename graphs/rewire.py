@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build, validate
-from graphs.fields import array, ends, of_neurons, of_synapses, order
+from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
 from graphs.swaps import Mask, swapped, turned, without_loops
 
 # Bins of length where no tolerance is stated, and the share of synapses that should move at least.
@@ -349,6 +349,5 @@ def _synapses(data: Data) -> tuple[Index, Index, Index]:
 
 
 def _with_targets(data: Data, sequence: Index, source: Index, target: Index) -> Data:
-    return build(
-        int(data.num_nodes), source, target, **of_neurons(data), **of_synapses(data, sequence)
-    )
+    fields = of_neurons(data) | of_synapses(data, sequence)
+    return carry(data, build(int(data.num_nodes), source, target, **fields))

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -10,6 +11,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import validate
+from graphs.fields import beyond
 from graphs.io import edge_list, gexf, graphml, npz, pt, sonata
 from graphs.io.aside import write_aside
 from graphs.io.limits import check_bytes
@@ -79,7 +81,8 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome. Only fields of the contract are kept, see `graphs.contract`.
+        A connectome. Only fields of the contract are kept, see `graphs.contract`; a warning names
+        those that are left out.
     path : str or os.PathLike
         A file whose suffix chooses the format. One that is there is replaced, and stays whole if
         writing fails.
@@ -92,7 +95,7 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         ``.graphml``, ``.gexf``
             XML that Gephi, Cytoscape and igraph read.
         ``.pt``
-            The `Data` itself, as ``torch.save`` writes it.
+            A `Data` as ``torch.save`` writes it.
         ``.h5``
             SONATA edges and nodes, population ``default``; needs ``pip install h5py``.
 
@@ -104,6 +107,11 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         If h5py is needed and not installed.
     OSError
         If the file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        If `data` has fields beyond the contract; ``del data.x`` of those that need not be kept.
 
     See Also
     --------
@@ -142,6 +150,14 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         )
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; pass the path of a file")
+    lost = beyond(data)
+    if lost:
+        warnings.warn(
+            f"{path.name!r} is written without {', '.join(lost)}: files keep the fields of "
+            f"graphs.contract only; {'; '.join(f'del data.{name}' for name in lost)} before, or "
+            "torch.save(data, 'connectome.pt')",
+            stacklevel=2,
+        )
     _write([path, *kept.beside(path)], lambda *files: kept.write(data, *files))
 
 
@@ -174,7 +190,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             read as `graphs.from_networkx` tells; node ids (in GEXF labels) become ``names``, unless
             they are 0 to N - 1 in order or nodes have the attribute ``name``.
         ``.pt``
-            a `Data` of ``torch.save``. Fields beyond the contract are kept.
+            a `Data` of ``torch.save``. Its fields beyond the contract are kept; `graphs.save`
+            writes none.
         ``.h5``
             SONATA edges. Where the populations of sources and targets differ, those are the node
             types.

@@ -167,9 +167,16 @@ def from_edges(
     for name, values in ends.items():
         bad = np.flatnonzero((values < 0) | (values >= neurons))
         if bad.size:
+            # More neurons would not help against a negative number, so that is told first.
+            at = bad[np.argmax(values[bad] < 0)]
+            fix = (
+                "number from 0"
+                if values[at] < 0
+                else f"pass num_nodes={int(values.max()) + 1}, or number from 0"
+            )
             raise ValueError(
-                f"{name} must hold neurons in [0, {neurons}), got {values[bad[0]]} at position "
-                f"{bad[0]}; pass num_nodes={max(int(values.max()) + 1, 1)}, or number from 0"
+                f"{name} must hold neurons in [0, {neurons}), got {values[at]} at position {at}; "
+                f"{fix}"
             )
     weight = None if edge_weight is None else _floats("edge_weight", edge_weight)
     kind = None if edge_type is None else _integers("edge_type", edge_type)

@@ -9,7 +9,7 @@ from graphs import compiled
 from graphs.contract import Index
 
 # Synapses beyond which indices of 32 bits do not count them, with both directions of each.
-_MOST = 2**30
+MOST = 2**30
 
 
 def simple(data: Data, *, directed: bool = True) -> csr_array:
@@ -20,7 +20,7 @@ def simple(data: Data, *, directed: bool = True) -> csr_array:
     neurons = data.num_nodes
     source, target = data.edge_index.cpu().numpy()
     helpers = compiled.module()
-    if helpers is not None and max(neurons, len(source)) < _MOST:
+    if helpers is not None and max(neurons, len(source)) < MOST:
         pointer, index = helpers.simple_rows(*compiled.plain(source, target), neurons, directed)
         matrix = csr_array((_ones(index), index, pointer), shape=(neurons,) * 2)
         matrix.has_canonical_format = True

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 
 from graphs import compiled
 from graphs.contract import validate
-from graphs.measures.adjacency import simple_edges
+from graphs.measures.adjacency import MOST, simple_edges
 
 
 def reciprocity(data: Data) -> float:
@@ -54,7 +54,7 @@ def reciprocity(data: Data) -> float:
     if len(source) == 0:
         return math.nan
     helpers = compiled.module()
-    if helpers is not None:
+    if helpers is not None and max(neurons, len(source)) < MOST:
         answered = helpers.answered(*compiled.plain(source, target), neurons)
     else:
         adjacency = coo_array((np.ones(len(source)), (source, target)), shape=(neurons,) * 2)

@@ -34,6 +34,16 @@ class RichClub:
     null_std: NDArray[np.float64] | None = None
     normalized: NDArray[np.float64] | None = None
 
+    def __str__(self) -> str:
+        if not len(self.degree):
+            return "rich club of no degree"
+        told = f"rich club of degrees 0 to {self.degree[-1]}: coefficient {self.coefficient[0]:.3g}"
+        told += f" to {self.coefficient[-1]:.3g}"
+        if self.normalized is None or np.isnan(self.normalized).all():
+            return told
+        at = np.nanargmax(self.normalized)
+        return f"{told}, normalized at most {self.normalized[at]:.3g}, at degree {self.degree[at]}"
+
 
 def rich_club(
     data: Data, *, nulls: Nulls | None = None, seed: int | np.random.Generator | None = 0

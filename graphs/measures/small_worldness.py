@@ -44,6 +44,15 @@ class SmallWorldness:
     random_path_length: float
     lattice_clustering: float
 
+    def __str__(self) -> str:
+        return (
+            f"sigma {self.sigma:.3g} ± {self.sigma_error:.2g}, "
+            f"omega {self.omega:.3g} ± {self.omega_error:.2g}: "
+            f"clustering {self.clustering:.3g} (random {self.random_clustering:.3g}, "
+            f"lattice {self.lattice_clustering:.3g}), "
+            f"path length {self.path_length:.3g} (random {self.random_path_length:.3g})"
+        )
+
 
 def small_worldness(
     data: Data,

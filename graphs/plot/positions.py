@@ -119,9 +119,10 @@ def coordinates(data: Data) -> NDArray[np.float32]:
     if "pos" not in validate(data):
         raise ValueError(
             "a picture needs pos, the coordinates of the neurons, got a connectome without; set "
-            "data.pos = torch.rand(data.num_nodes, 2), or a layout such as "
-            "networkx.spring_layout(graphs.to_networkx(data)), or draw it by "
-            "graphs.plot_circular(data)"
+            "data.pos = torch.rand(data.num_nodes, 2), or a layout, layout = "
+            "networkx.spring_layout(graphs.to_networkx(data)); data.pos = "
+            "torch.tensor([list(layout[each]) for each in range(data.num_nodes)]).float(); or draw "
+            "it by graphs.plot_circular(data)"
         )
     pos: NDArray[np.float32] = data.pos.detach().cpu().numpy()
     return pos

@@ -82,7 +82,7 @@ def test_survives_a_loader():
         ("edge_index", torch.eye(2).long().to_sparse(), TypeError, r"torch.sparse_coo"),
         ("edge_index", torch.tensor([[0, -1], [1, 2]]), ValueError, r"-1 -> 2 at position 1; drop"),
         ("edge_index", torch.tensor([[0, 2], [1, 9]]), ValueError, r"2 -> 9 .*num_nodes = 10"),
-        ("pos", torch.zeros(3, 2), ValueError, r"pos must .* \[4, 1, 2 or 3\], got \[3, 2\]"),
+        ("pos", torch.zeros(3, 2), ValueError, r"pos must .* \[4, D\], got \[3, 2\]"),
         ("pos", torch.zeros(4), ValueError, r"torch.stack\(\[x, y\], dim=1\)"),
         ("pos", torch.zeros(4, 4), ValueError, r"1, 2 or 3 coordinates, got 4"),
         ("pos", torch.zeros(4, 0), ValueError, r"1, 2 or 3 coordinates, got 0"),

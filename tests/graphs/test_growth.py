@@ -101,3 +101,10 @@ def test_the_same_without_compiled_helpers(plain):
         expected = plain(graphs.kaiser_hilgetag, **options)
         assert torch.equal(found.edge_index, expected.edge_index)
         assert torch.equal(found.pos, expected.pos)
+
+
+def test_pinned_synapses():
+    data = graphs.kaiser_hilgetag(30, 6.0, 0.8, seed=11)
+    assert data.num_edges == 130
+    assert data.edge_index[0, :6].tolist() == [1, 3, 4, 5, 12, 13]
+    assert data.pos[2].tolist() == pytest.approx([0.36899313, 0.51139003], abs=1e-7)

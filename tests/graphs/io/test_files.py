@@ -75,9 +75,12 @@ def test_only_the_contract_is_kept_and_nothing_is_changed(tmp_path, full, assert
     given.edge_weight.requires_grad_()
     given.x = torch.ones(5, 2)
     before = copy.deepcopy(given)
-    graphs.save(given, tmp_path / f"a{suffix}")
+    given.transmitters = before.transmitters = ["GABA"] * 5
+    told = f"'a{suffix}' is written without transmitters, x: .*; del data.transmitters; del data.x"
+    with pytest.warns(UserWarning, match=told):
+        graphs.save(given, tmp_path / f"a{suffix}")
     assert_same(given, before)
-    assert "x" not in graphs.load(tmp_path / f"a{suffix}")
+    assert not {"x", "transmitters"} & set(graphs.load(tmp_path / f"a{suffix}").keys())
 
 
 @pytest.mark.parametrize("call", [lambda path: graphs.save(Data(), path), graphs.load])

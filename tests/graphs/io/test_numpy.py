@@ -97,6 +97,7 @@ def test_edges_in_any_order():
             r"target must hold neurons in \[0, 3\), got -1 at positio",
         ),
         ({"target": [0, 3]}, ValueError, "got 3 at position 1; pass num_nodes=4"),
+        ({"source": [3, -1]}, ValueError, "got -1 at position 1; number from 0"),
         ({"target": [0]}, ValueError, "target must have one value per synapse, as source has 2"),
         ({"edge_weight": [1]}, ValueError, "edge_weight must have one value per synapse"),
         ({"edge_weight": [1, "x"]}, TypeError, "edge_weight must hold numbers, got <U"),

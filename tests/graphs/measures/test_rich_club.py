@@ -41,3 +41,11 @@ def test_nulls_of_other_degrees_count_as_empty_where_they_end():
     found = graphs.rich_club(data, nulls=[graphs.small_world(20, 2, 0.0)])
     assert found.null[5] == 0
     assert np.isnan(found.normalized[5])
+
+
+def test_it_prints_in_one_line():
+    grid = graphs.grid_local((6, 6), 1)
+    told = "rich club of degrees 0 to 15: coefficient 0.175 to 0.35"
+    assert str(graphs.rich_club(grid)) == told
+    assert str(graphs.rich_club(grid, nulls=3)) == f"{told}, normalized at most 1.19, at degree 10"
+    assert str(graphs.rich_club(graphs.layered([1]))) == "rich club of no degree"

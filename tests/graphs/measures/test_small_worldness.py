@@ -118,3 +118,8 @@ def test_bad_nulls():
         for measure in (graphs.small_worldness, graphs.rich_club):
             with pytest.raises(error, match=match):
                 measure(data, nulls=wrong)
+
+
+def test_it_prints_in_one_line():
+    found = graphs.small_worldness(graphs.grid_local((6, 6), 1), seed=0)
+    assert str(found).startswith("sigma 2.3 ± 0.045, omega -0.213 ± 0.00088: clustering 0.568 (")

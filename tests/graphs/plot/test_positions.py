@@ -1,5 +1,8 @@
+import re
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import networkx
 import numpy as np
 import pytest
 import torch
@@ -145,8 +148,11 @@ def test_many_populations_share_one_colour_map():
 
 def test_without_coordinates():
     data = graphs.grid_local((2, 2, 2, 2), 1)
-    with pytest.raises(ValueError, match=r"needs pos, .*set data.pos = torch.rand"):
+    with pytest.raises(ValueError, match=r"needs pos, .*set data.pos = torch.rand") as raised:
         graphs.plot(data)
+    advice = re.search(r"layout = .*\.float\(\)", str(raised.value))
+    exec(advice[0], {"networkx": networkx, "graphs": graphs, "torch": torch, "data": data})
+    assert graphs.validate(data).pos.shape == (16, 2)
 
 
 def test_axes_of_another_dimension():
