@@ -56,8 +56,7 @@ class Gain(Fixed):
     def forward(self, free: Tensor) -> Tensor:
         """The weights [E] for a free parameter, one for each gain."""
         gain = self.gain_of(free)
-        gain = gain if self.groups is None else gain.index_select(0, self.groups)
-        return self.value.to(free.device) * gain
+        return self.value.to(free.device) * self._per_synapse(gain)
 
     def gain_of(self, free: Tensor) -> Tensor:
         """The gains g for a free parameter."""
@@ -71,11 +70,19 @@ class Gain(Fixed):
         """
         if weight.is_meta:
             return weight.new_empty(self._count())
+        if not weight.numel():
+            return weight.new_ones(self._count())
         strength = self.value.to(weight.device)
-        power = self._sums(strength * strength)
-        gain = torch.where(power > 0, self._sums(strength * weight) / power, 1)
-        made = strength * (gain if self.groups is None else gain[self.groups])
-        if bool(((made - weight).abs() > _ROUNDING * weight.abs().max()).any()):
+        # Next to the largest of its group no square of a strength overflows or is lost; powers of
+        # two do not round.
+        exponent = torch.frexp(self._largest(strength.double().abs())).exponent
+        scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent)
+        share = strength / self._per_synapse(scale)
+        power = self._sums(share * share)
+        gain = torch.where(power > 0, self._sums(share * weight) / power / scale, 1)
+        gain = gain.to(weight.dtype)
+        error = (strength * self._per_synapse(gain) - weight).abs()
+        if not bool((error <= _ROUNDING * weight.abs().max()).all()):
             raise ValueError(
                 "with gain= a weight is its fixed strength times the gain of its group, and no "
                 "gains make these weights; assign layer.weight times one factor for each gain."
@@ -90,6 +97,15 @@ class Gain(Fixed):
 
     def _count(self) -> int:
         return len(self.value) if self.groups is None else count_groups(self.groups)
+
+    def _per_synapse(self, values: Tensor) -> Tensor:
+        return values if self.groups is None else values.index_select(0, self.groups)
+
+    def _largest(self, values: Tensor) -> Tensor:
+        if self.groups is None:
+            return values
+        start = values.new_zeros(self._count())
+        return start.scatter_reduce(0, self.groups, values, "amax")
 
     def _sums(self, values: Tensor) -> Tensor:
         if self.groups is None:

@@ -94,6 +94,15 @@ def test_dale_keeps_signs_of_projections(populated):
     assert bool((layer._weight_per_synapse() * sign > 0).all())
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_dale_refuses_weights_that_are_not_finite(populated, wrong):
+    layer = GraphLayer(populated, dale=True)
+    weight = layer.weight.detach().clone()
+    weight[2] *= wrong
+    with pytest.raises(ValueError, match="must be finite, but that of synapse 2 would be"):
+        layer.weight = weight
+
+
 # Gains
 
 
@@ -147,6 +156,26 @@ def test_weights_that_gains_can_make_are_assigned(populated):
     torch.testing.assert_close(layer.weight.detach(), wanted)
     layer.reset_parameters()
     assert bool((layer.gain == 1).all())
+
+
+@pytest.mark.parametrize("by", ["synapse", "type"])
+@pytest.mark.parametrize("size", [1e20, 1e-25])
+def test_strengths_may_have_any_size(populated, by, size):
+    populated.edge_weight = size * (1 + torch.rand(populated.num_edges))
+    layer = with_gains(populated, by, dtype=torch.float32)
+    torch.testing.assert_close(layer.gain.detach(), torch.ones_like(layer.gain))
+    layer.weight = wanted = 2 * layer.weight.detach()
+    torch.testing.assert_close(layer.weight.detach(), wanted, atol=0, rtol=1e-5)
+    with pytest.raises(ValueError, match="no gains make these weights"):
+        layer.weight = torch.full_like(wanted, torch.nan)
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_gains_of_no_synapses(by):
+    nothing = torch.zeros(2, 0).long()
+    data = Data(edge_index=nothing, num_nodes=2, node_type=torch.zeros(2).long())
+    data.edge_type, data.edge_weight = nothing[0], torch.zeros(0)
+    assert with_gains(data, by)(torch.ones(3, 2, dtype=torch.float64)).shape == (3, 2)
 
 
 def test_strengths_of_zero_stay_and_have_a_gain_of_one(populated):
