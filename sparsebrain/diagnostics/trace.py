@@ -102,7 +102,7 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
     if len(watch.before) != layer.loops:
         raise ValueError(
             f"expected a number of loops that run one by one, got loops={layer.loops!r} and saw "
-            f"{len(watch.before)}; set layer.loops to a number to see so many."
+            f"{len(watch.before)}; make the layer with loops=N to see N of them."
         )
     return Trace(
         layer,
