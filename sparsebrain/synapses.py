@@ -70,7 +70,9 @@ class Synapses(Saved):
             sign = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
         self._initial_weight = None
         if self.init == "edge_weight":
-            measured = read_weights(connectome, structure.num_edges, self.weight.dtype)
+            measured = read_weights(
+                connectome, structure.num_edges, self.weight.dtype, for_gain=gain is not None
+            )
             measured = self._per_weight(measured, "edge_weight")
             # Counts have no sign; Dale's law completes them.
             if sign is not None and bool((measured >= 0).all()):

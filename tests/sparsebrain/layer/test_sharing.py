@@ -265,6 +265,7 @@ def test_a_model_of_the_flys_eye():
     [
         ("node_type", {"weight_sharing": "projection"}, ValueError, "needs connectome.node_type"),
         ("node_type", {"gain": "projection"}, ValueError, "gain='projection' needs connectome"),
+        ("edge_weight", {"gain": "synapse"}, ValueError, "gain= needs connectome.edge_weight"),
         ("edge_type", {"gain": "type"}, ValueError, "gain='type' needs connectome.edge_type"),
         ("edge_weight", {"gain": "synapse"}, ValueError, "needs connectome.edge_weight"),
         (
