@@ -65,6 +65,18 @@ def test_projections_say_whose_weights_they_are(populated):
     assert GraphLayer(populated).projections is None
 
 
+@pytest.mark.parametrize("by", ["source", "target"])
+def test_every_neuron_has_a_value_with_or_without_synapses(by):
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=6, edge_weight=torch.ones(2))
+    data.node_sign = torch.ones(6)
+    for dale in (False, True):
+        layer = GraphLayer(data, 2, weight_sharing=by, dale=dale)
+        assert layer.weight.shape == (6,)
+        assert with_gains(data, by, dale=dale).gain.tolist() == [1.0] * 6
+    nothing = Data(edge_index=torch.zeros(2, 0).long(), num_nodes=6)
+    assert GraphLayer(nothing, weight_sharing=by)(torch.ones(1, 6)).tolist() == [[0.0] * 6]
+
+
 def test_projections_without_synapses_have_no_weight():
     data = Data(
         edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3, node_type=torch.tensor([0, 5, 9])
