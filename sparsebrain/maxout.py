@@ -39,8 +39,7 @@ class Maxout(nn.Module):
         loops: how many exchanges, at least 1. There is no Equilibrium: what makes one certain is a
             bound on one weight a synapse.
         pieces: how many weights a synapse has, at least 2.
-        bias: as of a GraphLayer, but True by default: lines that all pass through zero would make
-            only two pieces.
+        bias: as of a GraphLayer, but True by default, so that pieces may meet anywhere.
         inject, weight_sharing, dale, init, aggr, backend, device, dtype: as of a GraphLayer; with
             ``dale`` all weights of a synapse have its sign. "variance" is followed by a run of all
             loops on noise, whose mean square they are then scaled to keep.
