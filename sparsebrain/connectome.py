@@ -67,9 +67,14 @@ def read_node_types(connectome: Any, num_nodes: int, option: str) -> Tensor:
     return populations
 
 
-def read_weights(connectome: Any, num_edges: int, dtype: torch.dtype) -> Tensor:
+def read_weights(connectome: Any, num_edges: int, dtype: torch.dtype, *, for_gain: bool) -> Tensor:
     """``edge_weight`` [E] in ``dtype``; ValueError where it is absent, NaN or infinite."""
     weight = _read(connectome, "edge_weight", num_edges)
+    if weight is None and for_gain:
+        raise ValueError(
+            "gain= needs connectome.edge_weight, the strengths that it multiplies, which is "
+            "absent; set connectome.edge_weight to a float tensor [E], of ones if none are known."
+        )
     if weight is None:
         raise ValueError(
             "init='edge_weight' needs connectome.edge_weight, which is absent; "

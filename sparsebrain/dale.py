@@ -31,9 +31,15 @@ class DaleSign(Fixed):
         return self.value.to(free.device) * magnitude(free)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """The free parameter for a weight; ValueError where a weight has the wrong sign."""
+        """The free parameter for a weight; ValueError for a wrong sign, NaN or infinity."""
         sign = self.value.to(weight.device)
         free = weight * sign
+        if not weight.is_meta and not bool(torch.isfinite(weight).all()):
+            place = int((~torch.isfinite(weight)).nonzero()[0])
+            raise ValueError(
+                f"weights must be finite, but that of synapse {place} would be "
+                f"{float(weight[place]):g}; look for what made it so."
+            )
         wrong = free < 0
         if not weight.is_meta and bool(wrong.any()):
             place = int(wrong.nonzero()[0])

@@ -208,13 +208,25 @@ def _warn_once(report: Report, what: str, options: Equilibrium, warned: set[str]
     failed = int((~report.converged).sum())
     if failed and what not in warned:
         warned.add(what)
-        warnings.warn(
+        remedy = (
+            'Raise max_loops or tol, try solver="anderson", or keep the weights small by '
+            'constraint="norm".'
+        )
+        if not bool(torch.isfinite(report.residual).all()):
+            remedy = (
+                "A state is not finite: x holds NaN or infinity, or the weights are so large that "
+                'it overflows; look at both, or keep the weights small by constraint="norm".'
+            )
+        # By its place a warning of Python is shown once for all layers.
+        warnings.warn_explicit(
             f"{what} did not converge for {failed} of {report.converged.numel()} samples "
-            f'({report!r}, tol={options.tol:g}). Raise max_loops or tol, try solver="anderson", '
-            'or keep the weights small by constraint="norm". This layer warns once; look at '
+            f"({report!r}, tol={options.tol:g}). {remedy} This layer warns once; look at "
             "layer.report after each call.",
             NonConvergenceWarning,
-            stacklevel=2,
+            __file__,
+            _warn_once.__code__.co_firstlineno,
+            module=__name__,
+            registry={},
         )
 
 

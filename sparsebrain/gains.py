@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sparsebrain.dale import magnitude
 from sparsebrain.fixed import Fixed
-from sparsebrain.sharing import count_groups
 
 # Relative to the largest weight; rounding of float32 is far below.
 _ROUNDING = 1e-5
@@ -26,6 +25,7 @@ class Gain(Fixed):
     Args:
         strength: c [E].
         groups: k [E] int64, the gain of every synapse; None for one each.
+        count: how many gains there are.
         keeps_sign: write g as a magnitude :math:`|v|`, so that no weight leaves the sign of c.
         shared_by: what the groups are, to be told.
 
@@ -33,7 +33,8 @@ class Gain(Fixed):
 
     Example:
         >>> import torch
-        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), torch.tensor([0, 0, 1]), keeps_sign=True)
+        >>> groups = torch.tensor([0, 0, 1])
+        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), groups, 2, keeps_sign=True)
         >>> gain(torch.tensor([0.5, -1.0]))
         tensor([ 1.5000,  0.5000, -2.0000])
         >>> gain.right_inverse(torch.tensor([6.0, 2.0, -1.0]))
@@ -44,20 +45,21 @@ class Gain(Fixed):
         self,
         strength: Tensor,
         groups: Tensor | None,
+        count: int,
         *,
         keeps_sign: bool,
         shared_by: str = "synapse",
     ) -> None:
         super().__init__(strength)
         self.groups = groups
+        self.count = count
         self.shared_by = shared_by
         self.keeps_sign = keeps_sign
 
     def forward(self, free: Tensor) -> Tensor:
         """The weights [E] for a free parameter, one for each gain."""
         gain = self.gain_of(free)
-        gain = gain if self.groups is None else gain.index_select(0, self.groups)
-        return self.value.to(free.device) * gain
+        return self.value.to(free.device) * self._per_synapse(gain)
 
     def gain_of(self, free: Tensor) -> Tensor:
         """The gains g for a free parameter."""
@@ -70,12 +72,20 @@ class Gain(Fixed):
             ValueError: no gains make these weights.
         """
         if weight.is_meta:
-            return weight.new_empty(self._count())
+            return weight.new_empty(self.count)
+        if not weight.numel():
+            return weight.new_ones(self.count)
         strength = self.value.to(weight.device)
-        power = self._sums(strength * strength)
-        gain = torch.where(power > 0, self._sums(strength * weight) / power, 1)
-        made = strength * (gain if self.groups is None else gain[self.groups])
-        if bool(((made - weight).abs() > _ROUNDING * weight.abs().max()).any()):
+        # Next to the largest of its group no square of a strength overflows or is lost; powers of
+        # two do not round.
+        exponent = torch.frexp(self._largest(strength.double().abs())).exponent
+        scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent)
+        share = strength / self._per_synapse(scale)
+        power = self._sums(share * share)
+        gain = torch.where(power > 0, self._sums(share * weight) / power / scale, 1)
+        gain = gain.to(weight.dtype)
+        error = (strength * self._per_synapse(gain) - weight).abs()
+        if not bool((error <= _ROUNDING * weight.abs().max()).all()):
             raise ValueError(
                 "with gain= a weight is its fixed strength times the gain of its group, and no "
                 "gains make these weights; assign layer.weight times one factor for each gain."
@@ -88,13 +98,19 @@ class Gain(Fixed):
             )
         return gain
 
-    def _count(self) -> int:
-        return len(self.value) if self.groups is None else count_groups(self.groups)
+    def _per_synapse(self, values: Tensor) -> Tensor:
+        return values if self.groups is None else values.index_select(0, self.groups)
+
+    def _largest(self, values: Tensor) -> Tensor:
+        if self.groups is None:
+            return values
+        start = values.new_zeros(self.count)
+        return start.scatter_reduce(0, self.groups, values, "amax")
 
     def _sums(self, values: Tensor) -> Tensor:
         if self.groups is None:
             return values
-        return values.new_zeros(self._count()).index_add(0, self.groups, values)
+        return values.new_zeros(self.count).index_add(0, self.groups, values)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Gain:
         super()._apply(fn, recurse)

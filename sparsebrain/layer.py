@@ -18,7 +18,7 @@ from sparsebrain.equilibrium import Equilibrium, Report
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
 from sparsebrain.neurons import Neurons
-from sparsebrain.options import check_flag
+from sparsebrain.options import check_count, check_flag
 from sparsebrain.renumbering import LEAST_LOOPS, Renumbering, renumber
 from sparsebrain.synapses import Synapses
 
@@ -166,7 +166,7 @@ class GraphLayer(Synapses, Neurons):
         if not (isinstance(loops, int) and loops < LEAST_LOOPS):
             self._renumbering = renumber(structure)
         self.num_nodes = structure.num_nodes
-        self.loops = loops
+        self._loops = loops
         self.activation = "none" if activation is None else activation
         # The input is what an equilibrium depends on, so that it stays.
         self.inject = inject or isinstance(loops, Equilibrium)
@@ -189,6 +189,29 @@ class GraphLayer(Synapses, Neurons):
     def edge_index(self) -> Tensor:
         """The synapses [2, E] int64, in the order of the connectome that was given."""
         return self.structure.edge_index
+
+    @property
+    def loops(self) -> int | Equilibrium:
+        """How many loops, or until when; a number may be set to another one."""
+        return self._loops
+
+    @loops.setter
+    def loops(self, loops: int | Equilibrium) -> None:
+        made = self._loops
+        if not isinstance(loops, Equilibrium) and not isinstance(made, Equilibrium):
+            self._loops = check_count("loops", loops)
+            return
+        if not (
+            isinstance(loops, Equilibrium)
+            and isinstance(made, Equilibrium)
+            and (loops.constraint, loops.bound, loops.lipschitz)
+            == (made.constraint, made.bound, made.lipschitz)
+        ):
+            raise ValueError(
+                f"loops={made!r} cannot become {loops!r}: weights, their constraint and inject are "
+                "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
+            )
+        self._loops = loops
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""

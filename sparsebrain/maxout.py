@@ -28,6 +28,9 @@ class Maxout(nn.Module):
     no activation follows. The sums are those of ``pieces`` linear layers on the same synapses, so
     a loop takes O(pieces E) and is called, batched and overridden as a GraphLayer's is.
 
+    A GraphLayer's leak, threshold, noise, gain and checkpoint are not there, and
+    :mod:`sparsebrain.diagnostics` look into GraphLayers only.
+
     I. J. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville, Y. Bengio, "Maxout networks", ICML
     (2013).
 
@@ -36,9 +39,10 @@ class Maxout(nn.Module):
         loops: how many exchanges, at least 1. There is no Equilibrium: what makes one certain is a
             bound on one weight a synapse.
         pieces: how many weights a synapse has, at least 2.
-        bias, inject, weight_sharing, dale, init, aggr, backend, device, dtype: as of a GraphLayer;
-            with ``dale`` all weights of a synapse have its sign. "variance" is followed by a run of
-            all loops on noise, whose mean square they are then scaled to keep.
+        bias: as of a GraphLayer, but True by default, so that pieces may meet anywhere.
+        inject, weight_sharing, dale, init, aggr, backend, device, dtype: as of a GraphLayer; with
+            ``dale`` all weights of a synapse have its sign. "variance" is followed by a run of all
+            loops on noise, whose mean square they are then scaled to keep.
 
     Attributes:
         pieces: a GraphLayer of one loop for each k, with its ``weight`` and ``bias``.
@@ -125,13 +129,17 @@ class Maxout(nn.Module):
         rows = max(_FEWEST_ROWS, min(256, _CELLS // max(first.num_nodes, 1)))
         noise = torch.randn(rows, first.num_nodes, generator=torch.Generator().manual_seed(0))
         state = noise.to(first.weight)
+        log_power = 0.0
         for _ in range(self.loops):
             state = self._largest(state, None)
-        power = float(state.double().square().mean())
-        if not 0 < power < math.inf:
-            return
+            power = float(state.double().square().mean())
+            if not 0 < power < math.inf:
+                return
+            log_power += math.log(power)
+            # Normalising at every loop keeps long runs from overflowing.
+            state = state / math.sqrt(power)
         for piece in self._layers():
-            piece._assign(piece.weight * power ** (-0.5 / self.loops))
+            piece._assign(piece.weight * math.exp(-0.5 * log_power / self.loops))
 
     def forward(
         self,
@@ -143,6 +151,8 @@ class Maxout(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         check_flag("return_states", return_states)
+        if state is not None and not isinstance(state, Tensor):
+            raise TypeError(f"state must be a tensor, got {type(state).__name__} ({state!r}).")
         if state is not None and (not self.inject or state.shape != x.shape):
             raise ValueError(
                 f"state= needs inject=True and the shape of x {list(x.shape)}, got "

@@ -36,7 +36,12 @@ class Leak(nn.Module):
 
     def right_inverse(self, leak: Tensor) -> Tensor:
         """The free parameter for a leak; ValueError where it is not above 0 and at most 1."""
-        if not leak.is_meta and bool(((leak <= 0) | (leak > 1)).any()):
+        if not isinstance(leak, Tensor):
+            raise TypeError(
+                f"a leak that is learned must be a tensor, got {type(leak).__name__} ({leak!r}); "
+                "assign torch.full_like(layer.leak, number)."
+            )
+        if not leak.is_meta and not bool(((leak > 0) & (leak <= 1)).all()):
             raise ValueError(
                 f"a leak is above 0 and at most 1, got {float(leak.min()):g} to "
                 f"{float(leak.max()):g}; assign 1 / tau, with tau >= 1 in loops."

@@ -19,8 +19,8 @@ NEURONS = ("neuron", "population")
 
 def share_synapses(
     connectome: Any, structure: Structure, by: str, option: str
-) -> tuple[Tensor | None, Tensor | None]:
-    """The group of every synapse [E] int64, and what the groups are where their number tells not.
+) -> tuple[Tensor | None, int, Tensor | None]:
+    """The group of every synapse [E] int64, how many, and what they are if their number tells not.
 
     A projection is all synapses from one population, or ``node_type``, to another, as PyNN calls
     it. Only those that have synapses are numbered, by their source and then their target.
@@ -32,8 +32,9 @@ def share_synapses(
         option: who asks, for the error.
 
     Returns:
-        None where each synapse is on its own, else [E]; and of projections their populations
-        [2, P] int64, sources above targets.
+        None where each synapse is on its own, else [E]; the number of groups, of which neurons
+        and types may have no synapse; and of projections their populations [2, P] int64, sources
+        above targets.
 
     Raises:
         ValueError: the connectome has no ``edge_type`` or ``node_type``.
@@ -48,21 +49,23 @@ def share_synapses(
         ...     node_type=torch.tensor([0, 0, 1]),
         ... )
         >>> structure = Structure(data.edge_index, 3)
-        >>> groups, projections = share_synapses(data, structure, "projection", "gain")
-        >>> groups.tolist(), projections.tolist()
-        ([0, 0, 1, 1], [[0, 1], [1, 0]])
+        >>> groups, count, projections = share_synapses(data, structure, "projection", "gain")
+        >>> groups.tolist(), count, projections.tolist()
+        ([0, 0, 1, 1], 2, [[0, 1], [1, 0]])
     """
     if by == "synapse":
-        return None, None
+        return None, structure.num_edges, None
     if by == "type":
-        return read_shared_types(connectome, structure.num_edges, option), None
+        types = read_shared_types(connectome, structure.num_edges, option)
+        return types, count_groups(types), None
     if by in ("source", "target"):
-        return structure.edge_index[0 if by == "source" else 1].clone(), None
+        neurons = structure.edge_index[0 if by == "source" else 1].clone()
+        return neurons, structure.num_nodes, None
     population = read_node_types(connectome, structure.num_nodes, f"{option}='projection'")
     source, target = population[structure.edge_index]
     width = max(count_groups(population), 1)
     numbers, groups = (source * width + target).unique(return_inverse=True)
-    return groups, torch.stack([numbers // width, numbers % width])
+    return groups, len(numbers), torch.stack([numbers // width, numbers % width])
 
 
 def count_groups(groups: Tensor) -> int:
@@ -70,9 +73,9 @@ def count_groups(groups: Tensor) -> int:
     return int(groups.max()) + 1 if groups.numel() else 0
 
 
-def value_of_groups(values: Tensor, groups: Tensor, refusal: str) -> Tensor:
+def value_of_groups(values: Tensor, groups: Tensor, count: int, refusal: str) -> Tensor:
     """Values [E] as those of their groups; ValueError with that text where they differ."""
-    shared = values.new_zeros(count_groups(groups))
+    shared = values.new_zeros(count)
     shared[groups] = values
     if not torch.equal(shared[groups], values):
         raise ValueError(refusal)

@@ -15,7 +15,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.gains import Gain
 from sparsebrain.initialization import draw_contraction, draw_weight
 from sparsebrain.saving import Saved
-from sparsebrain.sharing import count_groups, share_synapses, value_of_groups
+from sparsebrain.sharing import share_synapses, value_of_groups
 
 Step = TypeVar("Step", bound=nn.Module)
 
@@ -59,10 +59,9 @@ class Synapses(Saved):
         ``where`` is its device and dtype.
         """
         structure = self.structure
-        self._types, self.projections = share_synapses(
+        self._types, num_weights, self.projections = share_synapses(
             connectome, structure, self.weight_sharing, "weight_sharing"
         )
-        num_weights = structure.num_edges if self._types is None else count_groups(self._types)
         # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
         self.weight = nn.Parameter(torch.zeros(num_weights, **where))
         sign = read_signs(connectome, structure) if dale else None
@@ -70,7 +69,9 @@ class Synapses(Saved):
             sign = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
         self._initial_weight = None
         if self.init == "edge_weight":
-            measured = read_weights(connectome, structure.num_edges, self.weight.dtype)
+            measured = read_weights(
+                connectome, structure.num_edges, self.weight.dtype, for_gain=gain is not None
+            )
             measured = self._per_weight(measured, "edge_weight")
             # Counts have no sign; Dale's law completes them.
             if sign is not None and bool((measured >= 0).all()):
@@ -78,11 +79,11 @@ class Synapses(Saved):
             self._initial_weight = measured
         if gain is not None:
             assert self._initial_weight is not None
-            groups, self.projections = share_synapses(connectome, structure, gain, "gain")
+            groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
             if sign is not None:
                 # It refuses strengths of the wrong sign, which no gain could put right.
                 DaleSign(sign).right_inverse(self._initial_weight)
-            step = Gain(self._initial_weight, groups, keeps_sign=dale, shared_by=gain)
+            step = Gain(self._initial_weight, groups, count, keeps_sign=dale, shared_by=gain)
             parametrize.register_parametrization(self, "weight", step)
         elif sign is not None:
             parametrize.register_parametrization(self, "weight", DaleSign(sign))
@@ -102,7 +103,7 @@ class Synapses(Saved):
         parametrize.register_parametrization(self, "weight", bounded)
 
     def _reset_weights(self, generator: torch.Generator | None) -> None:
-        if self.weight.is_meta or not self.weight.numel():
+        if self.weight.is_meta or not self.structure.num_edges:
             return
         if self._initial_weight is not None:
             weight = self._initial_weight.to(self.weight)
@@ -150,6 +151,7 @@ class Synapses(Saved):
         return value_of_groups(
             values,
             self._types,
+            len(self.weight),
             f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
             f"their {name} differ; use weight_sharing='synapse'.",
         )

@@ -48,16 +48,32 @@ def test_the_table_shows_what_the_command_builds():
         assert int(parameters) == int(synapses) + 20234
 
 
-def test_the_table_of_rules_is_what_the_tests_of_rules_run_over():
+def test_the_table_of_rules_is_what_was_measured_and_what_the_tests_run_over():
+    with (README.parent / "examples" / "learning_rules" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def values(rule, topology, name):
+        keys = rule, topology
+        return [float(row[name]) for row in rows if (row["rule"], row["topology"]) == keys]
+
     lines = [cells(line) for line in README.read_text(encoding="utf-8").splitlines()]
     head = next(line for line in lines if line[0] == "rule")
-    assert head[1:] == list(TEACHABLE)
+    assert head[1:5] == list(TEACHABLE)
     shown = {line[0].strip("`"): line[1:] for line in lines if line[0].strip("`") in RULES}
     assert list(shown) == list(RULES)
-    for rule, answers in shown.items():
-        for model, answer in zip(TEACHABLE, answers, strict=True):
-            assert answer == "yes" or re.fullmatch("no: .+", answer)
-            assert (answer == "yes") == ((rule, model) not in REFUSED), (rule, model)
+    for rule, (*answers, seconds, mebibytes) in shown.items():
+        told = {}
+        topologies = ("none", "grid", "small-world", "c-elegans")
+        for model, topology, answer in zip(TEACHABLE, topologies, answers, strict=True):
+            assert answer.startswith("no: ") == ((rule, model) in REFUSED), (rule, model)
+            if not answer.startswith("no: "):
+                percent = [100 * each for each in values(rule, topology, "test_accuracy")]
+                assert answer == f"{fmean(percent):.1f} ± {statistics.stdev(percent):.1f}"
+                assert min(percent) > 50
+                told[topology] = topology
+        costs = told.get("grid", "none")
+        assert seconds == f"{fmean(values(rule, costs, 'seconds_per_epoch')):.2f}"
+        assert mebibytes == f"{fmean(values(rule, costs, 'peak_bytes')) / 2**20:.1f}"
 
 
 def test_every_file_that_the_readme_shows_is_there():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sparsebrain.batching import to_columns
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.layer import GraphLayer
+from sparsebrain.maxout import Maxout
 from sparsebrain.messages import as_rows
 
 Call = Tensor | tuple[Any, ...]
@@ -61,6 +62,11 @@ def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
         if not any(layer is each for each in layers):
             raise ValueError("layer= is not in the model; pass one of its GraphLayers.")
         return layer
+    if any(isinstance(module, Maxout) for module in model.modules()):
+        raise ValueError(
+            "a Maxout is no GraphLayer: its pieces are, and none of them sees the loops; pass a "
+            "model with a GraphLayer, or the one beside the Maxout, layer=..."
+        )
     if len(layers) != 1:
         raise ValueError(
             f"the model has {len(layers)} GraphLayers; "
@@ -96,7 +102,7 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
     if len(watch.before) != layer.loops:
         raise ValueError(
             f"expected a number of loops that run one by one, got loops={layer.loops!r} and saw "
-            f"{len(watch.before)}; set layer.loops to a number to see so many."
+            f"{len(watch.before)}; make the layer with loops=N to see N of them."
         )
     return Trace(
         layer,
@@ -115,6 +121,7 @@ class _Watch:
     def __init__(self, layer: GraphLayer, learns: bool) -> None:
         self.layer, self.learns = layer, learns
         self.noise = layer.noise
+        self.generator: torch.Generator | None = None
         function = layer.activation
         self.function = ACTIVATIONS[function].function if isinstance(function, str) else function
         self.given: Tensor | None = None
@@ -156,7 +163,10 @@ class _Watch:
             leak = as_rows(leak, total) if self.node_first else leak
             after = torch.lerp(self.states[-1], after, leak)
         if self.layer.training and self.noise:
-            after = after + self.noise * torch.randn_like(after)
+            drawn = torch.randn(
+                after.shape, generator=self.generator, device=after.device, dtype=after.dtype
+            )
+            after = after + self.noise * drawn
         self.before.append(total)
         self.states.append(after)
         return after
@@ -171,6 +181,9 @@ class _Watch:
             )
         call = inspect.signature(self.layer.forward).bind(*args, **kwargs)
         values = call.arguments
+        if self.noise:
+            # The layer, which has no noise meanwhile, would refuse it.
+            self.generator = values.pop("generator", None)
         self.node_first = values.get("edge_index") is not None
         self.given = values["x"] = self._leaf(values["x"])
         start = self.given

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch_geometric.data import Data
 
 import graphs
+from graphs.fields import beyond
 from graphs.io.files import format_of
 from sparsebrain.experiments import texts
 from sparsebrain.experiments.topology import budget, build, parse
@@ -39,5 +40,8 @@ def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
         raise ValueError(
             f"topology {topology.spec!r} has no connectome to write; generate for example grid."
         )
+    # Real connectomes tell more than files keep, and there is nobody here to choose.
+    for name in beyond(data):
+        del data[name]
     graphs.save(data, out)
     return data

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain import kernels
+from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.credit import (
     Credit,
@@ -19,7 +20,7 @@ from sparsebrain.learning.credit import (
     refuse_other_layers,
     weighted_layers,
 )
-from sparsebrain.learning.losses import check_labels, find_loss
+from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparsebrain.learning.losses import check_labels, find_loss
+from sparsebrain.labels import check_labels
+from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
 
 

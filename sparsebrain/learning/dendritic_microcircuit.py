@@ -11,10 +11,10 @@ from torch_geometric.data import Data
 
 from sparsebrain import kernels
 from sparsebrain.batching import to_columns
+from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
-from sparsebrain.learning.losses import check_labels
 from sparsebrain.learning.rule import Rule
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from sparsebrain.learning.losses import check_labels, find_loss
+from sparsebrain.labels import check_labels
+from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models import ErrorDiffusionNetwork
 from sparsebrain.options import check_choice

@@ -9,9 +9,9 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
-from sparsebrain.learning.losses import check_labels
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.options import check_choice, check_count

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.models.neurons import Neurons, ReadNeurons, find_neurons
 from sparsebrain.options import check_count
@@ -100,8 +101,13 @@ class AnytimeClassifier(nn.Module):
         return torch.stack([readout(state) for readout, state in read])
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The cross-entropy of samples x [B, F] with labels y [B], mean over samples and loops."""
+        """The cross-entropy of samples x [B, F] with labels y [B], mean over samples and loops.
+
+        Raises:
+            TypeError: y holds no integers. ValueError: it is not [B], or names no class.
+        """
         scores = self(x)
+        check_labels(scores[0], y)
         return functional.cross_entropy(scores.flatten(0, 1), y.repeat(len(scores)))
 
     @torch.no_grad()
@@ -124,7 +130,9 @@ class AnytimeClassifier(nn.Module):
         once.loops = 1
         state = torch.zeros_like(drive) if once.inject else drive
         unsure = torch.arange(len(x), device=x.device)
-        found = Prediction(torch.empty_like(unsure), torch.empty_like(unsure), x.new_empty(len(x)))
+        found = Prediction(
+            torch.empty_like(unsure), torch.empty_like(unsure), drive.new_empty(len(x))
+        )
         for number, readout in enumerate(self.readouts, start=1):
             state = once(drive, state=state)[0] if once.inject else once(state)
             surest, label = readout(self.read(state)).softmax(-1).max(-1)

@@ -131,8 +131,8 @@ def forget(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
     - not with ``Adam(weight_decay=λ)``: it takes λ w for a gradient and divides it by its own size,
       so that every weight, large or small, first moves by η a step, and λ hardly counts.
 
-    All parameters of a group fade at its rate, biases too; give what should stay a group with
-    ``weight_decay=0``. Afterwards the gradients are those of before.
+    All parameters of a group fade at its rate, biases too, but for frozen ones; give what should
+    stay a group with ``weight_decay=0``. Afterwards the gradients are those of before.
 
     Args:
         optimizer: any of torch's that needs no closure.
@@ -153,12 +153,13 @@ def forget(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
     steps = check_count("steps", steps, least=0)
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     kept = [parameter.grad for parameter in parameters]
+    learned = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     try:
         for _ in range(steps):
             optimizer.step()
-            for parameter in parameters:
+            for parameter in learned:
                 # Some optimizers write the decay into the gradient.
                 parameter.grad.zero_()
     finally:

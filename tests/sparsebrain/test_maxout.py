@@ -152,3 +152,17 @@ def test_bad_input_is_refused(data):
 
 def test_it_tells_what_it_is(data):
     assert repr(Maxout(data, 3, inject=True)).startswith("Maxout(\n  loops=3, inject=True\n")
+
+
+def test_hundreds_of_loops_are_scaled_too():
+    """Without the scale a loop multiplies the power, and 400 of them overflow."""
+    torch.manual_seed(0)
+    layer = Maxout(graphs.grid_local((10, 10), 1), 400, pieces=4)
+    _, states = layer(torch.randn(64, 100), return_states=True)
+    assert bool(torch.isfinite(states).all())
+    assert 1e-2 < float(states[-1].detach().square().mean()) < 1e2
+
+
+def test_a_state_that_is_no_tensor(data):
+    with pytest.raises(TypeError, match=r"state must be a tensor, got int \(3\)"):
+        Maxout(data, inject=True)(torch.randn(5, N), state=3)

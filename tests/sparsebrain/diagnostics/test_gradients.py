@@ -43,10 +43,10 @@ def test_they_are_those_of_finite_differences(layer):
 
 @torch.no_grad()
 def _go_on(layer, state, x, loops):
+    if not loops:
+        return state
     kept, layer.loops = layer.loops, loops
     try:
-        if not loops:
-            return state
         return layer(x, state=state)[0] if layer.inject else layer(state)
     finally:
         layer.loops = kept

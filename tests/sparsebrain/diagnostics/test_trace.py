@@ -6,7 +6,7 @@ from torch import nn
 from torch_geometric.loader import DataLoader
 
 import graphs
-from sparsebrain import GraphLayer
+from sparsebrain import GraphLayer, Maxout
 from sparsebrain.diagnostics.trace import find_layer, trace
 from sparsebrain.models import classifier
 
@@ -143,5 +143,22 @@ class Twice(GraphLayer):
 
 def test_a_layer_that_runs_its_loops_otherwise_is_told():
     layer = Twice(graphs.grid_local(6, 1), 3)
-    with pytest.raises(ValueError, match="got loops=3 and saw 6; set layer.loops"):
+    with pytest.raises(ValueError, match="got loops=3 and saw 6; make the layer with loops=N"):
         trace(layer, torch.randn(2, 6), None)
+
+
+def test_a_maxout_is_told():
+    data = graphs.grid_local(6, 1)
+    for model in (Maxout(data), nn.Sequential(GraphLayer(data), Maxout(data))):
+        with pytest.raises(ValueError, match="a Maxout is no GraphLayer"):
+            find_layer(model)
+
+
+def test_a_model_may_draw_its_noise_from_a_generator():
+    layer = GraphLayer(graphs.grid_local(6, 1), 3, activation="tanh", noise=0.5)
+    x = torch.randn(2, 6)
+
+    def call(layer, x):
+        return layer(x, generator=torch.Generator().manual_seed(3))
+
+    torch.testing.assert_close(trace(Around(layer, call), x, None).output, call(layer, x))

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -261,6 +262,22 @@ def test_non_convergence_is_told_once_and_always_reported(random_graph, x):
     assert not bool(layer.report.converged.all())
     with pytest.warns(NonConvergenceWarning, match="the backward pass did not converge"):
         z.sum().backward()
+
+
+def test_every_layer_warns(random_graph, x):
+    layers = [make(random_graph, "tanh", tol=1e-6, max_loops=1) for _ in range(3)]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default")
+        for layer in layers:
+            layer(x)
+    assert len(seen) == 3
+    assert "Raise max_loops or tol" in str(seen[0].message)
+
+
+def test_a_state_that_is_not_finite_is_told(random_graph, x):
+    x[2, 7] = math.nan
+    with pytest.warns(NonConvergenceWarning, match="A state is not finite: x holds NaN"):
+        make(random_graph, "tanh")(x)
 
 
 @pytest.mark.parametrize("solver", ["fixed-point", "anderson"])
@@ -528,3 +545,21 @@ def test_it_tells_what_it_is(random_graph):
     assert repr(layer).endswith(
         "synapses, loops=Equilibrium(solver='anderson'), activation='tanh', bias=True)"
     )
+
+
+def test_loops_of_another_kind_are_of_another_layer(random_graph):
+    layer = GraphLayer(random_graph, 3)
+    layer.loops = 5
+    assert layer.loops == 5
+    with pytest.raises(ValueError, match="loops must be at least 1"):
+        layer.loops = 0
+    settled = GraphLayer(random_graph, Equilibrium())
+    settled.loops = Equilibrium(tol=1e-6)
+    assert settled.loops.tol == 1e-6
+    for made, other in (
+        (layer, Equilibrium()),
+        (settled, 3),
+        (settled, Equilibrium(constraint="norm")),
+    ):
+        with pytest.raises(ValueError, match="cannot become .* make a new GraphLayer"):
+            made.loops = other

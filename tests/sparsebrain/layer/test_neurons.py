@@ -194,9 +194,11 @@ def test_a_leak_is_assigned_as_it_is(populated):
     wanted = torch.rand(N) / 2 + 0.5
     layer.leak = wanted
     torch.testing.assert_close(layer.leak, wanted)
-    for wrong in (0.0, 1.5, -0.1):
+    for wrong in (0.0, 1.5, -0.1, math.nan):
         with pytest.raises(ValueError, match=r"above 0 and at most 1.*assign 1 / tau"):
             layer.leak = torch.full((N,), wrong)
+    with pytest.raises(TypeError, match=r"must be a tensor, got float \(0.5\)"):
+        layer.leak = 0.5
 
 
 def test_a_sequence_goes_on_where_the_last_call_stopped(populated):

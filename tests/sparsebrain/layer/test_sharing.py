@@ -65,6 +65,18 @@ def test_projections_say_whose_weights_they_are(populated):
     assert GraphLayer(populated).projections is None
 
 
+@pytest.mark.parametrize("by", ["source", "target"])
+def test_every_neuron_has_a_value_with_or_without_synapses(by):
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=6, edge_weight=torch.ones(2))
+    data.node_sign = torch.ones(6)
+    for dale in (False, True):
+        layer = GraphLayer(data, 2, weight_sharing=by, dale=dale)
+        assert layer.weight.shape == (6,)
+        assert with_gains(data, by, dale=dale).gain.tolist() == [1.0] * 6
+    nothing = Data(edge_index=torch.zeros(2, 0).long(), num_nodes=6)
+    assert GraphLayer(nothing, weight_sharing=by)(torch.ones(1, 6)).tolist() == [[0.0] * 6]
+
+
 def test_projections_without_synapses_have_no_weight():
     data = Data(
         edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3, node_type=torch.tensor([0, 5, 9])
@@ -92,6 +104,15 @@ def test_dale_keeps_signs_of_projections(populated):
     layer = GraphLayer(populated, 3, weight_sharing="projection", dale=True)
     sign = populated.node_sign[populated.edge_index[0]]
     assert bool((layer._weight_per_synapse() * sign > 0).all())
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_dale_refuses_weights_that_are_not_finite(populated, wrong):
+    layer = GraphLayer(populated, dale=True)
+    weight = layer.weight.detach().clone()
+    weight[2] *= wrong
+    with pytest.raises(ValueError, match="must be finite, but that of synapse 2 would be"):
+        layer.weight = weight
 
 
 # Gains
@@ -147,6 +168,26 @@ def test_weights_that_gains_can_make_are_assigned(populated):
     torch.testing.assert_close(layer.weight.detach(), wanted)
     layer.reset_parameters()
     assert bool((layer.gain == 1).all())
+
+
+@pytest.mark.parametrize("by", ["synapse", "type"])
+@pytest.mark.parametrize("size", [1e20, 1e-25])
+def test_strengths_may_have_any_size(populated, by, size):
+    populated.edge_weight = size * (1 + torch.rand(populated.num_edges))
+    layer = with_gains(populated, by, dtype=torch.float32)
+    torch.testing.assert_close(layer.gain.detach(), torch.ones_like(layer.gain))
+    layer.weight = wanted = 2 * layer.weight.detach()
+    torch.testing.assert_close(layer.weight.detach(), wanted, atol=0, rtol=1e-5)
+    with pytest.raises(ValueError, match="no gains make these weights"):
+        layer.weight = torch.full_like(wanted, torch.nan)
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_gains_of_no_synapses(by):
+    nothing = torch.zeros(2, 0).long()
+    data = Data(edge_index=nothing, num_nodes=2, node_type=torch.zeros(2).long())
+    data.edge_type, data.edge_weight = nothing[0], torch.zeros(0)
+    assert with_gains(data, by)(torch.ones(3, 2, dtype=torch.float64)).shape == (3, 2)
 
 
 def test_strengths_of_zero_stay_and_have_a_gain_of_one(populated):
@@ -236,6 +277,7 @@ def test_a_model_of_the_flys_eye():
     [
         ("node_type", {"weight_sharing": "projection"}, ValueError, "needs connectome.node_type"),
         ("node_type", {"gain": "projection"}, ValueError, "gain='projection' needs connectome"),
+        ("edge_weight", {"gain": "synapse"}, ValueError, "gain= needs connectome.edge_weight"),
         ("edge_type", {"gain": "type"}, ValueError, "gain='type' needs connectome.edge_type"),
         ("edge_weight", {"gain": "synapse"}, ValueError, "needs connectome.edge_weight"),
         (

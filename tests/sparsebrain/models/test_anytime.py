@@ -159,3 +159,26 @@ def test_a_confidence_is_a_probability(confidence):
         model.predict(torch.zeros(3, 6), confidence)
     with pytest.raises(ValueError, match=r"x must have shape \[B, F\], got \[6\]"):
         model.predict(torch.zeros(6))
+
+
+def test_samples_may_be_integers_that_are_encoded():
+    torch.manual_seed(0)
+    encode = nn.Sequential(nn.Embedding(9, 5), nn.Flatten())
+    layer = GraphLayer(graphs.small_world(10, 2, 0, seed=0), 3, inject=True)
+    model = AnytimeClassifier(layer, 3, encode=encode)
+    x = torch.randint(9, (8, 2))
+    confidence = model.predict(x, 1).confidence
+    torch.testing.assert_close(confidence, model(x)[-1].softmax(-1).amax(-1).detach())
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "match"),
+    [
+        (torch.full((40,), 3), ValueError, r"y must lie in 0\.\.2"),
+        (torch.zeros(40, 1).long(), ValueError, r"for labels y \[B\]"),
+        (torch.zeros(40), TypeError, r"pass y\.long\(\)"),
+    ],
+)
+def test_wrong_labels(model, x, y, error, match):
+    with pytest.raises(error, match=match):
+        model.loss(x, y)

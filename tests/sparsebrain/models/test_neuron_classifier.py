@@ -138,6 +138,15 @@ def test_absent_gradients_forget_nothing_and_are_absent_again_afterwards():
     assert kept.tolist() == [1.0]
 
 
+def test_frozen_parameters_do_not_fade():
+    neuron = neuron_of([1.0])
+    neuron.weight.grad = torch.ones(1, dtype=torch.float64)
+    neuron.weight.requires_grad_(False)
+    forget(SGD(neuron.parameters(), lr=0.5, weight_decay=0.5))
+    assert neuron.weight.tolist() == [1.0]
+    assert neuron.weight.grad.tolist() == [1.0]
+
+
 def test_groups_fade_at_their_own_rate():
     neuron = NeuronClassifier(1, dtype=torch.float64)
     with torch.no_grad():
