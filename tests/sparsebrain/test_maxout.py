@@ -154,13 +154,14 @@ def test_it_tells_what_it_is(data):
     assert repr(Maxout(data, 3, inject=True)).startswith("Maxout(\n  loops=3, inject=True\n")
 
 
-def test_hundreds_of_loops_are_scaled_too():
-    """Without the scale a loop multiplies the power, and 400 of them overflow."""
+def test_a_thousand_loops_are_scaled_too():
+    """Without the scale a loop multiplies the power, and so many overflow."""
     torch.manual_seed(0)
-    layer = Maxout(graphs.grid_local((10, 10), 1), 400, pieces=4)
-    _, states = layer(torch.randn(64, 100), return_states=True)
+    layer = Maxout(graphs.grid_local((10, 10), 1), 1000, pieces=4)
+    with torch.no_grad():
+        _, states = layer(torch.randn(64, 100), return_states=True)
     assert bool(torch.isfinite(states).all())
-    assert 1e-2 < float(states[-1].detach().square().mean()) < 1e2
+    assert 1e-2 < float(states[-1].square().mean()) < 1e2
 
 
 def test_a_state_that_is_no_tensor(data):
