@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
+
+from numpy.typing import NDArray
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
@@ -31,3 +33,15 @@ def check_flag(name: str, value: object) -> None:
     """TypeError unless ``value`` is a bool: any text would count as true."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {type(value).__name__} ({value!r}).")
+
+
+def check_numbers(name: str, numbers: NDArray[Any], num_nodes: int) -> None:
+    """ValueError that tells the first of ``numbers`` [K] which are not those of neurons."""
+    wrong = numbers[(numbers < 0) | (numbers >= num_nodes)].tolist()
+    if wrong:
+        told = ", ".join(map(str, wrong[:8]))
+        told += f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise ValueError(
+            f"{name} must be from 0 to {num_nodes - 1}, the numbers of {num_nodes} neurons, but "
+            f"{len(wrong)} of {len(numbers)} are not: {told}."
+        )

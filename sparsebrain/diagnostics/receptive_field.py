@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from sparsebrain import kernels
 from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
 from sparsebrain.diagnostics.trace import Call, find_layer, trace
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
-from sparsebrain.options import check_count
+from sparsebrain.options import check_count, check_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,13 @@ def reach(
     """
     layer = find_layer(model, layer)
     neurons = _numbers(neurons, layer.num_nodes)
-    loops = check_count("loops", layer.loops if loops is None else loops)
+    if loops is None:
+        if isinstance(layer.loops, Equilibrium):
+            raise ValueError(
+                "an Equilibrium has no number of loops to follow synapses for; pass loops=N."
+            )
+        loops = layer.loops
+    loops = check_count("loops", loops)
     structure = layer.structure
     place = torch.arange(len(neurons), device=structure.device)
     itself = torch.zeros(layer.num_nodes, len(neurons), device=structure.device)
@@ -198,6 +205,12 @@ def receptive_field(
                 [3.0000, 0.5000],
                 [1.5000, 0.2500]])
     """
+    if isinstance(find_layer(model, layer).loops, Equilibrium):
+        raise ValueError(
+            "an Equilibrium keeps one state, and gradients by loop need all; make a layer with "
+            "loops=N, inject=True and the same weights, or ask only which inputs reach a neuron, "
+            "reach(model, neurons, loops=N)."
+        )
     field = reach(model, neurons, layer=layer)
     seen = trace(model, x, layer, learns=True)
     gradient = seen.given.new_zeros(field.reached.shape)
@@ -226,6 +239,5 @@ def _numbers(neurons: Numbers, num_nodes: int) -> Tensor:
         raise ValueError(f"neurons must be numbers of neurons [K], or one, got {neurons!r}.")
     if given.dtype == torch.bool:
         raise ValueError("neurons must be numbers, not a mask; pass mask.nonzero().flatten().")
-    if int(given.min()) < 0 or int(given.max()) >= num_nodes:
-        raise ValueError(f"neurons must be from 0 to {num_nodes - 1}, got {given.tolist()[:8]}.")
+    check_numbers("neurons", given.numpy(), num_nodes)
     return given.long()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from sparsebrain.fixed import Fixed
-from sparsebrain.options import check_choice
+from sparsebrain.options import check_choice, check_numbers
 
 Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 
@@ -33,11 +33,9 @@ def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
             f"{option} must be neuron numbers [K], a mask [{num_nodes}] of bool, names or a "
             f"population, got {neurons!r}."
         )
-    if not given.size or given.min() < 0 or given.max() >= num_nodes:
-        raise ValueError(
-            f"{option} must name at least one neuron, all from 0 to {num_nodes - 1}, "
-            f"got {given.tolist()[:8]}."
-        )
+    if not given.size:
+        raise ValueError(f"{option} must name at least one neuron, got none.")
+    check_numbers(option, given, num_nodes)
     if len(np.unique(given)) < len(given):
         raise ValueError(f"{option} names a neuron twice; name each once.")
     return torch.from_numpy(given.astype(np.int64))

@@ -4,7 +4,7 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain import GraphLayer
+from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.diagnostics import reach, receptive_field
 
 
@@ -102,8 +102,8 @@ def test_models_and_batches_of_pyg_are_taken():
 @pytest.mark.parametrize(
     ("neurons", "match"),
     [
-        ([10], "from 0 to 9, got"),
-        (-1, "from 0 to 9, got"),
+        ([10], "from 0 to 9.*: 10"),
+        ([3, -1], "1 of 2 are not: -1"),
         ([], r"numbers of neurons \[K\]"),
         ([0.5], r"numbers of neurons \[K\]"),
         ([[1]], r"numbers of neurons \[K\]"),
@@ -116,6 +116,15 @@ def test_bad_neurons_are_refused(neurons, match):
         reach(layer, neurons)
     with pytest.raises(ValueError, match="loops must be at least 1"):
         reach(layer, 0, loops=0)
+
+
+def test_an_equilibrium_has_no_loops_to_look_into():
+    layer = GraphLayer(graphs.grid_local(10, 1), Equilibrium(), activation="tanh")
+    with pytest.raises(ValueError, match="make a layer with loops=N, inject=True"):
+        receptive_field(layer, torch.randn(2, 10), 4)
+    with pytest.raises(ValueError, match="pass loops=N"):
+        reach(layer, 4)
+    assert reach(layer, 4, loops=2).size.tolist() == [[0], [1], [3]]
 
 
 def test_the_pictures_show_sizes_and_the_field():
