@@ -93,6 +93,7 @@ def plot_degrees(
     ax = canvas.axes(ax)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    _plain_numbers(ax)
     ends = dict(zip(("out", "in"), data.edge_index.cpu().numpy(), strict=True))
     for name, (color, marker) in _STYLES.items():
         if direction not in ("both", name):
@@ -114,6 +115,19 @@ def plot_degrees(
     told = f"{neurons:,} neurons, {data.num_edges:,} synapses"
     ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
+
+
+def _plain_numbers(ax: Axes) -> None:
+    """Let logarithmic axes say 6 and not 6 x 10^0, at the ticks that matplotlib picks."""
+    from matplotlib.ticker import LogFormatter  # noqa: PLC0415
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(Plain())
+        axis.set_minor_formatter(Plain())
 
 
 def _cumulative(degrees: Index) -> tuple[Index, NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sparsebrain.diagnostics.plotting import BLUE, axes_of, loop_axis
+from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.trace import Call, trace
 from sparsebrain.layer import GraphLayer
 
@@ -36,7 +36,8 @@ class LoopGradients:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the length by loop, on a logarithmic axis."""
         ax = axes_of(ax)
-        ax.semilogy(self.norm, "o-", color=BLUE, ms=3)
+        ax.plot(self.norm, "o-", color=BLUE, ms=3)
+        by_factors(ax)
         loop_axis(ax, r"$\Vert\partial\,\mathrm{loss}/\partial x(L)\Vert$")
         return ax
 

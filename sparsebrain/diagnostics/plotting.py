@@ -20,6 +20,19 @@ def axes_of(ax: Axes | None) -> Axes:
     return ax
 
 
+def by_factors(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, which says 6 and not 6 x 10^0."""
+    from matplotlib.ticker import LogFormatter  # noqa: PLC0415
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(Plain())
+    ax.yaxis.set_minor_formatter(Plain())
+
+
 def loop_axis(ax: Axes, label: str) -> None:
     """Name both axes; loops are whole numbers."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415

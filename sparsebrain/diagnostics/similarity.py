@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sparsebrain.diagnostics.plotting import BLUE, axes_of, loop_axis
+from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.spectrum import spectrum
 from sparsebrain.diagnostics.trace import Call, trace
 from sparsebrain.layer import GraphLayer
@@ -16,6 +16,9 @@ from sparsebrain.options import check_flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+#: Eigenvalues that differ by no more are told to be equally large.
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class Similarity:
         difference: [loops + 1] float64, :math:`\min \lVert a \mp b \rVert` of states brought to
             length 1: the sign does not count, as W with a negative first eigenvalue turns it over.
             At most sqrt(2), and 0 where all features are lost.
-        ratio: :math:`|\lambda_2 / \lambda_1|` of the weights; NaN without a prediction.
+        ratio: :math:`|\lambda_2 / \lambda_1|` of the weights, 1 for a complex pair in front; NaN
+            without a prediction.
     """
 
     cosine: Tensor
@@ -50,13 +54,20 @@ class Similarity:
         return self.difference[-1] * self.ratio ** (loops - last)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the difference and its prediction by loop, on a logarithmic axis."""
+        """Draw the difference and its prediction by loop, on a logarithmic axis.
+
+        The prediction is flat where the first two eigenvalues are equally large, as a complex pair
+        is: states then turn in the plane of both for ever, and their difference need not fade.
+        """
         ax = axes_of(ax)
-        ax.semilogy(self.difference, color=BLUE, lw=2, label="measured")
+        ax.plot(self.difference, color=BLUE, lw=2, label="measured")
+        by_factors(ax)
         if bool(self.prediction.isfinite().all()):
             slope = r"slope of $|\lambda_2/\lambda_1|^L$, $|\lambda_2/\lambda_1|$"
             label = f"{slope} = {self.ratio:.4f}"
-            ax.semilogy(self.prediction, "--", color="black", lw=1, label=label)
+            if self.ratio > 1 - _EQUAL:
+                label = r"no slope: $|\lambda_2| = |\lambda_1|$, as in a complex pair"
+            ax.plot(self.prediction, "--", color="black", lw=1, label=label)
         loop_axis(ax, "difference between inputs")
         ax.legend(frameon=False)
         return ax

@@ -85,3 +85,15 @@ def test_draws_on_the_axes_given():
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         graphs.plot_degrees(STAR, **arguments)
+
+
+def test_numbers_are_plain():
+    ax = graphs.plot_degrees(graphs.grid_local((10, 10), 1))
+    ax.figure.canvas.draw()
+    told = [
+        [label.get_text() for label in axis.get_ticklabels(which="both")]
+        for axis in (ax.xaxis, ax.yaxis)
+    ]
+    assert set("456789") <= set(told[0])
+    assert {"0.7", "0.8", "1"} <= set(told[1])
+    assert not any("times" in each for each in told[0] + told[1])

@@ -116,3 +116,12 @@ def test_the_picture_shows_measurement_and_prediction():
     np.testing.assert_array_equal(predicted.get_ydata(), found.prediction)
     alone = similarity_of(torch.rand(3, 2, 6))
     assert len(alone.plot().get_lines()) == 1
+
+
+def test_a_complex_pair_in_front_is_told():
+    turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    states = torch.stack([torch.eye(2) @ torch.matrix_power(turn, loop) for loop in range(4)])
+    ax = similarity_of(states, ratio=1.0).plot()
+    measured, predicted = ax.get_lines()
+    assert predicted.get_label().startswith("no slope")
+    np.testing.assert_allclose(measured.get_ydata(), predicted.get_ydata())
