@@ -22,7 +22,7 @@ LOW, HIGH = 0.1, 0.8
 
 _LOOPS = (
     "on a loop a neuron stands above and below itself, so that the two steps, up and then down, "
-    "have no order; give every GraphLayer loops=1, or use DendriticMicrocircuit.build(None, ...)."
+    "have no order; "
 )
 
 
@@ -170,7 +170,10 @@ class DendriticMicrocircuit(Rule):
             return reason
         blocks = split(model)
         if any(isinstance(b.layer, GraphLayer) and b.layer.loops != 1 for b in blocks):
-            return _LOOPS
+            return (
+                f"{_LOOPS}give every GraphLayer loops=1, or use DendriticMicrocircuit.build(..., "
+                "loops=1)."
+            )
         for block in blocks:
             if not _is_logistic(block, last=block is blocks[-1]):
                 return (
@@ -204,7 +207,11 @@ class DendriticMicrocircuit(Rule):
                 nn.Sigmoid(),
             )
         if loops != 1:
-            raise ValueError(f"{cls.__name__} cannot teach this model: {_LOOPS}")
+            raise ValueError(
+                f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}, pass "
+                "loops=1, for the connectome as one layer of synapses, or None in its place, for "
+                "the model without."
+            )
         graph = GraphLayer(connectome, 1, bias=True)
         return nn.Sequential(
             nn.Linear(in_features, graph.num_nodes),

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
-from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models import ErrorDiffusionNetwork
 from sparsebrain.options import check_choice
 
@@ -117,6 +118,8 @@ class ErrorDiffusion(Rule):
         if connectome is None:
             none = torch.empty(2, 0, dtype=torch.int64)
             connectome, loops = Data(edge_index=none, num_nodes=hidden or 4 * in_features), 0
+        if isinstance(loops, Equilibrium):
+            raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
         return ErrorDiffusionNetwork.around(
             connectome,
             in_features,

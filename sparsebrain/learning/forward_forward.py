@@ -12,7 +12,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
-from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.options import check_choice, check_count
 
@@ -201,6 +201,8 @@ class ForwardForward(Rule):
             first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
             model = nn.Sequential(label, first, nn.ReLU(), second, nn.ReLU())
         else:
+            if isinstance(loops, Equilibrium):
+                raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
             graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
             model = nn.Sequential(label, nn.Linear(width, graph.num_nodes), graph)
         for module in model:
@@ -362,7 +364,7 @@ def _refuse_loops(blocks: list[Block]) -> str | None:
             "let the model end with it, or use ForwardForward.build."
         )
     if isinstance(graph.loops, Equilibrium):
-        return "an Equilibrium has no sweeps to count; use loops=8."
+        return NO_SWEEPS
     if graph.leak is not None:
         return "sweeps mix old and new states in shares of their own; use leak=None."
     before = [part for block in blocks[:-1] for part in block.after]

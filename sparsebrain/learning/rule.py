@@ -11,6 +11,8 @@ from torch_geometric.data import Data
 
 from sparsebrain.models import classifier, perceptron
 
+NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
+
 
 class Rule(nn.Module, ABC):
     """A learning rule around the model that it teaches.
@@ -22,7 +24,7 @@ class Rule(nn.Module, ABC):
     those of the rule itself, such as feedback weights; what is not taught keeps ``.grad`` None.
 
     ``rule.predict(x)`` gives class scores [B, classes], the highest of which is the answer: not
-    every rule predicts by ``model(x)``. Dropout and batch normalisation heed ``rule.eval()``.
+    every rule predicts by ``model(x)``. It is computed as ``rule.eval()`` or ``rule.train()`` says.
 
     A rule is made for one model and refuses, with the reason, what it cannot teach. It makes no
     synapse, and flips no sign that a layer keeps (``dale=True``).
@@ -87,5 +89,10 @@ class Rule(nn.Module, ABC):
         """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
 
     def predict(self, x: Tensor) -> Tensor:
-        """Class scores [B, classes] of x [B, ...]; call ``rule.eval()`` first, as for any model."""
+        """Class scores [B, classes] of x [B, ...], in the mode that the rule is in.
+
+        Call ``rule.eval()`` first and ``rule.train()`` before the next step, as with any model:
+        while training, batch normalisation takes the statistics of x itself and learns from them,
+        and dropout and noise go on.
+        """
         return self.model(x)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+import graphs
+from sparsebrain import Equilibrium
 from sparsebrain.learning import RULES
 from tests.sparsebrain.learning.conftest import (
     CLASSES,
@@ -75,6 +77,12 @@ def test_it_learns_far_better_than_chance(name, rule):
 def test_a_model_that_it_cannot_teach_is_refused(name):
     with pytest.raises(ValueError, match=r"cannot teach this model: .{20}"):
         RULES[name](Strange())
+
+
+@pytest.mark.parametrize("name", ["error-diffusion", "forward-forward"])
+def test_sweeps_have_no_equilibrium(name):
+    with pytest.raises(ValueError, match="no sweeps to count; use loops=8"):
+        RULES[name].build(graphs.small_world(12, 4, 0.3, seed=0), 6, 3, loops=Equilibrium())
 
 
 def test_only_modules_are_taught(name):
