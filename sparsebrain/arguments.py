@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from sparsebrain import kernels
-from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.neurons import check_neurons
-from sparsebrain.options import check_choice, check_count, check_flag
+from sparsebrain.options import check_choice, check_flag
 from sparsebrain.sharing import SYNAPSES
 
 
@@ -42,8 +43,7 @@ def check_arguments(
 
     ``flags`` are inject, dale and checkpoint.
     """
-    if not isinstance(loops, Equilibrium):
-        loops = check_count("loops", loops)
+    loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
     for name, flag in flags.items():
         check_flag(name, flag)
@@ -84,6 +84,17 @@ def check_arguments(
             f"to be {lipschitz:g}, leave it out."
         )
     return Arguments(loops, init, lipschitz, neurons)
+
+
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """TypeError unless parameters of ``dtype``, torch's default if None, can be computed with."""
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    if dtype not in kernels.DTYPES:
+        raise TypeError(
+            f"dtype must be torch.float32 or torch.float64, got {dtype!r}; pass dtype="
+            "torch.float32, and call the model under torch.autocast where its other layers should "
+            "be narrower."
+        )
 
 
 def _init_of_gains(init: str | None, weight_sharing: str) -> str:

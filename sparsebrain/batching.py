@@ -8,6 +8,7 @@ import weakref
 import torch
 from torch import Tensor
 
+from sparsebrain import kernels
 from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
@@ -23,13 +24,19 @@ def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_firs
             f"{name} must be a tensor, got {type(x).__name__}; "
             "a batch of PyG needs layer(batch.x, batch.edge_index)."
         )
+    if dtype not in kernels.DTYPES:
+        raise TypeError(
+            f"the layer's weights are {dtype}, and loops are computed in float32 or float64; call "
+            "layer.float(), and the model under torch.autocast where its other layers should be "
+            "narrower."
+        )
     if torch.is_autocast_enabled(x.device.type) and x.dtype in (torch.float16, torch.bfloat16):
         # Tied weights multiply over the loops, and so would the rounding of a half-width state.
         x = x.to(dtype)
     if x.dtype != dtype:
+        other = f" or layer.to({x.dtype})" if x.dtype in kernels.DTYPES else ""
         raise TypeError(
-            f"{name} is {x.dtype}, the layer's weights are {dtype}; "
-            f"call {name}.to({dtype}) or layer.to({x.dtype})."
+            f"{name} is {x.dtype}, the layer's weights are {dtype}; call {name}.to({dtype}){other}."
         )
     if node_first and x.dim() != 2:
         raise ValueError(

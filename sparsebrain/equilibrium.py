@@ -106,6 +106,13 @@ class Equilibrium:
         return f"Equilibrium({', '.join(told)})"
 
 
+def check_loops(loops: object) -> int | Equilibrium:
+    """``loops`` of a layer: TypeError or ValueError unless it is a count or an equilibrium."""
+    if loops is Equilibrium:
+        raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium().")
+    return loops if isinstance(loops, Equilibrium) else check_count("loops", loops)
+
+
 class NonConvergenceWarning(UserWarning):
     """Samples stopped before their residual was small enough."""
 

@@ -11,14 +11,14 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain.arguments import check_arguments
+from sparsebrain.arguments import check_arguments, check_dtype
 from sparsebrain.batching import BatchedEdges, admit
 from sparsebrain.connectome import read_structure
-from sparsebrain.equilibrium import Equilibrium, Report
+from sparsebrain.equilibrium import Equilibrium, Report, check_loops
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
 from sparsebrain.neurons import Neurons
-from sparsebrain.options import check_count, check_flag
+from sparsebrain.options import check_flag
 from sparsebrain.renumbering import LEAST_LOOPS, Renumbering, renumber
 from sparsebrain.synapses import Synapses
 
@@ -159,6 +159,7 @@ class GraphLayer(Synapses, Neurons):
             dale=dale,
             checkpoint=checkpoint,
         )
+        check_dtype(dtype)
         super().__init__(aggr=aggr)
         structure = read_structure(connectome)
         self.structure = structure
@@ -197,9 +198,9 @@ class GraphLayer(Synapses, Neurons):
 
     @loops.setter
     def loops(self, loops: int | Equilibrium) -> None:
-        made = self._loops
-        if not isinstance(loops, Equilibrium) and not isinstance(made, Equilibrium):
-            self._loops = check_count("loops", loops)
+        loops, made = check_loops(loops), self._loops
+        if isinstance(loops, int) and isinstance(made, int):
+            self._loops = loops
             return
         if not (
             isinstance(loops, Equilibrium)

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from sparsebrain.connectome import read_node_types
 from sparsebrain.dale import magnitude
-from sparsebrain.options import check_choice, check_flag
+from sparsebrain.options import check_choice
 from sparsebrain.saving import Saved
 from sparsebrain.sharing import NEURONS, count_groups
 
@@ -169,12 +169,17 @@ def check_neurons(
 ) -> dict[str, float | str | None]:
     """What :class:`Neurons` is made with, completed; TypeError or ValueError for what it cannot."""
     if not isinstance(bias, str):
-        check_flag("bias", bias)
+        if not isinstance(bias, bool):
+            raise TypeError(
+                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got "
+                f"{type(bias).__name__} ({bias!r}); it is learned from zero, and may be given "
+                "another start by torch.nn.init.constant_(layer.bias, number)."
+            )
         bias = "neuron" if bias else None
     values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}
     for name, value in values.items():
         if isinstance(value, str) and name != "noise":
-            check_choice(name, value, NEURONS)
+            check_choice(name, value, (True, False, *NEURONS) if name == "bias" else NEURONS)
         elif name == "noise" or (value is not None and name != "bias"):
             values[name] = _number(name, value)
     return values

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from sparsebrain import GraphLayer
+from sparsebrain import Equilibrium, GraphLayer
 
 
 def ring(**fields):
@@ -27,7 +27,13 @@ def ring(**fields):
         ({"activation": "none"}, ValueError, "activation must be one of None, 'tanh'"),
         ({"activation": torch.nn.Tanh}, TypeError, "the class Tanh; pass an instance"),
         ({"inject": "no"}, TypeError, "inject must be True or False, got str"),
-        ({"bias": 1}, TypeError, "bias must be True or False, got int"),
+        ({"bias": 1}, TypeError, r"bias must be True, False, 'neuron' or 'population', got int"),
+        ({"loops": Equilibrium}, TypeError, r"loops is the class Equilibrium.*Equilibrium\(\)"),
+        (
+            {"dtype": torch.float16},
+            TypeError,
+            "got torch.float16; pass.*torch.float32.*autocast",
+        ),
         ({"dale": None}, TypeError, "dale must be True or False"),
         ({"aggr": None}, TypeError, "aggr must be an aggregation of PyG"),
         ({"weight_sharing": "edge"}, ValueError, "weight_sharing must be one of 'synapse', 'type'"),
@@ -210,8 +216,28 @@ def test_forward_mode_is_refused_and_not_silently_zero():
 
 def test_half_precision_weights_are_refused_at_the_call():
     layer = GraphLayer(ring()).half()
-    with pytest.raises(TypeError, match="float32 or float64"):
+    with pytest.raises(TypeError, match=r"torch.float16.*float32 or float64.*layer.float\(\)"):
         layer(torch.ones(2, 3).half())
+    with pytest.raises(TypeError, match=r"weights are torch.float32; call x.to\(torch.float32\)\."):
+        layer.float()(torch.ones(2, 3).half())
+    with pytest.raises(TypeError, match=r"or layer.to\(torch.float64\)\."):
+        layer(torch.ones(2, 3).double())
+
+
+def test_a_narrow_default_dtype_is_refused_at_once():
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with pytest.raises(TypeError, match="got torch.bfloat16; pass dtype=torch.float32"):
+            GraphLayer(ring())
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_class_of_an_equilibrium_is_no_number_of_loops():
+    layer = GraphLayer(ring())
+    with pytest.raises(TypeError, match="pass an instance"):
+        layer.loops = Equilibrium
+    assert layer.loops == 1
 
 
 def _double(edges):

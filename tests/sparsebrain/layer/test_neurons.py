@@ -409,7 +409,7 @@ def test_compile_takes_noise(populated):
         ({"leak": True}, TypeError, r"leak must be a number, got bool.*'neuron' or 'population'"),
         ({"leak": "type"}, ValueError, "leak must be one of 'neuron', 'population', got 'type'"),
         ({"leak": "population"}, ValueError, "leak='population' needs connectome.node_type"),
-        ({"bias": "layer"}, ValueError, "bias must be one of 'neuron', 'population'"),
+        ({"bias": "layer"}, ValueError, "bias must be one of True, False, 'neuron', 'population'"),
         ({"bias": "population"}, ValueError, "bias='population' needs connectome.node_type"),
         ({"threshold": math.inf}, ValueError, "threshold must be finite"),
         ({"threshold": [0.1]}, TypeError, "threshold must be a number, got list"),
