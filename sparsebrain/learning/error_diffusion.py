@@ -41,6 +41,10 @@ class ErrorDiffusion(Rule):
     its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
     unrolled. O(E) a sample and network.
 
+    ``build`` makes a network with linear outputs, one for each class. It adds two sweeps to
+    ``loops``, for the ways in and out, and draws magnitudes below 1 / the synapses that a cell has
+    in: with Kaneko's U(0, 1) loops saturate at once.
+
     Args:
         model: the network. With one network, classes are 0 and 1 and the target of its output.
         loss: "cross-entropy", with linear outputs, whose error is onehot - softmax over the
@@ -99,24 +103,12 @@ class ErrorDiffusion(Rule):
         )
 
     @classmethod
-    def build(
-        cls,
-        connectome: Data | None,
-        in_features: int,
-        num_classes: int,
-        *,
-        loops: int = 5,
-        hidden: int | None = None,
-    ) -> nn.Module:
-        """Make a network around a connectome, with linear outputs, one for each class.
+    def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
+        unconnected = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=hidden)
+        return cls._around(unconnected, in_features, num_classes, loops=0)
 
-        Two sweeps are added to ``loops``, for the ways in and out. Initial magnitudes are below
-        1 / the synapses that a cell has in: with Kaneko's U(0, 1) loops saturate at once.
-        ``hidden`` is the number of cells without a connectome, 4 * in_features by default.
-        """
-        if connectome is None:
-            none = torch.empty(2, 0, dtype=torch.int64)
-            connectome, loops = Data(edge_index=none, num_nodes=hidden or 4 * in_features), 0
+    @classmethod
+    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
         return ErrorDiffusionNetwork.around(
             connectome,
             in_features,
