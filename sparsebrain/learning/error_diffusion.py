@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from sparsebrain.kernels.layered import Lesson
+from sparsebrain.kernels.select import resolve
 from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
@@ -131,9 +133,34 @@ class ErrorDiffusion(Rule):
         rate = self.learning_rate if learning_rate is None else learning_rate
         return torch.optim.SGD(self.parameters(), lr=rate)
 
-    @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
+        loss = self._at_once(x, y)
+        return self._by_blocks(x, y) if loss is None else loss
+
+    def _at_once(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """All in one call of the backend; None where it cannot, or where x or y are refused."""
+        model, strength = self.model, self.model.strength
+        if model.layered is None or not strength.requires_grad:
+            return None
+        lesson = Lesson(
+            slope=2 / model.u0,
+            bias_value=model.bias_value,
+            linear=model.linear,
+            fold=model.keep_signs,
+            entropy=self.loss == "cross-entropy",
+            mean=self.reduction == "mean",
+        )
+        backend = resolve("auto", strength.device)
+        found = backend.diffuse(model.layered, lesson, x.detach().flatten(1), y, strength)
+        if found is None:
+            return None
+        loss, grad = found
+        strength.grad = grad if strength.grad is None else strength.grad + grad
+        return loss
+
+    @torch.no_grad()
+    def _by_blocks(self, x: Tensor, y: Tensor) -> Tensor:
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
