@@ -133,11 +133,11 @@ class NativeBackend(Backend):
         batch, dtype = y.numel(), strength.dtype
         if not (
             batch
+            and y.shape == (batch,)
             and x.shape == (batch, layers.features)
-            and y.dim() == 1
             and strength.shape == (layers.synapses,)
-            and x.dtype == dtype
             and dtype in _WIDEST
+            and x.dtype == dtype
             and y.dtype == torch.int64
             and x.is_cpu
             and y.is_cpu
@@ -146,7 +146,7 @@ class NativeBackend(Backend):
         ):
             return None
         x, y = x.contiguous(), y.contiguous()
-        grad, loss = torch.empty_like(strength), strength.new_empty(())
+        grad, loss = torch.empty_like(strength), torch.empty((), dtype=dtype)
         done = _module().diffuse(
             _instruction_set(),
             dtype == torch.float64,

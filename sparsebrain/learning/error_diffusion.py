@@ -140,23 +140,25 @@ class ErrorDiffusion(Rule):
 
     def _at_once(self, x: Tensor, y: Tensor) -> Tensor | None:
         """All in one call of the backend; None where it cannot, or where x or y are refused."""
-        model, strength = self.model, self.model.strength
-        if model.layered is None or not strength.requires_grad:
+        model = self.model
+        strength, layered = model.strength, model.layered
+        if layered is None or not strength.requires_grad:
             return None
         lesson = Lesson(
-            slope=2 / model.u0,
-            bias_value=model.bias_value,
-            linear=model.linear,
-            fold=model.keep_signs,
-            entropy=self.loss == "cross-entropy",
-            mean=self.reduction == "mean",
+            2 / model.u0,
+            model.bias_value,
+            model.linear,
+            model.keep_signs,
+            self.loss == "cross-entropy",
+            self.reduction == "mean",
         )
-        backend = resolve("auto", strength.device)
-        found = backend.diffuse(model.layered, lesson, x.detach().flatten(1), y, strength)
+        given = x if x.dim() == 2 else x.flatten(1)
+        found = resolve("auto", strength.device).diffuse(layered, lesson, given, y, strength)
         if found is None:
             return None
         loss, grad = found
-        strength.grad = grad if strength.grad is None else strength.grad + grad
+        before = strength.grad
+        strength.grad = grad if before is None else before + grad
         return loss
 
     @torch.no_grad()

@@ -22,6 +22,12 @@ inline Range share_of(int64_t rows, int self, int team) {
   return {rows * self / team, rows * (self + 1) / team};
 }
 
+// A number that a lambda is given at compile time.
+template <int value>
+struct Fixed {
+  constexpr int operator()() const { return value; }
+};
+
 template <class Real, int width>
 struct Diffuse {
   using Of = Columns<Real, int32_t, width>;
@@ -70,6 +76,7 @@ struct Diffuse {
         for (int v = 0; v < count; ++v) {
           Value block[lanes];
           for (int i = 0; i < lanes; ++i) {
+            __builtin_prefetch(from + (v * lanes + i) * d.features + first + lanes);
             block[i] = V::load(from + (v * lanes + i) * d.features + first);
             bad = block[i] >= Real(0) ? bad : V::all(1);
           }
@@ -187,7 +194,7 @@ struct Diffuse {
       const int64_t label = d.y[begin + column];
       if (label < 0 || label >= classes) board.refuse();
     }
-    Value shift[count], total[count];
+    Value shift[count] = {}, total[count] = {};
     if (d.entropy) normalise(scores, height, shift, total);
     const Real scale = d.mean ? Real(1) / Real(d.batch) : Real(1);
     for (int64_t network = 0; network < d.networks; ++network) {
@@ -264,20 +271,86 @@ struct Diffuse {
   // Minus the update: + sources hear the positive part of the error, - sources the negative one.
   void backward(const Layer &layer, const Real *state, const Real *next) const {
     const Range rows = share_of(d.networks * layer.targets, self, team);
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const Real *after = next + row_of(layer, row) * width;
-      const Real *errors = board.errors + row / layer.targets * width;
-      const bool linear = d.linear && row % layer.targets == layer.read;
-      Value plus[count], minus[count];
+    for (int64_t row = rows.begin; row < rows.end;) {
+      const bool several = row + together <= rows.end && row % layer.targets + together <= layer.targets;
+      if (several)
+        teach<together>(layer, state, next, row);
+      else
+        teach<1>(layer, state, next, row);
+      row += several ? together : 1;
+    }
+  }
+
+  template <int rows>
+  void teach(const Layer &layer, const Real *state, const Real *next, int64_t row) const {
+    Value plus[rows][count], minus[rows][count];
+    const Real *errors = board.errors + row / layer.targets * width;
+    for (int r = 0; r < rows; ++r) {
+      const Real *after = next + row_of(layer, row + r) * width;
+      const bool linear = d.linear && (row + r) % layer.targets == layer.read;
       for (int v = 0; v < count; ++v) {
         const Value o = V::load(after + v * lanes), error = V::load(errors + v * lanes);
         const Value slope = linear ? V::all(1) : o - o * o;
-        plus[v] = slope * (error > Real(0) ? -error : V::all(0));
-        minus[v] = slope * (error < Real(0) ? error : V::all(0));
+        plus[r][v] = slope * (error < Real(0) ? V::all(0) : -error);
+        minus[r][v] = slope * (error > Real(0) ? V::all(0) : error);
       }
-      correlate(layer, layer.plus, state, row, plus);
-      correlate(layer, layer.minus, state, row, minus);
     }
+    for (const bool positive : {true, false}) {
+      const Wires &wires = positive ? layer.plus : layer.minus;
+      const auto &post = positive ? plus : minus;
+      if (layer.shared && wires.pointer < 0)
+        multiply<rows>(wires, row, post, errors, positive);
+      else
+        for (int r = 0; r < rows; ++r) correlate(layer, wires, state, row + r, post[r]);
+    }
+  }
+
+  // The gradients of all inputs' synapses at some targets, sample by sample as inputs lie in
+  // memory, without those whose error has the other sign: these send nothing.
+  template <int rows>
+  void multiply(const Wires &wires, int64_t row, const Value (&post)[rows][count],
+                const Real *errors, bool positive) const {
+    Real sent[rows][width], total[rows] = {};
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < count; ++v) V::store(sent[r] + v * lanes, post[r][v]);
+    int samples[width], number = 0;
+    for (int column = 0; column < width; ++column)
+      if (positive ? !(errors[column] <= Real(0)) : !(errors[column] >= Real(0))) {
+        samples[number++] = column;
+        for (int r = 0; r < rows; ++r) total[r] += sent[r][column];
+      }
+    const Real *x = static_cast<const Real *>(d.x) + begin * d.features + wires.low - d.bias;
+    Real *out = static_cast<Real *>(d.grad) + wires.first + row * wires.width;
+    int64_t at = 0;
+    if (wires.low < d.bias && wires.width) {
+      for (int r = 0; r < rows; ++r) {
+        Real &bias = out[r * wires.width];
+        bias = (begin ? bias : Real(0)) + Real(d.bias_value) * total[r];
+      }
+      ++at;
+    }
+    constexpr int most = kBytes / int(sizeof(Real));
+    const auto block = [&](auto vectors, auto wide) __attribute__((always_inline)) {
+      using Wide = Vector<Real, wide()>;
+      for (; at + vectors() * wide() <= wires.width; at += vectors() * wide()) {
+        typename Wide::type sum[rows][vectors()];
+        for (int r = 0; r < rows; ++r)
+          for (int v = 0; v < vectors(); ++v)
+            sum[r][v] = begin ? Wide::load(out + r * wires.width + at + v * wide()) : Wide::all(0);
+        for (int n = 0; n < number; ++n) {
+          const Real *from = x + samples[n] * d.features + at;
+          for (int r = 0; r < rows; ++r)
+            for (int v = 0; v < vectors(); ++v)
+              sum[r][v] += sent[r][samples[n]] * Wide::load(from + v * wide());
+        }
+        for (int r = 0; r < rows; ++r)
+          for (int v = 0; v < vectors(); ++v)
+            Wide::store(out + r * wires.width + at + v * wide(), sum[r][v]);
+      }
+    };
+    block(Fixed<4>{}, Fixed<most>{});
+    block(Fixed<1>{}, Fixed<most>{});
+    block(Fixed<1>{}, Fixed<1>{});
   }
 
   void run() {
