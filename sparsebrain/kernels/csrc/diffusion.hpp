@@ -76,7 +76,6 @@ struct Diffuse {
         for (int v = 0; v < count; ++v) {
           Value block[lanes];
           for (int i = 0; i < lanes; ++i) {
-            __builtin_prefetch(from + (v * lanes + i) * d.features + first + lanes);
             block[i] = V::load(from + (v * lanes + i) * d.features + first);
             bad = block[i] >= Real(0) ? bad : V::all(1);
           }
