@@ -41,7 +41,7 @@ class ErrorDiffusion(Rule):
 
     Teaches an :class:`~sparsebrain.models.ErrorDiffusionNetwork`, of whatever connectome. Loops are
     its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
-    unrolled. O(E) a sample and network.
+    unrolled. O(E) a sample and network. Layers without loops are one call of the compiled kernels.
 
     Args:
         model: the network. With one network, classes are 0 and 1 and the target of its output.
