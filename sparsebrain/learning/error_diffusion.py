@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from sparsebrain.kernels.layered import Lesson
+from sparsebrain.kernels.select import resolve
 from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
@@ -39,7 +41,7 @@ class ErrorDiffusion(Rule):
 
     Teaches an :class:`~sparsebrain.models.ErrorDiffusionNetwork`, of whatever connectome. Loops are
     its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
-    unrolled. O(E) a sample and network.
+    unrolled. O(E) a sample and network. Layers without loops are one call of the compiled kernels.
 
     ``build`` makes a network with linear outputs, one for each class. It adds two sweeps to
     ``loops``, for the ways in and out, and draws magnitudes below 1 / the synapses that a cell has
@@ -123,9 +125,36 @@ class ErrorDiffusion(Rule):
         rate = self.learning_rate if learning_rate is None else learning_rate
         return torch.optim.SGD(self.parameters(), lr=rate)
 
-    @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
+        loss = self._at_once(x, y)
+        return self._by_blocks(x, y) if loss is None else loss
+
+    def _at_once(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """All in one call of the backend; None where it cannot, or where x or y are refused."""
+        model = self.model
+        strength, layered = model.strength, model.layered
+        if layered is None or not strength.requires_grad:
+            return None
+        lesson = Lesson(
+            2 / model.u0,
+            model.bias_value,
+            model.linear,
+            model.keep_signs,
+            self.loss == "cross-entropy",
+            self.reduction == "mean",
+        )
+        given = x if x.dim() == 2 else x.flatten(1)
+        found = resolve("auto", strength.device).diffuse(layered, lesson, given, y, strength)
+        if found is None:
+            return None
+        loss, grad = found
+        before = strength.grad
+        strength.grad = grad if before is None else before + grad
+        return loss
+
+    @torch.no_grad()
+    def _by_blocks(self, x: Tensor, y: Tensor) -> Tensor:
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
