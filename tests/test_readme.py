@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 import graphs
+from benchmarks.recipes import RECIPES
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES
 from tests.sparsebrain.learning.conftest import MODELS as TEACHABLE
@@ -269,3 +270,19 @@ def test_connectomes_beside_peers_are_what_was_measured():
     }
     shown = table_of(MEASURED / "README.md", "## Connectomes")
     assert {case: values for case, *values in shown} == wanted
+
+
+def test_rules_at_their_papers_sizes_are_what_was_measured():
+    wanted = []
+    for name, recipe in RECIPES.items():
+        with (MEASURED / "literature" / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        after = f" after {recipe.published_epochs}" if recipe.published_epochs else ""
+        minutes = sum(float(row["seconds"]) for row in rows) / 60
+        error = float(rows[-1]["test_error"])
+        told = [f"{recipe.published:.2f}{after}", f"{error:.2f}", str(len(rows)), f"{minutes:.0f}"]
+        wanted.append([f"`{name}`", *told])
+        assert len(rows) == int(rows[-1]["epochs"]) == recipe.epochs
+        assert {row["images"] for row in rows} == {"all"}
+        assert abs(error - recipe.published) < 0.5 or recipe.epochs < recipe.published_epochs
+    assert table_of(MEASURED / "README.md", "## Learning rules at their papers' sizes") == wanted

@@ -79,7 +79,7 @@ class ErrorDiffusion(Rule):
     """
 
     model: ErrorDiffusionNetwork
-    learning_rate = 0.1
+    learning_rate = 0.03
 
     def __init__(
         self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"
