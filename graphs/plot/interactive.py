@@ -57,7 +57,8 @@ def plot_html(
 
     The page is one file that loads nothing else. Neurons are coloured by ``node_type`` and synapses
     by ``edge_sign`` (else by the ``node_sign`` of their source); a click in the legend hides or
-    shows a population or sign. A neuron under the pointer tells its name, population and degrees.
+    shows a population or sign, a double click shows it alone. A neuron under the pointer tells its
+    name, population and degrees, and how many more lie under it.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[st
     """Dots of every population, or of all neurons where the legend would be endless."""
     kinds = colors.populations(data)
     number, named = len(kinds), "node_type" in data
-    text = np.array(_texts(data, kinds), dtype=object)
+    text = np.array(_texts(data, kinds, pos), dtype=object)
     points = np.pad(pos, ((0, 0), (0, 1))) if pos.shape[1] == 1 else pos
     kept = np.zeros(data.num_nodes, bool)
     kept[shown] = True
@@ -180,8 +181,10 @@ def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[st
     ]
 
 
-def _texts(data: Data, kinds: list[colors.Population]) -> list[str]:
+def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32]) -> list[str]:
     """What is told of every neuron."""
+    _, place, together = np.unique(pos, axis=0, return_inverse=True, return_counts=True)
+    others = (together[place.reshape(-1)] - 1).tolist()
     source, target = data.edge_index.cpu().numpy()
     sent = np.bincount(source, minlength=data.num_nodes).tolist()
     received = np.bincount(target, minlength=data.num_nodes).tolist()
@@ -194,7 +197,10 @@ def _texts(data: Data, kinds: list[colors.Population]) -> list[str]:
     names = data.get("names") or [f"neuron {number}" for number in range(data.num_nodes)]
     return [
         f"<b>{_name(name)}</b><br>{kind}{inward:,} in, {outward:,} out"
-        for name, kind, inward, outward in zip(names, population, received, sent, strict=True)
+        + (f"<br>{more:,} more at this place" if more else "")
+        for name, kind, inward, outward, more in zip(
+            names, population, received, sent, others, strict=True
+        )
     ]
 
 
@@ -228,10 +234,16 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
     }
     if pos.shape[1] == 3:
         axis = {"backgroundcolor": "white", "gridcolor": "#e5e5e5", "zeroline": False}
+        box = _box(pos)
         scene = {
-            **{f"{name}axis": axis for name in "xyz"},
+            # Numbers of a short side would lie on each other.
+            **{
+                f"{name}axis": {**axis, "nticks": max(2, round(10 * side))}
+                for name, side in zip("xyz", box, strict=True)
+            },
             "aspectmode": "manual",
-            "aspectratio": dict(zip("xyz", _box(pos), strict=True)),
+            "aspectratio": dict(zip("xyz", box, strict=True)),
+            "camera": {"eye": dict(zip("xyz", _eye(box), strict=True))},
         }
         return {**layout, "dragmode": "orbit", "scene": scene}
     across = plain if slim(pos) else {**plain, "scaleanchor": "x"}
@@ -245,6 +257,12 @@ def _box(pos: NDArray[np.float32]) -> list[float]:
     # A cube has sides of 1; a body that is slim in other directions may be longer.
     longest = min(1.8, float(sides.prod()) ** (-1 / 6))
     return [longest * float(side) for side in sides]
+
+
+def _eye(box: list[float]) -> list[float]:
+    """Where plotly's camera looks from: along short sides, so that the long ones are seen."""
+    toward = np.array(box) ** -0.5
+    return [float(side) for side in toward * (1.25 * np.sqrt(3) / np.linalg.norm(toward))]
 
 
 def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> str:
@@ -261,6 +279,8 @@ def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> st
             "responsive": True,
             "scrollZoom": True,
             "displaylogo": False,
+            # Tips would lie over the legend after the first click in it.
+            "showTips": False,
             # The button would carry the connectome to plotly's own server.
             "showSendToCloud": False,
             "plotlyServerURL": "",

@@ -185,3 +185,25 @@ def test_bad_arguments(tmp_path):
     with pytest.raises(FileNotFoundError):
         graphs.plot_html(data, tmp_path / "missing" / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_neurons_that_share_a_place_are_counted(tmp_path):
+    data = graphs.layered([2, 1])
+    data.pos[1] = data.pos[0]
+    texts = [
+        each for dot in dots(written(data, tmp_path / "page.html")) for each in dot["hovertext"]
+    ]
+    assert texts[1] == "<b>neuron 1</b><br>layer 0<br>0 in, 1 out<br>1 more at this place"
+    assert texts[2] == "<b>neuron 2</b><br>layer 1<br>2 in, 0 out"
+
+
+def test_a_long_body_is_seen_from_its_side(tmp_path):
+    def scene(*sides):
+        data = graphs.coordinate_random(2, (1.0, 1.0, 1.0), 1.0, seed=0)
+        data.pos = torch.tensor([[0.0, 0.0, 0.0], sides])
+        return figure(written(data, tmp_path / "page.html"))["layout"]["scene"]
+
+    assert list(scene(1.0, 1.0, 1.0)["camera"]["eye"].values()) == pytest.approx([1.25] * 3)
+    long = scene(1.0, 9.0, 1.0)
+    assert long["camera"]["eye"]["x"] == pytest.approx(3 * long["camera"]["eye"]["y"])
+    assert long["xaxis"]["nticks"] < long["yaxis"]["nticks"]
