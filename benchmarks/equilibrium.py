@@ -159,9 +159,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             parse_loops(loops)
     except ValueError as error:
         parser.error(str(error))
-    obstacle = resident.obstacle()
-    if obstacle is not None:
-        parser.error(obstacle)
+    resident.require(parser)
     return arguments
 
 

@@ -145,7 +145,5 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.neurons is not None and arguments.neurons < 1000:
         parser.error("--neurons must be at least 1000, for a hundred synapses each to have room")
-    obstacle = resident.obstacle()
-    if obstacle is not None:
-        parser.error(obstacle)
+    resident.require(parser)
     return arguments

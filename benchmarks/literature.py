@@ -1,7 +1,8 @@
 """Train learning rules on MNIST at their papers' sizes, and hold them against what these report.
 
 A run writes its curve, a line an epoch, to DIR/NAME.csv, and all that it needs to go on to
-DIR/NAME.pt; started again in the same way it goes on from there.
+DIR/NAME.pt; started again in the same way it goes on from there. DIR/literature.png has the curves
+of all that lie in DIR.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks import command, report
+from benchmarks import command, literature_figure, report
 from benchmarks.recipes import RECIPES, Recipe
+from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import Images, load
-from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.tables import read_csv, write_csv
 from sparsebrain.learning import Rule
 
 COLUMNS = ("recipe", "images", "seed", "epochs", "epoch", "loss", "test_error", "seconds")
@@ -39,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             epochs = arguments.epochs or RECIPES[name].epochs
             run = Run(name, epochs, arguments.images, arguments.seed, arguments.out)
             show(run, run.train(images))
+        drawn = literature_figure.draw(curves(arguments.out))
+        write_aside(arguments.out / "literature.png", lambda aside: drawn.savefig(aside, dpi=150))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return 0
@@ -132,6 +136,16 @@ def test_error(rule: Rule, x: Tensor, y: Tensor) -> float:
     return sum(int((rule.predict(part).argmax(1) != labels).sum()) for part, labels in pairs) / len(
         x
     )
+
+
+def curves(folder: Path) -> dict[str, list[float]]:
+    """The test errors by epoch that a folder holds, by recipe."""
+    paths = {name: folder / f"{name}.csv" for name in RECIPES}
+    return {
+        name: read_csv(path, COLUMNS, lambda row: float(row["test_error"]))
+        for name, path in paths.items()
+        if path.exists()
+    }
 
 
 def show(run: Run, rows: list[list[Any]]) -> None:

@@ -240,9 +240,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="may be given several times (default: both)",
     )
     arguments = parser.parse_args(argv)
-    obstacle = resident.obstacle()
-    if obstacle is not None:
-        parser.error(obstacle)
+    resident.require(parser)
     return arguments
 
 

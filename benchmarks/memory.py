@@ -154,7 +154,5 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--neurons", type=command.positive, default=20_000, metavar="N")
     parser.add_argument("--batch", type=command.positive, default=64, metavar="N")
     arguments = parser.parse_args(argv)
-    obstacle = resident.obstacle()
-    if obstacle is not None:
-        parser.error(obstacle)
+    resident.require(parser)
     return arguments

@@ -77,11 +77,6 @@ def labelled() -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
-def sgd(rate: float, rule: Rule) -> torch.optim.Optimizer:
-    """Gradient descent."""
-    return torch.optim.SGD(rule.parameters(), lr=rate)
-
-
 def adam(rate: float, rule: Rule) -> torch.optim.Optimizer:
     """Adam, in one pass over all parameters, which most of a step of small batches would take."""
     return torch.optim.Adam(rule.parameters(), lr=rate, fused=True)
@@ -120,8 +115,8 @@ RECIPES: dict[str, Recipe] = {
         schedule=steps, jitter=2,
     ),
     "feedback-alignment": Recipe(
-        "feedback-alignment", partial(rates, 1000), partial(sgd, 0.1), 10, 60, 2.1, 0,
-        "Lillicrap et al. 2016, 784-1000-10, logistic", {"loss": "quadratic"},
+        "feedback-alignment", partial(rates, 1000), partial(adam, 1e-3), 64, 100, 2.1, 0,
+        "Lillicrap et al. 2016, 784-1000-10, logistic", {"loss": "quadratic"}, late,
     ),
     "direct-feedback-alignment": Recipe(
         "direct-feedback-alignment", dropped, partial(adam, 5e-4), 64, 40, 1.45, 0,

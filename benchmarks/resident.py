@@ -7,6 +7,7 @@ of one process would hide one another's leftovers: each is taken in a fresh one.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import gc
 import multiprocessing
@@ -34,6 +35,13 @@ def obstacle() -> str | None:
     except OSError as error:
         return f"peaks need Linux and a writable {_RESET} ({error.strerror})"
     return None
+
+
+def require(parser: argparse.ArgumentParser) -> None:
+    """End the command with the reason where peaks cannot be measured."""
+    reason = obstacle()
+    if reason is not None:
+        parser.error(reason)
 
 
 def reset() -> None:

@@ -51,6 +51,15 @@ def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_firs
     return x
 
 
+def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
+    """ValueError unless loops that are driven by ``x`` can begin in ``state``."""
+    if not inject or state.shape != x.shape:
+        raise ValueError(
+            f"state= needs inject=True and the shape of x {list(x.shape)}, got inject={inject} "
+            f"and {list(state.shape)}; without inject x is the state."
+        )
+
+
 def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
     """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
     if node_first:

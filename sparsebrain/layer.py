@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from sparsebrain.arguments import check_arguments, check_dtype
-from sparsebrain.batching import BatchedEdges, admit
+from sparsebrain.batching import BatchedEdges, admit, check_start
 from sparsebrain.connectome import read_structure
 from sparsebrain.equilibrium import Equilibrium, Report, check_loops
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
@@ -241,11 +241,7 @@ class GraphLayer(Synapses, Neurons):
             start, drive = torch.zeros_like(x), x
         if state is not None:
             start = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
-            if not self.inject or start.shape != x.shape:
-                raise ValueError(
-                    f"state= needs inject=True and the shape of x {list(x.shape)}, got "
-                    f"inject={self.inject} and {list(start.shape)}; without inject x is the state."
-                )
+            check_start(start, x, inject=self.inject)
 
         plain, noise = is_plain(self, GraphLayer), self._draws(x, generator)
         if isinstance(self.loops, Equilibrium):

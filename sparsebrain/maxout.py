@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation
 
+from sparsebrain.batching import check_start
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.layer import GraphLayer
 from sparsebrain.options import check_count, check_flag
@@ -151,13 +152,10 @@ class Maxout(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         check_flag("return_states", return_states)
-        if state is not None and not isinstance(state, Tensor):
-            raise TypeError(f"state must be a tensor, got {type(state).__name__} ({state!r}).")
-        if state is not None and (not self.inject or state.shape != x.shape):
-            raise ValueError(
-                f"state= needs inject=True and the shape of x {list(x.shape)}, got "
-                f"inject={self.inject} and {list(state.shape)}; without inject x is the state."
-            )
+        if state is not None:
+            if not isinstance(state, Tensor):
+                raise TypeError(f"state must be a tensor, got {type(state).__name__} ({state!r}).")
+            check_start(state, x, inject=self.inject)
         current = x
         if self.inject:
             current = torch.zeros_like(x) if state is None else state

@@ -6,7 +6,10 @@ import statistics
 from pathlib import Path
 from statistics import fmean
 
+import pytest
+
 import graphs
+from benchmarks.recipes import RECIPES
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES
 from tests.sparsebrain.learning.conftest import MODELS as TEACHABLE
@@ -48,31 +51,37 @@ def test_the_table_shows_what_the_command_builds():
         assert int(parameters) == int(synapses) + 20234
 
 
-def test_the_table_of_rules_is_what_was_measured_and_what_the_tests_run_over():
-    with (README.parent / "examples" / "learning_rules" / "results.csv").open(newline="") as file:
+RULE_TABLES = {
+    "trains each around each": ("results.csv", 2),
+    "The same on MNIST": ("mnist/results.csv", 1),
+}
+
+
+@pytest.mark.parametrize("sentence", RULE_TABLES)
+def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(sentence):
+    path, digits = RULE_TABLES[sentence]
+    with (README.parent / "examples" / "learning_rules" / path).open(newline="") as file:
         rows = list(csv.DictReader(file))
 
     def values(rule, topology, name):
         keys = rule, topology
         return [float(row[name]) for row in rows if (row["rule"], row["topology"]) == keys]
 
-    lines = [cells(line) for line in README.read_text(encoding="utf-8").splitlines()]
-    head = next(line for line in lines if line[0] == "rule")
-    assert head[1:5] == list(TEACHABLE)
-    shown = {line[0].strip("`"): line[1:] for line in lines if line[0].strip("`") in RULES}
-    assert list(shown) == list(RULES)
-    for rule, (*answers, seconds, mebibytes) in shown.items():
+    lines = table_of(README, sentence)
+    assert [line[0].strip("`") for line in lines] == list(RULES)
+    for (_, *answers, seconds, mebibytes), rule in zip(lines, RULES, strict=True):
         told = {}
         topologies = ("none", "grid", "small-world", "c-elegans")
         for model, topology, answer in zip(TEACHABLE, topologies, answers, strict=True):
             assert answer.startswith("no: ") == ((rule, model) in REFUSED), (rule, model)
             if not answer.startswith("no: "):
                 percent = [100 * each for each in values(rule, topology, "test_accuracy")]
+                assert len(percent) == 3
                 assert answer == f"{fmean(percent):.1f} ± {statistics.stdev(percent):.1f}"
                 assert min(percent) > 50
                 told[topology] = topology
         costs = told.get("grid", "none")
-        assert seconds == f"{fmean(values(rule, costs, 'seconds_per_epoch')):.2f}"
+        assert seconds == f"{fmean(values(rule, costs, 'seconds_per_epoch')):.{digits}f}"
         assert mebibytes == f"{fmean(values(rule, costs, 'peak_bytes')) / 2**20:.1f}"
 
 
@@ -269,3 +278,19 @@ def test_connectomes_beside_peers_are_what_was_measured():
     }
     shown = table_of(MEASURED / "README.md", "## Connectomes")
     assert {case: values for case, *values in shown} == wanted
+
+
+def test_rules_at_their_papers_sizes_are_what_was_measured():
+    wanted = []
+    for name, recipe in RECIPES.items():
+        with (MEASURED / "literature" / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        after = f" after {recipe.published_epochs}" if recipe.published_epochs else ""
+        minutes = sum(float(row["seconds"]) for row in rows) / 60
+        error = float(rows[-1]["test_error"])
+        told = [f"{recipe.published:.2f}{after}", f"{error:.2f}", str(len(rows)), f"{minutes:.0f}"]
+        wanted.append([f"`{name}`", *told])
+        assert len(rows) == int(rows[-1]["epochs"]) == recipe.epochs
+        assert {row["images"] for row in rows} == {"all"}
+        assert abs(error - recipe.published) < 0.5 or recipe.epochs < recipe.published_epochs
+    assert table_of(MEASURED / "README.md", "## Learning rules at their papers' sizes") == wanted

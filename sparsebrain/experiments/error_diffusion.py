@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,15 @@ from graphs.io.aside import write_aside
 from sparsebrain.experiments.datasets import load_once
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.runner import check_jobs
-from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.tables import (
+    check_share,
+    columns_of,
+    make_folder,
+    parse_row,
+    read_csv,
+    write_csv,
+)
+from sparsebrain.experiments.threads import one_thread
 from sparsebrain.learning import Backprop, ErrorDiffusion, Rule
 from sparsebrain.models import ErrorDiffusionNetwork
 from sparsebrain.options import check_choice, check_count
@@ -127,6 +134,8 @@ STUDIES: dict[str, list[Case]] = {
 XOR = {8: 75.14, 16: 28.00, 32: 8.26, 64: 5.97}
 """Kaneko's mean epochs over 100 runs, by hidden cells of both types."""
 
+_XOR_COLUMNS = ("hidden cells", "epochs, Kaneko", "epochs, here", "standard error", "z")
+
 
 def run(
     *,
@@ -152,7 +161,8 @@ def run(
         console: shows progress and tables; none of it without one.
 
     Raises:
-        ValueError, TypeError: an option that cannot be used, before anything is run.
+        ValueError, TypeError: an option, or a results.csv in ``out``, that cannot be used, before
+            anything is run.
     """
     for study in studies:
         check_choice("study", study, (*STUDIES, "xor"))
@@ -161,7 +171,9 @@ def run(
         check_count("seeds", seeds),
         check_jobs(jobs),
     )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    # What cannot be read is told before hours of training, not after them.
+    _read(out / "results.csv")
     if "xor" in studies:
         rows = xor_table()
         write_csv(out / "xor.csv", _XOR_COLUMNS, rows)
@@ -218,7 +230,7 @@ def train(setting: Setting, data_dir: Path | None) -> Outcome:
     )
     generator = torch.Generator().manual_seed(setting.seed)
     seconds = loss = 0.0
-    with _one_thread():
+    with one_thread():
         rule = make_rule(setting, x.size(1), generator)
         per_sample = setting.rate
         if setting.rule == "error-diffusion":
@@ -267,26 +279,29 @@ def xor_table(runs: int = 100, seed: int = 0) -> list[tuple[object, ...]]:
     """
     rows: list[tuple[object, ...]] = []
     for cells, told in XOR.items():
-        epochs = _xor_epochs(cells, runs, torch.Generator().manual_seed(seed))
+        epochs = xor_epochs(cells, runs, torch.Generator().manual_seed(seed))
         mean, error = float(epochs.mean()), float(epochs.std() / runs**0.5)
         z = (mean - told) / (error * 2**0.5)
         rows.append((cells, told, round(mean, 2), round(error, 2), round(z, 2)))
     return rows
 
 
-_XOR_COLUMNS = ("hidden cells", "epochs, Kaneko", "epochs, here", "standard error", "z")
+def xor_epochs(cells: int, runs: int, generator: torch.Generator, limit: int = 1000) -> Tensor:
+    """The epoch [runs] in which each run's errors first sum up to less than 0.1.
 
-
-def _xor_epochs(cells: int, runs: int, generator: torch.Generator) -> Tensor:
-    """The epoch in which each run's errors first sum up to less than 0.1."""
+    Args:
+        cells: hidden cells, of both types.
+        runs: trained at once, each a network of its own.
+        generator: draws their weights.
+        limit: epochs after which to give up; runs that are not there yet are at infinity.
+    """
     hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=cells)
     network = ErrorDiffusionNetwork.around(hidden, 2, networks=runs, generator=generator)
     rule = ErrorDiffusion(network, loss="quadratic")
     optimizer = torch.optim.SGD(rule.parameters(), lr=0.8)
     x = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
-    reached, epoch = torch.zeros(runs), 0
-    while not bool(reached.all()):
-        epoch += 1
+    reached = torch.full((runs,), math.inf)
+    for epoch in range(1, limit + 1):
         total = torch.zeros(runs)
         for sample, wanted in zip(x.split(1), (0, 1, 1, 0), strict=True):
             optimizer.zero_grad()
@@ -296,7 +311,9 @@ def _xor_epochs(cells: int, runs: int, generator: torch.Generator) -> Tensor:
             rule.diffuse(states, error)
             optimizer.step()
             total += error[0].abs()
-        reached[(reached == 0) & (total < 0.1)] = epoch
+        reached[reached.isinf() & (total < 0.1)] = epoch
+        if bool(reached.isfinite().all()):
+            break
     return reached
 
 
@@ -345,7 +362,7 @@ def _train(
         with FileLock(path.with_name(".lock")):
             results = {**_read(path), setting: outcome}
             rows = ((*astuple(s), *astuple(results[s])) for s in sorted(results, key=astuple))
-            write_csv(path, _columns(), rows)
+            write_csv(path, columns_of(Setting, Outcome), rows)
         if console is not None:
             told = {k: v for k, v in asdict(setting).items() if v != getattr(_BASE, k)}
             console.print(f"{number} of {len(missing)}: {told} {outcome.test_accuracy:.2%}")
@@ -356,36 +373,14 @@ def _train_one(setting: Setting, data_dir: Path | None) -> tuple[Setting, Outcom
     return setting, train(setting, data_dir)
 
 
-def _columns() -> list[str]:
-    return [field.name for cls in (Setting, Outcome) for field in fields(cls)]
-
-
 def _read(path: Path) -> dict[Setting, Outcome]:
-    if not path.exists():
-        return {}
-    readers = {"int": int, "float": float, "str": str}
-
-    def parse(cls: Any, row: dict[str, str]) -> dict[str, Any]:
-        return {each.name: readers[str(each.type)](row[each.name]) for each in fields(cls)}
-
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {Setting(**parse(Setting, row)): Outcome(**parse(Outcome, row)) for row in rows}
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); move it away or choose another --out."
-        ) from None
+    return dict(read_csv(path, columns_of(Setting, Outcome), _parse))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _parse(row: dict[str, str]) -> tuple[Setting, Outcome]:
+    outcome = parse_row(Outcome, row)
+    check_share(outcome.test_accuracy)
+    return parse_row(Setting, row), outcome
 
 
 def _tabulate(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
 from dataclasses import MISSING, astuple, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 
-from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.tables import (
+    check_share,
+    columns_of,
+    make_folder,
+    parse_row,
+    read_csv,
+    write_csv,
+)
 from sparsebrain.experiments.training import Epoch, Outcome, Run
-
-Parsed = TypeVar("Parsed")
 
 _LATER = {
     field.name for cls in (Run, Outcome) for field in fields(cls) if field.default is not MISSING
@@ -34,9 +36,7 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file; choose a folder as --out.")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.folder = folder
         self.outcomes: dict[Run, Outcome] = {}
         self.curves: dict[Run, list[Epoch]] = {}
@@ -52,12 +52,12 @@ class Results:
             runs = sorted(self.outcomes, key=_order)
             write_csv(
                 self.folder / "curves.csv",
-                [*_columns(Run), *Epoch._fields],
+                [*columns_of(Run), *Epoch._fields],
                 ([*astuple(run), *epoch] for run in runs for epoch in self.curves[run]),
             )
             write_csv(
                 self.folder / "results.csv",
-                _columns(Run, Outcome),
+                columns_of(Run, Outcome),
                 ([*astuple(run), *astuple(self.outcomes[run])] for run in runs),
             )
 
@@ -66,9 +66,11 @@ class Results:
 
     def _read(self) -> None:
         curves: dict[Run, list[Epoch]] = {}
-        for row in _read(self.folder / "curves.csv", [*_columns(Run), *Epoch._fields], _epoch):
-            curves.setdefault(row[0], []).append(row[1])
-        outcomes = dict(_read(self.folder / "results.csv", _columns(Run, Outcome), _outcome))
+        columns = [*columns_of(Run), *Epoch._fields]
+        for run, epoch in read_csv(self.folder / "curves.csv", columns, _epoch, later=_LATER):
+            curves.setdefault(run, []).append(epoch)
+        columns = columns_of(Run, Outcome)
+        outcomes = dict(read_csv(self.folder / "results.csv", columns, _outcome, later=_LATER))
         self.outcomes = {
             run: outcome
             for run, outcome in outcomes.items()
@@ -77,65 +79,18 @@ class Results:
         self.curves = {run: curves[run] for run in self.outcomes}
 
 
-def _columns(*classes: Any) -> list[str]:
-    return [field.name for cls in classes for field in fields(cls)]
-
-
 def _order(run: Run) -> list[tuple[bool, Any]]:
     # Loops are numbers or texts, which do not compare; numbers come first.
     return [(isinstance(value, str), value) for value in astuple(run)]
 
 
-def _parse(cls: Any, row: dict[str, str]) -> Any:
-    readers: dict[str, Callable[[str], Any]] = {
-        "int": int,
-        "float": float,
-        "str": str,
-        "int | str": lambda text: int(text) if text.isdecimal() else text,
-    }
-    return cls(
-        **{
-            field.name: readers[str(field.type)](row[field.name])
-            for field in fields(cls)
-            if field.name in row
-        }
-    )
-
-
 def _outcome(row: dict[str, str]) -> tuple[Run, Outcome]:
-    outcome = _parse(Outcome, row)
-    _check_share(outcome.test_accuracy)
-    return _parse(Run, row), outcome
+    outcome = parse_row(Outcome, row)
+    check_share(outcome.test_accuracy)
+    return parse_row(Run, row), outcome
 
 
 def _epoch(row: dict[str, str]) -> tuple[Run, Epoch]:
     epoch = Epoch(int(row["epoch"]), float(row["loss"]), float(row["test_accuracy"]))
-    _check_share(epoch.test_accuracy)
-    return _parse(Run, row), epoch
-
-
-def _check_share(accuracy: float) -> None:
-    if not 0 <= accuracy <= 1:
-        raise ValueError(f"a test_accuracy of {accuracy} is not in 0..1")
-
-
-def _read(
-    path: Path, columns: list[str], parse: Callable[[dict[str, str]], Parsed]
-) -> list[Parsed]:
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = list(reader)
-        # Tables of older versions lack columns whose value for them is the default.
-        found = reader.fieldnames or []
-        if found != [each for each in columns if each in found or each not in _LATER]:
-            raise ValueError("its columns are not those of a comparison")
-        if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
-            raise ValueError("a row is cut short or too long")
-        return [parse(row) for row in rows]
-    except (ValueError, csv.Error) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); move it away or choose another --out."
-        ) from None
+    check_share(epoch.test_accuracy)
+    return parse_row(Run, row), epoch

@@ -1,13 +1,31 @@
-"""Tables on disk."""
+"""Tables on disk, of which every row holds frozen dataclasses of numbers and texts."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from graphs.io.aside import write_aside
+
+Parsed = TypeVar("Parsed")
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "int | str": lambda text: int(text) if text.isdecimal() else text,
+}
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of an output where it is missing; ValueError where a file is in its way."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; choose a folder as --out.")
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -17,3 +35,61 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer.writerow(columns)
     writer.writerows(rows)
     write_aside(path, lambda aside: aside.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def read_csv(
+    path: Path,
+    columns: Sequence[str],
+    parse: Callable[[dict[str, str]], Parsed],
+    *,
+    later: Container[str] = (),
+) -> list[Parsed]:
+    """Read what :func:`write_csv` wrote, row by row; nothing where there is no file.
+
+    Args:
+        path: the file.
+        columns: those that it has, in order.
+        parse: makes of a row what is wanted; may raise ValueError.
+        later: columns that tables of older versions lack, whose value for them is the default.
+
+    Raises:
+        ValueError: it has other columns, only half of it is there, or a row cannot be parsed.
+    """
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = list(reader)
+        found = reader.fieldnames or []
+        if found != [each for each in columns if each in found or each not in later]:
+            raise ValueError("its columns are not those of this command's tables")
+        if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row is cut short or too long")
+        return [parse(row) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); move it away or choose another --out."
+        ) from None
+
+
+def columns_of(*classes: Any) -> list[str]:
+    """Names of the fields of dataclasses, in order."""
+    return [field.name for cls in classes for field in fields(cls)]
+
+
+def parse_row(cls: Any, row: dict[str, str]) -> Any:
+    """Make an instance of a dataclass out of those of its fields that the row has."""
+    return cls(
+        **{
+            field.name: _READERS[str(field.type)](row[field.name])
+            for field in fields(cls)
+            if field.name in row
+        }
+    )
+
+
+def check_share(accuracy: float) -> None:
+    """ValueError unless a test accuracy that was read lies in 0..1."""
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"a test_accuracy of {accuracy} is not in 0..1")

@@ -22,6 +22,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.allocations import allocations
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.loops import parse_loops
+from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning import RULES, Backprop, Rule
@@ -105,7 +106,7 @@ def train(run: Run, images: Images) -> Trained:
     machine, and as many trainings as there are cores may run side by side.
     """
     data = build(parse(run.topology), images.sheet, synapses=run.synapses_wanted, seed=run.seed)
-    with _one_thread(), ExitStack() as drawing:
+    with one_thread(), ExitStack() as drawing:
         drawing.enter_context(_seeded(run.seed))
         rule = _draw_rule(run, data, images)
         if run.rule == BACKPROP:
@@ -137,16 +138,6 @@ def train(run: Run, images: Images) -> Trained:
         converged=converged,
     )
     return Trained(outcome, curve, rule.model)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:

@@ -25,9 +25,9 @@ def resolve(name: str, device: torch.device) -> Backend:
         ValueError: there is no backend of that name.
         RuntimeError: the backend cannot run on ``device``; no other is taken in its place.
     """
-    check_choice("backend", name, ("auto", *BACKENDS))
     if name == "auto":
         return next(backend for backend in BACKENDS.values() if backend.suits(device))
+    check_choice("backend", name, ("auto", *BACKENDS))
     backend = BACKENDS[name]
     obstacle = backend.obstacle(device)
     if obstacle is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from sparsebrain.learning.credit import (
     Credit,
     Weighted,
     credited,
+    draw_like,
     refuse_other_layers,
     weighted_layers,
 )
@@ -117,6 +118,8 @@ class FeedbackRule(AlignmentRule):
         generator: draws B; torch's own by default.
     """
 
+    feedback_learns: ClassVar[bool] = False
+
     def __init__(
         self,
         model: nn.Module,
@@ -126,8 +129,8 @@ class FeedbackRule(AlignmentRule):
     ) -> None:
         super().__init__(model, loss=loss)
         self.feedback = nn.ParameterList(
-            _draw(layer.weight, generator) for layer in self.layers.values()
-        ).requires_grad_(False)
+            nn.Parameter(draw_like(layer.weight, generator)) for layer in self.layers.values()
+        ).requires_grad_(self.feedback_learns)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
         """Each layer sends back what its feedback weights make of its error."""
@@ -135,13 +138,6 @@ class FeedbackRule(AlignmentRule):
             layer: WayBack(partial(back_through, layer, per_synapse(layer, feedback)))
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True)
         }
-
-
-def _draw(weight: Tensor, generator: torch.Generator | None) -> nn.Parameter:
-    """Normal feedback weights as large as the weights are; they do not learn."""
-    weight = weight.detach()
-    drawn = torch.empty_like(weight).normal_(generator=generator)
-    return nn.Parameter(drawn * weight.square().mean().sqrt(), requires_grad=False)
 
 
 def per_synapse(layer: Weighted, values: Tensor) -> Tensor:

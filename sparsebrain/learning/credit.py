@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -31,6 +32,18 @@ _LOCAL = (_NormBase, nn.LayerNorm, nn.PReLU)
 def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
     """The layers of a model that have synapses, by name, in the order of ``named_modules``."""
     return {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
+
+
+def out_width(layer: Weighted) -> int:
+    """How many units a layer ends in."""
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
+
+
+def draw_like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Normal weights, in the mean as large as these, without a gradient."""
+    weight = weight.detach()
+    drawn = torch.empty_like(weight).normal_(generator=generator)
+    return drawn * weight.square().mean().sqrt()
 
 
 def refuse_other_layers(model: nn.Module) -> str | None:

@@ -14,7 +14,7 @@ from sparsebrain.batching import to_columns
 from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
-from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.credit import Weighted, draw_like, out_width
 from sparsebrain.learning.rule import Rule
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
@@ -81,7 +81,8 @@ class DendriticMicrocircuit(Rule):
     potentials of rates 0.8 for the label and 0.1 for the others.
 
     Accepts an nn.Sequential of nn.Linear, or GraphLayer of one loop, each followed by nn.Sigmoid,
-    which may be missing after the last. Refused on loops: there the two steps are undefined.
+    which may be missing after the last. Refused on loops: there the two steps are undefined, and
+    ``build`` takes a connectome, as the synapses of one layer, with ``loops=1`` alone.
 
     Args:
         model: as above.
@@ -146,14 +147,15 @@ class DendriticMicrocircuit(Rule):
         self.apical_share, self.rescale = apical_share, rescale
         blocks = split(model)
         self.before, self.layers = blocks[0].before, [block.layer for block in blocks]
-        self.num_classes = _width(self.layers[-1])
+        self.num_classes = out_width(self.layers[-1])
         self.feedback, self.inhibition = nn.ParameterList(), nn.ParameterList()
         self.to_interneurons, self.interneuron_bias = nn.ParameterList(), nn.ParameterList()
         for layer in self.layers[1:]:
             weight = _weight(layer).detach()
             offset = _offset(layer)
-            bias = weight.new_zeros(_width(layer)) if offset is None else offset.detach()
-            back, *lateral = (_like(weight, generator) for _ in range(1 if self_predicting else 3))
+            bias = weight.new_zeros(out_width(layer)) if offset is None else offset.detach()
+            draws = 1 if self_predicting else 3
+            back, *lateral = (draw_like(weight, generator) for _ in range(draws))
             self.feedback.append(nn.Parameter(back, requires_grad=False))
             to, inhibition = lateral or (weight.clone(), -back)
             self.inhibition.append(nn.Parameter(inhibition, requires_grad=plastic_inhibition))
@@ -184,28 +186,16 @@ class DendriticMicrocircuit(Rule):
         return None
 
     @classmethod
-    def build(
-        cls,
-        connectome: Data | None,
-        in_features: int,
-        num_classes: int,
-        *,
-        loops: int = 5,
-        hidden: int | None = None,
-    ) -> nn.Module:
-        """Make logistic layers, with a connectome as the synapses of one where ``loops`` is 1.
+    def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(in_features, hidden),
+            nn.Sigmoid(),
+            nn.Linear(hidden, num_classes),
+            nn.Sigmoid(),
+        )
 
-        Raises:
-            ValueError: several loops around a connectome.
-        """
-        if connectome is None:
-            width = hidden or 4 * in_features
-            return nn.Sequential(
-                nn.Linear(in_features, width),
-                nn.Sigmoid(),
-                nn.Linear(width, num_classes),
-                nn.Sigmoid(),
-            )
+    @classmethod
+    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
         if loops != 1:
             raise ValueError(
                 f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}, pass "
@@ -310,16 +300,6 @@ def _teach(parameter: Tensor, grad: Tensor) -> None:
     if parameter.requires_grad:
         with torch.enable_grad():
             torch.autograd.backward(parameter, grad)
-
-
-def _like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Normal weights, in the mean as large as these."""
-    drawn = torch.empty_like(weight).normal_(generator=generator)
-    return drawn * weight.square().mean().sqrt()
-
-
-def _width(layer: Weighted) -> int:
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
 
 
 def _weight(layer: Weighted) -> Tensor:

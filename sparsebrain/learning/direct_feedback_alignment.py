@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.alignment import AlignmentRule, WayBack
-from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.credit import Weighted, out_width
 from sparsebrain.options import check_count
 
 
@@ -61,7 +61,7 @@ class DirectFeedbackAlignment(AlignmentRule):
         super().__init__(model, loss=loss)
         layers = list(self.layers.values())
         if num_classes is None:
-            num_classes = _width(layers[-1], "out_features") if layers else 1
+            num_classes = out_width(layers[-1]) if layers else 1
         self.num_classes = check_count("num_classes", num_classes)
         self.feedback = nn.ParameterList(
             _draw(layer, self.num_classes, generator) for layer in layers
@@ -75,13 +75,9 @@ class DirectFeedbackAlignment(AlignmentRule):
         }
 
 
-def _width(layer: Weighted, which: str) -> int:
-    return layer.num_nodes if isinstance(layer, GraphLayer) else getattr(layer, which)
-
-
 def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> nn.Parameter:
     """Uniform weights [units, classes], as large as those of a fresh nn.Linear that reads them."""
-    units = _width(layer, "in_features")
+    units = layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
     drawn = layer.weight.detach().new_empty(units, classes)
     bound = max(units, 1) ** -0.5
     return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator), requires_grad=False)

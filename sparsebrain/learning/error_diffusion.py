@@ -8,6 +8,8 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.layered import Lesson
+from sparsebrain.kernels.select import resolve
 from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
@@ -40,7 +42,11 @@ class ErrorDiffusion(Rule):
 
     Teaches an :class:`~sparsebrain.models.ErrorDiffusionNetwork`, of whatever connectome. Loops are
     its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
-    unrolled. O(E) a sample and network.
+    unrolled. O(E) a sample and network. Layers without loops are one call of the compiled kernels.
+
+    ``build`` makes a network with linear outputs, one for each class. It adds two sweeps to
+    ``loops``, for the ways in and out, and draws magnitudes below 1 / the synapses that a cell has
+    in: with Kaneko's U(0, 1) loops saturate at once.
 
     Args:
         model: the network. With one network, classes are 0 and 1 and the target of its output.
@@ -74,7 +80,7 @@ class ErrorDiffusion(Rule):
     """
 
     model: ErrorDiffusionNetwork
-    learning_rate = 0.1
+    learning_rate = 0.03
 
     def __init__(
         self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"
@@ -100,24 +106,12 @@ class ErrorDiffusion(Rule):
         )
 
     @classmethod
-    def build(
-        cls,
-        connectome: Data | None,
-        in_features: int,
-        num_classes: int,
-        *,
-        loops: int = 5,
-        hidden: int | None = None,
-    ) -> nn.Module:
-        """Make a network around a connectome, with linear outputs, one for each class.
+    def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
+        unconnected = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=hidden)
+        return cls._around(unconnected, in_features, num_classes, loops=0)
 
-        Two sweeps are added to ``loops``, for the ways in and out. Initial magnitudes are below
-        1 / the synapses that a cell has in: with Kaneko's U(0, 1) loops saturate at once.
-        ``hidden`` is the number of cells without a connectome, 4 * in_features by default.
-        """
-        if connectome is None:
-            none = torch.empty(2, 0, dtype=torch.int64)
-            connectome, loops = Data(edge_index=none, num_nodes=hidden or 4 * in_features), 0
+    @classmethod
+    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
         if isinstance(loops, Equilibrium):
             raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
         return ErrorDiffusionNetwork.around(
@@ -134,9 +128,36 @@ class ErrorDiffusion(Rule):
         rate = self.learning_rate if learning_rate is None else learning_rate
         return torch.optim.SGD(self.parameters(), lr=rate)
 
-    @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
+        loss = self._at_once(x, y)
+        return self._by_blocks(x, y) if loss is None else loss
+
+    def _at_once(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """All in one call of the backend; None where it cannot, or where x or y are refused."""
+        model = self.model
+        strength, layered = model.strength, model.layered
+        if layered is None or not strength.requires_grad:
+            return None
+        lesson = Lesson(
+            2 / model.u0,
+            model.bias_value,
+            model.linear,
+            model.keep_signs,
+            self.loss == "cross-entropy",
+            self.reduction == "mean",
+        )
+        given = x if x.dim() == 2 else x.flatten(1)
+        found = resolve("auto", strength.device).diffuse(layered, lesson, given, y, strength)
+        if found is None:
+            return None
+        loss, grad = found
+        before = strength.grad
+        strength.grad = grad if before is None else before + grad
+        return loss
+
+    @torch.no_grad()
+    def _by_blocks(self, x: Tensor, y: Tensor) -> Tensor:
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)

@@ -12,6 +12,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.labels import check_labels
 from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
+from sparsebrain.learning.credit import out_width
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.options import check_choice, check_count
@@ -69,7 +70,8 @@ class ForwardForward(Rule):
     batch, so that no unit stays silent or shouts.
 
     Accepts an nn.Sequential that begins with :class:`LabelInputs`, without batch or layer
-    normalisation, which would undo what is learned, in one of two forms; ``build`` makes both.
+    normalisation, which would undo what is learned, in one of two forms; ``build`` makes both, of
+    rectifiers, with weights of nn.Linear that let goodness begin at its threshold (He's law).
 
     *Layered*: nn.Linear, or GraphLayer of one loop, each with its activation. The answer is the
     label for which the goodness of all layers but the first is highest.
@@ -181,35 +183,18 @@ class ForwardForward(Rule):
         return _refuse_loops(blocks)
 
     @classmethod
-    def build(
-        cls,
-        connectome: Data | None,
-        in_features: int,
-        num_classes: int,
-        *,
-        loops: int = 5,
-        hidden: int | None = None,
-    ) -> nn.Module:
-        """Make two layers of rectifiers, or the recurrent form around a connectome.
+    def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
+        label, width = LabelInputs(num_classes), in_features + num_classes
+        first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
+        return _at_threshold(label, first, nn.ReLU(), second, nn.ReLU())
 
-        Weights of nn.Linear are drawn so that goodness begins at its threshold (He's law).
-        """
-        label = LabelInputs(num_classes)
-        width = check_count("in_features", in_features) + label.num_classes
-        if connectome is None:
-            hidden = hidden or 4 * in_features
-            first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
-            model = nn.Sequential(label, first, nn.ReLU(), second, nn.ReLU())
-        else:
-            if isinstance(loops, Equilibrium):
-                raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
-            graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
-            model = nn.Sequential(label, nn.Linear(width, graph.num_nodes), graph)
-        for module in model:
-            if isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)
-        return model
+    @classmethod
+    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+        if isinstance(loops, Equilibrium):
+            raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
+        label, width = LabelInputs(num_classes), in_features + num_classes
+        graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
+        return _at_threshold(label, nn.Linear(width, graph.num_nodes), graph)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B] and wrong ones, fill gradients."""
@@ -288,7 +273,7 @@ class ForwardForward(Rule):
         graph = self._graph
         if graph is not None:
             return [graph.num_nodes] * (len(range(_sweep_count(graph))[FIRST - 1 : LAST]) or 1)
-        widths = [_width(block) for block in self.blocks]
+        widths = [out_width(block.layer) for block in self.blocks]
         return widths[1:] or widths
 
     def _softmax(self, x: Tensor) -> Tensor:
@@ -381,6 +366,10 @@ def _refuse_loops(blocks: list[Block]) -> str | None:
     return None
 
 
-def _width(block: Block) -> int:
-    layer = block.layer
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
+def _at_threshold(*modules: nn.Module) -> nn.Sequential:
+    model = nn.Sequential(*modules)
+    for module in model:
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            nn.init.zeros_(module.bias)
+    return model

@@ -54,15 +54,7 @@ class KolenPollack(FeedbackRule):
         0.95
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        loss: str = "cross-entropy",
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(model, loss=loss, generator=generator)
-        self.feedback.requires_grad_(True)
+    feedback_learns = True
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:

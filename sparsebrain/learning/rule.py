@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sparsebrain.models import classifier, perceptron
+from sparsebrain.options import check_count
 
 NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 
@@ -56,6 +57,7 @@ class Rule(nn.Module, ABC):
     def refusal(cls, model: nn.Module) -> str | None:
         """Why the rule cannot teach a model, and what to do about it; None where it can."""
 
+    @final
     @classmethod
     def build(
         cls,
@@ -69,14 +71,23 @@ class Rule(nn.Module, ABC):
         """Make a classifier around a connectome, or without one, which this rule can teach.
 
         The same for all rules, :func:`sparsebrain.models.classifier`, where nothing speaks against
-        it, so that rules can be compared. ``hidden`` is the width without a connectome, 4 *
-        in_features by default.
+        it, so that rules can be compared; otherwise as the rule's own page says. ``hidden`` is the
+        width without a connectome, 4 * in_features by default.
 
         Raises:
             ValueError: the rule can teach none around this connectome; the error says why.
         """
+        in_features = check_count("in_features", in_features)
         if connectome is None:
-            return perceptron(in_features, hidden or 4 * in_features, num_classes)
+            return cls._layered(in_features, hidden or 4 * in_features, num_classes)
+        return cls._around(connectome, in_features, num_classes, loops)
+
+    @classmethod
+    def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
+        return perceptron(in_features, hidden, num_classes)
+
+    @classmethod
+    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
         return classifier(connectome, num_classes, loops=loops, in_features=in_features)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:

@@ -61,6 +61,8 @@ class WeightMirror(FeedbackRule):
         (True, True)
     """
 
+    feedback_learns = True
+
     def __init__(
         self,
         model: nn.Module,
@@ -77,7 +79,6 @@ class WeightMirror(FeedbackRule):
         super().__init__(model, loss=loss, generator=generator)
         self.noise, self.decay = noise, decay
         self.generator = generator
-        self.feedback.requires_grad_(True)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B] and noise; fill gradients; the loss."""

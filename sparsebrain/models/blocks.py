@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.layered import Layer, Layered, Wires
 from sparsebrain.models.bundles import Bundle, Sources, bundle
 from sparsebrain.models.roles import Roles
 
@@ -41,6 +42,38 @@ class Block:
             feed=tuple(each.to(device) for each in self.feed),
             loop=tuple(each.to(device) for each in self.loop),
         )
+
+    def layer(self, height: int, read: int, *, shared: bool) -> Layer:
+        """The same for kernels; ``height`` rows a network are before, ``read`` is the output."""
+        wires = {each.positive: each.wires() for each in self.feed}
+        reads = (self.cells == read).nonzero().flatten().tolist()
+        return Layer(
+            targets=len(self.cells),
+            positive=int((self.sign > 0).sum()),
+            height=height,
+            shared=shared,
+            bias=self.bias,
+            read=reads[0] if reads else -1,
+            plus=wires.get(True, Wires()),
+            minus=wires.get(False, Wires()),
+        )
+
+
+def layered(blocks: list[Block], roles: Roles, output: int) -> Layered | None:
+    """Layers for kernels; None where cells of a block send to each other."""
+    if any(block.loop for block in blocks):
+        return None
+    rows = int(roles.feature.max()) + 1
+    heights = [rows, *(len(each.cells) + 2 * int(each.bias) for each in blocks)]
+    return Layered.of(
+        [
+            block.layer(height, output, shared=not number)
+            for number, (block, height) in enumerate(zip(blocks, heights[:-1], strict=True))
+        ],
+        networks=roles.networks,
+        features=rows - int(roles.bias),
+        bias=roles.bias,
+    )
 
 
 def arrange(structure: Structure, roles: Roles, depth: int | None) -> tuple[list[Block], Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.layered import Wires
 from sparsebrain.kernels.select import resolve
 
 
@@ -42,6 +43,10 @@ class Bundle:
     def end(self) -> int:
         """Where they end."""
         return self.first + self.size
+
+    def wires(self) -> Wires:
+        """The same for kernels that take a whole layer."""
+        return Wires(self.first, self.rows.start, len(self.rows), self.structure)
 
     def sums(self, strength: Tensor, state: Tensor) -> Tensor:
         """What arrives at the targets, without signs: [K, targets, B].

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sparsebrain.connectome import fingerprint, read_structure
-from sparsebrain.models.blocks import Block, arrange, depth_of
+from sparsebrain.models.blocks import Block, arrange, depth_of, layered
 from sparsebrain.models.bundles import Bundle
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.models.roles import assign, check_output
@@ -60,6 +60,7 @@ class ErrorDiffusionNetwork(nn.Module):
         weight: w [K, E], in the order of ``edge_index``; can be assigned.
         blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
             layers, each layer is computed once, with the same result.
+        layered: the same for kernels that take all layers at once, None where there are loops.
 
     Shapes:
         x [B, F] of numbers that are not negative -> scores [B, K].
@@ -127,6 +128,7 @@ class ErrorDiffusionNetwork(nn.Module):
         check_output(structure, roles, self.output, self.loops, linear=linear)
         settles = depth is not None and depth <= self.loops
         self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
+        self.layered = layered(self.blocks, roles, self.output)
         (self._last,) = (n for n, each in enumerate(self.blocks) if self.output in each.cells)
         self._read = int((self.blocks[self._last].cells == self.output).nonzero())
         source, target = self.edge_index

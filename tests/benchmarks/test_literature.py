@@ -69,6 +69,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, monkeypa
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
     assert [row["epoch"] for row in rows(tmp_path / "whole")] == ["1", "2", "3"]
     assert list(rows(tmp_path / "whole")[0]) == list(literature.COLUMNS)
+    found = literature.curves(tmp_path / "whole")
+    assert {name: len(errors) for name, errors in found.items()} == {"dendritic-microcircuit": 3}
+    assert (tmp_path / "whole" / "literature.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("few")

@@ -30,7 +30,8 @@ def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> 
     settled = [
         100 * epoch.test_accuracy for row in rows for curve in row.curves for epoch in curve[2:]
     ]
-    ax.set_ylim(bottom=min(settled) - 0.5 if settled else None)
+    if settled:
+        ax.set_ylim(bottom=min(settled) - 0.5)
 
 
 def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
@@ -74,9 +75,13 @@ def _draw_curves(
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
         high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
         color = colors[place % len(colors)]
-        marker = "o" if len(epochs) == 1 else None
-        ax.plot(epochs, means, color=color, marker=marker, label=row.label)
+        if len(epochs) == 1:
+            # A band of one epoch has no width.
+            ax.errorbar(epochs, means, spreads, color=color, fmt="o", capsize=3, label=row.label)
+            ax.set_xticks(epochs)
+            continue
+        ax.plot(epochs, means, color=color, label=row.label)
         ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=9)

@@ -179,8 +179,8 @@ struct Columns {
   }
 
   // out[at] += the sum of product(at), for all places from `at` to `end`.
-  template <int many, class Product>
-  static INLINE void add_products(Index at, Index end, const Product &product, Real *out) {
+  template <int many, class Place, class Product>
+  static INLINE void add_products(Place at, Place end, const Product &product, Real *out) {
     using Some = Vector<Real, many>;
     for (; at + many <= end; at += many) {
       const auto block = sums<Real, lanes, many>([&](int j) __attribute__((always_inline)) { return product(at + j); });

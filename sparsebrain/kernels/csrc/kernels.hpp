@@ -77,6 +77,39 @@ struct Correlation {
   void *out;
 };
 
+// The synapses of one sign into a layer. Strengths lie by target and then source from `first` on;
+// `width` is the number of sources, from `low` on, of a layer where all are there, and `pointer` is
+// then -1. Else `pointer` and `neuron` say where in the index their arrays begin.
+struct Wires {
+  int64_t first, low, width, pointer, neuron;
+};
+
+// Cells that are computed at once, those of type + first, and what they hear of the layer before,
+// which has `height` rows in each network, or in all together where it is `shared`. With a bias the
+// state has a row before the cells and one behind them. `read` is the cell that is read, or -1.
+struct Layer {
+  int64_t targets, positive, height, shared, bias, read;
+  Wires plus, minus;
+};
+
+// A step of error diffusion: `strength` is folded, `grad` and `loss` are written.
+struct Diffusion {
+  const Layer *layers;
+  int64_t depth;
+  const int32_t *index;
+  int64_t networks, features, batch, synapses;
+  const void *x;     // [batch, features]
+  const int64_t *y;  // [batch]
+  void *strength;
+  void *grad;
+  void *loss;
+  double slope, bias_value;
+  bool bias, linear, fold, entropy, mean;
+  int threads;
+};
+
+enum class Outcome : int { done, refused, no_memory };
+
 // A kernel returns false where memory ran out.
 template <class Real>
 struct Table {
@@ -84,6 +117,7 @@ struct Table {
   bool (*loop_backward)(const Problem &, const Backward &);
   bool (*propagate)(const Problem &, const Product &);
   bool (*correlate)(const Problem &, const Correlation &);
+  Outcome (*diffuse)(const Diffusion &);
 };
 
 struct Kernels {

@@ -124,6 +124,43 @@ void correlate(const Call &call, Address post, Address pre, Address out) {
   call.run([](const auto &table) { return table.correlate; }, task);
 }
 
+// Whether it was done; false where an input is negative or a label no class.
+bool diffuse(const std::string &set, bool twofold, const std::array<Address, 7> &arrays,
+             const std::array<int64_t, 5> &sizes, double slope, double bias_value,
+             const std::array<bool, 5> &flags, int threads) {
+  const auto [layers, index, x, y, strength, grad, loss] = arrays;
+  const auto [depth, networks, features, batch, synapses] = sizes;
+  const auto [bias, linear, fold, entropy, mean] = flags;
+  const Kernels kernels = kernels_of(set);
+  const Diffusion task{static_cast<const Layer *>(at(layers)),
+                       depth,
+                       static_cast<const int32_t *>(at(index)),
+                       networks,
+                       features,
+                       batch,
+                       synapses,
+                       at(x),
+                       static_cast<const int64_t *>(at(y)),
+                       at(strength),
+                       at(grad),
+                       at(loss),
+                       slope,
+                       bias_value,
+                       bias,
+                       linear,
+                       fold,
+                       entropy,
+                       mean,
+                       threads < 1 ? 1 : threads};
+  Outcome outcome;
+  {
+    nb::gil_scoped_release unlocked;
+    outcome = twofold ? kernels.twofold.diffuse(task) : kernels.single.diffuse(task);
+  }
+  if (outcome == Outcome::no_memory) throw std::bad_alloc();
+  return outcome == Outcome::done;
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -143,4 +180,5 @@ NB_MODULE(_native, m) {
   m.def("loop_backward", &loop_backward);
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
+  m.def("diffuse", &diffuse);
 }

@@ -270,6 +270,30 @@ INLINE typename Vector<Real, many>::type fold(typename Vector<Real, lanes>::type
   }
 }
 
+// Takes from a and b in turns of `step` lanes, the first turn of each, or the second.
+template <class Real, int lanes, int step, int second, int... at>
+INLINE typename Vector<Real, lanes>::type take_turns(typename Vector<Real, lanes>::type a,
+                                                     typename Vector<Real, lanes>::type b,
+                                                     std::integer_sequence<int, at...>) {
+  return __builtin_shufflevector(
+      a, b, ((at & step) ? lanes + at - (second ? 0 : step) : at + (second ? step : 0))...);
+}
+
+// Rows become lanes: squares of `step` rows and lanes change places, smaller ones within them next.
+template <class Real, int lanes, int step = lanes / 2>
+INLINE void transpose(typename Vector<Real, lanes>::type (&rows)[lanes]) {
+  if constexpr (step > 0) {
+    const auto at = std::make_integer_sequence<int, lanes>{};
+    for (int i = 0; i < lanes; ++i) {
+      if (i & step) continue;
+      const auto a = rows[i], b = rows[i + step];
+      rows[i] = take_turns<Real, lanes, step, 0>(a, b, at);
+      rows[i + step] = take_turns<Real, lanes, step, 1>(a, b, at);
+    }
+    transpose<Real, lanes, step / 2>(rows);
+  }
+}
+
 template <class Real, int lanes>
 INLINE Real sum(typename Vector<Real, lanes>::type v) {
   return fold<Real, lanes, 1>(v);

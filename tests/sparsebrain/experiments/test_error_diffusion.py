@@ -98,6 +98,24 @@ def test_sparse_layers_keep_every_cell_heard():
 def test_what_cannot_be_used_is_refused(tmp_path):
     with pytest.raises(ValueError, match="study must be one of 'units'"):
         run(studies=["depth"], out=tmp_path)
-    (tmp_path / "results.csv").write_text("rule,activation\n1,2\n")
-    with pytest.raises(ValueError, match="choose another --out"):
-        run(studies=["rate"], out=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file; choose a folder as --out"):
+        run(studies=["rate"], out=tmp_path / "file")
+
+
+@pytest.mark.parametrize("damage", ["foreign", "truncated", "no share", "not a number"])
+def test_a_damaged_table_is_told_before_anything_is_trained(damage, images, small, tmp_path):
+    run(studies=["rate"], epochs=1, seeds=1, data_dir=images, out=tmp_path)
+    file = tmp_path / "results.csv"
+    whole = file.read_text()
+    damaged = {
+        "foreign": "rule,activation\n1,2\n",
+        "truncated": whole[:-3],
+        "no share": whole.replace(",0.", ",7."),
+        "not a number": whole.replace(",16,", ",many,"),
+    }[damage]
+    file.write_text(damaged)
+    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+        run(data_dir=images, out=tmp_path)
+    assert file.read_text() == damaged
+    assert not (tmp_path / "xor.csv").exists()

@@ -50,3 +50,10 @@ def populated(random_graph):
         1, 9, (random_graph.num_edges,), generator=draw
     ).float()
     return random_graph
+
+
+@pytest.fixture
+def x():
+    """Six samples for it, in float64."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(6, 40, generator=generator, dtype=torch.float64)
