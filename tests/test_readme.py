@@ -294,3 +294,19 @@ def test_rules_at_their_papers_sizes_are_what_was_measured():
         assert {row["images"] for row in rows} == {"all"}
         assert abs(error - recipe.published) < 0.5 or recipe.epochs < recipe.published_epochs
     assert table_of(MEASURED / "README.md", "## Learning rules at their papers' sizes") == wanted
+
+
+def test_steps_of_error_diffusion_are_what_was_measured():
+    with (MEASURED / "error-diffusion.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["units"], row["density"], row["peer"]): row for row in rows}
+    wanted = []
+    for units in dict.fromkeys(row["units"] for row in rows):
+        told = [units]
+        for density in ("1.0", "0.05"):
+            told.append(three_digits(float(found[units, density, "sparsebrain"]["median_ms"])))
+            for peer in ("numpy", "lists"):
+                number = float(found[units, density, peer]["times_ours"])
+                told.append(f"{number:.0f}" if number >= 10 else f"{number:#.2g}")
+        wanted.append(told)
+    assert table_of(MEASURED / "README.md", "## A step of error diffusion") == wanted
