@@ -4,7 +4,8 @@ Graphs have a thousand to a million neurons and about ten synapses for each. Bef
 timed, results are compared: measures agree to rounding, or within five standard errors where they
 are sampled; generators make equally many synapses, or within five standard deviations. What takes
 over a second is measured once. What would take longer than --patience, judged by smaller sizes, is
-skipped, and so is what takes longer than --limit. Peers get the graph in their own form ready-made.
+skipped, and so is what takes longer than --limit; of ours only what is beyond --own-patience, so
+that its slowest cases are known too. Peers get the graph in their own form ready-made.
 Peaks are those of the resident set, each in a fresh process, beyond what was there before the call.
 
 All takes some hours. Rows are written to the CSV as they come: with --resume a run goes on where
@@ -80,7 +81,8 @@ def measure(arguments: argparse.Namespace, wrong: list[str]) -> dict[str, Any]:
     return {
         "benchmark": "graphs",
         "parameters": {
-            name: getattr(arguments, name) for name in ("rounds", "patience", "limit", "no_peaks")
+            name: getattr(arguments, name)
+            for name in ("rounds", "patience", "own_patience", "limit", "no_peaks")
         },
         "machine": machine,
         "versions": versions,
@@ -116,6 +118,8 @@ def _at_size(
 ) -> list[dict[str, Any]]:
     """The rows of a case, and in ``known`` the last size and seconds of each candidate."""
     case = CASES[title]
+    limits = dict.fromkeys(case.candidates, arguments.limit)
+    limits[OURS] = max(arguments.limit, arguments.own_patience)
     print(f"{title}, {neurons} neurons", file=sys.stderr, flush=True)
     skipped = {name: _obstacle(case, name, neurons, known, arguments) for name in case.candidates}
     peaks: dict[str, int] = {}
@@ -123,9 +127,9 @@ def _at_size(
         for name in case.candidates:
             if skipped[name] is None:
                 try:
-                    seconds, peaks[name] = _first(title, name, neurons, arguments.limit)
+                    seconds, peaks[name] = _first(title, name, neurons, limits[name])
                 except _StoppedError as stopped:
-                    seconds, skipped[name] = arguments.limit, f"skipped: {stopped}"
+                    seconds, skipped[name] = limits[name], f"skipped: {stopped}"
                 known[name] = neurons, seconds
     chosen = [name for name, why in skipped.items() if why is None]
     times: dict[str, Timing] = {}
@@ -175,7 +179,7 @@ def _obstacle(
         return None
     before, seconds = known[name]
     expected = seconds * (neurons / before) ** candidate.power
-    if expected <= arguments.patience:
+    if expected <= (arguments.own_patience if name == OURS else arguments.patience):
         return None
     return f"skipped: would take about {report.digits(expected)} s"
 
@@ -294,6 +298,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help="seconds beyond which a candidate is skipped, by its smaller sizes (default 20)",
     )
     parser.add_argument(
+        "--own-patience",
+        type=_seconds,
+        metavar="S",
+        help="the same for graphs, which also has as long at least before it is stopped (default: "
+        "ten times --patience)",
+    )
+    parser.add_argument(
         "--limit",
         type=_seconds,
         default=60.0,
@@ -311,6 +322,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if min(arguments.neurons or SIZES) < LEAST:
         parser.error(f"--neurons must be at least {LEAST}, for groups and neighbours to have room")
+    if arguments.own_patience is None:
+        arguments.own_patience = 10 * arguments.patience
     if arguments.resume:
         if arguments.csv is None:
             parser.error("--resume needs --csv, the file that it goes on with")

@@ -192,7 +192,9 @@ def _parts(parts: Sequence[Data]) -> list[Data]:
         )
     if not parts:
         raise ValueError("parts must have at least one connectome, got none; pass [one, other]")
-    return [validate(part) for part in parts]
+    for part in {id(part): part for part in parts}.values():
+        validate(part)
+    return list(parts)
 
 
 def _labels(labels: Sequence[str], parts: int) -> list[str]:

@@ -22,7 +22,7 @@ Generators and loaders return synapses sorted by (target, source, edge_type).
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -95,6 +95,17 @@ def signs(data: Data) -> NDArray[np.float32] | None:
     return sign
 
 
+class Synapses(NamedTuple):
+    """What a connectome was seen to have when it was checked: ``edges`` [2, E] on the CPU, whether
+    (target, source) rises from each to the next, so that none are parallel, and its self-loops.
+    """
+
+    neurons: int
+    edges: Index
+    rising: bool
+    loops: int
+
+
 def validate(data: Data) -> Data:
     """Check that a connectome keeps the contract, and return it.
 
@@ -135,6 +146,12 @@ def validate(data: Data) -> Data:
     ValueError: edge_weight must be finite, got nan at position 1; \
 data.edge_weight = data.edge_weight.nan_to_num()
     """
+    checked(data)
+    return data
+
+
+def checked(data: Data) -> Synapses:
+    """Check all that :func:`validate` does, and return what was seen on the way."""
     if not isinstance(data, Data):
         raise TypeError(
             f"expected a torch_geometric.data.Data, got {type(data).__name__}; pass "
@@ -148,12 +165,12 @@ data.edge_weight = data.edge_weight.nan_to_num()
         )
     fields = set(data.keys())
     neurons = _check_num_nodes(data, fields)
-    rising = _check_edge_index(data, fields, neurons)
+    synapses = _check_edge_index(data, fields, neurons)
     _check_node_fields(data, fields, neurons)
     _check_edge_fields(data, fields)
-    if not rising:
-        _check_duplicates(data, neurons)
-    return data
+    if not synapses.rising:
+        _check_duplicates(data, synapses)
+    return synapses
 
 
 def _check_num_nodes(data: Data, fields: set[str]) -> int:
@@ -217,15 +234,14 @@ def _first(bad: Tensor) -> int | None:
     return int(bad.nonzero()[0]) if bad.any() else None
 
 
-def _check_edge_index(data: Data, fields: set[str], neurons: int) -> bool:
-    """Return whether (target, source) rises from each synapse to the next: none stands twice."""
+def _check_edge_index(data: Data, fields: set[str], neurons: int) -> Synapses:
     if "edge_index" not in fields:
         raise ValueError(
             "edge_index is missing; set data.edge_index = torch.stack([source, target])"
         )
     edge_index = _check_tensor(data, "edge_index", torch.int64, (2, "E"))
-    source, target = edge_index.cpu().numpy()
-    at, rising = survey(source, target, neurons)
+    edges = edge_index.cpu().numpy()
+    at, rising, loops = survey(edges[0], edges[1], neurons)
     if at is not None:
         source, target = edge_index[:, at].tolist()
         fix = (
@@ -237,11 +253,13 @@ def _check_edge_index(data: Data, fields: set[str], neurons: int) -> bool:
             f"edge_index must hold neurons in [0, {neurons}), got the synapse "
             f"{source} -> {target} at position {at}; {fix}"
         )
-
-    return rising
+    return Synapses(neurons, edges, rising, loops)
 
 
 def _check_finite(name: str, values: Tensor) -> None:
+    # A sum of finite ones may still overflow, one of others is never finite.
+    if math.isfinite(values.sum()):
+        return
     finite = values.isfinite()
     if not finite.all():
         at = _first(~finite.reshape(len(values), -1).all(1))
@@ -350,12 +368,12 @@ def _check_shape(shape: Any, neurons: int) -> None:
         )
 
 
-def _check_duplicates(data: Data, neurons: int) -> None:
-    source, target = data.edge_index.detach().cpu().numpy()
+def _check_duplicates(data: Data, synapses: Synapses) -> None:
+    source, target = synapses.edges
     keys = [source, target]
     if "edge_type" in data:
         keys.append(data["edge_type"].detach().cpu().numpy())
-    order = canonical_order(neurons, *keys)
+    order = canonical_order(synapses.neurons, *keys)
     same = np.ones(max(len(order) - 1, 0), dtype=bool)
     for key in keys:
         ordered = key[order]

@@ -1,5 +1,7 @@
 """The order of synapses: by target, then by source, then by type."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -35,13 +37,25 @@ def _counting_argsort(keys: Index, bound: int) -> Index:
     return np.asarray(rows.tocsc().data)
 
 
-def survey(source: Index, target: Index, neurons: int) -> tuple[int | None, bool]:
-    """Return the first synapse whose ends are no neurons, and whether (target, source) rises."""
+class Survey(NamedTuple):
+    """The first synapse whose ends are no neurons; if there is none, whether (target, source) rises
+    from each synapse to the next, and the number of self-loops.
+    """
+
+    outside: int | None
+    rising: bool
+    loops: int
+
+
+def survey(source: Index, target: Index, neurons: int) -> Survey:
+    """Look once through all synapses."""
     helpers = compiled.module()
     if helpers is not None:
-        at, rising = helpers.survey(*compiled.plain(source, target), neurons)
-        return (None if at < 0 else at), rising
+        at, rising, loops = helpers.survey(*compiled.plain(source, target), neurons)
+        return Survey(None if at < 0 else at, rising, loops)
     bad = np.flatnonzero((np.minimum(source, target) < 0) | (np.maximum(source, target) >= neurons))
+    if bad.size:
+        return Survey(int(bad[0]), False, 0)
     later = target[1:] - target[:-1]
     rises = (later > 0) | ((later == 0) & (source[1:] > source[:-1]))
-    return (int(bad[0]) if bad.size else None), bool(rises.all())
+    return Survey(None, bool(rises.all()), int(np.count_nonzero(source == target)))

@@ -1,11 +1,12 @@
 """Rings with shortcuts: short paths and high clustering at once."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, compiled
 from graphs.contract import Index, build
 
 METHODS = ("watts-strogatz", "newman-watts")
@@ -97,21 +98,9 @@ def small_world(
     directed = arguments.flag("directed", directed)
     rng = arguments.generator(seed)
 
-    steps = np.arange(1, neighbors // 2 + 1)
-    if directed:
-        steps = np.concatenate((-steps[::-1], steps))
-    source = np.repeat(np.arange(neurons), len(steps))
-    target = source + np.tile(steps, neurons)
-    target += neurons * ((target < 0).astype(np.int64) - (target >= neurons))
-    chosen = np.flatnonzero(rng.random(len(source)) < rewire)
-    if method == "newman-watts":
-        added = source[chosen]
-        chosen = len(source) + np.arange(len(chosen))
-        source = np.concatenate((source, added))
-        target = np.concatenate((target, np.full_like(added, -1)))
-    ends = _shortcuts(np.stack((source, target)), chosen, neurons, directed, rng)
-    source, target = ends[:, ends[1] >= 0]
-
+    slots = neurons * (neighbors if directed else neighbors // 2)
+    chosen = np.flatnonzero(rng.random(slots) < rewire)
+    source, target = _shortcuts(neurons, neighbors, directed, chosen, method, rng)
     if not directed:
         source, target = np.concatenate((source, target)), np.concatenate((target, source))
     if arguments.flag("self_loops", self_loops):
@@ -137,31 +126,86 @@ def _neighbors(neighbors: int, neurons: int) -> int:
     return neighbors
 
 
+class _Rounds(Protocol):
+    """A ring, and those of its synapses, or of the ones added to them, that wait for a target."""
+
+    @property
+    def waiting(self) -> int:
+        """How many these are."""
+
+    def place(self, ahead: Index, /) -> None:
+        """Give each the target so many neurons ahead, unless it is taken or asked for twice."""
+
+    def ends(self) -> tuple[Index, Index]:
+        """Return sources and targets [2, E], -1 where there is none as yet, and which wait."""
+
+
 def _shortcuts(
-    ends: Index, chosen: Index, neurons: int, directed: bool, rng: np.random.Generator
+    neurons: int,
+    neighbors: int,
+    directed: bool,
+    chosen: Index,
+    method: str,
+    rng: np.random.Generator,
 ) -> Index:
-    """Draw the targets of the chosen synapses anew; a target of -1 is none as yet.
+    """Return the ring [2, E] whose chosen synapses have new targets, or are joined by others.
 
     A synapse holds its old place until it finds a new one, as in the original algorithm, so that
     the neighbours of a saturated neuron come to no dead end.
     """
-    source, target = ends
-    key = _key(neurons, directed)
+    helpers = compiled.module()
+    kind = _Ring if helpers is None else helpers.Shortcuts
+    ring: _Rounds = kind(neurons, neighbors, directed, chosen, method == "newman-watts")
     for _ in range(_ROUNDS):
-        if chosen.size == 0:
-            return ends
-        sender = source[chosen]
-        drawn = (sender + rng.integers(1, neurons, chosen.size)) % neurons
-        wanted = key(sender, drawn)
-        placed = target >= 0
-        taken = np.sort(key(source[placed], target[placed]))
-        free = np.zeros(chosen.size, dtype=bool)
+        if ring.waiting == 0:
+            break
+        ring.place(rng.integers(1, neurons, ring.waiting))
+    ends, left = ring.ends()
+    if left.size == 0:
+        return ends
+    ends = _last_places(ends, left, neurons, directed, rng)
+    return ends[:, ends[1] >= 0]
+
+
+class _Ring:
+    """What csrc/shortcuts.cpp does, for all synapses at once."""
+
+    def __init__(
+        self, neurons: int, neighbors: int, directed: bool, chosen: Index, added: bool
+    ) -> None:
+        steps = np.arange(1, neighbors // 2 + 1)
+        if directed:
+            steps = np.concatenate((-steps[::-1], steps))
+        source = np.repeat(np.arange(neurons), len(steps))
+        target = source + np.tile(steps, neurons)
+        target += neurons * ((target < 0).astype(np.int64) - (target >= neurons))
+        self._chosen = chosen
+        if added:
+            self._chosen = len(source) + np.arange(len(chosen))
+            source = np.concatenate((source, source[chosen]))
+            target = np.concatenate((target, np.full_like(chosen, -1)))
+        self._source, self._target, self._neurons = source, target, neurons
+        self._key = _key(neurons, directed)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._chosen)
+
+    def place(self, ahead: Index, /) -> None:
+        sender = self._source[self._chosen]
+        drawn = (sender + ahead) % self._neurons
+        wanted = self._key(sender, drawn)
+        placed = self._target >= 0
+        taken = np.sort(self._key(self._source[placed], self._target[placed]))
+        free = np.zeros(len(wanted), dtype=bool)
         free[np.unique(wanted, return_index=True)[1]] = True  # the first of equals
         at = np.searchsorted(taken, wanted)
         free &= taken[np.minimum(at, len(taken) - 1)] != wanted
-        target[chosen[free]] = drawn[free]
-        chosen = chosen[~free]
-    return _last_places(ends, chosen, neurons, directed, rng)
+        self._target[self._chosen[free]] = drawn[free]
+        self._chosen = self._chosen[~free]
+
+    def ends(self) -> tuple[Index, Index]:
+        return np.stack((self._source, self._target)), self._chosen
 
 
 def _key(neurons: int, directed: bool) -> Callable[[Index, Index], Index]:

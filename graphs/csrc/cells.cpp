@@ -3,36 +3,19 @@
 // A synapse s -> t exists where its draw, a number mixed of one of s and one of t, lies below its
 // probability. The probability is NumPy's alone, as exp() differs in the last bit between libraries;
 // here there is a table of bounds on it. What lies between the bounds is left open.
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <stdexcept>
-#include <utility>
-#include <vector>
-
-#include "arrays.hpp"
+#include "grid.hpp"
 #include "keys.hpp"
 #include "shares.hpp"
 
 namespace compiled {
 namespace {
 
-using Points = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Reals = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Draws = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-constexpr int64_t kMostCells = int64_t(1) << 20;  // along an axis, so that three make one number
 constexpr int64_t kShares = 64;
-constexpr int kMostAxes = 3;
-// Far wider than any rounding here, and far narrower than what would cost time.
-constexpr double kSlack = 1e-9, kCellSlack = 1e-6;
-
-struct Axis {
-  double scale, period, low, side;
-  int64_t cells;
-  bool wraps;
-};
+constexpr uint64_t kLargest = (uint64_t(1) << 53) - 1;  // of all draws
+constexpr double kSlack = 1e-9;  // as kCellSlack
 
 // A pair that NumPy has to decide.
 struct Open {
@@ -41,21 +24,35 @@ struct Open {
   bool operator<(const Open &other) const { return source < other.source; }
 };
 
-struct Place {
+struct Entry {
   int64_t at, target;
 };
 
 struct Found {
-  int64_t first, last;                // of the targets
+  int64_t first, last;                // of the targets, in the order of their cells
   std::vector<uint32_t> sources;      // of all of them, one after the other
-  std::vector<Place> open;            // which of them NumPy has to decide
+  std::vector<Entry> open;            // which of them NumPy has to decide
   std::vector<double> squares, draws;  // of the open ones
 };
 
-// What the rows of a thread are made in.
+// Neurons that stand side by side, and the least draw that connects none of them.
+struct Span {
+  int64_t first, last;
+  uint64_t highest;
+};
+
+// What the rows of a thread are made in: the row, and the first `kept` of those that may be in it.
 struct Scratch {
-  std::vector<int64_t> row, spare;
+  std::vector<int64_t> row, spare, near;
+  std::vector<double> square;
   std::vector<Open> open;
+  size_t kept = 0;
+
+  void make_room(size_t more) {
+    if (near.size() >= kept + more) return;
+    near.resize(2 * (kept + more));
+    square.resize(near.size());
+  }
 };
 
 class Cells {
@@ -63,17 +60,17 @@ class Cells {
   Cells(const Points &points, const Reals &scale, const Reals &period, double reach,
         const Draws &sends, const Draws &receives, const Draws &certain, const Draws &possible,
         bool directed, bool self_loops)
-      : neurons_(points.shape(0)), dimensions_(int(points.shape(1))), directed_(directed),
-        self_loops_(self_loops), certain_(certain.data(), certain.data() + certain.size()),
+      : neurons_(points.shape(0)), directed_(directed), self_loops_(self_loops), certain_(certain.data(), certain.data() + certain.size()),
         possible_(possible.data(), possible.data() + possible.size()), envelope_(possible_) {
-    if (dimensions_ < 1 || dimensions_ > kMostAxes || int(scale.size()) != dimensions_ ||
-        int(period.size()) != dimensions_ || int64_t(sends.size()) != neurons_ ||
+    const int64_t axes = int64_t(points.shape(1));
+    if (axes < 1 || axes > kMostAxes || int64_t(scale.size()) != axes ||
+        int64_t(period.size()) != axes || int64_t(sends.size()) != neurons_ ||
         int64_t(receives.size()) != neurons_ || certain.size() != possible.size() ||
         certain.size() == 0 || !(reach > 0) || !std::isfinite(reach * reach))
       throw std::invalid_argument("points, scales, draws and bounds do not fit together");
     if (neurons_ > int64_t(UINT32_MAX)) throw std::invalid_argument("too many neurons");
     while (2 * neurons_ >> bits_) ++bits_;
-    for (int64_t at = 0; at < neurons_ * dimensions_; ++at)
+    for (int64_t at = 0; at < neurons_ * axes; ++at)
       if (!std::isfinite(points.data()[at])) throw std::invalid_argument("points must be finite");
     inner_ = reach * reach * (1 - kSlack);
     outer_ = reach * reach * (1 + kSlack);
@@ -81,29 +78,19 @@ class Cells {
     for (size_t at = envelope_.size() - 1; at-- > 0;)
       envelope_[at] = std::max(envelope_[at], envelope_[at + 1]);
     nb::gil_scoped_release unlocked;
-    for (int a = 0; a < dimensions_; ++a) set_axis(a, points, scale.data()[a], period.data()[a]);
-    // Small cells fit the reach better, and hold too few neurons where there are few in reach.
-    for (int64_t parts = 1; parts <= 8; parts *= 2) {
-      sort(points, reach, parts);
-      if (neurons_ < (int64_t(8) << dimensions_) * int64_t(keys_.size())) break;
-    }
+    grid_.fill(points, scale, period, reach);
     const size_t size = size_t(neurons_);
     counts_.resize(size);
-    place_.resize(size);
-    for (int a = 0; a < dimensions_; ++a) at_[a].resize(size);
     sends_.resize(size);
     receives_.resize(size);
     for (int64_t k = 0; k < neurons_; ++k) {
-      const int64_t neuron = order_[k];
-      place_[neuron] = uint32_t(k);
-      for (int a = 0; a < dimensions_; ++a) at_[a][k] = points.data()[neuron * dimensions_ + a];
-      sends_[k] = sends.data()[neuron];
-      receives_[k] = receives.data()[neuron];
+      sends_[k] = sends.data()[grid_.order()[k]];
+      receives_[k] = receives.data()[grid_.order()[k]];
     }
   }
 
-  // Looks up the sources of the targets up to `last`, on from where the last call ended, and returns
-  // the squares of the distances and the draws of those that are open.
+  // Looks up the sources of the first `last` targets in the order of their cells, on from where the
+  // last call ended, and returns the squares of the distances and the draws of those that are open.
   nb::tuple search(int64_t last) {
     if (last < done_ || last > neurons_) throw std::out_of_range("targets must be neurons");
     if (unsettled_ != found_.size()) throw std::invalid_argument("open pairs must be settled first");
@@ -117,8 +104,7 @@ class Cells {
         part.first = done_ + low;
         part.last = done_ + high;
         Scratch scratch;
-        for (int64_t target = part.first; target < part.last; ++target)
-          counts_[target] = add_row(target, scratch, part);
+        for (int64_t place = part.first; place < part.last; ++place) add_row(place, scratch, part);
         part.sources.shrink_to_fit();
       });
       for (int64_t number = 0; number < kShares; ++number)
@@ -151,11 +137,11 @@ class Cells {
       Found &part = found_[unsettled_ + number];
       const bool *flag = connected.data() + starts[number];
       auto to = part.sources.begin(), from = to;
-      for (const Place &place : part.open) {
+      for (const Entry &entry : part.open) {
         if (*flag++) continue;
-        --counts_[place.target];
-        to = std::copy(from, part.sources.begin() + place.at, to);
-        from = part.sources.begin() + place.at + 1;
+        --counts_[entry.target];
+        to = std::copy(from, part.sources.begin() + entry.at, to);
+        from = part.sources.begin() + entry.at + 1;
       }
       part.sources.erase(std::copy(from, part.sources.end(), to), part.sources.end());
       part.open = {};
@@ -180,104 +166,44 @@ class Cells {
       unsettled_ = 0;
       for_shares(parts, parts, [&](int64_t number, int64_t, int64_t) {
         Found &part = found[number];
-        std::copy(part.sources.begin(), part.sources.end(), edges.get() + pointer[part.first]);
+        const uint32_t *next = part.sources.data();
+        for (int64_t place = part.first; place < part.last; ++place) {
+          const int64_t target = grid_.order()[place], first = pointer[target];
+          const int64_t length = pointer[target + 1] - first;
+          std::copy(next, next + length, edges.get() + first);
+          std::fill_n(edges.get() + size + first, length, target);
+          next += length;
+        }
         part.sources = {};
-        for (int64_t target = part.first; target < part.last; ++target)
-          std::fill(edges.get() + size + pointer[target], edges.get() + size + pointer[target + 1],
-                    target);
       });
     }
     return edges.as({2, size_t(size)});
   }
 
  private:
-  void set_axis(int a, const Points &points, double scale, double period) {
-    Axis &axis = axes_[a];
-    axis = {scale, period, 0, 0, 1, std::isfinite(period)};
-    if (!(scale > 0) || !(period > 0)) throw std::invalid_argument("scales and periods must be > 0");
-    double low = std::numeric_limits<double>::infinity(), high = -low;
-    for (int64_t at = a; at < neurons_ * dimensions_; at += dimensions_) {
-      low = std::min(low, double(points.data()[at]));
-      high = std::max(high, double(points.data()[at]));
-    }
-    if (axis.wraps && neurons_ && (low < 0 || high >= period))
-      throw std::invalid_argument("points must lie within the period");
-    axis.low = axis.wraps || neurons_ == 0 ? 0 : low;
-    span_[a] = axis.wraps ? period : std::max(high - low, 0.0);
-  }
-
-  void sort(const Points &points, double reach, int64_t parts) {
-    for (int a = 0; a < dimensions_; ++a) {
-      Axis &axis = axes_[a];
-      axis.side = std::max(reach * axis.scale / parts, span_[a] / kMostCells);
-      if (axis.wraps) {
-        axis.cells = std::max<int64_t>(1, int64_t(std::min(span_[a] / axis.side, 1.0 * kMostCells)));
-        axis.side = span_[a] / axis.cells;
-      } else {
-        axis.cells = 1 + int64_t(std::min(span_[a] / axis.side, 1.0 * kMostCells));
-      }
-    }
-    std::vector<std::pair<int64_t, uint32_t>> order(neurons_);
-    for (int64_t neuron = 0; neuron < neurons_; ++neuron) {
-      int64_t key = 0;
-      for (int a = 0; a < dimensions_; ++a)
-        key = key * axes_[a].cells + cell(axes_[a], points.data()[neuron * dimensions_ + a]);
-      order[neuron] = {key, uint32_t(neuron)};
-    }
-    std::sort(order.begin(), order.end());
-    keys_.clear();
-    starts_.clear();
-    order_.resize(neurons_);
-    for (int64_t k = 0; k < neurons_; ++k) {
-      order_[k] = order[k].second;
-      if (k > 0 && order[k].first == order[k - 1].first) continue;
-      keys_.push_back(order[k].first);
-      starts_.push_back(k);
-    }
-    starts_.push_back(neurons_);
-  }
-
-  static int64_t cell(const Axis &axis, double x) {
-    return std::clamp<int64_t>(int64_t((x - axis.low) / axis.side), 0, axis.cells - 1);
-  }
-
-  struct Range {
-    int64_t low, high;
-    bool whole;  // around a torus: all cells, each once
-  };
-
-  // Cells whose neurons may lie within `far` of x.
-  static Range range(const Axis &axis, double x, double far) {
-    const double from = (x - axis.low - far) / axis.side - kCellSlack;
-    const double to = (x - axis.low + far) / axis.side + kCellSlack;
-    const double most = double(kMostCells);
-    const int64_t low = int64_t(std::floor(std::clamp(from, -most, 2 * most)));
-    const int64_t high = int64_t(std::floor(std::clamp(to, -most, 2 * most)));
-    if (!axis.wraps)
-      return {std::max<int64_t>(low, 0), std::min(high, axis.cells - 1), false};
-    if (high - low + 1 >= axis.cells) return {0, axis.cells - 1, true};
-    return {low, high, false};
-  }
-
-  // Square of the least scaled distance from x to a cell, from below.
-  static double gap(const Axis &axis, double x, int64_t cell, bool whole) {
-    if (whole) return 0;
-    const double low = axis.low + cell * axis.side;
-    const double away = std::max(low - x, x - (low + axis.side)) - kCellSlack * axis.side;
-    const double scaled = std::max(away, 0.0) / axis.scale;
-    return scaled * scaled;
-  }
-
   size_t bin(double square) const {
-    const double at = square * bins_;
-    return at < double(certain_.size()) ? size_t(at) : certain_.size() - 1;
+    return size_t(int64_t(std::min(square * bins_, double(certain_.size() - 1))));
   }
 
-  int64_t add_row(int64_t target, Scratch &scratch, Found &found) const {
+  void add_row(int64_t place, Scratch &scratch, Found &found) {
+    const int64_t target = grid_.order()[place];
     std::vector<int64_t> &row = scratch.row;
-    row.clear();
     scratch.open.clear();
-    lines(0, 0, 0, target, place_[target], scratch);
+    scratch.kept = 0;
+    Span span{0, 0, 0};
+    const auto visit = [&](int64_t first, int64_t last, double least) {
+      const uint64_t highest = envelope_[bin(least)];
+      if (first == span.last && highest == span.highest) {
+        span.last = last;
+        return;
+      }
+      refuse(span, place, scratch);
+      span = {first, last, highest};
+    };
+    grid_.around(place, outer_, visit);
+    refuse(span, place, scratch);
+    measure(place, scratch);
+    decide(place, scratch);
     if (self_loops_) row.push_back(target * 2);
     sort_row(row, scratch.spare, bits_);
     std::sort(scratch.open.begin(), scratch.open.end());
@@ -289,86 +215,83 @@ class Cells {
       found.squares.push_back(each.square);
       found.draws.push_back(each.draw);
     }
-    return int64_t(row.size());
+    counts_[target] = int64_t(row.size());
   }
 
-  // Goes along the first axes cell by cell; along the last, neighbouring cells stand side by side.
-  void lines(int a, int64_t key, double square, int64_t target, int64_t place,
-             Scratch &scratch) const {
-    const Axis &axis = axes_[a];
-    const double x = at_[a][place];
-    const Range cells = range(axis, x, std::sqrt(outer_ - square) * axis.scale);
-    if (cells.low > cells.high) return;
-    if (a + 1 < dimensions_) {
-      for (int64_t each = cells.low; each <= cells.high; ++each) {
-        const double more = square + gap(axis, x, each, cells.whole);
-        if (more > outer_) continue;
-        lines(a + 1, (key + inside(axis, each)) * axes_[a + 1].cells, more, target, place,
-              scratch);
+  uint64_t drawn(int64_t k, int64_t place) const {
+    const bool forward = directed_ || grid_.order()[k] < grid_.order()[place];
+    return mixed(forward ? sends_[k] + receives_[place] : sends_[place] + receives_[k]) >> 11;
+  }
+
+  // Of these neurons none whose draw is `highest` or above is connected; the others are kept. Which
+  // are is foreseen by no branch, so that each is written, and only where the next one goes differs.
+  void refuse(const Span &span, int64_t place, Scratch &scratch) const {
+    scratch.make_room(size_t(span.last - span.first));
+    int64_t *near = scratch.near.data();
+    size_t kept = scratch.kept;
+    if (span.highest > kLargest)
+      for (int64_t k = span.first; k < span.last; ++k) near[kept++] = k;
+    else
+      for (int64_t k = span.first; k < span.last; ++k) {
+        near[kept] = k;
+        kept += drawn(k, place) < span.highest;
       }
-      return;
-    }
-    int64_t each = cells.low;
-    while (each <= cells.high) {
-      // Up to where the torus closes.
-      const int64_t here = inside(axis, each);
-      const int64_t last = std::min(cells.high, each + (axis.cells - 1 - here));
-      const int64_t shift = each - here;
-      auto at = std::lower_bound(keys_.begin(), keys_.end(), key + here) - keys_.begin();
-      for (; at < int64_t(keys_.size()) && keys_[at] <= key + last - shift; ++at) {
-        const double least = square + gap(axis, x, keys_[at] - key + shift, cells.whole);
-        if (least <= outer_) scan(at, least, target, place, scratch);
-      }
-      each = last + 1;
-    }
+    scratch.kept = kept;
   }
 
-  static int64_t inside(const Axis &axis, int64_t cell) {
-    return cell < 0 ? cell + axis.cells : cell >= axis.cells ? cell - axis.cells : cell;
-  }
-
-  void scan(int64_t at, double least, int64_t target, int64_t place,
-            Scratch &scratch) const {
-    const uint64_t highest = envelope_[bin(least)];
-    const uint64_t sent = sends_[place], received = receives_[place];
-    for (int64_t k = starts_[at]; k < starts_[at + 1]; ++k) {
-      // Far cells have low bounds, and few draws below them: those come first.
-      const bool forward = directed_ || order_[k] < target;
-      const uint64_t draw = mixed(forward ? sends_[k] + received : sent + receives_[k]) >> 11;
-      if (draw >= highest || k == place) continue;
-      double square = 0;
-      for (int a = 0; a < dimensions_; ++a) {
-        const Axis &axis = axes_[a];
-        double apart = std::abs(double(at_[a][k]) - double(at_[a][place]));
+  // Keeps those within the reach, but for the neuron itself.
+  void measure(int64_t place, Scratch &scratch) const {
+    int64_t *near = scratch.near.data();
+    double *square = scratch.square.data();
+    for (int a = 0; a < grid_.dimensions(); ++a) {
+      const Axis &axis = grid_.axis(a);
+      const float *at = grid_.at(a);
+      const double x = at[place];
+      for (size_t each = 0; each < scratch.kept; ++each) {
+        double apart = std::abs(double(at[near[each]]) - x);
         if (axis.wraps) apart = std::min(apart, axis.period - apart);
         if (axis.scale != 1) apart /= axis.scale;
-        square = a == 0 ? apart * apart : square + apart * apart;
+        square[each] = a == 0 ? apart * apart : square[each] + apart * apart;
       }
-      if (square > outer_) continue;
-      const size_t slot = bin(square);
-      if (draw >= possible_[slot]) continue;
-      const bool open = draw >= certain_[slot] || square > inner_;
-      scratch.row.push_back(int64_t(order_[k]) * 2 + open);
-      if (open) scratch.open.push_back({order_[k], square, double(draw) * 0x1p-53});
     }
+    size_t kept = 0;
+    for (size_t each = 0; each < scratch.kept; ++each) {
+      near[kept] = near[each];
+      square[kept] = square[each];
+      kept += (square[each] <= outer_) & (near[each] != place);
+    }
+    scratch.kept = kept;
+  }
+
+  void decide(int64_t place, Scratch &scratch) const {
+    const uint32_t *order = grid_.order().data();
+    scratch.row.resize(scratch.kept);
+    int64_t *next = scratch.row.data();
+    for (size_t each = 0; each < scratch.kept; ++each) {
+      const double square = scratch.square[each];
+      const uint64_t draw = drawn(scratch.near[each], place);
+      const size_t slot = bin(square);
+      const uint32_t source = order[scratch.near[each]];
+      const bool connected = draw < possible_[slot];
+      const bool open = connected & ((draw >= certain_[slot]) | (square > inner_));
+      *next = int64_t(source) * 2 + open;
+      next += connected;
+      if (open) scratch.open.push_back({source, square, double(draw) * 0x1p-53});
+    }
+    scratch.row.resize(size_t(next - scratch.row.data()));
   }
 
   int64_t neurons_;
-  int dimensions_;
   bool directed_, self_loops_;
   double inner_, outer_, bins_;
   // Thresholds of a draw for squares of the distance: below `certain` there is a synapse, from
   // `possible` on there is none, and from `envelope` on there is none at any greater distance.
   std::vector<uint64_t> certain_, possible_, envelope_;
-  Axis axes_[kMostAxes];
-  double span_[kMostAxes];
   int bits_ = 1;  // of twice the number of any neuron, and one
-  // Neurons in the order of their cells; the cells that are not empty, and where each starts.
-  std::vector<uint32_t> order_, place_;
-  std::vector<int64_t> keys_, starts_;
-  std::vector<float> at_[kMostAxes];
+  Grid grid_;
+  // Of the neurons in the order of their cells.
   std::vector<uint64_t> sends_, receives_;
-  // What is found as yet: all targets before done_, and of these the parts before unsettled_ decided.
+  // What is found as yet: all targets before done_ in that order, and of these the parts before unsettled_ decided.
   int64_t done_ = 0;
   size_t unsettled_ = 0;
   std::vector<int64_t> counts_;

@@ -4,25 +4,14 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "keys.hpp"
 
 namespace compiled {
 namespace {
 
-// Rows up to this length are sorted as they are.
-constexpr int64_t kShort = 24;
-
-void insert_sorted(int64_t *row, int64_t size) {
-  for (int64_t at = 1; at < size; ++at) {
-    const int64_t value = row[at];
-    int64_t place = at;
-    for (; place > 0 && row[place - 1] > value; --place) row[place] = row[place - 1];
-    row[place] = value;
-  }
-}
-
 // As many buckets as numbers: linear for numbers that were drawn uniformly, never worse than a sort.
 void sort_row(int64_t *row, int64_t size, std::vector<int64_t> &copy, std::vector<int64_t> &ends) {
-  if (size <= kShort) return insert_sorted(row, size);
+  if (size <= kShort) return insert_sorted(row, row + size);
   const auto [low, high] = std::minmax_element(row, row + size);
   const double first = double(*low), scale = double(size) / (double(*high) - first + 1);
   const auto bucket = [=](int64_t value) {
@@ -35,10 +24,7 @@ void sort_row(int64_t *row, int64_t size, std::vector<int64_t> &copy, std::vecto
   for (int64_t value : copy) row[ends[bucket(value)]++] = value;
   // Now ends[b] is where bucket b ends and bucket b + 1 starts.
   for (int64_t at = 0, start = 0; at < size; start = ends[at++])
-    if (ends[at] - start > kShort)
-      std::sort(row + start, row + ends[at]);
-    else
-      insert_sorted(row + start, ends[at] - start);
+    sort_short(row + start, row + ends[at]);
 }
 
 NewIndex sort_rows(nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> values,

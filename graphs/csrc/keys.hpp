@@ -14,10 +14,29 @@ inline uint64_t mixed(uint64_t value) {
   return value ^ (value >> 31);
 }
 
+// Up to so many are sorted by insertion.
+constexpr int64_t kShort = 24;
+
+template <class Each>
+void insert_sorted(Each *first, Each *last) {
+  for (Each *at = first; at < last; ++at) {
+    const Each value = *at;
+    Each *place = at;
+    for (; place > first && value < place[-1]; --place) *place = place[-1];
+    *place = value;
+  }
+}
+
+template <class Each>
+void sort_short(Each *first, Each *last) {
+  if (last - first > kShort && !std::is_sorted(first, last)) return std::sort(first, last);
+  if (last - first <= kShort) insert_sorted(first, last);
+}
+
 // Sorts numbers below 2^bits, byte by byte: comparing costs a hundred times more than adding up here,
 // as no branch is foreseen.
 inline void sort_row(std::vector<int64_t> &row, std::vector<int64_t> &spare, int bits) {
-  if (row.size() < 48) return std::sort(row.begin(), row.end());
+  if (row.size() < 48) return sort_short(row.data(), row.data() + row.size());
   spare.resize(row.size());
   for (int shift = 0; shift < bits; shift += 8) {
     uint32_t starts[257] = {0};

@@ -3,8 +3,11 @@
 
 namespace compiled {
 void register_cells(nanobind::module_ &m);
+void register_components(nanobind::module_ &m);
+void register_counts(nanobind::module_ &m);
 void register_drawing(nanobind::module_ &m);
 void register_growth(nanobind::module_ &m);
+void register_shortcuts(nanobind::module_ &m);
 void register_simple(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
 void register_triangles(nanobind::module_ &m);
@@ -15,8 +18,11 @@ void register_windows(nanobind::module_ &m);
 NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
   compiled::register_cells(m);
+  compiled::register_components(m);
+  compiled::register_counts(m);
   compiled::register_drawing(m);
   compiled::register_growth(m);
+  compiled::register_shortcuts(m);
   compiled::register_simple(m);
   compiled::register_sorting(m);
   compiled::register_triangles(m);

@@ -12,7 +12,7 @@ namespace compiled {
 
 struct Rows {
   std::vector<int64_t> pointer;
-  std::vector<int32_t> index;
+  Many<int32_t> index;
   int64_t size() const { return int64_t(pointer.size()) - 1; }
   const int32_t *begin(int64_t row) const { return index.data() + pointer[row]; }
   const int32_t *end(int64_t row) const { return index.data() + pointer[row + 1]; }
@@ -31,16 +31,23 @@ inline Rows checked(const Index &pointer, const Columns &index) {
   for (int64_t row = 0; row < rows; ++row) wrong += at[row] > at[row + 1];
   if (wrong) throw std::invalid_argument("pointers must rise from 0 to the number of synapses");
   const int32_t *columns = index.data();
-  Rows kept{std::vector<int64_t>(at, at + rows + 1), std::vector<int32_t>(columns, columns + size)};
+  Rows kept{std::vector<int64_t>(at, at + rows + 1), Many<int32_t>(columns, columns + size)};
   for (int32_t column : kept.index) wrong += column < 0 || column >= rows;
   if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
   return kept;
 }
 
+inline bool sorted(const Rows &rows) {
+  bool rising = true;
+  for (int64_t row = 0; row < rows.size(); ++row)
+    rising = rising && std::is_sorted(rows.begin(row), rows.end(row));
+  return rising;
+}
+
 // Columns become rows, sorted.
 inline Rows transposed(const Rows &rows) {
   const int64_t neurons = rows.size();
-  Rows turned{std::vector<int64_t>(neurons + 1, 0), std::vector<int32_t>(rows.index.size())};
+  Rows turned{std::vector<int64_t>(neurons + 1, 0), Many<int32_t>(rows.index.size())};
   for (int32_t column : rows.index) ++turned.pointer[column + 1];
   for (int64_t row = 0; row < neurons; ++row) turned.pointer[row + 1] += turned.pointer[row];
   std::vector<int64_t> next(turned.pointer.begin(), turned.pointer.end() - 1);

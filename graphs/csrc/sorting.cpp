@@ -3,23 +3,12 @@
 #include <stdexcept>
 #include <vector>
 
-#include "arrays.hpp"
+#include "ends.hpp"
+#include "keys.hpp"
 #include "threads.hpp"
 
 namespace compiled {
 namespace {
-
-void check(const Index &source, const Index &target, int64_t neurons) {
-  if (neurons < 0 || source.size() != target.size())
-    throw std::invalid_argument("source and target must be of one length, neurons not negative");
-  const int64_t *ends[] = {source.data(), target.data()};
-  const int64_t size = int64_t(source.size());
-  int64_t wrong = 0;
-  for (const int64_t *end : ends)
-#pragma omp parallel for reduction(+ : wrong)
-    for (int64_t at = 0; at < size; ++at) wrong += end[at] < 0 || end[at] >= neurons;
-  if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
-}
 
 // Cuts [0, neurons) into shares; each pass over the synapses lets a thread deal with the targets of
 // its own share alone, so that no two write in one place and equal synapses keep their order.
@@ -71,16 +60,16 @@ void gather(const int64_t *source, const int64_t *target, int64_t size, int64_t 
   for (int64_t number = 0; number < kShares; ++number)
     for (int64_t row = share(neurons, number, kShares); row < share(neurons, number + 1, kShares);
          ++row)
-      if (!std::is_sorted(rows + pointer[row], rows + pointer[row + 1]))
-        std::sort(rows + pointer[row], rows + pointer[row + 1]);
+      sort_short(rows + pointer[row], rows + pointer[row + 1]);
 }
 
 NewIndex sorted_edges(const Index &source, const Index &target, int64_t neurons) {
-  const int64_t size = int64_t(source.size());
+  const Ends all = ends(source, target, neurons);
+  const int64_t size = all.size;
   Fresh<int64_t> edges(2 * size);
   {
     nb::gil_scoped_release unlocked;
-    check(source, target, neurons);
+    checked(all);
     const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
     static_assert(sizeof(Plain) == sizeof(int64_t), "a row of sources is a row of numbers");
     gather(source.data(), target.data(), size, neurons, pointer,
@@ -92,11 +81,12 @@ NewIndex sorted_edges(const Index &source, const Index &target, int64_t neurons)
 }
 
 NewIndex canonical_order(const Index &source, const Index &target, int64_t neurons) {
-  const int64_t size = int64_t(source.size());
+  const Ends all = ends(source, target, neurons);
+  const int64_t size = all.size;
   Fresh<int64_t> order(size);
   {
     nb::gil_scoped_release unlocked;
-    check(source, target, neurons);
+    checked(all);
     const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
     std::unique_ptr<Entry[]> rows(new Entry[size]);
     gather(source.data(), target.data(), size, neurons, pointer, rows.get());

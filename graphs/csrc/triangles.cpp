@@ -9,50 +9,62 @@
 namespace compiled {
 namespace {
 
+constexpr int32_t kNone = std::numeric_limits<int32_t>::max();  // there are at most so many neurons
+
 // Neighbours on the far side of each pair that points up in degree, and who of the two sends: 1 the
 // row, 2 the neighbour, 3 both; and how many neighbours each neuron has.
 struct Pairs {
   Rows rows;
-  std::vector<uint8_t> code;
+  Many<uint8_t> code;
   std::vector<int32_t> degree;
 };
 
-// Calls visit(row, neighbour, code) for every two neurons one of which sends to the other.
+// Calls visit(neighbour, code) for every neuron that stands in one of two sorted rows, in their order.
 template <class Visit>
-void each_pair(const Rows &out, const Rows &in, Visit visit) {
-  std::vector<uint8_t> code(out.size(), 0);
-  for (int64_t row = 0; row < out.size(); ++row) {
-    for (const int32_t *each = in.begin(row); each != in.end(row); ++each) code[*each] = 2;
-    for (const int32_t *each = out.begin(row); each != out.end(row); ++each) code[*each] |= 1;
-    for (const Rows *rows : {&out, &in})
-      for (const int32_t *each = rows->begin(row); each != rows->end(row); ++each) {
-        // Once only, however often it stands there.
-        if (code[*each]) visit(row, *each, code[*each]);
-        code[*each] = 0;
-      }
+void each_neighbor(const Rows &out, const Rows &in, int64_t row, Visit visit) {
+  const int32_t *to = out.begin(row), *to_end = out.end(row);
+  const int32_t *from = in.begin(row), *from_end = in.end(row);
+  while (to != to_end || from != from_end) {
+    const int32_t sent = to != to_end ? *to : kNone, received = from != from_end ? *from : kNone;
+    const int32_t neighbor = std::min(sent, received);
+    visit(neighbor, uint8_t((sent == neighbor) + 2 * (received == neighbor)));
+    // Once only, however often it stands there.
+    while (to != to_end && *to == neighbor) ++to;
+    while (from != from_end && *from == neighbor) ++from;
   }
 }
 
-Pairs upward(const Rows &out) {
+Pairs upward(Rows out) {
   const Rows in = transposed(out);
-  Pairs pairs;
-  pairs.degree.assign(out.size(), 0);
-  int64_t ends = 0;
-  each_pair(out, in, [&](int64_t row, int32_t, uint8_t) { ++pairs.degree[row], ++ends; });
+  if (!sorted(out)) out = transposed(in);
+  Pairs pairs{{std::vector<int64_t>(out.size() + 1, 0), {}}, {}, std::vector<int32_t>(out.size(), 0)};
+  pairs.rows.index.resize(out.index.size() + in.index.size());
+  pairs.code.resize(pairs.rows.index.size());
+  int32_t *index = pairs.rows.index.data();
   std::vector<int64_t> &pointer = pairs.rows.pointer;
-  pointer.assign(out.size() + 1, 0);
-  // Each pair has two ends, and one more may be written that does not stay.
-  pairs.rows.index.resize(ends / 2 + 1);
-  pairs.code.resize(ends / 2 + 1);
   int64_t at = 0;
-  each_pair(out, in, [&](int64_t row, int32_t neighbor, uint8_t code) {
-    const int32_t own = pairs.degree[row], other = pairs.degree[neighbor];
-    pairs.rows.index[at] = neighbor;
-    pairs.code[at] = code;
-    at += own < other || (own == other && row < neighbor);
+  for (int64_t row = 0; row < out.size(); ++row) {
+    each_neighbor(out, in, row, [&](int32_t neighbor, uint8_t code) {
+      index[at] = neighbor;
+      pairs.code[at++] = code;
+    });
     pointer[row + 1] = at;
-  });
-  for (int64_t row = 0; row < out.size(); ++row) pointer[row + 1] = std::max(pointer[row], pointer[row + 1]);
+    pairs.degree[row] = int32_t(at - pointer[row]);
+  }
+  // Of all neighbours those that point up are kept.
+  int64_t kept = 0, first = 0;
+  for (int64_t row = 0; row < out.size(); ++row) {
+    const int64_t last = pointer[row + 1];
+    const int32_t own = pairs.degree[row];
+    for (at = first; at < last; ++at) {
+      const int32_t neighbor = index[at], other = pairs.degree[neighbor];
+      index[kept] = neighbor;
+      pairs.code[kept] = pairs.code[at];
+      kept += own < other || (own == other && row < neighbor);
+    }
+    first = last;
+    pointer[row + 1] = kept;
+  }
   return pairs;
 }
 

@@ -6,7 +6,7 @@ from scipy.sparse import coo_array, csr_array
 from torch_geometric.data import Data
 
 from graphs import compiled
-from graphs.contract import Index
+from graphs.contract import Index, Synapses
 
 # Synapses beyond which indices of 32 bits do not count them, with both directions of each.
 MOST = 2**30
@@ -34,15 +34,22 @@ def simple(data: Data, *, directed: bool = True) -> csr_array:
     return matrix
 
 
-def simple_edges(data: Data) -> Index:
-    """Return its synapses [2, E], for whoever needs no rows."""
-    if "edge_type" in data:
-        adjacency = simple(data).tocoo()
-        return np.stack((adjacency.row, adjacency.col)).astype(np.int64)
-    # By the contract only types tell two synapses of a pair apart.
-    edges: Index = data.edge_index.cpu().numpy()
-    apart = edges[0] != edges[1]
-    return edges if apart.all() else edges[:, apart]
+def single_edges(data: Data, seen: Synapses) -> tuple[Index, int]:
+    """Return its synapses [2, E], parallel ones once, and how many of them are self-loops."""
+    # By the contract only types tell two synapses of a pair apart, and these do not rise.
+    if seen.rising or "edge_type" not in data:
+        return seen.edges, seen.loops
+    adjacency = simple(data).tocoo()
+    return np.stack((adjacency.row, adjacency.col)).astype(np.int64), 0
+
+
+def degrees(end: Index, other: Index, neurons: int) -> Index:
+    """Count the synapses that have each neuron at one end, and another neuron at the other."""
+    helpers = compiled.module()
+    if helpers is not None:
+        counted: Index = helpers.degrees(*compiled.plain(end, other), neurons)
+        return counted
+    return np.bincount(end[end != other], minlength=neurons)
 
 
 def _ones(like: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -8,8 +8,8 @@ from scipy.sparse.csgraph import connected_components
 from torch_geometric.data import Data
 
 from graphs import arguments, compiled
-from graphs.contract import Index, validate
-from graphs.measures.adjacency import simple
+from graphs.contract import Index, checked
+from graphs.measures.adjacency import MOST, simple
 
 
 def components(data: Data, *, connection: str = "strong") -> Index:
@@ -36,12 +36,12 @@ def components(data: Data, *, connection: str = "strong") -> Index:
 
     Notes
     -----
-    O(N + E), strong ones by SciPy's variant of [1]_.
+    O(N + E), strong ones by Tarjan's method [1]_.
 
     References
     ----------
-    .. [1] D. J. Pearce, "An improved algorithm for finding the strongly connected components of a
-       directed graph", technical report, Victoria University, 2005.
+    .. [1] R. E. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1 (1972)
+       146-160.
 
     Examples
     --------
@@ -51,21 +51,29 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     >>> graphs.components(graphs.layered([1, 2]), connection="weak")
     array([0, 0, 0])
     """
-    neurons = validate(data).num_nodes
-    strong = arguments.option("connection", connection, ("strong", "weak")) == "strong"
+    connection = arguments.option("connection", connection, ("strong", "weak"))
+    return by_size(_parts(data, strong=connection == "strong"))
+
+
+def _parts(data: Data, *, strong: bool) -> NDArray[np.integer]:
+    neurons, (source, target), *_ = checked(data)
     helpers = compiled.module()
-    if not strong and helpers is not None:
-        source, target = data.edge_index.cpu().numpy()
-        part = helpers.weak_parts(*compiled.plain(source, target), neurons)
-    else:
+    if helpers is None or max(neurons, len(source)) >= MOST:
         _, part = connected_components(simple(data), connection="strong" if strong else "weak")
-    return by_size(part)
+        return part
+    find = helpers.strong_parts if strong else helpers.weak_parts
+    found: Index = find(*compiled.plain(source, target), neurons)
+    return found
 
 
 def by_size(group: NDArray[np.integer]) -> Index:
     """Number groups 0 ... K - 1 from the largest; of equally large ones that with the first member
     first.
     """
+    helpers = compiled.module()
+    if helpers is not None:
+        ordered: Index = helpers.by_size(*compiled.plain(group))
+        return ordered
     size = np.bincount(group)
     first = np.empty(len(size), np.int64)
     # The last to write its number wins.
@@ -109,5 +117,5 @@ def strongly_connected(data: Data) -> float:
     >>> graphs.strongly_connected(graphs.layered([2, 2]))
     0.25
     """
-    part = components(data)
-    return float((part == 0).mean()) if len(part) else math.nan
+    part = _parts(data, strong=True)
+    return float(np.bincount(part).max() / len(part)) if len(part) else math.nan

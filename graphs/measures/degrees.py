@@ -6,8 +6,8 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, validate
-from graphs.measures.adjacency import simple_edges
+from graphs.contract import Index, checked
+from graphs.measures.adjacency import degrees, single_edges
 
 _DIRECTIONS = ("in", "out", "both")
 
@@ -50,10 +50,14 @@ def degree_distribution(data: Data, *, direction: str = "in") -> DegreeDistribut
     >>> graphs.degree_distribution(graphs.grid_local(5, 1))  # a chain of five
     DegreeDistribution(degree=array([1, 2]), neurons=array([2, 3]))
     """
-    neurons = validate(data).num_nodes
+    seen = checked(data)
     direction = arguments.option("direction", direction, _DIRECTIONS)
-    source, target = simple_edges(data)
-    counted = {"in": (target,), "out": (source,), "both": (source, target)}[direction]
-    number = np.bincount(sum(np.bincount(end, minlength=neurons) for end in counted))
-    degree = np.flatnonzero(number)
-    return DegreeDistribution(degree, number[degree])
+    (source, target), _ = single_edges(data, seen)
+    degree = np.zeros(seen.neurons, np.int64)
+    if direction != "out":
+        degree += degrees(target, source, seen.neurons)
+    if direction != "in":
+        degree += degrees(source, target, seen.neurons)
+    number = np.bincount(degree)
+    occurring = np.flatnonzero(number)
+    return DegreeDistribution(occurring, number[occurring])

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from torch_geometric.data import Data
 
-from graphs import arguments
-from graphs.contract import Index, validate
-from graphs.measures.adjacency import simple, simple_edges
+from graphs import arguments, compiled
+from graphs.contract import Index, checked
+from graphs.measures.adjacency import simple, single_edges
 from graphs.measures.components import by_size
 
 
@@ -59,22 +59,32 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     >>> round(graphs.modularity(chain, [0, 0, 1, 1]), 4)
     0.1667
     """
-    neurons = validate(data).num_nodes
+    seen = checked(data)
     resolution = arguments.real("resolution", resolution)
-    group = _groups(data, partition, neurons)
-    return _modularity(simple_edges(data), group, resolution)
+    group = _groups(data, partition, seen.neurons)
+    return _modularity(*single_edges(data, seen), group, resolution)
 
 
-def _modularity(edges: Index, group: Index, resolution: float) -> float:
-    synapses = edges.shape[1]
+def _modularity(edges: Index, loops: int, group: Index, resolution: float) -> float:
+    synapses = edges.shape[1] - loops
     if synapses == 0:
         return math.nan
-    outward, inward = group[edges[0]], group[edges[1]]
-    inside = np.count_nonzero(outward == inward) / synapses
+    inside, sent, received = _between(edges, group)
+    share = (sent / synapses) @ (received / synapses)
+    return float(inside / synapses - resolution * share)
+
+
+def _between(edges: Index, group: Index) -> tuple[int, Index, Index]:
+    """Count the synapses inside groups, and those that each sends and receives, without loops."""
+    helpers = compiled.module()
+    if helpers is not None:
+        inside, sent, received = helpers.group_ends(*compiled.plain(*edges, group))
+        return inside, sent, received
+    outward, inward = group[edges[:, edges[0] != edges[1]]]
     sent, received = (
-        np.bincount(each, minlength=len(group)) / synapses for each in (outward, inward)
+        np.bincount(each, minlength=len(group)).astype(np.int64) for each in (outward, inward)
     )
-    return float(inside - resolution * (sent @ received))
+    return int(np.count_nonzero(outward == inward)), sent, received
 
 
 def communities(
@@ -129,13 +139,13 @@ def communities(
     >>> graphs.communities(cliques)
     array([1, 1, 1, 0, 0, 0, 0])
     """
-    neurons = validate(data).num_nodes
+    seen = checked(data)
     resolution = arguments.real("resolution", resolution)
     trials = arguments.count("trials", trials, at_least=1)
     rng = arguments.generator(seed)
-    edges = simple_edges(data)
-    best, largest = np.arange(neurons), -math.inf
-    if edges.shape[1] == 0:
+    edges, loops = single_edges(data, seen)
+    best, largest = np.arange(seen.neurons), -math.inf
+    if edges.shape[1] == loops:
         return best
     adjacency = csr_matrix(simple(data), dtype=np.float64)
     # It takes as long to import as all else here together.
@@ -152,7 +162,7 @@ def communities(
             return_aggregate=False,
             random_state=int(rng.integers(2**31)),
         ).fit_predict(adjacency)
-        value = _modularity(edges, found, resolution)
+        value = _modularity(edges, loops, found, resolution)
         if value > largest:
             best, largest = found, value
     return by_size(best)

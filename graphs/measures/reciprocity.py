@@ -7,8 +7,8 @@ from scipy.sparse import coo_array
 from torch_geometric.data import Data
 
 from graphs import compiled
-from graphs.contract import validate
-from graphs.measures.adjacency import MOST, simple_edges
+from graphs.contract import checked
+from graphs.measures.adjacency import MOST, single_edges
 
 
 def reciprocity(data: Data) -> float:
@@ -49,14 +49,15 @@ def reciprocity(data: Data) -> float:
     >>> graphs.reciprocity(graphs.layered([2, 2]))
     0.0
     """
-    neurons = validate(data).num_nodes
-    source, target = simple_edges(data)
-    if len(source) == 0:
+    seen = checked(data)
+    (source, target), loops = single_edges(data, seen)
+    neurons, synapses = seen.neurons, len(source) - loops
+    if synapses == 0:
         return math.nan
     helpers = compiled.module()
     if helpers is not None and max(neurons, len(source)) < MOST:
         answered = helpers.answered(*compiled.plain(source, target), neurons)
     else:
         adjacency = coo_array((np.ones(len(source)), (source, target)), shape=(neurons,) * 2)
-        answered = adjacency.tocsr().multiply(adjacency.T.tocsr()).sum()
-    return float(answered / len(source))
+        answered = adjacency.tocsr().multiply(adjacency.T.tocsr()).sum() - loops
+    return float(answered / synapses)

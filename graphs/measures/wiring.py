@@ -4,9 +4,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs.contract import validate
+from graphs import compiled
+from graphs.contract import Index, checked
 
 
 class WiringLength(NamedTuple):
@@ -52,14 +54,24 @@ def wiring_length(data: Data) -> WiringLength:
     >>> graphs.wiring_length(graphs.grid_local((1, 5), 2, metric="euclidean"))
     WiringLength(mean=1.4285714285714286, total=20.0)
     """
-    validate(data)
+    _, (source, target), *_ = checked(data)
     if "pos" not in data:
         raise ValueError(
             "wiring_length needs coordinates, and data has no pos; "
             "set data.pos to a float32 tensor [N, D], D = 1, 2 or 3"
         )
-    source, target = data.edge_index.cpu().numpy()
+    length = _lengths(source, target, data["pos"].detach().cpu().numpy())
+    total = float(length.sum())
+    return WiringLength(total / len(length) if len(length) else math.nan, total)
+
+
+def _lengths(source: Index, target: Index, pos: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the length of each synapse between two neurons."""
+    helpers = compiled.module()
+    if helpers is not None:
+        ends = compiled.plain(source, target)
+        found: NDArray[np.float64] = helpers.lengths(*ends, np.ascontiguousarray(pos))
+        return found
     source, target = source[source != target], target[source != target]
-    pos = data["pos"].detach().cpu().numpy().astype(np.float64)
-    length = np.sqrt(((pos[target] - pos[source]) ** 2).sum(axis=1))
-    return WiringLength(float(length.mean()) if len(length) else math.nan, float(length.sum()))
+    pos = pos.astype(np.float64)
+    return np.sqrt(((pos[target] - pos[source]) ** 2).sum(axis=1))

@@ -75,6 +75,19 @@ def test_what_would_take_too_long_or_too_much_is_skipped(monkeypatch):
     assert told["large"] == "skipped: not above 1000 neurons, for its memory"
 
 
+def test_ours_has_more_patience():
+    case, known = _case(peer=Candidate(int)), {OURS: (1000, 2.9), "peer": (1000, 2.9)}
+    for options, own in ((["--patience", "3"], 30), (["--own-patience", "29"], 29)):
+        arguments = graphs._parse([*options, "--no-peaks"])
+        assert arguments.own_patience == own
+        told = graphs._obstacle(case, OURS, 10_000, known, arguments)
+        assert told is None
+        arguments.own_patience = 28
+        told = graphs._obstacle(case, OURS, 10_000, known, arguments)
+        assert told == "skipped: would take about 29.0 s"
+    assert graphs._obstacle(case, "peer", 10_000, known, arguments) is not None
+
+
 def _row(peer, ratio, same_work=True):
     return {"case": "any", "neurons": 9, "peer": peer, "ratio": ratio, "same_work": same_work}
 
@@ -144,6 +157,7 @@ def test_a_peak_is_about_what_comes_out():
 @pytest.mark.usefixtures("peaks")
 def test_a_call_is_stopped_at_the_limit(capsys):
     options = ["--only", "fixed_total", "--neurons", "100000", "--limit", "0.001"]
+    options += ["--own-patience", "0.001"]
     assert graphs.main(options) == 0
     assert capsys.readouterr().out.count("skipped: stopped after 0.001 s") == 4
 
@@ -167,6 +181,7 @@ def test_what_ends_early_or_lacks_memory_is_told(monkeypatch):
         ["--only", "reciprocities"],
         ["--patience", "0"],
         ["--patience", "nan"],
+        ["--own-patience", "0"],
         ["--rounds", "0"],
         ["--limit", "0"],
         ["--resume"],

@@ -196,3 +196,15 @@ def test_a_synapse_has_its_own_sign_or_else_that_of_its_source():
     assert signs(data).tolist() == [1, 1, -1]
     del data.node_sign
     assert signs(data) is None
+
+
+def test_a_sum_of_finite_values_may_overflow():
+    data = graphs.layered([2, 2])
+    data.edge_weight = torch.full((4,), 3e38)
+    assert graphs.validate(data) is data
+    data.edge_weight[3] = INF
+    with pytest.raises(ValueError, match="got inf at position 3"):
+        graphs.validate(data)
+    data.edge_weight[0] = -INF
+    with pytest.raises(ValueError, match="got -inf at position 0"):
+        graphs.validate(data)

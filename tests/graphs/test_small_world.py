@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import graphs
+from graphs import compiled
 
 # A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
 Z = 4.5
@@ -182,3 +183,47 @@ def test_neighbors_odd_or_too_many():
         graphs.small_world(10, 5, 0.1)
     with pytest.raises(ValueError, match=r"less than num_neurons = 10, got 10; pass neighbors=8"):
         graphs.small_world(10, 10, 0.1)
+
+
+needs_helpers = pytest.mark.skipif(
+    compiled.module() is None, reason="no compiled helpers; .ci/run asserts them"
+)
+
+
+@needs_helpers
+@pytest.mark.parametrize("directed", [True, False])
+@pytest.mark.parametrize("method", ["watts-strogatz", "newman-watts"])
+def test_rings_are_the_same_without_compiled_helpers(plain, method, directed):
+    options = {"method": method, "directed": directed}
+    for neurons, neighbors, rewire in ((3000, 8, 0.3), (12, 10, 0.9), (7, 6, 1.0), (1, 0, 0.5)):
+        for seed in range(3):
+            draws = [np.random.default_rng(seed) for _ in range(2)]
+            one, other = (
+                run(graphs.small_world, neurons, neighbors, rewire, seed=rng, **options)
+                for run, rng in zip((lambda f, *a, **k: f(*a, **k), plain), draws, strict=True)
+            )
+            assert torch.equal(one.edge_index, other.edge_index)
+            assert draws[0].random() == draws[1].random()
+
+
+@needs_helpers
+def test_no_shortcut_is_placed_unchecked():
+    shortcuts = compiled.module().Shortcuts
+    for neurons, neighbors in ((4, 3), (4, 4), (-1, 0), (4, -2)):
+        with pytest.raises(ValueError, match="neighbors must be even"):
+            shortcuts(neurons, neighbors, True, np.array([0]), False)
+    for wrong in ([-1], [10], [3, 2], [3, 3], [2**62]):
+        with pytest.raises(IndexError, match="chosen synapses must rise"):
+            shortcuts(5, 2, True, np.array(wrong), False)
+    ring = shortcuts(5, 2, True, np.array([0, 3]), True)
+    for wrong in (0, 5, 2**62):
+        with pytest.raises(IndexError, match=r"in \[1, neurons\)"):
+            ring.place(np.array([2, wrong]))
+    with pytest.raises(ValueError, match="one draw for each"):
+        ring.place(np.array([2]))
+    # 0 -> 1 is on the ring, 1 -> 3 is free.
+    ring.place(np.array([1, 2]))
+    assert ring.waiting == 1
+    ends, left = ring.ends()
+    assert ends[:, 10:].tolist() == [[0, 1], [-1, 3]]
+    assert left.tolist() == [10]
