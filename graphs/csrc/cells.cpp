@@ -60,7 +60,8 @@ class Cells {
   Cells(const Points &points, const Reals &scale, const Reals &period, double reach,
         const Draws &sends, const Draws &receives, const Draws &certain, const Draws &possible,
         bool directed, bool self_loops)
-      : neurons_(points.shape(0)), directed_(directed), self_loops_(self_loops), certain_(certain.data(), certain.data() + certain.size()),
+      : neurons_(points.shape(0)), directed_(directed), self_loops_(self_loops),
+        certain_(certain.data(), certain.data() + certain.size()),
         possible_(possible.data(), possible.data() + possible.size()), envelope_(possible_) {
     const int64_t axes = int64_t(points.shape(1));
     if (axes < 1 || axes > kMostAxes || int64_t(scale.size()) != axes ||
@@ -291,7 +292,8 @@ class Cells {
   Grid grid_;
   // Of the neurons in the order of their cells.
   std::vector<uint64_t> sends_, receives_;
-  // What is found as yet: all targets before done_ in that order, and of these the parts before unsettled_ decided.
+  // What is found as yet: all targets before done_ in that order, and of these the parts before
+  // unsettled_ decided.
   int64_t done_ = 0;
   size_t unsettled_ = 0;
   std::vector<int64_t> counts_;

@@ -107,7 +107,8 @@ class Shortcuts {
   // Whether one of those before `at` in this round that leave `source` wants the target.
   bool asked(int64_t source, int64_t target, const std::vector<int64_t> &wanted, size_t at) const {
     if (run_[source] == kNowhere) return false;
-    for (size_t before = size_t(run_[source]); before < at && sender(waiting_[before]) == source; ++before)
+    size_t before = size_t(run_[source]);
+    for (; before < at && sender(waiting_[before]) == source; ++before)
       if (wanted[before] == target) return true;
     return false;
   }

@@ -99,8 +99,8 @@ NewIndex canonical_order(const Index &source, const Index &target, int64_t neuro
 }  // namespace
 
 void register_sorting(nb::module_ &m) {
-  m.def("sorted_edges", &sorted_edges, nb::arg("source").noconvert(), nb::arg("target").noconvert(), nb::arg("neurons"),
-        "Edges [2, E] by (target, source).");
+  m.def("sorted_edges", &sorted_edges, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
+        nb::arg("neurons"), "Edges [2, E] by (target, source).");
   m.def("canonical_order", &canonical_order, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("neurons"), "The stable permutation [E] that sorts by (target, source).");
 }

@@ -73,7 +73,8 @@ def by_size(group: NDArray[np.integer]) -> Index:
     helpers = compiled.module()
     if helpers is not None:
         ordered: Index = helpers.by_size(*compiled.plain(group))
-        return ordered
+        # To NumPy what comes out is a long long, which it prints otherwise.
+        return ordered.view(np.int64)
     size = np.bincount(group)
     first = np.empty(len(size), np.int64)
     # The last to write its number wins.
