@@ -78,8 +78,10 @@ class Rule(nn.Module, ABC):
             ValueError: the rule can teach none around this connectome; the error says why.
         """
         in_features = check_count("in_features", in_features)
+        num_classes = check_count("num_classes", num_classes)
         if connectome is None:
-            return cls._layered(in_features, hidden or 4 * in_features, num_classes)
+            width = 4 * in_features if hidden is None else check_count("hidden", hidden)
+            return cls._layered(in_features, width, num_classes)
         return cls._around(connectome, in_features, num_classes, loops)
 
     @classmethod
