@@ -23,7 +23,7 @@ from torch import nn
 
 from benchmarks import command, environment, report, resident
 from sparsebrain.experiments.datasets import DATASETS, Images, load_once
-from sparsebrain.experiments.loops import parse_loops
+from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.topology import build, parse

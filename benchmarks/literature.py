@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from benchmarks import command, literature_figure, report
 from benchmarks.recipes import RECIPES, Recipe
-from graphs.io.aside import write_aside
+from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.datasets import Images, load
 from sparsebrain.experiments.tables import read_csv, write_csv
 from sparsebrain.learning import Rule
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             run = Run(name, epochs, arguments.images, arguments.seed, arguments.out)
             show(run, run.train(images))
         drawn = literature_figure.draw(curves(arguments.out))
-        write_aside(arguments.out / "literature.png", lambda aside: drawn.savefig(aside, dpi=150))
+        picture = arguments.out / "literature.png"
+        write_atomically(picture, lambda aside: drawn.savefig(aside, dpi=150))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return 0

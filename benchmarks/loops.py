@@ -25,8 +25,8 @@ from benchmarks import command, environment, report, resident
 from benchmarks.equality import assert_equal
 from benchmarks.timing import interleaved
 from sparsebrain import Equilibrium, GraphLayer
+from sparsebrain.equilibrium.norms import spectral_radius
 from sparsebrain.models import classifier
-from sparsebrain.spectrum import spectral_radius
 
 WAYS = ("unrolled", "checkpoint", "implicit", "implicit, Anderson")
 WHAT = ("layer", "model")

@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
-from graphs.compose import join, nest
-from graphs.connectors import (
+from graphs.contract import validate
+from graphs.generators.cell_populations import populations
+from graphs.generators.connectors import (
     AllToAll,
     FixedInDegree,
     FixedOutDegree,
@@ -17,9 +18,20 @@ from graphs.connectors import (
     FixedTotal,
     OneToOne,
 )
-from graphs.contract import validate
-from graphs.degrees import configuration
-from graphs.growth import kaiser_hilgetag
+from graphs.generators.degree_sequences import configuration
+from graphs.generators.growth import kaiser_hilgetag
+from graphs.generators.lattices import grid_local, hexagonal_lattice
+from graphs.generators.modules import hierarchical_modules, stochastic_block
+from graphs.generators.perceptrons import layered
+from graphs.generators.random_graphs import (
+    erdos_renyi,
+    fixed_in_degree,
+    fixed_out_degree,
+    fixed_total,
+)
+from graphs.generators.scale_free import barabasi_albert, power_law_cluster
+from graphs.generators.small_worlds import small_world
+from graphs.generators.spatial import coordinate_random
 from graphs.io import (
     from_edges,
     from_networkx,
@@ -31,10 +43,6 @@ from graphs.io import (
     to_numpy,
     to_scipy,
 )
-from graphs.lattice import grid_local, hexagonal_lattice
-from graphs.layered import layered
-from graphs.lesions import lesion, subgraph
-from graphs.match import match
 from graphs.measures import (
     DegreeDistribution,
     Estimate,
@@ -61,8 +69,7 @@ from graphs.measures import (
     triad_census,
     wiring_length,
 )
-from graphs.modular import hierarchical_modules, stochastic_block
-from graphs.plot import (
+from graphs.plots import (
     plot,
     plot_adjacency,
     plot_circular,
@@ -70,12 +77,10 @@ from graphs.plot import (
     plot_distances,
     plot_html,
 )
-from graphs.populations import populations
-from graphs.random_graphs import erdos_renyi, fixed_in_degree, fixed_out_degree, fixed_total
-from graphs.rewire import rewire_degrees, rewire_lengths, rewire_reciprocal
-from graphs.scale_free import barabasi_albert, power_law_cluster
-from graphs.small_world import small_world
-from graphs.spatial import coordinate_random
+from graphs.transforms.composition import join, nest
+from graphs.transforms.lesions import lesion, subgraph
+from graphs.transforms.matching import match
+from graphs.transforms.rewiring import rewire_degrees, rewire_lengths, rewire_reciprocal
 
 try:
     __version__ = _version("sparsebrain")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparsebrain import diagnostics, kernels, learning, models
     from sparsebrain.equilibrium import Equilibrium
-    from sparsebrain.layer import GraphLayer
-    from sparsebrain.maxout import Maxout
+    from sparsebrain.nn.graph_layer import GraphLayer
+    from sparsebrain.nn.maxout import Maxout
 
 __all__ = [
     "Equilibrium",
@@ -28,9 +28,9 @@ def __getattr__(name: str) -> Any:
     if name == "Equilibrium":
         return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":
-        return importlib.import_module("sparsebrain.layer").GraphLayer
+        return importlib.import_module("sparsebrain.nn.graph_layer").GraphLayer
     if name == "Maxout":
-        return importlib.import_module("sparsebrain.maxout").Maxout
+        return importlib.import_module("sparsebrain.nn.maxout").Maxout
     if name in ("diagnostics", "kernels", "learning", "models"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":

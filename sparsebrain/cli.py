@@ -139,8 +139,8 @@ def compare(
     # Torch takes seconds to import, which --help should not.
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.compare import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
-    from sparsebrain.experiments.compare import compare as run  # noqa: PLC0415
+    from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
+    from sparsebrain.experiments.comparison import compare as run  # noqa: PLC0415
 
     run(
         data=data,
@@ -184,7 +184,7 @@ def reproduce(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.reproduce import reproduce as run  # noqa: PLC0415
+    from sparsebrain.experiments.reproduction import reproduce as run  # noqa: PLC0415
 
     run(
         data=data,
@@ -223,8 +223,8 @@ def error_diffusion(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.error_diffusion import STUDIES  # noqa: PLC0415
-    from sparsebrain.experiments.error_diffusion import run as measure  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion_study import STUDIES  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion_study import run as measure  # noqa: PLC0415
 
     measure(
         studies=only or [*STUDIES, "xor"],
@@ -251,7 +251,7 @@ def generate(
     after neurons of the other random ones are fitted to the synapses of its
     grid of distance 2.
     """
-    from sparsebrain.experiments.generate import generate as run  # noqa: PLC0415
+    from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
     data = run(spec, out, shape=shape, seed=seed)
     print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")

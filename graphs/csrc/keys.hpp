@@ -7,7 +7,7 @@
 
 namespace compiled {
 
-// The finalizer of SplitMix64 (variant 13 of D. Stafford); graphs/proximity.py has the same.
+// The finalizer of SplitMix64 (variant 13 of D. Stafford); graphs/generators/proximity.py has the same.
 inline uint64_t mixed(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
   value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;

@@ -13,7 +13,7 @@ from graphs import arguments
 from graphs.contract import validate
 from graphs.fields import beyond
 from graphs.io import edge_list, gexf, graphml, npz, pt, sonata
-from graphs.io.aside import write_aside
+from graphs.io.atomic import write_atomically
 from graphs.io.limits import check_bytes
 
 # What NumPy and torch can reshape to; the product of more sides could take hours.
@@ -171,7 +171,7 @@ def _write(paths: Sequence[Path], write: Callable[..., None], *files: BinaryIO) 
         with aside.open("wb") as file:
             _write(paths[1:], write, *files, file)
 
-    write_aside(paths[0], fill)
+    write_atomically(paths[0], fill)
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any) -> Data:

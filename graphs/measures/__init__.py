@@ -1,17 +1,17 @@
 """Measures of connectomes: how far, how clustered, how connected."""
 
-from graphs.measures.clustering import clustering
-from graphs.measures.components import components, strongly_connected
+from graphs.measures.clustering_coefficients import clustering
+from graphs.measures.community_structure import communities, modularity
+from graphs.measures.connectedness import components, strongly_connected
 from graphs.measures.degrees import DegreeDistribution, degree_distribution
-from graphs.measures.modularity import communities, modularity
 from graphs.measures.paths import PathLength, efficiency, path_length
 from graphs.measures.power_law import LikelihoodRatio, PowerLaw, fit_power_law
-from graphs.measures.reciprocity import reciprocity
-from graphs.measures.rich_club import RichClub, rich_club
+from graphs.measures.reciprocal_synapses import reciprocity
+from graphs.measures.rich_clubs import RichClub, rich_club
 from graphs.measures.sampling import Estimate
-from graphs.measures.small_worldness import SmallWorldness, small_worldness
-from graphs.measures.spectrum import spectrum
-from graphs.measures.summary import Degrees, Summary, summary
+from graphs.measures.small_world_indices import SmallWorldness, small_worldness
+from graphs.measures.spectra import spectrum
+from graphs.measures.summary_table import Degrees, Summary, summary
 from graphs.measures.triads import triad_census
 from graphs.measures.wiring import WiringLength, wiring_length
 

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import build, validate
 from graphs.measures.adjacency import simple
-from graphs.rewire import rewire_degrees
+from graphs.transforms.rewiring import rewire_degrees
 
 # How many there are, a function that makes one, or the graphs themselves.
 Nulls = int | Callable[..., Data] | Iterable[Data]

@@ -1,10 +1,10 @@
 """Looking into a graph layer: what its loops do to states and gradients."""
 
 from sparsebrain.diagnostics.gradients import LoopGradients, loop_gradients
-from sparsebrain.diagnostics.receptive_field import Reach, ReceptiveField, reach, receptive_field
-from sparsebrain.diagnostics.saturation import Saturation, saturation
-from sparsebrain.diagnostics.similarity import Similarity, similarity, similarity_of
-from sparsebrain.diagnostics.spectrum import Spectrum, spectrum
+from sparsebrain.diagnostics.loop_spectrum import Spectrum, spectrum
+from sparsebrain.diagnostics.receptive_fields import Reach, ReceptiveField, reach, receptive_field
+from sparsebrain.diagnostics.saturated_neurons import Saturation, saturation
+from sparsebrain.diagnostics.state_similarity import Similarity, similarity, similarity_of
 
 __all__ = [
     "LoopGradients",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
-from sparsebrain.diagnostics.trace import Call, trace
-from sparsebrain.layer import GraphLayer
+from sparsebrain.diagnostics.tracing import Call, trace
+from sparsebrain.nn.graph_layer import GraphLayer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

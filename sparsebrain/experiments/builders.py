@@ -13,7 +13,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 import graphs
-from graphs.profiles import PROFILES
+from graphs.generators.profiles import PROFILES
 
 DEFAULT_WINDOW = 2
 _HALVINGS = 16

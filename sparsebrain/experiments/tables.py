@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from graphs.io.aside import write_aside
+from graphs.io.atomic import write_atomically
 
 Parsed = TypeVar("Parsed")
 
@@ -34,7 +34,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_aside(path, lambda aside: aside.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(path, lambda aside: aside.write_text(text.getvalue(), encoding="utf-8"))
 
 
 def read_csv(

@@ -21,11 +21,11 @@ from sparsebrain import models
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.allocations import allocations
 from sparsebrain.experiments.datasets import Images
-from sparsebrain.experiments.loops import parse_loops
+from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.topology import build, parse
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning import RULES, Backprop, Rule
+from sparsebrain.nn.graph_layer import GraphLayer
 
 BACKPROP = "backprop"
 
@@ -39,7 +39,7 @@ class Run:
 
     ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
     a topology is read from and else empty, ``loops`` a number or a text that
-    :func:`~sparsebrain.experiments.loops.parse_loops` reads, ``reading`` one of
+    :func:`~sparsebrain.experiments.loop_options.parse_loops` reads, ``reading`` one of
     :data:`~sparsebrain.models.READINGS`, for backpropagation alone, and ``rule`` one of
     :data:`~sparsebrain.learning.RULES`.
     """

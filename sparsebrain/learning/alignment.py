@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain import kernels
-from sparsebrain.labels import check_labels
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.credit import (
     Credit,
     Weighted,
@@ -23,6 +21,8 @@ from sparsebrain.learning.credit import (
 )
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
+from sparsebrain.models.labels import check_labels
+from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class WayBack(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
+from sparsebrain.models.labels import check_labels
 
 
 class Backprop(Rule):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain import kernels
-from sparsebrain.batching import from_columns, to_columns
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.credit import Weighted, refuse_other_layers, weighted_layers
-from sparsebrain.looping import activation_of_columns
+from sparsebrain.nn.batching import from_columns, to_columns
+from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.runners import activation_of_columns
 
 
 class Block(NamedTuple):

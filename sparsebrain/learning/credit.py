@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
 from sparsebrain import kernels
-from sparsebrain.layer import GraphLayer
-from sparsebrain.messages import is_plain
+from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.messages import is_plain
 
 #: What has synapses.
 Weighted = nn.Linear | GraphLayer

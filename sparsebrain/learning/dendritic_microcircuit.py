@@ -10,12 +10,12 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain import kernels
-from sparsebrain.batching import to_columns
-from sparsebrain.labels import check_labels
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
 from sparsebrain.learning.rule import Rule
+from sparsebrain.models.labels import check_labels
+from sparsebrain.nn.batching import to_columns
+from sparsebrain.nn.graph_layer import GraphLayer
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
 LOW, HIGH = 0.1, 0.8

@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.alignment import AlignmentRule, WayBack
 from sparsebrain.learning.credit import Weighted, out_width
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_count
 
 

@@ -10,10 +10,10 @@ from torch_geometric.data import Data
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.layered import Lesson
 from sparsebrain.kernels.select import resolve
-from sparsebrain.labels import check_labels
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models import ErrorDiffusionNetwork
+from sparsebrain.models.labels import check_labels
 from sparsebrain.options import check_choice
 
 

@@ -9,12 +9,12 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.labels import check_labels
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
 from sparsebrain.learning.credit import out_width
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
+from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_choice, check_count
 
 #: The share of the old state in the new one, and the sweeps whose goodness tells the label.

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsebrain.labels import check_labels
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.rule import Rule
+from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
 from sparsebrain.options import check_choice, check_count
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain import kernels
-from sparsebrain.layer import GraphLayer
 from sparsebrain.learning.alignment import FeedbackRule, per_synapse
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_count
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.labels import check_labels
-from sparsebrain.layer import GraphLayer
+from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import Neurons, ReadNeurons, find_neurons
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_count
 
 

@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.layer import GraphLayer
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_choice, check_count
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from sparsebrain.connectome import fingerprint, read_structure
 from sparsebrain.models.blocks import Block, arrange, depth_of, layered
 from sparsebrain.models.bundles import Bundle
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.models.roles import assign, check_output
 from sparsebrain.models.typed_cells import all_to_all, surround
+from sparsebrain.nn.connectome import fingerprint, read_structure
 from sparsebrain.options import check_count, check_flag
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
-from sparsebrain.fixed import Fixed
+from sparsebrain.nn.fixed import Fixed
 from sparsebrain.options import check_choice, check_numbers
 
 Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.layer import GraphLayer
+from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.options import check_count
 
 

@@ -10,12 +10,12 @@ from torch_geometric.data import Data
 import graphs
 from graphs import compiled
 from graphs.contract import build
+from graphs.generators.small_worlds import small_world
 from graphs.measures.adjacency import simple
-from graphs.measures.clustering import local_clustering
+from graphs.measures.clustering_coefficients import local_clustering
 from graphs.measures.triangles import triangles
 from graphs.measures.walks import walks
 from graphs.ordering import canonical_order, survey
-from graphs.small_world import small_world
 
 pytestmark = pytest.mark.skipif(
     compiled.module() is None, reason="no compiled helpers; .ci/run asserts them"

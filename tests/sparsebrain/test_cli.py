@@ -11,7 +11,7 @@ import graphs
 import sparsebrain
 from graphs.io.files import FORMATS
 from sparsebrain.cli import app
-from sparsebrain.experiments import loops
+from sparsebrain.experiments import loop_options
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.learning import RULES
 from sparsebrain.models import READINGS
@@ -69,7 +69,7 @@ def test_the_help_names_every_option_of_an_equilibrium():
     _, _, rest = run("compare", "--help").stdout.partition("Loops are")
     told, end, _ = rest.partition("Finished runs")
     assert end
-    assert set(loops._OPTIONS) <= {word.strip(",.") for word in told.split()}
+    assert set(loop_options._OPTIONS) <= {word.strip(",.") for word in told.split()}
 
 
 def test_the_help_names_every_reading():

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs import compiled
-from graphs.measures.components import by_size
+from graphs.measures.connectedness import by_size
 
 pytestmark = pytest.mark.skipif(
     compiled.module() is None, reason="no compiled helpers; .ci/run asserts them"

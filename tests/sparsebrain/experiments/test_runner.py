@@ -3,9 +3,9 @@
 import joblib
 import pytest
 
-from sparsebrain.experiments.compare import compare
+from sparsebrain.experiments.comparison import compare
 from sparsebrain.experiments.datasets import DATASETS
-from sparsebrain.experiments.reproduce import reproduce
+from sparsebrain.experiments.reproduction import reproduce
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.training import Run

@@ -8,7 +8,7 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain.experiments.error_diffusion import XOR, xor_epochs
+from sparsebrain.experiments.error_diffusion_study import XOR, xor_epochs
 from sparsebrain.learning import Backprop, ErrorDiffusion
 from sparsebrain.models import ErrorDiffusionNetwork
 from tests.sparsebrain.learning.kaneko import Lists

@@ -1,0 +1,1 @@
+"""Generators of connectomes, one family a file."""

@@ -1,0 +1,219 @@
+"""Connection rules: which sources of one population synapse on which targets of another.
+
+The concepts are those of [1]_, which NEST and PyNN share. No pair is connected twice, and no neuron
+with itself.
+
+=====================  =======================  ==========================================
+here                   NEST                     PyNN
+=====================  =======================  ==========================================
+AllToAll()             all_to_all               AllToAllConnector
+OneToOne()             one_to_one               OneToOneConnector
+FixedProbability(p)    pairwise_bernoulli       FixedProbabilityConnector
+FixedInDegree(k)       fixed_indegree           FixedNumberPreConnector
+FixedOutDegree(k)      fixed_outdegree          FixedNumberPostConnector
+FixedTotal(n)          fixed_total_number       FixedTotalNumberConnector
+=====================  =======================  ==========================================
+
+NEST allows several synapses between the same neurons, and of a neuron on itself, unless told
+otherwise; here neither happens.
+
+References
+----------
+.. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
+   Biology 18 (2022) e1010086.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphs import arguments
+from graphs.contract import Index
+from graphs.generators import bipartite
+from graphs.generators.bipartite import Ends
+
+# A rule of one's own: (number of sources, number of targets, random generator) to the sources and
+# the targets of the synapses, each counted from 0.
+Rule = Callable[[int, int, np.random.Generator], tuple[Any, Any]]
+
+
+class Connector(ABC):
+    """A connection rule; what it is given is checked when it is made."""
+
+    @abstractmethod
+    def connect(
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        """Return the synapses of `times` pairs of populations, stacked as in `bipartite`.
+
+        With `same`, sources and targets are the same neurons.
+        """
+
+
+@dataclass(frozen=True)
+class AllToAll(Connector):
+    """Every source with every target."""
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        return bipartite.all_to_all(sources, targets, same=same, times=times)
+
+
+@dataclass(frozen=True)
+class OneToOne(Connector):
+    """Each source with the target of the same number; the populations are of one size."""
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        if same:
+            raise ValueError(
+                "OneToOne() must have two populations, got one with itself, which would be "
+                "self-loops; pass self_loops=True for these, or another rule"
+            )
+        if sources != targets:
+            raise ValueError(
+                f"OneToOne() must have populations of one size, got {sources} sources and "
+                f"{targets} targets; pass FixedInDegree(1) or FixedOutDegree(1)"
+            )
+        return bipartite.one_to_one(sources, times=times)
+
+
+@dataclass(frozen=True)
+class FixedProbability(Connector):
+    """Each pair with this probability, independently of all others."""
+
+    probability: float
+
+    def __post_init__(self) -> None:
+        arguments.real("probability", self.probability, at_most=1.0)
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        return bipartite.fixed_probability(
+            sources, targets, self.probability, rng, same=same, times=times
+        )
+
+
+@dataclass(frozen=True)
+class FixedInDegree(Connector):
+    """Each target from exactly `degree` sources."""
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        arguments.count("degree", self.degree)
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        _room(self, self.degree, sources - same if targets else self.degree, "sources a target")
+        return bipartite.fixed_in_degree(sources, targets, self.degree, rng, same=same, times=times)
+
+
+@dataclass(frozen=True)
+class FixedOutDegree(Connector):
+    """Each source to exactly `degree` targets."""
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        arguments.count("degree", self.degree)
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        _room(self, self.degree, targets - same if sources else self.degree, "targets a source")
+        return bipartite.fixed_out_degree(
+            sources, targets, self.degree, rng, same=same, times=times
+        )
+
+
+@dataclass(frozen=True)
+class FixedTotal(Connector):
+    """Exactly `total` pairs, wherever they are."""
+
+    total: int
+
+    def __post_init__(self) -> None:
+        arguments.count("total", self.total)
+
+    def connect(  # noqa: D102
+        self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
+    ) -> Ends:
+        _room(self, self.total, sources * (targets - same), "pairs")
+        return bipartite.fixed_total(sources, targets, self.total, rng, same=same, times=times)
+
+
+def _room(rule: Connector, wanted: int, most: int, what: str) -> None:
+    if wanted > most:
+        raise ValueError(
+            f"{rule} must find as many {what}, got {most}; pass {type(rule).__name__}({most}) or "
+            "less"
+        )
+
+
+def check(rule: Any, what: str) -> "Connector | Rule":
+    """Return a rule, or say what `what` must be instead."""
+    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type)):
+        return rule
+    fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"
+    raise TypeError(
+        f"{what} must be a connection rule or a function of (sources, targets, rng), got {rule!r} "
+        f"of type {type(rule).__name__}; pass for example {fix}"
+    )
+
+
+def connect(
+    rule: Connector | Rule,
+    sources: int,
+    targets: int,
+    rng: np.random.Generator,
+    *,
+    same: bool = False,
+    times: int = 1,
+) -> Ends:
+    """Return the synapses of a rule or of a function; what the latter returns is checked."""
+    if isinstance(rule, Connector):
+        return rule.connect(sources, targets, rng, same=same, times=times)
+    parts = [_called(rule, sources, targets, rng, same) for _ in range(times)]
+    none = np.empty(0, np.int64)
+    source = [part[0] + number * sources for number, part in enumerate(parts)]
+    return np.concatenate([*source, none]), np.concatenate([*(part[1] for part in parts), none])
+
+
+def _called(rule: Rule, sources: int, targets: int, rng: np.random.Generator, same: bool) -> Ends:
+    expected = (
+        f"a connection rule must return sources in [0, {sources}) and targets in [0, {targets})"
+    )
+    result = rule(sources, targets, rng)
+    try:
+        source, target = (np.asarray(end) for end in result)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{expected}, got {result!r}; return (source, target)") from error
+    ends: list[Index] = []
+    for end, size in ((source, sources), (target, targets)):
+        if end.ndim != 1 or len(source) != len(target) or (end.size and end.dtype.kind not in "iu"):
+            raise ValueError(
+                f"{expected}, got {end.dtype} of shape {end.shape}; return two integer arrays of "
+                "one length"
+            )
+        if end.size and (end.min() < 0 or end.max() >= size):
+            raise ValueError(
+                f"{expected}, got [{end.min()}, {end.max()}] where the size is {size}; number "
+                "both from 0"
+            )
+        ends.append(end.astype(np.int64))
+    key = np.sort(ends[0] * targets + ends[1])
+    if (key[1:] == key[:-1]).any() or (same and (ends[0] == ends[1]).any()):
+        raise ValueError(
+            "a connection rule must return each pair once, and no neuron with itself, got some "
+            "that are not; pass them through numpy.unique(pairs, axis=1), and self_loops=True for "
+            "self-loops"
+        )
+    return ends[0], ends[1]

@@ -1,0 +1,276 @@
+"""The numbers that tell topologies apart, in one table."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, validate
+from graphs.measures.clustering_coefficients import clustering
+from graphs.measures.community_structure import communities, modularity
+from graphs.measures.connectedness import components, strongly_connected
+from graphs.measures.paths import lengths, path_length
+from graphs.measures.power_law import PowerLaw, fit_power_law
+from graphs.measures.reciprocal_synapses import reciprocity
+from graphs.measures.small_world_indices import SmallWorldness, small_worldness
+from graphs.measures.spectra import spectrum
+from graphs.measures.triads import triad_census
+from graphs.measures.wiring import WiringLength, wiring_length
+
+# Enough for a p-value within 0.05, which tells 0.01 from 0.2.
+_BOOTSTRAPS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Degrees:
+    """Mean, standard deviation, minimum and maximum of the synapses per neuron."""
+
+    mean: float
+    std: float
+    min: int
+    max: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g}, std {self.std:.3g}, from {self.min} to {self.max}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costly:
+    """What `graphs.summary` measures beyond, if ``full``."""
+
+    in_power_law: PowerLaw
+    out_power_law: PowerLaw
+    small_worldness: SmallWorldness
+    communities: int
+    modularity: float
+    spectral_radius: float
+    spectral_gap: float
+    triads: dict[str, int]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return labels and values of a table."""
+        small = self.small_worldness
+        closed = {
+            kind: number for kind, number in self.triads.items() if kind in _CLOSED and number
+        }
+        return [
+            ("in-degree power law", str(self.in_power_law)),
+            ("out-degree power law", str(self.out_power_law)),
+            ("small-world sigma", _estimate(small.sigma, small.sigma_error)),
+            ("small-world omega", _estimate(small.omega, small.omega_error)),
+            ("modularity Q", f"{self.modularity:.4g} in {self.communities:,} communities"),
+            ("spectral radius", f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
+            ("closed triads", ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
+        ]
+
+
+_CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What `graphs.summary` measures; ``print`` it for a table."""
+
+    neurons: int
+    synapses: int
+    self_loops: int
+    in_degree: Degrees
+    out_degree: Degrees
+    path_length: float
+    path_length_error: float
+    reachable: float
+    undirected_path_length: float
+    undirected_path_length_error: float
+    clustering: float
+    clustering_error: float
+    strongly_connected: float
+    directed_clustering: float
+    directed_clustering_error: float
+    efficiency: float
+    efficiency_error: float
+    reciprocity: float
+    weakly_connected: float
+    wiring_length: WiringLength | None
+    full: Costly | None = None
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self._rows())
+        return f"<table>{''.join(rows)}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        undirected = _estimate(self.undirected_path_length, self.undirected_path_length_error)
+        directed = _estimate(self.directed_clustering, self.directed_clustering_error)
+        rows = [
+            ("neurons", f"{self.neurons:,}"),
+            ("synapses", f"{self.synapses:,}"),
+            ("self-loops", f"{self.self_loops:,}"),
+            ("in-degree", str(self.in_degree)),
+            ("out-degree", str(self.out_degree)),
+            ("path length L", _estimate(self.path_length, self.path_length_error)),
+            ("reachable pairs", f"{self.reachable:.4g}"),
+            ("undirected L", undirected),
+            ("clustering C", _estimate(self.clustering, self.clustering_error)),
+            ("directed C", directed),
+            ("efficiency", _estimate(self.efficiency, self.efficiency_error)),
+            ("reciprocity", f"{self.reciprocity:.4g}"),
+            ("strongly connected", f"{self.strongly_connected:.4g}"),
+            ("weakly connected", f"{self.weakly_connected:.4g}"),
+        ]
+        if self.wiring_length is not None:
+            mean, total = self.wiring_length
+            rows.append(("wiring length", f"{mean:.4g}, total {total:.4g}"))
+        return rows if self.full is None else rows + self.full.rows()
+
+
+def _estimate(value: float, error: float) -> str:
+    if error == 0 or not math.isfinite(error):
+        return f"{value:.4g}"
+    # As many decimals as the error has at two significant digits.
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def summary(
+    data: Data,
+    *,
+    full: bool = False,
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> Summary:
+    """Measure a connectome: size, degrees, path lengths, clustering, connectedness.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome.
+    full : bool
+        Whether to measure also what takes long, up to minutes for 10^6 synapses.
+    max_sources : int, optional
+        Path lengths and clustering are means over all neurons if there are at most so many, else
+        over so many drawn without replacement. If left out, they are exact up to 2000 neurons;
+        beyond, 256 neurons are drawn for path lengths and 2000 for clustering.
+    seed : int, numpy.random.Generator or None
+        Source of randomness of the sample.
+
+    Returns
+    -------
+    Summary
+        ``neurons``, ``synapses``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
+        ``mean``, ``std``, ``min``, ``max``; every synapse counts, self-loops too);
+        ``path_length`` over reachable ordered pairs, ``reachable`` their share;
+        ``undirected_path_length`` where paths may run against synapses; ``clustering``, the mean
+        local clustering coefficient of the undirected simple graph; ``strongly_connected``, the
+        share of neurons in the largest strongly connected part, and ``weakly_connected``, in the
+        largest where direction does not count; ``directed_clustering``, ``efficiency``,
+        ``reciprocity``; ``wiring_length``, None without ``pos``. Self-loops are left out of all but
+        the sizes and degrees. Sampled means have a standard error in the field of the same name
+        with ``_error``, which is 0 if they are exact. What is not defined, such as the path length
+        where no pair is reachable, is nan.
+
+        ``full`` is None, or holds ``in_power_law`` and ``out_power_law`` (with a p-value of 100
+        bootstraps), ``small_worldness`` (against 10 null graphs), ``communities``, the number of
+        those found, and their ``modularity``, ``spectral_radius``, ``spectral_gap``, the difference
+        of the two largest magnitudes, and ``triads``, the census.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or an argument is of another type or out of range.
+
+    See Also
+    --------
+    graphs.path_length, graphs.clustering, graphs.efficiency, graphs.reciprocity, graphs.components,
+    graphs.wiring_length, graphs.fit_power_law, graphs.small_worldness, graphs.modularity,
+    graphs.spectrum, graphs.triad_census : where each is defined.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> print(graphs.summary(graphs.grid_local((28, 28), 1)))
+    neurons             784
+    synapses            6,724
+    self-loops          784
+    in-degree           8.577, std 1.07, from 4 to 9
+    out-degree          8.577, std 1.07, from 4 to 9
+    path length L       13.07
+    reachable pairs     1
+    undirected L        13.07
+    clustering C        0.4542
+    directed C          0.4542
+    efficiency          0.1141
+    reciprocity         1
+    strongly connected  1
+    weakly connected    1
+    wiring length       1.203, total 7148
+    """
+    neurons = validate(data).num_nodes
+    full = arguments.flag("full", full)
+    # All measures look at the same neurons, also if the seed is a generator that moves on.
+    state = int(arguments.generator(seed).integers(2**63))
+    source, target = data.edge_index.cpu().numpy()
+    forward, near = lengths(data, max_sources=max_sources, seed=state)
+    either = path_length(data, directed=False, max_sources=max_sources, seed=state)
+    local = clustering(data, max_sources=max_sources, seed=state)
+    directed = clustering(data, directed=True, max_sources=max_sources, seed=state)
+    weak = components(data, connection="weak")
+    return Summary(
+        neurons=neurons,
+        synapses=data.edge_index.shape[1],
+        self_loops=int((source == target).sum()),
+        in_degree=_degrees(target, neurons),
+        out_degree=_degrees(source, neurons),
+        path_length=forward.mean,
+        path_length_error=forward.error,
+        reachable=forward.reachable,
+        undirected_path_length=either.mean,
+        undirected_path_length_error=either.error,
+        clustering=local.value,
+        clustering_error=local.error,
+        strongly_connected=strongly_connected(data),
+        directed_clustering=directed.value,
+        directed_clustering_error=directed.error,
+        efficiency=near.value,
+        efficiency_error=near.error,
+        reciprocity=reciprocity(data),
+        weakly_connected=float((weak == 0).mean()) if neurons else math.nan,
+        wiring_length=wiring_length(data) if "pos" in data else None,
+        full=_costly(data, max_sources, state) if full else None,
+    )
+
+
+def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
+    groups = communities(data, seed=seed)
+    values = np.abs(spectrum(data, k=min(2, data.num_nodes))) if data.num_nodes else np.empty(0)
+    into, out = (
+        fit_power_law(data, direction=direction, bootstraps=_BOOTSTRAPS, seed=seed)
+        for direction in ("in", "out")
+    )
+    return Costly(
+        in_power_law=into,
+        out_power_law=out,
+        small_worldness=small_worldness(data, max_sources=max_sources, seed=seed),
+        communities=int(groups.max(initial=-1)) + 1,
+        modularity=modularity(data, groups),
+        spectral_radius=float(values[0]) if len(values) else math.nan,
+        spectral_gap=float(values[0] - values[1]) if len(values) > 1 else math.nan,
+        triads=triad_census(data),
+    )
+
+
+def _degrees(ends: Index, neurons: int) -> Degrees:
+    if neurons == 0:
+        return Degrees(mean=math.nan, std=math.nan, min=0, max=0)
+    degree = np.bincount(ends, minlength=neurons)
+    return Degrees(
+        mean=float(degree.mean()),
+        std=float(degree.std()),
+        min=int(degree.min()),
+        max=int(degree.max()),
+    )

@@ -1,0 +1,158 @@
+"""Pictures of how many synapses neurons receive and send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import zeta
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, validate
+from graphs.plots import canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DIRECTIONS = ("both", "in", "out")
+_STYLES = {"in": ("#3f90da", "o"), "out": ("#bd1f01", "s")}
+
+
+def plot_degrees(
+    data: Data,
+    *,
+    ax: Axes | None = None,
+    direction: str = "both",
+    cumulative: bool = True,
+    power_law: float | None = None,
+    power_law_from: int = 1,
+) -> Axes:
+    r"""Draw the distribution of in- and out-degrees on logarithmic axes.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome. Every synapse counts, self-loops too.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if left out.
+    direction : {"both", "in", "out"}
+        Which degrees.
+    cumulative : bool
+        Whether to draw the share of neurons with degree k or more, at every k that occurs; else
+        the share per degree, averaged over bins that double in width: [1, 2), [2, 4), [4, 8), ...
+    power_law : float, optional
+        Exponent :math:`\gamma > 1` of a law to compare with, :math:`p(k) \propto k^{-\gamma}` for
+        whole numbers k from `power_law_from` on, drawn dashed for every direction. It has as many
+        neurons there as the connectome. It is drawn, not fitted.
+    power_law_from : int
+        Smallest degree of that law.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. The legend tells the share of neurons with degree 0, for which there is
+        no place on logarithmic axes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, `ax` is not flat, an option is unknown, or `power_law` is not
+        above 1.
+
+    Notes
+    -----
+    The share of a power law with degree k or more is :math:`\zeta(\gamma, k) / \zeta(\gamma, k_0)`,
+    with Hurwitz's zeta function [1]_. O(N log N + E) time, O(N + E) memory.
+
+    References
+    ----------
+    .. [1] A. Clauset, C. R. Shalizi, M. E. J. Newman, "Power-law distributions in empirical data",
+       SIAM Review 51 (2009) 661-703.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import graphs
+    >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
+    >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
+    ([[4.0, 0.2]], 'in (80 % have none)')
+    >>> plt.close(ax.figure)
+    """
+    neurons = validate(data).num_nodes
+    arguments.option("direction", direction, _DIRECTIONS)
+    cumulative = arguments.flag("cumulative", cumulative)
+    start = arguments.count("power_law_from", power_law_from, at_least=1)
+    exponent = None if power_law is None else arguments.real("power_law", power_law, positive=True)
+    if exponent is not None and exponent <= 1:
+        raise ValueError(
+            f"power_law must be an exponent > 1, got {exponent:g}, whose law has no finite sum; "
+            "pass power_law=2.5"
+        )
+    ax = canvas.axes(ax)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    _plain_numbers(ax)
+    ends = dict(zip(("out", "in"), data.edge_index.cpu().numpy(), strict=True))
+    for name, (color, marker) in _STYLES.items():
+        if direction not in ("both", name):
+            continue
+        degrees = np.bincount(ends[name], minlength=neurons)
+        none = float((degrees == 0).mean()) if neurons else 0.0
+        label = f"{name} ({100 * none:.3g} % have none)" if none else name
+        points = _cumulative(degrees) if cumulative else _binned(degrees)
+        (curve,) = ax.plot(*points, color=color, marker=marker, markersize=3, linewidth=1)
+        curve.set(drawstyle="steps-pre" if cumulative else "default", label=label)
+        if exponent is not None:
+            law = _power_law(degrees, exponent, start, cumulative=cumulative)
+            ax.plot(*law, color=color, linestyle="--", linewidth=1, label=f"k^-{exponent:g}")
+    ax.set_xlabel("degree k")
+    ax.set_ylabel("share of neurons with k or more" if cumulative else "share of neurons per k")
+    # All shares start near 1 on the left, and fall to the right.
+    ax.legend(frameon=False, fontsize="small", loc="lower left" if cumulative else "best")
+    ax.spines[["top", "right"]].set_visible(False)
+    told = f"{neurons:,} neurons, {data.num_edges:,} synapses"
+    ax.set_title(canvas.broken(ax, told), fontsize="medium")
+    return ax
+
+
+def _plain_numbers(ax: Axes) -> None:
+    """Let logarithmic axes say 6 and not 6 x 10^0, at the ticks that matplotlib picks."""
+    from matplotlib.ticker import LogFormatter  # noqa: PLC0415
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(Plain())
+        axis.set_minor_formatter(Plain())
+
+
+def _cumulative(degrees: Index) -> tuple[Index, NDArray[np.float64]]:
+    """Every degree above 0 that occurs, and the share of neurons that have it or more."""
+    present, first = np.unique(np.sort(degrees), return_index=True)
+    share = (len(degrees) - first) / max(1, len(degrees))
+    return present[present > 0], share[present > 0]
+
+
+def _binned(degrees: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Geometric middle of every bin that has neurons, and the share of neurons per degree in it."""
+    bins = np.bincount(np.frexp(degrees[degrees > 0])[1] - 1)
+    width = 2.0 ** np.arange(len(bins))
+    middle = np.sqrt(width * (2 * width - 1))
+    share = bins / width / max(1, len(degrees))
+    return middle[bins > 0], share[bins > 0]
+
+
+def _power_law(
+    degrees: Index, exponent: float, start: int, *, cumulative: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    most = int(degrees.max(initial=0))
+    if most < start:
+        return np.empty(0), np.empty(0)
+    k = np.unique(np.geomspace(start, most, 200).round())
+    share = (degrees >= start).mean()
+    law = zeta(exponent, k) if cumulative else k**-exponent
+    return k, share * law / zeta(exponent, start)

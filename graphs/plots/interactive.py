@@ -1,0 +1,300 @@
+"""Connectomes as a page to turn and zoom in a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, signs
+from graphs.io.atomic import write_atomically
+from graphs.plots import colors, lines
+from graphs.plots.positions import arcs, coordinates, slim, title
+
+_SUFFIXES = (".html", ".htm")
+_LONGEST_NAME = 60
+_MOST_POPULATIONS = 100
+_ARC_POINTS = 13
+
+# Nothing is loaded, and no script runs but the two whose digests stand here, whatever a name says.
+# Plotly compiles functions of its own for what it draws by WebGL.
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+script-src 'unsafe-eval' {digests}; style-src 'unsafe-inline'; img-src data: blob:">
+<title>{title}</title>
+<style>html, body, #view {{ height: 100%; margin: 0 }}</style>
+</head>
+<body>
+<div id="view"></div>
+<script>{library}</script>
+<script>{program}</script>
+</body>
+</html>
+"""
+
+
+def plot_html(
+    data: Data,
+    path: str | os.PathLike[str],
+    *,
+    max_synapses: int = 100_000,
+    max_neurons: int = 50_000,
+    seed: int | np.random.Generator | None = 0,
+) -> None:
+    """Write a page that shows a connectome by `pos`, to turn, zoom and hover over in a browser.
+
+    The page is one file that loads nothing else. Neurons are coloured by ``node_type`` and synapses
+    by ``edge_sign`` (else by the ``node_sign`` of their source); a click in the legend hides or
+    shows a population or sign, a double click shows it alone. A neuron under the pointer tells its
+    name, population and degrees, and how many more lie under it.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome with ``pos`` [N, D], D = 1, 2 or 3.
+    path : str or os.PathLike
+        A file that ends in ``.html`` or ``.htm``. One that is there is replaced, and stays whole if
+        writing fails.
+    max_synapses, max_neurons : int
+        Of more a random sample is drawn, and the page says so.
+    seed : int, numpy.random.Generator or None
+        Source of randomness of the samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract or has no ``pos``, the suffix is unknown, or an argument is of
+        another type or out of range.
+    ModuleNotFoundError
+        If plotly is not installed.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Self-loops are not drawn. Of a name the first 60 characters are kept, so that the file has at
+    most about 5 MB, the size of plotly, 48 bytes a synapse drawn (150 on one axis, where it is an
+    arc) and some hundreds a neuron drawn. Drawing needs WebGL. O(N log N + E) time, O(N + E)
+    memory.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import graphs
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "worm.html")
+    >>> graphs.plot_html(graphs.c_elegans(), path)
+    >>> "ADAL" in path.read_text(encoding="utf-8")
+    True
+    >>> folder.cleanup()
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ValueError(
+            f"the file of a page must end in {' or '.join(_SUFFIXES)}, got {str(path)!r}; "
+            "pass for example 'connectome.html'"
+        )
+    pos = coordinates(data)
+    most = arguments.count("max_neurons", max_neurons)
+    rng = arguments.generator(seed)
+    edges = lines.sample(data.num_edges, arguments.count("max_synapses", max_synapses), rng)
+    neurons = lines.sample(data.num_nodes, most, rng)
+    told = title(data, len(edges))
+    if len(neurons) < data.num_nodes:
+        told += f" ({len(neurons):,} neurons drawn)"
+    traces = [*_synapses(data, pos, edges), *_neurons(data, pos, neurons)]
+    page = _page(traces, _layout(pos, told), told)
+    write_atomically(path, lambda aside: aside.write_bytes(page.encode()))
+
+
+def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[str, Any]]:
+    """Lines of every sign, or of all synapses without signs."""
+    sign = signs(data)
+    groups = {"synapses": (colors.SYNAPSE, shown)}
+    if sign is not None:
+        groups = {
+            "excitatory": (colors.EXCITATORY, shown[sign[shown] > 0]),
+            "inhibitory": (colors.INHIBITORY, shown[sign[shown] < 0]),
+        }
+    deep = pos.shape[1] == 3
+    opacity = float(np.clip((60 if deep else 30) / np.sqrt(1 + len(shown)), 0.1, 0.4))
+    traces = []
+    for name, (color, which) in groups.items():
+        line = {
+            "type": "scatter3d" if deep else "scattergl",
+            "mode": "lines",
+            "line": {"color": color, "width": 1},
+            "hoverinfo": "skip",
+            "legendgroup": name,
+        }
+        paths = _paths(pos[data.edge_index.cpu().numpy()[:, which]])
+        traces.append({**line, "opacity": opacity, "showlegend": False, **_by_axis(paths)})
+        # Lines as faint as these would not be seen in the legend.
+        nowhere = {axis: [None] for axis in ("xyz" if deep else "xy")}
+        traces.append({**line, "name": f"{name} ({len(which):,})", **nowhere})
+    return traces
+
+
+def _paths(ends: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lines between `ends` [2, E, D] one after the other, with a gap after each: [points, D]."""
+    path = arcs(ends[..., 0], _ARC_POINTS) if ends.shape[2] == 1 else ends.transpose(1, 0, 2)
+    gap = np.full((len(path), 1, path.shape[2]), np.nan)
+    return np.concatenate((path, gap), axis=1, dtype=np.float32).reshape(-1, path.shape[2])
+
+
+def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[str, Any]]:
+    """Dots of every population, or of all neurons where the legend would be endless."""
+    kinds = colors.populations(data)
+    number, named = len(kinds), "node_type" in data
+    text = np.array(_texts(data, kinds, pos), dtype=object)
+    points = np.pad(pos, ((0, 0), (0, 1))) if pos.shape[1] == 1 else pos
+    kept = np.zeros(data.num_nodes, bool)
+    kept[shown] = True
+    groups = [(_name(each.name), each.color, each.members[kept[each.members]]) for each in kinds]
+    if not named or number > _MOST_POPULATIONS:
+        color = colors.of_neurons(kinds, data.num_nodes)[shown].tolist()
+        groups = [("neurons", colors.NEURON if not named else color, shown)]
+    size = float(np.clip(120 / np.sqrt(1 + len(np.unique(pos, axis=0))), 2, 9))
+    return [
+        {
+            "type": "scatter3d" if pos.shape[1] == 3 else "scattergl",
+            "mode": "markers",
+            "name": name,
+            "marker": {"color": color, "size": size, "line": {"width": 0}, "opacity": 1},
+            "hoverinfo": "text",
+            "hovertext": text[members].tolist(),
+            **_by_axis(points[members]),
+        }
+        for name, color, members in groups
+    ]
+
+
+def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32]) -> list[str]:
+    """What is told of every neuron."""
+    _, place, together = np.unique(pos, axis=0, return_inverse=True, return_counts=True)
+    others = (together[place.reshape(-1)] - 1).tolist()
+    source, target = data.edge_index.cpu().numpy()
+    sent = np.bincount(source, minlength=data.num_nodes).tolist()
+    received = np.bincount(target, minlength=data.num_nodes).tolist()
+    population = [""] * data.num_nodes
+    for each in kinds:
+        if each.name:
+            line = f"{_name(each.name)}<br>"
+            for member in each.members.tolist():
+                population[member] = line
+    names = data.get("names") or [f"neuron {number}" for number in range(data.num_nodes)]
+    return [
+        f"<b>{_name(name)}</b><br>{kind}{inward:,} in, {outward:,} out"
+        + (f"<br>{more:,} more at this place" if more else "")
+        for name, kind, inward, outward, more in zip(
+            names, population, received, sent, others, strict=True
+        )
+    ]
+
+
+def _name(name: str) -> str:
+    """A name as plotly shows it letter by letter, without its markup."""
+    return html.escape(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
+
+
+def _by_axis(points: NDArray[np.float32]) -> dict[str, Any]:
+    """Coordinates [points, D] as plotly reads them from a file: the bytes of every axis."""
+    return {
+        axis: {
+            "dtype": "f4",
+            "bdata": base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
+        }
+        for axis, values in zip("xyz", points.T, strict=False)
+    }
+
+
+def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
+    plain = {"showgrid": False, "zeroline": False}
+    layout = {
+        "title": {"text": told, "font": {"size": 15}},
+        "margin": {"l": 40, "r": 20, "t": 50, "b": 40},
+        "hovermode": "closest",
+        "dragmode": "pan",
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "legend": {"itemsizing": "constant", "tracegroupgap": 0},
+        "showlegend": True,
+    }
+    if pos.shape[1] == 3:
+        axis = {"backgroundcolor": "white", "gridcolor": "#e5e5e5", "zeroline": False}
+        box = _box(pos)
+        scene = {
+            # Numbers of a short side would lie on each other.
+            **{
+                f"{name}axis": {**axis, "nticks": max(2, round(10 * side))}
+                for name, side in zip("xyz", box, strict=True)
+            },
+            "aspectmode": "manual",
+            "aspectratio": dict(zip("xyz", box, strict=True)),
+            "camera": {"eye": dict(zip("xyz", _eye(box), strict=True))},
+        }
+        return {**layout, "dragmode": "orbit", "scene": scene}
+    across = plain if slim(pos) else {**plain, "scaleanchor": "x"}
+    return {**layout, "xaxis": plain, "yaxis": {**across, "visible": pos.shape[1] > 1}}
+
+
+def _box(pos: NDArray[np.float32]) -> list[float]:
+    """Sides of the box around neurons, the longest as long as plotly's camera sees."""
+    span = np.ptp(pos, axis=0) if len(pos) else np.ones(3)
+    sides = np.maximum(span / (span.max() or 1.0), 0.05)
+    # A cube has sides of 1; a body that is slim in other directions may be longer.
+    longest = min(1.8, float(sides.prod()) ** (-1 / 6))
+    return [longest * float(side) for side in sides]
+
+
+def _eye(box: list[float]) -> list[float]:
+    """Where plotly's camera looks from: along short sides, so that the long ones are seen."""
+    toward = np.array(box) ** -0.5
+    return [float(side) for side in toward * (1.25 * np.sqrt(3) / np.linalg.norm(toward))]
+
+
+def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> str:
+    try:
+        from plotly.offline import get_plotlyjs  # noqa: PLC0415
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            'graphs.plot_html needs plotly, which is not installed; call pip install "plotly>=6"'
+        ) from error
+    # Escaped, no name can end the script.
+    figure = json.dumps({"data": traces, "layout": layout}).replace("<", "\\u003c")
+    config = json.dumps(
+        {
+            "responsive": True,
+            "scrollZoom": True,
+            "displaylogo": False,
+            # Tips would lie over the legend after the first click in it.
+            "showTips": False,
+            # The button would carry the connectome to plotly's own server.
+            "showSendToCloud": False,
+            "plotlyServerURL": "",
+        }
+    )
+    program = f'Plotly.newPlot("view", {{...{figure}, config: {config}}});'
+    # Browsers digest scripts after they have made all ends of lines alike.
+    scripts = [get_plotlyjs().replace("\r\n", "\n"), program]
+    digests = (
+        base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts
+    )
+    return _PAGE.format(
+        title=html.escape(told),
+        digests=" ".join(f"'sha256-{digest}'" for digest in digests),
+        library=scripts[0],
+        program=scripts[1],
+    )

@@ -1,0 +1,1 @@
+"""Connectomes made of other connectomes."""

@@ -1,0 +1,172 @@
+"""Parts of a connectome: cut out, or what a lesion leaves."""
+
+from typing import Any
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs import arguments
+from graphs.contract import Index, build, validate
+from graphs.fields import carry, ends, of_neurons, of_synapses, order
+from graphs.generators.drawing import distinct
+
+
+def subgraph(data: Data, neurons: Any) -> Data:
+    """Return some neurons, and the synapses among them.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome.
+    neurons : array of int or of bool [N]
+        The neurons to keep; neuron i of the result is neurons[i].
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        The induced subgraph. ``node_type_names`` stays whole, so that populations keep their
+        numbers; ``shape`` is left out. Fields beyond the contract are carried as by `lesion`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, or `neurons` names some twice or that are none.
+
+    See Also
+    --------
+    lesion : keeps the number of neurons, and so the width of a layer; cuts by synapses too, as
+        ``graphs.lesion(data, synapses=data.edge_weight < 2)``.
+
+    Notes
+    -----
+    O(N + E) time and memory.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.subgraph(graphs.grid_local(5, 1), [4, 3]).edge_index.tolist()
+    [[0, 1, 0, 1], [0, 0, 1, 1]]
+    """
+    validate(data)
+    kept = _chosen("neurons", neurons, int(data.num_nodes))
+    number = np.full(int(data.num_nodes), -1)
+    number[kept] = np.arange(len(kept))
+    source, target = number[ends(data)]
+    fields = of_neurons(data)
+    fields.pop("shape", None)
+    for name, value in fields.items():
+        if name == "names":
+            fields[name] = [value[each] for each in kept]
+        elif isinstance(value, np.ndarray):
+            fields[name] = value[kept]
+    inside = (source >= 0) & (target >= 0)
+    fields.update(of_synapses(data, inside))
+    return carry(data, build(len(kept), source[inside], target[inside], **fields), kept)
+
+
+def lesion(
+    data: Data,
+    *,
+    neurons: Any = None,
+    synapses: Any = None,
+    fraction: float | None = None,
+    of: str = "synapses",
+    seed: int | np.random.Generator | None = None,
+) -> Data:
+    """Return a connectome without some synapses; all neurons stay.
+
+    Exactly one of `neurons`, `synapses` and `fraction` says what is lesioned.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A connectome.
+    neurons : array of int or of bool [N], optional
+        Neurons that lose all of their synapses, in and out. They stay as isolated neurons, so that
+        numbers, populations, the lattice and the width of a layer stay what they were.
+    synapses : array of int or of bool [E], optional
+        Synapses to remove, by their position in ``data.edge_index``.
+    fraction : float, optional
+        Share in [0, 1] to lesion at random, rounded to a whole number.
+    of : {"synapses", "neurons"}
+        Of what `fraction` is a share.
+    seed : int, numpy.random.Generator or None
+        Source of randomness for `fraction`.
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        A connectome with as many neurons, with every field of the contract that `data` has, and
+        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `data` breaks the contract, not exactly one lesion is given, or it is out of range.
+
+    See Also
+    --------
+    subgraph : drops the neurons.
+
+    Notes
+    -----
+    O(N + E) memory, O(N + E log E) time. A random lesion depends on the graph, not on the order of
+    its synapses.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> graphs.lesion(graphs.grid_local(4, 1), neurons=[1]).edge_index.tolist()
+    [[0, 2, 3, 2, 3], [0, 2, 2, 3, 3]]
+    >>> graphs.lesion(graphs.grid_local((28, 28), 2), fraction=0.5, seed=0).num_edges
+    8978
+    """
+    validate(data)
+    kinds = {"neurons": int(data.num_nodes), "synapses": int(data.num_edges)}
+    of = arguments.option("of", of, ("synapses", "neurons"))
+    given = {"neurons": neurons, "synapses": synapses, "fraction": fraction}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise ValueError(
+            "lesion must have exactly one of neurons, synapses and fraction, got "
+            f"{' and '.join(named) or 'none'}; pass for example fraction=0.1"
+        )
+    sequence = order(data)
+    hit = np.zeros(kinds[of if named == ["fraction"] else named[0]], dtype=bool)
+    if fraction is not None:
+        share = arguments.real("fraction", fraction, at_most=1.0)
+        _, lost = distinct([len(hit)], [round(share * len(hit))], arguments.generator(seed))
+        hit[sequence[lost] if of == "synapses" else lost] = True
+    else:
+        of = named[0]
+        hit[_chosen(of, given[of], len(hit))] = True
+    source, target = ends(data)
+    kept = sequence[~(hit[source] | hit[target] if of == "neurons" else hit)[sequence]]
+    fields = of_neurons(data) | of_synapses(data, kept)
+    return carry(data, build(kinds["neurons"], source[kept], target[kept], **fields))
+
+
+def _chosen(name: str, chosen: Any, size: int) -> Index:
+    """Return positions in [0, size), each at most once, from positions or from a mask."""
+    expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
+    values = np.asarray(chosen)
+    if values.size == 0 and values.dtype.kind != "b":
+        return np.empty(0, np.int64)
+    if values.ndim != 1 or values.dtype.kind not in "iub":
+        raise TypeError(
+            f"{expected}, got {values.dtype} of shape {values.shape}; pass {name}=[0, 1]"
+        )
+    if values.dtype.kind == "b":
+        if len(values) != size:
+            raise ValueError(f"{expected}, got a mask of {len(values)}; pass {name}=[0, 1]")
+        return np.flatnonzero(values)
+    outside = values[(values < 0) | (values >= size)]
+    if outside.size:
+        raise ValueError(f"{expected}, got {outside[0]}; pass positions that are there")
+    ordered = np.sort(values)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if again.size:
+        raise ValueError(
+            f"{expected}, got {again[0]} more than once; pass {name}=numpy.unique(...)"
+        )
+    return values.astype(np.int64)

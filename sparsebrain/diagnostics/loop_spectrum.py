@@ -1,0 +1,111 @@
+"""Eigenvalues of a layer's weights: whether its loops grow, fade or settle, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor, nn
+
+from sparsebrain.diagnostics.plotting import BLUE, axes_of
+from sparsebrain.diagnostics.tracing import find_layer
+from sparsebrain.eigenvalues import eigenvalues
+from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.messages import is_plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    r"""The largest eigenvalues of the weights.
+
+    Attributes:
+        eigenvalues: [k] complex128, :math:`|\lambda_1| \ge |\lambda_2| \ge \dots`; of a complex
+            pair the one above the real axis comes first.
+    """
+
+    eigenvalues: Tensor
+
+    @property
+    def radius(self) -> float:
+        r"""The spectral radius :math:`|\lambda_1|`."""
+        return float(self.eigenvalues[0].abs())
+
+    @property
+    def gap(self) -> float:
+        r""":math:`|\lambda_1| - |\lambda_2|`; zero for a complex pair in front."""
+        second = self._second()
+        return self.radius - second
+
+    @property
+    def ratio(self) -> float:
+        r""":math:`|\lambda_2 / \lambda_1|`, the fading of differences by loop; NaN for 0 / 0."""
+        second = self._second()
+        return second / self.radius if self.radius else float("nan")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the eigenvalues in the complex plane, the unit circle and that of the radius."""
+        ax = axes_of(ax)
+        turn = np.exp(2j * np.pi * np.linspace(0, 1, 361))
+        ax.plot(turn.real, turn.imag, ":", color="black", lw=1, label="unit circle")
+        around = self.radius * turn
+        ax.plot(around.real, around.imag, color=BLUE, lw=1, label=f"radius {self.radius:.4g}")
+        ax.plot(self.eigenvalues.real, self.eigenvalues.imag, "o", color=BLUE, ms=4)
+        ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+        ax.legend(frameon=False, loc="center")
+        return ax
+
+    def _second(self) -> float:
+        if len(self.eigenvalues) < 2:
+            raise ValueError("one eigenvalue has no gap; call spectrum(layer, k=2).")
+        return float(self.eigenvalues[1].abs())
+
+
+def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -> Spectrum:
+    r"""Find the eigenvalues of largest magnitude of a layer's weights W.
+
+    A linear loop is :math:`x \leftarrow W x`, so states grow as :math:`|\lambda_1|^L`, and what
+    tells them apart fades as :math:`|\lambda_2 / \lambda_1|^L` beside what they share.
+
+    A connectome without cycles has none but zero, exactly. How they are found is described at
+    :func:`sparsebrain.eigenvalues.eigenvalues`.
+
+    Args:
+        model: a GraphLayer or a model with one.
+        k: how many, from 1 to N.
+        layer: which, if the model has several.
+
+    Raises:
+        TypeError: ``model`` is no module, or ``k`` no int.
+        ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: a leak, another
+            aggregation than "sum", changed messages.
+        RuntimeError: the iteration does not converge, as where many eigenvalues are equally large.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer, diagnostics
+        >>> from torch_geometric.data import Data
+        >>> ring = Data(
+        ...     edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]),
+        ...     num_nodes=3,
+        ...     edge_weight=torch.tensor([1.0, 2.0, 4.0]),
+        ... )
+        >>> found = diagnostics.spectrum(GraphLayer(ring, init="edge_weight"), k=3)
+        >>> round(found.radius, 6), abs(round(found.gap, 6))  # the cubic roots of 8
+        (2.0, 0.0)
+    """
+    layer = find_layer(model, layer)
+    if layer.leak is not None:
+        raise ValueError(
+            "a loop of this layer is not W x but (1 - a) x + a W x, as it has a leak a; look into "
+            "one with the same weights and leak=None."
+        )
+    if not is_plain(layer, GraphLayer):
+        raise ValueError(
+            "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "
+            "or watched; eigenvalues of W would say nothing about it."
+        )
+    return Spectrum(eigenvalues(layer.structure, layer._weight_per_synapse(), k))

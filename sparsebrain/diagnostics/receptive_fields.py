@@ -1,0 +1,243 @@
+"""Which inputs reach a neuron, by the synapses alone and by how much it answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain import kernels
+from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
+from sparsebrain.diagnostics.tracing import Call, find_layer, trace
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.options import check_count, check_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Numbers = int | Sequence[int] | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Which inputs can reach a neuron.
+
+    Attributes:
+        neurons: [K] int64, the neurons that are reached.
+        reached: [loops + 1, K, N] bool, whether the input of neuron n reaches neuron k.
+    """
+
+    neurons: Tensor
+    reached: Tensor
+
+    @property
+    def size(self) -> Tensor:
+        """How many inputs [loops + 1, K] int64."""
+        return self.reached.sum(2)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the mean number of inputs that reach a neuron, by loop."""
+        ax = axes_of(ax)
+        ax.plot(self.size.double().mean(1), color=BLUE, lw=2)
+        loop_axis(ax, "inputs that reach a neuron")
+        return ax
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField:
+    r"""How much a neuron answers to each input.
+
+    Attributes:
+        neurons: [K] int64.
+        gradient: [loops + 1, K, N], :math:`|\partial x_k(L) / \partial x_n(0)|`, the mean over the
+            samples; with ``inject=True`` by the input of n, which comes in at every loop.
+        reached: [loops + 1, K, N] bool, as in :class:`Reach`; elsewhere the gradient is zero.
+    """
+
+    neurons: Tensor
+    gradient: Tensor
+    reached: Tensor
+
+    @property
+    def size(self) -> Tensor:
+        r"""The effective number of inputs [loops + 1, K], :math:`(\sum g)^2 / \sum g^2`.
+
+        That is n for n equal gradients, and less than are reached if some count little.
+        """
+        # Proportions, because squares of small gradients would vanish.
+        share = self.gradient / self.gradient.amax(2, keepdim=True)
+        return (share.sum(2).square() / share.square().sum(2)).nan_to_num(nan=0.0)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the effective number of inputs and how many reach a neuron, by loop, as means."""
+        ax = axes_of(ax)
+        ax.plot(self.reached.sum(2).double().mean(1), color=BLUE, lw=2, label="reached")
+        ax.plot(self.size.mean(1), color=RED, lw=2, label="effective")
+        loop_axis(ax, "inputs of a neuron")
+        ax.legend(frameon=False)
+        return ax
+
+    def plot_map(
+        self, shape: tuple[int, int], *, which: int = 0, loop: int = -1, ax: Axes | None = None
+    ) -> Axes:
+        """Draw the gradient of one neuron as an image of a grid, and its reach as an outline.
+
+        Args:
+            shape: (height, width) of the grid, N neurons row by row.
+            which: the place of the neuron in ``neurons``.
+            loop: after how many; the last by default.
+            ax: where to draw.
+        """
+        ax = axes_of(ax)
+        picture = self.gradient[loop, which].unflatten(0, shape)
+        reached = self.reached[loop, which].unflatten(0, shape)
+        shown = ax.imshow(picture.numpy(), cmap="magma", vmin=0)
+        # A frame of unreached places lets the outline close at the border.
+        framed = torch.nn.functional.pad(reached.double(), (1, 1, 1, 1)).numpy()
+        fine = framed.repeat(8, 0).repeat(8, 1)
+        edges = [(torch.arange(8 * (n + 2)) + 0.5) / 8 - 1.5 for n in reversed(shape)]
+        if bool(reached.any()):
+            ax.contour(*edges, fine, levels=[0.5], colors="white", linewidths=1)
+        last = len(self.gradient) - 1
+        ax.set(
+            xticks=[],
+            yticks=[],
+            xlim=(-1, shape[1]),
+            ylim=(shape[0], -1),
+            title=f"neuron {int(self.neurons[which])}, {loop % (last + 1)} loops",
+        )
+        ax.set_facecolor("0.85")
+        ax.figure.colorbar(shown, ax=ax, label="mean |gradient|")
+        return ax
+
+
+def reach(
+    model: nn.Module,
+    neurons: Numbers,
+    *,
+    loops: int | None = None,
+    layer: GraphLayer | None = None,
+) -> Reach:
+    r"""Follow the synapses back from some neurons: which inputs can reach them in L loops.
+
+    x(0) of n reaches x(L) of k along a walk of exactly L synapses. An input that is injected at
+    every loop has reached it by any walk of less than L. On a grid with self-loops the inputs are
+    those up to Chebyshev distance d L. What weights do, and whether some are zero, does not count.
+
+    Args:
+        model: a GraphLayer or a model with one.
+        neurons: the numbers of K neurons, or one.
+        loops: how many, the layer's own by default.
+        layer: which, if the model has several.
+
+    Raises:
+        TypeError, ValueError: ``neurons`` are no numbers from 0 to N - 1, ``loops`` no count, or
+            the model has no such layer.
+
+    O(loops K E) time.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer, diagnostics
+        >>> from torch_geometric.data import Data
+        >>> line = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4)
+        >>> diagnostics.reach(GraphLayer(line, loops=2), 3).reached[:, 0].int()
+        tensor([[0, 0, 0, 1],
+                [0, 0, 1, 0],
+                [0, 1, 0, 0]], dtype=torch.int32)
+    """
+    layer = find_layer(model, layer)
+    neurons = _numbers(neurons, layer.num_nodes)
+    if loops is None:
+        if isinstance(layer.loops, Equilibrium):
+            raise ValueError(
+                "an Equilibrium has no number of loops to follow synapses for; pass loops=N."
+            )
+        loops = layer.loops
+    loops = check_count("loops", loops)
+    structure = layer.structure
+    place = torch.arange(len(neurons), device=structure.device)
+    itself = torch.zeros(layer.num_nodes, len(neurons), device=structure.device)
+    itself[neurons.to(structure.device), place] = 1
+    synapses = torch.ones(structure.num_edges, device=structure.device)
+    signal = torch.zeros_like(itself) if layer.inject else itself
+    reached = [signal]
+    for _ in range(loops):
+        # Injection starts every walk anew, so the walks of all lengths so far come together.
+        signal = kernels.backpropagate(structure, synapses, signal).clamp(max=1)
+        signal = torch.maximum(signal, itself) if layer.inject else signal
+        reached.append(signal)
+    return Reach(neurons, torch.stack(reached).mT.bool().cpu())
+
+
+def receptive_field(
+    model: nn.Module, x: Call, neurons: Numbers, *, layer: GraphLayer | None = None
+) -> ReceptiveField:
+    """Measure how much some neurons answer to each input, by gradients, beside what reaches them.
+
+    Args:
+        model: a GraphLayer or a model that calls one once, in the mode that it is in.
+        x: what the model is called with, a tuple for more arguments than one.
+        neurons: the numbers of K neurons, or one.
+        layer: which, if the model has several.
+
+    Raises:
+        TypeError, ValueError: as :func:`reach`.
+
+    K backward passes for every loop, O(K loops^2 E) time for a sample; O(loops K N) memory.
+
+    Example:
+        >>> import torch
+        >>> from sparsebrain import GraphLayer, diagnostics
+        >>> from torch_geometric.data import Data
+        >>> pair = Data(
+        ...     edge_index=torch.tensor([[0, 1], [1, 1]]),
+        ...     num_nodes=2,
+        ...     edge_weight=torch.tensor([3.0, -0.5]),
+        ... )
+        >>> layer = GraphLayer(pair, loops=2, init="edge_weight")
+        >>> diagnostics.receptive_field(layer, torch.randn(4, 2), 1).gradient[:, 0]
+        tensor([[0.0000, 1.0000],
+                [3.0000, 0.5000],
+                [1.5000, 0.2500]])
+    """
+    if isinstance(find_layer(model, layer).loops, Equilibrium):
+        raise ValueError(
+            "an Equilibrium keeps one state, and gradients by loop need all; make a layer with "
+            "loops=N, inject=True and the same weights, or ask only which inputs reach a neuron, "
+            "reach(model, neurons, loops=N)."
+        )
+    field = reach(model, neurons, layer=layer)
+    seen = trace(model, x, layer, learns=True)
+    gradient = seen.given.new_zeros(field.reached.shape)
+    for loop, state in enumerate(seen.states):
+        if not state.requires_grad:
+            continue
+        for place, neuron in enumerate(field.neurons.tolist()):
+            (slope,) = torch.autograd.grad(
+                _at(state, neuron, seen.layer.num_nodes, seen.node_first).sum(),
+                seen.given,
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            gradient[loop, place] = seen.rows(slope).abs().mean(0)
+    return ReceptiveField(field.neurons, gradient.cpu(), field.reached)
+
+
+def _at(state: Tensor, neuron: int, num_nodes: int, node_first: bool) -> Tensor:
+    return state[neuron::num_nodes] if node_first else state[..., neuron]
+
+
+def _numbers(neurons: Numbers, num_nodes: int) -> Tensor:
+    given = torch.as_tensor(neurons).cpu()
+    given = given.unsqueeze(0) if given.dim() == 0 else given
+    if given.dim() != 1 or not given.numel() or given.is_floating_point() or given.is_complex():
+        raise ValueError(f"neurons must be numbers of neurons [K], or one, got {neurons!r}.")
+    if given.dtype == torch.bool:
+        raise ValueError("neurons must be numbers, not a mask; pass mask.nonzero().flatten().")
+    check_numbers("neurons", given.numpy(), num_nodes)
+    return given.long()

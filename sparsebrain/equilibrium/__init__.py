@@ -1,0 +1,12 @@
+"""Loops without an end: options, solvers, and bounds on weights."""
+
+from sparsebrain.equilibrium.settling import (
+    Equilibrium,
+    Loops,
+    NonConvergenceWarning,
+    Report,
+    check_loops,
+    settle,
+)
+
+__all__ = ["Equilibrium", "Loops", "NonConvergenceWarning", "Report", "check_loops", "settle"]

@@ -1,0 +1,59 @@
+"""Loops as text: how many, or until nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.experiments import texts
+from sparsebrain.options import check_count
+
+_KIND = "equilibrium"
+# lipschitz= is for activations that are functions, which have no text.
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "tol": texts.number,
+    "max_loops": texts.integer,
+    "solver": str,
+    "depth": texts.integer,
+    "gradient": str,
+    "constraint": str,
+    "bound": texts.number,
+}
+
+
+class Loops(NamedTuple):
+    """What a layer is made with, and the number or text by which results know it."""
+
+    spec: int | str
+    value: int | Equilibrium
+
+
+def parse_loops(given: int | str) -> Loops:
+    """Read a number, or ``equilibrium:option=value,option=value`` with those of an Equilibrium.
+
+    Raises:
+        ValueError: an unknown text, option or value, or a number less than 1. TypeError: neither.
+
+    Example:
+        >>> from sparsebrain.experiments.loop_options import parse_loops
+        >>> parse_loops("20")
+        Loops(spec=20, value=20)
+        >>> parse_loops("equilibrium:tol=1e-3").value
+        Equilibrium(tol=0.001)
+    """
+    kind, _, rest = str(given).strip().partition(":")
+    if kind != _KIND:
+        if isinstance(given, str) and not given.strip().isdecimal():
+            raise ValueError(
+                f"loops must be a number or {_KIND}, as in {_KIND}:tol=1e-3, got {given!r}."
+            )
+        loops = check_count("loops", int(given) if isinstance(given, str) else given)
+        return Loops(loops, loops)
+    what = f"loops {given!r}"
+    name, options = texts.read_options(what, kind, rest, _OPTIONS)
+    try:
+        value = Equilibrium(**options)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+    return Loops(f"{kind}:{name}" if name else kind, value)

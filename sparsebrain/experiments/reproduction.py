@@ -1,0 +1,174 @@
+"""The experiment and the figures of A. Ejima, "Neurons regarded as Graph"."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch import nn
+
+from graphs.io.atomic import write_atomically
+from sparsebrain.experiments.datasets import Images, load_once
+from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
+from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
+from sparsebrain.experiments.results import Results
+from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.topology import build, parse
+from sparsebrain.experiments.training import Run, Trained, make_model, train
+from sparsebrain.models import MODELS, READINGS
+from sparsebrain.options import check_choice, check_count
+
+_BATCH_SIZE = 128
+_LEARNING_RATE = 1e-3
+_SHOWN = "Y"
+
+
+def reproduce(
+    *,
+    data: str = "mnist",
+    epochs: int = 10,
+    seeds: int = 5,
+    reading: str = "relu",
+    data_dir: Path | None = None,
+    jobs: int = -1,
+    out: Path | None = None,
+    console: Console | None = None,
+) -> list[Row]:
+    """Train the paper's five models and draw its figures 2, 6, 9, 10 and 11.
+
+    Every figure is written into ``out`` as PNG and CSV, the trainings as ``results.csv`` and
+    ``curves.csv``, and the trained Y of seed 0, from which figure 11 is drawn, as a ``state_dict``.
+    A training that is already there with the same settings is not repeated.
+
+    Args:
+        data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
+        epochs: of every training.
+        seeds: seeds 0 to ``seeds`` - 1 are run.
+        reading: of what the text leaves open, out of :data:`~sparsebrain.models.READINGS`.
+        data_dir: where the files of the data set lie, as for
+            :func:`~sparsebrain.experiments.datasets.load`.
+        jobs: trainings side by side, as for
+            :func:`~sparsebrain.experiments.runner.train_missing`.
+        out: the folder, made if it is not there; "reproduction" by default.
+        console: shows progress and the table; none of it without one.
+
+    Returns:
+        One row for each model.
+
+    Raises:
+        ValueError, TypeError: an option that cannot be used, before anything is run.
+        OSError: ``out`` cannot be written.
+    """
+    check_count("epochs", epochs)
+    check_count("seeds", seeds)
+    check_choice("reading", reading, READINGS)
+    jobs = check_jobs(jobs)
+    images = load_once(data, data_dir)
+    out = Path("reproduction") if out is None else out
+    runs = {
+        name: [_run(name, data, reading, epochs, seed) for seed in range(seeds)] for name in MODELS
+    }
+    results = Results(out)
+    shown = runs[_SHOWN][0]
+    weights = out / f"{_SHOWN}-{data}-{reading}-{epochs}-epochs-seed-0.pt"
+
+    def keep(run: Run, trained: Trained) -> None:
+        if run == shown:
+            state = trained.model.state_dict()
+            write_atomically(weights, lambda aside: torch.save(state, aside))
+
+    # Seed by seed, so that an early look at the results finds every model.
+    labels = {
+        run: f"{name}, seed {run.seed}"
+        for of_seed in zip(*runs.values(), strict=True)
+        for name, run in zip(MODELS, of_seed, strict=True)
+    }
+    train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console, finish=keep)
+    if not weights.exists():
+        keep(shown, train(shown, images))
+    rows = [summarise(name, runs[name], results) for name in MODELS]
+    _write_figures(rows, _restore(shown, images, weights), images, out)
+    if console is not None:
+        console.print(tabulate(rows, name="model"))
+        console.print(tell_differences(rows))
+        console.print(f"written: figures 2, 6, 9, 10 and 11, results.csv, curves.csv in {out}")
+    return rows
+
+
+def _run(name: str, data: str, reading: str, epochs: int, seed: int) -> Run:
+    window = MODELS[name]
+    return Run(
+        data=data,
+        topology="none" if window is None else f"grid:distance={window.distance}",
+        checksum="",
+        synapses_wanted=0,
+        loops=1 if window is None else window.loops,
+        reading=reading,
+        epochs=epochs,
+        batch_size=_BATCH_SIZE,
+        learning_rate=_LEARNING_RATE,
+        seed=seed,
+    )
+
+
+def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:
+    """The trained model of a run from its weights."""
+    connectome = build(parse(run.topology), images.sheet, synapses=0, seed=run.seed)
+    model = make_model(run, connectome, images)
+    try:
+        model.load_state_dict(torch.load(path, weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError):
+        # What torch says of a damaged file is to load it without a check.
+        raise ValueError(
+            f"{path} does not hold the weights of {_SHOWN}; delete it, and the same command trains "
+            "the model again."
+        ) from None
+    return model
+
+
+def _write_figures(rows: list[Row], model: nn.Sequential, images: Images, out: Path) -> None:
+    run = rows[0].runs[0]
+    title = f"{run.data}, reading: {run.reading}"
+    connectome = coordinate_graph.generate()
+    _write(
+        out / "figure2",
+        coordinate_graph.draw(connectome),
+        coordinate_graph.COLUMNS,
+        coordinate_graph.table(connectome),
+    )
+    lost = lost_features.measure()
+    _write(
+        out / "figure6",
+        lost_features.draw(lost),
+        lost_features.COLUMNS,
+        lost_features.table(lost),
+    )
+    for number, name, draw in (
+        (9, "loss", curves.draw_loss),
+        (10, "test_accuracy", curves.draw_accuracy),
+    ):
+        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        ax = figure.subplots()
+        draw(ax, rows)
+        ax.set_title(f"{title}, seeds: {len(rows[0].runs)}", fontsize="medium")
+        columns = ("model", "seed", "epoch", name)
+        _write(out / f"figure{number}", figure, columns, curves.table(rows, name))
+    output = layer_output.measure(model, images)
+    _write(
+        out / "figure11",
+        layer_output.draw(output, images, title=f"{_SHOWN}: {title}, seed {run.seed}"),
+        layer_output.COLUMNS,
+        layer_output.table(output),
+    )
+
+
+def _write(
+    stem: Path, figure: Figure, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    write_atomically(stem.with_suffix(".png"), lambda aside: figure.savefig(aside, dpi=150))
+    write_csv(stem.with_suffix(".csv"), columns, rows)

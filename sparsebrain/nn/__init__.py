@@ -1,0 +1,1 @@
+"""The graph layer and what it is made of."""

@@ -1,0 +1,125 @@
+"""Checks of what a layer is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium, check_loops
+from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.nn.neurons import check_neurons
+from sparsebrain.nn.sharing import SYNAPSES
+from sparsebrain.options import check_choice, check_flag
+
+
+class Arguments(NamedTuple):
+    """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known.
+
+    ``neurons`` are what :class:`sparsebrain.nn.neurons.Neurons` is made with.
+    """
+
+    loops: int | Equilibrium
+    init: str
+    lipschitz: float
+    neurons: dict[str, Any]
+
+
+def check_arguments(
+    loops: int | Equilibrium,
+    activation: str | Callable[[Tensor], Tensor] | None,
+    aggr: Any,
+    init: str | None,
+    weight_sharing: str,
+    gain: str | None,
+    backend: str,
+    neurons: dict[str, Any],
+    **flags: bool,
+) -> Arguments:
+    """TypeError or ValueError for what a layer cannot be made with, and what its defaults are.
+
+    ``flags`` are inject, dale and checkpoint.
+    """
+    loops = check_loops(loops)
+    lipschitz = _lipschitz_of(activation)
+    for name, flag in flags.items():
+        check_flag(name, flag)
+    if aggr is None:
+        raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
+    neurons = check_neurons(**neurons)
+    check_choice("weight_sharing", weight_sharing, SYNAPSES)
+    check_choice("gain", gain, (None, *SYNAPSES))
+    if gain is not None:
+        init = _init_of_gains(init, weight_sharing)
+    check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+    if not isinstance(loops, Equilibrium):
+        init = "variance" if init is None else init
+        check_choice("init", init, ("variance", "identity", "edge_weight"))
+        return Arguments(loops, init, lipschitz, neurons)
+    init = "contraction" if init is None else init
+    check_choice("init of an Equilibrium", init, ("contraction", "edge_weight"))
+    if flags["checkpoint"]:
+        raise ValueError(
+            "checkpoint=True is for a number of loops; an Equilibrium keeps one state, use "
+            "checkpoint=False."
+        )
+    if neurons["noise"]:
+        raise ValueError(
+            "noise= moves the state at every loop, so that an Equilibrium is never reached; use "
+            "noise=0 or a number of loops."
+        )
+    if callable(activation):
+        if loops.constraint is not None and loops.lipschitz is None:
+            raise ValueError(
+                f"constraint={loops.constraint!r} has to know how steep an activation is that is a "
+                "function; pass Equilibrium(lipschitz=...)."
+            )
+        lipschitz = loops.lipschitz or lipschitz
+    elif loops.lipschitz is not None:
+        raise ValueError(
+            f"lipschitz= is for an activation that is a function; that of {activation!r} is known "
+            f"to be {lipschitz:g}, leave it out."
+        )
+    return Arguments(loops, init, lipschitz, neurons)
+
+
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """TypeError unless parameters of ``dtype``, torch's default if None, can be computed with."""
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    if dtype not in kernels.DTYPES:
+        raise TypeError(
+            f"dtype must be torch.float32 or torch.float64, got {dtype!r}; pass dtype="
+            "torch.float32, and call the model under torch.autocast where its other layers should "
+            "be narrower."
+        )
+
+
+def _init_of_gains(init: str | None, weight_sharing: str) -> str:
+    if init not in (None, "edge_weight"):
+        raise ValueError(
+            f"gain= multiplies the strengths that the connectome came with, so that init={init!r} "
+            "has nothing to draw; use init='edge_weight'."
+        )
+    if weight_sharing != "synapse":
+        raise ValueError(
+            f"with gain= strengths are fixed and only gains are shared; got weight_sharing="
+            f"{weight_sharing!r}, use gain={weight_sharing!r} and weight_sharing='synapse'."
+        )
+    return "edge_weight"
+
+
+def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
+    if isinstance(activation, type):
+        raise TypeError(f"activation is the class {activation.__name__}; pass an instance of it.")
+    if callable(activation):
+        return 1.0
+    if activation == "maxout":
+        raise ValueError(
+            "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
+        )
+    known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
+    check_choice("activation", activation, known)
+    return ACTIVATIONS[known[activation]].lipschitz

@@ -1,0 +1,55 @@
+"""Dale's law as a parametrisation: a synapse keeps its sign, whatever an optimizer does."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sparsebrain.nn.fixed import Fixed
+
+
+class DaleSign(Fixed):
+    r"""Parametrise weights as :math:`w = s |v|` with fixed signs s and free v.
+
+    The derivative of \|v\| at zero is taken as +1, so that a synapse of weight zero can learn.
+
+    Args:
+        sign: s, of -1 and +1, in the shape of the weight.
+
+    Example:
+        >>> import torch
+        >>> dale = DaleSign(torch.tensor([1.0, -1.0]))
+        >>> dale(torch.tensor([-0.5, 2.0]))
+        tensor([ 0.5000, -2.0000])
+    """
+
+    def __init__(self, sign: Tensor) -> None:
+        super().__init__(sign)
+
+    def forward(self, free: Tensor) -> Tensor:
+        """The weight for a free parameter of the same shape."""
+        return self.value.to(free.device) * magnitude(free)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The free parameter for a weight; ValueError for a wrong sign, NaN or infinity."""
+        sign = self.value.to(weight.device)
+        free = weight * sign
+        if not weight.is_meta and not bool(torch.isfinite(weight).all()):
+            place = int((~torch.isfinite(weight)).nonzero()[0])
+            raise ValueError(
+                f"weights must be finite, but that of synapse {place} would be "
+                f"{float(weight[place]):g}; look for what made it so."
+            )
+        wrong = free < 0
+        if not weight.is_meta and bool(wrong.any()):
+            place = int(wrong.nonzero()[0])
+            raise ValueError(
+                f"dale=True fixes the sign of synapse {place} at {float(sign[place]):+.0f}, "
+                f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
+            )
+        return free
+
+
+def magnitude(free: Tensor) -> Tensor:
+    """The magnitude, with a derivative of +1 at zero, so that nothing stays there for ever."""
+    return torch.where(free < 0, -free, free)

@@ -1,0 +1,118 @@
+"""Frozen strengths with gains that learn, as models of measured connectomes have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sparsebrain.nn.dale import magnitude
+from sparsebrain.nn.fixed import Fixed
+
+# Relative to the largest weight; rounding of float32 is far below.
+_ROUNDING = 1e-5
+
+
+class Gain(Fixed):
+    r"""Parametrise weights as :math:`w_e = c_e g_{k(e)}`: fixed strengths c times gains g.
+
+    In a model of the fly's visual system c is a number of synapses with the sign of the cell type
+    that sends, and the gain g >= 0 is shared by all synapses from one cell type to another:
+    J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across the
+    fly visual system", Nature 634 (2024) 1132-1140.
+
+    Args:
+        strength: c [E].
+        groups: k [E] int64, the gain of every synapse; None for one each.
+        count: how many gains there are.
+        keeps_sign: write g as a magnitude :math:`|v|`, so that no weight leaves the sign of c.
+        shared_by: what the groups are, to be told.
+
+    The derivative of \|v\| at zero is taken as +1.
+
+    Example:
+        >>> import torch
+        >>> groups = torch.tensor([0, 0, 1])
+        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), groups, 2, keeps_sign=True)
+        >>> gain(torch.tensor([0.5, -1.0]))
+        tensor([ 1.5000,  0.5000, -2.0000])
+        >>> gain.right_inverse(torch.tensor([6.0, 2.0, -1.0]))
+        tensor([2.0000, 0.5000])
+    """
+
+    def __init__(
+        self,
+        strength: Tensor,
+        groups: Tensor | None,
+        count: int,
+        *,
+        keeps_sign: bool,
+        shared_by: str = "synapse",
+    ) -> None:
+        super().__init__(strength)
+        self.groups = groups
+        self.count = count
+        self.shared_by = shared_by
+        self.keeps_sign = keeps_sign
+
+    def forward(self, free: Tensor) -> Tensor:
+        """The weights [E] for a free parameter, one for each gain."""
+        gain = self.gain_of(free)
+        return self.value.to(free.device) * self._per_synapse(gain)
+
+    def gain_of(self, free: Tensor) -> Tensor:
+        """The gains g for a free parameter."""
+        return magnitude(free) if self.keeps_sign else free
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The gains for weights [E]; 1 where all strengths of a group are zero.
+
+        Raises:
+            ValueError: no gains make these weights.
+        """
+        if weight.is_meta:
+            return weight.new_empty(self.count)
+        if not weight.numel():
+            return weight.new_ones(self.count)
+        strength = self.value.to(weight.device)
+        # Next to the largest of its group no square of a strength overflows or is lost; powers of
+        # two do not round.
+        exponent = torch.frexp(self._largest(strength.double().abs())).exponent
+        scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent)
+        share = strength / self._per_synapse(scale)
+        power = self._sums(share * share)
+        gain = torch.where(power > 0, self._sums(share * weight) / power / scale, 1)
+        gain = gain.to(weight.dtype)
+        error = (strength * self._per_synapse(gain) - weight).abs()
+        if not bool((error <= _ROUNDING * weight.abs().max()).all()):
+            raise ValueError(
+                "with gain= a weight is its fixed strength times the gain of its group, and no "
+                "gains make these weights; assign layer.weight times one factor for each gain."
+            )
+        if self.keeps_sign and bool((gain < 0).any()):
+            place = int((gain < 0).nonzero()[0])
+            raise ValueError(
+                f"dale=True keeps gains at 0 or more, but gain {place} would be "
+                f"{float(gain[place]):g}; assign weights of the signs that the strengths have."
+            )
+        return gain
+
+    def _per_synapse(self, values: Tensor) -> Tensor:
+        return values if self.groups is None else values.index_select(0, self.groups)
+
+    def _largest(self, values: Tensor) -> Tensor:
+        if self.groups is None:
+            return values
+        start = values.new_zeros(self.count)
+        return start.scatter_reduce(0, self.groups, values, "amax")
+
+    def _sums(self, values: Tensor) -> Tensor:
+        if self.groups is None:
+            return values
+        return values.new_zeros(self.count).index_add(0, self.groups, values)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Gain:
+        super()._apply(fn, recurse)
+        self.groups = None if self.groups is None else self.groups.to(self.value.device)
+        return self

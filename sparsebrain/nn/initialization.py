@@ -1,0 +1,174 @@
+"""Initial weights: those that keep the variance of the state, and those that let it settle."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sparsebrain.equilibrium.norms import norm_bound, perron_bound
+from sparsebrain.kernels import Structure, propagate
+
+_CELLS = 2**17
+_FEWEST_COLUMNS = 32
+_CONTRACTION = 0.9
+
+
+@torch.no_grad()
+def draw_weight(
+    structure: Structure,
+    like: Tensor,
+    *,
+    loops: int,
+    types: Tensor | None = None,
+    sign: Tensor | None = None,
+    near_identity: bool = False,
+    generator: torch.Generator | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    r"""Draw normal weights, scaled so that ``loops`` linear loops keep the variance of the state.
+
+    Weights start with variance 1 / in-degree of the target and are then divided by the square root
+    of their :func:`variance_gain`. Near the identity, self-loops start at 1 and the others with
+    1 / ``loops`` of their standard deviation: the same step is taken at every loop, so that all
+    of them together move the state by about its own length.
+
+    Args:
+        structure: the synapses, E of them.
+        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
+        loops: at least 1.
+        types: [E] int64, the weight of each synapse where weights are shared.
+        sign: -1 or +1 in the shape of the weights, which then have it.
+        near_identity: start from the identity and a little noise.
+        generator: torch's own by default.
+        backend: as in :func:`sparsebrain.kernels.propagate`.
+
+    Returns:
+        The weights, in the shape of ``like``.
+
+    Raises:
+        ValueError: ``near_identity``, and a neuron has no self-loop, or shares its weight with a
+            synapse that is none.
+    """
+    weight = _draw_by_degree(structure, like, types, generator)
+    if near_identity:
+        at_self = _self_loops(structure, like, types)
+        weight = torch.where(at_self, torch.ones_like(weight), weight / loops)
+    if sign is not None:
+        weight = weight.abs() * sign
+    synapses = weight if types is None else weight[types]
+    return weight / math.sqrt(variance_gain(structure, synapses, loops, backend=backend))
+
+
+@torch.no_grad()
+def draw_contraction(
+    structure: Structure,
+    like: Tensor,
+    *,
+    lipschitz: float,
+    types: Tensor | None = None,
+    sign: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Draw normal weights with which loops come to an equilibrium.
+
+    Weights start with variance 1 / in-degree of the target. Where that does not make each loop a
+    contraction they are divided, so that :math:`\mathrm{Lip}(f) \min(\|W\|_2, \rho(|W|))` is
+    at most 0.9. On the graphs of the tests all samples then settle, in 9 to 14 loops; with weights
+    that keep the variance over 20 loops, 500 loops were enough for 20 to 65 % of the samples
+    without an activation, for 51 to 89 % with ReLU and for 80 to 100 % with tanh.
+
+    Args:
+        structure: the synapses, E of them.
+        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
+        lipschitz: Lip(f).
+        types: [E] int64, the weight of each synapse where weights are shared.
+        sign: -1 or +1 in the shape of the weights, which then have it.
+        generator: torch's own by default.
+
+    Returns:
+        The weights, in the shape of ``like``.
+    """
+    weight = _draw_by_degree(structure, like, types, generator)
+    if sign is not None:
+        weight = weight.abs() * sign
+    synapses = weight if types is None else weight[types]
+    bounds = (norm_bound(structure, synapses).bound, perron_bound(structure, synapses).bound)
+    return weight / max(1.0, lipschitz * float(min(bounds)) / _CONTRACTION)
+
+
+def _draw_by_degree(
+    structure: Structure, like: Tensor, types: Tensor | None, generator: torch.Generator | None
+) -> Tensor:
+    noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+    if types is None:
+        in_degree = structure.by_target.pointer.diff()
+        return noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
+    return noise * math.sqrt(structure.num_nodes / structure.num_edges)
+
+
+@torch.no_grad()
+def variance_gain(
+    structure: Structure, weight: Tensor, loops: int, *, backend: str = "auto"
+) -> float:
+    r"""The factor by which a linear loop multiplies the variance of the state, loops averaged.
+
+    Noise of variance 1 is sent through ``loops`` linear loops with the same weights, and
+
+    .. math:: g = (\mathrm{var}_L / \mathrm{var}_0)^{1 / L}
+
+    Dividing the weights by sqrt(g) therefore keeps the variance. A fan-in rule cannot know this
+    factor: the weights are tied, so the loops are a matrix power, whose growth follows the
+    spectrum.
+
+    The variance is taken over the neurons that the noise can still reach. On a graph without cycles
+    the state dies out; the loops that it lives through are counted.
+
+    Args:
+        structure: the synapses.
+        weight: [E].
+        loops: L, at least 1.
+        backend: as in :func:`sparsebrain.kernels.propagate`.
+
+    Returns:
+        g; 1.0 where no synapse carries anything.
+    """
+    columns = max(_FEWEST_COLUMNS, min(256, _CELLS // max(structure.num_nodes, 1)))
+    noise = torch.Generator().manual_seed(0)
+    state = torch.randn(structure.num_nodes, columns, generator=noise, dtype=torch.float64)
+    state = state.to(weight.device, weight.dtype)
+    log_growth, survived = 0.0, 0
+    for number in range(1, loops + 1):
+        state = propagate(structure, weight, state, backend=backend)
+        power = state.double().square().mean(1)
+        reached = power[power > 0]
+        if not reached.numel():
+            break
+        variance = float(reached.mean())
+        log_growth, survived = log_growth + math.log(variance), number
+        # Normalising at every loop keeps long runs from overflowing.
+        state /= math.sqrt(variance)
+    return math.exp(log_growth / survived) if survived else 1.0
+
+
+def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Tensor:
+    """Which weights, bool in the shape of ``like``, belong to a neuron's synapse onto itself."""
+    source, target = structure.edge_index
+    at_self = source == target
+    missing = structure.num_nodes - len(target[at_self].unique())
+    if missing:
+        raise ValueError(
+            f'init="identity" needs a self-loop at every neuron, {missing} of '
+            f"{structure.num_nodes} have none; generate with self_loops=True (and padding=True)."
+        )
+    if types is None:
+        return at_self
+    of_weight = torch.zeros_like(like, dtype=torch.bool)
+    of_weight[types[at_self]] = True
+    if bool(of_weight[types[~at_self]].any()):
+        raise ValueError(
+            'init="identity" needs self-loops to have edge types of their own, but a type here '
+            "holds self-loops and other synapses; give them another type."
+        )
+    return of_weight

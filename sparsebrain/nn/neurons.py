@@ -1,0 +1,201 @@
+"""What neurons do besides summing: bias and threshold, leak, noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sparsebrain.nn.connectome import read_node_types
+from sparsebrain.nn.dale import magnitude
+from sparsebrain.nn.saving import Saved
+from sparsebrain.nn.sharing import NEURONS, count_groups
+from sparsebrain.options import check_choice
+
+
+class Leak(nn.Module):
+    r"""Parametrise a leak as :math:`a = 1 / \tau` with :math:`\tau = 1 + |v|` and v free.
+
+    So tau, a neuron's time constant in loops, is 1 or more and a above 0 and at most 1, whatever an
+    optimizer does. The derivative of \|v\| at zero is taken as +1.
+
+    Example:
+        >>> import torch
+        >>> Leak()(torch.tensor([0.0, 1.0, -3.0]))
+        tensor([1.0000, 0.5000, 0.2500])
+    """
+
+    def forward(self, free: Tensor) -> Tensor:
+        """The leak for a free parameter of the same shape."""
+        # A free parameter that has overflowed would give zero, and stop its neuron.
+        return (1 / (1 + magnitude(free))).clamp_min(torch.finfo(free.dtype).tiny)
+
+    def right_inverse(self, leak: Tensor) -> Tensor:
+        """The free parameter for a leak; ValueError where it is not above 0 and at most 1."""
+        if not isinstance(leak, Tensor):
+            raise TypeError(
+                f"a leak that is learned must be a tensor, got {type(leak).__name__} ({leak!r}); "
+                "assign torch.full_like(layer.leak, number)."
+            )
+        if not leak.is_meta and not bool(((leak > 0) & (leak <= 1)).all()):
+            raise ValueError(
+                f"a leak is above 0 and at most 1, got {float(leak.min()):g} to "
+                f"{float(leak.max()):g}; assign 1 / tau, with tau >= 1 in loops."
+            )
+        return 1 / leak - 1
+
+
+class Neurons(Saved):
+    r"""The neurons of a layer, all that happens to a state but the exchange along synapses.
+
+    .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
+
+    where u is what arrives, b the bias, theta the threshold, a the leak and xi standard normal.
+    This is Euler's method, with a step of one loop and a = 1 / tau, for a network of firing rates,
+    :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
+    neuroscience", MIT Press (2001), chapter 7.
+
+    Attributes:
+        bias: b, [N], or [P] where each population has one, or None.
+        threshold: theta, likewise, or a number.
+        leak: a, likewise; None is 1.
+        noise: sigma.
+    """
+
+    num_nodes: int
+    bias: Tensor | None
+    threshold: Tensor | float | None
+    leak: Tensor | float | None
+    noise: float
+    _populations: Tensor | None
+    _per: dict[str, str]
+
+    def _make_neurons(self, connectome: Any, values: dict[str, Any], where: dict[str, Any]) -> None:
+        """Make each of the values: None, a number, or one of :data:`NEURONS` to learn it.
+
+        ``where`` is the device and dtype of what is learned.
+        """
+        self._populations = None
+        self._per = {}
+        for name, value in values.items():
+            if value not in NEURONS:
+                if value is None:
+                    self.register_parameter(name, None)
+                else:
+                    setattr(self, name, value)
+                continue
+            length = self.num_nodes
+            if value == "population":
+                told = f"{name}='population'"
+                self._populations = read_node_types(connectome, self.num_nodes, told)
+                length = count_groups(self._populations)
+            self._per[name] = value
+            start = torch.zeros if name != "leak" else torch.ones
+            parameter = nn.Parameter(start(length, **where))
+            self.register_parameter(name, parameter)
+            if name == "leak":
+                parametrize.register_parametrization(self, name, Leak())
+
+    def _reset_neurons(self) -> None:
+        for name in self._per:
+            if name == "leak":
+                self.leak = torch.ones_like(getattr(self, name))
+            else:
+                nn.init.zeros_(getattr(self, name))
+
+    def _offset(self, like: Tensor) -> Tensor | None:
+        """What is added to every sum, b - theta [N]; None where that is nothing."""
+        bias, threshold = self._per_neuron("bias", like), self._per_neuron("threshold", like)
+        if threshold is None:
+            return bias
+        return -threshold if bias is None else bias - threshold
+
+    def _leak_per_neuron(self, like: Tensor) -> Tensor | None:
+        """The leak [N], of the device and dtype of the weights; None where it is 1."""
+        return self._per_neuron("leak", like)
+
+    def _per_neuron(self, name: str, like: Tensor) -> Tensor | None:
+        value = getattr(self, name)
+        if value is None or isinstance(value, float):
+            return None if value is None else like.new_full((self.num_nodes,), value)
+        populations = self._populations if self._per[name] == "population" else None
+        return value if populations is None else value.index_select(0, populations)
+
+    def _told_neurons(self) -> list[str]:
+        """What of it is not the default, for the layer's text."""
+        per = {"bias": None, "threshold": self.threshold, "leak": self.leak} | self._per
+        if per["bias"] == "neuron":
+            per["bias"] = True
+        told = [f"{name}={value!r}" for name, value in per.items() if value is not None]
+        return [*told, f"noise={self.noise:g}"] if self.noise else told
+
+    def _draws(
+        self, like: Tensor, generator: torch.Generator | None
+    ) -> Callable[[int], Tensor] | None:
+        """The noise at every loop, in the shape of a state, by the loop's number; or None."""
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(
+                f"generator must be a torch.Generator, got {type(generator).__name__}; "
+                "pass torch.Generator().manual_seed(seed)."
+            )
+        if generator is not None and not self.noise:
+            raise ValueError("generator= is for noise, which this layer has not; pass noise=std.")
+        if not self.training or not self.noise:
+            return None
+        std = self.noise
+        before: dict[int, Tensor] = {}
+
+        def draw(number: int) -> Tensor:
+            source = generator
+            if generator is not None and number in before:
+                # Computed again for a checkpoint; of torch's own generator torch takes care.
+                source = torch.Generator(generator.device)
+                source.set_state(before[number])
+            elif generator is not None and self.checkpoint:
+                before[number] = generator.get_state()
+            return std * torch.randn(
+                like.shape, generator=source, device=like.device, dtype=like.dtype
+            )
+
+        return draw
+
+
+def check_neurons(
+    *, bias: Any, threshold: Any, leak: Any, noise: Any
+) -> dict[str, float | str | None]:
+    """What :class:`Neurons` is made with, completed; TypeError or ValueError for what it cannot."""
+    if not isinstance(bias, str):
+        if not isinstance(bias, bool):
+            raise TypeError(
+                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got "
+                f"{type(bias).__name__} ({bias!r}); it is learned from zero, and may be given "
+                "another start by torch.nn.init.constant_(layer.bias, number)."
+            )
+        bias = "neuron" if bias else None
+    values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}
+    for name, value in values.items():
+        if isinstance(value, str) and name != "noise":
+            check_choice(name, value, (True, False, *NEURONS) if name == "bias" else NEURONS)
+        elif name == "noise" or (value is not None and name != "bias"):
+            values[name] = _number(name, value)
+    return values
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"{name} must be a number, got {type(value).__name__} ({value!r})"
+            + ("." if name == "noise" else f"; {' or '.join(map(repr, NEURONS))} learn it.")
+        )
+    valid, told = {
+        "threshold": (math.isfinite(value), "finite"),
+        "leak": (0 < value <= 1, "more than 0 and at most 1"),
+        "noise": (0 <= value < math.inf, "0 or more and finite, a standard deviation"),
+    }[name]
+    if not valid:
+        raise ValueError(f"{name} must be {told}, got {value!r}.")
+    return float(value)

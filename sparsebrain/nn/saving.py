@@ -1,0 +1,110 @@
+"""How a layer is saved and loaded, by state_dict and by pickle, with its synapses fingerprinted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch_geometric.nn import MessagePassing
+
+from sparsebrain.kernels import Structure
+from sparsebrain.nn.connectome import fingerprint
+from sparsebrain.nn.gains import Gain
+
+
+class Saved(MessagePassing):
+    """What the layer adds to PyG's so that weights keep their synapses.
+
+    Weights belong to synapses by their place, so a ``state_dict`` must not be loaded onto others.
+    """
+
+    structure: Structure
+    _types: Tensor | None
+    _populations: Tensor | None
+    _fingerprint: Tensor | None = None
+
+    def _sign(self) -> Tensor | None:
+        raise NotImplementedError
+
+    def _gain(self) -> Gain | None:
+        raise NotImplementedError
+
+    def get_extra_state(self) -> Tensor:
+        """A SHA-256 [32] uint8 of the synapses and all that is fixed, for state_dict."""
+        if self._fingerprint is None:
+            gain = self._gain()
+            self._fingerprint = fingerprint(
+                self.structure,
+                self._types,
+                self._sign(),
+                populations=self._populations,
+                # In one dtype, so that layer.double() is still the same layer.
+                strength=None if gain is None else gain.value.float(),
+                gains=None if gain is None else gain.groups,
+            )
+        return self._fingerprint
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing to do: the fingerprint was compared before any weight was loaded."""
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        found = state_dict.get(f"{prefix}_extra_state")
+        own = self.get_extra_state()
+        if found is not None and not (isinstance(found, Tensor) and torch.equal(found.cpu(), own)):
+            error_msgs.append(
+                f"{prefix or 'the layer'} was saved with other synapses than this one has "
+                f"({self.structure.num_nodes} neurons, {self.structure.num_edges} synapses, their "
+                "order, shared types, populations, fixed strengths and fixed signs count); make "
+                "the layer from the connectome that was saved with it."
+            )
+            return
+        super()._load_from_state_dict(
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle parametrised layers too, whose class torch makes up and does not pickle."""
+        if not parametrize.is_parametrized(self):
+            return super().__reduce_ex__(protocol)
+        state = self.__dict__.copy()
+        state["_modules"] = dict(state["_modules"])
+        parametrized = state["_modules"].pop("parametrizations")
+        return _rebuild, (
+            parametrize.type_before_parametrizations(self),
+            state,
+            {name: (steps.original, list(steps)) for name, steps in parametrized.items()},
+        )
+
+
+def _rebuild(
+    cls: type[Saved],
+    state: dict[str, Any],
+    parametrized: dict[str, tuple[nn.Parameter, list[nn.Module]]],
+) -> Saved:
+    layer = cls.__new__(cls)
+    layer.__setstate__(state)
+    for name, (free, steps) in parametrized.items():
+        # Torch asks the first step for the free parameter of a value, which must be a possible one.
+        with torch.no_grad():
+            layer.register_parameter(name, nn.Parameter(steps[0](free)))
+        for step in steps:
+            parametrize.register_parametrization(layer, name, step, unsafe=True)
+        layer.parametrizations[name].original = free
+    return layer

@@ -1,0 +1,182 @@
+"""The weights of a layer's synapses: drawn or measured, shared, and kept in bounds."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.equilibrium.bounds import Contraction
+from sparsebrain.nn.connectome import read_signs, read_weights
+from sparsebrain.nn.dale import DaleSign
+from sparsebrain.nn.gains import Gain
+from sparsebrain.nn.initialization import draw_contraction, draw_weight
+from sparsebrain.nn.saving import Saved
+from sparsebrain.nn.sharing import share_synapses, value_of_groups
+
+Step = TypeVar("Step", bound=nn.Module)
+
+
+class Synapses(Saved):
+    """The synapses of a layer, which carry the product of their weight and the state.
+
+    ``weight`` is one parameter, or what parametrisations make of one: in this order strengths times
+    gains or fixed signs, and a bound.
+    """
+
+    weight: Tensor
+    loops: int | Equilibrium
+    init: str
+    weight_sharing: str
+    backend: str
+    projections: Tensor | None
+    _lipschitz: float
+    _initial_weight: Tensor | None
+
+    @property
+    def gain(self) -> Tensor | None:
+        """The gains that strengths are multiplied by, before an Equilibrium's constraint; or None.
+
+        One each for the synapses, types, projections, sources or targets that share one.
+        """
+        step = self._step_of_weight(Gain)
+        return None if step is None else step.gain_of(self.parametrizations.weight.original)
+
+    def _make_weights(
+        self,
+        connectome: Any,
+        gain: str | None,
+        *,
+        dale: bool,
+        plain: bool,
+        where: dict[str, Any],
+    ) -> None:
+        """Make the weight; ``plain`` says that it is used as the kernels use it.
+
+        ``where`` is its device and dtype.
+        """
+        structure = self.structure
+        self._types, num_weights, self.projections = share_synapses(
+            connectome, structure, self.weight_sharing, "weight_sharing"
+        )
+        # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
+        self.weight = nn.Parameter(torch.zeros(num_weights, **where))
+        sign = read_signs(connectome, structure) if dale else None
+        if sign is not None:
+            sign = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
+        self._initial_weight = None
+        if self.init == "edge_weight":
+            measured = read_weights(
+                connectome, structure.num_edges, self.weight.dtype, for_gain=gain is not None
+            )
+            measured = self._per_weight(measured, "edge_weight")
+            # Counts have no sign; Dale's law completes them.
+            if sign is not None and bool((measured >= 0).all()):
+                measured = measured * sign
+            self._initial_weight = measured
+        if gain is not None:
+            assert self._initial_weight is not None
+            groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
+            if sign is not None:
+                # It refuses strengths of the wrong sign, which no gain could put right.
+                DaleSign(sign).right_inverse(self._initial_weight)
+            step = Gain(self._initial_weight, groups, count, keeps_sign=dale, shared_by=gain)
+            parametrize.register_parametrization(self, "weight", step)
+        elif sign is not None:
+            parametrize.register_parametrization(self, "weight", DaleSign(sign))
+        self._bound(plain=plain)
+
+    def _bound(self, *, plain: bool) -> None:
+        """Keep the weights as small as an Equilibrium asks for."""
+        if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
+            return
+        kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
+        if not plain:
+            raise ValueError(
+                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
+                "update; use constraint=None."
+            )
+        bounded = Contraction(self.structure, kind, most, self._types)
+        parametrize.register_parametrization(self, "weight", bounded)
+
+    def _reset_weights(self, generator: torch.Generator | None) -> None:
+        if self.weight.is_meta or not self.structure.num_edges:
+            return
+        if self._initial_weight is not None:
+            weight = self._initial_weight.to(self.weight)
+        elif isinstance(self.loops, Equilibrium):
+            weight = draw_contraction(
+                self.structure,
+                self.weight,
+                lipschitz=self._lipschitz,
+                types=self._types,
+                sign=self._sign(),
+                generator=generator,
+            )
+        else:
+            weight = draw_weight(
+                self.structure,
+                self.weight,
+                loops=self.loops,
+                types=self._types,
+                sign=self._sign(),
+                near_identity=self.init == "identity",
+                generator=generator,
+                backend=self.backend,
+            )
+        contraction = self._step_of_weight(Contraction)
+        if contraction is not None:
+            weight = weight * contraction.scale_of(weight)
+        self._assign(weight)
+
+    def _assign(self, weight: Tensor) -> None:
+        """Let the weight be that, whether it is parametrised or not."""
+        if parametrize.is_parametrized(self, "weight"):
+            self.weight = weight
+        else:
+            with torch.no_grad():
+                self.weight.copy_(weight)
+
+    def _weight_per_synapse(self) -> Tensor:
+        weight = self.weight
+        return weight if self._types is None else weight.index_select(0, self._types)
+
+    def _per_weight(self, values: Tensor, name: str) -> Tensor:
+        """Values [E] of synapses as values of weights."""
+        if self._types is None:
+            return values
+        return value_of_groups(
+            values,
+            self._types,
+            len(self.weight),
+            f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
+            f"their {name} differ; use weight_sharing='synapse'.",
+        )
+
+    def _sign(self) -> Tensor | None:
+        dale = self._step_of_weight(DaleSign)
+        return None if dale is None else dale.value
+
+    def _gain(self) -> Gain | None:
+        return self._step_of_weight(Gain)
+
+    def _step_of_weight(self, kind: type[Step]) -> Step | None:
+        """The parametrisation of that kind, if the weight has one."""
+        if not parametrize.is_parametrized(self, "weight"):
+            return None
+        return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
+
+    def _told_weights(self) -> list[str]:
+        """What of it is not the default, for the layer's text."""
+        told = []
+        if self.weight_sharing != "synapse":
+            told.append(f"weight_sharing={self.weight_sharing!r}")
+        gain = self._gain()
+        if gain is not None:
+            told.append(f"gain={gain.shared_by!r}")
+        if self._sign() is not None or (gain is not None and gain.keeps_sign):
+            told.append("dale=True")
+        return told

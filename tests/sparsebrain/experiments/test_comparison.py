@@ -1,0 +1,358 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+import graphs
+from sparsebrain.experiments import runner
+from sparsebrain.experiments.comparison import compare
+from sparsebrain.learning import RULES, Backprop
+
+FAST = {
+    "epochs": 2,
+    "seeds": 2,
+    "loops": 2,
+    "topologies": ["grid:shape=6x6,distance=1", "none"],
+    "jobs": 1,
+}
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The runs that were really trained, in order."""
+    runs = []
+    real = runner.train
+
+    def watched(run, *args):
+        runs.append((run.topology, run.seed))
+        return real(run, *args)
+
+    monkeypatch.setattr(runner, "train", watched)
+    return runs
+
+
+def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path, rows):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        summed = compare(**FAST, out=tmp_path, console=console)
+    found = rows(tmp_path / "results.csv")
+    assert [(row["topology"], row["seed"]) for row in found] == [
+        ("grid:shape=6x6,distance=1", "0"),
+        ("grid:shape=6x6,distance=1", "1"),
+        ("none", "0"),
+        ("none", "1"),
+    ]
+    assert all(0 < float(row["test_accuracy"]) <= 1 for row in found)
+    assert [row["synapses"] for row in found] == ["256", "256", "0", "0"]
+    assert [int(row["epoch"]) for row in rows(tmp_path / "curves.csv")] == [1, 2] * 4
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    mean = sum(float(row["test_accuracy"]) for row in found[:2]) / 2
+    assert summed[0].mean("test_accuracy") == pytest.approx(mean)
+    text = console.export_text()
+    assert f"{100 * mean:.2f} ± " in text
+    assert "paired t-tests over 2 seeds, Holm's correction" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
+        "compare.png",
+        "curves.csv",
+        "results.csv",
+    ]
+
+
+def test_finished_runs_are_not_repeated(tmp_path, trained, rows):
+    first = compare(**FAST, out=tmp_path)
+    before = (tmp_path / "results.csv").read_bytes()
+    assert len(trained) == 4
+    again = compare(**FAST, out=tmp_path)
+    assert len(trained) == 4
+    assert (tmp_path / "results.csv").read_bytes() == before
+    assert again[0].outcomes == first[0].outcomes
+    compare(**{**FAST, "seeds": 3}, out=tmp_path)
+    assert trained[4:] == [("grid:shape=6x6,distance=1", 2), ("none", 2)]
+    compare(**{**FAST, "epochs": 1}, out=tmp_path)
+    assert len(trained) == 10
+    assert len(rows(tmp_path / "results.csv")) == 10
+
+
+RULES_USED = ["backprop", "direct-feedback-alignment"]
+
+
+def test_rules_are_crossed_with_topologies(tmp_path, rows, trained):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        summed = compare(**{**FAST, "epochs": 3}, rules=RULES_USED, out=tmp_path, console=console)
+    assert [(row.rule, row.label) for row in summed] == [
+        (rule, topology) for rule in RULES_USED for topology in FAST["topologies"]
+    ]
+    assert len(trained) == len(rows(tmp_path / "results.csv")) == 8
+    # Ten classes: 0.1 is chance, with a deviation of 0.016 for 360 images.
+    assert all(row.mean("test_accuracy") > 0.2 for row in summed)
+    assert all(row.mean("peak_bytes") > 4 * row.mean("parameters") for row in summed)
+    text = console.export_text()
+    assert "direct-feedback-alignment, none, seed 1: " in text
+    assert "none" in next(
+        line for line in text.splitlines() if "direct-feedback" in line and "0 " in line
+    )
+    assert "paired t-tests over 2 seeds" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    compare(**{**FAST, "epochs": 3}, rules=RULES_USED[1:], out=tmp_path)
+    assert len(trained) == 8
+
+
+class Picky(Backprop):
+    """Teaches no graph."""
+
+    @classmethod
+    def build(cls, connectome, *args, **kwargs):
+        if connectome is not None:
+            raise ValueError("loops are beyond it; use none.")
+        return super().build(connectome, *args, **kwargs)
+
+
+def test_what_a_rule_refuses_is_told_and_the_rest_is_trained(tmp_path, trained, monkeypatch):
+    monkeypatch.setitem(RULES, "picky", Picky)
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = {**FAST, "epochs": 1, "out": tmp_path, "console": console}
+    with console.file:
+        summed = compare(**options, rules=["picky", "backprop"])
+    assert [(row.rule, row.label) for row in summed] == [
+        ("picky", "none"),
+        ("backprop", "grid:shape=6x6,distance=1"),
+        ("backprop", "none"),
+    ]
+    assert len(trained) == 6
+    text = " ".join(console.export_text().split())
+    assert "picky on grid:shape=6x6,distance=1: loops are beyond it; use none." in text
+    with pytest.raises(ValueError, match="nothing is left to train: loops are beyond it"):
+        compare(**{**FAST, "topologies": FAST["topologies"][:1]}, rules=["picky"], out=tmp_path)
+
+
+def test_results_without_rules_are_those_of_backpropagation(tmp_path, trained, rows):
+    """As older versions wrote them, and as examples/reproduction holds them."""
+    compare(**FAST, out=tmp_path)
+    for name in ("results.csv", "curves.csv"):
+        found = rows(tmp_path / name)
+        later = ("rule", "peak_bytes", "loops_used", "converged")
+        columns = [each for each in found[0] if each not in later]
+        lines = [",".join(row[each] for each in columns) for row in found]
+        path = tmp_path / name
+        path.write_text(
+            "\n".join([",".join(columns), *lines, ""]).replace(
+                "grid:shape=6x6,distance=1", '"grid:shape=6x6,distance=1"'
+            )
+        )
+    (again, _) = compare(**FAST, out=tmp_path)
+    assert len(trained) == 4
+    assert again.rule == "backprop"
+    assert math.isnan(again.mean("peak_bytes"))
+
+
+def test_a_learning_rate_overrides_that_of_the_rule(tmp_path, rows):
+    compare(**{**FAST, "epochs": 1, "seeds": 1}, learning_rate=0.5, out=tmp_path)
+    compare(**{**FAST, "epochs": 1, "seeds": 1}, out=tmp_path)
+    found = [float(row["learning_rate"]) for row in rows(tmp_path / "results.csv")]
+    assert found == [0.001, 0.5] * 2
+
+
+def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained, rows):
+    options = {"epochs": 1, "seeds": 1, "loops": 1, "jobs": 1, "out": tmp_path}
+    compare(topologies=["grid:shape=6x6,distance=1", "small-world:neurons=36"], **options)
+    compare(topologies=["grid:shape=6x6,distance=2", "small-world:neurons=36"], **options)
+    assert trained[1] == trained[3] == ("small-world:neurons=36", 0)
+    assert [row["synapses"] for row in rows(tmp_path / "results.csv")] == [
+        "256",
+        "576",
+        "252",
+        "612",
+    ]
+
+
+def test_a_connectome_from_a_file_sets_the_budget(tmp_path, rows, trained):
+    """Without places it is drawn as a matrix; another content of the file is another topology."""
+    path = tmp_path / "a,b=c.npz"
+    options = {"epochs": 1, "seeds": 2, "loops": 1, "jobs": 1, "out": tmp_path / "out"}
+    topologies = [f"file:{path}", "coordinate:neurons=40,extent=4x4"]
+    for seed in (0, 1):
+        graphs.save(_without_pos(graphs.small_world(40, 6, 0.5, seed=seed)), path)
+        compare(topologies=topologies, **options)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert [row["synapses"] for row in found if row["topology"].startswith("file:")] == ["240"] * 4
+    assert all(abs(int(row["synapses"]) - 240) < 5 for row in found)
+    assert len({row["checksum"] for row in found}) == 3
+    assert len(trained) == 6
+
+
+def _without_pos(data):
+    del data.pos
+    return data
+
+
+def test_an_unequal_budget_is_told(tmp_path):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        compare(
+            topologies=["grid:shape=6x6,distance=1", "grid:shape=6x6,distance=2"],
+            epochs=1,
+            seeds=1,
+            loops=1,
+            out=tmp_path,
+            console=console,
+        )
+    text = " ".join(console.export_text().split())
+    assert "Not an equal budget: of 256 synapses, grid:shape=6x6,distance=2 +125%." in text
+
+
+def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, rows):
+    real = runner.train
+
+    def stops(run, images):
+        if run.topology == "none":
+            raise KeyboardInterrupt
+        return real(run, images)
+
+    monkeypatch.setattr(runner, "train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        compare(**FAST, out=tmp_path)
+    assert len(rows(tmp_path / "results.csv")) == 2
+    monkeypatch.setattr(runner, "train", real)
+    assert len(compare(**FAST, out=tmp_path)) == 2
+    assert len(rows(tmp_path / "results.csv")) == 4
+
+
+def test_a_killed_process_leaves_only_whole_runs(tmp_path, rows):
+    command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
+    command += ["--topology", "none", "--epochs", "3", "--seeds", "1000"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.7)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = rows(tmp_path / "results.csv")
+    assert done
+    assert all(None not in row.values() for row in done)
+    curves = rows(tmp_path / "curves.csv")
+    for row in done:
+        epochs = [epoch["epoch"] for epoch in curves if epoch["seed"] == row["seed"]]
+        assert epochs == ["1", "2", "3"]
+    more = str(len(done) + 1)
+    command[-1] = more
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{len(done)} of {more} runs are already in" in again.stdout
+    assert [row["seed"] for row in rows(tmp_path / "results.csv")] == [
+        str(seed) for seed in range(int(more))
+    ]
+
+
+def test_two_processes_may_write_into_one_folder(tmp_path, rows):
+    command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
+    command += ["--epochs", "2", "--seeds", "4", "--loops", "1", "--topology"]
+    both = [
+        subprocess.Popen([*command, topology], stdout=subprocess.DEVNULL)
+        for topology in ("none", "grid:shape=5x5,distance=1")
+    ]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path / "results.csv"))
+    assert found == [
+        (topology, str(seed))
+        for topology in ("grid:shape=5x5,distance=1", "none")
+        for seed in range(4)
+    ]
+
+
+def test_a_run_without_its_curve_is_trained_again(tmp_path, trained, rows):
+    compare(**FAST, out=tmp_path)
+    (tmp_path / "curves.csv").unlink()
+    compare(**FAST, out=tmp_path)
+    assert len(trained) == 8
+    assert len(rows(tmp_path / "results.csv")) == 4
+
+
+def test_processes_side_by_side_find_what_one_finds(tmp_path):
+    compare(**FAST, out=tmp_path / "one")
+    compare(**{**FAST, "jobs": 2}, out=tmp_path / "two")
+    one, two = (
+        (tmp_path / name / "curves.csv").read_text(encoding="utf-8") for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, trained):
+    """In one folder, numbers first; each is known again by its text."""
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = {**FAST, "seeds": 1, "out": tmp_path}
+    with console.file:
+        for loops in ("equilibrium:constraint=norm,tol=0.01", 20, "5"):
+            compare(**{**options, "loops": loops}, console=console)
+    found = rows(tmp_path / "results.csv")
+    spec = "equilibrium:tol=0.01,constraint=norm"
+    assert [row["loops"] for row in found] == ["5", "20", spec] * 2
+    assert [row["converged"] for row in found] == ["1.0"] * 6
+    assert [float(row["loops_used"]) for row in found[:2]] == [5, 20]
+    assert 1 < float(found[2]["loops_used"]) < 20
+    text = " ".join(console.export_text().split())
+    told = f"grid:shape=6x6,distance=1 {float(found[2]['loops_used']):.1f}."
+    assert f"Loops to the equilibrium, mean over test images: {told}" in text
+    assert len(trained) == 6
+    compare(**{**options, "loops": "equilibrium:tol=0.01,constraint=norm"})
+    assert len(trained) == 6
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
+)
+def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
+    compare(**FAST, out=tmp_path)
+    file = tmp_path / "results.csv"
+    whole = file.read_text()
+    file.write_bytes(
+        {
+            "truncated": whole[: whole.index("none") + 30].encode(),
+            "foreign": b"a,b\n1,2\n",
+            "binary": b"\xff\xfe\x00\x01" * 20,
+            "no share": whole[: whole.index("none")].replace(",0.", ",7.").encode(),
+            "not a number": whole.replace(",256,", ",many,").encode(),
+            "short row": (whole + "digits\n").encode(),
+        }[damage]
+    )
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+        compare(**FAST, out=tmp_path)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"topologies": []}, "no topology given"),
+        ({"topologies": ["none", "none"]}, "'none' is given twice"),
+        ({"rules": []}, "no rule given"),
+        ({"rules": ["backprop", "backprop"]}, "rule 'backprop' is given twice"),
+        ({"rules": ["backprob"]}, "rule must be one of 'backprop', 'feedback-alignment'"),
+        ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"batch_size": 1}, "batch_size must be at least 2"),
+        ({"topologies": ["coordinate:neurons=0"]}, "'coordinate:neurons=0' has no neurons"),
+        ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
+        ({"jobs": 0}, "jobs must be a number of trainings"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"loops": 0}, "loops must be at least 1"),
+        ({"loops": "forever"}, "loops must be a number or equilibrium"),
+        ({"loops": "equilibrium:tol=3"}, "tol must be between 0 and 1"),
+        ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        compare(**{**FAST, **options}, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,121 @@
+"""The articles' experiments on images that are made up: bright above or below."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from sparsebrain.experiments import error_diffusion_study as experiment
+from sparsebrain.experiments.error_diffusion_study import STUDIES, Setting, make_rule, run, train
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder with an mnist.npz of 400 + 100 images."""
+    folder = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for part, number in (("train", 400), ("test", 100)):
+        y = generator.integers(0, 10, number)
+        x = generator.integers(0, 60, (number, 28, 28))
+        x[y == 4, :14] += 150
+        x[y == 9, 14:] += 150
+        arrays |= {f"x_{part}": x.astype(np.uint8), f"y_{part}": y.astype(np.uint8)}
+    np.savez(folder / "mnist.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Two cases a study."""
+    few = {name: cases[:1] + cases[-1:] for name, cases in STUDIES.items()}
+    monkeypatch.setattr(experiment, "STUDIES", few)
+    return few
+
+
+def test_studies_are_run_drawn_and_kept(images, small, tmp_path, rows, monkeypatch):
+    out = tmp_path / "found"
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=100, file=nowhere)
+        run(studies=list(small), epochs=1, seeds=2, data_dir=images, out=out, console=console)
+    found = rows(out / "results.csv")
+    settings = {case.setting for cases in small.values() for case in cases}
+    assert len(found) == 2 * len(settings)
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in found)
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    text = console.export_text()
+    assert "open questions" in text
+    assert "U(-1, 1)" in text
+
+    # All is there: nothing is trained again.
+    monkeypatch.setattr(experiment, "train", None)
+    run(studies=list(small), epochs=1, seeds=2, data_dir=images, out=out)
+    assert rows(out / "results.csv") == found
+
+
+def test_kanekos_table(tmp_path, rows):
+    run(studies=["xor"], out=tmp_path)
+    found = rows(tmp_path / "xor.csv")
+    assert [row["hidden cells"] for row in found] == ["8", "16", "32", "64"]
+    assert all(abs(float(row["z"])) < 4 for row in found)
+
+
+def test_a_training_follows_from_its_setting(images):
+    setting = Setting(epochs=20, rate=0.1)
+    first, second = train(setting, images), train(setting, images)
+    assert first.test_accuracy == second.test_accuracy > 0.9
+    assert first.loss == second.loss
+
+
+def test_the_step_is_the_articles(images):
+    """rate / (units + layers) times the sum over the batch of Kaneko's updates."""
+    setting = Setting(units=4, layers=2)
+    rule = make_rule(setting, 6, torch.Generator().manual_seed(0))
+    assert rule.reduction == "sum"
+    assert rule.model.loops == 3
+    assert rule.model.strength.max() <= 1 / 4
+    assert rule.model.edge_index.size(1) == 2 * 9 + 12 * 4 + 16 + 4
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_setting_can_be_made(study):
+    for case in STUDIES[study]:
+        rule = make_rule(case.setting, 5, torch.Generator().manual_seed(0))
+        assert rule.predict(torch.rand(3, 5)).shape == (3, 2)
+
+
+def test_sparse_layers_keep_every_cell_heard():
+    setting = replace(Setting(), density=0.05)
+    network = make_rule(setting, 50, torch.Generator().manual_seed(0)).model
+    between = network.edge_index[0] > network.output
+    heard = torch.bincount(network.edge_index[1, between], minlength=network.num_cells)
+    assert bool((heard[network.output + 1 + 16 :] == 1).all())
+
+
+def test_what_cannot_be_used_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="study must be one of 'units'"):
+        run(studies=["depth"], out=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file; choose a folder as --out"):
+        run(studies=["rate"], out=tmp_path / "file")
+
+
+@pytest.mark.parametrize("damage", ["foreign", "truncated", "no share", "not a number"])
+def test_a_damaged_table_is_told_before_anything_is_trained(damage, images, small, tmp_path):
+    run(studies=["rate"], epochs=1, seeds=1, data_dir=images, out=tmp_path)
+    file = tmp_path / "results.csv"
+    whole = file.read_text()
+    damaged = {
+        "foreign": "rule,activation\n1,2\n",
+        "truncated": whole[:-3],
+        "no share": whole.replace(",0.", ",7."),
+        "not a number": whole.replace(",16,", ",many,"),
+    }[damage]
+    file.write_text(damaged)
+    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+        run(data_dir=images, out=tmp_path)
+    assert file.read_text() == damaged
+    assert not (tmp_path / "xor.csv").exists()

@@ -1,0 +1,123 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from rich.console import Console
+
+from sparsebrain.experiments import runner
+from sparsebrain.experiments.reproduction import reproduce
+from sparsebrain.models import MODELS, paper
+
+FAST = {"data": "digits", "epochs": 1, "seeds": 2, "jobs": 1}
+FIGURES = [2, 6, 9, 10, 11]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A folder with everything in it, the rows, and what was printed."""
+    folder = tmp_path_factory.mktemp("reproduction")
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        summed = reproduce(**FAST, out=folder, console=console)
+    return folder, summed, console.export_text()
+
+
+def test_all_models_are_trained_and_told(reproduced, rows):
+    folder, summed, text = reproduced
+    assert [row.label for row in summed] == list(MODELS)
+    assert [row.mean("synapses") for row in summed] == [0, 46**2, 46**2, 74**2, 74**2]
+    found = rows(folder / "results.csv")
+    assert len(found) == 10
+    assert {(row["topology"], row["loops"]) for row in found} == {
+        ("none", "1"),
+        ("grid:distance=1", "5"),
+        ("grid:distance=1", "20"),
+        ("grid:distance=2", "5"),
+        ("grid:distance=2", "20"),
+    }
+    assert "paired t-tests over 2 seeds" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_every_figure_is_a_picture_and_a_table(reproduced, rows):
+    folder, summed, _ = reproduced
+    for number in FIGURES:
+        picture = (folder / f"figure{number}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 20_000
+    losses = rows(folder / "figure9.csv")
+    assert [(row["model"], row["seed"]) for row in losses[:3]] == [
+        ("MLP", "0"),
+        ("MLP", "1"),
+        ("alpha", "0"),
+    ]
+    accuracy = [float(row["test_accuracy"]) for row in rows(folder / "figure10.csv")]
+    assert accuracy == [epoch.test_accuracy for row in summed for (epoch,) in row.curves]
+    assert len(rows(folder / "figure11.csv")) == 10 * 256
+    synapses = rows(folder / "figure2.csv")
+    # 6444.9 pairs are expected, each of them two synapses.
+    assert abs(len(synapses) / 2 - 6444.9) < 5 * 6444.9**0.5
+    assert not [
+        path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".lock"
+    ]
+
+
+def test_nothing_is_trained_twice(reproduced, monkeypatch):
+    folder, summed, _ = reproduced
+    monkeypatch.setattr(runner, "train", None)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    again = reproduce(**FAST, out=folder)
+    assert str([row.outcomes for row in again]) == str([row.outcomes for row in summed])
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
+
+
+def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced):
+    folder, _, _ = reproduced
+    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0.pt")
+    before = torch.load(weights, weights_only=True)
+    weights.unlink()
+    reproduce(**FAST, out=folder)
+    after = torch.load(weights, weights_only=True)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    whole = weights.read_bytes()
+    for damaged in (b"", b"not a zip", whole[:500], whole[:-2000]):
+        weights.write_bytes(damaged)
+        with pytest.raises(ValueError, match="does not hold the weights of Y; delete it"):
+            reproduce(**FAST, out=folder)
+    weights.write_bytes(whole)
+
+
+def test_the_weights_are_those_of_the_papers_model(reproduced):
+    """But for the first layer: digits have fewer pixels than neurons."""
+    folder, _, _ = reproduced
+    state = torch.load(folder / "Y-digits-relu-1-epochs-seed-0.pt", weights_only=True)
+    model = paper("Y", shape=(16, 16))
+    model.encode = torch.nn.Linear(64, 256)
+    model.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"reading": "swish"}, "reading must be one of 'relu', 'relu-in-loop'"),
+        ({"data": "cifar"}, "data must be one of 'digits'"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"jobs": 0}, "jobs must be"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        reproduce(**{**FAST, **options}, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_runs(tmp_path):
+    command = [sys.executable, "-m", "sparsebrain.cli", "reproduce", "--data", "digits"]
+    command += ["--epochs", "1", "--seeds", "1", "--reading", "linear", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "One topology or one seed: nothing to compare." in done.stdout
+    assert (tmp_path / "figure11.png").exists()

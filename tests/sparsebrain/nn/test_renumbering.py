@@ -1,0 +1,107 @@
+"""Neurons are renumbered inside a layer, and nobody sees it."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import graphs
+from sparsebrain import GraphLayer, kernels
+from sparsebrain.kernels import Structure
+from sparsebrain.nn.renumbering import renumber
+
+NEURONS = 9000
+SIDES = (100.0, 90.0)
+
+
+@pytest.fixture(scope="module")
+def places():
+    """Neurons at random places: what is near in space is far in number."""
+    return graphs.coordinate_random(NEURONS, SIDES, 1.5, seed=0)
+
+
+def expected(layer, x, *, inject=False):
+    """The loops on neurons as they are numbered, by the reference."""
+    states = kernels.loop(
+        layer.structure,
+        layer.weight,
+        torch.zeros_like(x.t()) if inject else x.t(),
+        loops=layer.loops,
+        drive=x.t() if inject else None,
+        bias=layer.bias,
+        activation=layer.activation,
+        keep=True,
+        backend="reference",
+    )
+    return torch.stack(states).transpose(1, 2)
+
+
+def test_synapses_become_shorter_and_stay_the_same(places):
+    structure = Structure(places.edge_index, NEURONS)
+    near = renumber(structure)
+    assert torch.equal(near.order[near.place], torch.arange(NEURONS))
+    assert torch.equal(near.order[near.structure.edge_index], structure.edge_index)
+    before, after = (
+        (each.edge_index[0] - each.edge_index[1]).abs().double().mean()
+        for each in (structure, near.structure)
+    )
+    assert after < before / 4
+
+
+def test_graphs_without_an_order_are_left_alone(places):
+    random = graphs.small_world(NEURONS, 6, 1.0, seed=0)
+    grid = graphs.grid_local((100, 90), 1)
+    empty = torch.zeros(2, 0, dtype=torch.int64)
+    for edges in (random.edge_index, grid.edge_index, empty):
+        assert renumber(Structure(edges, NEURONS)) is None
+    few = graphs.coordinate_random(1000, (40.0, 25.0), 1.5, seed=0)
+    assert renumber(Structure(few.edge_index, 1000)) is None
+
+
+@pytest.mark.parametrize("inject", [False, True])
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_outputs_states_and_gradients_are_those_of_the_connectome(places, inject, checkpoint):
+    options = {"activation": "tanh", "bias": True, "inject": inject, "checkpoint": checkpoint}
+    layer = GraphLayer(places, 4, **options, dtype=torch.float64)
+    assert layer._renumbering is not None
+    nn.init.normal_(layer.bias)
+    x = torch.randn(2, NEURONS, dtype=torch.float64, requires_grad=True)
+    given = (layer.weight, layer.bias, x)
+    y, states = layer(x, return_states=True)
+    right = expected(layer, x, inject=inject)
+    torch.testing.assert_close(states[1:], right)
+    assert torch.equal(y, states[-1])
+    factor = torch.randn_like(right)
+    found = torch.autograd.grad((states[1:] * factor).sum(), given)
+    for one, other in zip(found, torch.autograd.grad((right * factor).sum(), given), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_activation_meets_neurons_in_their_order(places):
+    def half(state):
+        return torch.cat([state[..., :4500].tanh(), state[..., 4500:]], dim=-1)
+
+    layer = GraphLayer(places, 4, activation=half)
+    x = torch.randn(3, NEURONS)
+    expected = x
+    for _ in range(4):
+        (linear,) = kernels.loop(
+            layer.structure, layer.weight, expected.t(), loops=1, backend="reference"
+        )
+        expected = half(linear.t())
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pyg_batches_copies_and_few_loops(places):
+    layer = GraphLayer(places, 4, activation="tanh")
+    x = torch.randn(4, NEURONS)
+    batched = torch.cat([places.edge_index, places.edge_index + NEURONS], dim=1)
+    node_first = x.view(2, 2, NEURONS).transpose(1, 2).reshape(2 * NEURONS, 2)
+    y = layer(node_first, batched).view(2, NEURONS, 2).transpose(1, 2).reshape(4, NEURONS)
+    torch.testing.assert_close(y, layer(x))
+    twin = copy.deepcopy(layer)
+    assert torch.equal(twin(x), layer(x))
+    twin.to(torch.float64)
+    torch.testing.assert_close(twin(x.double()).float(), layer(x), rtol=1e-4, atol=1e-5)
+    assert GraphLayer(places, 3)._renumbering is None
