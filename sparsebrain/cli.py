@@ -105,7 +105,7 @@ def compare(
 
     fixed-out-degree: neurons out_degree self_loops
 
-    barabasi-albert: neurons synapses_per_neuron directed outward self_loops
+    barabasi-albert: neurons edges_per_node directed outward self_loops
 
     power-law-cluster: the same and triangle
 

@@ -15,7 +15,7 @@ Pair = tuple[str, str]
 
 
 def populations(
-    neurons: Mapping[str, int],
+    population_sizes: Mapping[str, int],
     connect: Mapping[Pair, Connector | Rule],
     *,
     signs: Mapping[str, int] | None = None,
@@ -26,7 +26,7 @@ def populations(
 
     Parameters
     ----------
-    neurons : mapping of str to int
+    population_sizes : mapping of str to int
         Number of neurons of each population, in the order in which they are numbered.
     connect : mapping of (str, str) to rule
         The rule from the first population to the second: ``AllToAll()``, ``OneToOne()``,
@@ -47,7 +47,7 @@ def populations(
     -------
     torch_geometric.data.Data
         ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the population, in the order of
-        `neurons`, and ``node_type_names``; ``node_sign`` float32 [N] if `signs` are given.
+        `population_sizes`, and ``node_type_names``; ``node_sign`` float32 [N] if `signs` are given.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def populations(
     >>> brunel.num_edges, brunel.node_type_names
     (100000, ['exc', 'inh'])
     """
-    sizes = _sizes(neurons)
+    sizes = _sizes(population_sizes)
     rules = _rules(connect, sizes)
     sign = None if signs is None else _signs(signs, sizes)
     loops = arguments.flag("self_loops", self_loops)
@@ -120,19 +120,23 @@ def _mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
     return value
 
 
-def _sizes(neurons: Mapping[str, int]) -> dict[str, int]:
+def _sizes(population_sizes: Mapping[str, int]) -> dict[str, int]:
     example = "{'exc': 800, 'inh': 200}"
-    if not _mapping("neurons", neurons, example):
+    if not _mapping("population_sizes", population_sizes, example):
         raise ValueError(
-            f"neurons must name at least one population, got none; pass neurons={example}"
+            "population_sizes must name at least one population, got none; "
+            f"pass population_sizes={example}"
         )
-    for name in neurons:
+    for name in population_sizes:
         if not isinstance(name, str):
             raise TypeError(
-                f"neurons must name populations by str, got {name!r} of type "
-                f"{type(name).__name__}; pass neurons={example}"
+                f"population_sizes must name populations by str, got {name!r} of type "
+                f"{type(name).__name__}; pass population_sizes={example}"
             )
-    return {name: arguments.count(f"neurons[{name!r}]", neurons[name]) for name in neurons}
+    return {
+        name: arguments.count(f"population_sizes[{name!r}]", population_sizes[name])
+        for name in population_sizes
+    }
 
 
 def _rules(

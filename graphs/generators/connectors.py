@@ -136,18 +136,18 @@ class FixedOutDegree(Connector):
 
 @dataclass(frozen=True)
 class FixedTotal(Connector):
-    """Exactly `total` pairs, wherever they are."""
+    """Exactly `num_edges` pairs, wherever they are."""
 
-    total: int
+    num_edges: int
 
     def __post_init__(self) -> None:
-        arguments.count("total", self.total)
+        arguments.count("num_edges", self.num_edges)
 
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
-        _room(self, self.total, sources * (targets - same), "pairs")
-        return bipartite.fixed_total(sources, targets, self.total, rng, same=same, times=times)
+        _room(self, self.num_edges, sources * (targets - same), "pairs")
+        return bipartite.fixed_total(sources, targets, self.num_edges, rng, same=same, times=times)
 
 
 def _room(rule: Connector, wanted: int, most: int, what: str) -> None:

@@ -18,12 +18,12 @@ _MOST_TRIES, _FIRST_TRIES = 100, 1_000_000
 
 
 def kaiser_hilgetag(
-    num_neurons: int,
+    num_nodes: int,
     alpha: float,
     beta: float = 1.0,
     *,
     extent: float | Sequence[float] = (1.0, 1.0),
-    directed: bool = False,
+    directed: bool = True,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -37,7 +37,7 @@ def kaiser_hilgetag(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
     alpha : float
         How fast the probability falls with distance, >= 0.
@@ -85,7 +85,7 @@ def kaiser_hilgetag(
     >>> graphs.strongly_connected(data)
     1.0
     """
-    neurons = arguments.count("num_neurons", num_neurons)
+    neurons = arguments.count("num_nodes", num_nodes)
     alpha = arguments.real("alpha", alpha)
     beta = arguments.real("beta", beta, at_most=1.0)
     if beta == 0:

@@ -4,35 +4,32 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import build
+from graphs.contract import Index, build
 from graphs.generators import bipartite, drawing
 from graphs.generators.bipartite import Ends
 
 
 def erdos_renyi(
-    num_neurons: int,
+    num_nodes: int,
+    probability: float,
     *,
-    probability: float | None = None,
-    synapses: int | None = None,
     directed: bool = True,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return a random graph: G(N, p) of a given probability, or G(N, E) of a given size.
+    r"""Return a random graph G(N, p), in which every pair is connected with one probability.
 
-    In G(N, p) [1]_ each neuron sends to each other with probability p, independently of all other
-    pairs; the number of synapses is binomial with mean :math:`p N (N - 1)`, degrees are binomial
-    with mean :math:`p (N - 1)`. In G(N, E) [2]_ all graphs of E synapses are equally likely.
-    Clustering and reciprocity are both p: what is above it in another graph is structure.
+    Each neuron sends to each other with probability p, independently of all other pairs [1]_; the
+    number of synapses is binomial with mean :math:`p N (N - 1)`, degrees are binomial with mean
+    :math:`p (N - 1)`. Clustering and reciprocity are both p: what is above it in another graph is
+    structure. The random graph G(N, E) of an exact number of synapses is `fixed_total`.
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
     probability : float
-        p in [0, 1]; exactly one of `probability` and `synapses` is given.
-    synapses : int
-        Number of synapses E, self-loops not counted; even if not directed.
+        p in [0, 1].
     directed : bool
         Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
         and both directions are present or none.
@@ -49,8 +46,7 @@ def erdos_renyi(
     Raises
     ------
     TypeError, ValueError
-        If both or none of `probability` and `synapses` are given, there are fewer than `synapses`
-        pairs, or an argument is out of range or of another type.
+        If an argument is out of range or of another type.
 
     See Also
     --------
@@ -63,51 +59,27 @@ def erdos_renyi(
     References
     ----------
     .. [1] E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30 (1959) 1141-1144.
-    .. [2] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959) 290-297.
 
     Examples
     --------
     >>> import graphs
-    >>> graphs.erdos_renyi(784, synapses=17956, seed=0).num_edges
-    17956
-    >>> 17_000 < graphs.erdos_renyi(784, probability=0.029, seed=0).num_edges < 18_600
+    >>> 17_000 < graphs.erdos_renyi(784, 0.029, seed=0).num_edges < 18_600
     True
     """
-    neurons = arguments.count("num_neurons", num_neurons)
-    if (probability is None) == (synapses is None):
-        raise ValueError(
-            f"probability or synapses must be given, and only one, got probability={probability} "
-            f"and synapses={synapses}; pass probability=0.1"
-        )
+    neurons = arguments.count("num_nodes", num_nodes)
+    chance = arguments.real("probability", probability, at_most=1.0)
     directed = arguments.flag("directed", directed)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    total, chance = 0, 0.0
-    if probability is None:
-        total = _total(synapses, neurons, directed)
-    else:
-        chance = arguments.real("probability", probability, at_most=1.0)
     if directed:
-        ends = (
-            bipartite.fixed_total(neurons, neurons, total, rng, same=True)
-            if probability is None
-            else bipartite.fixed_probability(neurons, neurons, chance, rng, same=True)
-        )
+        ends = bipartite.fixed_probability(neurons, neurons, chance, rng, same=True)
     else:
-        # Each neuron draws among those that are numbered below it.
-        widths = np.arange(neurons)
-        counts = (
-            drawing.shares(widths, total, rng)
-            if probability is None
-            else rng.binomial(widths, chance)
-        )
-        one, other = drawing.distinct(widths, counts, rng)
-        ends = np.concatenate((one, other)), np.concatenate((other, one))
+        ends = _both_ways(rng.binomial(np.arange(neurons), chance), rng)
     return _connected(neurons, ends, loops)
 
 
 def fixed_in_degree(
-    num_neurons: int,
+    num_nodes: int,
     in_degree: int,
     *,
     self_loops: bool = False,
@@ -122,7 +94,7 @@ def fixed_in_degree(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
     in_degree : int
         Synapses k that each neuron receives, less than N.
@@ -159,7 +131,7 @@ def fixed_in_degree(
     >>> data.edge_index[1].bincount().unique().tolist()
     [22]
     """
-    neurons = arguments.count("num_neurons", num_neurons)
+    neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("in_degree", in_degree, neurons)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
@@ -169,7 +141,7 @@ def fixed_in_degree(
 
 
 def fixed_out_degree(
-    num_neurons: int,
+    num_nodes: int,
     out_degree: int,
     *,
     self_loops: bool = False,
@@ -182,7 +154,7 @@ def fixed_out_degree(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
     out_degree : int
         Synapses k that each neuron sends, less than N.
@@ -218,7 +190,7 @@ def fixed_out_degree(
     >>> data.edge_index[0].bincount().unique().tolist()
     [22]
     """
-    neurons = arguments.count("num_neurons", num_neurons)
+    neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("out_degree", out_degree, neurons)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
@@ -228,23 +200,23 @@ def fixed_out_degree(
 
 
 def fixed_total(
-    num_neurons: int,
-    synapses: int,
+    num_nodes: int,
+    num_edges: int,
     *,
     directed: bool = True,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a random graph of exactly this number of synapses, all such graphs equally likely.
+    """Return a random graph G(N, E), all graphs of exactly E synapses equally likely.
 
-    ``fixed_total_number`` of NEST [1]_, without pairs that are connected twice; the same as
-    ``erdos_renyi(num_neurons, synapses=synapses)``, number for number.
+    The model is that of Erdos and Renyi [1]_; ``fixed_total_number`` of NEST [2]_, without pairs
+    that are connected twice. `erdos_renyi` is the random graph of a given probability.
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
-    synapses : int
+    num_edges : int
         Number of synapses E, self-loops not counted; even if not directed.
     directed : bool
         Whether each direction of a pair is drawn by itself; otherwise both are present or none.
@@ -261,7 +233,8 @@ def fixed_total(
     Raises
     ------
     TypeError, ValueError
-        If there are fewer than `synapses` pairs, or an argument is out of range or of another type.
+        If there are fewer than `num_edges` pairs, or an argument is out of range or of another
+        type.
 
     Notes
     -----
@@ -269,7 +242,8 @@ def fixed_total(
 
     References
     ----------
-    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
+    .. [1] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959) 290-297.
+    .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
        Biology 18 (2022) e1010086.
 
     Examples
@@ -278,35 +252,41 @@ def fixed_total(
     >>> graphs.fixed_total(784, 17956, seed=0).num_edges
     17956
     """
-    count = arguments.count("synapses", synapses)
-    return erdos_renyi(
-        num_neurons, synapses=count, directed=directed, self_loops=self_loops, seed=seed
-    )
-
-
-def _total(synapses: int | None, neurons: int, directed: bool) -> int:
-    """Return the number of draws that make this number of synapses."""
-    total = arguments.count("synapses", synapses)
+    neurons = arguments.count("num_nodes", num_nodes)
+    total = arguments.count("num_edges", num_edges)
+    directed = arguments.flag("directed", directed)
+    loops = arguments.flag("self_loops", self_loops)
+    rng = arguments.generator(seed)
     if not directed and total % 2:
         raise ValueError(
-            f"synapses must be even if not directed, as both directions are stored, got {total}; "
-            f"pass synapses={total - 1} or directed=True"
+            f"num_edges must be even if not directed, as both directions are stored, got {total}; "
+            f"pass num_edges={total - 1} or directed=True"
         )
     most = neurons * max(neurons - 1, 0)
     if total > most:
         raise ValueError(
-            f"synapses must be at most num_neurons * (num_neurons - 1) = {most}, got {total}; "
-            f"pass synapses={most} or more neurons"
+            f"num_edges must be at most num_nodes * (num_nodes - 1) = {most}, got {total}; "
+            f"pass num_edges={most} or more neurons"
         )
-    return total if directed else total // 2
+    if directed:
+        ends = bipartite.fixed_total(neurons, neurons, total, rng, same=True)
+    else:
+        ends = _both_ways(drawing.shares(np.arange(neurons), total // 2, rng), rng)
+    return _connected(neurons, ends, loops)
+
+
+def _both_ways(counts: Index, rng: np.random.Generator) -> Ends:
+    """Pairs in both directions: neuron i draws ``counts[i]`` of the neurons numbered below it."""
+    one, other = drawing.distinct(np.arange(len(counts)), counts, rng)
+    return np.concatenate((one, other)), np.concatenate((other, one))
 
 
 def _degree(name: str, degree: int, neurons: int) -> int:
     degree = arguments.count(name, degree)
     if degree > max(neurons - 1, 0):
         raise ValueError(
-            f"{name} must be less than num_neurons = {neurons}, got {degree}; "
-            f"pass {name}={max(neurons - 1, 0)} or num_neurons={degree + 1}"
+            f"{name} must be less than num_nodes = {neurons}, got {degree}; "
+            f"pass {name}={max(neurons - 1, 0)} or num_nodes={degree + 1}"
         )
     return degree
 

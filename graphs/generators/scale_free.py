@@ -17,10 +17,10 @@ Draw = Callable[[], float]
 
 
 def barabasi_albert(
-    num_neurons: int,
-    synapses_per_neuron: int,
+    num_nodes: int,
+    edges_per_node: int,
     *,
-    directed: bool = False,
+    directed: bool = True,
     outward: float = 0.5,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -38,9 +38,9 @@ def barabasi_albert(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N > m.
-    synapses_per_neuron : int
+    edges_per_node : int
         Number of older neurons m >= 1 that a newcomer connects with.
     directed : bool
         Whether each pair is one synapse; otherwise both directions are stored.
@@ -84,20 +84,20 @@ def barabasi_albert(
     Examples
     --------
     >>> import graphs
-    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
+    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 11 * (784 - 11)
     True
-    >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
+    >>> graphs.barabasi_albert(4, 3, directed=False).edge_index.tolist()
     [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
     """
-    return _grown(num_neurons, synapses_per_neuron, 0.0, directed, outward, self_loops, seed)
+    return _grown(num_nodes, edges_per_node, 0.0, directed, outward, self_loops, seed)
 
 
 def power_law_cluster(
-    num_neurons: int,
-    synapses_per_neuron: int,
+    num_nodes: int,
+    edges_per_node: int,
     triangle: float,
     *,
-    directed: bool = False,
+    directed: bool = True,
     outward: float = 0.5,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -112,9 +112,9 @@ def power_law_cluster(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N > m.
-    synapses_per_neuron : int
+    edges_per_node : int
         Number of older neurons m >= 1 that a newcomer connects with.
     triangle : float
         Probability p of a step that closes a triangle. None can follow where m = 1.
@@ -161,24 +161,24 @@ def power_law_cluster(
     True
     """
     triangle = arguments.real("triangle", triangle, at_most=1.0)
-    return _grown(num_neurons, synapses_per_neuron, triangle, directed, outward, self_loops, seed)
+    return _grown(num_nodes, edges_per_node, triangle, directed, outward, self_loops, seed)
 
 
 def _grown(
-    num_neurons: int,
-    synapses_per_neuron: int,
+    num_nodes: int,
+    edges_per_node: int,
     triangle: float,
     directed: bool,
     outward: float,
     self_loops: bool,
     seed: int | np.random.Generator | None,
 ) -> Data:
-    neurons = arguments.count("num_neurons", num_neurons)
-    each = arguments.count("synapses_per_neuron", synapses_per_neuron, at_least=1)
+    neurons = arguments.count("num_nodes", num_nodes)
+    each = arguments.count("edges_per_node", edges_per_node, at_least=1)
     if each >= neurons:
         raise ValueError(
-            f"synapses_per_neuron must be less than num_neurons = {neurons}, got {each}; "
-            f"pass num_neurons={each + 1} or more"
+            f"edges_per_node must be less than num_nodes = {neurons}, got {each}; "
+            f"pass num_nodes={each + 1} or more"
         )
     directed = arguments.flag("directed", directed)
     outward = arguments.real("outward", outward, at_most=1.0)

@@ -16,7 +16,7 @@ _ROUNDS = 64
 
 
 def small_world(
-    num_neurons: int,
+    num_nodes: int,
     neighbors: int,
     rewire: float,
     *,
@@ -37,7 +37,7 @@ def small_world(
 
     Parameters
     ----------
-    num_neurons : int
+    num_nodes : int
         Number of neurons N >= 0.
     neighbors : int
         Neighbours k of a neuron on the ring, half on each side; even, less than N.
@@ -91,7 +91,7 @@ def small_world(
     >>> graphs.small_world(5, 2, 0).edge_index.tolist()
     [[1, 4, 0, 2, 1, 3, 2, 4, 0, 3], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
     """
-    neurons = arguments.count("num_neurons", num_neurons)
+    neurons = arguments.count("num_nodes", num_nodes)
     neighbors = _neighbors(neighbors, neurons)
     rewire = arguments.real("rewire", rewire, at_most=1.0)
     method = arguments.option("method", method, METHODS)
@@ -120,8 +120,8 @@ def _neighbors(neighbors: int, neurons: int) -> int:
     if neighbors > max(neurons - 1, 0):
         most = max(neurons - 1, 0) // 2 * 2
         raise ValueError(
-            f"neighbors must be less than num_neurons = {neurons}, got {neighbors}; "
-            f"pass neighbors={most} or num_neurons={neighbors + 1}"
+            f"neighbors must be less than num_nodes = {neurons}, got {neighbors}; "
+            f"pass neighbors={most} or num_nodes={neighbors + 1}"
         )
     return neighbors
 

@@ -31,7 +31,7 @@ class Box(NamedTuple):
 
 
 def coordinate_random(
-    num_neurons: int | None = None,
+    num_nodes: int | None = None,
     extent: float | Sequence[float] | None = None,
     distance: float | Sequence[float] | None = None,
     *,
@@ -53,7 +53,7 @@ def coordinate_random(
 
     Parameters
     ----------
-    num_neurons : int, optional
+    num_nodes : int, optional
         Number of neurons N >= 0. Left out if `positions` are given.
     extent : float or sequence of float, optional
         Side lengths of the box, 1 to 3 of them. If `positions` are given, it is only needed for
@@ -75,7 +75,7 @@ def coordinate_random(
         Factor of the profile in [0, 1].
     positions : {"uniform", "lattice"} or array [N, D]
         Uniform in the box, or one neuron in the middle of each cell of a lattice whose cells are as
-        nearly cubes as `extent` and `num_neurons` permit, in row-major order; or given coordinates,
+        nearly cubes as `extent` and `num_nodes` permit, in row-major order; or given coordinates,
         which are stored as float32.
     jitter : float
         How far neurons leave their place on the lattice, in [0, 1]: uniformly by at most this share
@@ -99,7 +99,7 @@ def coordinate_random(
     ------
     TypeError, ValueError
         If an argument is out of range or of another type, an option is unknown, a callable returns
-        another shape or no probabilities, the lattice has no `num_neurons` points, positions are
+        another shape or no probabilities, the lattice has no `num_nodes` points, positions are
         not finite or not in the box, or the reach is not below half of a periodic side, so that a
         pair could meet both ways around.
 
@@ -137,12 +137,12 @@ def coordinate_random(
     self_loops = arguments.flag("self_loops", self_loops)
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)
-        neurons = arguments.count("num_neurons", num_neurons)
+        neurons = arguments.count("num_nodes", num_nodes)
         sides = box_sides(extent)
         box = Box(sides, arguments.flags("periodic", periodic, len(sides)))
     else:
         placement = "given"
-        pos = _given(positions, num_neurons)
+        pos = _given(positions, num_nodes)
         neurons = len(pos)
         box = _box_of(pos, extent, arguments.flags("periodic", periodic, pos.shape[1]))
     length, scale = _lengths(distance, len(box.sides))
@@ -212,15 +212,15 @@ def _lattice(
     if neurons and math.prod(shape) != neurons:
         text = " x ".join(map(str, shape))
         raise ValueError(
-            f"num_neurons must fill a lattice in the box {tuple(sides)}, got {neurons}; pass for "
-            f"example num_neurons={math.prod(shape)}, which is {text}"
+            f"num_nodes must fill a lattice in the box {tuple(sides)}, got {neurons}; pass for "
+            f"example num_nodes={math.prod(shape)}, which is {text}"
         )
     cells = np.indices(shape).reshape(len(shape), -1).T[:neurons]
     moved = (rng.random(cells.shape) - 0.5) * jitter
     return _stored((cells + 0.5 + moved) * (np.asarray(sides) / shape), sides)
 
 
-def _given(positions: ArrayLike, num_neurons: int | None) -> NDArray[np.float32]:
+def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
     try:
         pos = np.asarray(positions)
     except ValueError:
@@ -245,10 +245,10 @@ def _given(positions: ArrayLike, num_neurons: int | None) -> NDArray[np.float32]
             f"positions must be finite and within {_LONGEST:g}, got {pos[at].tolist()} at position "
             f"{at}; pass positions=positions[np.isfinite(positions).all(axis=1)]"
         )
-    if num_neurons is not None and arguments.count("num_neurons", num_neurons) != len(pos):
+    if num_nodes is not None and arguments.count("num_nodes", num_nodes) != len(pos):
         raise ValueError(
-            f"num_neurons must be that of the positions, {len(pos)}, got {num_neurons}; pass "
-            "num_neurons=None"
+            f"num_nodes must be that of the positions, {len(pos)}, got {num_nodes}; pass "
+            "num_nodes=None"
         )
     return pos.astype(np.float32)
 

@@ -31,7 +31,7 @@ def plot_circular(
     data: Data,
     *,
     ax: Axes | None = None,
-    max_synapses: int | None = None,
+    max_edges: int | None = None,
     edge_color: ColorType | None = None,
     alpha: float | None = None,
     seed: int | np.random.Generator | None = 0,
@@ -48,7 +48,7 @@ def plot_circular(
         A connectome.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out.
-    max_synapses : int, optional
+    max_edges : int, optional
         Of more synapses a random sample is drawn, and the title says so. If left out, at most
         20,000, and no more than the circle has room for.
     edge_color : color, optional
@@ -85,7 +85,7 @@ def plot_circular(
     """
     validate(data)
     rng = arguments.generator(seed)
-    shown = lines.sample(data.num_edges, max_synapses, rng)
+    shown = lines.sample(data.num_edges, max_edges, rng)
     opacity = None if alpha is None else arguments.real("alpha", alpha, at_most=1.0)
 
     from matplotlib.collections import LineCollection  # noqa: PLC0415
@@ -103,7 +103,7 @@ def plot_circular(
     ends = places[data.edge_index.cpu().numpy()[:, shown]]
     lengths = radius * np.linalg.norm(ends[1] - ends[0], axis=1)
     area = (2 * radius) ** 2
-    if max_synapses is None:
+    if max_edges is None:
         kept = lines.thin(lengths, area, rng)
         shown, ends, lengths = shown[kept], ends[:, kept], lengths[kept]
     if opacity is None:

@@ -49,8 +49,8 @@ def plot_html(
     data: Data,
     path: str | os.PathLike[str],
     *,
-    max_synapses: int = 100_000,
-    max_neurons: int = 50_000,
+    max_edges: int = 100_000,
+    max_nodes: int = 50_000,
     seed: int | np.random.Generator | None = 0,
 ) -> None:
     """Write a page that shows a connectome by `pos`, to turn, zoom and hover over in a browser.
@@ -67,7 +67,7 @@ def plot_html(
     path : str or os.PathLike
         A file that ends in ``.html`` or ``.htm``. One that is there is replaced, and stays whole if
         writing fails.
-    max_synapses, max_neurons : int
+    max_edges, max_nodes : int
         Of more a random sample is drawn, and the page says so.
     seed : int, numpy.random.Generator or None
         Source of randomness of the samples.
@@ -107,9 +107,9 @@ def plot_html(
             "pass for example 'connectome.html'"
         )
     pos = coordinates(data)
-    most = arguments.count("max_neurons", max_neurons)
+    most = arguments.count("max_nodes", max_nodes)
     rng = arguments.generator(seed)
-    edges = lines.sample(data.num_edges, arguments.count("max_synapses", max_synapses), rng)
+    edges = lines.sample(data.num_edges, arguments.count("max_edges", max_edges), rng)
     neurons = lines.sample(data.num_nodes, most, rng)
     told = title(data, len(edges))
     if len(neurons) < data.num_nodes:

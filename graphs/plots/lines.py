@@ -17,7 +17,7 @@ _MOST = 20_000
 
 def sample(synapses: int, most: int | None, seed: int | np.random.Generator | None) -> Index:
     """At most so many synapses, in their order."""
-    limit = _MOST if most is None else arguments.count("max_synapses", most)
+    limit = _MOST if most is None else arguments.count("max_edges", most)
     rng = arguments.generator(seed)
     if synapses <= limit:
         return np.arange(synapses)

@@ -25,7 +25,7 @@ def plot(
     data: Data,
     *,
     ax: Axes | None = None,
-    max_synapses: int | None = None,
+    max_edges: int | None = None,
     node_size: float | None = None,
     node_color: ColorType | None = None,
     edge_color: ColorType | None = None,
@@ -43,7 +43,7 @@ def plot(
         A connectome with ``pos`` [N, D], D = 1, 2 or 3.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out. Three dimensions need ``projection="3d"``.
-    max_synapses : int, optional
+    max_edges : int, optional
         Of more synapses a random sample is drawn, and the title says so. If left out, at most
         20,000, and no more than the axes have room for.
     node_size : float, optional
@@ -86,7 +86,7 @@ def plot(
     """
     pos = coordinates(data)
     rng = arguments.generator(seed)
-    shown = lines.sample(data.num_edges, max_synapses, rng)
+    shown = lines.sample(data.num_edges, max_edges, rng)
     size = None if node_size is None else arguments.real("node_size", node_size)
     opacity = None if alpha is None else arguments.real("alpha", alpha, at_most=1.0)
 
@@ -95,7 +95,7 @@ def plot(
     scale, area = _scale(ax, pos)
     edges = data.edge_index.cpu().numpy()
     lengths = _lengths(pos * scale, edges[:, shown])
-    if max_synapses is None:
+    if max_edges is None:
         kept = lines.thin(lengths, area, rng)
         shown, lengths = shown[kept], lengths[kept]
     if opacity is None:

@@ -12,7 +12,7 @@ from graphs.generators.drawing import distinct
 
 def match(
     data: Data,
-    synapses: int,
+    num_edges: int,
     *,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -26,7 +26,7 @@ def match(
     ----------
     data : torch_geometric.data.Data
         A connectome.
-    synapses : int
+    num_edges : int
         Number of synapses wanted.
     self_loops : bool
         Whether synapses of a neuron on itself may be added. Those that are there count as any
@@ -44,7 +44,7 @@ def match(
     Raises
     ------
     TypeError, ValueError
-        If `data` breaks the contract, there are too few pairs for `synapses`, or weights, types or
+        If `data` breaks the contract, there are too few pairs for `num_edges`, or weights, types or
         signs must be added but there is none to take.
 
     Notes
@@ -60,7 +60,7 @@ def match(
     (17956, 17956)
     """
     validate(data)
-    wanted = arguments.count("synapses", synapses)
+    wanted = arguments.count("num_edges", num_edges)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     sequence = order(data)
@@ -92,8 +92,8 @@ def _free_pairs(
     room, missing = neurons * width - len(taken), wanted - len(source)
     if missing > room:
         raise ValueError(
-            f"synapses must be at most {len(source) + room} on {neurons} neurons, got {wanted}; "
-            f"pass synapses={len(source) + room}" + ("" if loops else ", or self_loops=True")
+            f"num_edges must be at most {len(source) + room} on {neurons} neurons, got {wanted}; "
+            f"pass num_edges={len(source) + room}" + ("" if loops else ", or self_loops=True")
         )
     _, rank = distinct([room], [missing], rng)
     sender, receiver = np.divmod(free(rank, taken), max(width, 1))

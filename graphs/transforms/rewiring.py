@@ -2,8 +2,8 @@
 
 They are Markov chains of swaps: two synapses a -> b and c -> d exchange their targets [1]_. All
 graphs that the swaps reach are equally likely in the long run; `generators.swaps` tells why that
-holds although many are made at once. Each synapse keeps its source, and with it its weight, type and
-sign, so that Dale's law holds.
+holds although many are made at once. Each synapse keeps its source, and with it its weight, type
+and sign, so that Dale's law holds.
 
 References
 ----------

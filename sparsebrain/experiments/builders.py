@@ -39,7 +39,7 @@ def coordinate(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, s
     """Neurons at random in the sheet, with a distance that brings as many synapses."""
     extent = options.get("extent", sheet)
     options = {
-        "num_neurons": options.pop("neurons", math.prod(sheet)),
+        "num_nodes": options.pop("neurons", math.prod(sheet)),
         "extent": extent,
         "self_loops": True,
         **options,
@@ -63,7 +63,7 @@ def kaiser_hilgetag(
 ) -> Data:
     """Neurons that grow in the sheet, with an alpha that brings as many synapses."""
     options = {
-        "num_neurons": options.pop("neurons", math.prod(sheet)),
+        "num_nodes": options.pop("neurons", math.prod(sheet)),
         "extent": options.get("extent", sheet),
         "self_loops": True,
         **options,
@@ -80,7 +80,7 @@ def kaiser_hilgetag(
 
 def _spacing(options: dict[str, Any]) -> float:
     extent = options["extent"]
-    return float((math.prod(extent) / max(options["num_neurons"], 1)) ** (1 / len(extent)))
+    return float((math.prod(extent) / max(options["num_nodes"], 1)) ** (1 / len(extent)))
 
 
 def _fit_length(make: Callable[[float], Data], start: float, longest: float, synapses: int) -> Data:
@@ -134,12 +134,13 @@ def erdos_renyi(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, 
     """Pairs at random, exactly as many as are wanted."""
     neurons = options.pop("neurons", math.prod(sheet))
     options = {"self_loops": True, **options}
-    if "probability" not in options:
-        # Not the probability that expects them: exactly as many.
-        drawn = synapses - neurons * options["self_loops"]
-        drawn -= drawn % (1 if options.get("directed", True) else 2)
-        options["synapses"] = max(min(drawn, neurons * (neurons - 1)), 0)
-    return graphs.erdos_renyi(neurons, **options, seed=seed)
+    if "probability" in options:
+        return graphs.erdos_renyi(neurons, **options, seed=seed)
+    # Not the probability that expects them: exactly as many.
+    drawn = synapses - neurons * options["self_loops"]
+    drawn -= drawn % (1 if options.get("directed", True) else 2)
+    drawn = max(min(drawn, neurons * (neurons - 1)), 0)
+    return graphs.fixed_total(neurons, drawn, **options, seed=seed)
 
 
 def fixed_degree(make: Callable[..., Data], degree: str) -> Build:
@@ -162,11 +163,11 @@ def grown(make: Callable[..., Data], **defaults: Any) -> Build:
     def build(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
         neurons = options.pop("neurons", math.prod(sheet))
         options = {"self_loops": True, **defaults, **options}
-        if "synapses_per_neuron" not in options:
+        if "edges_per_node" not in options:
             pairs = synapses - neurons * options["self_loops"]
-            pairs /= 1 if options.get("directed") else 2
+            pairs /= 1 if options.get("directed", True) else 2
             # m (N - m) pairs, of which there are most where m is half of N.
-            options["synapses_per_neuron"] = min(
+            options["edges_per_node"] = min(
                 range(1, max(neurons // 2, 1) + 1), key=lambda m: abs(m * (neurons - m) - pairs)
             )
         return make(neurons, **options, seed=seed)

@@ -24,7 +24,7 @@ class Kind:
 
 _GROWN: dict[str, Callable[[str], Any]] = {
     "neurons": texts.integer,
-    "synapses_per_neuron": texts.integer,
+    "edges_per_node": texts.integer,
     "directed": texts.flag,
     "outward": texts.number,
     "self_loops": texts.flag,
@@ -115,12 +115,12 @@ KINDS: dict[str, Kind] = {
     "barabasi-albert": Kind(
         _GROWN,
         builders.grown(graphs.barabasi_albert),
-        fitted="synapses_per_neuron",
+        fitted="edges_per_node",
     ),
     "power-law-cluster": Kind(
         {**_GROWN, "triangle": texts.number},
         builders.grown(graphs.power_law_cluster, triangle=0.9),
-        fitted="synapses_per_neuron",
+        fitted="edges_per_node",
     ),
     "stochastic-block": Kind(
         {

@@ -11,14 +11,14 @@ from torch_geometric.data import Data
 import graphs
 
 GENERATORS = {
-    "barabasi_albert": {"num_neurons": 9, "synapses_per_neuron": 2},
-    "power_law_cluster": {"num_neurons": 9, "synapses_per_neuron": 2, "triangle": 0.5},
+    "barabasi_albert": {"num_nodes": 9, "edges_per_node": 2},
+    "power_law_cluster": {"num_nodes": 9, "edges_per_node": 2, "triangle": 0.5},
     "configuration": {"in_degrees": [1, 1], "out_degrees": [1, 1]},
-    "coordinate_random": {"num_neurons": 9, "extent": 1.0, "distance": 0.2, "p_max": 1.0},
-    "erdos_renyi": {"num_neurons": 9, "probability": 0.1},
-    "fixed_in_degree": {"num_neurons": 9, "in_degree": 2},
-    "fixed_out_degree": {"num_neurons": 9, "out_degree": 2},
-    "fixed_total": {"num_neurons": 9, "synapses": 20},
+    "coordinate_random": {"num_nodes": 9, "extent": 1.0, "distance": 0.2, "p_max": 1.0},
+    "erdos_renyi": {"num_nodes": 9, "probability": 0.1},
+    "fixed_in_degree": {"num_nodes": 9, "in_degree": 2},
+    "fixed_out_degree": {"num_nodes": 9, "out_degree": 2},
+    "fixed_total": {"num_nodes": 9, "num_edges": 20},
     "grid_local": {"shape": (3, 3), "distance": 1.0, "metric": "chebyshev"},
     "hexagonal_lattice": {"radius": 1, "distance": 1.0},
     "hierarchical_modules": {
@@ -28,11 +28,11 @@ GENERATORS = {
         "probability": 0.5,
         "ratio": 0.5,
     },
-    "kaiser_hilgetag": {"num_neurons": 9, "alpha": 1.0, "beta": 1.0},
+    "kaiser_hilgetag": {"num_nodes": 9, "alpha": 1.0, "beta": 1.0},
     "layered": {"sizes": [2, 3]},
-    "small_world": {"num_neurons": 9, "neighbors": 4, "rewire": 0.1},
+    "small_world": {"num_nodes": 9, "neighbors": 4, "rewire": 0.1},
     "stochastic_block": {"sizes": [3, 4], "probabilities": [[0.1, 0.1], [0.1, 0.1]]},
-    "populations": {"neurons": {"a": 3}, "connect": {}},
+    "populations": {"population_sizes": {"a": 3}, "connect": {}},
     "c_elegans": {"kind": "chemical", "source": "cook2019"},
     "larva_mushroom_body": {"side": "left"},
     "fly_visual_system": {"radius": 1},
@@ -54,7 +54,7 @@ ON_DATA = {
     "summary": {"max_sources": 5},
     "triad_census": {},
     "wiring_length": {},
-    "match": {"synapses": 20},
+    "match": {"num_edges": 20},
     "subgraph": {"neurons": [0]},
     "rewire_degrees": {"swaps": 1.0},
     "rewire_reciprocal": {"swaps": 1.0},
@@ -62,9 +62,9 @@ ON_DATA = {
     "to_networkx": {},
     "to_numpy": {},
     "to_scipy": {},
-    "plot": {"max_synapses": 5, "alpha": 0.5},
+    "plot": {"max_edges": 5, "alpha": 0.5},
     "plot_adjacency": {"cells": 5},
-    "plot_circular": {"max_synapses": 5},
+    "plot_circular": {"max_edges": 5},
     "plot_degrees": {"power_law": 2.0},
 }
 WRONG = (
@@ -141,7 +141,7 @@ def test_functions_of_data_refuse_what_they_cannot_take(name):
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_functions_of_data_take_the_smallest_graphs_or_tell_why_not(name):
-    options = {**ON_DATA[name], **({"synapses": 0} if name == "match" else {})}
+    options = {**ON_DATA[name], **({"num_edges": 0} if name == "match" else {})}
     for neurons, synapses in ((0, []), (1, []), (1, [[0, 0]]), (2, [[0, 1]]), (5, [])):
         edges = torch.tensor(synapses, dtype=torch.long).reshape(-1, 2).T.contiguous()
         data = Data(edge_index=edges, num_nodes=neurons, pos=torch.zeros((neurons, 2)))

@@ -306,16 +306,19 @@ def test_triangles_are_the_same_without(plain):
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("erdos_renyi", {"num_neurons": 500, "probability": 0.02}),
-        ("erdos_renyi", {"num_neurons": 60, "probability": 0.45}),
-        ("erdos_renyi", {"num_neurons": 60, "probability": 0.8, "directed": False}),
-        ("fixed_total", {"num_neurons": 500, "synapses": 100_000}),
-        ("fixed_in_degree", {"num_neurons": 300, "in_degree": 140}),
-        ("fixed_out_degree", {"num_neurons": 300, "out_degree": 3}),
-        ("barabasi_albert", {"num_neurons": 20_000, "synapses_per_neuron": 4}),
-        ("barabasi_albert", {"num_neurons": 90, "synapses_per_neuron": 40, "directed": True}),
-        ("power_law_cluster", {"num_neurons": 9000, "synapses_per_neuron": 5, "triangle": 0.8}),
-        ("power_law_cluster", {"num_neurons": 90, "synapses_per_neuron": 40, "triangle": 1.0}),
+        ("erdos_renyi", {"num_nodes": 500, "probability": 0.02}),
+        ("erdos_renyi", {"num_nodes": 60, "probability": 0.45}),
+        ("erdos_renyi", {"num_nodes": 60, "probability": 0.8, "directed": False}),
+        ("fixed_total", {"num_nodes": 500, "num_edges": 100_000}),
+        ("fixed_in_degree", {"num_nodes": 300, "in_degree": 140}),
+        ("fixed_out_degree", {"num_nodes": 300, "out_degree": 3}),
+        ("barabasi_albert", {"num_nodes": 20_000, "edges_per_node": 4, "directed": False}),
+        ("barabasi_albert", {"num_nodes": 90, "edges_per_node": 40, "directed": True}),
+        (
+            "power_law_cluster",
+            {"num_nodes": 9000, "edges_per_node": 5, "triangle": 0.8, "directed": False},
+        ),
+        ("power_law_cluster", {"num_nodes": 90, "edges_per_node": 40, "triangle": 1.0}),
     ],
 )
 def test_random_graphs_and_what_is_drawn_after_them_are_the_same_without(plain, name, arguments):

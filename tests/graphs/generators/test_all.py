@@ -24,16 +24,16 @@ CASES = {
     "grid-inner": Case(graphs.grid_local, {"shape": (6, 5), "distance": 2, "padding": False}),
     "grid-disc": Case(graphs.grid_local, {"shape": (6, 7), "distance": 1.5, "metric": "euclidean"}),
     "coordinate": Case(
-        graphs.coordinate_random, {"num_neurons": 60, "extent": (4, 3), "distance": 1.0}
+        graphs.coordinate_random, {"num_nodes": 60, "extent": (4, 3), "distance": 1.0}
     ),
     "coordinate-undirected": Case(
         graphs.coordinate_random,
-        {"num_neurons": 60, "extent": 9.0, "distance": 1.0, "directed": False},
+        {"num_nodes": 60, "extent": 9.0, "distance": 1.0, "directed": False},
     ),
     "coordinate-torus": Case(
         graphs.coordinate_random,
         {
-            "num_neurons": 60,
+            "num_nodes": 60,
             "extent": (8, 9, 10),
             "distance": 0.5,
             "profile": "gaussian",
@@ -43,7 +43,7 @@ CASES = {
     "coordinate-ellipse": Case(
         graphs.coordinate_random,
         {
-            "num_neurons": 63,
+            "num_nodes": 63,
             "extent": (9, 7),
             "distance": (2.0, 1.0),
             "profile": "mexican-hat",
@@ -58,23 +58,25 @@ CASES = {
     ),
     "hexagon": Case(graphs.hexagonal_lattice, {"radius": 3, "distance": 2}),
     "honeycomb": Case(graphs.hexagonal_lattice, {"shape": (6, 5), "distance": 2, "periodic": True}),
-    "kaiser-hilgetag": Case(graphs.kaiser_hilgetag, {"num_neurons": 60, "alpha": 9.0}),
+    "kaiser-hilgetag": Case(
+        graphs.kaiser_hilgetag, {"num_nodes": 60, "alpha": 9.0, "directed": False}
+    ),
     "kaiser-hilgetag-directed": Case(
         graphs.kaiser_hilgetag,
-        {"num_neurons": 60, "alpha": 3.0, "beta": 0.3, "extent": (1, 2, 3), "directed": True},
+        {"num_nodes": 60, "alpha": 3.0, "beta": 0.3, "extent": (1, 2, 3), "directed": True},
     ),
-    "small-world": Case(graphs.small_world, {"num_neurons": 40, "neighbors": 6, "rewire": 0.3}),
+    "small-world": Case(graphs.small_world, {"num_nodes": 40, "neighbors": 6, "rewire": 0.3}),
     "small-world-undirected": Case(
-        graphs.small_world, {"num_neurons": 40, "neighbors": 6, "rewire": 0.3, "directed": False}
+        graphs.small_world, {"num_nodes": 40, "neighbors": 6, "rewire": 0.3, "directed": False}
     ),
     "newman-watts": Case(
         graphs.small_world,
-        {"num_neurons": 40, "neighbors": 6, "rewire": 0.3, "method": "newman-watts"},
+        {"num_nodes": 40, "neighbors": 6, "rewire": 0.3, "method": "newman-watts"},
     ),
     "newman-watts-undirected": Case(
         graphs.small_world,
         {
-            "num_neurons": 40,
+            "num_nodes": 40,
             "neighbors": 6,
             "rewire": 0.3,
             "method": "newman-watts",
@@ -82,32 +84,33 @@ CASES = {
         },
     ),
     "layered": Case(graphs.layered, {"sizes": [5, 4, 3]}),
-    "erdos-renyi": Case(graphs.erdos_renyi, {"num_neurons": 40, "probability": 0.1}),
+    "erdos-renyi": Case(graphs.erdos_renyi, {"num_nodes": 40, "probability": 0.1}),
     "erdos-renyi-undirected": Case(
-        graphs.erdos_renyi, {"num_neurons": 40, "probability": 0.1, "directed": False}
+        graphs.erdos_renyi, {"num_nodes": 40, "probability": 0.1, "directed": False}
     ),
-    "erdos-renyi-dense": Case(graphs.erdos_renyi, {"num_neurons": 20, "probability": 0.8}),
-    "fixed-in-degree": Case(graphs.fixed_in_degree, {"num_neurons": 40, "in_degree": 6}),
-    "fixed-out-degree": Case(graphs.fixed_out_degree, {"num_neurons": 40, "out_degree": 6}),
-    "fixed-total": Case(graphs.fixed_total, {"num_neurons": 40, "synapses": 200}),
+    "erdos-renyi-dense": Case(graphs.erdos_renyi, {"num_nodes": 20, "probability": 0.8}),
+    "fixed-in-degree": Case(graphs.fixed_in_degree, {"num_nodes": 40, "in_degree": 6}),
+    "fixed-out-degree": Case(graphs.fixed_out_degree, {"num_nodes": 40, "out_degree": 6}),
+    "fixed-total": Case(graphs.fixed_total, {"num_nodes": 40, "num_edges": 200}),
     "fixed-total-undirected": Case(
-        graphs.fixed_total, {"num_neurons": 40, "synapses": 200, "directed": False}
+        graphs.fixed_total, {"num_nodes": 40, "num_edges": 200, "directed": False}
     ),
     "configuration": Case(
         graphs.configuration, {"in_degrees": [1, 5, 2, 0] * 9, "out_degrees": [2] * 36}
     ),
     "barabasi-albert": Case(
-        graphs.barabasi_albert, {"num_neurons": 40, "synapses_per_neuron": 3, "directed": True}
+        graphs.barabasi_albert, {"num_nodes": 40, "edges_per_node": 3, "directed": True}
     ),
     "barabasi-albert-undirected": Case(
-        graphs.barabasi_albert, {"num_neurons": 40, "synapses_per_neuron": 3}
+        graphs.barabasi_albert, {"num_nodes": 40, "edges_per_node": 3, "directed": False}
     ),
     "power-law-cluster": Case(
         graphs.power_law_cluster,
-        {"num_neurons": 40, "synapses_per_neuron": 3, "triangle": 0.7, "directed": True},
+        {"num_nodes": 40, "edges_per_node": 3, "triangle": 0.7, "directed": True},
     ),
     "power-law-cluster-undirected": Case(
-        graphs.power_law_cluster, {"num_neurons": 40, "synapses_per_neuron": 3, "triangle": 0.7}
+        graphs.power_law_cluster,
+        {"num_nodes": 40, "edges_per_node": 3, "triangle": 0.7, "directed": False},
     ),
     "c-elegans": Case(graphs.c_elegans, {"kind": "both"}),
     "larva-mushroom-body": Case(graphs.larva_mushroom_body, {}),
@@ -137,7 +140,7 @@ CASES = {
     "populations": Case(
         graphs.populations,
         {
-            "neurons": {"exc": 16, "inh": 4},
+            "population_sizes": {"exc": 16, "inh": 4},
             "connect": {
                 ("exc", "exc"): graphs.FixedInDegree(3),
                 ("exc", "inh"): graphs.FixedProbability(0.5),
@@ -295,11 +298,11 @@ def test_flags_are_bool(parameter, value):
 @pytest.mark.parametrize(
     ("parameter", "value", "error"),
     [
-        ("num_neurons", -1, ValueError),
-        ("num_neurons", 10.0, TypeError),
-        ("num_neurons", True, TypeError),
-        ("num_neurons", "10", TypeError),
-        ("num_neurons", [5], TypeError),
+        ("num_nodes", -1, ValueError),
+        ("num_nodes", 10.0, TypeError),
+        ("num_nodes", True, TypeError),
+        ("num_nodes", "10", TypeError),
+        ("num_nodes", [5], TypeError),
         ("distance", -1, ValueError),
         ("distance", float("nan"), ValueError),
         ("distance", float("inf"), ValueError),
@@ -360,11 +363,11 @@ def test_flags_are_bool(parameter, value):
         ("probabilities", [[0.5, 0.5], [0.5, 1.5]], ValueError),
         ("probabilities", [[0.5, 0.5], [0.5, float("nan")]], ValueError),
         ("probabilities", [["a", "b"], ["c", "d"]], TypeError),
-        ("neurons", {}, ValueError),
-        ("neurons", {"exc": -1}, ValueError),
-        ("neurons", {"exc": 1.0}, TypeError),
-        ("neurons", {1: 1}, TypeError),
-        ("neurons", [1, 2], TypeError),
+        ("population_sizes", {}, ValueError),
+        ("population_sizes", {"exc": -1}, ValueError),
+        ("population_sizes", {"exc": 1.0}, TypeError),
+        ("population_sizes", {1: 1}, TypeError),
+        ("population_sizes", [1, 2], TypeError),
         ("connect", [], TypeError),
         ("connect", {"exc": graphs.AllToAll()}, ValueError),
         ("connect", {("exc", "oth"): graphs.AllToAll()}, ValueError),
@@ -388,9 +391,9 @@ def test_flags_are_bool(parameter, value):
         ("in_degree", 4.0, TypeError),
         ("out_degree", 40, ValueError),
         ("out_degree", "4", TypeError),
-        ("synapses_per_neuron", 0, ValueError),
-        ("synapses_per_neuron", 40, ValueError),
-        ("synapses_per_neuron", 2.0, TypeError),
+        ("edges_per_node", 0, ValueError),
+        ("edges_per_node", 40, ValueError),
+        ("edges_per_node", 2.0, TypeError),
         ("triangle", 1.5, ValueError),
         ("triangle", "0.5", TypeError),
         ("outward", -0.5, ValueError),

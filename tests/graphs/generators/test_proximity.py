@@ -92,7 +92,7 @@ def spaces(draw):
     most = min(sides) * 0.499 / PROFILES[profile].reach * (1 if any(periodic) else 9)
     shares = draw(st.lists(st.floats(1e-3, 1), min_size=axes, max_size=axes))
     return {
-        "num_neurons": draw(st.integers(0, 80)),
+        "num_nodes": draw(st.integers(0, 80)),
         "extent": sides,
         "distance": draw(st.sampled_from([most * shares[0], tuple(most * s for s in shares)])),
         "profile": profile,
@@ -116,7 +116,7 @@ def test_any_space_is_the_same_without_compiled_helpers(space):
         pairs = pairs_of(found)
         assert pairs == {(target, source) for source, target in pairs}
     loops = int((found.edge_index[0] == found.edge_index[1]).sum())
-    assert loops == space["self_loops"] * space["num_neurons"]
+    assert loops == space["self_loops"] * space["num_nodes"]
 
 
 @settings(max_examples=60, deadline=None)

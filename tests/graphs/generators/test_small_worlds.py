@@ -181,7 +181,7 @@ def test_no_neighbors(neurons):
 def test_neighbors_odd_or_too_many():
     with pytest.raises(ValueError, match=r"even, half on each side, got 5; pass neighbors=4"):
         graphs.small_world(10, 5, 0.1)
-    with pytest.raises(ValueError, match=r"less than num_neurons = 10, got 10; pass neighbors=8"):
+    with pytest.raises(ValueError, match=r"less than num_nodes = 10, got 10; pass neighbors=8"):
         graphs.small_world(10, 10, 0.1)
 
 

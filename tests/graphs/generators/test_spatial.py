@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 import graphs
 from graphs.generators.profiles import PROFILES
 
-PAPER = {"num_neurons": 2000, "extent": (20, 10), "distance": 0.8}
+PAPER = {"num_nodes": 2000, "extent": (20, 10), "distance": 0.8}
 
 # A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
 Z = 4.5
@@ -339,20 +339,20 @@ def test_positions_that_cannot_be(positions, error, match):
     ("options", "match"),
     [
         (
-            {"positions": [[0.0], [1.0]], "num_neurons": 3},
+            {"positions": [[0.0], [1.0]], "num_nodes": 3},
             "must be that of the positions, 2, got 3",
         ),
         ({"positions": [[0.0], [1.0]], "extent": 1.0}, r"lie in \[0, side\) .* got \[1.0\] at"),
         ({"positions": [[-0.5]], "extent": 1.0}, r"got \[-0.5\] at position 0"),
         ({"positions": [[0.5]], "extent": (1.0, 1.0)}, "each of the 1 axes of positions, got 2"),
         ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 where positions are no lattice"),
-        ({"num_neurons": 5, "extent": 1, "jitter": 0.5}, 'pass jitter=0.0, or positions="lattice"'),
+        ({"num_nodes": 5, "extent": 1, "jitter": 0.5}, 'pass jitter=0.0, or positions="lattice"'),
         (
-            {"num_neurons": 7, "extent": (2, 2), "positions": "lattice"},
-            r"must fill a lattice .* got 7; pass for example num_neurons=9, which is 3 x 3",
+            {"num_nodes": 7, "extent": (2, 2), "positions": "lattice"},
+            r"must fill a lattice .* got 7; pass for example num_nodes=9, which is 3 x 3",
         ),
-        ({"num_neurons": 5, "extent": (1, 2), "distance": (1.0,)}, "each of the 2 axes, got 1"),
-        ({"num_neurons": 5, "extent": (1, 2), "distance": (1, 0)}, r"distance\[1\] must be .* > 0"),
+        ({"num_nodes": 5, "extent": (1, 2), "distance": (1.0,)}, "each of the 2 axes, got 1"),
+        ({"num_nodes": 5, "extent": (1, 2), "distance": (1, 0)}, r"distance\[1\] must be .* > 0"),
     ],
 )
 def test_options_that_do_not_fit_together(options, match):
@@ -361,7 +361,7 @@ def test_options_that_do_not_fit_together(options, match):
 
 
 def test_what_may_be_left_out():
-    with pytest.raises(TypeError, match="num_neurons must be an integer >= 0, got None"):
+    with pytest.raises(TypeError, match="num_nodes must be an integer >= 0, got None"):
         graphs.coordinate_random(extent=1.0, distance=1.0)
     with pytest.raises(TypeError, match="extent must be a finite number > 0, got None"):
         graphs.coordinate_random(5, distance=1.0)

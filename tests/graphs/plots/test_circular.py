@@ -75,7 +75,7 @@ def test_colours_are_those_of_signs_else_of_the_source():
 
 def test_a_sample_is_drawn_and_told():
     data = graphs.layered([100, 100, 100])
-    ax = graphs.plot_circular(data, max_synapses=50)
+    ax = graphs.plot_circular(data, max_edges=50)
     assert len(curves(ax).get_segments()) == 50
     assert ax.get_title() == "300 neurons, 20,000 synapses (50 drawn)"
     fitted = len(curves(graphs.plot_circular(data)).get_segments())

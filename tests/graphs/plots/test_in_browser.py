@@ -147,7 +147,7 @@ def test_a_visit(visit, axes):
 @pytest.mark.parametrize("shape", [(118, 118), (17, 17, 17)])
 def test_a_hundred_thousand_synapses(visit, shape):
     data = graphs.grid_local(shape, 1)
-    page = visit(data, max_neurons=2000)
+    page = visit(data, max_nodes=2000)
     lines, _, dots = page.find(TRACES)
     assert (lines["points"], lines["mode"]) == (200_000, "lines")
     assert (dots["points"], dots["mode"]) == (2000, "markers")

@@ -145,7 +145,7 @@ def test_hundreds_of_populations_are_one_trace(tmp_path):
 def test_large_connectomes_are_sampled_and_the_page_says_so(tmp_path):
     data = graphs.grid_local((100, 100), 1)
     path = tmp_path / "page.html"
-    page = written(data, path, max_synapses=1000, max_neurons=500)
+    page = written(data, path, max_edges=1000, max_nodes=500)
     assert page.all("title") == [
         "10,000 neurons, 88,804 synapses (1,000 drawn) (500 neurons drawn)"
     ]
@@ -176,10 +176,10 @@ def test_bad_arguments(tmp_path):
     data, path = graphs.layered([2, 1]), tmp_path / "page.html"
     with pytest.raises(ValueError, match=r"must end in .html or .htm, got 'worm.pdf'"):
         graphs.plot_html(data, "worm.pdf")
-    with pytest.raises(ValueError, match=r"max_synapses must be an integer >= 0, got -1"):
-        graphs.plot_html(data, path, max_synapses=-1)
-    with pytest.raises(TypeError, match=r"max_neurons must be an integer >= 0, got None"):
-        graphs.plot_html(data, path, max_neurons=None)
+    with pytest.raises(ValueError, match=r"max_edges must be an integer >= 0, got -1"):
+        graphs.plot_html(data, path, max_edges=-1)
+    with pytest.raises(TypeError, match=r"max_nodes must be an integer >= 0, got None"):
+        graphs.plot_html(data, path, max_nodes=None)
     with pytest.raises(ValueError, match="needs pos"):
         graphs.plot_html(graphs.grid_local((2, 2, 2, 2), 1), path)
     with pytest.raises(FileNotFoundError):

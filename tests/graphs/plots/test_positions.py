@@ -63,14 +63,14 @@ def test_hardly_any_neurons_can_be_drawn(axes, neurons):
 
 def test_too_many_synapses_are_sampled_and_the_title_says_so():
     data = graphs.grid_local((10, 10), 1)
-    ax = graphs.plot(data, max_synapses=100)
+    ax = graphs.plot(data, max_edges=100)
     assert ax.get_title() == "100 neurons, 784 synapses (100 drawn)"
     assert len(segments(ax)) == 100
-    again = segments(graphs.plot(data, max_synapses=100))
-    other = segments(graphs.plot(data, max_synapses=100, seed=1))
+    again = segments(graphs.plot(data, max_edges=100))
+    other = segments(graphs.plot(data, max_edges=100, seed=1))
     assert np.array_equal(segments(ax), again)
     assert not np.array_equal(segments(ax), other)
-    assert graphs.plot(data, max_synapses=0).get_title().endswith("(0 drawn)")
+    assert graphs.plot(data, max_edges=0).get_title().endswith("(0 drawn)")
 
 
 def test_draws_on_the_axes_given():
@@ -122,7 +122,7 @@ def test_wide_layers_leave_paper_between_their_lines():
     small = graphs.plot(data, ax=plt.figure(figsize=(3, 2)).add_subplot())
     assert 100 < len(segments(small)) < len(segments(large)) < 10_000
     assert large.get_title().endswith(f"({len(segments(large)):,} drawn)")
-    assert len(segments(graphs.plot(data, max_synapses=12_345))) == 12_345
+    assert len(segments(graphs.plot(data, max_edges=12_345))) == 12_345
 
 
 def test_dots_fit_the_axes_and_the_gaps_between_neurons():
@@ -166,8 +166,8 @@ def test_axes_of_another_dimension():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"max_synapses": -1}, ValueError, r"max_synapses must be an integer >= 0, got -1"),
-        ({"max_synapses": 1e4}, TypeError, r"got 10000.0 of type float; pass max_synapses=10000"),
+        ({"max_edges": -1}, ValueError, r"max_edges must be an integer >= 0, got -1"),
+        ({"max_edges": 1e4}, TypeError, r"got 10000.0 of type float; pass max_edges=10000"),
         ({"alpha": 1.5}, ValueError, r"alpha must be a finite number in \[0, 1\], got 1.5"),
         ({"node_size": -1}, ValueError, r"node_size must be a finite number >= 0, got -1.0"),
         ({"seed": "x"}, TypeError, r"seed must be an int >= 0"),

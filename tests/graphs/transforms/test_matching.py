@@ -33,7 +33,7 @@ def test_exactly_as_many_synapses(drawn, loops, share, seed):
     kept = set(pairs_of(found))
     assert kept <= pairs or kept >= pairs
     assert loops or all(s != t for s, t in kept - pairs)
-    with pytest.raises(ValueError, match=rf"synapses must be at most {most} on .*pass"):
+    with pytest.raises(ValueError, match=rf"num_edges must be at most {most} on .*pass"):
         graphs.match(data, most + 1, self_loops=loops)
 
 
@@ -108,8 +108,8 @@ def test_order_and_seed():
 
 
 @pytest.mark.parametrize(
-    ("synapses", "error"), [(-1, ValueError), (2.5, TypeError), (None, TypeError)]
+    ("num_edges", "error"), [(-1, ValueError), (2.5, TypeError), (None, TypeError)]
 )
-def test_bad_numbers(synapses, error):
-    with pytest.raises(error, match=r"synapses must be an integer >= 0, got .*pass"):
-        graphs.match(graphs.layered([2, 2]), synapses)
+def test_bad_numbers(num_edges, error):
+    with pytest.raises(error, match=r"num_edges must be an integer >= 0, got .*pass"):
+        graphs.match(graphs.layered([2, 2]), num_edges)

@@ -59,10 +59,10 @@ def test_what_is_written_is_what_is_generated():
         "fixed-out-degree:neurons=40,out_degree=5,self_loops=false": graphs.fixed_out_degree(
             40, 5, seed=3
         ),
-        "barabasi-albert:neurons=40,synapses_per_neuron=3,directed=true,outward=1": (
+        "barabasi-albert:neurons=40,edges_per_node=3,directed=true,outward=1": (
             graphs.barabasi_albert(40, 3, directed=True, outward=1.0, self_loops=True, seed=3)
         ),
-        "power-law-cluster:neurons=40,synapses_per_neuron=3,triangle=0.4,self_loops=false": (
+        "power-law-cluster:neurons=40,edges_per_node=3,triangle=0.4,self_loops=false": (
             graphs.power_law_cluster(40, 3, 0.4, seed=3)
         ),
         "stochastic-block:neurons=50,blocks=3,probability=0.5,ratio=0.2,self_loops=false": (
@@ -144,8 +144,8 @@ def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
         assert made(f"{kind},neurons=10").num_edges == 10 * 10
         assert made(kind, synapses=0).num_edges == 256
         assert abs(made(f"{kind},directed=false", synapses=3000).num_edges - 3000) < 10
-    assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
-    assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
+    assert made("power-law-cluster:neurons=10,directed=false").num_edges == 2 * 5 * 5 + 10
+    assert made("barabasi-albert", synapses=0).num_edges == 255 + 256
     for profile in ("linear", "step", "gaussian", "mexican-hat"):
         data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
         assert abs(data.num_edges / 3000 - 1) < 0.01
