@@ -9,10 +9,10 @@ pos                [N, D] float32           coordinates, D = 1, 2, 3
 edge_weight        [E] float32              measured or initial strength
 edge_type          [E] int64, >= 0          synapses of one type may share a weight
 edge_type_names    list of str              name of each type of synapse
-edge_sign          [E] float32 of -1, +1    inhibitory or excitatory synapse
+edge_sign          [E] float32 of -1, 0, 1  inhibitory, unknown or excitatory synapse
 node_type          [N] int64, >= 0          population of the neuron
 node_type_names    list of str              name of each population
-node_sign          [N] float32 of -1, +1    sign of all synapses that the neuron sends
+node_sign          [N] float32 of -1, 0, 1  sign of all synapses that the neuron sends
 names              list of N str            name of each neuron
 shape              tuple of int             the lattice; its product is N
 =================  =======================  ====================================================
@@ -35,7 +35,7 @@ from graphs.ordering import canonical_order, survey
 
 Index = NDArray[np.int64]
 
-_SIGNS = "data.{name} = torch.where(data.{name} < 0, -1.0, 1.0)"
+_SIGNS = "data.{name} = data.{name}.nan_to_num().sign()"
 
 
 def build(
@@ -84,7 +84,7 @@ def build_sorted(num_nodes: int, edges: Index, **fields: Any) -> Data:
 def signs(data: Data) -> NDArray[np.float32] | None:
     """Return the sign of every synapse [E]: its `edge_sign`, or else the `node_sign` of its source.
 
-    None where a connectome that keeps the contract has neither.
+    0 is unknown. None where a connectome that keeps the contract has neither.
     """
     if "edge_sign" in data:
         sign: NDArray[np.float32] = data["edge_sign"].detach().cpu().numpy()
@@ -271,10 +271,10 @@ def _check_finite(name: str, values: Tensor) -> None:
 
 
 def _check_signs(name: str, values: Tensor) -> None:
-    at = _first((values != 1) & (values != -1))
+    at = _first((values != 1) & (values != -1) & (values != 0))
     if at is not None:
         raise ValueError(
-            f"{name} must be -1 or +1, got {values[at].item()} at position {at}; "
+            f"{name} must be -1, 0 (unknown) or +1, got {values[at].item()} at position {at}; "
             + _SIGNS.format(name=name)
         )
 

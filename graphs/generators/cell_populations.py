@@ -34,7 +34,7 @@ def populations(
         `graphs.generators.connectors`, or a function that takes the numbers of sources and of
         targets and a numpy.random.Generator, and returns sources and targets, counted from 0 in
         each population. A pair that is not listed has no synapses.
-    signs : mapping of str to +1 or -1, optional
+    signs : mapping of str to +1, 0 or -1, optional
         Whether the neurons of a population excite or inhibit (Dale's law); of all populations or
         none.
     self_loops : bool
@@ -171,8 +171,8 @@ def _signs(
             f"pass for example signs={example}"
         )
     for name, sign in signs.items():
-        if isinstance(sign, bool) or sign not in (-1, 1):
+        if isinstance(sign, bool) or sign not in (-1, 0, 1):
             raise ValueError(
-                f"signs[{name!r}] must be -1 or +1, got {sign!r}; pass signs={example}"
+                f"signs[{name!r}] must be -1, 0 (unknown) or +1, got {sign!r}; pass signs={example}"
             )
     return np.array([signs[name] for name in sizes], np.float32)

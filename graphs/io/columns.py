@@ -89,10 +89,10 @@ def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> ND
     """
     known = {**TRANSMITTER_SIGNS}
     for transmitter, sign in (chosen or {}).items():
-        if sign not in (-1, 1):
+        if sign not in (-1, 0, 1):
             raise ValueError(
-                f"transmitter_signs must be -1 or 1, got {sign!r} for {transmitter!r}; leave the "
-                f"column out with {option}={{'transmitter': None}}"
+                f"transmitter_signs must be -1, 0 (unknown) or 1, got {sign!r} for "
+                f"{transmitter!r}; leave the column out with {option}={{'transmitter': None}}"
             )
         known[transmitter.strip().lower()] = float(sign)
     texts = list(labels.index)
@@ -106,7 +106,8 @@ def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> ND
         raise ValueError(
             f"no sign is known for the transmitters {', '.join(told)}"
             f"{' and more' if len(unknown) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
-            f"with 1 or -1 for each, or leave the column out, {option}={{'transmitter': None}}"
+            "with 1, -1 or 0 (unknown) for each, or leave the column out, "
+            f"{option}={{'transmitter': None}}"
         )
     values = [known[text.strip().lower()] for text in texts]
     return np.array(values, dtype=np.float32)[codes]

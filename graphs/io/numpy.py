@@ -131,7 +131,7 @@ def from_edges(
     num_nodes : int
         Number of neurons N; some may have no synapse.
     edge_weight, edge_sign : array_like of float, [E], optional
-        Weights, and signs of -1 or +1.
+        Weights, and signs of -1, 0 (unknown) or +1.
     edge_type : array_like of int, [E], optional
         Types >= 0.
     duplicates : "error" or "sum"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, signs, validate
+from graphs.contract import Index, validate
 from graphs.plots import canvas, colors
 
 if TYPE_CHECKING:
@@ -110,12 +110,8 @@ def _images(data: Data, order: Index, group: int) -> list[tuple[Index, str]]:
     cell[order] = np.arange(data.num_nodes) // group
     source, target = cell[data.edge_index.cpu().numpy()]
     place = source * cells + target
-    sign = signs(data)
-    parts = (
-        [(place, colors.NEURON)]
-        if sign is None
-        else [(place[sign > 0], colors.EXCITATORY), (place[sign < 0], colors.INHIBITORY)]
-    )
+    parts = [(place[own], color) for _, color, own in colors.by_sign(data)]
+    parts = parts or [(place, colors.NEURON)]
     return [
         (np.bincount(part, minlength=cells**2).reshape(cells, cells), color)
         for part, color in parts

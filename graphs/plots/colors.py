@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import Index, signs
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 NEURON = "#16324f"
 SYNAPSE = "#5f8fbf"
 EXPECTED = "#e76300"
-EXCITATORY, INHIBITORY = "#3a7ca5", "#c8553d"
-_SIGNS = {"excitatory": EXCITATORY, "inhibitory": INHIBITORY}
+EXCITATORY, INHIBITORY, UNKNOWN = "#3a7ca5", "#c8553d", "#8a8a8a"
 
 # M. A. Petroff, "Accessible color sequences for data visualization", arXiv:2107.02270.
 _FEW = (
@@ -85,7 +85,20 @@ def of_synapses(data: Data, shown: Index) -> Any:
     sign = signs(data)
     if sign is None:
         return SYNAPSE
-    return np.where(sign[shown] > 0, EXCITATORY, INHIBITORY)
+    return np.select([sign[shown] > 0, sign[shown] < 0], [EXCITATORY, INHIBITORY], UNKNOWN)
+
+
+def by_sign(data: Data) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """The name, the colour and the synapses, bool [E], of every sign; none without signs.
+
+    Synapses of unknown sign are listed only where there are some.
+    """
+    sign = signs(data)
+    if sign is None:
+        return []
+    kinds = [("excitatory", EXCITATORY, sign > 0), ("inhibitory", INHIBITORY, sign < 0)]
+    unknown = sign == 0
+    return [*kinds, ("unknown sign", UNKNOWN, unknown)] if unknown.any() else kinds
 
 
 def literal(name: str) -> str:
@@ -103,9 +116,9 @@ def legend(
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
     handles, names = [], []
-    if "edge_sign" in data or "node_sign" in data:
-        handles += [Line2D([], [], color=color, linewidth=2) for color in _SIGNS.values()]
-        names += list(_SIGNS)
+    for name, color, _ in by_sign(data):
+        handles.append(Line2D([], [], color=color, linewidth=2))
+        names.append(name)
     if "node_type" in data and 0 < len(kinds) <= len(_FEW):
         handles += [
             Line2D([], [], color=each.color, linestyle="", marker="o", markersize=5)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, signs
+from graphs.contract import Index
 from graphs.io.atomic import write_atomically
 from graphs.plots import colors, lines
 from graphs.plots.positions import arcs, coordinates, slim, title
@@ -121,13 +121,8 @@ def plot_html(
 
 def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[str, Any]]:
     """Lines of every sign, or of all synapses without signs."""
-    sign = signs(data)
-    groups = {"synapses": (colors.SYNAPSE, shown)}
-    if sign is not None:
-        groups = {
-            "excitatory": (colors.EXCITATORY, shown[sign[shown] > 0]),
-            "inhibitory": (colors.INHIBITORY, shown[sign[shown] < 0]),
-        }
+    groups = {name: (color, shown[own[shown]]) for name, color, own in colors.by_sign(data)}
+    groups = groups or {"synapses": (colors.SYNAPSE, shown)}
     deep = pos.shape[1] == 3
     opacity = float(np.clip((60 if deep else 30) / np.sqrt(1 + len(shown)), 0.1, 0.4))
     traces = []

@@ -9,38 +9,43 @@ from sparsebrain.nn.fixed import Fixed
 
 
 class DaleSign(Fixed):
-    r"""Parametrise weights as :math:`w = s |v|` with fixed signs s and free v.
+    r"""Parametrize weights as :math:`w = s |v|` with fixed signs s and free v.
 
     The derivative of \|v\| at zero is taken as +1, so that a synapse of weight zero can learn.
+    Where the sign is unknown, s = 0, the weight is v itself and may change its sign.
 
     Args:
-        sign: s, of -1 and +1, in the shape of the weight.
+        sign: s, of -1, 0 and +1, in the shape of the weight.
 
     Example:
         >>> import torch
-        >>> dale = DaleSign(torch.tensor([1.0, -1.0]))
-        >>> dale(torch.tensor([-0.5, 2.0]))
-        tensor([ 0.5000, -2.0000])
+        >>> dale = DaleSign(torch.tensor([1.0, -1.0, 0.0]))
+        >>> dale(torch.tensor([-0.5, 2.0, -3.0]))
+        tensor([ 0.5000, -2.0000, -3.0000])
     """
 
     def __init__(self, sign: Tensor) -> None:
         super().__init__(sign)
+        self.all_known = bool((sign != 0).all())
 
     def forward(self, free: Tensor) -> Tensor:
         """The weight for a free parameter of the same shape."""
-        return self.value.to(free.device) * magnitude(free)
+        sign = self.value.to(free.device)
+        if self.all_known:
+            return sign * magnitude(free)
+        return torch.where(sign == 0, free, sign * magnitude(free))
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The free parameter for a weight; ValueError for a wrong sign, NaN or infinity."""
         sign = self.value.to(weight.device)
-        free = weight * sign
+        free = with_signs(weight, sign)
         if not weight.is_meta and not bool(torch.isfinite(weight).all()):
             place = int((~torch.isfinite(weight)).nonzero()[0])
             raise ValueError(
                 f"weights must be finite, but that of synapse {place} would be "
                 f"{float(weight[place]):g}; look for what made it so."
             )
-        wrong = free < 0
+        wrong = (free < 0) & (sign != 0)
         if not weight.is_meta and bool(wrong.any()):
             place = int(wrong.nonzero()[0])
             raise ValueError(
@@ -48,6 +53,11 @@ class DaleSign(Fixed):
                 f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
             )
         return free
+
+
+def with_signs(magnitudes: Tensor, sign: Tensor) -> Tensor:
+    """Magnitudes times signs of -1 and +1; those of unknown sign, 0, stay as they are."""
+    return torch.where(sign == 0, magnitudes, sign * magnitudes)
 
 
 def magnitude(free: Tensor) -> Tensor:

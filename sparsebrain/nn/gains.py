@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparsebrain.nn.dale import magnitude
 from sparsebrain.nn.fixed import Fixed
+from sparsebrain.nn.sharing import value_of_groups
 
 # Relative to the largest weight; rounding of float32 is far below.
 _ROUNDING = 1e-5
@@ -26,7 +27,9 @@ class Gain(Fixed):
         strength: c [E].
         groups: k [E] int64, the gain of every synapse; None for one each.
         count: how many gains there are.
-        keeps_sign: write g as a magnitude :math:`|v|`, so that no weight leaves the sign of c.
+        sign: [E] of -1, 0 and +1, the signs that weights keep (Dale's law): g is then a magnitude
+            :math:`|v|`, so that no weight leaves the sign of c. Where the sign is unknown, 0, g is
+            free. None leaves every gain free.
         shared_by: what the groups are, to be told.
 
     The derivative of \|v\| at zero is taken as +1.
@@ -34,7 +37,8 @@ class Gain(Fixed):
     Example:
         >>> import torch
         >>> groups = torch.tensor([0, 0, 1])
-        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), groups, 2, keeps_sign=True)
+        >>> signs = torch.tensor([1.0, 1.0, -1.0])
+        >>> gain = Gain(torch.tensor([3.0, 1.0, -2.0]), groups, 2, sign=signs)
         >>> gain(torch.tensor([0.5, -1.0]))
         tensor([ 1.5000,  0.5000, -2.0000])
         >>> gain.right_inverse(torch.tensor([6.0, 2.0, -1.0]))
@@ -47,14 +51,15 @@ class Gain(Fixed):
         groups: Tensor | None,
         count: int,
         *,
-        keeps_sign: bool,
+        sign: Tensor | None = None,
         shared_by: str = "synapse",
     ) -> None:
         super().__init__(strength)
         self.groups = groups
         self.count = count
         self.shared_by = shared_by
-        self.keeps_sign = keeps_sign
+        self.keeps_sign = sign is not None
+        self.free = None if sign is None else self._free_gains(sign == 0)
 
     def forward(self, free: Tensor) -> Tensor:
         """The weights [E] for a free parameter, one for each gain."""
@@ -63,7 +68,10 @@ class Gain(Fixed):
 
     def gain_of(self, free: Tensor) -> Tensor:
         """The gains g for a free parameter."""
-        return magnitude(free) if self.keeps_sign else free
+        if not self.keeps_sign:
+            return free
+        kept = magnitude(free)
+        return kept if self.free is None else torch.where(self.free.to(free.device), free, kept)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The gains for weights [E]; 1 where all strengths of a group are zero.
@@ -90,13 +98,30 @@ class Gain(Fixed):
                 "with gain= a weight is its fixed strength times the gain of its group, and no "
                 "gains make these weights; assign layer.weight times one factor for each gain."
             )
-        if self.keeps_sign and bool((gain < 0).any()):
-            place = int((gain < 0).nonzero()[0])
+        wrong = gain < 0
+        if self.free is not None:
+            wrong &= ~self.free.to(wrong.device)
+        if self.keeps_sign and bool(wrong.any()):
+            place = int(wrong.nonzero()[0])
             raise ValueError(
                 f"dale=True keeps gains at 0 or more, but gain {place} would be "
                 f"{float(gain[place]):g}; assign weights of the signs that the strengths have."
             )
         return gain
+
+    def _free_gains(self, unknown: Tensor) -> Tensor | None:
+        """Which gains belong to synapses of unknown sign, [count] bool; None if none does."""
+        if not bool(unknown.any()):
+            return None
+        if self.groups is None:
+            return unknown
+        return value_of_groups(
+            unknown,
+            self.groups,
+            self.count,
+            "a gain that some synapses of unknown sign, 0, share with synapses of known sign can "
+            "neither change its sign nor keep it; use gain='synapse', or set all signs of a group.",
+        )
 
     def _per_synapse(self, values: Tensor) -> Tensor:
         return values if self.groups is None else values.index_select(0, self.groups)
@@ -114,5 +139,7 @@ class Gain(Fixed):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Gain:
         super()._apply(fn, recurse)
-        self.groups = None if self.groups is None else self.groups.to(self.value.device)
+        for name in ("groups", "free"):
+            value = getattr(self, name)
+            setattr(self, name, None if value is None else value.to(self.value.device))
         return self

@@ -39,8 +39,8 @@ class GraphLayer(Synapses, Neurons):
     Args:
         connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
             and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
-            ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1 and +1, ``node_type``
-            [N] int64, the population of each neuron.
+            ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1, 0 (unknown) and +1,
+            ``node_type`` [N] int64, the population of each neuron.
         loops: how many exchanges, at least 1; or an :class:`sparsebrain.Equilibrium`, with which
             they go on until nothing changes, and the input is injected.
         activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function
@@ -60,8 +60,10 @@ class GraphLayer(Synapses, Neurons):
             by ``weight_sharing``: a weight is strength times gain, from 1; with ``dale`` no gain is
             below 0. See :class:`sparsebrain.nn.gains.Gain`.
         dale: keep every synapse's sign, under any optimizer: that of ``edge_sign``, or else of the
-            source's ``node_sign``. Set weights by ``layer.weight = ...``; changes of
-            ``layer.weight`` in place are lost, as with every parametrisation of torch.
+            source's ``node_sign``. Where that is 0, unknown, a weight starts positive and is free;
+            with ``gain`` its strength stays and its gain is free. Set weights by
+            ``layer.weight = ...``; changes of ``layer.weight`` in place are lost, as with every
+            parametrization of torch.
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
             the variance of the state; "identity" does the same around a state that stays what it
             is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparsebrain.equilibrium.norms import norm_bound, perron_bound
 from sparsebrain.kernels import Structure, propagate
+from sparsebrain.nn.dale import with_signs
 
 _CELLS = 2**17
 _FEWEST_COLUMNS = 32
@@ -39,7 +40,8 @@ def draw_weight(
         like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
         loops: at least 1.
         types: [E] int64, the weight of each synapse where weights are shared.
-        sign: -1 or +1 in the shape of the weights, which then have it.
+        sign: -1, 0 or +1 in the shape of the weights, which then have it; 0, which is unknown,
+            starts positive.
         near_identity: start from the identity and a little noise.
         generator: torch's own by default.
         backend: as in :func:`sparsebrain.kernels.propagate`.
@@ -56,7 +58,7 @@ def draw_weight(
         at_self = _self_loops(structure, like, types)
         weight = torch.where(at_self, torch.ones_like(weight), weight / loops)
     if sign is not None:
-        weight = weight.abs() * sign
+        weight = with_signs(weight.abs(), sign)
     synapses = weight if types is None else weight[types]
     return weight / math.sqrt(variance_gain(structure, synapses, loops, backend=backend))
 
@@ -84,7 +86,8 @@ def draw_contraction(
         like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
         lipschitz: Lip(f).
         types: [E] int64, the weight of each synapse where weights are shared.
-        sign: -1 or +1 in the shape of the weights, which then have it.
+        sign: -1, 0 or +1 in the shape of the weights, which then have it; 0, which is unknown,
+            starts positive.
         generator: torch's own by default.
 
     Returns:
@@ -92,7 +95,7 @@ def draw_contraction(
     """
     weight = _draw_by_degree(structure, like, types, generator)
     if sign is not None:
-        weight = weight.abs() * sign
+        weight = with_signs(weight.abs(), sign)
     synapses = weight if types is None else weight[types]
     bounds = (norm_bound(structure, synapses).bound, perron_bound(structure, synapses).bound)
     return weight / max(1.0, lipschitz * float(min(bounds)) / _CONTRACTION)

@@ -91,7 +91,7 @@ class Neurons(Saved):
             length = self.num_nodes
             if value == "population":
                 told = f"{name}='population'"
-                self._populations = read_node_types(connectome, self.num_nodes, told)
+                self._populations = read_node_types(connectome, told)
                 length = count_groups(self._populations)
             self._per[name] = value
             start = torch.zeros if name != "leak" else torch.ones

@@ -43,6 +43,7 @@ class Saved(MessagePassing):
                 # In one dtype, so that layer.double() is still the same layer.
                 strength=None if gain is None else gain.value.float(),
                 gains=None if gain is None else gain.groups,
+                free_gains=None if gain is None else gain.free,
             )
         return self._fingerprint
 

@@ -56,12 +56,12 @@ def share_synapses(
     if by == "synapse":
         return None, structure.num_edges, None
     if by == "type":
-        types = read_shared_types(connectome, structure.num_edges, option)
+        types = read_shared_types(connectome, option)
         return types, count_groups(types), None
     if by in ("source", "target"):
         neurons = structure.edge_index[0 if by == "source" else 1].clone()
         return neurons, structure.num_nodes, None
-    population = read_node_types(connectome, structure.num_nodes, f"{option}='projection'")
+    population = read_node_types(connectome, f"{option}='projection'")
     source, target = population[structure.edge_index]
     width = max(count_groups(population), 1)
     numbers, groups = (source * width + target).unique(return_inverse=True)

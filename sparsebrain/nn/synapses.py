@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.nn.connectome import read_signs, read_weights
-from sparsebrain.nn.dale import DaleSign
+from sparsebrain.nn.dale import DaleSign, with_signs
 from sparsebrain.nn.gains import Gain
 from sparsebrain.nn.initialization import draw_contraction, draw_weight
 from sparsebrain.nn.saving import Saved
@@ -64,18 +64,16 @@ class Synapses(Saved):
         )
         # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
         self.weight = nn.Parameter(torch.zeros(num_weights, **where))
-        sign = read_signs(connectome, structure) if dale else None
+        sign = read_signs(connectome) if dale else None
         if sign is not None:
             sign = self._per_weight(sign, "edge_sign").to(self.weight.dtype)
         self._initial_weight = None
         if self.init == "edge_weight":
-            measured = read_weights(
-                connectome, structure.num_edges, self.weight.dtype, for_gain=gain is not None
-            )
+            measured = read_weights(connectome, self.weight.dtype, for_gain=gain is not None)
             measured = self._per_weight(measured, "edge_weight")
             # Counts have no sign; Dale's law completes them.
             if sign is not None and bool((measured >= 0).all()):
-                measured = measured * sign
+                measured = with_signs(measured, sign)
             self._initial_weight = measured
         if gain is not None:
             assert self._initial_weight is not None
@@ -83,7 +81,7 @@ class Synapses(Saved):
             if sign is not None:
                 # It refuses strengths of the wrong sign, which no gain could put right.
                 DaleSign(sign).right_inverse(self._initial_weight)
-            step = Gain(self._initial_weight, groups, count, keeps_sign=dale, shared_by=gain)
+            step = Gain(self._initial_weight, groups, count, sign=sign, shared_by=gain)
             parametrize.register_parametrization(self, "weight", step)
         elif sign is not None:
             parametrize.register_parametrization(self, "weight", DaleSign(sign))

@@ -376,7 +376,7 @@ def test_flags_are_bool(parameter, value):
         ("connect", {("inh", "inh"): graphs.FixedInDegree(4)}, ValueError),
         ("connect", {("exc", "inh"): graphs.OneToOne()}, ValueError),
         ("signs", {"exc": 1}, ValueError),
-        ("signs", {"exc": 1, "inh": 0}, ValueError),
+        ("signs", {"exc": 1, "inh": 2}, ValueError),
         ("signs", [1, -1], TypeError),
         ("sizes", [], ValueError),
         ("sizes", [3, 0], ValueError),

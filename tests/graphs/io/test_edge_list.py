@@ -98,7 +98,7 @@ def test_columns_by_choice(load):
         (HEADER + 'a,"b,1\n', {}, "unexpected end of data"),
         (HEADER + 'a,"b"c,1\n', {}, "expected after"),
         (HEADER + "a,b,1\na,b,2\n", {}, r"once, got 'a' -> 'b' again .*pass duplicates='sum'"),
-        ("source,target,sign\na,b,0\n", {}, r"edge_sign must be -1 or \+1, got 0.0"),
+        ("source,target,sign\na,b,2\n", {}, r"edge_sign must be -1, 0 .* or \+1, got 2.0"),
         (
             "source,target,sign\na,b,+\n",
             {},
@@ -173,8 +173,11 @@ def test_unknown_transmitters(load):
     ):
         load(text)
     assert load(text, transmitter_signs={"glutamate": -1, "": 1}).edge_sign.tolist() == [-1, -1, 1]
-    with pytest.raises(ValueError, match="transmitter_signs must be -1 or 1, got 0 for 'Glu'"):
-        load(text, transmitter_signs={"Glu": 0})
+    with pytest.raises(
+        ValueError, match="transmitter_signs must be -1, 0 .* or 1, got 2 for 'Glu'"
+    ):
+        load(text, transmitter_signs={"Glu": 2})
+    assert load(text, transmitter_signs={"glutamate": 0, "": 1}).edge_sign.tolist() == [0, 0, 1]
     many = "source,target,transmitter\n" + "".join(f"a,{at},t{at}\n" for at in range(99))
     with pytest.raises(ValueError, match=r"'t9' \(1 rows\) and more; pass"):
         load(many)

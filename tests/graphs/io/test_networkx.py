@@ -113,10 +113,10 @@ def graph_with(**attributes):
         ({"weight": [1.0, float("nan")]}, r"edge_weight must be finite"),
         ({"weight": [1.0, 1e300]}, r"edge_weight must be finite, got inf"),
         ({"edge_type": [0.5, 1]}, r"'edge_type' of edges must be int64, got for example 0.5"),
-        ({"edge_sign": [0, 1]}, r"edge_sign must be -1 or \+1, got 0.0"),
+        ({"edge_sign": [0.5, 1]}, r"edge_sign must be -1, 0 .* or \+1, got 0.5"),
         ({"pos": [(0, 0), (1,), (2, 2)]}, r"'pos' of nodes must be float32"),
         ({"pos": [1.0, 2.0, 3.0]}, r"pos must be a float32 tensor of shape \[3, D\]"),
-        ({"node_sign": [1, 1, 3]}, r"node_sign must be -1 or \+1, got 3.0"),
+        ({"node_sign": [1, 1, 3]}, r"node_sign must be -1, 0 .* or \+1, got 3.0"),
     ],
 )
 def test_bad_attributes(attributes, message):

@@ -89,7 +89,7 @@ def savez(path, **arrays):
         ({"edge_weight": np.float32([1])}, r"edge_weight must be .* \[2\], got \[1\]"),
         ({"edge_weight": np.float32([1, np.nan])}, "edge_weight must be finite"),
         ({"edge_weight": [1.0, 2.0]}, r"got float64 \[2\]; .*edge_weight.astype\('float32'\)"),
-        ({"edge_sign": np.float32([1, 0])}, "edge_sign must be -1 or"),
+        ({"edge_sign": np.float32([1, 2])}, "edge_sign must be -1, 0"),
         ({"edge_type": [-1, 0]}, "edge_type must be >= 0"),
         ({"pos": np.zeros((3, 4), np.float32)}, "pos must have 1, 2 or 3 coordinates"),
         ({"names": ["a", "b"]}, "names must have one str for each of the 3 neurons"),

@@ -104,7 +104,7 @@ def test_edges_in_any_order():
         ({"edge_weight": [1, np.nan]}, ValueError, "edge_weight must be finite"),
         ({"edge_weight": [1, 1e39]}, ValueError, "edge_weight must be finite"),
         ({"edge_type": [0, -1]}, ValueError, "edge_type must be >= 0"),
-        ({"edge_sign": [0, 1]}, ValueError, "edge_sign must be -1 or"),
+        ({"edge_sign": [2, 1]}, ValueError, "edge_sign must be -1, 0"),
         ({"num_nodes": 3.0}, TypeError, "num_nodes must be an integer"),
         ({"target": [1, 1], "source": [0, 0]}, ValueError, "once, got 0 -> 1 again"),
     ],

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+import graphs
 from sparsebrain import Equilibrium, GraphLayer
 
 
@@ -71,33 +72,33 @@ def test_wrong_options(options, error, match):
             {"edge_type": torch.tensor([0, 1])},
             {},
             ValueError,
-            r"edge_type must have shape \[3\], got \[2\]",
+            r"edge_type must be a int64 tensor of shape \[3\], got \[2\]",
         ),
-        ({"edge_type": torch.ones(3)}, {}, TypeError, "edge_type must hold integers"),
-        ({"edge_type": torch.tensor([0, -1, 1])}, {}, ValueError, "edge_type must not be negative"),
+        ({"edge_type": torch.ones(3)}, {}, TypeError, "edge_type must be a int64 tensor"),
+        ({"edge_type": torch.tensor([0, -1, 1])}, {}, ValueError, "edge_type must be >= 0, got -1"),
         (
             {"edge_weight": torch.tensor([1.0, float("nan"), 1.0])},
             {"init": "edge_weight"},
             ValueError,
-            "edge_weight holds NaN",
+            "edge_weight must be finite, got nan at position 1",
         ),
         (
             {"edge_weight": torch.ones(3, 1)},
             {"init": "edge_weight"},
             ValueError,
-            r"got \[3, 1\]; a column needs .squeeze",
+            r"got \[3, 1\]; .*edge_weight.flatten\(\)",
         ),
         (
-            {"edge_sign": torch.tensor([1.0, 0.0, -1.0])},
-            {"dale": True},
+            {"edge_sign": torch.tensor([1.0, 2.0, -1.0])},
+            {},
             ValueError,
-            "-1 and \\+1 only",
+            r"edge_sign must be -1, 0 \(unknown\) or \+1, got 2.0",
         ),
         (
             {"node_sign": torch.ones(2)},
             {"dale": True},
             ValueError,
-            r"node_sign must have shape \[3\]",
+            r"node_sign must be a float32 tensor of shape \[3\]",
         ),
         (
             {
@@ -124,19 +125,23 @@ def test_wrong_connectomes(fields, options, error, match):
 @pytest.mark.parametrize(
     ("connectome", "error", "match"),
     [
-        (torch.tensor([[0], [0]]), TypeError, "must be a torch_geometric.data.Data, got Tensor"),
+        (torch.tensor([[0], [0]]), TypeError, "expected a torch_geometric.data.Data, got Tensor"),
         (np.eye(3), TypeError, "got ndarray"),
-        (Data(num_nodes=3), ValueError, "has no edge_index"),
+        (Data(num_nodes=3), ValueError, "edge_index is missing"),
         (
             Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2.5),
             TypeError,
             "num_nodes must be an int",
         ),
-        (Data(edge_index=torch.tensor([[0], [3]]), num_nodes=3), ValueError, "neuron 3"),
+        (
+            Data(edge_index=torch.tensor([[0], [3]]), num_nodes=3),
+            ValueError,
+            "got the synapse 0 -> 3",
+        ),
         (
             Data(edge_index=torch.tensor([[0, 0], [1, 1]]), num_nodes=2),
             ValueError,
-            "0 -> 1 more than once;",
+            "no two synapses may have the same .* got 0 -> 1 at positions 0 and 1; tell them",
         ),
         (
             Data(
@@ -145,7 +150,7 @@ def test_wrong_connectomes(fields, options, error, match):
                 edge_type=torch.tensor([1, 0, 0, 1]),
             ),
             ValueError,
-            "0 -> 1 more than once with one edge_type",
+            "got 0 -> 1 at positions 0 and 3; give them different edge_type",
         ),
     ],
 )
@@ -290,3 +295,48 @@ def test_a_state_needs_injection_and_the_shape_of_x():
         GraphLayer(ring())(torch.ones(2, 3), state=torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"the shape of x \[2, 3\]"):
         GraphLayer(ring(), inject=True)(torch.ones(2, 3), state=torch.ones(1, 3))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"num_nodes": True},
+        {"num_nodes": 2},
+        {"edge_index": torch.tensor([[0, 1, 2], [1, 2, 0]], dtype=torch.int32)},
+        {"edge_index": torch.tensor([[0.0, 1.0], [1.0, 0.0]])},
+        {"edge_index": torch.tensor([[0, 0], [1, 1]])},
+        {"edge_weight": torch.ones(3)},
+        {"edge_weight": torch.ones(3, dtype=torch.float64)},
+        {"edge_weight": torch.ones(3, dtype=torch.int64)},
+        {"edge_weight": torch.tensor([1.0, float("inf"), 1.0])},
+        {"edge_type": torch.zeros(3, dtype=torch.int64)},
+        {"edge_type": torch.zeros(3, dtype=torch.int32)},
+        {"edge_sign": torch.tensor([1.0, 0.0, -1.0])},
+        {"edge_sign": torch.tensor([1.0, 0.5, -1.0])},
+        {"node_sign": torch.ones(2)},
+        {"node_type": torch.tensor([0, 1, 2])},
+        {"node_type": torch.tensor([0.0, 1.0, 2.0])},
+        {"names": ["a", "b", "c"]},
+        {"names": ["a", "b"]},
+        {"pos": torch.zeros(3, 2)},
+        {"pos": torch.zeros(3, 2, dtype=torch.float64)},
+        {"shape": (3,)},
+        {"shape": (2, 2)},
+        {"x": torch.randn(3, 5), "y": torch.tensor([1]), "color": "outside of the contract"},
+    ],
+)
+@pytest.mark.parametrize("without", [None, "num_nodes"])
+def test_the_layer_takes_what_graphs_validate_takes_and_nothing_else(fields, without):
+    data = ring(**fields)
+    if without is not None:
+        del data[without]
+
+    def answer(call):
+        try:
+            call(data)
+        except (TypeError, ValueError) as error:
+            return type(error), str(error)
+        return None
+
+    assert answer(graphs.validate) == answer(GraphLayer)

@@ -140,6 +140,7 @@ def test_a_state_dict_of_other_synapses_is_refused_and_nothing_is_changed(random
         other.edge_index = random_graph.edge_index.flip(1)
     else:
         other.num_nodes = 41
+        del other.pos
     twin = GraphLayer(other)
     before = twin.weight.detach().clone()
     model = torch.nn.ModuleDict({"layer": twin})
