@@ -33,7 +33,7 @@ def any_connectome(draw, least=0):
         return torch.tensor(values, dtype=torch.float32).reshape(rows, columns)
 
     def signs(length):
-        return 1 - 2 * torch.tensor([draw(st.integers(0, 1)) for _ in range(length)]).float()
+        return torch.tensor([draw(st.integers(-1, 1)) for _ in range(length)]).float()
 
     if draw(st.booleans()):
         data.edge_weight = floats(len(found), 1).flatten()
@@ -73,10 +73,10 @@ def full():
     data.pos = torch.tensor([[0.1, 2], [1, 1e-30], [-0.0, 3e38], [1, 2], [3, 4]])
     data.edge_weight = torch.tensor([0.1, -1.0, 1e-45, 0.0])
     data.edge_type = torch.tensor([0, 2**62, 1, 1])
-    data.edge_sign = torch.tensor([1.0, -1.0, 1.0, 1.0])
+    data.edge_sign = torch.tensor([1.0, -1.0, 0.0, 1.0])
     data.node_type = torch.tensor([0, 1, 1, 0, 1])
     data.node_type_names = ["pyramidal", "Körner, [2]"]
-    data.node_sign = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0])
+    data.node_sign = torch.tensor([1.0, -1.0, -1.0, 0.0, 1.0])
     data.names = ["a", "β", "<&>", " c ", "神経"]
     data.shape = (5, 1)
     return graphs.validate(data)

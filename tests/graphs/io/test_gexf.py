@@ -32,7 +32,7 @@ def test_every_field_is_an_attribute(path, full):
     }
     edge = graph.edges["3", "1", 0]
     assert edge["weight"] == full.edge_weight[2].item()
-    assert (edge["edge_type"], edge["edge_sign"]) == (1, 1.0)
+    assert (edge["edge_type"], edge["edge_sign"]) == (1, 0.0)
     assert b"lastmodifieddate" not in path.read_bytes()
 
 

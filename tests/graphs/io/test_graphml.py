@@ -27,7 +27,7 @@ def test_every_field_is_an_attribute(path, full):
     assert graph.edges["3", "1", 0] == {
         "weight": full.edge_weight[2].item(),
         "edge_type": 1,
-        "edge_sign": 1.0,
+        "edge_sign": 0.0,
     }
 
 

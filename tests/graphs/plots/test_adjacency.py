@@ -63,6 +63,10 @@ def test_signs_are_two_images():
     assert [image.sum() for image in counts(ax)] == [4, 2]
     assert np.argwhere(counts(ax)[1]).tolist() == [[1, 3], [1, 4]]
     assert [each.get_text() for each in ax.get_legend().get_texts()] == ["excitatory", "inhibitory"]
+    data.node_sign[2] = 0
+    ax = graphs.plot_adjacency(data)
+    assert [image.sum() for image in counts(ax)] == [2, 2, 2]
+    assert ax.get_legend().get_texts()[2].get_text() == "unknown sign"
 
 
 def test_synapses_of_several_types_add_up():

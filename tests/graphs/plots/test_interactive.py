@@ -133,6 +133,10 @@ def test_signs_and_populations_can_be_hidden_apart(tmp_path):
     assert [len(points(each)) for each in dots(page)] == [2, 3]
     told = [each["name"] for each in figure(page)["data"] if "name" in each]
     assert told[:2] == ["excitatory (3)", "inhibitory (3)"]
+    data.node_sign[0] = 0
+    page = written(data, tmp_path / "page.html")
+    told = [each["name"] for each in figure(page)["data"] if "name" in each]
+    assert told[:3] == ["excitatory (0)", "inhibitory (3)", "unknown sign (3)"]
 
 
 def test_hundreds_of_populations_are_one_trace(tmp_path):

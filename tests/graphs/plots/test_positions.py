@@ -90,6 +90,10 @@ def test_populations_and_signs_have_colours():
     assert len(np.unique(colors, axis=0)) == 2
     sender = data.edge_index[0].numpy()
     assert len(np.unique(colors[sender == 1], axis=0)) == 1
+    data.node_sign[0] = 0
+    ax = graphs.plot(data, alpha=1)
+    assert "unknown sign" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(np.unique(collection(ax, LineCollection).get_colors(), axis=0)) == 2
     data.edge_sign = torch.ones(6)
     colors = collection(graphs.plot(data), LineCollection).get_colors()
     assert len(np.unique(colors, axis=0)) == 1
