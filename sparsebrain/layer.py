@@ -14,7 +14,7 @@ from torch_geometric.nn.aggr import Aggregation, SumAggregation
 from sparsebrain.arguments import check_arguments, check_dtype
 from sparsebrain.batching import BatchedEdges, admit, check_start
 from sparsebrain.connectome import read_structure
-from sparsebrain.equilibrium import Equilibrium, Report, check_loops
+from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_loops
 from sparsebrain.looping import activation_of_columns, run_equilibrium, run_fused
 from sparsebrain.messages import is_plain, run_messages
 from sparsebrain.neurons import Neurons
@@ -80,7 +80,8 @@ class GraphLayer(Synapses, Neurons):
         projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
         bias, threshold, leak: [N] or [P], a number, or None.
         report: with an Equilibrium how the last call came to it, a
-            :class:`sparsebrain.equilibrium.Report`; it warns where that failed.
+            :class:`sparsebrain.equilibrium.Report`; it warns where that failed. Of threads that
+            share the layer each reads that of its own last call, and None before.
 
     Shapes:
         - ``layer(x)``: x [..., N], leading dimensions are batch -> [..., N]: a drop-in for
@@ -171,8 +172,7 @@ class GraphLayer(Synapses, Neurons):
         self.activation = "none" if activation is None else activation
         # The input is what an equilibrium depends on, so that it stays.
         self.inject = inject or isinstance(loops, Equilibrium)
-        self.report: Report | None = None
-        self._warned: set[str] = set()
+        self._reports = Reports()
         self._lipschitz = lipschitz
         self.weight_sharing = weight_sharing
         self.init = init
@@ -190,6 +190,11 @@ class GraphLayer(Synapses, Neurons):
     def edge_index(self) -> Tensor:
         """The synapses [2, E] int64, in the order of the connectome that was given."""
         return self.structure.edge_index
+
+    @property
+    def report(self) -> Report | None:
+        """How this thread's last call came to an equilibrium; None before, and of numbers."""
+        return self._reports.last
 
     @property
     def loops(self) -> int | Equilibrium:
@@ -249,7 +254,9 @@ class GraphLayer(Synapses, Neurons):
                 raise ValueError(
                     "return_states=True is for a number of loops; an Equilibrium keeps one state."
                 )
-            z = run_equilibrium(self, self._exchange, weight, start, x, edge_index, plain=plain)
+            z = run_equilibrium(
+                self, self._exchange, weight, start, x, edge_index, self._reports, plain=plain
+            )
             states = [z]
         elif plain:
             states = run_fused(
