@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from torch import Tensor, distributed, nn
 from torch_geometric.data import Data
 
 from sparsebrain.learning.averaging import Averaging
+from sparsebrain.learning.credit import Weighted
 from sparsebrain.models import classifier, perceptron
 from sparsebrain.options import check_count
 
@@ -56,6 +58,9 @@ class Rule(nn.Module, ABC):
     #: Where nothing speaks against it, so that rules can be compared.
     learning_rate: ClassVar[float] = 1e-3
 
+    #: Whether a rule refuses a model whose layers were replaced after the rule was made.
+    knows_layers: ClassVar[bool] = True
+
     #: What ``.grad`` is over the samples of a batch: their "mean" or "sum".
     reduction: str = "mean"
 
@@ -71,9 +76,15 @@ class Rule(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} cannot teach this model: {reason}")
         self.model = model
         self._averaging = Averaging()
+        self._taught = _layers(model)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """A step: :meth:`forward`, with torch's hooks, averaged over processes if there are any."""
+        if type(self).knows_layers and not _same(self._taught, _layers(self.model)):
+            raise RuntimeError(
+                f"the model has other layers than when the rule was made, and {type(self).__name__}"
+                " knows those of then; make a new rule around the model that it is now."
+            )
         if not self._averaging.is_needed(self):
             return super().__call__(x, y)
         with self.together(len(y)) as told:
@@ -179,3 +190,18 @@ class Rule(nn.Module, ABC):
         and dropout and noise go on.
         """
         return self.model(x)
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The model and all in it that has weights of its own or learns in another way."""
+    return [
+        each
+        for each in model.modules()
+        if each is model
+        or isinstance(each, Weighted)
+        or next(each.parameters(False), None) is not None
+    ]
+
+
+def _same(first: list[nn.Module], second: list[nn.Module]) -> bool:
+    return len(first) == len(second) and all(map(operator.is_, first, second))
