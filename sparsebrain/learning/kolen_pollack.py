@@ -59,8 +59,8 @@ class KolenPollack(FeedbackRule):
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
         """Why not: as for feedback alignment, or a weight has several parameters or layers."""
-        reason = super().refusal(model) or _refuse_tied(model)
-        return reason or next(filter(None, map(_refuse_parametrisation, model.modules())), None)
+        several = filter(None, map(_refuse_parametrisation, model.modules()))
+        return super().refusal(model) or next(several, None) or _refuse_tied(model)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
         """Make the optimizer that comparisons use: AdamW, with a decay of 0.5 for W and B alone."""
