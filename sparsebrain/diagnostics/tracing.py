@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ class _Watch:
 
     def __init__(self, layer: GraphLayer, learns: bool) -> None:
         self.layer, self.learns = layer, learns
+        self.thread = threading.get_ident()
         self.noise = layer.noise
         self.generator: torch.Generator | None = None
         function = layer.activation
@@ -141,6 +143,11 @@ class _Watch:
             "noise": 0.0,
         }
         own = self.layer.__dict__
+        if "_leak_per_neuron" in own:
+            raise RuntimeError(
+                "the layer is watched already, by a diagnostic in another thread or around this "
+                "one; wait until it is done, or give this one copy.deepcopy(model)."
+            )
         kept = {name: own[name] for name in stand_in if name in own}
         hooks = (
             self.layer.register_forward_pre_hook(self._enter, with_kwargs=True),
@@ -174,6 +181,12 @@ class _Watch:
     def _enter(
         self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if threading.get_ident() != self.thread:
+            raise RuntimeError(
+                "the layer is called while another thread watches it, which would take one call "
+                "for the other; wait until the diagnostic is done, or give it "
+                "copy.deepcopy(model)."
+            )
         if self.given is not None:
             raise ValueError(
                 "the model calls its GraphLayer more than once; pass the layer itself with one of "

@@ -5,8 +5,17 @@ from sparsebrain.equilibrium.settling import (
     Loops,
     NonConvergenceWarning,
     Report,
+    Reports,
     check_loops,
     settle,
 )
 
-__all__ = ["Equilibrium", "Loops", "NonConvergenceWarning", "Report", "check_loops", "settle"]
+__all__ = [
+    "Equilibrium",
+    "Loops",
+    "NonConvergenceWarning",
+    "Report",
+    "Reports",
+    "check_loops",
+    "settle",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -25,7 +26,7 @@ class Equilibrium:
     .. math:: z = f(W z + b + x)
 
     Each sample stops by itself, once its residual :math:`\|f(\cdot) - z\| / \|f(\cdot)\|` is at
-    most ``tol``. What the last call took is in ``layer.report``.
+    most ``tol``. What the last call took is in ``layer.report``, for each thread that of its own.
 
     The gradient of a loss follows from z alone, whatever led to it. With the Jacobian
     :math:`J = \mathrm{diag}(f') W` of a loop,
@@ -153,6 +154,37 @@ class Report:
         return f"Report({told})"
 
 
+class Reports:
+    """The report of each thread's last call of one layer, and what the layer has warned of.
+
+    Threads may share a layer, and each reads what became of its own call. A copy, also one in
+    another process, has this thread's report and has warned of nothing.
+    """
+
+    def __init__(self, last: Report | None = None) -> None:
+        self._of_thread = threading.local()
+        self._warned: dict[str, object] = {}
+        self.last = last
+
+    @property
+    def last(self) -> Report | None:
+        """That of the last call in the thread that asks; None if there was none."""
+        return getattr(self._of_thread, "report", None)
+
+    @last.setter
+    def last(self, report: Report | None) -> None:
+        self._of_thread.report = report
+
+    def is_first(self, what: str) -> bool:
+        """Whether nobody has asked this before, in any thread."""
+        # One operation of the dictionary, so that of two threads one is the first.
+        mine = object()
+        return self._warned.setdefault(what, mine) is mine
+
+    def __reduce__(self) -> tuple[type[Reports], tuple[Report | None]]:
+        return Reports, (self.last,)
+
+
 class Loops(NamedTuple):
     r"""What is solved: the loops of a layer, and their way back.
 
@@ -173,8 +205,7 @@ def settle(
     start: Tensor,
     damping: Tensor | None,
     samples: torch.Size,
-    keep: Callable[[Report], None],
-    warned: set[str],
+    reports: Reports,
 ) -> Tensor:
     """The equilibrium [N, B] that is reached from a state, with the gradient that was asked for.
 
@@ -182,8 +213,8 @@ def settle(
     settles where the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the
     transpose of I - A + A J.
 
-    ``keep`` is given the report, its ``samples`` in that shape. ``warned`` remembers which of both
-    ways has been warned of, so that it happens once each.
+    ``reports`` is given the report, its ``samples`` in that shape, and remembers which of both ways
+    has been warned of, so that it happens once each.
     """
     find = _solver(options, loops.whole, damping)
     if options.gradient == "unrolled":
@@ -192,8 +223,8 @@ def settle(
         with torch.no_grad():
             solution = find(loops.exchange, start, loops.given)
     report = Report.of(solution, samples)
-    keep(report)
-    _warn_once(report, "the loops", options, warned)
+    reports.last = report
+    _warn_once(report, "the loops", options, reports)
     z = loops.exchange(solution.state, loops.given, 1)
     if options.gradient == "unrolled" or not z.requires_grad:
         return z
@@ -205,16 +236,15 @@ def settle(
         given = (grad.contiguous(), *known)
         found = find(step_back, given[0], given)
         report.gradient = Report.of(found, samples)
-        _warn_once(report.gradient, "the backward pass", options, warned)
+        _warn_once(report.gradient, "the backward pass", options, reports)
         return step_back(found.state, given, 1)
 
     return _Corrected.apply(z, correct)
 
 
-def _warn_once(report: Report, what: str, options: Equilibrium, warned: set[str]) -> None:
+def _warn_once(report: Report, what: str, options: Equilibrium, reports: Reports) -> None:
     failed = int((~report.converged).sum())
-    if failed and what not in warned:
-        warned.add(what)
+    if failed and reports.is_first(what):
         remedy = (
             'Raise max_loops or tol, try solver="anderson", or keep the weights small by '
             'constraint="norm".'

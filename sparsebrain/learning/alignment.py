@@ -55,6 +55,7 @@ class AlignmentRule(Rule):
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
         """What each layer sends back; ``error`` is filled with that of the scores [B, classes]."""
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
         error: list[Tensor] = []
@@ -65,6 +66,7 @@ class AlignmentRule(Rule):
             loss.backward()
         return loss.detach()
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def alignment(self, x: Tensor, y: Tensor) -> dict[str, float]:
         r"""How far what each layer sends back is from what its own weights would, in degrees.
 

@@ -38,6 +38,8 @@ class Backprop(Rule):
         tensor([-1.,  0.,  0.])
     """
 
+    knows_layers = False
+
     def __init__(self, model: nn.Module, *, loss: str = "cross-entropy") -> None:
         super().__init__(model)
         self.loss = find_loss(loss)

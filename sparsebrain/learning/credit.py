@@ -78,6 +78,9 @@ def credited(
 
     What they compute and the gradients of their weights for a given error stay what they are. A
     twin of a layer's weights, a tensor of one value a synapse, gets the same gradient.
+
+    Raises:
+        RuntimeError: the forward of one is replaced already, which would be lost.
     """
     twins = {} if twins is None else twins
     replaced: list[tuple[Weighted, str]] = []
@@ -86,9 +89,16 @@ def credited(
             name, call = "forward", partial(_linear, layer, credit, twins.get(layer))
             if isinstance(layer, GraphLayer):
                 name, call = "_exchange", partial(_exchange, layer, credit, twins.get(layer))
-            layer.__dict__[name] = call
+            if layer.__dict__.setdefault(name, call) is not call:
+                raise RuntimeError(
+                    f"{name} of {layer} is replaced already, by a step of a rule that is under way "
+                    "on this model, perhaps in another thread, or by other software; teach "
+                    "copy.deepcopy(model), or undo what replaced it."
+                )
             replaced.append((layer, name))
-        yield
+        # What torch.compile has made of a model knows the layers that it saw.
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         for layer, name in replaced:
             del layer.__dict__[name]

@@ -244,6 +244,11 @@ class DendriticMicrocircuit(Rule):
     @torch.no_grad()
     def potentials(self, x: Tensor, y: Tensor | None = None) -> Potentials:
         """All potentials for x [B, ...], with the labels y [B] or without a target."""
+        # What is learned are small differences of rates, which a narrower type would round away.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._potentials(x.to(self.layers[0].weight.dtype), y)
+
+    def _potentials(self, x: Tensor, y: Tensor | None) -> Potentials:
         rates, basal = [through(self.before, x)], []
         for layer in self.layers:
             basal.append(_forth(layer, _weight(layer), _offset(layer), rates[-1]))

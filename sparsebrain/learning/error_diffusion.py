@@ -162,10 +162,9 @@ class ErrorDiffusion(Rule):
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
         loss, error = self._compare(scores, y)
-        self.diffuse(states, error)
+        self._diffuse(states, error)
         return loss
 
-    @torch.no_grad()
     def diffuse(self, states: list[Tensor], error: Tensor) -> None:
         """Fill the gradient for an error of any origin, such as that of a regression.
 
@@ -173,6 +172,11 @@ class ErrorDiffusion(Rule):
             states: what ``model.run`` returned.
             error: e [B, K], what is wanted minus what came.
         """
+        with self.together(len(error)):
+            self._diffuse(states, error)
+
+    @torch.no_grad()
+    def _diffuse(self, states: list[Tensor], error: Tensor) -> None:
         network, strength = self.model, self.model.strength
         if not strength.requires_grad:
             return

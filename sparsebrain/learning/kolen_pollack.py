@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from sparsebrain.learning.alignment import FeedbackRule, WayBack, back_through, per_synapse
-from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.credit import Weighted, weighted_layers
 
 
 class KolenPollack(FeedbackRule):
@@ -58,10 +58,9 @@ class KolenPollack(FeedbackRule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: as for feedback alignment, or a weight is made of several parameters."""
-        return super().refusal(model) or next(
-            filter(None, map(_refuse_parametrisation, model.modules())), None
-        )
+        """Why not: as for feedback alignment, or a weight has several parameters or layers."""
+        several = filter(None, map(_refuse_parametrisation, model.modules()))
+        return super().refusal(model) or next(several, None) or _refuse_tied(model)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
         """Make the optimizer that comparisons use: AdamW, with a decay of 0.5 for W and B alone."""
@@ -103,3 +102,19 @@ def _refuse_parametrisation(module: nn.Module) -> str | None:
         f"the weight of a {type(module).__name__} is made of several parameters, and feedback "
         "weights can follow one; leave out the parametrisation, or use learning.FeedbackAlignment."
     )
+
+
+def _refuse_tied(model: nn.Module) -> str | None:
+    # By what makes it, as the weight itself is made anew at every call where it is made of others.
+    found: dict[Tensor, str] = {}
+    for name, layer in weighted_layers(model).items():
+        tied = parametrize.is_parametrized(layer, "weight")
+        weight = layer.get_parameter("parametrizations.weight.original") if tied else layer.weight
+        other = found.setdefault(weight, name)
+        if other != name:
+            return (
+                f"{other} and {name} have the same weight, which would take the steps of both, and "
+                "the feedback weights of each those of one; call one layer twice in the model, or "
+                "use learning.WeightMirror."
+            )
+    return None

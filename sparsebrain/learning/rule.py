@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch_geometric.data import Data
 
+from sparsebrain.learning.averaging import Averaging
+from sparsebrain.learning.credit import Weighted
 from sparsebrain.models import classifier, perceptron
 from sparsebrain.options import check_count
 
@@ -30,6 +35,19 @@ class Rule(nn.Module, ABC):
     A rule is made for one model and refuses, with the reason, what it cannot teach. It makes no
     synapse, and flips no sign that a layer keeps (``dale=True``).
 
+    *Several processes* teach one model where each has called :meth:`average_over`: ``rule(x, y)``
+    then averages what it adds to ``.grad``, the loss and the buffers that it changes over the
+    samples of all, and equal optimizers keep the models equal. Without it a rule refuses to run
+    among several processes of torch.distributed, and inside ``DistributedDataParallel`` and
+    ``DataParallel``, which would average nothing: backward() is over when they look for it.
+
+    With whole batches of one process this agrees up to rounding wherever the update is a mean over
+    samples. It is none, so that results differ, though not between processes, in
+    :class:`LocalErrors` with a similarity (of pairs of samples) and :class:`ForwardForward` with
+    ``peer`` (of means over a batch), in any model with batch normalisation (of batches), and where
+    each process draws for its own samples: dropout, a layer's noise, the wrong labels of
+    ForwardForward and the noise of :class:`WeightMirror`. Seed these differently in each process.
+
     Args:
         model: the model, an attribute of the rule.
 
@@ -39,6 +57,12 @@ class Rule(nn.Module, ABC):
 
     #: Where nothing speaks against it, so that rules can be compared.
     learning_rate: ClassVar[float] = 1e-3
+
+    #: Whether a rule refuses a model whose layers were replaced after the rule was made.
+    knows_layers: ClassVar[bool] = True
+
+    #: What ``.grad`` is over the samples of a batch: their "mean" or "sum".
+    reduction: str = "mean"
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -51,6 +75,63 @@ class Rule(nn.Module, ABC):
         if reason is not None:
             raise ValueError(f"{type(self).__name__} cannot teach this model: {reason}")
         self.model = model
+        self._averaging = Averaging()
+        self._taught = _layers(model)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """A step: :meth:`forward`, with torch's hooks, averaged over processes if there are any."""
+        if type(self).knows_layers and not _same(self._taught, _layers(self.model)):
+            raise RuntimeError(
+                f"the model has other layers than when the rule was made, and {type(self).__name__}"
+                " knows those of then; make a new rule around the model that it is now."
+            )
+        if not self._averaging.is_needed(self):
+            return super().__call__(x, y)
+        with self.together(len(y)) as told:
+            loss: Tensor = super().__call__(x, y)
+            told.append(loss)
+        return loss
+
+    @property
+    def process_group(self) -> distributed.ProcessGroup | None:
+        """The processes that the rule averages over; None where it does not."""
+        return self._averaging.group
+
+    def average_over(self, group: distributed.ProcessGroup | None) -> None:
+        """Teach one model together with other processes, or with None a model in each.
+
+        Every process of the group calls it, and all get the parameters and buffers of the first.
+        Make the optimizer alike in all. Each gives the rule its own samples, any number, none
+        included where the model takes that; a step that fails in one fails in all. A deepcopy and
+        what was pickled have no group.
+
+        Args:
+            group: ``torch.distributed.group.WORLD``, or some of its processes.
+
+        Raises:
+            RuntimeError: torch.distributed is not initialized. TypeError: no group that this
+                process is in. ValueError: the rules or their synapses are not alike.
+        """
+        self._averaging.start(self, group)
+
+    @contextmanager
+    def together(self, samples: int) -> Iterator[list[Tensor]]:
+        """Average what a block adds to gradients, over the processes of ``average_over``.
+
+        For what fills gradients outside of ``rule(x, y)``, whose own block it is part of otherwise.
+        Tensors that are appended to the list it gives are averaged as well.
+
+        Args:
+            samples: of how many samples of this process they are.
+        """
+        with self._averaging.together(self, samples, self.reduction) as told:
+            yield told
+
+    def _replicate_for_data_parallel(self) -> nn.Module:
+        raise RuntimeError(
+            f"{type(self).__name__} cannot run in torch.nn.DataParallel, whose replicas add up "
+            "what each learns; start a process for each device, and call rule.average_over(group)."
+        )
 
     @classmethod
     @abstractmethod
@@ -109,3 +190,18 @@ class Rule(nn.Module, ABC):
         and dropout and noise go on.
         """
         return self.model(x)
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The model and all in it that has weights of its own or learns in another way."""
+    return [
+        each
+        for each in model.modules()
+        if each is model
+        or isinstance(each, Weighted)
+        or next(each.parameters(False), None) is not None
+    ]
+
+
+def _same(first: list[nn.Module], second: list[nn.Module]) -> bool:
+    return len(first) == len(second) and all(map(operator.is_, first, second))

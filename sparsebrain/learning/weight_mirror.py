@@ -106,9 +106,12 @@ class WeightMirror(FeedbackRule):
             ValueError, TypeError: ``samples`` is no number of 1 or more.
         """
         samples = check_count("samples", samples)
-        for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
-            grad = self.decay * feedback - self._product(layer, samples) / samples
-            feedback.grad = grad if feedback.grad is None else feedback.grad + grad
+        with self.together(samples):
+            for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
+                if not feedback.requires_grad:
+                    continue
+                grad = self.decay * feedback - self._product(layer, samples) / samples
+                feedback.grad = grad if feedback.grad is None else feedback.grad + grad
 
     def _product(self, layer: nn.Linear | GraphLayer, samples: int) -> Tensor:
         """The sum over samples of noise times what it becomes, for each weight."""

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain.equilibrium import Equilibrium, Report, check_loops
+from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_loops
 from sparsebrain.nn.arguments import check_arguments, check_dtype
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
@@ -82,7 +82,8 @@ class GraphLayer(Synapses, Neurons):
         projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
         bias, threshold, leak: [N] or [P], a number, or None.
         report: with an Equilibrium how the last call came to it, a
-            :class:`sparsebrain.equilibrium.Report`; it warns where that failed.
+            :class:`sparsebrain.equilibrium.Report`; it warns where that failed. Of threads that
+            share the layer each reads that of its own last call, and None before.
 
     Shapes:
         - ``layer(x)``: x [..., N], leading dimensions are batch -> [..., N]: a drop-in for
@@ -173,8 +174,7 @@ class GraphLayer(Synapses, Neurons):
         self.activation = "none" if activation is None else activation
         # The input is what an equilibrium depends on, so that it stays.
         self.inject = inject or isinstance(loops, Equilibrium)
-        self.report: Report | None = None
-        self._warned: set[str] = set()
+        self._reports = Reports()
         self._lipschitz = lipschitz
         self.weight_sharing = weight_sharing
         self.init = init
@@ -192,6 +192,11 @@ class GraphLayer(Synapses, Neurons):
     def edge_index(self) -> Tensor:
         """The synapses [2, E] int64, in the order of the connectome that was given."""
         return self.structure.edge_index
+
+    @property
+    def report(self) -> Report | None:
+        """How this thread's last call came to an equilibrium; None before, and of numbers."""
+        return self._reports.last
 
     @property
     def loops(self) -> int | Equilibrium:
@@ -251,7 +256,9 @@ class GraphLayer(Synapses, Neurons):
                 raise ValueError(
                     "return_states=True is for a number of loops; an Equilibrium keeps one state."
                 )
-            z = run_equilibrium(self, self._exchange, weight, start, x, edge_index, plain=plain)
+            z = run_equilibrium(
+                self, self._exchange, weight, start, x, edge_index, self._reports, plain=plain
+            )
             states = [z]
         elif plain:
             states = run_fused(

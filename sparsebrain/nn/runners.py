@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparsebrain import kernels
-from sparsebrain.equilibrium import Loops, Report, settle
+from sparsebrain.equilibrium import Loops, Reports, settle
 from sparsebrain.equilibrium.solvers import SomeLoops
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
@@ -69,10 +69,11 @@ def run_equilibrium(
     start: Tensor,
     drive: Tensor,
     edge_index: Tensor | None,
+    reports: Reports,
     *,
     plain: bool,
 ) -> Tensor:
-    """The equilibrium of a GraphLayer, shaped as given, which keeps the report of it.
+    """The equilibrium of a GraphLayer, shaped as given; ``reports`` is given the report of it.
 
     ``plain`` says that nobody asks for single messages; ``exchange`` is as in ``run_messages``.
     """
@@ -93,12 +94,9 @@ def run_equilibrium(
     if node_first:
         samples = torch.Size((shape[0] // max(layer.num_nodes, 1), shape[1]))
 
-    def keep(report: Report) -> None:
-        layer.report = report
-
     # It moves no equilibrium, and so learns nothing from one.
     damping = None if inputs.leak is None else inputs.leak.detach().unsqueeze(1)
-    z = settle(layer.loops, loops, inputs.state, damping, samples, keep, layer._warned)
+    z = settle(layer.loops, loops, inputs.state, damping, samples, reports)
     if near is not None:
         z = near.leave(z)
     return from_columns(z, shape, node_first=node_first)

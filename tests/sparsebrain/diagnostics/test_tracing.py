@@ -1,5 +1,7 @@
 """Whatever a layer is, the watch sees its loops and leaves everything as it was."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -162,3 +164,28 @@ def test_a_model_may_draw_its_noise_from_a_generator():
         return layer(x, generator=torch.Generator().manual_seed(3))
 
     torch.testing.assert_close(trace(Around(layer, call), x, None).output, call(layer, x))
+
+
+def test_a_layer_that_is_watched_takes_no_other_call():
+    """Neither watched twice nor called by another thread, whose states would be taken for its."""
+    data = graphs.small_world(10, 4, 0.3, seed=0)
+    layer = GraphLayer(data, 2, activation="tanh")
+    x = torch.randn(3, 10)
+
+    class Reentrant(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.layer, self.inner = layer, inner
+
+        def forward(self, x):
+            self.inner()
+            return self.layer(x)
+
+    def in_a_thread():
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(layer, x).result()
+
+    for inner in (lambda: trace(layer, x, None), in_a_thread):
+        with pytest.raises(RuntimeError, match=r"watche[ds].*copy\.deepcopy"):
+            trace(Reentrant(inner), x, None)
+        assert len(trace(layer, x, None).before) == 2

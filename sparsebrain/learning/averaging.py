@@ -1,0 +1,234 @@
+"""Rules in several processes: each teaches on samples of its own, and all take the same step."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+_FAILED = -1
+
+
+class Averaging:
+    """Over which processes a rule averages what it learns. A copy has to be told anew."""
+
+    def __init__(self, *, alone: bool = False) -> None:
+        #: Whether each process teaches a model of its own, by decision.
+        self.alone = alone
+        self.group: distributed.ProcessGroup | None = None
+        self._running = False
+
+    def __reduce__(self) -> tuple[type[Averaging], tuple[()], dict[str, bool]]:
+        # A group belongs to its process. Without one the copy refuses where there are several.
+        return Averaging, (), {"alone": self.alone}
+
+    def start(self, rule: nn.Module, group: distributed.ProcessGroup | None) -> None:
+        """Give all processes of a group the parameters and buffers of its first."""
+        if group is None:
+            self.alone, self.group = True, None
+            return
+        _check_group(group)
+        _check_alike(rule, group)
+        first = distributed.get_global_rank(group, 0)
+        for tensor in (*rule.parameters(), *rule.buffers()):
+            sent = tensor.detach().clone(memory_format=torch.contiguous_format)
+            distributed.broadcast(sent, first, group)
+            tensor.detach().copy_(sent)
+        self.alone, self.group = False, group
+
+    @contextmanager
+    def together(self, rule: nn.Module, samples: int, reduction: str) -> Iterator[list[Tensor]]:
+        """Average what the block adds to gradients, over the samples of all processes.
+
+        So are the floating-point buffers that it changes, and what it appends to the list that it
+        is given. A block within another one is left to that.
+
+        Raises:
+            RuntimeError: nobody has told over which processes, a process failed, or the rules of
+                the processes have become different ones.
+        """
+        told: list[Tensor] = []
+        if not self.is_needed(rule):
+            yield told
+            return
+        assert self.group is not None
+        self._running, failure = True, None
+        state = _State(rule)
+        try:
+            yield told
+            state.check()
+        except Exception as error:
+            # The others wait for this process, and are told before it fails.
+            failure = error
+        finally:
+            self._running = False
+        try:
+            state.average(self.group, _FAILED if failure else samples, reduction, told)
+        except Exception as error:
+            state.give_back()
+            raise (failure or error) from None
+        state.add_up()
+
+    def is_needed(self, rule: nn.Module) -> bool:
+        """Whether there are processes to average over, and no block that does so already."""
+        if self._running:
+            return False
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return False
+        name = type(rule).__name__
+        if getattr(DistributedDataParallel, "_active_ddp_module", None) is not None:
+            raise RuntimeError(
+                f"{name} is called inside DistributedDataParallel, which averages gradients of a "
+                "later backward() alone, while a rule fills them when it is called; do not wrap "
+                "it, call rule.average_over(torch.distributed.group.WORLD) in every process."
+            )
+        if self.group is not None:
+            return distributed.get_world_size(self.group) > 1
+        size = distributed.get_world_size()
+        if self.alone or size == 1:
+            return False
+        raise RuntimeError(
+            f"torch.distributed runs {size} processes, and {name} does not know whether they teach "
+            "one model; call rule.average_over(torch.distributed.group.WORLD) in each if they do, "
+            "or rule.average_over(None) if each teaches its own."
+        )
+
+
+class _State:
+    """Gradients and buffers before a step, and what the step made of them."""
+
+    def __init__(self, rule: nn.Module) -> None:
+        self.parameters = list(rule.parameters())
+        self.kept = [parameter.grad for parameter in self.parameters]
+        for parameter in self.parameters:
+            # What was there is of other steps, which are averaged already or not to be.
+            parameter.grad = None
+        self.buffers = [buffer for buffer in rule.buffers() if buffer.is_floating_point()]
+        # By their values: torch's batch normalisation counts no version of what it changes.
+        self.values = [buffer.clone() for buffer in self.buffers]
+
+    def check(self) -> None:
+        for parameter in self.parameters:
+            if parameter.grad is not None and parameter.grad.layout != torch.strided:
+                raise TypeError(
+                    f"gradients over several processes must be dense, got {parameter.grad.layout}; "
+                    "make the model without sparse=True."
+                )
+
+    def average(
+        self,
+        group: distributed.ProcessGroup,
+        samples: int,
+        reduction: str,
+        told: list[Tensor],
+    ) -> None:
+        filled = [parameter.grad is not None for parameter in self.parameters]
+        filled += [not torch.equal(*pair) for pair in zip(self.buffers, self.values, strict=True)]
+        device = self.parameters[0].device if self.parameters else torch.device("cpu")
+        own = torch.tensor([samples, len(filled), zlib.crc32(bytes(filled))], device=device)
+        every = [torch.empty_like(own) for _ in range(distributed.get_world_size(group))]
+        distributed.all_gather(every, own, group)
+        counts, sizes, sums = torch.stack(every).t().tolist()
+        if _FAILED in counts:
+            raise RuntimeError(
+                f"the step failed in process {counts.index(_FAILED)} of the group, and is taken in "
+                "none; its error tells why."
+            )
+        if len(set(sizes)) > 1:
+            raise RuntimeError(
+                "the model or the rule has other parameters or buffers in some processes since "
+                "rule.average_over(group); change it alike in all, and call that again."
+            )
+        if len(set(sums)) > 1:
+            # A parameter that some processes did not use has no gradient there, which is zero.
+            flags = torch.tensor(filled, dtype=torch.uint8, device=device)
+            distributed.all_reduce(flags, distributed.ReduceOp.MAX, group)
+            filled = flags.bool().tolist()
+        whole = sum(counts)
+        share = samples / whole if whole else 1 / len(counts)
+        grads = []
+        for parameter, fill in zip(self.parameters, filled, strict=False):
+            if fill and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad is not None:
+                grads.append(parameter.grad)
+        changed = filled[len(self.parameters) :]
+        others = [b for b, fill in zip(self.buffers, changed, strict=True) if fill] + told
+        if not samples:
+            # What is the mean of no samples counts for nothing, and may be NaN.
+            for each in grads + others:
+                each.zero_()
+        _sum_up(grads, 1.0 if reduction == "sum" else share, group)
+        _sum_up(others, share, group)
+
+    def give_back(self) -> None:
+        for parameter, kept in zip(self.parameters, self.kept, strict=True):
+            parameter.grad = kept
+
+    def add_up(self) -> None:
+        for parameter, kept in zip(self.parameters, self.kept, strict=True):
+            if kept is not None:
+                if parameter.grad is not None:
+                    kept.add_(parameter.grad)
+                parameter.grad = kept
+
+
+@torch.no_grad()
+def _sum_up(tensors: list[Tensor], factor: float, group: distributed.ProcessGroup) -> None:
+    """Make each the sum over processes of what it is times the factor."""
+    alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        alike.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    for members in alike.values():
+        flat = torch.cat([each.reshape(-1) for each in members]).mul_(factor)
+        distributed.all_reduce(flat, group=group)
+        parts = flat.split([each.numel() for each in members])
+        for each, part in zip(members, parts, strict=True):
+            each.copy_(part.view_as(each))
+
+
+def _check_group(group: object) -> None:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        raise RuntimeError(
+            "there are no processes to average over; call torch.distributed.init_process_group "
+            "first, or pass None for a process by itself."
+        )
+    if not isinstance(group, distributed.ProcessGroup):
+        raise TypeError(
+            "group must be a process group that this process is in, got "
+            f"{type(group).__name__}; pass torch.distributed.group.WORLD, or None for a process by "
+            "itself."
+        )
+
+
+def _check_alike(rule: nn.Module, group: distributed.ProcessGroup) -> None:
+    """ValueError in all processes unless their rules have parameters alike and equal synapses."""
+    own = {"the rule": type(rule).__name__}
+    for name, value in rule.state_dict().items():
+        own[name] = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else "other"
+        if name.endswith("_extra_state"):
+            # Weights belong to synapses by their place.
+            own[name] = str(value.tolist() if isinstance(value, Tensor) else value)
+    for name, parameter in rule.named_parameters():
+        own[name] = f"{own.get(name)}, learns: {parameter.requires_grad}"
+        if hasattr(parameter, "device_mesh"):
+            own[name] = "sharded"
+    every: list[dict[str, str] | None] = [None] * distributed.get_world_size(group)
+    distributed.all_gather_object(every, own, group)
+    for number, other in enumerate(every):
+        differ = [name for name in own | (other or {}) if (other or {}).get(name) != own.get(name)]
+        if differ:
+            raise ValueError(
+                f"the rule is not the same in process {number} of the group as in this one: "
+                f"{', '.join(differ[:3])} differ; make it of the same connectome and options in "
+                "every process, with the same seed where a topology is drawn."
+            )
+    if "sharded" in own.values():
+        raise ValueError(
+            "the parameters are sharded over processes, and a rule needs them whole; call "
+            "average_over on a model that is not sharded."
+        )
