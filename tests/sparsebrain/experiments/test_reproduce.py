@@ -37,7 +37,7 @@ def test_all_models_are_trained_and_told(reproduced, rows):
         ("grid:distance=2", "5"),
         ("grid:distance=2", "20"),
     }
-    assert "paired t-tests over 2 seeds" in " ".join(text.split())
+    assert "Tested over 2 seeds by t-tests with a pooled spread" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
 
 
