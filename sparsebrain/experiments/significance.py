@@ -131,7 +131,10 @@ def differences(
     p_value = np.minimum(1.0, 2 * len(asked) * special.stdtr(degrees, -t))
     half = np.where(known, _critical(degrees, level / len(asked)) * error, math.inf)
     columns = (column.tolist() for column in (mean, p_value, mean - half, mean + half))
-    found = [Difference(*pair, *row, seeds) for pair, *row in zip(asked, *columns, strict=True)]
+    found = [
+        Difference(one, other, gap, p, low, high, seeds)
+        for (one, other), gap, p, low, high in zip(asked, *columns, strict=True)
+    ]
     # Of pairs with p = 1 the largest comes first.
     return sorted(found, key=lambda one: (one.p_value, -abs(one.mean)))
 
