@@ -2,10 +2,11 @@
 
 import csv
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pytest
 
+from benchmarks.significance import cases
 from sparsebrain.experiments.significance import detectable, differences
 
 ROOT = Path(__file__).parents[1]
@@ -225,3 +226,67 @@ def test_error_diffusion_by_batch_and_initial_weights():
     assert f"{found[usual, ('free', '1.0')][0]:.0f}" == "8"
     assert f"{found[usual, ('signed', '1.0')][0]:.0f}" == "3"
     assert (usual, ("free", "0.0")) not in found
+
+
+def test_the_table_of_topologies_has_no_significant_difference():
+    with (ROOT / "examples" / "compare.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = percent(ROOT / "examples" / "compare.csv", lambda row: row["topology"])
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    for topology, accuracies in values.items():
+        (line,) = (line for line in told.splitlines() if line.startswith(f"| {topology} "))
+        assert f"| {fmean(accuracies):.2f} ± {stdev(accuracies):.2f} % |" in line
+        parameters = {row["parameters"] for row in rows if row["topology"] == topology}
+        assert all(f"| {number} |" in line for number in parameters)
+    assert not significant(values, test_images=360)
+    least = detectable(values, resolution=100 / 360)["grid", "none"]
+    told = text(ROOT / "README.md")
+    assert "no difference is significant at the 5 % level" in told
+    assert f"a difference of {least:.2f} points would be found in 80 % of comparisons" in told
+
+
+def test_false_alarms_and_power_are_what_was_measured():
+    path = ROOT / "benchmarks" / "measured" / "significance.csv"
+    with path.open(newline="") as file:
+        shares = {
+            (
+                int(row["num_seeds"]),
+                int(row["groups"]),
+                int(row["test_images"]),
+                row["spreads"],
+                float(row["spread"]),
+                float(row["gap"]),
+            ): 100 * float(row["found"])
+            for row in csv.DictReader(file)
+        }
+    assert set(shares) == {tuple(case) for case in cases()}
+    wanted = []
+    for seeds in (2, 3, 5, 10):
+        unequal = [
+            shares[seeds, 4, images, spreads, 0.25, 0.0]
+            for images in (360, 10_000)
+            for spreads in ("one noisy", "rising")
+        ]
+        alarms = [*(shares[seeds, 4, images, "equal", 0.25, 0.0] for images in (360, 10_000))]
+        powers = [
+            shares[seeds, 4, 10_000, "equal", spread, gap]
+            for gap, spread in ((0.5, 0.25), (1.0, 0.4), (2.0, 0.25))
+        ]
+        wanted.append(
+            [
+                str(seeds),
+                *(f"{value:.1f}" for value in (*alarms, max(unequal))),
+                *(f"{value:.0f}" for value in powers),
+            ]
+        )
+    told = (ROOT / "benchmarks" / "measured" / "README.md").read_text(encoding="utf-8")
+    table = told[told.index("## Comparisons") :].partition("|---")[2].splitlines()[1:5]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in table] == wanted
+    alike = max(value for key, value in shares.items() if key[3] == "equal" and not key[5])
+    apart = max(value for key, value in shares.items() if key[3] != "equal")
+    told = " ".join(told.split())
+    assert f"come to {alike:.1f} % at most with equal spreads, and to {apart:.1f} % where" in told
+    # The level within its sampling error, and useful power.
+    assert shares[5, 4, 10_000, "equal", 0.25, 2.0] > 90
+    assert shares[5, 4, 10_000, "equal", 0.4, 1.0] > 60
+    assert alike < 5 + 4 * 100 * (0.05 * 0.95 / 4000) ** 0.5

@@ -78,9 +78,10 @@ def differences(
     F(S - 1, (G - 1)(S - 1)). Each p-value is multiplied by the number of pairs (Bonferroni), which
     gives simultaneous confidence intervals.
 
-    Where groups have equal spreads, the chance of a false alarm or more stays at or below the
-    level; it reaches 8 % instead of 5 % where spreads differ by a factor of 3 or more
-    (``python -m benchmarks.significance`` measures both, and which differences are found).
+    Where groups have equal spreads, the chance of one false alarm or more is at most the level;
+    where spreads differ by a factor of 3 to 7 it reaches 7 % instead of 5 %, with few seeds of many
+    groups (``python -m benchmarks.significance`` measures both, and how often differences are
+    found). A noisy group raises the pooled spread and hides small differences between quiet ones.
 
     Args:
         values: for each group one value a seed, all in the same order of seeds, at least 2.
