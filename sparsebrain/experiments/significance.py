@@ -89,12 +89,12 @@ def differences(
             pairs connects, such as rules on different topologies, are not pooled.
         resolution: the step of the values in their own unit: 1 / test size for accuracies as
             shares, 100 / test size in percent. None takes the values as exact: rounding then adds
-            nothing, and where nothing varies at all, p is 1 and the interval endless, since no
+            nothing, and where nothing varies at all, p is 1 and the interval unbounded, since no
             spread is known.
         level: of significance; intervals hold with a probability of 1 - level.
 
     Returns:
-        A difference for each pair, the surest first. A mean difference of 0 has p = 1.
+        A difference for each pair, the smallest p-value first. A mean difference of 0 has p = 1.
 
     Raises:
         ValueError: groups have different numbers of seeds, or fewer than 2, a value is not
