@@ -19,14 +19,13 @@ from sparsebrain.experiments.report import (
     summarise,
     tabulate,
     tabulate_rules,
-    tell_differences,
     tell_loops,
-    tell_rule_differences,
 )
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.topology import Topology, budget, build, parse
 from sparsebrain.experiments.training import BACKPROP, Run, make_rule
+from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
 from sparsebrain.options import check_choice, check_count
 
@@ -130,10 +129,11 @@ def compare(
     write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         if alone and not refused:
-            console.print(tabulate(rows, wanted), tell_differences(rows), sep="\n")
+            console.print(tabulate(rows, wanted))
+            console.print(tell_differences(rows, num_test=len(images.test_x)))
         else:
             console.print(tabulate_rules(rows, refused, wanted))
-            console.print(tell_rule_differences(rows))
+            console.print(tell_rule_differences(rows, num_test=len(images.test_x)))
         if isinstance(loops, str):
             console.print(tell_loops(rows))
         console.print(

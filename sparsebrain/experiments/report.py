@@ -1,4 +1,4 @@
-"""What a comparison tells: a table, and which differences are significant."""
+"""What a comparison tells of each topology and rule: a table, budgets and loops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.significance import differences
 from sparsebrain.experiments.topology import break_options
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
@@ -113,52 +112,8 @@ def _tell_budget(rows: list[Row], wanted: int) -> str | None:
     return f"Not an equal budget: of {wanted} synapses, {', '.join(apart)}." if apart else None
 
 
-def tell_differences(rows: list[Row], level: float = 0.05) -> str:
-    """One sentence: which topologies differ in their test accuracy at that level, or that none do.
-
-    Paired over the seeds, and corrected for the number of pairs.
-    """
-    seeds = min(len(row.outcomes) for row in rows)
-    if len(rows) < 2 or seeds < 2:
-        return "One topology or one seed: nothing to compare."
-    told = [
-        f"{difference.first} {difference.mean:+.2f} against {difference.second} "
-        f"(p = {difference.p_value:.2g})"
-        for difference in differences({row.label: _percent(row) for row in rows})
-        if difference.p_value < level
-    ]
-    return _sentence(told, seeds, level)
-
-
-def tell_rule_differences(rows: list[Row], level: float = 0.05) -> str:
-    """One sentence: which rules differ from the first on the same topology, or that none do."""
-    seeds = min(len(row.outcomes) for row in rows)
-    names = {f"{row.rule} on {row.label}": row for row in rows}
-    pairs = []
-    for label in dict.fromkeys(row.label for row in rows):
-        first, *others = (name for name, row in names.items() if row.label == label)
-        pairs += [(other, first) for other in others]
-    if not pairs or seeds < 2:
-        return "One rule or one seed: nothing to compare."
-    found = differences({name: _percent(row) for name, row in names.items()}, pairs)
-    told = [
-        f"{names[first].rule} {mean:+.2f} against {names[second].rule} on {names[first].label} "
-        f"(p = {p_value:.2g})"
-        for first, second, mean, p_value in found
-        if p_value < level
-    ]
-    return _sentence(told, seeds, level)
-
-
 def _percent(row: Row) -> list[float]:
     return [100 * outcome.test_accuracy for outcome in row.outcomes]
-
-
-def _sentence(told: list[str], seeds: int, level: float) -> str:
-    how = f"paired t-tests over {seeds} seeds, Holm's correction"
-    if not told:
-        return f"No difference in accuracy is significant at {level:.0%} ({how})."
-    return f"Significant at {level:.0%} ({how}), in points of accuracy: {'; '.join(told)}."
 
 
 def tell_loops(rows: list[Row]) -> str:

@@ -14,12 +14,13 @@ from torch import nn
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.datasets import Images, load_once
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
-from sparsebrain.experiments.report import Row, summarise, tabulate, tell_differences
+from sparsebrain.experiments.report import Row, summarise, tabulate
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.experiments.training import Run, Trained, make_model, train
+from sparsebrain.experiments.verdict import tell_differences
 from sparsebrain.models import MODELS, READINGS
 from sparsebrain.options import check_choice, check_count
 
@@ -95,7 +96,7 @@ def reproduce(
     _write_figures(rows, _restore(shown, images, weights), images, out)
     if console is not None:
         console.print(tabulate(rows, name="model"))
-        console.print(tell_differences(rows))
+        console.print(tell_differences(rows, num_test=len(images.test_x)))
         console.print(f"written: figures 2, 6, 9, 10 and 11, results.csv, curves.csv in {out}")
     return rows
 

@@ -11,6 +11,7 @@ from rich.console import Console
 import graphs
 from sparsebrain.experiments import runner
 from sparsebrain.experiments.comparison import compare
+from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES, Backprop
 
 FAST = {
@@ -55,7 +56,8 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path, rows):
     assert summed[0].mean("test_accuracy") == pytest.approx(mean)
     text = console.export_text()
     assert f"{100 * mean:.2f} ± " in text
-    assert "paired t-tests over 2 seeds, Holm's correction" in " ".join(text.split())
+    told = tell_differences(summed, num_test=360)
+    assert " ".join(told.split()) in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".lock",
@@ -99,7 +101,8 @@ def test_rules_are_crossed_with_topologies(tmp_path, rows, trained):
     assert "none" in next(
         line for line in text.splitlines() if "direct-feedback" in line and "0 " in line
     )
-    assert "paired t-tests over 2 seeds" in " ".join(text.split())
+    told = tell_rule_differences(summed, num_test=360)
+    assert " ".join(told.split()) in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     compare(**{**FAST, "epochs": 3}, rules=RULES_USED[1:], out=tmp_path)
     assert len(trained) == 8

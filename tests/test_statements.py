@@ -1,0 +1,292 @@
+"""What READMEs say of significant differences follows from the results kept beside them."""
+
+import csv
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+from benchmarks.significance import cases
+from sparsebrain.experiments.significance import detectable, differences
+
+ROOT = Path(__file__).parents[1]
+REPRODUCTION = ROOT / "examples" / "reproduction"
+RULES = ROOT / "examples" / "learning_rules"
+MODELS = {
+    ("none", "1"): "MLP",
+    ("grid:distance=1", "5"): "alpha",
+    ("grid:distance=1", "20"): "beta",
+    ("grid:distance=2", "5"): "X",
+    ("grid:distance=2", "20"): "Y",
+}
+LEVEL = 0.05
+
+
+def text(path):
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+def percent(path, name, **wanted):
+    """Accuracies in percent by what ``name`` makes of a row; of rows that have what is wanted."""
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if all(row[key] == value for key, value in wanted.items()):
+                found.setdefault(name(row), []).append(100 * float(row["test_accuracy"]))
+    return found
+
+
+def significant(values, pairs=None, *, test_images):
+    """Means and intervals of the significant differences; the better one comes first."""
+    return {
+        (one.first, one.second) if one.mean > 0 else (one.second, one.first): (
+            abs(one.mean),
+            min(abs(one.low), abs(one.high)),
+            max(abs(one.low), abs(one.high)),
+        )
+        for one in differences(values, pairs, resolution=100 / test_images)
+        if one.p_value < LEVEL
+    }
+
+
+def readings():
+    return {
+        path.parent.name: percent(path, lambda row: MODELS[row["topology"], row["loops"]])
+        for path in REPRODUCTION.glob("*/results.csv")
+    }
+
+
+def test_no_reading_of_the_paper_makes_a_graph_better():
+    told = text(REPRODUCTION / "README.md")
+    found = {name: significant(values, test_images=10_000) for name, values in readings().items()}
+    assert not any(worse == "MLP" for pairs in found.values() for _, worse in pairs)
+    assert "In no row is a graph layer significantly better than the MLP" in told
+    first = found.pop("mnist")
+    assert not any(found.values())
+    assert set(first) == {("MLP", "Y"), ("alpha", "Y")}
+    (gap, low, high), (other_gap, other_low, other_high) = first["MLP", "Y"], first["alpha", "Y"]
+    assert f"{gap:.2f}" == f"{other_gap:.2f}"
+    assert (
+        f"Y is {gap:.2f} points worse than the MLP (95 % confidence interval {low:.2f} to "
+        f"{high:.2f}) and than alpha ({other_low:.2f} to {other_high:.2f})"
+    ) in told
+    assert "no graph layer is significantly better than the MLP" in text(ROOT / "README.md")
+    (near,) = (
+        one
+        for one in differences(readings()["mnist-identity-10-epochs"], resolution=0.01)
+        if {one.first, one.second} == {"MLP", "Y"}
+    )
+    within = max(abs(near.low), abs(near.high))
+    assert f"10 epochs, Y is within {within:.2f} points of the MLP" in told
+
+
+def test_what_the_seeds_of_the_paper_can_show():
+    least = {}
+    for name, values in readings().items():
+        key = len(values["MLP"]), name.startswith("fashion")
+        least.setdefault(key, []).append(max(detectable(values, resolution=0.01).values()))
+    few = [*least[2, False], *least[2, True]]
+    assert (
+        f"five seeds find a difference of {min(least[5, False]):.1f} to {max(least[5, False]):.1f} "
+        f"points on MNIST and {fmean(least[5, True]):.1f} on Fashion-MNIST; two seeds find one of "
+        f"{min(few):.1f} to {max(few):.1f} points"
+    ) in text(REPRODUCTION / "README.md")
+
+
+def compared_rules(path, test_images):
+    """Rules significantly worse than backpropagation by topology, none better; what is found."""
+    values = percent(path, lambda row: (row["rule"], row["topology"]))
+    pairs = [(name, ("backprop", name[1])) for name in values if name[0] != "backprop"]
+    assert len(pairs) == 33
+    worse = {}
+    for better, (rule, topology) in significant(values, pairs, test_images=test_images):
+        assert better == ("backprop", topology)
+        worse.setdefault(topology, set()).add(rule)
+    least = detectable(values, pairs, resolution=100 / test_images).values()
+    return worse, min(least)
+
+
+def test_which_rules_are_worse_than_backpropagation():
+    digits, least_digits = compared_rules(RULES / "results.csv", 360)
+    assert digits == {
+        "none": {"error-diffusion", "dendritic-microcircuit"},
+        "grid": {"error-diffusion", "forward-forward"},
+        "small-world": {"error-diffusion", "forward-forward"},
+        "c-elegans": {"error-diffusion"},
+    }
+    mnist, least_mnist = compared_rules(RULES / "mnist" / "results.csv", 10_000)
+    assert mnist == {
+        "none": {"dendritic-microcircuit"},
+        "grid": {"forward-forward", "feedback-alignment"},
+        "small-world": {"forward-forward", "error-diffusion"},
+        "c-elegans": {
+            "feedback-alignment",
+            "sign-symmetry",
+            "kolen-pollack",
+            "direct-feedback-alignment",
+            "error-diffusion",
+            "local-errors",
+            "forward-forward",
+        },
+    }
+    told = text(ROOT / "README.md")
+    assert (
+        "significantly worse on digits are error diffusion on all four, the microcircuit on "
+        "layers, and Forward-Forward on the grid and the small world; on MNIST the microcircuit on "
+        "layers, Forward-Forward and `feedback-alignment` on the grid, Forward-Forward and error "
+        "diffusion on the small world, and every rule but `weight-mirror` on C. elegans."
+    ) in told
+    assert (
+        f"find a difference of {least_digits:.1f} points on digits, or {least_mnist:.1f} on MNIST"
+    ) in told
+
+
+def test_the_equilibrium_is_better_than_twenty_loops():
+    values = percent(ROOT / "benchmarks/measured/equilibrium.csv", lambda row: row["loops"])
+    gap, low, high = significant(values, test_images=10_000)["equilibrium", "20"]
+    assert (
+        f"significantly better, by {gap:.2f} points (95 % confidence interval {low:.2f} to "
+        f"{high:.2f})"
+    ) in text(ROOT / "benchmarks/measured/README.md")
+
+
+# Of the digits 4 and 9, with 3 layers and the article's cells.
+ERROR_DIFFUSION = ROOT / "examples" / "error_diffusion"
+ARTICLE = {
+    "types": "alternating",
+    "inputs": "paired",
+    "density": "1.0",
+    "initial": "signed",
+    "largest": "0.0",
+    "layers": "3",
+}
+DIGITS = 1991
+
+
+def teachers(**wanted):
+    """Of error diffusion, and of backpropagation at its better rate, by activation and units."""
+    found = percent(
+        ERROR_DIFFUSION / "results.csv",
+        lambda row: (row["rule"], row["activation"], int(row["units"]), row["rate"]),
+        **ARTICLE,
+        batch_size="64",
+    )
+    values = {}
+    for (rule, activation, units, _), accuracies in sorted(found.items(), key=lambda one: one[0]):
+        if rule == "backprop":
+            best = max(accuracies, values.get((activation, units), accuracies), key=fmean)
+            values[activation, units] = best
+    for units in (1, 2, 4, 8, 16, 32, 64):
+        values["diffusion", units] = found["error-diffusion", "sigmoid", units, "0.01"]
+    values["diffusion", "0.1"] = found["error-diffusion", "sigmoid", 16, "0.1"]
+    return values
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_error_diffusion_beside_backpropagation(activation):
+    values = teachers()
+    widths = (1, 2, 4, 8, 16, 32, 64)
+    pairs = [((activation, units), ("diffusion", units)) for units in widths]
+    used = {name: values[name] for pair in pairs for name in pair}
+    found = significant(used, pairs, test_images=DIGITS)
+    told = text(ERROR_DIFFUSION / "README.md")
+    if activation == "sigmoid":
+        assert not found
+        assert (
+            "No difference from sigmoid units is significant with five seeds, at any width" in told
+        )
+    else:
+        assert sorted(units for (_, units), _ in found) == [4, 8, 16, 32, 64]
+        gaps = [gap for gap, _, _ in found.values()]
+        assert f"from 4 units on, by {min(gaps):.1f} to {max(gaps):.1f} points" in told
+
+
+def test_error_diffusion_at_another_rate():
+    values = teachers()
+    names = [("diffusion", "0.1"), ("diffusion", 16), ("relu", 16), ("sigmoid", 16)]
+    found = significant({name: values[name] for name in names}, test_images=DIGITS)
+    told = text(ERROR_DIFFUSION / "README.md")
+    assert f"at the rate 0.1 it stays {found[names[2], names[0]][0]:.1f} points below" in told
+    assert f"0.1 is {found[names[0], names[1]][0]:.1f} points better" in told
+    assert not {(names[0], names[3]), (names[3], names[0])} & set(found)
+
+
+def test_error_diffusion_by_batch_and_initial_weights():
+    path = ERROR_DIFFUSION / "results.csv"
+    usual = {"rule": "error-diffusion", "rate": "0.01", "units": "16"}
+    batches = percent(path, lambda row: row["batch_size"], **ARTICLE, **usual)
+    assert len(batches) == 7
+    assert not significant(batches, test_images=DIGITS)
+    free = {key: value for key, value in ARTICLE.items() if key not in ("initial", "largest")}
+    starts = percent(
+        path, lambda row: (row["initial"], row["largest"]), **free, **usual, batch_size="64"
+    )
+    found = significant(starts, test_images=DIGITS)
+    usual = "signed", "0.0"
+    assert f"{found[usual, ('free', '1.0')][0]:.0f}" == "8"
+    assert f"{found[usual, ('signed', '1.0')][0]:.0f}" == "3"
+    assert (usual, ("free", "0.0")) not in found
+
+
+def test_the_table_of_topologies_has_no_significant_difference():
+    with (ROOT / "examples" / "compare.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = percent(ROOT / "examples" / "compare.csv", lambda row: row["topology"])
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    for topology, accuracies in values.items():
+        (line,) = (line for line in told.splitlines() if line.startswith(f"| {topology} "))
+        assert f"| {fmean(accuracies):.2f} ± {stdev(accuracies):.2f} % |" in line
+        parameters = {row["parameters"] for row in rows if row["topology"] == topology}
+        assert all(f"| {number} |" in line for number in parameters)
+    assert not significant(values, test_images=360)
+    least = detectable(values, resolution=100 / 360)["grid", "none"]
+    told = text(ROOT / "README.md")
+    assert "no difference is significant at the 5 % level" in told
+    assert f"a difference of {least:.2f} points would be found in 80 % of comparisons" in told
+
+
+def test_false_alarms_and_power_are_what_was_measured():
+    path = ROOT / "benchmarks" / "measured" / "significance.csv"
+    with path.open(newline="") as file:
+        shares = {
+            (
+                int(row["num_seeds"]),
+                int(row["groups"]),
+                int(row["test_images"]),
+                row["spreads"],
+                float(row["spread"]),
+                float(row["gap"]),
+            ): 100 * float(row["found"])
+            for row in csv.DictReader(file)
+        }
+    assert set(shares) == {tuple(case) for case in cases()}
+    wanted = []
+    for seeds in (2, 3, 5, 10):
+        unequal = [
+            shares[seeds, 4, images, spreads, 0.25, 0.0]
+            for images in (360, 10_000)
+            for spreads in ("one noisy", "rising")
+        ]
+        alarms = [*(shares[seeds, 4, images, "equal", 0.25, 0.0] for images in (360, 10_000))]
+        powers = [
+            shares[seeds, 4, 10_000, "equal", spread, gap]
+            for gap, spread in ((0.5, 0.25), (1.0, 0.4), (2.0, 0.25))
+        ]
+        wanted.append(
+            [
+                str(seeds),
+                *(f"{value:.1f}" for value in (*alarms, max(unequal))),
+                *(f"{value:.0f}" for value in powers),
+            ]
+        )
+    told = (ROOT / "benchmarks" / "measured" / "README.md").read_text(encoding="utf-8")
+    table = told[told.index("## Comparisons") :].partition("|---")[2].splitlines()[1:5]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in table] == wanted
+    alike = max(value for key, value in shares.items() if key[3] == "equal" and not key[5])
+    apart = max(value for key, value in shares.items() if key[3] != "equal")
+    told = " ".join(told.split())
+    assert f"come to {alike:.1f} % at most with equal spreads, and to {apart:.1f} % where" in told
+    # The level within its sampling error, and useful power.
+    assert shares[5, 4, 10_000, "equal", 0.25, 2.0] > 90
+    assert shares[5, 4, 10_000, "equal", 0.4, 1.0] > 60
+    assert alike < 5 + 4 * 100 * (0.05 * 0.95 / 4000) ** 0.5
