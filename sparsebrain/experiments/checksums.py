@@ -28,7 +28,8 @@ _NOTES = {
     *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__"),
     *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"),
     *("__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__"),
-    *("__parameters__", "__orig_bases__"),
+    # The first is a note of pickle, made when an instance is copied.
+    *("__slotnames__", "__parameters__", "__orig_bases__"),
 }
 
 

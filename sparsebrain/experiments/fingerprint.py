@@ -29,7 +29,7 @@ NOT_TRAINED_BY = (
     *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion.py"),
     *("experiments/compare.py", "experiments/reproduce.py", "experiments/generate.py"),
     *("experiments/report.py", "experiments/significance.py", "experiments/tables.py"),
-    *("experiments/results.py", "experiments/runner.py", "experiments/divergence.py"),
+    *("experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
 )
 """Files and folders of the package that say or keep what came out, and that no training imports."""

@@ -121,7 +121,8 @@ def lattice(neurons: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
     """
     if math.prod(sheet) == neurons:
         return sheet
-    rows = range(max(math.isqrt(neurons // 2), 1), max(math.isqrt(neurons), 1) + 1)
+    most = math.isqrt(neurons)
+    rows = range(min(math.ceil(math.sqrt(neurons / 2)), most), most + 1)
     sides = ((side, round(neurons / side)) for side in rows)
     return min(sides, key=lambda both: (abs(math.prod(both) - neurons), both[1] - both[0]))
 
