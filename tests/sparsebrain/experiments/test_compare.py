@@ -220,7 +220,8 @@ def printed(command, **options):
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         found = command(**options, console=console)
-    assert max(map(len, (text := console.export_text()).splitlines())) <= 80
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
     return found, " ".join(text.split())
 
 
