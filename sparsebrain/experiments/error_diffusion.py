@@ -428,8 +428,10 @@ def _train(
         if console is not None:
             told = {k: v for k, v in asdict(setting).items() if v != getattr(_BASE, k)}
             told = {name: value for name, value in told.items() if name not in _CHECKSUMS}
-            came = f"diverged in epoch {outcome.diverged}" if outcome.diverged else ""
-            console.print(f"{number} of {len(missing)}: {told} {came or outcome.test_accuracy:.2%}")
+            came = f"{outcome.test_accuracy:.2%}"
+            if outcome.diverged:
+                came = f"diverged in epoch {outcome.diverged}"
+            console.print(f"{number} of {len(missing)}: {told} {came}")
     return results
 
 
