@@ -5,13 +5,17 @@ import os
 import re
 from typing import BinaryIO
 
-# A comment in XML, and beyond the end of what HDF5 reads. Programs that write the file anew leave
-# it out, and what they wrote is then read without a check.
+# A comment in XML and in ZIP, and beyond the end of what HDF5 reads. Programs that write the file
+# anew leave it out, and what they wrote is then read without a check.
 _BEGIN = b"<!-- sha256 "
+_END = b" -->\n"
 _SEAL = re.compile(rb"<!-- sha256 ([0-9a-f]{64}) -->\s*")
 # Where a checksum is looked for: it may be followed by blank lines that an editor has added.
 _TAIL = 1024
 _PIECE = 2**20
+# The last record of a ZIP archive without a comment, whose last two bytes are the comment's length.
+_ARCHIVE_END = b"PK\x05\x06"
+_ARCHIVE_END_SIZE = 22
 
 
 def digest(file: BinaryIO, size: int | None = None) -> str:
@@ -28,8 +32,14 @@ def digest(file: BinaryIO, size: int | None = None) -> str:
 
 def seal(file: BinaryIO) -> None:
     """Write the checksum of a file at its end."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(end - _ARCHIVE_END_SIZE, 0))
+    if file.read(len(_ARCHIVE_END)) == _ARCHIVE_END:
+        length = len(_BEGIN) + 2 * hashlib.sha256().digest_size + len(_END)
+        file.seek(end - 2)
+        file.write(length.to_bytes(2, "little"))
     file.flush()
-    line = _BEGIN + digest(file).encode() + b" -->\n"
+    line = _BEGIN + digest(file).encode() + _END
     file.seek(0, os.SEEK_END)
     file.write(line)
 

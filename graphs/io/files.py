@@ -24,7 +24,7 @@ from graphs.io.limits import check_bytes
 _MOST_AXES = 64
 _LONGEST_MESSAGE = 600
 # Seconds to wait for whoever replaces the files that belong together.
-_PAUSES = (0.01, 0.05)
+_PAUSES = (0.02,)
 
 
 class Format(NamedTuple):
@@ -39,7 +39,7 @@ class Format(NamedTuple):
     beside : function
         Of the path of the file: those of others that belong to it.
     sealed : bool
-        Whether the file ends in a checksum, as those do that have none of their own.
+        Whether the file ends in a checksum of itself.
     """
 
     write: Callable[..., None]
@@ -55,12 +55,12 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    ".npz": Format(npz.write, npz.read),
+    ".npz": Format(npz.write, npz.read, sealed=True),
     ".csv": Format(edge_list.write_csv, edge_list.read, edge_list.beside),
     ".tsv": Format(edge_list.write_tsv, edge_list.read, edge_list.beside),
     ".graphml": Format(graphml.write, graphml.read, sealed=True),
     ".gexf": Format(gexf.write, gexf.read, sealed=True),
-    ".pt": Format(pt.write, pt.read),
+    ".pt": Format(pt.write, pt.read, sealed=True),
     ".h5": Format(sonata.write, sonata.read, sealed=True),
 }
 
@@ -139,11 +139,11 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     ``.h5`` weights are ``syn_weight``, types ``edge_type_id`` and ``node_type_id``, coordinates
     ``x``, ``y`` and ``z``. All floats are exact. O(N + E) time and memory.
 
-    Every format has checksums, by which `graphs.load` refuses a damaged file. ``.graphml``,
-    ``.gexf`` and ``.h5`` files end in a line with the SHA-256 of all that precedes it, which other
-    programs pass over and leave out of what they write. The files of ``.csv`` and ``.tsv`` are
-    replaced one after the other: whoever loads them between reads them again, and gets an error if
-    they still do not belong together.
+    Checksums let `graphs.load` refuse a damaged file. A file ends in a line with the SHA-256 of all
+    that precedes it, which other programs pass over and leave out of what they write; for ``.csv``
+    and ``.tsv`` it is the ``.json`` file that has the checksums. The files of these two formats are
+    replaced one after the other: `graphs.load` reads them again when it meets files of two calls,
+    and raises an error if they still do not belong together.
 
     Examples
     --------
