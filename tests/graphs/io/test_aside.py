@@ -46,9 +46,8 @@ def test_bytes_reach_the_disk_before_names_and_the_first_name_comes_last(tmp_pat
 
     def noted_sync(file):
         at = os.fstat(file)
-        events.append(
-            ("sync", next(p.name for p in _all(tmp_path) if p.stat().st_ino == at.st_ino))
-        )
+        named = {os.stat(each).st_ino: each.name for each in (tmp_path, *tmp_path.iterdir())}
+        events.append(("sync", named[at.st_ino]))
         sync(file)
 
     def noted_move(source, target, **options):

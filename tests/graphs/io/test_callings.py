@@ -109,7 +109,7 @@ def test_whole_numbers_that_became_floats_are_the_same_neurons(load):
 def test_a_number_that_has_lost_digits_is_no_neuron(load, bad):
     with pytest.raises(
         ValueError,
-        match=rf"target .* got '{re.escape(bad)}' in row 2; a dataframe .*read_csv\(path, dtype=str\)",
+        match=rf"target .* '{re.escape(bad)}' in row 2; a dataframe .*read_csv\(path, dtype=str\)",
     ):
         load(f"source,target\n1,2\n1,{bad}\n")
     with pytest.raises(ValueError, match="neuron of the table of neurons must be .* in row 1; a d"):
