@@ -77,11 +77,11 @@ class Table:
         self._text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogatepass", newline="")
         self._lines = _Lines(self._text)
         self._rows = csv.reader(
-            # A quote after a blank would else be part of the name.
             self._lines,
             delimiter=delimiter,
             strict=True,
-            skipinitialspace=not exact,
+            # A quote after a blank would else be part of the name.
+            skipinitialspace=not exact and delimiter != " ",
         )
         self.header = [name.strip() for name in next(self._rows, [])]
         if not any(self.header) or len(self.header) > _MOST_COLUMNS:

@@ -30,6 +30,7 @@ def test_blanks_around_names_are_no_part_of_them(load):
     assert data.edge_weight.tolist() == [3, 10]
     assert data.edge_type_names == ["chemical"]
     assert load("pre\tpost\na \t b\nb\ta\n", suffix=".tsv").names == ["a", "b"]
+    assert load("pre post\na b\n", delimiter=" ").names == ["a", "b"]
     assert load('pre,post\n"a", "b"\n"b ",a\u00a0\n').names == ["a", "b"]
     padded = load("pre,post\na , b\n", neurons="name, type\n a,x \nb ,x\n")
     assert padded.names == ["a", "b"]
