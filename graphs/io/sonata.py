@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import build
+from graphs.io.checksum import check_seal
 from graphs.io.duplicates import combine
 from graphs.io.hdf5 import Columns, library, open_columns
 from graphs.io.limits import check_bytes, check_neurons
@@ -124,6 +125,7 @@ def read(
         if neurons is not None:
             opened = stack.enter_context(Path(neurons).open("rb"))
             check_bytes("the file of nodes has", os.fstat(opened.fileno()).st_size, max_bytes)
+            check_seal(opened)
             homes = stack.enter_context(open_columns(opened, max_bytes))
         nodes = {name: _nodes(homes, name, told) for name in owners}
     count, fields = _place(ends, owners, nodes, num_nodes)
