@@ -307,7 +307,7 @@ def test_a_run_that_diverges_is_left_out_of_means_and_tests(tmp_path, rows, monk
 
 def test_rows_that_diverge_at_every_seed_leave_the_others_to_be_compared(tmp_path, monkeypatch):
     explode(monkeypatch, ("grid", 0), ("grid", 1))
-    (grid, none), text = printed(compare, **FAST, rules=RULES_USED[:1], out=tmp_path)
+    (grid, _), text = printed(compare, **FAST, rules=RULES_USED[:1], out=tmp_path)
     assert grid.accuracy() == "diverged"
     assert grid.mean("parameters") > 0
     assert math.isnan(grid.mean("test_accuracy"))
