@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import numpy as np
@@ -289,7 +289,7 @@ def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
 
     number, quality = measured(_MODULARITY, grouped, (0, math.nan))
     first, second = measured(_RADIUS, sizes, _NONE).tolist()
-    small = SmallWorldness(*[math.nan] * len(SmallWorldness._fields))
+    small = SmallWorldness(**{each.name: math.nan for each in fields(SmallWorldness)})
     return Costly(
         in_power_law=measured(_IN, lambda: power_law("in"), NOTHING),
         out_power_law=measured(_OUT, lambda: power_law("out"), NOTHING),
