@@ -210,7 +210,7 @@ def _unread_labels(graph: nx.Graph[Any]) -> list[str]:
     numbered = list(graph.nodes) == list(range(len(graph)))
     left_out = []
     if not numbered and any(row.get("name", str(label)) != str(label) for label, row in rows):
-        left_out.append("the labels of nodes, which have another 'name',")
+        left_out.append("the labels of nodes (they have another 'name')")
     if graph.is_multigraph() and any(not isinstance(key, int) for *_, key in graph.edges(keys=True)):
         left_out.append("the keys of edges")
     return left_out
