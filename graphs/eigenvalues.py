@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -150,7 +151,7 @@ def _around(matrix: scipy.sparse.csr_array[Any], kind: NDArray[Any], period: int
     order = np.argsort(kind, kind="stable")
     ends = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=period)))).tolist()
     ordered = matrix[order][:, order]
-    spans = list(zip(ends[:-1], ends[1:], strict=True))
+    spans = list(itertools.pairwise(ends))
     blocks = [
         _cut(ordered, rows, columns)
         for rows, columns in zip(spans, spans[1:] + spans[:1], strict=True)

@@ -34,7 +34,7 @@ def tell(left_out: Iterable[str], advice: str) -> None:
 
 
 def to_float32(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return weights as float32, unless one would become 0; infinite ones are left to the caller."""
+    """Return weights as float32, unless one would become 0. Infinite ones are the caller's."""
     with np.errstate(over="ignore", under="ignore"):
         rounded = values.astype(np.float32)
     lost = np.flatnonzero((rounded == 0) & (values != 0))

@@ -211,7 +211,9 @@ def _unread_labels(graph: nx.Graph[Any]) -> list[str]:
     left_out = []
     if not numbered and any(row.get("name", str(label)) != str(label) for label, row in rows):
         left_out.append("the labels of nodes (they have another 'name')")
-    if graph.is_multigraph() and any(not isinstance(key, int) for *_, key in graph.edges(keys=True)):
+    if graph.is_multigraph() and any(
+        not isinstance(key, int) for *_, key in graph.edges(keys=True)
+    ):
         left_out.append("the keys of edges")
     return left_out
 
@@ -277,7 +279,8 @@ def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
         if column.dtype.kind not in "biufU":
             raise TypeError(f"not real numbers but {column.dtype}")
         if field.name == "edge_weight":
-            return to_float32(name, column.astype(np.float64) if column.dtype.kind == "U" else column)
+            numbers = column.astype(np.float64) if column.dtype.kind == "U" else column
+            return to_float32(name, numbers)
         with np.errstate(over="ignore"):  # becomes infinite, and validate says so
             return column.astype(field.dtype)
     except (TypeError, ValueError) as error:

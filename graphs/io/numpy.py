@@ -112,7 +112,8 @@ def _labels(matrix: Any) -> _Labels | None:
     rows, columns = list(matrix.index), list(matrix.columns)
     place = {label: number for number, label in enumerate(columns)}
     for what, labels in (("rows", rows), ("columns", columns)):
-        if len(set(labels)) < len(labels) or any(label != label for label in labels):
+        # What is missing is NaN, which equals nothing.
+        if len(set(labels)) < len(labels) or any(not label == label for label in labels):  # noqa: PLR0124
             raise ValueError(
                 f"expected a frame whose {what} have one label each, got one that repeats or is "
                 "missing; pass frame.to_numpy() if row i and column i are the same neuron"

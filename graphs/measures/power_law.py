@@ -92,6 +92,7 @@ def fit_power_law(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     direction : str
         Degrees: ``"in"``, ``"out"`` or ``"both"``, as in `degree_distribution`.
     xmin : int, optional
@@ -162,7 +163,9 @@ def fit_power_law(
         distance=fit.distance,
         p_value=p_value,
         p_value_error=math.sqrt(p_value * (1 - p_value) / max(bootstraps, 1)),
-        lognormal=_compare(law, lognormal.likelihood(degree[tail], neurons[tail], fit.xmin), neurons[tail]),
+        lognormal=_compare(
+            law, lognormal.likelihood(degree[tail], neurons[tail], fit.xmin), neurons[tail]
+        ),
         exponential=_compare(
             law, _exponential(degree[tail], neurons[tail], fit.xmin), neurons[tail]
         ),

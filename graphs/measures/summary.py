@@ -165,7 +165,8 @@ def summary(
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Weights and signs make a difference to ``spectral_radius`` and
+        ``spectral_gap`` alone.
     full : bool
         Whether to measure also what takes long, up to minutes for 10^6 synapses.
     max_sources : int, optional

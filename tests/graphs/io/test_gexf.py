@@ -169,8 +169,13 @@ def test_hostile_lists(path, lists, match):
 
 @pytest.mark.parametrize(
     "space",
-    ["http://www.gexf.net/1.1draft", "http://gexf.net/1.2draft", "http://www.gexf.net/1.3"]
-    + ["http://gexf.net/1.3", "https://www.gexf.net/1.4"],
+    [
+        "http://www.gexf.net/1.1draft",
+        "http://gexf.net/1.2draft",
+        "http://www.gexf.net/1.3",
+        "http://gexf.net/1.3",
+        "https://www.gexf.net/1.4",
+    ],
 )
 def test_edges_without_a_weight_have_one_of_1_in_any_namespace(path, space):
     text = inside(

@@ -100,7 +100,7 @@ def test_nodes_out_of_order_are_refused(path, full):
     graphs.save(full, path)
     with h5py.File(path, "r+") as root:
         root["nodes/default/node_id"][...] = [0, 2, 1, 3, 4]
-    with pytest.raises(ValueError, match="node_id must be 0 to 4 in order, got 2 at position 1; so"):
+    with pytest.raises(ValueError, match="node_id must be 0 to 4 in order, got 2 at position 1"):
         graphs.load(path)
 
 
