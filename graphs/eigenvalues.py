@@ -136,7 +136,7 @@ def _of_part(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
 
 def _period(matrix: scipy.sparse.csr_array[Any]) -> tuple[int, NDArray[np.int64]]:
     """Return the greatest common divisor of all cycles' lengths, and each row's distance from 0."""
-    level = dijkstra(abs(matrix), indices=0, unweighted=True).astype(np.int64)
+    level = dijkstra(abs(matrix), indices=[0], unweighted=True)[0].astype(np.int64)
     row, column = matrix.tocoo().coords
     return int(np.gcd.reduce(level[row] + 1 - level[column])), level
 
@@ -161,7 +161,8 @@ def _around(matrix: scipy.sparse.csr_array[Any], kind: NDArray[Any], period: int
     for number in reversed(range(period)):
         seen = abs(blocks[number]) @ seen
         largest = float(seen.max())
-        seen, blocks[number] = seen / largest, blocks[number] / largest
+        seen /= largest
+        blocks[number] = scipy.sparse.csr_array(blocks[number] / largest)
         scale += math.log(largest)
 
     def apply(columns: NDArray[Any]) -> NDArray[Any]:

@@ -143,11 +143,11 @@ def read(
     source, target = (each.astype(np.int64) for each in ends.values())
     names = fields.get("names")
     merged = combine(count, source, target, **synapses, names=names, duplicates=duplicates)
-    for each in nodes.values():
-        if each is not None:
-            left_out += each.left_out
+    for found in nodes.values():
+        if found is not None:
+            left_out += found.left_out
             if len(nodes) > 1:
-                left_out += [f"{name!r} of nodes of two populations" for name in each.fields]
+                left_out += [f"{name!r} of nodes of two populations" for name in found.fields]
     tell(left_out, "put what belongs to one into the properties that SONATA names")
     return build(count, **merged, **fields)
 

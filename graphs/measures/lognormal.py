@@ -60,13 +60,18 @@ def likelihood(degree: Index, neurons: Index, xmin: int) -> Floats:
 
     # From a peak at the mean to power laws, and from steep to flat.
     starts = [
-        (slope, curvature)
+        np.array((slope, curvature))
         for slope in (0.0, 0.5 * spread / mean, spread / mean)
         for curvature in (1.0, 0.0, -2.0, -6.0)
     ]
-    options = {"maxiter": 2000, "xatol": 1e-7, "fatol": 1e-12}
     found = [
-        minimize(unlikelihood, start, method="Nelder-Mead", options=options) for start in starts
+        minimize(
+            unlikelihood,
+            start,
+            method="Nelder-Mead",
+            options={"maxiter": 2000, "xatol": 1e-7, "fatol": 1e-12},
+        )
+        for start in starts
     ]
     return probabilities(min(found, key=lambda each: each.fun).x)
 
