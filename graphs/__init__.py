@@ -21,6 +21,7 @@ from graphs.contract import validate
 from graphs.degrees import configuration
 from graphs.growth import kaiser_hilgetag
 from graphs.io import (
+    LeftOutWarning,
     from_edges,
     from_networkx,
     from_numpy,
@@ -90,6 +91,7 @@ __all__ = [
     "FixedOutDegree",
     "FixedProbability",
     "FixedTotal",
+    "LeftOutWarning",
     "OneToOne",
     "PathLength",
     "PowerLaw",

@@ -14,7 +14,7 @@ from graphs.measures.components import by_size
 
 
 def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: float = 1.0) -> float:
-    r"""Return the modularity of a partition of a directed graph.
+    r"""Return the modularity of a partition of a directed graph, whatever its weights.
 
     .. math:: Q = \frac{1}{E} \sum_{s, t} \left[ A_{st} -
               \gamma \frac{k^\text{out}_s k^\text{in}_t}{E} \right] \delta(c_s, c_t)
@@ -23,6 +23,7 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     partition : array_like, [N] integers, optional
         The group c of each neuron; ``node_type`` if left out.
     resolution : float
@@ -32,7 +33,8 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     -------
     float
         At most 1, and 0 if all neurons are of one group; nan without synapses. Equals
-        ``networkx.community.modularity``.
+        ``networkx.community.modularity(graph, groups, weight=None)`` of the graph without
+        self-loops and parallel edges; without ``weight=None`` NetworkX reads weights.
 
     Raises
     ------
@@ -100,6 +102,7 @@ def communities(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     resolution : float
         As in `modularity`.
     trials : int

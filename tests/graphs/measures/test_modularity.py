@@ -1,3 +1,4 @@
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -63,3 +64,18 @@ def test_bad_arguments():
         graphs.communities(data, resolution=-1)
     with pytest.raises(ValueError, match="trials must be"):
         graphs.communities(data, trials=0)
+
+
+def test_weights_are_not_read():
+    """Two triangles of weight 2, joined by a synapse each way of weight 1."""
+    pairs = [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (2, 3)]
+    weight = [2.0] * 6 + [1.0]
+    graph = nx.Graph()
+    graph.add_weighted_edges_from((*pair, each) for pair, each in zip(pairs, weight, strict=True))
+    data = graphs.from_networkx(graph)
+    back = graphs.to_networkx(data)
+    groups = [{0, 1, 2}, {3, 4, 5}]
+    ours = graphs.modularity(data, [0, 0, 0, 1, 1, 1])
+    assert ours == pytest.approx(0.3571, abs=5e-5)
+    assert ours == pytest.approx(nx.community.modularity(back, groups, weight=None), rel=1e-12)
+    assert nx.community.modularity(back, groups) == pytest.approx(0.4231, abs=5e-5)
