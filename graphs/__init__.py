@@ -33,6 +33,7 @@ from graphs.generators.scale_free import barabasi_albert, power_law_cluster
 from graphs.generators.small_worlds import small_world
 from graphs.generators.spatial import coordinate_random
 from graphs.io import (
+    LeftOutWarning,
     from_edges,
     from_networkx,
     from_numpy,
@@ -95,6 +96,7 @@ __all__ = [
     "FixedOutDegree",
     "FixedProbability",
     "FixedTotal",
+    "LeftOutWarning",
     "OneToOne",
     "PathLength",
     "PowerLaw",

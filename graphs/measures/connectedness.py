@@ -18,7 +18,8 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
     connection : str
         ``"strong"``: neurons of one part reach each other along the synapses' direction;
         ``"weak"``: paths may run against it.
@@ -90,7 +91,8 @@ def strongly_connected(data: Data) -> float:
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
 
     Returns
     -------

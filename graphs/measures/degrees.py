@@ -26,6 +26,7 @@ def degree_distribution(data: Data, *, direction: str = "in") -> DegreeDistribut
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     direction : str
         ``"in"`` counts the synapses that a neuron receives, ``"out"`` those that it sends,
         ``"both"`` all.
