@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from sparsebrain.connectome import read_node_types
 from sparsebrain.dale import magnitude
+from sparsebrain.kernels.checks import check_place
 from sparsebrain.options import check_choice
 from sparsebrain.saving import Saved
 from sparsebrain.sharing import NEURONS, count_groups
@@ -122,6 +123,7 @@ class Neurons(Saved):
         value = getattr(self, name)
         if value is None or isinstance(value, float):
             return None if value is None else like.new_full((self.num_nodes,), value)
+        check_place(name, value, like.device)
         populations = self._populations if self._per[name] == "population" else None
         return value if populations is None else value.index_select(0, populations)
 
