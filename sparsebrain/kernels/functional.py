@@ -167,9 +167,9 @@ def loop(
     check_flag("checkpoint", checkpoint)
     inputs = LoopInputs(state, drive, bias, leak)
     segment = segment_length(loops) if checkpoint else 0
-    known = None if callable(activation) else activation_called(activation)
-    if known is None or known.number is None or noise is not None:
-        function = activation if known is None else known.function
+    fused = not callable(activation) and activation_called(activation).number is not None
+    if callable(activation) or not fused or noise is not None:
+        function = activation if callable(activation) else activation_called(activation).function
         return _stepwise(structure, weight, inputs, loops, segment, function, noise, keep, backend)
     tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
