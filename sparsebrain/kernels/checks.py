@@ -51,14 +51,13 @@ def check_place(name: str, tensor: Tensor, device: torch.device) -> None:
 
 def check_memory(name: str, tensor: Tensor) -> None:
     """ValueError unless the storage of a tensor is as large as the tensor says."""
-    if tensor.is_contiguous():
-        values = tensor.numel()
-    else:
+    values = tensor.numel()
+    if values == 0 or tensor.is_meta:
+        return
+    if not tensor.is_contiguous():
         values = 1 + sum(
             (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
         )
-    if tensor.numel() == 0 or tensor.is_meta:
-        return
     needed = (tensor.storage_offset() + values) * tensor.element_size()
     there = tensor.untyped_storage().nbytes()
     if there < needed:

@@ -339,8 +339,7 @@ struct Columns {
         recall(csr, static_cast<const Real *>(b.weight), before, row, value);
         offset(value, row, width, fused);
       }
-      if (argued)
-        for (int v = 0; v < count; ++v) argument[v] = value[v];
+      for (int v = 0; v < count; ++v) argument[v] = value[v];
       if (rest) activate<Real, lanes, count>(value, fused.activation);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * width + v * lanes;

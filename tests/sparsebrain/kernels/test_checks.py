@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from sparsebrain import GraphLayer, kernels
 from sparsebrain.kernels import Structure
@@ -63,18 +64,16 @@ def test_freed_weights_of_a_layer_are_refused():
 
 
 def kernels_data():
-    from torch_geometric.data import Data
-
     return Data(edge_index=torch.tensor([[3, 0, 1, 2], [0, 1, 2, 3]]), num_nodes=4)
 
 
 @pytest.mark.parametrize("name", ["bias", "threshold", "leak"])
-@pytest.mark.parametrize("per", ["neuron", "population"])
-def test_a_layer_that_was_loaded_in_part_says_what_is_missing(name, per):
+def test_a_layer_that_was_loaded_in_part_says_what_is_missing(name):
     data = kernels_data()
-    data.node_type = torch.tensor([0, 0, 1, 1])
     with torch.device("meta"):
-        layer = GraphLayer(data, 2, activation="tanh", **{name: per})
+        layer = GraphLayer(
+            data, 2, activation="tanh", **{name: True if name == "bias" else "neuron"}
+        )
     other = GraphLayer(data, 2, activation="tanh")
     layer.load_state_dict(other.state_dict(), assign=True, strict=False)
     with pytest.raises(ValueError, match=f"{name} is on meta, but must be on cpu.*load it"):
