@@ -127,14 +127,14 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
     edge_index, pointer, *others = arrays
     narrow, device = pointer.dtype, pointer.device
     edges = edge_index.size(1) if edge_index.dim() == 2 else -1
-    sizes = ((num_nodes + 1,), (edges,), (edges,))
+    sizes = (num_nodes + 1, edges, edges)
     for number, array in enumerate((pointer, *others)):
         place = number % 3
         if place == 2 and array.numel() == 0:
             # Synapses stand in order already.
             continue
         if not (
-            array.shape == sizes[place]
+            array.numel() == sizes[place]
             and array.dtype == narrow
             and array.device == device
             and array.is_contiguous()
