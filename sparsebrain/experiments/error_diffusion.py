@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.aside import write_aside
+from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
 from sparsebrain.experiments.datasets import load_once
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.runner import check_jobs
@@ -33,8 +34,7 @@ from sparsebrain.experiments.tables import (
     write_csv,
 )
 from sparsebrain.experiments.threads import one_thread
-from sparsebrain.learning import Backprop, ErrorDiffusion, Rule
-from sparsebrain.models import ErrorDiffusionNetwork
+from sparsebrain.learning import Backprop, Rule
 from sparsebrain.options import check_choice, check_count
 
 _DIGITS = (4, 9)
