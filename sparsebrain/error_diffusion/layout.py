@@ -108,8 +108,6 @@ class Stage:
     sign: Tensor
     """Their types [n, 1]."""
     bias: bool
-    height: int
-    """The number of rows in the state of the stage before, per network."""
     feed: tuple[Bundle, ...]
     """Synapses from the stage before, at most one bundle per sign, + first."""
     loop: tuple[Bundle, ...]
@@ -178,8 +176,7 @@ def arrange(
             first += bundle.size
         sign = roles.types[cells[number]].unsqueeze(1)
         bias = roles.bias and number < last
-        before = heights[number - 1]
-        stages.append(Stage(cells[number], sign, bias, before, tuple(feed), tuple(loop)))
+        stages.append(Stage(cells[number], sign, bias, tuple(feed), tuple(loop)))
     return stages, places
 
 
@@ -240,7 +237,8 @@ def _bundle(
     low, high = int(read.min()), int(read.max()) + 1
     width, structure = high - low, None
     # Their number alone does not say that none is missing: synapses of two types may be parallel.
-    if not torch.equal(target * width + read - low, torch.arange(targets * width)):
+    matrix = torch.arange(len(read))
+    if len(read) != targets * width or not torch.equal(target * width + read - low, matrix):
         network = torch.arange(networks).unsqueeze(1)
         source = read + network * (0 if shared else height)
         ends = torch.stack([source.flatten(), (target + network * targets).flatten()])

@@ -38,13 +38,15 @@ class CompiledStep:
     ) -> CompiledStep | None:
         """Make the table; None if the network has loops or needs indices of 64 bits."""
         index, rows, size = [torch.empty(0, dtype=torch.int32)], [], 0
-        for number, stage in enumerate(stages):
+        # Of the state before a stage, per network; inputs are the same for all networks.
+        height, shared = in_features + bias, True
+        for stage in stages:
             if stage.loop:
                 return None
             places = (stage.cells == output).nonzero().flatten().tolist()
             read = places[0] if places else -1
             positive = int((stage.sign > 0).sum())
-            row = [len(stage.cells), positive, stage.height, number == 0, stage.bias, read]
+            row = [len(stage.cells), positive, height, shared, stage.bias, read]
             wires = {True: _NO_WIRES, False: _NO_WIRES}
             for bundle in stage.feed:
                 arrays = _index_arrays(bundle)
@@ -57,6 +59,7 @@ class CompiledStep:
                 index += arrays
                 size += bundle.size
             rows.append([*row, *wires[True], *wires[False]])
+            height, shared = len(stage.cells) + 2 * stage.bias, False
         return cls(torch.tensor(rows), torch.cat(index), networks, in_features, bias, size)
 
     def __call__(

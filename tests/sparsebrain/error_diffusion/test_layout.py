@@ -30,8 +30,6 @@ def test_cells_are_in_stages_with_plus_first():
     assert hidden.sign.flatten().tolist() == [1, -1, -1]
     assert last.cells.tolist() == [4]
     assert (hidden.bias, last.bias) == (True, False)
-    # Rows before each stage: bias and feature; bias, three cells, bias.
-    assert (hidden.height, last.height) == (2, 5)
     assert hidden.loop == last.loop == ()
 
 
@@ -110,3 +108,13 @@ def test_parallel_synapses_of_two_types_do_not_hide_one_that_is_missing(compiled
     ends += [hidden[0] * score * (1 - score), hidden[1] * score * (1 - score)]
     expected = -error * torch.stack(ends)
     torch.testing.assert_close(network.strength.grad[network.places[0]], expected)
+
+
+def test_a_wide_sparse_stage_needs_no_memory_for_what_is_missing():
+    """Of 200,000 times 200,000 synapses a ring has 200,000; a byte for each would be 40 GB."""
+    number = 200_000
+    ring = torch.stack([torch.arange(number), torch.arange(number).roll(-1)])
+    network = ErrorDiffusionNetwork.around(
+        Data(edge_index=ring, num_nodes=number), 1, inputs=[0], outputs=[0], loops=2
+    )
+    assert network.strength.numel() == number + 2 * (number + 1) + 2 + 1
