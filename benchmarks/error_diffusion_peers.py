@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparsebrain.error_diffusion import ErrorDiffusionNetwork
 from sparsebrain.learning import Rule
-from sparsebrain.models import ErrorDiffusionNetwork
 
 
 class Layers:
@@ -23,7 +23,7 @@ class Layers:
     def __init__(self, network: ErrorDiffusionNetwork, depth: int) -> None:
         types, self.last = network.types.numpy(), depth
         first = network.output + 1
-        hidden = np.split(np.arange(first, network.num_cells), depth)
+        hidden = np.split(np.arange(first, network.num_nodes), depth)
         layers = [np.arange(2, network.output), *hidden, np.array([network.output])]
         source, target = network.edge_index.numpy()
         weight = network.weight.detach().numpy()[0]
@@ -31,7 +31,7 @@ class Layers:
         self.source_types, self.weights, self.present, self.places = [], [], [], []
         for before, after in pairwise(layers):
             # The bias is in front of the cells of every layer, as a source.
-            columns, rows = np.full((2, network.num_cells), -1)
+            columns, rows = np.full((2, network.num_nodes), -1)
             columns[[0, 1, *before]] = np.arange(2 + len(before))
             rows[after] = np.arange(len(after))
             place = (rows[target] >= 0) & (columns[source] >= 0)

@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.atomic import write_atomically
+from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
 from sparsebrain.experiments.datasets import load_anew, load_once
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code
@@ -34,8 +35,7 @@ from sparsebrain.experiments.tables import (
     write_csv,
 )
 from sparsebrain.experiments.threads import one_thread
-from sparsebrain.learning import Backprop, ErrorDiffusion, Rule
-from sparsebrain.models import ErrorDiffusionNetwork
+from sparsebrain.learning import Backprop, Rule
 from sparsebrain.options import check_choice, check_count
 
 _DIGITS = (4, 9)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.layered import Layered, Lesson
 from sparsebrain.kernels.structure import Structure
 
 
@@ -169,16 +168,6 @@ class Backend(ABC):
             if rest is not None:
                 grad += rest
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
-
-    def diffuse(
-        self, layers: Layered, lesson: Lesson, x: Tensor, y: Tensor, strength: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        """A step of error diffusion on x [B, F], y [B] int64: the loss, and the gradient [E].
-
-        Folds ``strength`` in place. None where the backend has no such kernel, or cannot take what
-        it was given: whoever calls computes it, or tells what is wrong, by other means.
-        """
-        return None
 
 
 def _respond(

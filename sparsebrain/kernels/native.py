@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
-from sparsebrain.kernels.layered import Layered, Lesson
 from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Structure
 
@@ -131,40 +130,6 @@ class NativeBackend(Backend):
             *_addresses(total.bias, total.leak),
         )
         return LoopGradients(grad_weight, total)
-
-    def diffuse(
-        self, layers: Layered, lesson: Lesson, x: Tensor, y: Tensor, strength: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        batch, dtype = y.numel(), strength.dtype
-        if not (
-            batch
-            and y.shape == (batch,)
-            and x.shape == (batch, layers.features)
-            and strength.shape == (layers.synapses,)
-            and dtype in _WIDEST
-            and x.dtype == dtype
-            and y.dtype == torch.int64
-            and x.is_cpu
-            and y.is_cpu
-            and strength.is_cpu
-            and strength.is_contiguous()
-        ):
-            return None
-        x, y = x.contiguous(), y.contiguous()
-        grad, loss = torch.empty_like(strength), torch.empty((), dtype=dtype)
-        done = _module().diffuse(
-            _instruction_set(),
-            dtype == torch.float64,
-            _addresses(layers.table, layers.index, x, y, strength, grad, loss),
-            (len(layers.table), layers.networks, layers.features, batch, layers.synapses),
-            lesson.slope,
-            lesson.bias_value,
-            (layers.bias, lesson.linear, lesson.fold, lesson.entropy, lesson.mean),
-            torch.get_num_threads(),
-        )
-        if lesson.fold:
-            torch.autograd.graph.increment_version(strength)
-        return (loss, grad) if done else None
 
 
 def _response(inputs: LoopInputs, activation: str) -> Any:

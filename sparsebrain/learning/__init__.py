@@ -6,31 +6,41 @@ num_classes)`` makes a model that the rule of that name can teach; most teach an
 ``nn.Linear`` and ``GraphLayer``, error diffusion and Forward-Forward need one of their own.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
-from sparsebrain.learning.error_diffusion import ErrorDiffusion
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
 from sparsebrain.learning.kolen_pollack import KolenPollack
 from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.rule_table import RuleTable
 from sparsebrain.learning.sign_symmetry import SignSymmetry
 from sparsebrain.learning.weight_mirror import WeightMirror
 
+if TYPE_CHECKING:
+    from sparsebrain.error_diffusion import ErrorDiffusion
+
 #: The rules by name, as ``sparsebrain compare --rule`` takes them.
-RULES: dict[str, type[Rule]] = {
-    "backprop": Backprop,
-    "feedback-alignment": FeedbackAlignment,
-    "sign-symmetry": SignSymmetry,
-    "kolen-pollack": KolenPollack,
-    "weight-mirror": WeightMirror,
-    "direct-feedback-alignment": DirectFeedbackAlignment,
-    "error-diffusion": ErrorDiffusion,
-    "local-errors": LocalErrors,
-    "forward-forward": ForwardForward,
-    "dendritic-microcircuit": DendriticMicrocircuit,
-}
+RULES = RuleTable(
+    {
+        "backprop": Backprop,
+        "feedback-alignment": FeedbackAlignment,
+        "sign-symmetry": SignSymmetry,
+        "kolen-pollack": KolenPollack,
+        "weight-mirror": WeightMirror,
+        "direct-feedback-alignment": DirectFeedbackAlignment,
+        # A package of its own, which imports this one.
+        "error-diffusion": "sparsebrain.error_diffusion:ErrorDiffusion",
+        "local-errors": LocalErrors,
+        "forward-forward": ForwardForward,
+        "dendritic-microcircuit": DendriticMicrocircuit,
+    }
+)
 
 __all__ = [
     "RULES",
@@ -47,3 +57,9 @@ __all__ = [
     "SignSymmetry",
     "WeightMirror",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ErrorDiffusion":
+        return RULES["error-diffusion"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,5 @@
-// The kernels as Python functions of addresses: native.py checks every tensor before it passes one.
+// The kernels as Python functions of addresses. Whoever passes one checks the tensor first: native.py,
+// and sparsebrain/error_diffusion/step.py for `diffuse`.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/map.h>
@@ -188,7 +189,7 @@ bool diffuse(const std::string &set, bool twofold, const std::array<Address, 7> 
 }  // namespace
 
 NB_MODULE(_native, m) {
-  m.doc() = "Compiled kernels; sparsebrain.kernels.native checks what they are given.";
+  m.doc() = "Compiled kernels; those who call them check what they are given.";
 #if defined(_OPENMP)
   m.attr("openmp") = true;
 #else

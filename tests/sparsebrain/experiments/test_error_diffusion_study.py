@@ -126,7 +126,7 @@ def test_sparse_layers_keep_every_cell_heard():
     setting = replace(Setting(), density=0.05)
     network = make_rule(setting, 50, torch.Generator().manual_seed(0)).model
     between = network.edge_index[0] > network.output
-    heard = torch.bincount(network.edge_index[1, between], minlength=network.num_cells)
+    heard = torch.bincount(network.edge_index[1, between], minlength=network.num_nodes)
     assert bool((heard[network.output + 1 + 16 :] == 1).all())
 
 

@@ -1,4 +1,4 @@
-"""A step of error diffusion in one call, against the same block by block."""
+"""A step of error diffusion in one call, against the same stage by stage."""
 
 import math
 
@@ -8,11 +8,8 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import kernels
-from sparsebrain.kernels import native
-from sparsebrain.kernels.backend import Backend
-from sparsebrain.kernels.layered import Layered
-from sparsebrain.learning import ErrorDiffusion
-from sparsebrain.models import ErrorDiffusionNetwork
+from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork, step
+from sparsebrain.error_diffusion.step import CompiledStep
 
 compiled = pytest.mark.skipif(
     kernels.available()["native"] is not None, reason="no compiled kernels; .ci/run asserts them"
@@ -32,7 +29,7 @@ def some(**options):
     network = layers(**options)
     drawn = torch.rand(network.edge_index.size(1), generator=torch.Generator().manual_seed(1))
     kept = (network.edge_index.sum(0) % 4 == 0) | (drawn < 0.1)
-    data = Data(edge_index=network.edge_index[:, kept], num_nodes=network.num_cells)
+    data = Data(edge_index=network.edge_index[:, kept], num_nodes=network.num_nodes)
     return ErrorDiffusionNetwork(
         data,
         network.types,
@@ -94,27 +91,46 @@ def samples(rule, batch, seed=0):
 
 def learn(rule, x, y, *, at_once):
     """Loss, gradient and what became of the strengths, which are then put back."""
-    strength = rule.model.strength
+    strength, call = rule.model.strength, rule.model.compiled
     before = strength.detach().clone()
-    loss = rule._at_once(x, y) if at_once else rule._by_blocks(x, y)
-    found = [loss, strength.grad, strength.detach().clone()]
-    strength.grad = None
+    if at_once:
+        assert takes(rule, x, y)
+        strength.data.copy_(before)
+    else:
+        rule.model.compiled = None
+    found = [rule(x, y), strength.grad, strength.detach().clone()]
+    rule.model.compiled, strength.grad = call, None
     strength.data.copy_(before)
     return found
+
+
+def takes(rule, x, y):
+    """Whether the compiled step takes the samples."""
+    model = rule.model
+    options = {
+        "slope": 2 / model.u0,
+        "bias_value": model.bias_value,
+        "linear": model.linear,
+        "fold": model.keep_signs,
+        "entropy": rule.loss == "cross-entropy",
+        "mean": rule.reduction == "mean",
+    }
+    return model.compiled(x, y, model.strength, **options) is not None
 
 
 @compiled
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(("name", "learns"), ALL)
-def test_every_instruction_set_agrees_with_the_blocks(name, learns, dtype, monkeypatch):
+def test_every_instruction_set_agrees_with_the_stages(name, learns, dtype, monkeypatch):
     """To 1e-12 in double precision, to 2e-5 in single."""
     exact, rule = make(name, learns), make(name, learns, dtype)
     rule.model.strength.data = exact.model.strength.data.to(dtype)
     x, y = samples(exact, 83)
     expected = learn(exact, x, y, at_once=False)
     near = 2e-5 if dtype == torch.float32 else 1e-12
-    for each in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda each=each: each)
+    module, _ = step.load_kernel()
+    for each in module.instruction_sets():
+        monkeypatch.setattr(step, "load_kernel", lambda each=each: (module, each))
         found = learn(rule, x.to(dtype), y, at_once=True)
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one.double(), other, rtol=near, atol=near)
@@ -169,34 +185,34 @@ def test_the_rule_takes_the_call_and_adds_gradients_up():
 @pytest.mark.parametrize("value", [-1e-3, math.nan])
 @pytest.mark.parametrize("feature", [0, 20, FEATURES - 1])
 @pytest.mark.parametrize("sample", [0, 66])
-def test_wrong_inputs_and_labels_are_left_to_the_blocks(sample, feature, value):
+def test_wrong_inputs_and_labels_are_left_to_the_stages(sample, feature, value):
     rule = make("full", "one", torch.float32)
     x, y = samples(rule, 67)
-    assert rule._at_once(x, y) is not None
-    rule.model.strength.grad = None
+    assert takes(rule, x, y)
     x[sample, feature] = value
-    assert rule._at_once(x, y) is None
+    assert not takes(rule, x, y)
     with pytest.raises(ValueError, match="must not be negative, got"):
         rule(x, y)
     x[sample, feature], y[sample] = 0.0, -1 if feature else 2
-    assert rule._at_once(x, y) is None
+    assert not takes(rule, x, y)
     with pytest.raises(ValueError, match=r"y must lie in 0\.\.1"):
         rule(x, y)
     assert rule.model.strength.grad is None
 
 
-def test_what_the_kernel_does_not_take_goes_by_blocks():
+def test_what_the_kernel_does_not_take_goes_by_stages():
     rule = make("full", "one")
     x, y = samples(rule, 4)
-    assert rule._at_once(x[:0], y[:0]) is None
-    assert rule._at_once(x[:, 1:], y) is None
-    assert rule._at_once(x.float(), y) is None
-    assert rule._at_once(x, y.int()) is None
-    assert rule._at_once(x, y[:3]) is None
+    assert not takes(rule, x[:0], y[:0])
+    assert not takes(rule, x[:, 1:], y)
+    assert not takes(rule, x.float(), y)
+    assert not takes(rule, x, y.int())
+    assert not takes(rule, x, y[:3])
     rule.model.strength.requires_grad_(False)
-    assert rule._at_once(x, y) is None
+    rule(x, y)
+    assert rule.model.strength.grad is None
     loops = ErrorDiffusionNetwork.around(graphs.small_world(6, 2, 0.1, seed=0), 3, loops=4)
-    assert loops.layered is None
+    assert loops.compiled is None
 
 
 def test_without_compiled_kernels_the_rule_is_the_same(monkeypatch):
@@ -204,26 +220,27 @@ def test_without_compiled_kernels_the_rule_is_the_same(monkeypatch):
     given = samples(rule, 9)
     expected = rule(*given), rule.model.strength.grad
     rule.model.strength.grad = None
-    monkeypatch.setattr(native, "_extension", lambda: (None, "no compiler"))
-    assert rule._at_once(*given) is None
+    monkeypatch.setattr(step, "load_kernel", lambda: None)
+    assert not takes(rule, *given)
     found = rule(*given), rule.model.strength.grad
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
 
 
-def test_wide_indices_are_left_to_the_blocks(monkeypatch):
+def test_wide_indices_are_left_to_the_stages(monkeypatch):
     network = layers(density=0.2)
-    (layer,) = [network.blocks[0].layer(FEATURES + 1, network.output, shared=True)]
-    view = layer.plus.structure.by_target
-    monkeypatch.setattr(
-        layer.plus.structure, "by_target", view._replace(pointer=view.pointer.long())
-    )
-    assert Layered.of([layer], networks=1, features=FEATURES, bias=True) is None
+    sizes = {"networks": 1, "in_features": FEATURES, "bias": True}
+    again = CompiledStep.of(network.stages, network.output, **sizes)
+    assert torch.equal(again.table, network.compiled.table)
+    structure = network.stages[0].feed[0].structure
+    view = structure.by_target
+    monkeypatch.setattr(structure, "by_target", view._replace(pointer=view.pointer.long()))
+    assert CompiledStep.of(network.stages, network.output, **sizes) is None
 
 
-def test_other_backends_say_that_they_have_none():
-    rule = make("full", "one")
+@compiled
+def test_strengths_of_another_number_are_not_taken():
+    """Assigned to a rule that was made for another network, the kernel would read past the end."""
+    rule, other = make("full", "one"), make("few inputs", "one")
     x, y = samples(rule, 4)
-    for name in ("torch", "reference"):
-        backend = kernels.select.BACKENDS[name]
-        assert isinstance(backend, Backend)
-        assert backend.diffuse(rule.model.layered, None, x, y, rule.model.strength) is None
+    rule.model.compiled = other.model.compiled
+    assert not takes(rule, x, y)

@@ -10,11 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from sparsebrain.models.blocks import Block, arrange, depth_of, layered
-from sparsebrain.models.bundles import Bundle
+from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
+from sparsebrain.error_diffusion.layout import (
+    Bundle,
+    Stage,
+    arrange,
+    longest_paths,
+    number_stages,
+)
+from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.models.neurons import Neurons, find_neurons
-from sparsebrain.models.roles import assign, check_output
-from sparsebrain.models.typed_cells import all_to_all, surround
 from sparsebrain.nn.connectome import fingerprint, read_structure
 from sparsebrain.options import check_count, check_flag
 
@@ -37,7 +42,7 @@ class ErrorDiffusionNetwork(nn.Module):
     Args:
         connectome: any ``Data`` with ``edge_index`` and ``num_nodes``; no synapse may lead to a
             cell that is held.
-        types: [N] of -1 and +1; :func:`sparsebrain.models.alternating` makes Kaneko's.
+        types: [N] of -1 and +1; :func:`sparsebrain.error_diffusion.alternating` makes Kaneko's.
         inputs: the cells that are given the input, by numbers, mask, names or population; in
             pairs of a + and a - cell, first feature first.
         output: the one cell that is read, of type +.
@@ -58,9 +63,10 @@ class ErrorDiffusionNetwork(nn.Module):
         strength: the parameter, whose magnitude is \|w\|, in an order of its own.
         places: [K, E], where in ``strength`` each synapse of each network is.
         weight: w [K, E], in the order of ``edge_index``; can be assigned.
-        blocks: cells in the order in which they are computed. Where ``loops`` suffice to settle
-            layers, each layer is computed once, with the same result.
-        layered: the same for kernels that take all layers at once, None where there are loops.
+        stages: cells in the order in which they are computed. Where ``loops`` suffice to settle
+            layers, each layer is a stage and is computed once, with the same result.
+        compiled: a step of the rule in compiled code, None for networks with loops. What it does
+            not take is computed stage by stage, and so is everything if None is assigned.
 
     Shapes:
         x [B, F] of numbers that are not negative -> scores [B, K].
@@ -70,7 +76,7 @@ class ErrorDiffusionNetwork(nn.Module):
 
     Kaneko's program starts each sample from the state that the last one left; here it starts from
     zero, so that a batch has no order. Without cycles that makes no difference. Each sweep costs
-    O(K E B); a block whose synapses are all there is a matrix product.
+    O(K E B); a bundle of synapses in which none is missing is a matrix product.
 
     Source: I. Kaneko, the error diffusion method, 1999
     (https://web.archive.org/web/19991124023203/http://village.infoweb.ne.jp:80/~fwhz9346/ed.htm).
@@ -78,7 +84,7 @@ class ErrorDiffusionNetwork(nn.Module):
     Example:
         >>> import torch
         >>> from torch_geometric.data import Data
-        >>> from sparsebrain.models import ErrorDiffusionNetwork
+        >>> from sparsebrain.error_diffusion import ErrorDiffusionNetwork
         >>> hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=8)
         >>> ErrorDiffusionNetwork.around(hidden, in_features=2, networks=1)
         ErrorDiffusionNetwork(15 cells, 58 synapses, networks=1, loops=2)
@@ -107,30 +113,36 @@ class ErrorDiffusionNetwork(nn.Module):
         super().__init__()
         for name, flag in (("linear", linear), ("paired", paired), ("keep_signs", keep_signs)):
             check_flag(name, flag)
-        structure = read_structure(connectome)
-        self.edge_index, self.num_cells = structure.edge_index, structure.num_nodes
-        roles = assign(
-            connectome, types, inputs=inputs, bias=bias, paired=paired, networks=networks
-        )
-        self.in_features = int(roles.feature.max()) + int(not roles.bias)
-        self.networks, self.linear, self.keep_signs = roles.networks, linear, keep_signs
-        self.bias, self.paired, self.types = roles.bias, paired, roles.types
+        structure = read_structure(connectome).to("cpu")
+        self.edge_index, self.num_nodes = structure.edge_index, structure.num_nodes
+        roles = assign_roles(connectome, types, inputs=inputs, bias=bias, paired=paired)
+        self.in_features, self.bias, self.types = roles.in_features, roles.bias, roles.types
+        self.networks = check_count("networks", networks)
+        self.linear, self.paired, self.keep_signs = linear, paired, keep_signs
         self.u0, self.bias_value = _check_positive("u0", u0), bias_value
         self.init = "degree" if init == "degree" else _check_positive("init", init)
-        depth = depth_of(structure)
-        if loops is None and depth is None:
-            raise ValueError(
-                "the connectome has cycles, so that no number of sweeps is enough; pass loops=, "
-                "such as loops=5."
-            )
-        self.loops = check_count("loops", depth if loops is None else loops)
+        level = longest_paths(structure)
+        if loops is None:
+            if level is None:
+                raise ValueError(
+                    "the connectome has cycles, so that no number of sweeps is enough; pass "
+                    "loops=, such as loops=5."
+                )
+            loops = int(level.max())
+        self.loops = check_count("loops", loops)
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
-        settles = depth is not None and depth <= self.loops
-        self.blocks, self.places = arrange(structure, roles, self.loops if settles else None)
-        self.layered = layered(self.blocks, roles, self.output)
-        (self._last,) = (n for n, each in enumerate(self.blocks) if self.output in each.cells)
-        self._read = int((self.blocks[self._last].cells == self.output).nonzero())
+        stage_of = number_stages(structure, roles, level, self.loops)
+        self.stages, self.places = arrange(structure, roles, stage_of, self.networks)
+        self.compiled = CompiledStep.of(
+            self.stages,
+            self.output,
+            networks=self.networks,
+            in_features=self.in_features,
+            bias=self.bias,
+        )
+        self._last = int(stage_of[self.output]) - 1
+        self._read = int((self.stages[self._last].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
@@ -170,14 +182,11 @@ class ErrorDiffusionNetwork(nn.Module):
             generator: draws types, synapses and weights.
             options: the other arguments of the class.
         """
-        structure = read_structure(connectome)
-        every = torch.arange(structure.num_nodes)
         cells = surround(
-            structure.edge_index,
-            structure.num_nodes,
+            connectome,
             in_features,
-            receiving=every if inputs is None else find_neurons(connectome, inputs, "inputs"),
-            read=every if outputs is None else find_neurons(connectome, outputs, "outputs"),
+            inputs=inputs,
+            outputs=outputs,
             types=types,
             paired=paired,
             density=density,
@@ -246,25 +255,23 @@ class ErrorDiffusionNetwork(nn.Module):
         """Scores [B, K] of x [B, F]."""
         return self.run(x)[1]
 
-    def run(self, x: Tensor, magnitude: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
-        """The states of the blocks, inputs first, and the scores [B, K].
+    def run(self, x: Tensor, strength: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """The states of the stages, inputs first, and the scores [B, K].
 
         The first state is [rows, B], the others [K, rows, B]; all but the last have rows for the
-        bias. ``magnitude`` is what :meth:`fold` returned, if that was just called.
+        bias. ``strength`` is what :meth:`fold` returned, if that was just called.
         """
-        state = self._hold(x)
-        parts = self.split(self._magnitude() if magnitude is None else magnitude)
+        state, strength = self._hold(x), self._magnitude() if strength is None else strength
         states, scores = [state], None
-        for number, block in enumerate(self.blocks):
-            drive = self._sums(block.feed, parts, state, block)
-            sweeps = self.loops - 1 if block.loop else 0
-            sums = drive
-            for _ in range(sweeps):
-                sums = drive + self._sums(block.loop, parts, self._fire(sums, block), block)
-            state = self._fire(sums, block)
+        for number, stage in enumerate(self.stages):
+            drive = sums = self._sums(stage, stage.feed, strength, state)
+            for _ in range(self.loops - 1 if stage.loop else 0):
+                state = self._fire(stage, sums)
+                sums = drive + self._sums(stage, stage.loop, strength, state)
+            state = self._fire(stage, sums)
             if number == self._last:
                 scores = (sums if self.linear else state)[:, self._read].t()
-            if block.bias:
+            if stage.bias:
                 bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
                 state = torch.cat([bias, state, bias], 1)
             states.append(state)
@@ -279,18 +286,12 @@ class ErrorDiffusionNetwork(nn.Module):
         """
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
 
-    def split(self, strength: Tensor) -> dict[int, Tensor]:
-        """The part of each bundle of synapses, by where it begins, as views."""
-        bundles = [each for block in self.blocks for each in (*block.feed, *block.loop)]
-        parts = strength.split([each.size for each in bundles])
-        return {each.first: part for each, part in zip(bundles, parts, strict=True)}
-
-    def slopes(self, block: Block, state: Tensor) -> Tensor:
-        """O (1 - o) of the cells of a block [K, n, B], and 1 of an output that is linear."""
-        if block.bias:
-            state = state.narrow(1, 1, len(block.cells))
+    def slopes(self, stage: Stage, state: Tensor) -> Tensor:
+        """O (1 - o) of the cells of a stage [K, n, B], and 1 of an output that is linear."""
+        if stage.bias:
+            state = state.narrow(1, 1, len(stage.cells))
         slope = torch.addcmul(state, state, state, value=-1)
-        if self.linear and block is self.blocks[self._last]:
+        if self.linear and stage is self.stages[self._last]:
             slope[:, self._read] = 1
         return slope
 
@@ -314,33 +315,31 @@ class ErrorDiffusionNetwork(nn.Module):
         bias = x.new_full((len(x), int(self.bias)), self.bias_value)
         state = torch.cat([bias, x], 1).t()
         # Matrix products take it as it lies, kernels do not.
-        full = all(each.structure is None for each in self.blocks[0].feed)
+        full = all(each.structure is None for each in self.stages[0].feed)
         return state if full else state.contiguous()
 
     def _sums(
-        self,
-        bundles: tuple[Bundle, ...],
-        parts: dict[int, Tensor],
-        state: Tensor,
-        block: Block,
+        self, stage: Stage, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor
     ) -> Tensor:
-        """What arrives at the cells of a block [K, n, B], before their own signs."""
-        if len(bundles) == 2 and all(each.structure is None for each in bundles):
-            plus, minus = bundles
-            if plus.shared and plus.rows == minus.rows:
-                # Pairs have one value: half the products.
-                return plus.product(parts[plus.first] - parts[minus.first], state)
-        sums = [each.sums(parts[each.first], state) for each in bundles]
-        if not sums:
-            return state.new_zeros(self.networks, len(block.cells), state.size(-1))
-        total = sums[0] - sums[1] if len(sums) == 2 else sums[0]
-        return total if bundles[0].positive else -total
+        """What arrives at the cells of a stage [K, n, B], before their own signs."""
+        if not bundles:
+            return state.new_zeros(self.networks, len(stage.cells), state.size(-1))
+        first, *others = bundles
+        part = first.part(strength)
+        full = all(each.structure is None for each in bundles)
+        if full and [each.rows for each in others] == [first.rows]:
+            # The + and the - cell of a pair have one value: half the products.
+            part, others = part - others[0].part(strength), []
+        total = first.sums(part, state)
+        for each in others:
+            total = total - each.sums(each.part(strength), state)
+        return total if first.positive else -total
 
     def _magnitude(self) -> Tensor:
         return self.strength.abs() if self.keep_signs else self.strength
 
-    def _fire(self, sums: Tensor, block: Block) -> Tensor:
-        return torch.sigmoid(sums * (block.sign * (2 / self.u0)))
+    def _fire(self, stage: Stage, sums: Tensor) -> Tensor:
+        return torch.sigmoid(sums * (stage.sign * (2 / self.u0)))
 
     def get_extra_state(self) -> Tensor:
         """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
@@ -370,13 +369,13 @@ class ErrorDiffusionNetwork(nn.Module):
         device, dtype = self.strength.device, self.strength.dtype
         if device.type == "meta":
             return
-        self.blocks = [block.to(device, dtype) for block in self.blocks]
+        self.stages = [stage.to(device, dtype) for stage in self.stages]
         self.edge_index, self.places = self.edge_index.to(device), self.places.to(device)
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:
         """Tell the sizes."""
-        told = f"{self.num_cells} cells, {self.edge_index.size(1)} synapses"
+        told = f"{self.num_nodes} cells, {self.edge_index.size(1)} synapses"
         return f"{told}, networks={self.networks}, loops={self.loops}"
 
 

@@ -5,7 +5,7 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain.models import ErrorDiffusionNetwork, alternating
+from sparsebrain.error_diffusion import ErrorDiffusionNetwork, alternating
 
 NONE = torch.empty(2, 0, dtype=torch.int64)
 
@@ -41,7 +41,7 @@ def test_one_value_by_hand():
 
 def test_kanekos_numbers_and_types():
     network = ErrorDiffusionNetwork.around(hidden(3), 2)
-    assert network.num_cells == 2 + 4 + 1 + 3
+    assert network.num_nodes == 2 + 4 + 1 + 3
     assert network.types.tolist() == [1, -1, 1, -1, 1, -1, 1, -1, 1, -1]
     assert network.output == 6
     pairs = set(zip(*network.edge_index.tolist(), strict=True))
@@ -126,10 +126,10 @@ def test_more_sweeps_than_layers_change_nothing(density):
 def test_layers_are_matrices_where_all_synapses_are_there():
     data = graphs.layered([5, 4])
     full = ErrorDiffusionNetwork.around(data, 6, inputs=range(5), outputs=range(5, 9))
-    assert len(full.blocks) == 3
-    assert all(each.structure is None for block in full.blocks for each in block.feed)
+    assert len(full.stages) == 3
+    assert all(each.structure is None for stage in full.stages for each in stage.feed)
     few = ErrorDiffusionNetwork.around(data, 6, inputs=range(5), outputs=range(5, 9), density=0.5)
-    assert all(each.structure is not None for each in few.blocks[0].feed)
+    assert all(each.structure is not None for each in few.stages[0].feed)
 
 
 def test_networks_are_independent():

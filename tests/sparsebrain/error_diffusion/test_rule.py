@@ -8,10 +8,10 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
+from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
 from sparsebrain.experiments.error_diffusion_study import XOR, xor_epochs
-from sparsebrain.learning import Backprop, ErrorDiffusion
-from sparsebrain.models import ErrorDiffusionNetwork
-from tests.sparsebrain.learning.kaneko import Lists
+from sparsebrain.learning import Backprop
+from tests.sparsebrain.error_diffusion.kaneko import Lists
 
 FEATURES = 3
 NONE = torch.empty(2, 0, dtype=torch.int64)
@@ -158,7 +158,7 @@ def test_the_output_rises_with_plus_cells_and_falls_with_minus_cells(layers):
     network = rule.model
     oracle = Lists(network, features(network), loss="quadratic", alpha=0)
     x, step = samples(1)[0][0].tolist(), 1e-3
-    for cell in range(network.output + 1, network.num_cells):
+    for cell in range(network.output + 1, network.num_nodes):
         up, down = (
             oracle.states(oracle.weights[0], x, cell, by)[network.output] for by in (step, -step)
         )

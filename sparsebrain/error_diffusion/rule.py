@@ -8,11 +8,9 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.kernels.layered import Lesson
-from sparsebrain.kernels.select import resolve
+from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
-from sparsebrain.models import ErrorDiffusionNetwork
 from sparsebrain.models.labels import check_labels
 from sparsebrain.options import check_choice
 
@@ -40,8 +38,8 @@ class ErrorDiffusion(Rule):
     comes back. Use SGD: which magnitudes grow faster is all that the rule says, and Adam lets all
     grow alike.
 
-    Teaches an :class:`~sparsebrain.models.ErrorDiffusionNetwork`, of whatever connectome. Loops are
-    its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
+    Teaches an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` of any connectome. Loops
+    are its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
     unrolled. O(E) a sample and network. Layers without loops are one call of the compiled kernels.
 
     ``build`` makes a network with linear outputs, one for each class. It adds two sweeps to
@@ -62,8 +60,7 @@ class ErrorDiffusion(Rule):
     Example:
         >>> import torch
         >>> from torch_geometric.data import Data
-        >>> from sparsebrain.learning import ErrorDiffusion
-        >>> from sparsebrain.models import ErrorDiffusionNetwork
+        >>> from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
         >>> hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=16)
         >>> generator = torch.Generator().manual_seed(0)
         >>> xor = ErrorDiffusionNetwork.around(hidden, 2, networks=1, generator=generator)
@@ -130,34 +127,27 @@ class ErrorDiffusion(Rule):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
-        loss = self._at_once(x, y)
-        return self._by_blocks(x, y) if loss is None else loss
-
-    def _at_once(self, x: Tensor, y: Tensor) -> Tensor | None:
-        """All in one call of the backend; None where it cannot, or where x or y are refused."""
-        model = self.model
-        strength, layered = model.strength, model.layered
-        if layered is None or not strength.requires_grad:
-            return None
-        lesson = Lesson(
-            2 / model.u0,
-            model.bias_value,
-            model.linear,
-            model.keep_signs,
-            self.loss == "cross-entropy",
-            self.reduction == "mean",
-        )
-        given = x if x.dim() == 2 else x.flatten(1)
-        found = resolve("auto", strength.device).diffuse(layered, lesson, given, y, strength)
+        found, model, strength = None, self.model, self.model.strength
+        if model.compiled is not None and strength.requires_grad:
+            found = model.compiled(
+                x if x.dim() == 2 else x.flatten(1),
+                y,
+                strength,
+                slope=2 / model.u0,
+                bias_value=model.bias_value,
+                linear=model.linear,
+                fold=model.keep_signs,
+                entropy=self.loss == "cross-entropy",
+                mean=self.reduction == "mean",
+            )
         if found is None:
-            return None
+            return self._by_stages(x, y)
         loss, grad = found
-        before = strength.grad
-        strength.grad = grad if before is None else before + grad
+        strength.grad = grad if strength.grad is None else strength.grad + grad
         return loss
 
     @torch.no_grad()
-    def _by_blocks(self, x: Tensor, y: Tensor) -> Tensor:
+    def _by_stages(self, x: Tensor, y: Tensor) -> Tensor:
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
@@ -186,13 +176,12 @@ class ErrorDiffusion(Rule):
         # Minus the update, as an optimizer wants it.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
         grad = torch.empty_like(strength)
-        parts = network.split(grad)
-        for block, before, after in zip(network.blocks, states[:-1], states[1:], strict=True):
-            slope = network.slopes(block, after)
+        for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
+            slope = network.slopes(stage, after)
             post = {positive: slope * amine for positive, amine in amines.items()}
-            for bundles, source in ((block.feed, before), (block.loop, after)):
+            for bundles, source in ((stage.feed, before), (stage.loop, after)):
                 for each in bundles:
-                    each.correlate(post[each.positive], source, out=parts[each.first])
+                    each.correlate(post[each.positive], source, out=each.part(grad))
         strength.grad = grad if strength.grad is None else strength.grad + grad
 
     def predict(self, x: Tensor) -> Tensor:

@@ -1,0 +1,194 @@
+"""The typed cells of error diffusion: where they come from, and what each of them is for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from sparsebrain.kernels import Structure
+from sparsebrain.models.neurons import Neurons, find_neurons
+from sparsebrain.nn.connectome import read_structure
+from sparsebrain.options import check_choice, check_count
+
+TYPES = ("alternating", "random")
+
+
+class Cells(NamedTuple):
+    """A connectome with cells around it, as ErrorDiffusionNetwork takes them."""
+
+    connectome: Data
+    types: Tensor
+    inputs: range
+    output: int
+    bias: range
+
+
+class Roles(NamedTuple):
+    """What the cells of a network are for."""
+
+    types: Tensor
+    """[N] of -1 and +1."""
+    row: Tensor
+    """[N], the row of the held values that a cell takes its value from, -1 for cells that are
+    computed. With a bias, row 0 is its value."""
+    bias: bool
+
+    @property
+    def num_rows(self) -> int:
+        """How many held values there are."""
+        return int(self.row.max()) + 1
+
+    @property
+    def in_features(self) -> int:
+        """How many of these are features."""
+        return self.num_rows - int(self.bias)
+
+
+def alternating(number: int) -> Tensor:
+    """Types [number] as I. Kaneko's hidden cells have them: -1, +1, -1, ...
+
+    Example:
+        >>> from sparsebrain.error_diffusion import alternating
+        >>> alternating(3)
+        tensor([-1.,  1., -1.])
+    """
+    return 2.0 * (torch.arange(number) % 2) - 1
+
+
+def surround(
+    connectome: Data,
+    in_features: int,
+    *,
+    inputs: Neurons | None,
+    outputs: Neurons | None,
+    types: str | Tensor,
+    paired: bool,
+    density: float,
+    generator: torch.Generator | None,
+) -> Cells:
+    """Put a bias pair, inputs and an output around a connectome, whose neurons become hidden cells.
+
+    Cells have Kaneko's numbers: 0 and 1 are the bias, then come the inputs, the output, and the
+    hidden cells. ``ErrorDiffusionNetwork.around`` describes the arguments.
+    """
+    structure = read_structure(connectome).to("cpu")
+    hidden, every = structure.num_nodes, torch.arange(structure.num_nodes)
+    receiving = every if inputs is None else find_neurons(connectome, inputs, "inputs")
+    read = every if outputs is None else find_neurons(connectome, outputs, "outputs")
+    in_features = check_count("in_features", in_features)
+    if not 0 < density <= 1:
+        raise ValueError(f"density must be over 0 and at most 1, got {density}.")
+    given = in_features * (2 if paired else 1)
+    output, base = 2 + given, 2 + given + 1
+    from_inputs = _all_pairs(torch.arange(2, output), receiving + base)
+    if density < 1:
+        kept = torch.randperm(from_inputs.size(1), generator=generator)
+        from_inputs = from_inputs[:, kept[: max(1, round(density * len(kept)))].sort().values]
+    wiring = [
+        _all_pairs(torch.arange(2), torch.arange(output, base + hidden)),
+        from_inputs,
+        structure.edge_index + base,
+        _all_pairs(read + base, torch.tensor([output])),
+    ]
+    drawn_inputs = not paired and isinstance(types, str) and types == "random"
+    of_inputs = _draw(given, generator) if drawn_inputs else -alternating(given)
+    signs = [torch.tensor([1.0, -1.0]), of_inputs, torch.ones(1), _types(types, hidden, generator)]
+    around = Data(edge_index=torch.cat(wiring, 1), num_nodes=base + hidden)
+    return Cells(around, torch.cat(signs), range(2, output), output, range(2))
+
+
+def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
+    """Kaneko's cells with every synapse there can be to the output and to the hidden cells."""
+    in_features, hidden = check_count("in_features", in_features), check_count("hidden", hidden)
+    output = 2 + 2 * in_features
+    size = output + 1 + hidden
+    edges = _all_pairs(torch.arange(size), torch.arange(output, size))
+    if not self_loops:
+        edges = edges[:, edges[0] != edges[1]]
+    types = torch.cat([-alternating(output), torch.ones(1), alternating(hidden)])
+    return Cells(Data(edge_index=edges, num_nodes=size), types, range(2, output), output, range(2))
+
+
+def assign_roles(
+    connectome: Data, types: Tensor, *, inputs: Neurons, bias: Neurons | None, paired: bool
+) -> Roles:
+    """The roles of all cells; ValueError where they do not go together."""
+    num_nodes = int(connectome.num_nodes)
+    if not isinstance(types, Tensor) or types.shape != (num_nodes,):
+        raise ValueError(
+            f"types must be a tensor [{num_nodes}] of -1 and +1, got {types!r}; "
+            f"sparsebrain.error_diffusion.alternating({num_nodes}) makes one."
+        )
+    if not bool((types.abs() == 1).all()):
+        raise ValueError("types must hold -1 and +1 only; use torch.where(x > 0, 1, -1).")
+    types = types.detach().cpu().float()
+    row = torch.full((num_nodes,), -1)
+    given = find_neurons(connectome, inputs, "inputs")
+    if paired and (len(given) % 2 or bool((types[given[::2]] == types[given[1::2]]).any())):
+        raise ValueError(
+            "inputs must be pairs of a + and a - cell, both for one feature; pass "
+            "paired=False to give each cell a feature of its own."
+        )
+    row[given] = torch.arange(len(given)) // (2 if paired else 1) + int(bias is not None)
+    if bias is not None:
+        pair = find_neurons(connectome, bias, "bias")
+        if len(pair) != 2 or bool(types[pair].sum() != 0) or bool((row[pair] >= 0).any()):
+            raise ValueError(
+                f"bias must be a + and a - cell that are no inputs, got {pair.tolist()}; without "
+                "one pass bias=None."
+            )
+        row[pair] = 0
+    held = (row >= 0)[torch.as_tensor(connectome.edge_index[1]).cpu()]
+    if bool(held.any()):
+        raise ValueError(
+            f"{int(held.sum())} synapses lead to cells that are held, inputs or bias, and would "
+            "never act; leave them out, or put inputs in front with ErrorDiffusionNetwork.around."
+        )
+    return Roles(types, row, bias is not None)
+
+
+def check_output(
+    structure: Structure, roles: Roles, output: int, loops: int, *, linear: bool
+) -> None:
+    """ValueError if the output cannot be read, or no input reaches it."""
+    source, target = structure.edge_index
+    if roles.row[output] >= 0 or roles.types[output] < 0:
+        raise ValueError(f"output must be a + cell that is not held, cell {output} is not.")
+    if linear and bool((source == output).any()):
+        raise ValueError(
+            "a linear output may be negative and must not send to other cells; use linear=False."
+        )
+    reached = roles.row >= int(roles.bias)
+    for _ in range(loops):
+        after = reached.clone()
+        after[target[reached[source]]] = True
+        if torch.equal(after, reached):
+            break
+        reached = after
+    if not bool(reached[output]):
+        raise ValueError(
+            f"no input reaches the output in {loops} sweeps; pass more loops or other cells."
+        )
+
+
+def _all_pairs(sources: Tensor, targets: Tensor) -> Tensor:
+    return torch.stack([sources.repeat(len(targets)), targets.repeat_interleave(len(sources))])
+
+
+def _types(types: str | Tensor, number: int, generator: torch.Generator | None) -> Tensor:
+    if isinstance(types, Tensor):
+        if types.shape != (number,):
+            raise ValueError(
+                f"types must have shape [{number}], one for each neuron of the connectome, got "
+                f"{list(types.shape)}."
+            )
+        return types.detach().cpu().float()
+    check_choice("types", types, TYPES)
+    return alternating(number) if types == "alternating" else _draw(number, generator)
+
+
+def _draw(number: int, generator: torch.Generator | None) -> Tensor:
+    return 2.0 * torch.randint(2, (number,), generator=generator) - 1
