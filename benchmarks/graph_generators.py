@@ -139,7 +139,7 @@ GENERATORS: dict[str, Case] = {
     ),
     "coordinate_random, linear": _case(_linear, _square_deviation, networkx=_made(_soft)),
     "kaiser_hilgetag": _case(
-        lambda n: graphs.kaiser_hilgetag(n, math.sqrt(n), 0.5, directed=False, seed=0),
+        lambda n: graphs.kaiser_hilgetag(n, math.sqrt(n), 0.5, seed=0),
     ),
     "small_world, Watts-Strogatz": _case(
         lambda n: graphs.small_world(n, DEGREE, _SHORTCUTS, directed=False, seed=0),
@@ -212,7 +212,7 @@ GENERATORS: dict[str, Case] = {
         ),
     ),
     "barabasi_albert": _case(
-        lambda n: graphs.barabasi_albert(n, _HALF, directed=False, seed=0),
+        lambda n: graphs.barabasi_albert(n, _HALF, seed=0),
         networkx=_made(lambda n: networkx.barabasi_albert_graph(n, _HALF, seed=0)),
         igraph=Candidate(
             lambda n: igraph.Graph.Barabasi(n, _HALF),
@@ -221,7 +221,7 @@ GENERATORS: dict[str, Case] = {
         ),
     ),
     "power_law_cluster": _case(
-        lambda n: graphs.power_law_cluster(n, _HALF, 0.5, directed=False, seed=0),
+        lambda n: graphs.power_law_cluster(n, _HALF, 0.5, seed=0),
         # Theirs leaves out some of the first pairs.
         lambda n: 2 * DEGREE**2 / SIGMA,
         networkx=_made(lambda n: networkx.powerlaw_cluster_graph(n, _HALF, 0.5, seed=0)),

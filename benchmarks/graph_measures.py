@@ -38,7 +38,7 @@ def _sparse(neurons: int) -> Data:
 
 
 def _hubs(neurons: int) -> Data:
-    return graphs.barabasi_albert(neurons, DEGREE // 2, directed=False, seed=0)
+    return graphs.barabasi_albert(neurons, DEGREE // 2, seed=0)
 
 
 def _networkx(run: Callable[[Any], Any], **others: Any) -> Candidate:

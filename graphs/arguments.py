@@ -70,6 +70,11 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def directed(value: Any, *, by_default: bool) -> bool:
+    """Return whether a random graph is directed; None leaves that to the model's own definition."""
+    return by_default if value is None else flag("directed", value)
+
+
 def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
     """Return one bool per axis from one bool for all, or from one per axis."""
     if isinstance(value, bool | np.bool_):

@@ -23,7 +23,7 @@ def kaiser_hilgetag(
     beta: float = 1.0,
     *,
     extent: float | Sequence[float] = (1.0, 1.0),
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -45,9 +45,10 @@ def kaiser_hilgetag(
         Probability at distance 0, in (0, 1].
     extent : float or sequence of float
         Side lengths of the box, 1 to 3 of them; the paper's is the unit square.
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself, and one is enough for a neuron to stay;
         otherwise, as in the paper, both are present or none.
+        Left out, the graph is undirected, as the model is defined.
     self_loops : bool
         Whether each neuron also sends to itself; never drawn, all or none.
     seed : int, numpy.random.Generator or None
@@ -91,7 +92,7 @@ def kaiser_hilgetag(
     if beta == 0:
         raise ValueError("beta must be > 0, or no neuron would stay, got 0.0; pass beta=1.0")
     sides = box_sides(extent)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=False)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
 

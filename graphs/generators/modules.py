@@ -22,7 +22,7 @@ def stochastic_block(
     sizes: Sequence[int],
     probabilities: Sequence[Sequence[float]],
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -40,9 +40,10 @@ def stochastic_block(
         Number of neurons of each of the K blocks.
     probabilities : array [K, K]
         :math:`p_{ab}`, the block of the source by row, that of the target by column.
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
         both directions are present or none, and `probabilities` must be symmetric.
+        Left out, the graph is directed.
     self_loops : bool
         Whether each neuron also sends to itself; never drawn, all or none.
     seed : int, numpy.random.Generator or None
@@ -80,7 +81,7 @@ def stochastic_block(
     """
     widths = _sizes(sizes)
     chance = _probabilities(probabilities, len(widths))
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     if not directed and not np.array_equal(chance, chance.T):
         raise ValueError(
             "probabilities must be symmetric if not directed, got another; "
@@ -121,7 +122,7 @@ def hierarchical_modules(
     probability: float,
     ratio: float,
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -152,9 +153,10 @@ def hierarchical_modules(
         Connection probability p within the smallest modules.
     ratio : float
         Factor r in [0, 1] by which it falls at each level.
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
         and both directions are present or none.
+        Left out, the graph is directed.
     self_loops : bool
         Whether each neuron also sends to itself; never drawn, all or none.
     seed : int, numpy.random.Generator or None
@@ -204,7 +206,7 @@ def hierarchical_modules(
     widths = _module_sizes(module_size, branching**levels)
     probability = arguments.real("probability", probability, at_most=1.0)
     ratio = arguments.real("ratio", ratio, at_most=1.0)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     ends = np.cumsum(widths)

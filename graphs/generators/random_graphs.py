@@ -13,7 +13,7 @@ def erdos_renyi(
     num_nodes: int,
     probability: float,
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -30,9 +30,10 @@ def erdos_renyi(
         Number of neurons N >= 0.
     probability : float
         p in [0, 1].
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
         and both directions are present or none.
+        Left out, the graph is directed.
     self_loops : bool
         Whether each neuron also sends to itself; never drawn, all or none.
     seed : int, numpy.random.Generator or None
@@ -68,7 +69,7 @@ def erdos_renyi(
     """
     neurons = arguments.count("num_nodes", num_nodes)
     chance = arguments.real("probability", probability, at_most=1.0)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     if directed:
@@ -203,7 +204,7 @@ def fixed_total(
     num_nodes: int,
     num_edges: int,
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -218,8 +219,9 @@ def fixed_total(
         Number of neurons N >= 0.
     num_edges : int
         Number of synapses E, self-loops not counted; even if not directed.
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself; otherwise both are present or none.
+        Left out, the graph is directed.
     self_loops : bool
         Whether each neuron also sends to itself; never drawn, all or none.
     seed : int, numpy.random.Generator or None
@@ -254,7 +256,7 @@ def fixed_total(
     """
     neurons = arguments.count("num_nodes", num_nodes)
     total = arguments.count("num_edges", num_edges)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     if not directed and total % 2:

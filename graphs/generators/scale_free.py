@@ -20,7 +20,7 @@ def barabasi_albert(
     num_nodes: int,
     edges_per_node: int,
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     outward: float = 0.5,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -42,8 +42,9 @@ def barabasi_albert(
         Number of neurons N > m.
     edges_per_node : int
         Number of older neurons m >= 1 that a newcomer connects with.
-    directed : bool
+    directed : bool, optional
         Whether each pair is one synapse; otherwise both directions are stored.
+        Left out, the graph is undirected, as the model is defined.
     outward : float
         Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
         receives. With 1/2 both degrees of a neuron follow the power law, and paths close to cycles.
@@ -84,9 +85,9 @@ def barabasi_albert(
     Examples
     --------
     >>> import graphs
-    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 11 * (784 - 11)
+    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
     True
-    >>> graphs.barabasi_albert(4, 3, directed=False).edge_index.tolist()
+    >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
     [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
     """
     return _grown(num_nodes, edges_per_node, 0.0, directed, outward, self_loops, seed)
@@ -97,7 +98,7 @@ def power_law_cluster(
     edges_per_node: int,
     triangle: float,
     *,
-    directed: bool = True,
+    directed: bool | None = None,
     outward: float = 0.5,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -118,8 +119,9 @@ def power_law_cluster(
         Number of older neurons m >= 1 that a newcomer connects with.
     triangle : float
         Probability p of a step that closes a triangle. None can follow where m = 1.
-    directed : bool
+    directed : bool, optional
         Whether each pair is one synapse; otherwise both directions are stored.
+        Left out, the graph is undirected, as the model is defined.
     outward : float
         Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
         receives.
@@ -168,7 +170,7 @@ def _grown(
     num_nodes: int,
     edges_per_node: int,
     triangle: float,
-    directed: bool,
+    directed: bool | None,
     outward: float,
     self_loops: bool,
     seed: int | np.random.Generator | None,
@@ -180,7 +182,7 @@ def _grown(
             f"edges_per_node must be less than num_nodes = {neurons}, got {each}; "
             f"pass num_nodes={each + 1} or more"
         )
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=False)
     outward = arguments.real("outward", outward, at_most=1.0)
     rng = arguments.generator(seed)
     target = _targets(neurons, each, triangle, rng)

@@ -21,7 +21,7 @@ def small_world(
     rewire: float,
     *,
     method: str = "watts-strogatz",
-    directed: bool = True,
+    directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
@@ -45,9 +45,10 @@ def small_world(
         Probability p of a shortcut per synapse of the ring (per pair if not directed).
     method : {"watts-strogatz", "newman-watts"}
         Whether a shortcut replaces its synapse of the ring, or is added to it.
-    directed : bool
+    directed : bool, optional
         Whether each synapse is rewired by itself; otherwise each pair is, and both directions are
         stored.
+        Left out, the graph is directed.
     self_loops : bool
         Whether each neuron also sends to itself.
     seed : int, numpy.random.Generator or None
@@ -95,7 +96,7 @@ def small_world(
     neighbors = _neighbors(neighbors, neurons)
     rewire = arguments.real("rewire", rewire, at_most=1.0)
     method = arguments.option("method", method, METHODS)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     rng = arguments.generator(seed)
 
     slots = neurons * (neighbors if directed else neighbors // 2)

@@ -39,7 +39,7 @@ def coordinate_random(
     p_max: float = 1.0,
     positions: str | ArrayLike = "uniform",
     jitter: float = 0.0,
-    directed: bool = True,
+    directed: bool | None = None,
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
@@ -80,9 +80,10 @@ def coordinate_random(
     jitter : float
         How far neurons leave their place on the lattice, in [0, 1]: uniformly by at most this share
         of half a cell along each axis. With 1 they are uniform in their cells.
-    directed : bool
+    directed : bool, optional
         Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
         and both directions are present or none.
+        Left out, the graph is directed.
     periodic : bool or sequence of bool
         Whether opposite sides of the box touch (a torus), for all axes or for each.
     self_loops : bool
@@ -133,7 +134,7 @@ def coordinate_random(
     rng = arguments.generator(seed)
     p_max = arguments.real("p_max", p_max, at_most=1.0)
     jitter = arguments.real("jitter", jitter, at_most=1.0)
-    directed = arguments.flag("directed", directed)
+    directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)

@@ -165,7 +165,7 @@ def grown(make: Callable[..., Data], **defaults: Any) -> Build:
         options = {"self_loops": True, **defaults, **options}
         if "edges_per_node" not in options:
             pairs = synapses - neurons * options["self_loops"]
-            pairs /= 1 if options.get("directed", True) else 2
+            pairs /= 1 if options.get("directed") else 2
             # m (N - m) pairs, of which there are most where m is half of N.
             options["edges_per_node"] = min(
                 range(1, max(neurons // 2, 1) + 1), key=lambda m: abs(m * (neurons - m) - pairs)

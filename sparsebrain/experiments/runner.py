@@ -159,7 +159,11 @@ def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple
     process, own = users_own
     # What comes back from a pickle is a copy, which must not take the place of the original.
     if process != _PROCESS:
-        tables: dict[str, MutableMapping[str, Any]] = {"rule": RULES, "topology": KINDS, "data": DATASETS}
+        tables: dict[str, MutableMapping[str, Any]] = {
+            "rule": RULES,
+            "topology": KINDS,
+            "data": DATASETS,
+        }
         for (table, name), entry in own.items():
             tables[table][name] = entry
     images = load_once(run.data, data_dir, checksum=run.images_checksum)

@@ -414,3 +414,14 @@ def test_bad_values_say_what_came_and_what_to_pass(parameter, value, error):
     for case in concerned:
         with pytest.raises(error, match=rf"{parameter}.* must .*got .*; .*pass "):
             make(case, **{parameter: value})
+
+
+def test_directed_has_one_default_which_is_the_models_own_definition():
+    undirected = {graphs.barabasi_albert, graphs.power_law_cluster, graphs.kaiser_hilgetag}
+    for case in CASES.values():
+        if takes("directed", case):
+            assert inspect.signature(case.make).parameters["directed"].default is None
+            options = {name: value for name, value in case.arguments.items() if name != "directed"}
+            data = case.make(**options, seed=0)
+            own = case.make(**options, directed=case.make not in undirected, seed=0)
+            assert torch.equal(data.edge_index, own.edge_index)

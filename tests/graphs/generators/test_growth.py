@@ -54,7 +54,7 @@ def test_equals_the_rule_place_by_place(neurons, alpha, beta, sides, directed):
 
 def test_hardly_any_reach():
     # Most places stay empty, so that many more are drawn than neurons are kept.
-    data = graphs.kaiser_hilgetag(300, 120, directed=False, seed=1)
+    data = graphs.kaiser_hilgetag(300, 120, seed=1)
     assert graphs.strongly_connected(data) == 1
     assert data.pos[0].tolist() == [0.5, 0.5]
     # Growth has gone outwards from the middle: the first fifth lies closer to it than the last.
@@ -67,7 +67,7 @@ def test_hardly_any_reach():
 
 def test_without_a_fall_it_is_a_random_graph():
     neurons, beta = 400, 0.05
-    data = graphs.kaiser_hilgetag(neurons, 0, beta, directed=False, seed=0)
+    data = graphs.kaiser_hilgetag(neurons, 0, beta, seed=0)
     # Only the first few places may be refused; later ones are connected all but certainly.
     late = int((data.edge_index.max(dim=0).values >= 200).sum()) / 2
     pairs = neurons * (neurons - 1) / 2 - 200 * 199 / 2
@@ -75,14 +75,14 @@ def test_without_a_fall_it_is_a_random_graph():
 
 
 def test_all_are_connected_with_certainty_at_no_distance():
-    data = graphs.kaiser_hilgetag(20, 0, directed=False, seed=0)
+    data = graphs.kaiser_hilgetag(20, 0, seed=0)
     assert data.num_edges == 20 * 19
-    assert graphs.kaiser_hilgetag(20, 0, self_loops=True, directed=False, seed=0).num_edges == 400
+    assert graphs.kaiser_hilgetag(20, 0, self_loops=True, seed=0).num_edges == 400
 
 
 @pytest.mark.parametrize("neurons", [0, 1, 2])
 def test_hardly_any_neurons(neurons):
-    data = graphs.validate(graphs.kaiser_hilgetag(neurons, 1.0, directed=False, seed=0))
+    data = graphs.validate(graphs.kaiser_hilgetag(neurons, 1.0, seed=0))
     assert data.num_nodes == neurons
     assert data.num_edges == neurons * (neurons - 1)
     assert data.pos.shape == (neurons, 2)
@@ -91,7 +91,7 @@ def test_hardly_any_neurons(neurons):
 def test_growth_that_does_not_come_off_is_given_up(monkeypatch):
     monkeypatch.setattr(growth, "_FIRST_TRIES", 1000)
     with pytest.raises(ValueError, match=r"alpha must .* got 1e\+09: of 2,000 places only 1 "):
-        graphs.kaiser_hilgetag(10, 1e9, directed=False, seed=0)
+        graphs.kaiser_hilgetag(10, 1e9, seed=0)
 
 
 def test_the_same_without_compiled_helpers(plain):
@@ -104,7 +104,7 @@ def test_the_same_without_compiled_helpers(plain):
 
 
 def test_pinned_synapses():
-    data = graphs.kaiser_hilgetag(30, 6.0, 0.8, directed=False, seed=11)
+    data = graphs.kaiser_hilgetag(30, 6.0, 0.8, seed=11)
     assert data.num_edges == 130
     assert data.edge_index[0, :6].tolist() == [1, 3, 4, 5, 12, 13]
     assert data.pos[2].tolist() == pytest.approx([0.36899313, 0.51139003], abs=1e-7)

@@ -80,7 +80,7 @@ def test_every_graph_has_its_chance(neurons, number, triangle):
 @pytest.mark.parametrize("triangle", [0.0, 0.8])
 def test_degrees_follow_the_power_law(number, triangle):
     neurons, largest = 100_000, 12 * number
-    data = graphs.power_law_cluster(neurons, number, triangle, directed=False, seed=0)
+    data = graphs.power_law_cluster(neurons, number, triangle, seed=0)
     degrees = data.edge_index[0].bincount(minlength=neurons).numpy()
     k = np.arange(number, largest)
     chance = 2 * number * (number + 1) / (k * (k + 1) * (k + 2))
@@ -103,7 +103,7 @@ def test_newcomers_choose_older_neurons_once(number, more, triangle, seed):
     source, target = data.edge_index
     assert (source > target).all()
     assert source.bincount(minlength=neurons).tolist() == [0] * number + [number] * more
-    pairs = graphs.power_law_cluster(neurons, number, triangle, directed=False, seed=seed)
+    pairs = graphs.power_law_cluster(neurons, number, triangle, seed=seed)
     assert pairs.num_edges == 2 * number * more
     assert pairs.is_undirected()
     older = pairs.edge_index[:, pairs.edge_index[0] > pairs.edge_index[1]]
@@ -124,7 +124,7 @@ def test_all_three_properties_of_a_small_world():
     found = {}
     for neurons in (1000, 4000):
         for triangle in (0.0, 0.5, 1.0):
-            data = graphs.power_law_cluster(neurons, 5, triangle, directed=False, seed=0)
+            data = graphs.power_law_cluster(neurons, 5, triangle, seed=0)
             found[neurons, triangle] = graphs.summary(data)
     for neurons in (1000, 4000):
         none, half, all_ = (found[neurons, triangle] for triangle in (0.0, 0.5, 1.0))
@@ -142,20 +142,18 @@ def test_without_triangles_it_is_barabasi_albert():
 
 
 def test_pinned_degrees():
-    degrees = graphs.barabasi_albert(784, 11, directed=False, seed=0).edge_index[0].bincount()
+    degrees = graphs.barabasi_albert(784, 11, seed=0).edge_index[0].bincount()
     assert degrees.sum() == 2 * 11 * (784 - 11)
     assert degrees.topk(3).values.tolist() == [156, 147, 138]
-    degrees = (
-        graphs.power_law_cluster(784, 11, 0.9, directed=False, seed=0).edge_index[0].bincount()
-    )
+    degrees = graphs.power_law_cluster(784, 11, 0.9, seed=0).edge_index[0].bincount()
     assert degrees.topk(3).values.tolist() == [150, 142, 139]
 
 
 def test_a_star_where_there_is_one_newcomer():
-    data = graphs.power_law_cluster(4, 3, 1.0, directed=False)
+    data = graphs.power_law_cluster(4, 3, 1.0)
     assert data.edge_index.tolist() == [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
 
 
 def test_newcomers_need_older_neurons():
     with pytest.raises(ValueError, match=r"less than num_nodes = 3, got 3; pass num_nodes=4"):
-        graphs.barabasi_albert(3, 3, directed=False)
+        graphs.barabasi_albert(3, 3)

@@ -198,8 +198,8 @@ def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
         assert made(f"{kind},neurons=10").num_edges == 10 * 10
         assert made(kind, synapses=0).num_edges == 256
         assert abs(made(f"{kind},directed=false", synapses=3000).num_edges - 3000) < 10
-    assert made("power-law-cluster:neurons=10,directed=false").num_edges == 2 * 5 * 5 + 10
-    assert made("barabasi-albert", synapses=0).num_edges == 255 + 256
+    assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
+    assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
     for profile in ("linear", "step", "gaussian", "mexican-hat"):
         data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
         assert abs(data.num_edges / 3000 - 1) < 0.01
