@@ -23,7 +23,8 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
     ----------
     data : torch_geometric.data.Data
         A connectome of N neurons. Weights are ``edge_weight``, or 1 where it has none, times
-        ``edge_sign`` or the ``node_sign`` of the source where it has one and no weight is negative.
+        ``edge_sign`` or the ``node_sign`` of the source where it has one and no weight is negative;
+        an unknown sign, 0, leaves the weight as it is.
     k : int
         How many, from 1 to N.
 
@@ -82,6 +83,7 @@ def _weights(data: Data) -> scipy.sparse.csr_array:
         weight = data["edge_weight"].detach().cpu().numpy().astype(np.float64)
     sign = signs(data)
     if sign is not None and (weight >= 0).all():
-        weight = weight * sign
+        # A synapse of unknown sign counts as one without a sign; it is no synapse of strength 0.
+        weight = np.where(sign < 0, -weight, weight)
     shape = (data.num_nodes, data.num_nodes)
     return scipy.sparse.coo_array((weight, (target, source)), shape=shape).tocsr()

@@ -106,3 +106,13 @@ def test_parts_that_reach_each_other_one_way_have_their_own_each():
     wanted = largest(dense(data, data.edge_weight.numpy()), 4)
     np.testing.assert_allclose(np.abs(found), wanted, rtol=1e-9)
     assert found[0] == 9
+
+
+def test_a_synapse_of_unknown_sign_is_not_lost():
+    ring = Data(
+        edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]),
+        num_nodes=3,
+        edge_weight=torch.tensor([2.0, 2.0, 2.0]),
+        edge_sign=torch.tensor([1.0, 0.0, 1.0]),
+    )
+    np.testing.assert_allclose(np.abs(graphs.spectrum(ring, k=3)), 2.0)
