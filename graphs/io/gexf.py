@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.markup import check_lists, flatten, gather, scan
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def write(data: Data, file: BinaryIO) -> None:
     writer.write(file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
     import networkx as nx  # noqa: PLC0415
 

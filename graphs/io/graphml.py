@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.markup import check_lists, flatten, gather, scan
 
 
@@ -18,7 +19,7 @@ def write(data: Data, file: BinaryIO) -> None:
     nx.write_graphml_xml(graph, file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
     import networkx as nx  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from xml.parsers import expat
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.networkx import (
     AXES,
     EDGE_FIELDS,
@@ -40,7 +41,9 @@ def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
     return graph, lists
 
 
-def gather(graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], how: str) -> Data:
+def gather(
+    graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], duplicates: Duplicates
+) -> Data:
     """Return the connectome of a parsed file, in which the scan has `found` so many elements."""
     import networkx as nx  # noqa: PLC0415
 
@@ -63,7 +66,7 @@ def gather(graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], how
     graph.graph.update(lists)
     if list(graph.nodes) == [str(number) for number in range(len(graph))]:
         graph = nx.convert_node_labels_to_integers(graph)
-    return from_networkx(graph, duplicates=how).update(late)
+    return from_networkx(graph, duplicates=duplicates).update(late)
 
 
 def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:

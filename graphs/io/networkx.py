@@ -10,7 +10,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -95,7 +95,7 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     return graph
 
 
-def from_networkx(graph: nx.Graph[Any], *, duplicates: str = "error") -> Data:
+def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> Data:
     """Return a NetworkX graph as a connectome.
 
     Parameters

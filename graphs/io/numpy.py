@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.scipy import from_scipy, to_scipy
 
 
@@ -120,7 +120,7 @@ def from_edges(
     edge_weight: ArrayLike | None = None,
     edge_type: ArrayLike | None = None,
     edge_sign: ArrayLike | None = None,
-    duplicates: str = "error",
+    duplicates: Duplicates = "error",
 ) -> Data:
     """Return the connectome of arrays with the two ends of each synapse, in any order.
 

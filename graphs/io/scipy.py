@@ -7,10 +7,10 @@ import scipy.sparse
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 
 
-def from_scipy(matrix: Any, *, duplicates: str = "error") -> Data:
+def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
     """Return the connectome of a sparse adjacency matrix; rows are sources.
 
     The stored entry ``matrix[s, t]`` is a synapse from neuron s to neuron t. One loop of the

@@ -79,7 +79,7 @@ class PowerLaw:
 def fit_power_law(
     data: Data,
     *,
-    direction: str = "in",
+    direction: arguments.Direction = "in",
     xmin: int | None = None,
     bootstraps: int = 0,
     seed: int | np.random.Generator | None = 0,

@@ -73,8 +73,8 @@ _CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 class Summary:
     """What `graphs.summary` measures; ``print`` it for a table."""
 
-    neurons: int
-    synapses: int
+    num_nodes: int
+    num_edges: int
     self_loops: int
     in_degree: Degrees
     out_degree: Degrees
@@ -108,8 +108,8 @@ class Summary:
         undirected = _estimate(self.undirected_path_length, self.undirected_path_length_error)
         directed = _estimate(self.directed_clustering, self.directed_clustering_error)
         rows = [
-            ("neurons", f"{self.neurons:,}"),
-            ("synapses", f"{self.synapses:,}"),
+            ("neurons", f"{self.num_nodes:,}"),
+            ("synapses", f"{self.num_edges:,}"),
             ("self-loops", f"{self.self_loops:,}"),
             ("in-degree", str(self.in_degree)),
             ("out-degree", str(self.out_degree)),
@@ -162,7 +162,7 @@ def summary(
     Returns
     -------
     Summary
-        ``neurons``, ``synapses``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
+        ``num_nodes``, ``num_edges``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
         ``mean``, ``std``, ``min``, ``max``; every synapse counts, self-loops too);
         ``path_length`` over reachable ordered pairs, ``reachable`` their share;
         ``undirected_path_length`` where paths may run against synapses; ``clustering``, the mean
@@ -221,8 +221,8 @@ def summary(
     directed = clustering(data, directed=True, max_sources=max_sources, seed=state)
     weak = components(data, connection="weak")
     return Summary(
-        neurons=neurons,
-        synapses=data.edge_index.shape[1],
+        num_nodes=neurons,
+        num_edges=data.edge_index.shape[1],
         self_loops=int((source == target).sum()),
         in_degree=_degrees(target, neurons),
         out_degree=_degrees(source, neurons),

@@ -252,12 +252,12 @@ def _joined_names(parts: list[Data], tags: list[str] | None) -> list[str] | None
 
 
 def _between(
-    loops: NDArray[np.bool_], rule: Connector | Rule, size: int, rng: np.random.Generator
+    self_loops: NDArray[np.bool_], rule: Connector | Rule, size: int, rng: np.random.Generator
 ) -> tuple[Index, Index, Index]:
     """For each synapse of the outer connectome those that it stands for, and its position."""
     parts = [np.empty((3, 0), np.int64)]
     for same in (False, True):
-        which = np.flatnonzero(loops == same)
+        which = np.flatnonzero(self_loops == same)
         if which.size:
             source, target = connectors.connect(rule, size, size, rng, same=same, times=len(which))
             number, source = np.divmod(source, max(size, 1))

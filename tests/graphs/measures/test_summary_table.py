@@ -53,8 +53,8 @@ def test_equals_networkx(data):
     either, _ = mean_length(simple)
     largest = max(map(len, nx.strongly_connected_components(graph)))
 
-    assert found.neurons == graph.number_of_nodes()
-    assert found.synapses == graph.number_of_edges()
+    assert found.num_nodes == graph.number_of_nodes()
+    assert found.num_edges == graph.number_of_edges()
     assert found.self_loops == nx.number_of_selfloops(graph)
     assert found.path_length == pytest.approx(length, nan_ok=True)
     assert found.reachable == pytest.approx(share, nan_ok=True)
@@ -127,7 +127,7 @@ def test_parallel_synapses_count_as_synapses_only():
     double = connectome([(0, 1), (0, 1), (1, 2), (2, 0)], 3)
     double.edge_type = torch.tensor([0, 1, 0, 0])
     first, second = graphs.summary(single), graphs.summary(double)
-    assert (first.synapses, second.synapses) == (3, 4)
+    assert (first.num_edges, second.num_edges) == (3, 4)
     assert second.out_degree.max == 2
     for name in ("path_length", "undirected_path_length", "clustering"):
         assert getattr(first, name) == getattr(second, name)
@@ -135,7 +135,7 @@ def test_parallel_synapses_count_as_synapses_only():
 
 def test_no_neurons_and_no_synapses():
     none = graphs.summary(connectome([], 0))
-    assert (none.neurons, none.synapses) == (0, 0)
+    assert (none.num_nodes, none.num_edges) == (0, 0)
     for value in (none.path_length, none.reachable, none.clustering, none.strongly_connected):
         assert math.isnan(value)
     one = graphs.summary(connectome([(0, 0)], 1))
@@ -209,7 +209,7 @@ def test_beyond_two_thousand_neurons_is_sampled():
 def test_many_synapses():
     data = graphs.small_world(30_000, 10, 0.1, seed=0)
     found = graphs.summary(data)
-    assert found.synapses == 300_000
+    assert found.num_edges == 300_000
     assert 0 < found.path_length_error < 0.01 * found.path_length
     assert 0 < found.clustering_error < 0.02 * found.clustering
 
@@ -241,14 +241,14 @@ def test_table():
 def test_fields_are_frozen():
     found = graphs.summary(graphs.layered([2, 2]))
     assert [field.name for field in dataclasses.fields(found)] == [
-        "neurons", "synapses", "self_loops", "in_degree", "out_degree", "path_length",
+        "num_nodes", "num_edges", "self_loops", "in_degree", "out_degree", "path_length",
         "path_length_error", "reachable", "undirected_path_length",
         "undirected_path_length_error", "clustering", "clustering_error", "strongly_connected",
         "directed_clustering", "directed_clustering_error", "efficiency", "efficiency_error",
         "reciprocity", "weakly_connected", "wiring_length", "full",
     ]  # fmt: skip
     with pytest.raises(dataclasses.FrozenInstanceError):
-        found.neurons = 3
+        found.num_nodes = 3
 
 
 def test_the_rest_is_that_of_the_measures():
