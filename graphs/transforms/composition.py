@@ -3,8 +3,9 @@
 All fields of the contract are carried along; fields outside of it are left out.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,25 +63,14 @@ def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
     ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
     """
     parts = _parts(parts)
-    tags = None if labels is None else _labels(labels, len(parts))
+    labels = None if labels is None else _labels(labels, len(parts))
     sizes = np.array([part.num_nodes for part in parts])
     first = np.cumsum(sizes) - sizes
-    fields: dict[str, Any] = {
-        name: np.concatenate(values)
-        for name in ("pos", "node_sign", "edge_weight")
-        if (values := _all_have(name, parts)) and len({value.shape[1:] for value in values}) == 1
-    }
-    sign = [signs(part) for part in parts]
-    if "node_sign" not in fields or any("edge_sign" in part for part in parts):
-        known = [each for each in sign if each is not None]
-        fields["edge_sign"] = np.concatenate(known) if len(known) == len(parts) else None
-    if any("edge_type" in part for part in parts):
-        fields["edge_type"] = _apart([types(part) for part in parts])
-    fields["node_type"], fields["node_type_names"] = _joined_populations(parts, tags)
-    fields["names"] = _joined_names(parts, tags)
-    fields["shape"] = tuple(parts[0]["shape"]) if len(parts) == 1 and "shape" in parts[0] else None
-    synapses = [ends(part) + start for part, start in zip(parts, first, strict=True)]
-    return build(int(sizes.sum()), *np.concatenate(synapses, axis=1), **fields)
+    edges = [ends(part) + start for part, start in zip(parts, first, strict=True)]
+    fields = {name: joined(name, parts) for name, joined in _JOINED.items()}
+    fields["names"] = _joined_names(parts, labels)
+    fields["node_type"], fields["node_type_names"] = _joined_populations(parts, labels)
+    return build(int(sizes.sum()), *np.concatenate(edges, axis=1), **fields)
 
 
 def nest(
@@ -152,38 +142,30 @@ def nest(
     spacing = arguments.real("spacing", spacing)
     rng = arguments.generator(seed)
     size, copies = int(inner.num_nodes), int(outer.num_nodes)
+    copy, inner_edge = np.divmod(np.arange(copies * inner.num_edges), max(inner.num_edges, 1))
+    inner_source, inner_target = ends(inner)[:, inner_edge] + copy * size
     sender, receiver = ends(outer)
-    row, source, target = _between(sender == receiver, rule, size, rng)
-    source, target = sender[row] * size + source, receiver[row] * size + target
-    within = ends(inner)
-    copied = np.arange(len(within[0])) % max(len(within[0]), 1)
-    shift = np.repeat(np.arange(copies) * size, len(copied))
-    inner_source, inner_target = (np.tile(end, copies) + shift for end in within)
+    outer_edge, source, target = _between(sender == receiver, rule, size, rng)
+    source, target = sender[outer_edge] * size + source, receiver[outer_edge] * size + target
     if (sender == receiver).any() and "edge_type" not in outer and "edge_type" not in inner:
         key, held = (
             one * copies * size + other
             for one, other in ((source, target), (inner_source, inner_target))
         )
         new = ~np.isin(key, held)
-        row, source, target = row[new], source[new], target[new]
-    fields = _nested_synapses(outer, inner, row, source)
-    fields.update(_nested_neurons(outer, inner, spacing))
+        outer_edge, source, target = outer_edge[new], source[new], target[new]
+    outer_neuron, inner_neuron = np.divmod(np.arange(copies * size), max(size, 1))
+    nesting = _Nesting(
+        outer, inner, spacing, outer_neuron, inner_neuron, inner_edge, outer_edge, source
+    )
+    fields = {name: nested(nesting) for name, nested in _NESTED.items()}
+    fields["node_type"], fields["node_type_names"] = _nested_populations(nesting)
     return build(
         copies * size,
         np.concatenate((inner_source, source)),
         np.concatenate((inner_target, target)),
         **fields,
     )
-
-
-def _all_have(name: str, parts: Sequence[Data]) -> list[Array]:
-    return [array(part, name) for part in parts] if all(name in part for part in parts) else []
-
-
-def _apart(types: list[Index]) -> Index:
-    counts = np.array([int(each.max(initial=-1)) + 1 for each in types])
-    first = np.cumsum(counts) - counts
-    return np.concatenate([each + start for each, start in zip(types, first, strict=True)])
 
 
 def _parts(parts: Sequence[Data]) -> list[Data]:
@@ -214,17 +196,61 @@ def _labels(labels: Sequence[str], parts: int) -> list[str]:
     return list(labels)
 
 
+def _concatenated(name: str, parts: Sequence[Data]) -> Array | None:
+    """All parts' values, if all have some of the same shape."""
+    values = [array(part, name) for part in parts if name in part]
+    alike = len(values) == len(parts) and len({value.shape[1:] for value in values}) == 1
+    return np.concatenate(values) if alike else None
+
+
+def _known_signs(_: str, parts: Sequence[Data]) -> Array | None:
+    """The signs of all synapses, if all are known and not already told by ``node_sign`` alone."""
+    if all("node_sign" in part and "edge_sign" not in part for part in parts):
+        return None
+    known = [sign for sign in map(signs, parts) if sign is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _separate_types(name: str, parts: Sequence[Data]) -> Index | None:
+    """Types that no two parts share, if any part has some."""
+    return _apart([types(part) for part in parts]) if any(name in part for part in parts) else None
+
+
+def _of_a_single_part(name: str, parts: Sequence[Data]) -> Any:
+    return tuple(parts[0][name]) if len(parts) == 1 and name in parts[0] else None
+
+
+# How `join` makes each field of those of the parts; None leaves it out. Names and populations also
+# depend on the labels.
+_JOINED: dict[str, Callable[[str, Sequence[Data]], Any]] = {
+    "pos": _concatenated,
+    "node_sign": _concatenated,
+    "edge_weight": _concatenated,
+    "edge_sign": _known_signs,
+    "edge_type": _separate_types,
+    "shape": _of_a_single_part,
+}
+
+
+def _apart(types: list[Index]) -> Index:
+    counts = np.array([int(each.max(initial=-1)) + 1 for each in types])
+    first = np.cumsum(counts) - counts
+    return np.concatenate([each + start for each, start in zip(types, first, strict=True)])
+
+
 def _joined_populations(
-    parts: list[Data], tags: list[str] | None
+    parts: list[Data], labels: list[str] | None
 ) -> tuple[Index | None, list[str] | None]:
     typed = [
         array(part, "node_type") if "node_type" in part else np.zeros(part.num_nodes, np.int64)
         for part in parts
     ]
-    if tags is not None:
+    if labels is not None:
         names = [
-            [f"{tag}/{name}" for name in population_names(part)] if "node_type" in part else [tag]
-            for tag, part in zip(tags, parts, strict=True)
+            [f"{label}/{name}" for name in population_names(part)]
+            if "node_type" in part
+            else [label]
+            for label, part in zip(labels, parts, strict=True)
         ]
     elif not all("node_type" in part for part in parts):
         return None, None
@@ -241,13 +267,15 @@ def _joined_populations(
     return np.concatenate(node_type), every
 
 
-def _joined_names(parts: list[Data], tags: list[str] | None) -> list[str] | None:
+def _joined_names(parts: list[Data], labels: list[str] | None) -> list[str] | None:
     if not all("names" in part for part in parts):
         return None
-    if tags is None:
+    if labels is None:
         return [name for part in parts for name in part["names"]]
     return [
-        f"{tag}/{name}" for tag, part in zip(tags, parts, strict=True) for name in part["names"]
+        f"{label}/{name}"
+        for label, part in zip(labels, parts, strict=True)
+        for name in part["names"]
     ]
 
 
@@ -266,51 +294,103 @@ def _between(
     return row, source, target
 
 
-def _nested_synapses(outer: Data, inner: Data, row: Index, source: Index) -> dict[str, Any]:
-    def both(within: Array, between: Array) -> Array:
-        return np.concatenate((np.tile(within, int(outer.num_nodes)), between))
+class _Nesting(NamedTuple):
+    """Where the neurons and synapses of a nested connectome come from.
 
-    fields: dict[str, Any] = {}
-    if "edge_weight" in outer and "edge_weight" in inner:
-        weight = array(outer, "edge_weight")[row]
-        fields["edge_weight"] = both(array(inner, "edge_weight"), weight)
-    if "edge_type" in outer or "edge_type" in inner:
-        own = types(inner)
-        fields["edge_type"] = both(own, types(outer)[row] + int(own.max(initial=-1)) + 1)
-    within, between = signs(inner), signs(outer)
-    if "node_sign" in inner:
-        if "edge_sign" in inner:
-            sender = array(inner, "node_sign")[source % int(inner.num_nodes)]
-            fields["edge_sign"] = both(array(inner, "edge_sign"), sender)
-    elif within is not None and between is not None:
-        fields["edge_sign"] = both(within, between[row])
-    return fields
+    Synapses within copies come first, then those between them.
+    """
+
+    outer: Data
+    inner: Data
+    spacing: float
+    outer_neuron: Index  # of each neuron [N]
+    inner_neuron: Index  # of each neuron [N]
+    inner_edge: Index  # of each synapse within a copy
+    outer_edge: Index  # of each synapse between copies
+    source: Index  # of each synapse between copies
+
+    def both_have(self, name: str) -> bool:
+        return name in self.outer and name in self.inner
+
+    def of_synapses(self, inner: Array, outer: Array) -> Array:
+        """Values of all synapses from those of the synapses of inner and outer."""
+        return np.concatenate((inner[self.inner_edge], outer[self.outer_edge]))
 
 
-def _nested_neurons(outer: Data, inner: Data, spacing: float) -> dict[str, Any]:
-    size, copies = int(inner.num_nodes), int(outer.num_nodes)
-    fields: dict[str, Any] = {}
-    if "pos" in outer and "pos" in inner and outer["pos"].shape[1] == inner["pos"].shape[1]:
-        centres = np.repeat(spacing * array(outer, "pos").astype(np.float64), size, axis=0)
-        fields["pos"] = centres + np.tile(array(inner, "pos"), (copies, 1))
-    if "node_sign" in inner:
-        fields["node_sign"] = np.tile(array(inner, "node_sign"), copies)
-    if "names" in outer or "names" in inner:
-        whole = list(outer["names"]) if "names" in outer else range(copies)
-        part = list(inner["names"]) if "names" in inner else range(size)
-        fields["names"] = [f"{one}/{other}" for one in whole for other in part]
-    whole_type = np.repeat(array(outer, "node_type"), size) if "node_type" in outer else None
-    part_type = np.tile(array(inner, "node_type"), copies) if "node_type" in inner else None
-    if whole_type is None or part_type is None:
-        fields["node_type"] = part_type if whole_type is None else whole_type
-        typed = outer if part_type is None else inner
-        if "node_type_names" in typed:
-            fields["node_type_names"] = list(typed["node_type_names"])
-    else:
-        kinds = population_names(inner)
-        fields["node_type"] = whole_type * len(kinds) + part_type
-        if "node_type_names" in outer and "node_type_names" in inner:
-            fields["node_type_names"] = [
-                f"{one}/{other}" for one in outer["node_type_names"] for other in kinds
-            ]
-    return fields
+def _nested_pos(nesting: _Nesting) -> Array | None:
+    if (
+        not nesting.both_have("pos")
+        or nesting.outer["pos"].shape[1] != nesting.inner["pos"].shape[1]
+    ):
+        return None
+    centres = nesting.spacing * array(nesting.outer, "pos").astype(np.float64)
+    return centres[nesting.outer_neuron] + array(nesting.inner, "pos")[nesting.inner_neuron]
+
+
+def _nested_names(nesting: _Nesting) -> list[str] | None:
+    if "names" not in nesting.outer and "names" not in nesting.inner:
+        return None
+    outer, inner = (
+        list(data["names"]) if "names" in data else range(int(data.num_nodes))
+        for data in (nesting.outer, nesting.inner)
+    )
+    return [f"{one}/{other}" for one in outer for other in inner]
+
+
+def _nested_node_sign(nesting: _Nesting) -> Array | None:
+    return (
+        array(nesting.inner, "node_sign")[nesting.inner_neuron]
+        if "node_sign" in nesting.inner
+        else None
+    )
+
+
+def _nested_weight(nesting: _Nesting) -> Array | None:
+    if not nesting.both_have("edge_weight"):
+        return None
+    return nesting.of_synapses(
+        array(nesting.inner, "edge_weight"), array(nesting.outer, "edge_weight")
+    )
+
+
+def _nested_edge_type(nesting: _Nesting) -> Index | None:
+    if "edge_type" not in nesting.outer and "edge_type" not in nesting.inner:
+        return None
+    inner = types(nesting.inner)
+    return nesting.of_synapses(inner, types(nesting.outer) + int(inner.max(initial=-1)) + 1)
+
+
+def _nested_edge_sign(nesting: _Nesting) -> Array | None:
+    within, between = signs(nesting.inner), signs(nesting.outer)
+    if "node_sign" in nesting.inner:
+        if "edge_sign" not in nesting.inner:
+            return None
+        sender = array(nesting.inner, "node_sign")[nesting.source % int(nesting.inner.num_nodes)]
+        return np.concatenate((array(nesting.inner, "edge_sign")[nesting.inner_edge], sender))
+    return None if within is None or between is None else nesting.of_synapses(within, between)
+
+
+# How `nest` makes each field of those of outer and inner; None leaves it out.
+_NESTED: dict[str, Callable[[_Nesting], Any]] = {
+    "pos": _nested_pos,
+    "names": _nested_names,
+    "node_sign": _nested_node_sign,
+    "edge_weight": _nested_weight,
+    "edge_type": _nested_edge_type,
+    "edge_sign": _nested_edge_sign,
+}
+
+
+def _nested_populations(nesting: _Nesting) -> tuple[Index | None, list[str] | None]:
+    """Each combination of the populations of those of outer and inner that have some."""
+    levels = ((nesting.outer, nesting.outer_neuron), (nesting.inner, nesting.inner_neuron))
+    typed = [(data, neuron) for data, neuron in levels if "node_type" in data]
+    if not typed:
+        return None, None
+    node_type = np.zeros(len(nesting.outer_neuron), np.int64)
+    for data, neuron in typed:
+        node_type = node_type * len(population_names(data)) + array(data, "node_type")[neuron]
+    if not all("node_type_names" in data for data, _ in typed):
+        return node_type, None
+    names = product(*(data["node_type_names"] for data, _ in typed))
+    return node_type, ["/".join(each) for each in names]
