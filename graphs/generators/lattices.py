@@ -136,8 +136,8 @@ def _synapses(
 def hexagonal_lattice(
     radius: int | None = None,
     distance: float = 1.0,
-    *,
     shape: Sequence[int] | None = None,
+    *,
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = True,
 ) -> Data:

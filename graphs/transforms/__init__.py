@@ -1,1 +1,17 @@
 """Connectomes made of other connectomes."""
+
+from graphs.transforms.composition import join, nest
+from graphs.transforms.lesions import lesion, subgraph
+from graphs.transforms.matching import match
+from graphs.transforms.rewiring import rewire_degrees, rewire_lengths, rewire_reciprocal
+
+__all__ = [
+    "join",
+    "lesion",
+    "match",
+    "nest",
+    "rewire_degrees",
+    "rewire_lengths",
+    "rewire_reciprocal",
+    "subgraph",
+]
