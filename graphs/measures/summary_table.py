@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -129,12 +130,39 @@ class Summary:
         return rows if self.full is None else rows + self.full.rows()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FullSummary(Summary):
+    """What `graphs.summary` measures if ``full``: its `full` is never None."""
+
+    full: Costly
+
+
 def _estimate(value: float, error: float) -> str:
     if error == 0 or not math.isfinite(error):
         return f"{value:.4g}"
     # As many decimals as the error has at two significant digits.
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+@overload
+def summary(
+    data: Data,
+    *,
+    full: Literal[True],
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> FullSummary: ...
+
+
+@overload
+def summary(
+    data: Data,
+    *,
+    full: bool = False,
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> Summary: ...
 
 
 def summary(
@@ -161,7 +189,7 @@ def summary(
 
     Returns
     -------
-    Summary
+    Summary, or FullSummary if ``full``
         ``num_nodes``, ``num_edges``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
         ``mean``, ``std``, ``min``, ``max``; every synapse counts, self-loops too);
         ``path_length`` over reachable ordered pairs, ``reachable`` their share;
@@ -220,7 +248,7 @@ def summary(
     local = clustering(data, max_sources=max_sources, seed=state)
     directed = clustering(data, directed=True, max_sources=max_sources, seed=state)
     weak = components(data, connection="weak")
-    return Summary(
+    measured = Summary(
         num_nodes=neurons,
         num_edges=data.edge_index.shape[1],
         self_loops=int((source == target).sum()),
@@ -241,8 +269,10 @@ def summary(
         reciprocity=reciprocity(data),
         weakly_connected=float((weak == 0).mean()) if neurons else math.nan,
         wiring_length=wiring_length(data) if "pos" in data else None,
-        full=_costly(data, max_sources, state) if full else None,
     )
+    if not full:
+        return measured
+    return FullSummary(**{**vars(measured), "full": _costly(data, max_sources, state)})
 
 
 def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:

@@ -264,6 +264,7 @@ def test_the_rest_is_that_of_the_measures():
     assert found.wiring_length == graphs.wiring_length(data)
     assert found.weakly_connected == 1
     assert found.full is None
+    assert type(found) is graphs.Summary
     assert graphs.summary(connectome([(0, 1)], 3)).weakly_connected == 2 / 3
     assert graphs.summary(connectome([(0, 1)], 3)).wiring_length is None
 
@@ -271,6 +272,7 @@ def test_the_rest_is_that_of_the_measures():
 def test_in_full():
     data = graphs.coordinate_random(150, (10, 10), 2.0, seed=0)
     found = graphs.summary(data, full=True)
+    assert type(found) is graphs.FullSummary
     full = found.full
     groups = graphs.communities(data, seed=int(np.random.default_rng(0).integers(2**63)))
     assert full.modularity == graphs.modularity(data, groups)
