@@ -103,7 +103,7 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
     graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
         Neurons are numbered in the order of ``graph.nodes``. An undirected edge becomes two
         synapses, an undirected self-loop one.
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether parallel edges of a multigraph, of one ``edge_type`` if they have any, are refused
         or become one synapse with the sum of their weights (1 each if they have none).
 

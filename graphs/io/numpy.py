@@ -134,7 +134,7 @@ def from_edges(
         Weights, and signs of -1, 0 (unknown) or +1.
     edge_type : array_like of int, [E], optional
         Types >= 0.
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether synapses that state source, target and type of another are refused, or become one
         with the sum of their weights (1 each if there are none).
 

@@ -21,7 +21,7 @@ def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
     matrix : scipy.sparse array or matrix, [N, N]
         Any format. Entries that are stored are synapses even where they are 0 (a DIA matrix stores
         none of those).
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether entries that are stored twice, as COO may, are refused or added up, to weights in
         any case.
 

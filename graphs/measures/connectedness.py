@@ -23,7 +23,7 @@ def components(data: Data, *, connection: Connection = "strong") -> Index:
     ----------
     data : torch_geometric.data.Data
         A connectome.
-    connection : str
+    connection : {"strong", "weak"}
         ``"strong"``: neurons of one part reach each other along the synapses' direction;
         ``"weak"``: paths may run against it.
 

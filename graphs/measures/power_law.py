@@ -95,7 +95,7 @@ def fit_power_law(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
-    direction : str
+    direction : {"in", "out", "both"}
         Degrees: ``"in"``, ``"out"`` or ``"both"``, as in `degree_distribution`.
     xmin : int, optional
         Where the tail starts, instead of looking for it.

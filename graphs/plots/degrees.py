@@ -36,7 +36,7 @@ def plot_degrees(
         A connectome. Every synapse counts, self-loops too.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out.
-    direction : {"both", "in", "out"}
+    direction : {"in", "out", "both"}
         Which degrees.
     cumulative : bool
         Whether to draw the share of neurons with degree k or more, at every k that occurs; else
