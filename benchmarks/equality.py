@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,16 @@ TOLERANCES = {torch.float32: 2e-5, torch.float64: 1e-12}
 
 
 class WrongResultError(AssertionError):
-    """Two candidates of a benchmark do not compute the same."""
+    """Two candidates of a benchmark do not compute the same, or a training diverged."""
+
+
+def assert_finite(name: str, loss: float) -> float:
+    """The loss of a training; WrongResultError where it is not finite: the training diverged."""
+    if not math.isfinite(loss):
+        raise WrongResultError(
+            f"{name}: diverged, its loss is {loss}; no accuracy of it would mean anything."
+        )
+    return loss
 
 
 def assert_equal(name: str, what: str, actual: Tensor, expected: Tensor, tolerance: float) -> float:

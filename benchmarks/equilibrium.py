@@ -22,12 +22,13 @@ from rich.console import Console
 from torch import nn
 
 from benchmarks import command, environment, report, resident
-from sparsebrain.experiments.datasets import DATASETS, Images, load_once
+from benchmarks.equality import WrongResultError
+from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
+from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
-from sparsebrain.experiments.topology import build, parse
-from sparsebrain.experiments.training import Run, make_model
+from sparsebrain.experiments.training import Run, connectome_of, make_model
 
 LOOPS = ("20", "equilibrium")
 BATCH_SIZE = 128
@@ -61,10 +62,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         for seed in range(arguments.seeds)
         for loops in arguments.loops or LOOPS
     ]
+    images = load_anew(arguments.data, arguments.data_dir)
+    runs = list(seal(runs, images))
     results = Results(arguments.out)
     labels = {run: f"{run.loops}, seed {run.seed}" for run in runs}
     train_missing(labels, results, data_dir=arguments.data_dir, jobs=1, console=Console())
-    images = load_once(arguments.data, arguments.data_dir)
+    for run in runs:
+        if epoch := results.outcomes[run].diverged:
+            raise WrongResultError(f"{labels[run]}: diverged in epoch {epoch}.")
     peaks = {
         run.loops: resident.in_fresh_process(
             peak, run, images.sheet, images.train_x.size(1), images.num_classes
@@ -100,8 +105,7 @@ def peak(run: Run, sheet: tuple[int, ...], pixels: int, num_classes: int) -> int
     x = torch.rand(run.batch_size, pixels, generator=draw)
     y = torch.randint(num_classes, (run.batch_size,), generator=draw)
     images = Images(run.data, num_classes, sheet, x, y, x, y)
-    connectome = build(parse(run.topology), sheet, synapses=0, seed=run.seed)
-    model = make_model(run, connectome, images)
+    model = make_model(run, connectome_of(run, sheet), images)
     parameters = list(model.parameters())
     before = resident.now()
     resident.reset()

@@ -2,7 +2,8 @@
 
 A run writes its curve, a line an epoch, to DIR/NAME.csv, and all that it needs to go on to
 DIR/NAME.pt; started again in the same way it goes on from there. DIR/literature.png has the curves
-of all that lie in DIR.
+of all that lie in DIR. A training whose loss is not finite is told, keeps its last good epoch, and
+ends the command with status 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks import command, literature_figure, report
+from benchmarks.equality import WrongResultError, assert_finite
 from benchmarks.recipes import RECIPES, Recipe
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.datasets import Images, load
@@ -46,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_atomically(picture, lambda aside: drawn.savefig(aside, dpi=150))
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    except WrongResultError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -90,7 +96,8 @@ class Run:
             self.optimizer.zero_grad()
             losses.append(self.rule(jitter(x[batch], self.recipe.jitter), y[batch]))
             self.optimizer.step()
-        return float(torch.stack(losses).mean())
+        loss = float(torch.stack(losses).mean())
+        return assert_finite(f"{self.key[0]}, seed {self.seed}, epoch {len(self.rows) + 1}", loss)
 
     def _save(self) -> None:
         write_csv(self.curve, [*COLUMNS], self.rows)

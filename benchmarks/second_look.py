@@ -19,6 +19,7 @@ from torch import Tensor
 
 import graphs
 from benchmarks import command, environment, report
+from benchmarks.equality import assert_finite
 from sparsebrain import GraphLayer
 from sparsebrain.experiments.datasets import DATASETS, Images, load
 from sparsebrain.experiments.occlusion import occlude
@@ -85,7 +86,9 @@ def train(images: Images, side: int, *, seed: int, epochs: int) -> AnytimeClassi
         for batch in torch.randperm(len(images.train_x), generator=draw).split(_BATCH_SIZE):
             x, _hidden = occlude(images.train_x[batch], (side, side), _size(side), generator=draw)
             optimizer.zero_grad()
-            model.loss(x, images.train_y[batch]).backward()
+            loss = model.loss(x, images.train_y[batch])
+            assert_finite(f"seed {seed}", loss.item())
+            loss.backward()
             optimizer.step()
     return model
 

@@ -34,6 +34,7 @@ from graphs.generators import (
     stochastic_block,
 )
 from graphs.io import (
+    LeftOutWarning,
     from_edges,
     from_networkx,
     from_numpy,
@@ -107,6 +108,7 @@ __all__ = [
     "FixedProbability",
     "FixedTotal",
     "FullSummary",
+    "LeftOutWarning",
     "LikelihoodRatio",
     "OneToOne",
     "PathLength",

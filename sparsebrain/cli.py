@@ -17,6 +17,8 @@ app = typer.Typer(
 
 
 _INTERRUPTED = 130
+# Every run diverged.
+_NOTHING_LEARNED = 1
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
@@ -113,7 +115,7 @@ def compare(
 
     hierarchical-modules: neurons probability branching levels ratio directed self_loops
 
-    layered: sizes
+    layered: sizes neurons
 
     c-elegans: kind source
 
@@ -125,16 +127,20 @@ def compare(
 
     none, the model without a graph.
 
-    Neurons, shape and extent that are left out follow from the data set; the
-    distance of coordinate, the neighbors of small-world and the first option
-    after neurons of the other random ones are fitted to the synapses of the
-    first topology that states its own, or else of a grid of distance 2.
+    The first topology that states its size sets the budget, or else a grid of
+    distance 2 on the sheet of the data set. Neurons, shape and extent that others
+    leave out follow from it, and so does the width of none; the distance of
+    coordinate, the neighbors of small-world and the first option after neurons of
+    the other random ones are fitted to its synapses.
 
     Loops are a number, or equilibrium: until nothing changes, the input staying. It
     takes options, as in equilibrium:tol=1e-3,constraint=norm: tol max_loops solver
     depth gradient constraint bound.
 
-    Finished runs are kept in the output folder and not repeated.
+    Finished runs are kept in the output folder and not repeated, unless images,
+    connectome or code have changed since. A run that diverges, so that its loss or
+    its parameters are no longer finite, is told and left out of means and tests;
+    where every run does, the exit status is 1.
     """
     # Torch takes seconds to import, which --help should not.
     from rich.console import Console  # noqa: PLC0415
@@ -142,7 +148,7 @@ def compare(
     from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
     from sparsebrain.experiments.comparison import compare as run  # noqa: PLC0415
 
-    run(
+    rows = run(
         data=data,
         topologies=topology or DEFAULT_TOPOLOGIES,
         rules=rule or DEFAULT_RULES,
@@ -156,6 +162,8 @@ def compare(
         out=out,
         console=Console(),
     )
+    if not any(row.finished.runs for row in rows):
+        raise typer.Exit(_NOTHING_LEARNED)
 
 
 @app.command()
@@ -180,13 +188,14 @@ def reproduce(
     each batch normalisation, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
-    Finished trainings are kept in the output folder and not repeated.
+    Finished trainings are kept in the output folder and not repeated, unless images
+    or code have changed since. Where every run diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
     from sparsebrain.experiments.reproduction import reproduce as run  # noqa: PLC0415
 
-    run(
+    rows = run(
         data=data,
         epochs=epochs,
         seeds=seeds,
@@ -196,6 +205,8 @@ def reproduce(
         out=out,
         console=Console(),
     )
+    if not any(row.finished.runs for row in rows):
+        raise typer.Exit(_NOTHING_LEARNED)
 
 
 @app.command(name="error-diffusion")
@@ -219,14 +230,15 @@ def error_diffusion(
     batch size, backpropagation beside it, and the questions that the seed article
     leaves open: random types, random synapses, other initial weights.
 
-    Finished trainings are kept in the output folder and not repeated.
+    Finished trainings are kept in the output folder and not repeated, unless images
+    or code have changed since. Where every training diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
     from sparsebrain.experiments.error_diffusion_study import STUDIES  # noqa: PLC0415
     from sparsebrain.experiments.error_diffusion_study import run as measure  # noqa: PLC0415
 
-    measure(
+    outcomes = measure(
         studies=only or [*STUDIES, "xor"],
         epochs=epochs,
         seeds=seeds,
@@ -235,6 +247,8 @@ def error_diffusion(
         out=out,
         console=Console(),
     )
+    if outcomes and all(outcome.diverged for outcome in outcomes):
+        raise typer.Exit(_NOTHING_LEARNED)
 
 
 @app.command()

@@ -1,7 +1,11 @@
 """What holds for all tests."""
 
+from collections import defaultdict
+
 import pytest
 import torch
+
+from tests.tiers import LISTED, lists, sample
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,3 +15,20 @@ def one_thread():
         patch.setenv("OMP_NUM_THREADS", "1")
         torch.set_num_threads(1)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow what tiers.py says; `-m` chooses after that."""
+    cases = defaultdict(list)
+    for item in items:
+        function = getattr(item, "originalname", item.name)
+        if any(lists(entry, item.path, function) for entry in LISTED):
+            item.add_marker(pytest.mark.slow)
+        elif hasattr(item, "callspec"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for each in cases.values():
+        kept = sample([item.callspec.params for item in each])
+        for at, item in enumerate(each):
+            if at not in kept:
+                item.add_marker(pytest.mark.slow)

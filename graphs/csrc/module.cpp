@@ -7,6 +7,7 @@ void register_components(nanobind::module_ &m);
 void register_counts(nanobind::module_ &m);
 void register_drawing(nanobind::module_ &m);
 void register_growth(nanobind::module_ &m);
+void register_moving(nanobind::module_ &m);
 void register_shortcuts(nanobind::module_ &m);
 void register_simple(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
@@ -22,6 +23,7 @@ NB_MODULE(_compiled, m) {
   compiled::register_counts(m);
   compiled::register_drawing(m);
   compiled::register_growth(m);
+  compiled::register_moving(m);
   compiled::register_shortcuts(m);
   compiled::register_simple(m);
   compiled::register_sorting(m);

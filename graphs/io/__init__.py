@@ -1,11 +1,13 @@
 """Connectomes from and to files and other libraries, one file per format."""
 
 from graphs.io.files import load, save
+from graphs.io.left_out import LeftOutWarning
 from graphs.io.networkx import from_networkx, to_networkx
 from graphs.io.numpy import from_edges, from_numpy, to_numpy
 from graphs.io.scipy import from_scipy, to_scipy
 
 __all__ = [
+    "LeftOutWarning",
     "from_edges",
     "from_networkx",
     "from_numpy",

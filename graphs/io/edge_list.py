@@ -1,7 +1,7 @@
 """Edge lists in CSV and TSV: one row a synapse, and a table of the neurons beside it."""
 
+import contextlib
 import csv
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +12,8 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build
-from graphs.io import neuron_table
+from graphs.io import edge_header, neuron_table
+from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, join, signs, type_texts, types
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.limits import check_bytes
@@ -36,15 +37,18 @@ SYNAPSE_COLUMNS = {
     "sign": ("edge_sign",),
     "transmitter": ("neurotransmitter", "nt_type", "nt"),
 }
-_STATED = {"edge_type_names": str, "node_type_names": str, "shape": int}
 
 
 def beside(path: Path) -> tuple[Path, Path]:
-    """Return the files of the neurons, and of what no table can tell."""
-    return (
-        path.with_name(f"{path.stem}.neurons{path.suffix}"),
-        path.with_name(f"{path.name}.json"),
+    """Return the files of the neurons, and of what no table can tell.
+
+    Where `path` is a symbolic link that lies alone, they are beside the file that it points to.
+    """
+    here, there = (
+        (at.with_name(f"{at.stem}.neurons{at.suffix}"), at.with_name(f"{at.name}.json"))
+        for at in (path, Path(os.path.realpath(path)))
     )
+    return there if path.is_symlink() and not any(map(os.path.lexists, here)) else here
 
 
 def write_csv(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
@@ -79,9 +83,7 @@ def _write(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO, deli
     if "edge_sign" in data:
         columns["sign"] = data.edge_sign.cpu().numpy().astype(np.int64)
     write_rows(file, delimiter, columns, length=data.num_edges)
-    told = {"num_nodes": data.num_nodes, "num_edges": data.num_edges}
-    told.update({name: data[name] for name in _STATED if name in data})
-    stated.write(json.dumps(told).encode() + b"\n")
+    edge_header.write(data, file, neurons, stated)
 
 
 def read(
@@ -104,24 +106,31 @@ def read(
     if delimiter is None:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     stated: dict[str, Any] = {}
-    if neurons is None and num_nodes is None:
-        table_path, stated_path = beside(path)
-        stated = _read_stated(stated_path, max_bytes)
-        neurons = table_path if stated or table_path.is_file() else None
     population = None
-    if neurons is not None:
-        if num_nodes is not None:
-            raise ValueError("the table counts the neurons; pass neurons= or num_nodes=, not both")
-        with Path(neurons).open("rb") as opened:
-            check_bytes("the table of neurons has", os.fstat(opened.fileno()).st_size, max_bytes)
-            table = Table("the table of neurons", opened, delimiter)
+    with contextlib.ExitStack() as stack:
+        opened = None
+        if neurons is None and num_nodes is None:
+            opened, stated = _open_beside(path, max_bytes, stack)
+        elif neurons is not None:
+            if num_nodes is not None:
+                raise ValueError(
+                    "the table counts the neurons; pass neurons= or num_nodes=, not both"
+                )
+            opened = stack.enter_context(Path(neurons).open("rb"))
+        header = beside(path)[1].name
+        edge_header.check(stated, "edges", "the edge list", file, header)
+        if opened is not None:
+            what = "the table of neurons"
+            check_bytes(f"{what} has", os.fstat(opened.fileno()).st_size, max_bytes)
+            edge_header.check(stated, "neurons", what, opened, header)
+            table = Table(what, opened, delimiter, exact=bool(stated))
             population = neuron_table.read(
                 table, neuron_columns or {}, transmitter_signs, stated.get("node_type_names")
             )
             _check_whole(opened, table, stated.get("num_nodes"))
-    elif neuron_columns:
-        raise ValueError("neuron_columns are those of a table; pass neurons='neurons.csv' too")
-    rows = Table("the edge list", file, delimiter)
+        elif neuron_columns:
+            raise ValueError("neuron_columns are those of a table; pass neurons='neurons.csv' too")
+    rows = Table("the edge list", file, delimiter, exact=bool(stated))
     labels = Labels()
     find = _finder(rows, labels, population, num_nodes)
     synapses, edge_type_names = _read_synapses(
@@ -140,27 +149,20 @@ def read(
     )
 
 
-def _read_stated(path: Path, max_bytes: int) -> dict[str, Any]:
-    """Return what `write` has told of the tables, or nothing where it has not written them."""
-    if not path.is_file():
-        return {}
-    check_bytes(f"{path.name!r} has", path.stat().st_size, max_bytes)
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
-        found = None
-    good = isinstance(found, dict) and all(
-        type(found.get(name)) is int for name in ("num_nodes", "num_edges")
-    )
-    for name, kind in _STATED.items() if good else ():
-        values = found.get(name, [])
-        good = good and isinstance(values, list) and all(type(each) is kind for each in values)
-    if not good:
-        raise ValueError(
-            f"{path.name!r}, which belongs to it, is no JSON that graphs.save has written; delete "
-            "that file to read the tables as another program's"
-        )
-    return found
+def _open_beside(
+    path: Path, max_bytes: int, stack: contextlib.ExitStack
+) -> tuple[BinaryIO | None, dict[str, Any]]:
+    """Open the table of neurons beside an edge list, if there is one, and read the header.
+
+    The header is replaced first and read last: whoever has opened a new table finds the new one.
+    """
+    table_path, header_path = beside(path)
+    opened = stack.enter_context(table_path.open("rb")) if table_path.is_file() else None
+    stated = edge_header.read(header_path, max_bytes)
+    if stated and opened is None:
+        # Says that it is missing, or opens what has come in the meantime.
+        opened = stack.enter_context(table_path.open("rb"))
+    return opened, stated
 
 
 def _check_whole(file: BinaryIO, table: Table, expected: int | None) -> None:
@@ -181,11 +183,11 @@ def _finder(
     """Return what turns one end of synapses into numbers of neurons."""
     if population is not None:
         index = population.index
-        return lambda role, texts: rows.members(role, texts, index)
+        return lambda role, texts: rows.members(role, rows.names(role, texts), index)
     if num_nodes is not None:
         below = arguments.count("num_nodes", num_nodes)
         return lambda role, texts: rows.indices(role, texts, below)
-    return lambda role, texts: labels.encode(texts)
+    return lambda role, texts: labels.encode(rows.names(role, texts))
 
 
 def _read_synapses(
@@ -211,7 +213,7 @@ def _read_synapses(
     for piece in rows.pieces(list(roles.values())):
         for role, texts in zip(roles, piece, strict=True):
             if role in labels:
-                labels[role].add(texts)
+                labels[role].add(rows.types(texts) if role == "type" else texts)
             elif role in ("source", "target"):
                 parts[role].append(find(role, texts))
             else:
@@ -236,6 +238,7 @@ def _implied(
     if num_nodes is not None:
         return neuron_table.Neurons(num_nodes, {}, {})
     texts = list(labels.index)
+    _refuse_near_alike(labels, synapses)
     whole = all(map(is_whole, texts))
     order = sorted(range(len(texts)), key=lambda at: int(texts[at]) if whole else texts[at])
     rank = np.empty(len(order), dtype=np.int64)
@@ -245,3 +248,18 @@ def _implied(
     names = [texts[at] for at in order]
     counted = names == [str(number) for number in range(len(names))]
     return neuron_table.Neurons(len(names), {}, {"names": None if counted else names})
+
+
+def _refuse_near_alike(labels: Labels, synapses: dict[str, Any]) -> None:
+    """Refuse names that are most likely two spellings of one."""
+    pair = near_alike(labels.index)
+    if pair is None:
+        return
+    here = [synapses[role] == labels.index[pair[1]] for role in ("source", "target")]
+    row = int(np.flatnonzero(here[0] | here[1])[0])
+    raise ValueError(
+        f"the {'source' if here[0][row] else 'target'} of the edge list must be spelled alike in "
+        f"all rows, got {pair[1][:50]!r} in row {row + 1} beside {pair[0][:50]!r}, which differs "
+        "by case or leading zeros only; if both are neurons, list them in a table, "
+        "neurons='neurons.csv'"
+    )

@@ -1,11 +1,13 @@
 """Connectomes on disk; the suffix of the file chooses its format."""
 
+import contextlib
 import inspect
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
@@ -13,12 +15,16 @@ from graphs import arguments
 from graphs.contract import validate
 from graphs.fields import beyond
 from graphs.io import edge_list, gexf, graphml, npz, pt, sonata
-from graphs.io.atomic import write_atomically
+from graphs.io.atomic import write_together
+from graphs.io.checksum import check_seal, seal
+from graphs.io.edge_header import PartsDifferError
 from graphs.io.limits import check_bytes
 
 # What NumPy and torch can reshape to; the product of more sides could take hours.
 _MOST_AXES = 64
 _LONGEST_MESSAGE = 600
+# Seconds to wait for whoever replaces the files that belong together.
+_PAUSES = (0.02,)
 
 
 class Format(NamedTuple):
@@ -32,11 +38,14 @@ class Format(NamedTuple):
         Of the open file, how many bytes anything may take, and options as keywords.
     beside : function
         Of the path of the file: those of others that belong to it.
+    sealed : bool
+        Whether the file ends in a checksum of itself.
     """
 
     write: Callable[..., None]
     read: Callable[..., Data]
     beside: Callable[[Path], Sequence[Path]] = lambda _: ()
+    sealed: bool = False
 
     @property
     def options(self) -> list[str]:
@@ -46,13 +55,13 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    ".npz": Format(npz.write, npz.read),
+    ".npz": Format(npz.write, npz.read, sealed=True),
     ".csv": Format(edge_list.write_csv, edge_list.read, edge_list.beside),
     ".tsv": Format(edge_list.write_tsv, edge_list.read, edge_list.beside),
-    ".graphml": Format(graphml.write, graphml.read),
-    ".gexf": Format(gexf.write, gexf.read),
-    ".pt": Format(pt.write, pt.read),
-    ".h5": Format(sonata.write, sonata.read),
+    ".graphml": Format(graphml.write, graphml.read, sealed=True),
+    ".gexf": Format(gexf.write, gexf.read, sealed=True),
+    ".pt": Format(pt.write, pt.read, sealed=True),
+    ".h5": Format(sonata.write, sonata.read, sealed=True),
 }
 
 
@@ -85,13 +94,14 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         those that are left out.
     path : str or os.PathLike
         A file whose suffix chooses the format. One that is there is replaced, and stays whole if
-        writing fails.
+        writing fails. A symbolic link stays, and the file that it points to is replaced.
 
         ``.npz``
             NumPy, small and fast.
         ``.csv``, ``.tsv``
             An edge list for people and spreadsheets; with ``x.csv`` come ``x.neurons.csv``, a row a
-            neuron, and ``x.csv.json``, the shape, the names of types, and how many rows there are.
+            neuron, and ``x.csv.json``, the shape, the names of types, how many rows there are, and
+            checksums of all three files.
         ``.graphml``, ``.gexf``
             XML that Gephi, Cytoscape and igraph read.
         ``.pt``
@@ -129,6 +139,12 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     ``.h5`` weights are ``syn_weight``, types ``edge_type_id`` and ``node_type_id``, coordinates
     ``x``, ``y`` and ``z``. All floats are exact. O(N + E) time and memory.
 
+    Checksums let `graphs.load` refuse a damaged file. A file ends in a line with the SHA-256 of all
+    that precedes it, which other programs pass over and leave out of what they write; for ``.csv``
+    and ``.tsv`` it is the ``.json`` file that has the checksums. The files of these two formats are
+    replaced one after the other: `graphs.load` reads them again when it meets files of two calls,
+    and raises an error if they still do not belong together.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -143,10 +159,11 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     kept = format_of(path)
     validate(data)
-    if not path.parent.is_dir():
+    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
         raise FileNotFoundError(
             f"the folder of {str(path)!r} is not there; make it, "
-            f"pathlib.Path({str(path.parent)!r}).mkdir(parents=True)"
+            f"pathlib.Path({str(folder)!r}).mkdir(parents=True)"
         )
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; pass the path of a file")
@@ -158,20 +175,15 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
             "torch.save(data, 'connectome.pt')",
             stacklevel=2,
         )
-    _write([path, *kept.beside(path)], lambda *files: kept.write(data, *files))
+    write_together([path, *kept.beside(path)], lambda *asides: _fill(asides, kept, data))
 
 
-def _write(paths: Sequence[Path], write: Callable[..., None], *files: BinaryIO) -> None:
-    """Fill files that come into their places once all are whole, the first of them last."""
-    if not paths:
-        write(*files)
-        return
-
-    def fill(aside: Path) -> None:
-        with aside.open("wb") as file:
-            _write(paths[1:], write, *files, file)
-
-    write_atomically(paths[0], fill)
+def _fill(asides: Sequence[Path], kept: Format, data: Data) -> None:
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(aside.open("w+b")) for aside in asides]
+        kept.write(data, *files)
+        if kept.sealed:
+            seal(files[0])
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any) -> Data:
@@ -185,7 +197,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         ``.npz``
             of ``scipy.sparse.save_npz``; rows are sources.
         ``.csv``, ``.tsv``
-            an edge list: a row a synapse, under a header. See the options.
+            an edge list: a row a synapse, under a header. See the options and the notes.
         ``.graphml``, ``.gexf``
             read as `graphs.from_networkx` tells; node ids (in GEXF labels) become ``names``, unless
             they are 0 to N - 1 in order or nodes have the attribute ``name``.
@@ -236,7 +248,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
     Raises
     ------
     ValueError
-        If the suffix is unknown, or the file is damaged, too large, or breaks the contract.
+        If the suffix is unknown, or the file is damaged, too large, or breaks the contract; if
+        files that belong together are not those of one call of `graphs.save`.
     TypeError
         If the format does not take an option.
     ModuleNotFoundError
@@ -250,6 +263,14 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
 
     Notes
     -----
+    Tables that `graphs.save` has written, known by the ``.json`` file beside them, are read to the
+    letter. In those of other programs blanks around values are not part of them, and whole numbers
+    that a dataframe has written as floats are integers again: ``1.0`` is the neuron ``1``. A row
+    is refused whose end is empty or another sign of a missing value, such as ``nan``, which begins
+    with ``#``, ``%`` or ``//`` as comments do, or whose number has lost digits as a float
+    (``7.2e+17``); so are two names that differ by case or leading zeros only, unless a table of
+    neurons lists both.
+
     O(N + E) time and memory.
     """
     path = Path(path)
@@ -266,10 +287,24 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         raise FileNotFoundError(
             f"the file {str(path)!r} is {what}; pass the path of one that graphs.save wrote"
         )
+    for pause in _PAUSES:
+        try:
+            return _read(path, kept, most, options)
+        except ValueError as error:
+            if not isinstance(error.__cause__, PartsDifferError):
+                raise
+        # Another process may just be replacing them, which takes it a moment.
+        time.sleep(pause)
+    return _read(path, kept, most, options)
+
+
+def _read(path: Path, kept: Format, most: int, options: dict[str, Any]) -> Data:
     with path.open("rb") as file:
         # Parsers of hostile input raise whatever they like, down to RecursionError.
         try:
             check_bytes("it has", os.fstat(file.fileno()).st_size, most)
+            if kept.sealed:
+                check_seal(file)
             data = kept.read(file, most, **options)
             if len(data.get("shape", ())) > _MOST_AXES:
                 raise ValueError(f"its shape has more than {_MOST_AXES} sides")

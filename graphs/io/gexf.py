@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # A graph has no attributes in GEXF, but the file has a description.
 _DESCRIPTION = "description"
+# With and without "www.", of any version, and what a picture adds.
+_SPACE = re.compile(r"\{https?://(www\.)?gexf\.net/[^/]+(/viz)?/?")
 
 
 def write(data: Data, file: BinaryIO) -> None:
@@ -37,13 +40,13 @@ def write(data: Data, file: BinaryIO) -> None:
 
 def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
-    import networkx as nx  # noqa: PLC0415
-
     elements = scan(file, mutual=True)
-    graph = nx.read_gexf(file)
+    graph = _read(file)
+    if graph.graph.get("mode") == "static":
+        del graph.graph["mode"]
     file.seek(0)
     lists = check_lists(_described(file))
-    _name_by_label(graph)
+    _fill_weights(graph)
     return gather(graph, lists, elements, duplicates)
 
 
@@ -61,12 +64,30 @@ def _described(file: BinaryIO) -> dict[str, Any]:
     return {}
 
 
-def _name_by_label(graph: nx.Graph[Any]) -> None:
-    """Take labels for names where some node's differs from its id, and none has a name."""
-    nodes = dict(graph.nodes(data=True))
-    labels = {node: row.get("label") for node, row in nodes.items()}
-    if any("name" in row for row in nodes.values()) or None in labels.values():
-        return
-    if any(label != node for node, label in labels.items()):
-        for node, row in nodes.items():
-            row["name"] = labels[node]
+def _read(file: BinaryIO) -> nx.Graph[Any]:
+    """Return the graph of a file, whichever of the names of GEXF's versions it has."""
+    from networkx.readwrite.gexf import GEXFReader  # noqa: PLC0415
+
+    reader = GEXFReader()
+    reader.xml = ElementTree.parse(file)
+    for element in reader.xml.iter():
+        space, _, name = element.tag.rpartition("}")
+        if _SPACE.fullmatch(space):
+            space = reader.NS_VIZ if space.endswith("viz") else reader.NS_GEXF
+            element.tag = f"{{{space}}}{name}"
+    graph = reader.xml.find(f"{{{reader.NS_GEXF}}}graph")
+    if graph is None:
+        raise ValueError(
+            f"expected a <graph> in a namespace of GEXF such as {reader.NS_GEXF}, got the root "
+            f"{reader.xml.getroot().tag!r}"
+        )
+    return reader.make_graph(graph)
+
+
+def _fill_weights(graph: nx.Graph[Any]) -> None:
+    """Give edges without a weight that of 1, which GEXF means by it, if others have another."""
+    default = graph.graph.get("edge_default", {})
+    rows = [row for *_, row in graph.edges(data=True)]
+    if "weight" not in default and any("weight" in row for row in rows):
+        for row in rows:
+            row.setdefault("weight", 1.0)

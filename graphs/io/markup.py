@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.parsers import expat
 
 from torch_geometric.data import Data
 
 from graphs.io.duplicates import Duplicates
+from graphs.io.left_out import tell
 from graphs.io.networkx import (
     AXES,
     EDGE_FIELDS,
     EMPTY_FIELDS,
     GRAPH_FIELDS,
     NODE_FIELDS,
-    from_networkx,
+    convert,
     to_networkx,
+    unread,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 # XML has no other characters, reads a carriage return as a newline, and loses empty text.
 _PLAIN = re.compile("[\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LISTS = (*GRAPH_FIELDS, EMPTY_FIELDS, "names")
+# Of a graph: what is read otherwise, and what NetworkX puts there.
+_KNOWN = {*_LISTS, "node_default", "edge_default"}
+# How other programs call a node's name and place.
+_DRAWN = ("name", "label", "x", "y", "z")
 
 
 def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
@@ -55,18 +62,74 @@ def gather(
             f"{found['node']} nodes and {found['edge']} edges of which {told[0]} and "
             f"{told[1]} can be told apart"
         )
-    _apply_defaults(graph)
-    for _, node in graph.nodes(data=True):
+    left_out = [f"{name!r} of the graph" for name in graph.graph if name not in _KNOWN]
+    left_out += _apply_defaults(graph)
+    nodes = [row for _, row in graph.nodes(data=True)]
+    for node in nodes:
         point = tuple(node.pop(axis) for axis in AXES if axis in node)
         if point:
             node["pos"] = point
+    _name_by_label(graph)
+    _place(nodes)
+    _unpack_drawing(nodes)
+    for *_, row in graph.edges(data=True):
+        # Every edge of a file has one, for what refers to it.
+        row.pop("id", None)
     # from_networkx would check a shape of any length, and take names from the nodes.
     late = {name: lists.pop(name) for name in ("names", "shape") if name in lists}
     graph.graph.clear()
     graph.graph.update(lists)
     if list(graph.nodes) == [str(number) for number in range(len(graph))]:
         graph = nx.convert_node_labels_to_integers(graph)
-    return from_networkx(graph, duplicates=duplicates).update(late)
+    data = convert(graph, duplicates).update(late)
+    # An empty list of names would be made anew from the ids.
+    tell([*left_out, *unread(graph)], "rename what belongs to one, in the program that wrote it")
+    return data
+
+
+def _name_by_label(graph: nx.Graph[Any]) -> None:
+    """Take labels for names where some node's differs from its id, and none has a name."""
+    nodes = list(graph.nodes(data=True))
+    if any(not isinstance(row.get("label"), str) for _, row in nodes):
+        for node, row in nodes:
+            if row.get("label", node) in (None, node):
+                row.pop("label", None)
+        return
+    named = any("name" in row for _, row in nodes)
+    differ = any(row["label"] != node for node, row in nodes)
+    for node, row in nodes:
+        if not named and differ:
+            row["name"] = row["label"]
+        if row["label"] in (node, row.get("name")):
+            del row["label"]
+
+
+def _place(nodes: list[dict[str, Any]]) -> None:
+    """Take where a program has drawn the nodes for their positions, if none has any."""
+    if any("pos" in row for row in nodes):
+        return
+    drawn = [row.get("viz", {}).get("position", row) for row in nodes]
+    axes = [axis for axis in "xyz" if all(axis in point for point in drawn)]
+    try:
+        points = [tuple(float(point[axis]) for axis in axes) for point in drawn]
+    except (TypeError, ValueError):
+        return
+    if axes not in (["x", "y"], ["x", "y", "z"]):
+        return
+    # Programs that draw in a plane write a third coordinate of 0.
+    flat = len(axes) == 3 and not any(point[2] for point in points)
+    for row, point, drawing in zip(nodes, points, drawn, strict=True):
+        row["pos"] = point[:2] if flat else point
+        for axis in axes:
+            del drawing[axis]
+
+
+def _unpack_drawing(nodes: Iterable[dict[str, Any]]) -> None:
+    """Turn what is left of each node's drawing into attributes that can be told by name."""
+    for row in nodes:
+        for name, value in row.pop("viz", {}).items():
+            if value:
+                row[f"viz:{name}"] = value
 
 
 def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
@@ -112,14 +175,22 @@ def check_lists(found: dict[str, Any]) -> dict[str, Any]:
     return lists
 
 
-def _apply_defaults(graph: nx.Graph[Any]) -> None:
-    """Give nodes and edges what the file states for those that have no value of their own."""
+def _apply_defaults(graph: nx.Graph[Any]) -> list[str]:
+    """Give nodes and edges what the file states for those that have no value of their own.
+
+    Returns the names of defaults that no field is made of.
+    """
+    left_out = []
     rows = {
-        "node_default": ([row for _, row in graph.nodes(data=True)], (*NODE_FIELDS,)),
-        "edge_default": ([row for *_, row in graph.edges(data=True)], (*EDGE_FIELDS,)),
+        "node_default": ([row for _, row in graph.nodes(data=True)], NODE_FIELDS, _DRAWN),
+        "edge_default": ([row for *_, row in graph.edges(data=True)], EDGE_FIELDS, ()),
     }
-    for name, (owners, fields) in rows.items():
-        known = {*AXES, *(field.attribute for field in fields)}
-        default = {key: each for key, each in graph.graph.pop(name, {}).items() if key in known}
+    for name, (owners, fields, others) in rows.items():
+        known = {*AXES, *others, *(field.attribute for field in fields)}
+        stated = graph.graph.pop(name, {})
+        default = {key: each for key, each in stated.items() if key in known}
+        kind = name.partition("_")[0]
+        left_out += [f"{key!r} of {kind}s" for key in stated if key not in known]
         for row in owners if default else ():
             row.update({**default, **row})
+    return left_out

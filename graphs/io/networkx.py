@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphs.contract import build, validate
 from graphs.io.duplicates import Duplicates, combine
+from graphs.io.left_out import tell, to_float32
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -110,8 +112,8 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
     Returns
     -------
     torch_geometric.data.Data
-        The attributes listed at `to_networkx` become fields; others are ignored. ``names`` are the
-        attribute ``name``, or else the node labels where these are not 0 to N - 1 in order.
+        The attributes listed at `to_networkx` become fields. ``names`` are the attribute ``name``,
+        or else the node labels where these are not 0 to N - 1 in order.
 
     Raises
     ------
@@ -120,7 +122,14 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
     ValueError
         If only some nodes or edges have an attribute, its values do not fit the contract, a
         multigraph has parallel edges without distinct ``edge_type`` or ``duplicates="sum"``, or
-        those that are added up have both signs.
+        those that are added up have both signs. Complex numbers do not fit, nor weights that
+        float32 rounds to 0.
+
+    Warns
+    -----
+    LeftOutWarning
+        Once, naming every attribute that the connectome is made without, labels of nodes that have
+        another ``name``, and keys of parallel edges that are no numbers.
 
     Notes
     -----
@@ -141,6 +150,16 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
             f"expected a networkx graph, got {type(graph).__name__}; "
             "pass networkx.DiGraph(edges), or use graphs.from_scipy for a matrix"
         )
+    data = convert(graph, duplicates)
+    tell(
+        [*unread(graph), *_unread_labels(graph)],
+        "rename attributes that belong to one (a type of synapse is 'edge_type'), or delete them",
+    )
+    return data
+
+
+def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
+    """Return the connectome of a graph, without a word about what is left out."""
     index = {node: number for number, node in enumerate(graph.nodes)}
     edges = list(graph.edges(data=True))
     ends = np.array([(index[s], index[t]) for s, t, _ in edges], dtype=np.int64).reshape(-1, 2)
@@ -166,6 +185,37 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
         **{name: copy(graph.graph.get(name)) for name in GRAPH_FIELDS},
     )
     return validate(data)
+
+
+def unread(graph: nx.Graph[Any]) -> list[str]:
+    """Name the attributes of a graph that no field of a connectome is made of."""
+    owners = {
+        "nodes": ((row for _, row in graph.nodes(data=True)), {*_names_of(NODE_FIELDS), "name"}),
+        "edges": ((row for *_, row in graph.edges(data=True)), _names_of(EDGE_FIELDS)),
+        "the graph": ([graph.graph], {*GRAPH_FIELDS, EMPTY_FIELDS}),
+    }
+    left_out = []
+    for owner, (rows, known) in owners.items():
+        others = dict.fromkeys(name for row in rows for name in row if name not in known)
+        left_out += [f"{name!r} of {owner}" for name in others]
+    return left_out
+
+
+def _names_of(fields: Sequence[Field]) -> set[str]:
+    return {field.attribute for field in fields}
+
+
+def _unread_labels(graph: nx.Graph[Any]) -> list[str]:
+    rows = graph.nodes(data=True)
+    numbered = list(graph.nodes) == list(range(len(graph)))
+    left_out = []
+    if not numbered and any(row.get("name", str(label)) != str(label) for label, row in rows):
+        left_out.append("the labels of nodes (they have another 'name')")
+    if graph.is_multigraph() and any(
+        not isinstance(key, int) for *_, key in graph.edges(keys=True)
+    ):
+        left_out.append("the keys of edges")
+    return left_out
 
 
 def _empty(data: Data, fields: Sequence[Field]) -> list[str]:
@@ -223,6 +273,14 @@ def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
         column = np.array(values)
         if np.issubdtype(field.dtype, np.integer) and column.dtype.kind not in "iu":
             raise TypeError(f"not integers but {column.dtype}")
+        if column.dtype.kind == "O":
+            # float() of NumPy's complex numbers takes the real part.
+            column = np.array([_real(value) for value in values])
+        if column.dtype.kind not in "biufU":
+            raise TypeError(f"not real numbers but {column.dtype}")
+        if field.name == "edge_weight":
+            numbers = column.astype(np.float64) if column.dtype.kind == "U" else column
+            return to_float32(name, numbers)
         with np.errstate(over="ignore"):  # becomes infinite, and validate says so
             return column.astype(field.dtype)
     except (TypeError, ValueError) as error:
@@ -230,6 +288,12 @@ def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
             f"the attribute {name!r} of {owners} must be {field.dtype.__name__}, got for example "
             f"{values[0]!r} ({error}); convert it, or delete it from the graph"
         ) from error
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, Complex) and not isinstance(value, Real):
+        raise TypeError(f"{value!r} is complex")
+    return float(value)
 
 
 def _names(graph: nx.Graph[Any], nodes: Sequence[dict[str, Any]]) -> list[str] | None:

@@ -72,13 +72,15 @@ def read(
             f"{table.what} must have a column 'name', got {', '.join(map(repr, table.header))}; "
             f"pass neuron_columns={{'name': {table.header[0]!r}}}"
         )
-    texts, labels, numbers = _read_columns(table, roles)
+    texts, labels, numbers = _read_columns(table, roles, key)
     index = {text: number for number, text in enumerate(texts[key])}
     if len(index) < table.size:
-        twice = next(text for number, text in enumerate(texts[key]) if index[text] != number)
+        rows = {text: len(texts[key]) - at for at, text in enumerate(reversed(texts[key]))}
+        twice, text = next((at, text) for at, text in enumerate(texts[key], 1) if rows[text] < at)
         raise ValueError(
-            f"the {key} of {table.what} must differ in each row, got {twice[:50]!r} again; pass "
-            f"another column, neuron_columns={{'neuron': {table.header[0]!r}}}"
+            f"the {key} of {table.what} must differ in each row, got {text[:50]!r} again in row "
+            f"{twice}, as in row {rows[text]}; pass another column, "
+            f"neuron_columns={{'neuron': {table.header[0]!r}}}"
         )
     fields: dict[str, Any] = {"names": texts.get("name") or _names(texts[key], key)}
     if "type" in labels:
@@ -94,7 +96,7 @@ def read(
 
 
 def _read_columns(
-    table: Table, roles: dict[str, int]
+    table: Table, roles: dict[str, int], key: str
 ) -> tuple[dict[str, list[str]], dict[str, Labels], dict[str, NDArray[np.float32]]]:
     """Return what neurons are called, what stands for types and signs, and what is a number."""
     # A sign that is told needs no transmitter.
@@ -105,9 +107,9 @@ def _read_columns(
     for piece in table.pieces(list(used.values())):
         for role, values in zip(used, piece, strict=True):
             if role in texts:
-                texts[role].extend(values)
+                texts[role].extend(table.names(role, values) if role == key else values)
             elif role in labels:
-                labels[role].add(values)
+                labels[role].add(table.types(values) if role == "type" else values)
             else:
                 numbers[role].append(table.floats(role, values))
     return texts, labels, {role: join(parts, np.float32) for role, parts in numbers.items()}

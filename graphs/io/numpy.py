@@ -1,6 +1,6 @@
 """NumPy: dense adjacency matrices, rows are sources; and arrays of edges."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.io.duplicates import Duplicates, combine
+from graphs.io.left_out import to_float32
 from graphs.io.scipy import from_scipy, to_scipy
 
 
@@ -20,19 +21,23 @@ def from_numpy(matrix: ArrayLike) -> Data:
     ----------
     matrix : array_like, [N, N]
         Real numbers or bools. ``matrix[s, t]`` is the weight of the synapse from neuron s to neuron
-        t; where it is 0 there is none.
+        t; where it is 0 there is none. The columns of a frame of pandas are put in the order of its
+        rows by their labels.
 
     Returns
     -------
     torch_geometric.data.Data
-        ``edge_index`` int64 [2, E], and ``edge_weight`` float32 [E] unless the matrix is boolean.
+        ``edge_index`` int64 [2, E], and ``edge_weight`` float32 [E] unless the matrix is boolean;
+        ``names``, the labels of a frame where these are not 0 to N - 1 in order.
 
     Raises
     ------
     TypeError
-        If `matrix` is sparse, or not of real numbers.
+        If `matrix` is sparse, masked, or not of real numbers, or has labels of columns without
+        those of rows.
     ValueError
-        If it is not square, or holds NaN or infinite values.
+        If it is not square, or holds NaN or infinite values, or others than 0 that float32 rounds
+        to 0, or if the labels of a frame repeat, or its rows have others than its columns.
 
     See Also
     --------
@@ -54,7 +59,15 @@ def from_numpy(matrix: ArrayLike) -> Data:
         raise TypeError(
             "expected a dense matrix, got a sparse one; pass it to graphs.from_scipy(matrix)"
         )
+    if isinstance(matrix, np.ma.MaskedArray):
+        raise TypeError(
+            "expected a matrix without a mask, which would be lost; pass matrix.filled(0), where "
+            "what is masked is no synapse"
+        )
+    labels = _labels(matrix)
     dense = np.asarray(matrix)
+    if labels is not None and dense.ndim == 2:
+        dense = dense[:, labels.columns]
     if dense.ndim != 2:
         raise ValueError(
             f"expected a square matrix [N, N], one row and one column per neuron, got the shape "
@@ -68,7 +81,55 @@ def from_numpy(matrix: ArrayLike) -> Data:
     # is stored, and refused.
     dtype = np.float32 if dense.dtype.itemsize == 2 and dense.dtype.kind == "f" else dense.dtype
     native = dense.astype(np.dtype(dtype).newbyteorder("="), copy=False)
-    return from_scipy(scipy.sparse.coo_array(native))
+    data = from_scipy(scipy.sparse.coo_array(native))
+    if labels is not None and labels.names is not None:
+        data["names"] = labels.names
+    return data
+
+
+class _Labels(NamedTuple):
+    """Which column belongs to each row of a frame, and what the rows are called."""
+
+    columns: Index
+    names: list[str] | None
+
+
+def _labels(matrix: Any) -> _Labels | None:
+    """Return the labels of whatever has an ``index`` and ``columns``, as frames of pandas do."""
+    if not hasattr(matrix, "columns"):
+        if hasattr(matrix, "coords") and hasattr(matrix, "to_pandas"):
+            raise TypeError(
+                "expected an array or a frame, got one with coordinates, which would be lost; pass "
+                "matrix.to_pandas()"
+            )
+        return None
+    if not hasattr(matrix, "index") or callable(matrix.index):
+        raise TypeError(
+            f"expected a frame with labels of rows too, got {type(matrix).__module__.split('.')[0]}"
+            f".{type(matrix).__name__} with those of columns alone, which cannot be matched; pass "
+            "frame.to_numpy() if row i and column i are the same neuron"
+        )
+    rows, columns = list(matrix.index), list(matrix.columns)
+    place = {label: number for number, label in enumerate(columns)}
+    for what, labels in (("rows", rows), ("columns", columns)):
+        # What is missing is NaN, which equals nothing.
+        if len(set(labels)) < len(labels) or any(not label == label for label in labels):  # noqa: PLR0124
+            raise ValueError(
+                f"expected a frame whose {what} have one label each, got one that repeats or is "
+                "missing; pass frame.to_numpy() if row i and column i are the same neuron"
+            )
+    unmatched = [label for label in rows if label not in place]
+    if unmatched or len(rows) != len(columns):
+        odd = unmatched or [label for label in columns if label not in set(rows)]
+        raise ValueError(
+            f"expected a frame whose rows and columns have the same labels, got {odd[0]!r} of type "
+            f"{type(odd[0]).__name__} in one of them alone; pass frame.reindex(index=labels, "
+            "columns=labels, fill_value=0), or set frame.columns = "
+            "frame.columns.astype(frame.index.dtype) where numbers became text"
+        )
+    numbered = rows == list(range(len(rows)))
+    names = None if numbered else [str(label) for label in rows]
+    return _Labels(np.array([place[label] for label in rows], dtype=np.int64), names)
 
 
 def to_numpy(data: Data) -> NDArray[np.float32]:
@@ -215,8 +276,7 @@ def _floats(name: str, values: ArrayLike) -> NDArray[np.float32]:
     array = _row(name, values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {array.dtype}; pass {name}.astype(float)")
-    with np.errstate(over="ignore"):  # becomes infinite, and validate says so
-        return array.astype(np.float32)
+    return to_float32(name, array)
 
 
 def _row(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from graphs.contract import build, validate
 from graphs.io.duplicates import Duplicates, combine
+from graphs.io.left_out import to_float32
 
 
 def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
@@ -36,7 +37,7 @@ def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
         If `matrix` is not sparse, or not of real numbers.
     ValueError
         If it is not square, stores an entry twice without ``duplicates="sum"``, or holds NaN or
-        infinite values.
+        infinite values, or others than 0 that float32 rounds to 0.
 
     Notes
     -----
@@ -77,8 +78,7 @@ def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
                 f"expected indices in [0, {matrix.shape[0]}), got {ends.min()} to {ends.max()}; "
                 "make the matrix anew from its rows, columns and values"
             )
-    with np.errstate(over="ignore"):
-        weight = None if matrix.dtype.kind == "b" else entries.data.astype(np.float32)
+    weight = None if matrix.dtype.kind == "b" else to_float32("the values", entries.data)
     if weight is not None and not np.isfinite(weight).all():
         at = int(np.flatnonzero(~np.isfinite(weight))[0])
         raise ValueError(

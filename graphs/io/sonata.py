@@ -16,8 +16,10 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import build
+from graphs.io.checksum import check_seal
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.hdf5 import Columns, library, open_columns
+from graphs.io.left_out import tell
 from graphs.io.limits import check_bytes, check_neurons
 from graphs.io.networkx import EDGE_FIELDS, GRAPH_FIELDS, NODE_FIELDS
 
@@ -32,14 +34,17 @@ _STORED = {
     "edge": {"edge_weight": "syn_weight", "edge_sign": "edge_sign"},
 }
 _UNTYPED = -1
+# What every population has, and indices into it, which say nothing new.
+_FRAME = ("_type_id", "_group_id", "_group_index", "node_id", "indices", "indicies")
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """How many nodes a population has, and their fields of the contract."""
+    """How many nodes a population has, their fields of the contract, and what has none."""
 
     count: int
     fields: dict[str, Any]
+    left_out: list[str]
 
 
 def write(data: Data, file: BinaryIO) -> None:
@@ -121,9 +126,11 @@ def read(
         edges = _population(columns, population)
         ends, owners = _ends(columns, edges)
         synapses = _properties(columns, edges, "edge", len(ends["source"]), told)
+        left_out = _unread(columns, edges, "edge")
         if neurons is not None:
             opened = stack.enter_context(Path(neurons).open("rb"))
             check_bytes("the file of nodes has", os.fstat(opened.fileno()).st_size, max_bytes)
+            check_seal(opened)
             homes = stack.enter_context(open_columns(opened, max_bytes))
         nodes = {name: _nodes(homes, name, told) for name in owners}
     count, fields = _place(ends, owners, nodes, num_nodes)
@@ -138,7 +145,27 @@ def read(
     source, target = (each.astype(np.int64) for each in ends.values())
     names = fields.get("names")
     merged = combine(count, source, target, **synapses, names=names, duplicates=duplicates)
+    for found in nodes.values():
+        if found is not None:
+            left_out += found.left_out
+            if len(nodes) > 1:
+                left_out += [f"{name!r} of nodes of two populations" for name in found.fields]
+    tell(left_out, "put what belongs to one into the properties that SONATA names")
     return build(count, **merged, **fields)
+
+
+def _unread(columns: Columns, population: Any, kind: str) -> list[str]:
+    """Name the properties of a population that no field is made of."""
+    h5py = library()
+    stored = _STORED[kind].values()
+    left_out = []
+    for name in population:
+        if name.isdecimal():
+            group = columns.find(population, name, h5py.Group)
+            left_out += [f"{each!r} of {kind}s" for each in group if each not in stored]
+        elif not name.endswith(_FRAME):
+            left_out.append(f"{name!r} of {kind}s")
+    return left_out
 
 
 def _told(columns: Columns) -> dict[str, Any]:
@@ -204,7 +231,16 @@ def _nodes(columns: Columns, name: str, told: dict[str, Any]) -> _Nodes | None:
     types = columns.find(group, "node_type_id", h5py.Dataset)
     if types is None or types.shape is None or len(types.shape) != 1:
         raise ValueError(f"{group.name} must have a row node_type_id, which SONATA asks for")
-    return _Nodes(types.shape[0], _properties(columns, group, "node", types.shape[0], told))
+    count = types.shape[0]
+    numbers = columns.column(group, "node_id", "iu", count)
+    if numbers is not None and (numbers != np.arange(count)).any():
+        at = int(np.flatnonzero(numbers != np.arange(count))[0])
+        raise ValueError(
+            f"{group.name}/node_id must be 0 to {count - 1} in order, got {numbers[at]} at "
+            f"position {at}; sort the nodes by node_id"
+        )
+    fields = _properties(columns, group, "node", count, told)
+    return _Nodes(count, fields, _unread(columns, group, "node"))
 
 
 def _properties(

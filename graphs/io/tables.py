@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from graphs.io.callings import fault, spelled
+
 # What one row may make its reader hold, and how many are turned into arrays at a time.
 _LONGEST_ROW = 2**20
 _MOST_COLUMNS = 1000
@@ -40,6 +42,16 @@ class _Lines:
         return line
 
 
+class _Spelled(dict[str, str]):
+    """Names of neurons by the texts of a table, which are looked at once each."""
+
+    def __missing__(self, text: str) -> str:
+        if fault(text) is not None:
+            raise KeyError(text)
+        self[text] = name = spelled(text)
+        return name
+
+
 class Table:
     """A table in UTF-8, of which some columns are read.
 
@@ -51,15 +63,26 @@ class Table:
         Open at its begin; the table reads it to its end.
     delimiter : str
         Between two values of a row.
+    exact : bool
+        Whether blanks around values belong to them, and any text is the name of a neuron, as in
+        tables that `graphs.save` has written.
     """
 
-    def __init__(self, what: str, file: BinaryIO, delimiter: str) -> None:
+    def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
         self.what = what
         self.size = 0
+        self._exact = exact
+        self._spelled = _Spelled()
         # csv cannot write some characters that Python's text may hold; so they pass in any case.
         self._text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogatepass", newline="")
         self._lines = _Lines(self._text)
-        self._rows = csv.reader(self._lines, delimiter=delimiter, strict=True)
+        self._rows = csv.reader(
+            self._lines,
+            delimiter=delimiter,
+            strict=True,
+            # A quote after a blank would else be part of the name.
+            skipinitialspace=not exact and delimiter != " ",
+        )
         self.header = [name.strip() for name in next(self._rows, [])]
         if not any(self.header) or len(self.header) > _MOST_COLUMNS:
             raise ValueError(
@@ -117,17 +140,39 @@ class Table:
                 )
             held.append(pick(row))
             if len(held) == _PIECE:
-                yield list(zip(*held, strict=True))
+                yield self._columns(held)
                 self.size += len(held)
                 held.clear()
         if held:
-            yield list(zip(*held, strict=True))
+            yield self._columns(held)
             self.size += len(held)
         self._text.detach()
+
+    def _columns(self, rows: Sequence[Texts]) -> list[Texts]:
+        columns = zip(*rows, strict=True)
+        if self._exact:
+            return list(columns)
+        return [tuple(map(str.strip, texts)) for texts in columns]
+
+    def names(self, role: str, texts: Texts) -> Texts:
+        """Return what neurons are called in the rows after `size`; refuse what calls none."""
+        if self._exact:
+            return texts
+        try:
+            return tuple(map(self._spelled.__getitem__, texts))
+        except KeyError as error:
+            fix = fault(error.args[0]) or ""
+            self._refuse(role, "the name of a neuron", texts, lambda text: not fault(text), fix=fix)
+
+    def types(self, texts: Texts) -> Texts:
+        """Return what types are called; a column of whole numbers may have come as floats."""
+        return texts if self._exact else tuple(map(spelled, texts))
 
     def floats(self, role: str, texts: Texts) -> NDArray[np.float32]:
         """Return numbers of the rows after `size` that are finite in float32."""
         try:
+            if "_" in "".join(texts):
+                raise ValueError
             values = np.fromiter(map(float, texts), np.float64, len(texts))
         except ValueError:
             self._refuse(role, "a number", texts, _is_number)
@@ -136,6 +181,12 @@ class Table:
         if not np.isfinite(narrow).all():
             at = int(np.flatnonzero(~np.isfinite(narrow))[0])
             self._refuse(role, "finite in float32", texts[at:], lambda _: False, skipped=at)
+        # A coordinate may be rounded to 0; a weight that is would be no synapse any more.
+        zeros = np.flatnonzero(narrow == 0).tolist() if role == "weight" else ()
+        lost = [at for at in zeros if not _is_zero(texts[at])]
+        if lost:
+            expected = f"0 or at least {np.finfo(np.float32).smallest_subnormal:.2g} in size"
+            self._refuse(role, expected, texts[lost[0] :], lambda _: False, skipped=lost[0])
         return narrow
 
     def indices(self, role: str, texts: Texts, below: int) -> NDArray[np.int64]:
@@ -194,7 +245,14 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    # Python reads 1_0 as 10; in a table it is no number.
+    return "_" not in text
+
+
+def _is_zero(text: str) -> bool:
+    """Whether a number that became 0 was written as 0."""
+    digits = text.lower().partition("e")[0]
+    return not any(digit.isdigit() and digit != "0" for digit in digits)
 
 
 def write_rows(

@@ -47,7 +47,8 @@ def clustering(
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
     directed : bool
         Whether the directions of the synapses count.
     max_sources : int, optional

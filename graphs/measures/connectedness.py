@@ -22,7 +22,8 @@ def components(data: Data, *, connection: Connection = "strong") -> Index:
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
     connection : {"strong", "weak"}
         ``"strong"``: neurons of one part reach each other along the synapses' direction;
         ``"weak"``: paths may run against it.
@@ -94,7 +95,8 @@ def strongly_connected(data: Data) -> float:
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
 
     Returns
     -------

@@ -24,6 +24,7 @@ def degree_distribution(data: Data, *, direction: arguments.Direction = "in") ->
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     direction : {"in", "out", "both"}
         ``"in"`` counts the synapses that a neuron receives, ``"out"`` those that it sends,
         ``"both"`` all.

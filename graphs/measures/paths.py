@@ -38,7 +38,8 @@ def path_length(
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome. Self-loops make no difference.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read: a path is as long as it has synapses.
     directed : bool
         Whether paths follow the synapses' direction, or may run against it as well.
     max_sources : int, optional
@@ -96,7 +97,8 @@ def efficiency(
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome. Self-loops make no difference.
+        A connectome. Self-loops and parallel synapses make no difference.
+        Weights and signs are not read: a path is as long as it has synapses.
     directed : bool
         Whether paths follow the synapses' direction, or may run against it as well; then it equals
         ``networkx.global_efficiency``.

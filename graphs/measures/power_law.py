@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import erfc, log_ndtr, zeta
+from scipy.special import erfc, zeta
 from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index
+from graphs.measures import lognormal
 from graphs.measures.degrees import degree_distribution
 
 Floats = NDArray[np.float64]
@@ -19,9 +19,6 @@ Floats = NDArray[np.float64]
 # Exponents looked for; beyond, no tail is left that a power law could be told from.
 _SMALLEST, _LARGEST = 1.0001, 20.0
 _STEP = 1e-4
-
-# Logarithm of the smallest standard deviation of a lognormal's logarithm.
-_NARROW = -5.0
 
 # How many of the smallest degrees tails may start at, and as many of the others.
 _STARTS = 256
@@ -95,6 +92,7 @@ def fit_power_law(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     direction : {"in", "out", "both"}
         Degrees: ``"in"``, ``"out"`` or ``"both"``, as in `degree_distribution`.
     xmin : int, optional
@@ -150,7 +148,7 @@ def fit_power_law(
     some = degree > 0
     degree, neurons = degree[some], neurons[some]
     if len(degree) < 2:
-        return _nothing()
+        return NOTHING
     fit = _fit(degree, neurons, xmin)
     tail = degree >= fit.xmin
     p_value = _p_value(degree, neurons, fit, xmin, bootstraps, rng) if bootstraps else math.nan
@@ -165,26 +163,26 @@ def fit_power_law(
         distance=fit.distance,
         p_value=p_value,
         p_value_error=math.sqrt(p_value * (1 - p_value) / max(bootstraps, 1)),
-        lognormal=_compare(law, _lognormal(degree[tail], neurons[tail], fit.xmin), neurons[tail]),
+        lognormal=_compare(
+            law, lognormal.likelihood(degree[tail], neurons[tail], fit.xmin), neurons[tail]
+        ),
         exponential=_compare(
             law, _exponential(degree[tail], neurons[tail], fit.xmin), neurons[tail]
         ),
     )
 
 
-def _nothing() -> PowerLaw:
-    none = LikelihoodRatio(math.nan, math.nan)
-    return PowerLaw(
-        alpha=math.nan,
-        alpha_error=math.nan,
-        xmin=0,
-        tail=0,
-        distance=math.nan,
-        p_value=math.nan,
-        p_value_error=math.nan,
-        lognormal=none,
-        exponential=none,
-    )
+NOTHING = PowerLaw(
+    alpha=math.nan,
+    alpha_error=math.nan,
+    xmin=0,
+    tail=0,
+    distance=math.nan,
+    p_value=math.nan,
+    p_value_error=math.nan,
+    lognormal=LikelihoodRatio(math.nan, math.nan),
+    exponential=LikelihoodRatio(math.nan, math.nan),
+)
 
 
 class _Fit(NamedTuple):
@@ -305,35 +303,3 @@ def _exponential(degree: Index, neurons: Index, xmin: int) -> Floats:
     excess = degree - xmin
     mean = neurons @ excess / neurons.sum()
     return -np.log1p(mean) + excess * (np.log(mean) - np.log1p(mean))
-
-
-def _lognormal(degree: Index, neurons: Index, xmin: int) -> Floats:
-    """Likelihood of the best lognormal that is rounded and cut off below `xmin`."""
-    low, high, start = np.log(degree - 0.5), np.log(degree + 0.5), math.log(xmin - 0.5)
-
-    def likelihood(parameters: Floats) -> Floats:
-        mean, deviation = parameters[0], math.exp(parameters[1])
-        a, b = (low - mean) / deviation, (high - mean) / deviation
-        # On either side of the mean by the tail that is small there.
-        a, b = np.where(a > 0, -b, a), np.where(a > 0, -a, b)
-        inside = log_ndtr(b) + np.log(-np.expm1(np.minimum(log_ndtr(a) - log_ndtr(b), -1e-300)))
-        return inside - log_ndtr((mean - start) / deviation)
-
-    def unlikelihood(parameters: Floats) -> float:
-        return -float(neurons @ likelihood(parameters)) / size
-
-    logarithm, size = np.log(degree), int(neurons.sum())
-    mean = float(neurons @ logarithm) / size
-    deviation = math.sqrt(float(neurons @ (logarithm - mean) ** 2) / size)
-    deviation = max(deviation, math.exp(_NARROW))
-    found = [
-        minimize(
-            unlikelihood,
-            (center, math.log(wide)),
-            method="Nelder-Mead",
-            bounds=[(-60.0, 60.0), (_NARROW, 4.0)],
-            options={"maxiter": 1000, "xatol": 1e-6, "fatol": 1e-10},
-        )
-        for center, wide in ((mean, deviation), (mean - 3, 2 * deviation))
-    ]
-    return likelihood(min(found, key=lambda each: each.fun).x)

@@ -20,6 +20,7 @@ def reciprocity(data: Data) -> float:
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
 
     Returns
     -------

@@ -59,6 +59,7 @@ def rich_club(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     nulls : int, callable or iterable of Data, optional
         Graphs to normalise by, since neurons of many synapses are connected by chance alone: a
         number of `graphs.rewire_degrees`, a function called as ``nulls(bare, seed=generator)``

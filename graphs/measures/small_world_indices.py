@@ -75,6 +75,7 @@ def small_worldness(
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
     nulls : int, callable or iterable of Data
         The random graphs: a number of `graphs.rewire_degrees`, in which each neuron keeps its
         in- and out-degree; a function called as ``nulls(bare, seed=generator)`` for each of ten,

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import ArpackError, eigs
 from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import signs, validate
-
-# Up to so many neurons the whole matrix is solved, and up to so many where Arnoldi's method fails.
-_DENSE = 128
-# Of weights at random the largest eigenvalues lie close to a circle, and who asks Arnoldi's method
-# for one or two of them is given the wrong ones.
-_WANTED = 10
-# A larger subspace needs hardly fewer steps, each of which takes as much longer. There is no
-# tolerance, since of an eigenvalue that occurs twice the second comes out of the rounding alone.
-_SUBSPACE = 40
-_RESTARTS = 600
-_RESCUE = 1000
+from graphs.eigenvalues import largest_eigenvalues
 
 
 def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
@@ -45,24 +31,28 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
     -------
     numpy.ndarray, [k] complex128
         :math:`\lambda_1, \dots, \lambda_k` with :math:`|\lambda_1| \ge |\lambda_2| \ge \dots`;
-        the first magnitude is the spectral radius.
+        the first magnitude is the spectral radius. Those of equal magnitude come by falling real
+        part, and a complex pair by falling imaginary part.
 
     Raises
     ------
     TypeError, ValueError
         If `data` breaks the contract, or `k` is not from 1 to N.
     RuntimeError
-        If the iteration does not converge, as where many eigenvalues are equally large.
+        If the iteration does not converge in a strongly connected part of more than 3000 neurons,
+        as where very many eigenvalues are nearly equally large.
 
     Notes
     -----
     Only cycles have eigenvalues: a neuron that no path leads back to adds its self-loop alone, so
-    those of a layered graph are exactly 0. The rest by Arnoldi's method through
-    `scipy.sparse.linalg.eigs`, O(k (N + E)) for each of its iterations; from the dense matrix up to
-    128 neurons, where `k` is close to N, and up to 1000 neurons where Arnoldi's method fails. W is
-    not symmetric, so its eigenvalues come in complex pairs, and power iteration or ``eigh`` would
-    be wrong. The gap between the first two is ``abs(spectrum[0]) - abs(spectrum[1])``; in a pair it
-    is 0.
+    those of a layered graph are exactly 0. The rest by Arnoldi's method [1]_ through
+    `scipy.sparse.linalg.eigs`, O(k (N + E)) for each of its iterations, one strongly connected part
+    after another; from the dense matrix where a part has up to 128 neurons or `k` is close to their
+    number, and up to 3000 neurons where Arnoldi's method fails. Where the lengths of all cycles of
+    a part are multiples of some p > 1, as in a directed ring, the eigenvalues are p-th roots of
+    those of a smaller matrix. W is not symmetric, so its eigenvalues come in complex pairs, and
+    power iteration or ``eigh`` would be wrong. The gap between the first two is
+    ``abs(spectrum[0]) - abs(spectrum[1])``; in a pair it is 0.
 
     References
     ----------
@@ -82,43 +72,7 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
         raise ValueError(
             f"k must be at most the number of neurons, {neurons}, got {k}; pass k={max(neurons, 1)}"
         )
-    matrix.eliminate_zeros()
-    # Synapses between strongly connected parts make blocks beside the diagonal.
-    _, part = connected_components(matrix, connection="strong")
-    cyclic = np.bincount(part, minlength=1)[part] > 1
-    entries = matrix.tocoo()
-    inside = (part[entries.row] == part[entries.col]) & cyclic[entries.row]
-    place = np.cumsum(cyclic) - 1
-    inner = scipy.sparse.coo_array(
-        (entries.data[inside], (place[entries.row[inside]], place[entries.col[inside]])),
-        shape=(int(cyclic.sum()),) * 2,
-    ).tocsr()
-    found = np.concatenate((_largest(inner, k), matrix.diagonal()[~cyclic]))
-    return found[np.argsort(-np.abs(found), kind="stable")][:k].astype(np.complex128)
-
-
-def _largest(matrix: scipy.sparse.csr_array, k: int) -> NDArray[Any]:
-    neurons = matrix.shape[0]
-    wanted = max(k, _WANTED)
-    if neurons > _DENSE and wanted <= neurons - 2:
-        # ARPACK would draw its first vector from a generator of its own.
-        start = np.random.default_rng(0).uniform(0.5, 1.5, neurons)
-        try:
-            return eigs(
-                matrix,
-                k=wanted,
-                ncv=min(neurons, max(_SUBSPACE, 2 * wanted + 1)),
-                v0=start,
-                maxiter=_RESTARTS,
-                return_eigenvectors=False,
-            )
-        except ArpackError as error:
-            if neurons > _RESCUE:
-                raise RuntimeError(
-                    f"the {wanted} largest eigenvalues did not converge ({error}); "
-                    "ask for another k"
-                ) from None
-    return np.linalg.eigvals(matrix.toarray())
+    return largest_eigenvalues(matrix, k)
 
 
 def _weights(data: Data) -> scipy.sparse.csr_array:

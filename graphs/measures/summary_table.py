@@ -1,8 +1,9 @@
 """The numbers that tell topologies apart, in one table."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal, overload
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Literal, TypeVar, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -13,7 +14,7 @@ from graphs.measures.clustering_coefficients import clustering
 from graphs.measures.community_structure import communities, modularity
 from graphs.measures.connectedness import components, strongly_connected
 from graphs.measures.paths import lengths, path_length
-from graphs.measures.power_law import PowerLaw, fit_power_law
+from graphs.measures.power_law import NOTHING, Floats, PowerLaw, fit_power_law
 from graphs.measures.reciprocal_synapses import reciprocity
 from graphs.measures.small_world_indices import SmallWorldness, small_worldness
 from graphs.measures.spectra import spectrum
@@ -22,6 +23,7 @@ from graphs.measures.wiring import WiringLength, wiring_length
 
 # Enough for a p-value within 0.05, which tells 0.01 from 0.2.
 _BOOTSTRAPS = 100
+_NONE = np.full(2, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,11 @@ class Degrees:
 
 @dataclass(frozen=True, kw_only=True)
 class Costly:
-    """What `graphs.summary` measures beyond, if ``full``."""
+    """What `graphs.summary` measures beyond, if ``full``.
+
+    What could not be computed is nan (0 communities, no triads), and `reasons` tells why, by the
+    label of its row.
+    """
 
     in_power_law: PowerLaw
     out_power_law: PowerLaw
@@ -49,6 +55,7 @@ class Costly:
     spectral_radius: float
     spectral_gap: float
     triads: dict[str, int]
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and values of a table."""
@@ -56,17 +63,25 @@ class Costly:
         closed = {
             kind: number for kind, number in self.triads.items() if kind in _CLOSED and number
         }
-        return [
-            ("in-degree power law", str(self.in_power_law)),
-            ("out-degree power law", str(self.out_power_law)),
-            ("small-world sigma", _estimate(small.sigma, small.sigma_error)),
+        rows = [
+            (_IN, str(self.in_power_law)),
+            (_OUT, str(self.out_power_law)),
+            (_SIGMA, _estimate(small.sigma, small.sigma_error)),
             ("small-world omega", _estimate(small.omega, small.omega_error)),
-            ("modularity Q", f"{self.modularity:.4g} in {self.communities:,} communities"),
-            ("spectral radius", f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
-            ("closed triads", ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
+            (_MODULARITY, f"{self.modularity:.4g} in {self.communities:,} communities"),
+            (_RADIUS, f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
+            (_TRIADS, ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
+        ]
+        # Sigma and omega are measured together.
+        told = {**self.reasons, "small-world omega": self.reasons.get(_SIGMA, "")}
+        return [
+            (label, f"nan ({told[label]})" if told.get(label) else value) for label, value in rows
         ]
 
 
+_IN, _OUT = "in-degree power law", "out-degree power law"
+_SIGMA, _MODULARITY, _RADIUS = "small-world sigma", "modularity Q", "spectral radius"
+_TRIADS = "closed triads"
 _CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 
 
@@ -177,7 +192,8 @@ def summary(
     Parameters
     ----------
     data : torch_geometric.data.Data
-        A connectome.
+        A connectome. Weights and signs make a difference to ``spectral_radius`` and
+        ``spectral_gap`` alone.
     full : bool
         Whether to measure also what takes long, up to minutes for 10^6 synapses.
     max_sources : int, optional
@@ -205,7 +221,8 @@ def summary(
         ``full`` is None, or holds ``in_power_law`` and ``out_power_law`` (with a p-value of 100
         bootstraps), ``small_worldness`` (against 10 null graphs), ``communities``, the number of
         those found, and their ``modularity``, ``spectral_radius``, ``spectral_gap``, the difference
-        of the two largest magnitudes, and ``triads``, the census.
+        of the two largest magnitudes, and ``triads``, the census. One of these that fails on this
+        graph is nan, ``reasons`` tells why by the label of its row, and so does the table.
 
     Raises
     ------
@@ -275,22 +292,46 @@ def summary(
     return FullSummary(**{**vars(measured), "full": _costly(data, max_sources, state)})
 
 
+_Value = TypeVar("_Value")
+
+
 def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
-    groups = communities(data, seed=seed)
-    values = np.abs(spectrum(data, k=min(2, data.num_nodes))) if data.num_nodes else np.empty(0)
-    into, out = (
-        fit_power_law(data, direction=direction, bootstraps=_BOOTSTRAPS, seed=seed)
-        for direction in ("in", "out")
-    )
+    reasons: dict[str, str] = {}
+
+    def measured(label: str, measure: Callable[[], _Value], otherwise: _Value) -> _Value:
+        """Return a measure; one that fails on this graph must not take the others with it."""
+        try:
+            return measure()
+        except (RuntimeError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+            reasons[label] = str(error) or type(error).__name__
+            return otherwise
+
+    def power_law(direction: arguments.Direction) -> PowerLaw:
+        return fit_power_law(data, direction=direction, bootstraps=_BOOTSTRAPS, seed=seed)
+
+    def grouped() -> tuple[int, float]:
+        groups = communities(data, seed=seed)
+        return int(groups.max(initial=-1)) + 1, modularity(data, groups)
+
+    def sizes() -> Floats:
+        found = np.abs(spectrum(data, k=min(2, data.num_nodes))) if data.num_nodes else _NONE
+        return np.append(found, _NONE)[:2]
+
+    number, quality = measured(_MODULARITY, grouped, (0, math.nan))
+    first, second = measured(_RADIUS, sizes, _NONE).tolist()
+    small = SmallWorldness(**{each.name: math.nan for each in fields(SmallWorldness)})
     return Costly(
-        in_power_law=into,
-        out_power_law=out,
-        small_worldness=small_worldness(data, max_sources=max_sources, seed=seed),
-        communities=int(groups.max(initial=-1)) + 1,
-        modularity=modularity(data, groups),
-        spectral_radius=float(values[0]) if len(values) else math.nan,
-        spectral_gap=float(values[0] - values[1]) if len(values) > 1 else math.nan,
-        triads=triad_census(data),
+        in_power_law=measured(_IN, lambda: power_law("in"), NOTHING),
+        out_power_law=measured(_OUT, lambda: power_law("out"), NOTHING),
+        small_worldness=measured(
+            _SIGMA, lambda: small_worldness(data, max_sources=max_sources, seed=seed), small
+        ),
+        communities=number,
+        modularity=quality,
+        spectral_radius=first,
+        spectral_gap=first - second,
+        triads=measured(_TRIADS, lambda: triad_census(data), {}),
+        reasons=reasons,
     )
 
 

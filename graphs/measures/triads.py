@@ -48,6 +48,7 @@ def triad_census(data: Data) -> dict[str, int]:
     ----------
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
+        Weights and signs are not read: every synapse counts the same.
 
     Returns
     -------

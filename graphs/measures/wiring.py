@@ -32,7 +32,8 @@ def wiring_length(data: Data) -> WiringLength:
     -------
     WiringLength
         ``mean`` over the synapses between two neurons, nan if there are none, and ``total``.
-        Self-loops have no length and are left out; parallel synapses count each.
+        Self-loops have no length and are left out; parallel synapses count each, whatever
+        their weights.
 
     Raises
     ------

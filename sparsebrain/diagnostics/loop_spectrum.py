@@ -82,7 +82,8 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
         TypeError: ``model`` is no module, or ``k`` no int.
         ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: a leak, another
             aggregation than "sum", changed messages.
-        RuntimeError: the iteration does not converge, as where many eigenvalues are equally large.
+        RuntimeError: the iteration does not converge, as where very many eigenvalues are nearly
+            equally large in a strongly connected component of more than 3000 neurons.
 
     Example:
         >>> import torch

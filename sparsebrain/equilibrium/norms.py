@@ -40,7 +40,8 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
 
     Raises:
         ValueError: a weight is NaN or infinite.
-        RuntimeError: the iteration does not converge, as where many eigenvalues are equally large.
+        RuntimeError: the iteration does not converge, as where very many eigenvalues are nearly
+            equally large in a strongly connected component of more than 3000 neurons.
 
     See :func:`~sparsebrain.eigenvalues.eigenvalues` for how. A graph without cycles has 0, exactly.
 

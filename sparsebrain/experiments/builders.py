@@ -248,7 +248,9 @@ def _with_probability(
 
 def layers(options: dict[str, Any], sheet: tuple[int, ...], synapses: int, seed: int) -> Data:
     """A perceptron, of two layers unless it states others."""
-    neurons = math.prod(sheet)
+    if "sizes" in options and "neurons" in options:
+        raise ValueError("sizes and neurons are both stated; state sizes alone, or neurons alone")
+    neurons = options.pop("neurons", math.prod(sheet))
     return graphs.layered(**{"sizes": (neurons - neurons // 2, neurons // 2), **options})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from graphs.io.atomic import write_atomically
-from sparsebrain.experiments.datasets import Images, load_once
+from sparsebrain.experiments.datasets import Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
+from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.report import (
     Refusal,
@@ -23,8 +25,8 @@ from sparsebrain.experiments.report import (
 )
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
-from sparsebrain.experiments.topology import Topology, budget, build, parse
-from sparsebrain.experiments.training import BACKPROP, Run, make_rule
+from sparsebrain.experiments.topology import Budget, Topology, budget, parse
+from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
 from sparsebrain.options import check_choice, check_count
@@ -51,8 +53,14 @@ def compare(
     """Train every topology by every rule with every seed, and report.
 
     Writes ``results.csv`` (a row a run), ``curves.csv`` (a row an epoch) and ``compare.png`` into
-    ``out``. A run that is already there with the same settings is not repeated, so that an
-    interrupted comparison goes on where it stopped.
+    ``out``. A run that is already there with the same settings, images, connectome and code is not
+    repeated, so that an interrupted comparison goes on where it stopped. A run that diverges
+    (:class:`~sparsebrain.experiments.training.Outcome`) is kept as such and left out of means and
+    tests.
+
+    The first topology that states its size sets the budget; neurons and synapses of the others
+    follow from it as far as they do not state their own. Where neurons, synapses or parameters
+    differ by over 2 % all the same, the table tells it.
 
     Args:
         data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
@@ -74,7 +82,8 @@ def compare(
         console: shows progress and the table; none of it without one.
 
     Returns:
-        One row for each rule and topology that are not refused, in the order given.
+        One row for each rule and topology that are not refused, in the order given; runs that
+        diverged are among its runs.
 
     Raises:
         ValueError, TypeError: an option, a rule or a topology that cannot be used, or no topology
@@ -90,7 +99,7 @@ def compare(
     jobs = check_jobs(jobs)
     loops = parse_loops(loops).spec
     _check_rules(rules)
-    images = load_once(data, data_dir)
+    images = load_anew(data, data_dir)
     parsed = _parse_all(topologies)
     wanted = budget(parsed, images.sheet)
     settings = {"data": data, "loops": loops, "epochs": epochs, "batch_size": batch_size}
@@ -98,6 +107,7 @@ def compare(
         (rule, topology): _runs(
             topology,
             wanted,
+            images.sheet,
             seeds,
             rule=rule,
             learning_rate=learning_rate or RULES[rule].learning_rate,
@@ -114,6 +124,7 @@ def compare(
     }
     if not runs:
         raise ValueError(f"nothing is left to train: {refused[0].reason}")
+    runs = {key: list(seal(of_both, images)) for key, of_both in runs.items()}
     results = Results(out)
     alone = tuple(rules) == DEFAULT_RULES
     labels = {
@@ -125,7 +136,7 @@ def compare(
     rows = [summarise(topology.spec, of_both, results) for (_, topology), of_both in runs.items()]
     paint = draw if alone else draw_rules
     looped = loops if isinstance(loops, str) else f"{loops} loops"
-    figure = paint(rows, images.sheet, wanted, title=f"{data}, {looped}, seeds: {seeds}")
+    figure = paint(rows, images.sheet, title=f"{data}, {looped}, seeds: {seeds}")
     write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
     if console is not None:
         if alone and not refused:
@@ -146,7 +157,7 @@ def _refusals(runs: Mapping[tuple[str, Topology], list[Run]], images: Images) ->
     """The topologies around which a rule can teach no model, by the first seed."""
     refused = []
     for (rule, topology), (run, *_) in runs.items():
-        data = build(topology, images.sheet, synapses=run.synapses_wanted, seed=run.seed)
+        data = connectome_of(run, images.sheet)
         if data is not None and not data.num_nodes:
             raise ValueError(f"topology {topology.spec!r} has no neurons.")
         try:
@@ -156,11 +167,15 @@ def _refusals(runs: Mapping[tuple[str, Topology], list[Run]], images: Images) ->
     return refused
 
 
-def _runs(topology: Topology, wanted: int, seeds: int, **settings: Any) -> list[Run]:
+def _runs(
+    topology: Topology, wanted: Budget, sheet: tuple[int, ...], seeds: int, **settings: Any
+) -> list[Run]:
+    follows = not topology.states_its_neurons and wanted.neurons != math.prod(sheet)
     first = Run(
         topology=topology.spec,
         checksum=topology.checksum,
-        synapses_wanted=0 if topology.states_its_size else wanted,
+        synapses_wanted=0 if topology.states_its_size else wanted.synapses,
+        neurons_wanted=wanted.neurons if follows else 0,
         reading="relu",
         seed=0,
         **settings,

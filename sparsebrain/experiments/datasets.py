@@ -14,6 +14,7 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.image_files import Split, find
 from sparsebrain.options import check_choice
 
@@ -38,6 +39,16 @@ class Images:
     test_x: Tensor
     test_y: Tensor
 
+    @functools.cached_property
+    def checksum(self) -> str:
+        """Of all that a training takes from the images: they themselves, labels, classes, sheet."""
+        return checksum_of(
+            [
+                *(self.num_classes, tuple(self.sheet)),
+                *(self.train_x, self.train_y, self.test_x, self.test_y),
+            ]
+        )
+
 
 def load(name: str, folder: Path | None = None) -> Images:
     """Load a data set of :data:`DATASETS`.
@@ -56,13 +67,36 @@ def load(name: str, folder: Path | None = None) -> Images:
     return DATASETS[name](folder)
 
 
-@functools.lru_cache(maxsize=1)
-def load_once(name: str, folder: Path | None = None) -> Images:
-    """Load as :func:`load` does; a process that asks for the same again gets the same object.
+_held: dict[tuple[str, Path | None], Images] = {}
 
-    It must not be changed, and later changes of the files are not seen.
+
+def load_anew(name: str, folder: Path | None = None) -> Images:
+    """Load as :func:`load` does, and hold the images for :func:`load_once`."""
+    images = load(name, folder)
+    _held.clear()
+    _held[name, folder] = images
+    return images
+
+
+def load_once(name: str, folder: Path | None = None, *, checksum: str = "") -> Images:
+    """The images that this process holds, where it last loaded the same; else load them.
+
+    They must not be changed. Where a checksum is given, held images count only if it is theirs:
+    files, and the loader of that name, may have changed in between.
+
+    Raises:
+        ValueError: as :func:`load`, and where what is loaded has another checksum.
     """
-    return load(name, folder)
+    images = _held.get((name, folder))
+    if images is None or checksum not in ("", images.checksum):
+        images = load_anew(name, folder)
+    if checksum not in ("", images.checksum):
+        raise ValueError(
+            f"data {name!r} is not what the command began with: other images or labels were loaded "
+            "for its trainings; give every machine the same files, and let a loader of your own "
+            "return the same images each time."
+        )
+    return images
 
 
 def _digits(folder: Path | None) -> Images:

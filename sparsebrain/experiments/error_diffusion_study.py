@@ -21,8 +21,9 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.io.atomic import write_atomically
-from sparsebrain.experiments.datasets import load_once
+from sparsebrain.experiments.datasets import load_anew, load_once
 from sparsebrain.experiments.figures import error_diffusion as figure
+from sparsebrain.experiments.fingerprint import checksum_of_code
 from sparsebrain.experiments.runner import check_jobs
 from sparsebrain.experiments.tables import (
     check_share,
@@ -38,6 +39,7 @@ from sparsebrain.models import ErrorDiffusionNetwork
 from sparsebrain.options import check_choice, check_count
 
 _DIGITS = (4, 9)
+_CHECKSUMS = ("images_checksum", "code_checksum")
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,23 @@ class Setting:
     largest: float = 0.0
     epochs: int = 10
     seed: int = 0
+    # Of the images and the code, where they are known.
+    images_checksum: str = ""
+    code_checksum: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Share of the test images told apart after the last epoch, its mean loss, and the time."""
+    """Share of the test images told apart after the last epoch, its mean loss, and the time.
+
+    ``diverged`` is the epoch in which the training diverged and was stopped, or 0: in the sense of
+    :class:`sparsebrain.experiments.training.Outcome`. Its accuracy is nan.
+    """
 
     test_accuracy: float
     loss: float
     seconds_per_epoch: float
+    diverged: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,10 +156,10 @@ def run(
     jobs: int = 1,
     out: Path = Path("error-diffusion"),
     console: Console | None = None,
-) -> None:
+) -> list[Outcome]:
     """Train what the studies ask for, and write results.csv, xor.csv and figure.png into ``out``.
 
-    A training that is already there with the same settings is not repeated.
+    A training that is already there with the same settings, images and code is not repeated.
 
     Args:
         studies: out of :data:`STUDIES`, and "xor" for Kaneko's table.
@@ -159,6 +169,9 @@ def run(
         jobs: trainings side by side, -1 for one a core.
         out: the folder, made if it is not there.
         console: shows progress and tables; none of it without one.
+
+    Returns:
+        What came out of every training that was asked for.
 
     Raises:
         ValueError, TypeError: an option, or a results.csv in ``out``, that cannot be used, before
@@ -181,71 +194,120 @@ def run(
             console.print(_tabulate("XOR", _XOR_COLUMNS, rows))
     chosen = [study for study in studies if study != "xor"]
     if not chosen:
-        return
-    results = _train(
-        [
-            replace(case.setting, epochs=epochs, seed=seed)
-            for seed in range(seeds)
-            for study in chosen
-            for case in STUDIES[study]
-        ],
-        out / "results.csv",
-        data_dir,
-        jobs,
-        console,
-    )
+        return []
+    images = load_anew("mnist", data_dir)
+    wanted = {
+        replace(case.setting, epochs=epochs, seed=seed): None
+        for seed in range(seeds)
+        for study in chosen
+        for case in STUDIES[study]
+    }
+    sealed = {
+        replace(
+            setting,
+            images_checksum=images.checksum,
+            code_checksum=checksum_of_code(setting.rule),
+        ): setting
+        for setting in wanted
+    }
+    kept = _train([*sealed], out / "results.csv", data_dir, jobs, console)
+    results = {setting: kept[each] for each, setting in sealed.items()}
     found = {study: summarise(study, results, epochs, seeds) for study in chosen}
     drawn = figure.draw(found)
     write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
     if console is not None:
         for study, lines in found.items():
+            lost = _count_diverged(study, results, epochs, seeds)
             rows = [
-                (line, x, f"{100 * mean:.2f} ± {100 * spread:.2f}")
+                (line, x, _tell(mean, spread, lost[line, x], seeds))
                 for line, points in lines.items()
                 for x, mean, spread in points
             ]
             console.print(_tabulate(study, ("", study, "test accuracy, %"), rows))
         console.print(f"written: results.csv and figure.png in {out}")
+    return [*results.values()]
 
 
 def summarise(
     study: str, results: dict[Setting, Outcome], epochs: int, seeds: int
 ) -> dict[str, figure.Points]:
-    """Mean and standard deviation of the test accuracy over the seeds, for each line and x."""
+    """Mean and standard deviation of the test accuracy over the seeds, for each line and x.
+
+    Over those of the trainings that did not diverge; nan where all of them did.
+    """
     lines: dict[str, figure.Points] = {}
     for case in STUDIES[study]:
-        runs = [replace(case.setting, epochs=epochs, seed=seed) for seed in range(seeds)]
-        accuracy = torch.tensor([results[each].test_accuracy for each in runs])
-        spread = float(accuracy.std()) if seeds > 1 else 0.0
+        outcomes = _outcomes(case, results, epochs, seeds)
+        accuracy = torch.tensor([each.test_accuracy for each in outcomes if not each.diverged])
+        spread = float(accuracy.std()) if len(accuracy) > 1 else 0.0
         lines.setdefault(case.line, []).append((case.x, float(accuracy.mean()), spread))
     return lines
 
 
+def _outcomes(
+    case: Case, results: dict[Setting, Outcome], epochs: int, seeds: int
+) -> list[Outcome]:
+    runs = (replace(case.setting, epochs=epochs, seed=seed) for seed in range(seeds))
+    return [results[each] for each in runs]
+
+
+def _count_diverged(
+    study: str, results: dict[Setting, Outcome], epochs: int, seeds: int
+) -> dict[tuple[str, float | str], int]:
+    return {
+        (case.line, case.x): sum(
+            bool(each.diverged) for each in _outcomes(case, results, epochs, seeds)
+        )
+        for case in STUDIES[study]
+    }
+
+
+def _tell(mean: float, spread: float, lost: int, seeds: int) -> str:
+    if lost == seeds:
+        return "diverged"
+    told = f"{100 * mean:.2f} ± {100 * spread:.2f}"
+    return f"{told} ({lost} of {seeds} diverged)" if lost else told
+
+
 def train(setting: Setting, data_dir: Path | None) -> Outcome:
-    """Train on the training images of a 4 or a 9, test on the others; on one thread."""
-    images = load_once("mnist", data_dir)
+    """Train on the training images of a 4 or a 9, test on the others; on one thread.
+
+    A training that diverges is stopped at once.
+    """
+    images = load_once("mnist", data_dir, checksum=setting.images_checksum)
     (x, y), (test_x, test_y) = (
         _of_digits(*part)
         for part in ((images.train_x, images.train_y), (images.test_x, images.test_y))
     )
     generator = torch.Generator().manual_seed(setting.seed)
     seconds = loss = 0.0
+    diverged = 0
     with one_thread():
         rule = make_rule(setting, x.size(1), generator)
         per_sample = setting.rate
         if setting.rule == "error-diffusion":
             per_sample /= setting.units + setting.layers
         optimizer = torch.optim.SGD(rule.parameters(), lr=per_sample)
-        for _ in range(setting.epochs):
+        for epoch in range(1, setting.epochs + 1):
             start, loss = time.perf_counter(), 0.0
             for batch in torch.randperm(len(x), generator=generator).split(setting.batch_size):
                 optimizer.zero_grad()
                 loss += float(rule(x[batch], y[batch])) * len(batch) / len(x)
+                if not math.isfinite(loss):
+                    break
                 optimizer.step()
             seconds += time.perf_counter() - start
+            if not (
+                math.isfinite(loss) and all(each.isfinite().all() for each in rule.parameters())
+            ):
+                diverged = epoch
+                break
         with torch.no_grad():
-            right = (rule.predict(test_x).argmax(1) == test_y).float().mean()
-    return Outcome(float(right), loss, seconds / setting.epochs)
+            scores = rule.predict(test_x)
+    if not diverged and not bool(scores.isfinite().all()):
+        diverged = setting.epochs
+    right = math.nan if diverged else float((scores.argmax(1) == test_y).float().mean())
+    return Outcome(right, loss, seconds / (diverged or setting.epochs), diverged)
 
 
 def make_rule(setting: Setting, in_features: int, generator: torch.Generator) -> Rule:
@@ -365,7 +427,11 @@ def _train(
             write_csv(path, columns_of(Setting, Outcome), rows)
         if console is not None:
             told = {k: v for k, v in asdict(setting).items() if v != getattr(_BASE, k)}
-            console.print(f"{number} of {len(missing)}: {told} {outcome.test_accuracy:.2%}")
+            told = {name: value for name, value in told.items() if name not in _CHECKSUMS}
+            came = f"{outcome.test_accuracy:.2%}"
+            if outcome.diverged:
+                came = f"diverged in epoch {outcome.diverged}"
+            console.print(f"{number} of {len(missing)}: {told} {came}")
     return results
 
 
@@ -374,12 +440,15 @@ def _train_one(setting: Setting, data_dir: Path | None) -> tuple[Setting, Outcom
 
 
 def _read(path: Path) -> dict[Setting, Outcome]:
-    return dict(read_csv(path, columns_of(Setting, Outcome), _parse))
+    return dict(
+        read_csv(path, columns_of(Setting, Outcome), _parse, later={*_CHECKSUMS, "diverged"})
+    )
 
 
 def _parse(row: dict[str, str]) -> tuple[Setting, Outcome]:
     outcome = parse_row(Outcome, row)
-    check_share(outcome.test_accuracy)
+    if not outcome.diverged:
+        check_share(outcome.test_accuracy)
     return parse_row(Setting, row), outcome
 
 

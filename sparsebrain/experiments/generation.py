@@ -34,7 +34,7 @@ def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
         raise ValueError(f"shape={shape!r} is no {error}.") from None
     # Told before what may take minutes.
     format_of(out)
-    wanted = 0 if topology.states_its_size else budget([], sheet)
+    wanted = 0 if topology.states_its_size else budget([], sheet).synapses
     data = build(topology, sheet, synapses=wanted, seed=seed)
     if data is None:
         raise ValueError(

@@ -15,11 +15,18 @@ FROM_FILE = "file"
 
 @dataclass(frozen=True)
 class Kind:
-    """One generator: how its options are read, and which one is fitted to a budget of synapses."""
+    """One generator: how its options are read, and what of its size is left to a comparison.
+
+    ``fitted`` is the option that is fitted to a budget of synapses where it is not stated.
+    ``sized`` are the options that state the number of neurons: where none of them is stated,
+    neurons follow from the sheet, and from "neurons" where the kind has such an option. None stands
+    for a kind that has the neurons that it has.
+    """
 
     options: dict[str, Callable[[str], Any]]
     build: builders.Build
     fitted: str | None = None
+    sized: tuple[str, ...] | None = None
 
 
 _GROWN: dict[str, Callable[[str], Any]] = {
@@ -41,6 +48,7 @@ KINDS: dict[str, Kind] = {
             "self_loops": texts.flag,
         },
         builders.grid,
+        sized=("shape",),
     ),
     "hexagonal": Kind(
         {
@@ -51,6 +59,7 @@ KINDS: dict[str, Kind] = {
             "self_loops": texts.flag,
         },
         builders.hexagonal,
+        sized=("radius", "shape"),
     ),
     "coordinate": Kind(
         {
@@ -67,6 +76,7 @@ KINDS: dict[str, Kind] = {
         },
         builders.coordinate,
         fitted="distance",
+        sized=("neurons",),
     ),
     "kaiser-hilgetag": Kind(
         {
@@ -79,6 +89,7 @@ KINDS: dict[str, Kind] = {
         },
         builders.kaiser_hilgetag,
         fitted="alpha",
+        sized=("neurons",),
     ),
     "small-world": Kind(
         {
@@ -91,6 +102,7 @@ KINDS: dict[str, Kind] = {
         },
         builders.small_world,
         fitted="neighbors",
+        sized=("neurons",),
     ),
     "erdos-renyi": Kind(
         {
@@ -101,26 +113,31 @@ KINDS: dict[str, Kind] = {
         },
         builders.erdos_renyi,
         fitted="probability",
+        sized=("neurons",),
     ),
     "fixed-in-degree": Kind(
         {"neurons": texts.integer, "in_degree": texts.integer, "self_loops": texts.flag},
         builders.fixed_degree(graphs.fixed_in_degree, "in_degree"),
         fitted="in_degree",
+        sized=("neurons",),
     ),
     "fixed-out-degree": Kind(
         {"neurons": texts.integer, "out_degree": texts.integer, "self_loops": texts.flag},
         builders.fixed_degree(graphs.fixed_out_degree, "out_degree"),
         fitted="out_degree",
+        sized=("neurons",),
     ),
     "barabasi-albert": Kind(
         _GROWN,
         builders.grown(graphs.barabasi_albert),
         fitted="edges_per_node",
+        sized=("neurons",),
     ),
     "power-law-cluster": Kind(
         {**_GROWN, "triangle": texts.number},
         builders.grown(graphs.power_law_cluster, triangle=0.9),
         fitted="edges_per_node",
+        sized=("neurons",),
     ),
     "stochastic-block": Kind(
         {
@@ -133,6 +150,7 @@ KINDS: dict[str, Kind] = {
         },
         builders.blocks,
         fitted="probability",
+        sized=("neurons",),
     ),
     "hierarchical-modules": Kind(
         {
@@ -146,12 +164,18 @@ KINDS: dict[str, Kind] = {
         },
         builders.modules,
         fitted="probability",
+        sized=("neurons",),
     ),
-    "layered": Kind({"sizes": texts.shape}, builders.layers),
+    "layered": Kind(
+        {"sizes": texts.shape, "neurons": texts.integer},
+        builders.layers,
+        sized=("sizes", "neurons"),
+    ),
     "c-elegans": Kind({"kind": str, "source": str}, builders.brain(graphs.c_elegans)),
     "larva-mushroom-body": Kind({"side": str}, builders.brain(graphs.larva_mushroom_body)),
     "fly-visual-system": Kind({"radius": texts.integer}, builders.brain(graphs.fly_visual_system)),
     FROM_FILE: Kind({"path": str}, builders.file),
-    NO_GRAPH: Kind({}, builders.none),
+    # Its neurons are the hidden ones of the perceptron.
+    NO_GRAPH: Kind({}, builders.none, sized=()),
 }
 """Every topology that can be written, by its name."""

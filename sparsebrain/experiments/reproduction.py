@@ -12,14 +12,15 @@ from rich.console import Console
 from torch import nn
 
 from graphs.io.atomic import write_atomically
-from sparsebrain.experiments.datasets import Images, load_once
+from sparsebrain.experiments.checksums import checksum_of
+from sparsebrain.experiments.datasets import Images, load_anew
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
+from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.report import Row, summarise, tabulate
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.tables import write_csv
-from sparsebrain.experiments.topology import build, parse
-from sparsebrain.experiments.training import Run, Trained, make_model, train
+from sparsebrain.experiments.training import Run, Trained, connectome_of, make_model, train
 from sparsebrain.experiments.verdict import tell_differences
 from sparsebrain.models import MODELS, READINGS
 from sparsebrain.options import check_choice, check_count
@@ -44,7 +45,9 @@ def reproduce(
 
     Every figure is written into ``out`` as PNG and CSV, the trainings as ``results.csv`` and
     ``curves.csv``, and the trained Y of seed 0, from which figure 11 is drawn, as a ``state_dict``.
-    A training that is already there with the same settings is not repeated.
+    A training that is already there with the same settings, images and code is not repeated. One
+    that diverges (:class:`~sparsebrain.experiments.training.Outcome`) is kept as such and left out
+    of means and tests; where it is the one of figure 11, there is no figure 11.
 
     Args:
         data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
@@ -69,17 +72,20 @@ def reproduce(
     check_count("seeds", seeds)
     check_choice("reading", reading, READINGS)
     jobs = check_jobs(jobs)
-    images = load_once(data, data_dir)
+    images = load_anew(data, data_dir)
     out = Path("reproduction") if out is None else out
     runs = {
-        name: [_run(name, data, reading, epochs, seed) for seed in range(seeds)] for name in MODELS
+        name: list(seal([_run(name, data, reading, epochs, seed) for seed in range(seeds)], images))
+        for name in MODELS
     }
     results = Results(out)
     shown = runs[_SHOWN][0]
-    weights = out / f"{_SHOWN}-{data}-{reading}-{epochs}-epochs-seed-0.pt"
+    # Weights are worth something beside the results of the same images and code alone.
+    made = checksum_of([shown.images_checksum, shown.connectome_checksum, shown.code_checksum])
+    weights = out / f"{_SHOWN}-{data}-{reading}-{epochs}-epochs-seed-0-{made[:8]}.pt"
 
     def keep(run: Run, trained: Trained) -> None:
-        if run == shown:
+        if run == shown and not trained.outcome.diverged:
             state = trained.model.state_dict()
             write_atomically(weights, lambda aside: torch.save(state, aside))
 
@@ -90,14 +96,16 @@ def reproduce(
         for name, run in zip(MODELS, of_seed, strict=True)
     }
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console, finish=keep)
-    if not weights.exists():
+    diverged = bool(results.outcomes[shown].diverged)
+    if not diverged and not weights.exists():
         keep(shown, train(shown, images))
     rows = [summarise(name, runs[name], results) for name in MODELS]
-    _write_figures(rows, _restore(shown, images, weights), images, out)
+    _write_figures(rows, None if diverged else _restore(shown, images, weights), images, out)
     if console is not None:
         console.print(tabulate(rows, name="model"))
         console.print(tell_differences(rows, num_test=len(images.test_x)))
-        console.print(f"written: figures 2, 6, 9, 10 and 11, results.csv, curves.csv in {out}")
+        last = f"and 10; no figure 11, as {_SHOWN}, seed 0, diverged" if diverged else "10 and 11"
+        console.print(f"written: figures 2, 6, 9, {last}, results.csv, curves.csv in {out}")
     return rows
 
 
@@ -119,8 +127,7 @@ def _run(name: str, data: str, reading: str, epochs: int, seed: int) -> Run:
 
 def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:
     """The trained model of a run from its weights."""
-    connectome = build(parse(run.topology), images.sheet, synapses=0, seed=run.seed)
-    model = make_model(run, connectome, images)
+    model = make_model(run, connectome_of(run, images.sheet), images)
     try:
         model.load_state_dict(torch.load(path, weights_only=True))
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError):
@@ -132,7 +139,7 @@ def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:
     return model
 
 
-def _write_figures(rows: list[Row], model: nn.Sequential, images: Images, out: Path) -> None:
+def _write_figures(rows: list[Row], model: nn.Sequential | None, images: Images, out: Path) -> None:
     run = rows[0].runs[0]
     title = f"{run.data}, reading: {run.reading}"
     connectome = coordinate_graph.generate()
@@ -159,6 +166,8 @@ def _write_figures(rows: list[Row], model: nn.Sequential, images: Images, out: P
         ax.set_title(f"{title}, seeds: {len(rows[0].runs)}", fontsize="medium")
         columns = ("model", "seed", "epoch", name)
         _write(out / f"figure{number}", figure, columns, curves.table(rows, name))
+    if model is None:
+        return
     output = layer_output.measure(model, images)
     _write(
         out / "figure11",

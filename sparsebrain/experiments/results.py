@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, astuple, fields
+import math
+from dataclasses import MISSING, asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from sparsebrain.experiments.fingerprint import CHECKSUMS
 from sparsebrain.experiments.tables import (
     check_share,
     columns_of,
@@ -61,6 +63,25 @@ class Results:
                 ([*astuple(run), *astuple(self.outcomes[run])] for run in runs),
             )
 
+    def stale(self, run: Run) -> list[str]:
+        """Why none of the runs kept with the same options is the one that is asked for.
+
+        Empty where it is there, and where there is none with its options.
+        """
+        wanted = asdict(run)
+        alike = [
+            kept
+            for kept in map(asdict, self.outcomes)
+            if all(kept[name] == wanted[name] for name in wanted.keys() - CHECKSUMS.keys())
+        ]
+        if run in self.outcomes or not alike:
+            return []
+        if not any(kept["code_checksum"] for kept in alike):
+            return ["what they were made of is not known"]
+        # The one that is nearest, where several versions are kept.
+        differing = [[n for n in CHECKSUMS if kept[n] != wanted[n]] for kept in alike]
+        return [f"they were made with {CHECKSUMS[name]}" for name in min(differing, key=len)]
+
     def _lock(self) -> FileLock:
         return FileLock(self.folder / ".lock")
 
@@ -74,7 +95,7 @@ class Results:
         self.outcomes = {
             run: outcome
             for run, outcome in outcomes.items()
-            if len(curves.get(run, [])) == run.epochs
+            if len(curves.get(run, [])) == (outcome.diverged or run.epochs)
         }
         self.curves = {run: curves[run] for run in self.outcomes}
 
@@ -85,12 +106,19 @@ def _order(run: Run) -> list[tuple[bool, Any]]:
 
 
 def _outcome(row: dict[str, str]) -> tuple[Run, Outcome]:
-    outcome = parse_row(Outcome, row)
-    check_share(outcome.test_accuracy)
-    return parse_row(Run, row), outcome
+    run, outcome = parse_row(Run, row), parse_row(Outcome, row)
+    if not 0 <= outcome.diverged <= run.epochs:
+        raise ValueError(f"diverged is {outcome.diverged}, and not one of {run.epochs} epochs or 0")
+    if not outcome.diverged:
+        check_share(outcome.test_accuracy)
+    elif not math.isnan(outcome.test_accuracy):
+        raise ValueError(f"a run that diverged has a test_accuracy of {outcome.test_accuracy}")
+    return run, outcome
 
 
 def _epoch(row: dict[str, str]) -> tuple[Run, Epoch]:
     epoch = Epoch(int(row["epoch"]), float(row["loss"]), float(row["test_accuracy"]))
-    check_share(epoch.test_accuracy)
+    # That of the epoch in which a run diverged is not known.
+    if not math.isnan(epoch.test_accuracy):
+        check_share(epoch.test_accuracy)
     return parse_row(Run, row), epoch

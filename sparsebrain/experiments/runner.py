@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import joblib
 from rich.console import Console
@@ -16,12 +18,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sparsebrain.experiments.datasets import load_once
+from sparsebrain.experiments.checksums import is_of_a_package
+from sparsebrain.experiments.datasets import DATASETS, load_once
+from sparsebrain.experiments.fingerprint import check
+from sparsebrain.experiments.kinds import KINDS, Kind
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.training import Run, Trained, train
+from sparsebrain.experiments.topology import parse
+from sparsebrain.experiments.training import Outcome, Run, Trained, connectome_of, train
+from sparsebrain.learning import RULES
 from sparsebrain.options import check_count
 
 Finish = Callable[[Run, Trained], None]
+
+# Processes that are forked have it as well, and with it the tables.
+_PROCESS = uuid.uuid4().hex
 
 
 def train_missing(
@@ -37,7 +47,12 @@ def train_missing(
 
     They go through joblib: to processes of this machine, or to the cluster of a
     ``joblib.parallel_config(backend=...)`` around the call. Processes load the images themselves,
-    so that on a cluster ``data_dir`` must be a folder that every machine sees.
+    so that on a cluster ``data_dir`` must be a folder that every machine sees. Rules, topologies
+    and data sets that are not the package's own go with the runs that use them, so that they may be
+    entered into their tables anywhere.
+
+    Where the runs are sealed (:func:`~sparsebrain.experiments.fingerprint.seal`), kept runs of
+    other images, connectomes or code are told and trained again; they stay in the folder as well.
 
     Args:
         labels: the runs that are wanted, and what progress calls them.
@@ -47,6 +62,9 @@ def train_missing(
             for each core.
         console: shows progress; none without one.
         finish: is called with a training before its result is kept.
+
+    Raises:
+        ValueError: a training finds images, a connectome or code that its run was not sealed with.
     """
     missing = [run for run in labels if run not in results.outcomes]
     if not missing:
@@ -55,6 +73,8 @@ def train_missing(
         console.print(
             f"{len(labels) - len(missing)} of {len(labels)} runs are already in {results.folder}."
         )
+    if console is not None:
+        _tell_stale(missing, results, console)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,14 +87,14 @@ def train_missing(
     )
     with progress:
         task = progress.add_task("training", total=len(missing))
-        tasks = (joblib.delayed(_train)(run, data_dir) for run in missing)
+        tasks = (joblib.delayed(_train)(run, data_dir, _users_own(run)) for run in missing)
         for run, trained in _parallel(jobs, len(missing))(tasks):
             if finish is not None:
                 finish(run, trained)
             results.add(run, trained.outcome, trained.curve)
             progress.advance(task)
             if console is not None and not console.is_terminal:
-                console.print(f"{labels[run]}: {trained.outcome.test_accuracy:.2%}")
+                console.print(f"{labels[run]}: {_tell(trained.outcome)}")
 
 
 def check_jobs(jobs: object) -> int:
@@ -99,5 +119,49 @@ def _parallel(jobs: int, most: int) -> joblib.Parallel:
         return joblib.Parallel(n_jobs=jobs)
 
 
-def _train(run: Run, data_dir: Path | None) -> tuple[Run, Trained]:
-    return run, train(run, load_once(run.data, data_dir))
+def _tell(outcome: Outcome) -> str:
+    if outcome.diverged:
+        return f"diverged in epoch {outcome.diverged}"
+    return f"{outcome.test_accuracy:.2%}"
+
+
+def _tell_stale(missing: list[Run], results: Results, console: Console) -> None:
+    """Say which of the missing runs were kept as something else under the same options."""
+    counts: dict[str, int] = {}
+    for run in missing:
+        if told := " and ".join(results.stale(run)):
+            counts[told] = counts.get(told, 0) + 1
+    for told, count in counts.items():
+        console.print(
+            f"{count} of the runs kept in {results.folder} with the same options do not count: "
+            f"{told}. They are trained again; the old ones stay in the folder as well."
+        )
+
+
+def _users_own(run: Run) -> tuple[str, Any]:
+    """Of the sender its name, and what the run needs of tables that is not the package's own."""
+    kind = parse(run.topology).kind
+    used = {
+        ("rule", run.rule): RULES[run.rule],
+        ("topology", kind): KINDS[kind],
+        ("data", run.data): DATASETS[run.data],
+    }
+    own = {key: each for key, each in used.items() if not is_of_a_package(_code_of(each))}
+    # With their code, which another process cannot import where it comes from a script.
+    return _PROCESS, joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
+
+
+def _code_of(entry: Any) -> Any:
+    return entry.build if isinstance(entry, Kind) else entry
+
+
+def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple[Run, Trained]:
+    process, own = users_own
+    # What comes back from a pickle is a copy, which must not take the place of the original.
+    if process != _PROCESS:
+        tables: dict[str, dict[str, Any]] = {"rule": RULES, "topology": KINDS, "data": DATASETS}
+        for (table, name), entry in own.items():
+            tables[table][name] = entry
+    images = load_once(run.data, data_dir, checksum=run.images_checksum)
+    check(run, images, connectome_of(run, images.sheet))
+    return run, train(run, images)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
@@ -27,6 +28,12 @@ class Topology:
     def states_its_size(self) -> bool:
         """Whether the number of synapses follows from the text and the data set alone."""
         return KINDS[self.kind].fitted is None or KINDS[self.kind].fitted in dict(self.options)
+
+    @property
+    def states_its_neurons(self) -> bool:
+        """Whether the number of neurons follows from the text, or the file, alone."""
+        sized = KINDS[self.kind].sized
+        return sized is None or any(option in dict(self.options) for option in sized)
 
     @property
     def checksum(self) -> str:
@@ -77,20 +84,52 @@ def break_options(spec: str, gap: str) -> str:
     return spec.replace(":", f":{gap}").replace(",", f",{gap}")
 
 
-def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> int:
-    """The synapses that every topology should have: those of the first that states its size.
+class Budget(NamedTuple):
+    """What every topology of a comparison should have, and the topology that sets it, if one does.
 
-    Where none does, those of the data set's grid with a window of 5 neurons each way.
+    Neurons of the model without a graph are its hidden ones.
+    """
+
+    neurons: int
+    synapses: int
+    topology: str = ""
+
+
+def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> Budget:
+    """Neurons and synapses of the first topology that states its size.
+
+    Where none does, those of a grid with a window of 5 neurons each way, on as many neurons as the
+    first topology states that states them, or else on the data set's sheet.
     """
     for topology in topologies:
         if topology.kind != NO_GRAPH and topology.states_its_size:
             data = build(topology, sheet, synapses=0, seed=0)
             assert data is not None
-            return int(data.num_edges)
-    return int(graphs.grid_local(sheet, DEFAULT_WINDOW).num_edges)
+            return Budget(int(data.num_nodes), int(data.num_edges), topology.spec)
+    stated = [
+        dict(each.options)["neurons"] for each in topologies if "neurons" in dict(each.options)
+    ]
+    neurons = max(stated[0], 1) if stated else math.prod(sheet)
+    grid = graphs.grid_local(lattice(neurons, sheet), DEFAULT_WINDOW)
+    return Budget(neurons, int(grid.num_edges))
 
 
-def build(topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: int) -> Data | None:
+def lattice(neurons: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
+    """The sheet where it has so many neurons; else rows and columns of about as many.
+
+    Neither side is much over twice the other, so that a prime number of neurons makes no line.
+    """
+    if math.prod(sheet) == neurons:
+        return sheet
+    most = math.isqrt(neurons)
+    rows = range(min(math.ceil(math.sqrt(neurons / 2)), most), most + 1)
+    sides = ((side, round(neurons / side)) for side in rows)
+    return min(sides, key=lambda both: (abs(math.prod(both) - neurons), both[1] - both[0]))
+
+
+def build(
+    topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: int, neurons: int = 0
+) -> Data | None:
     """Generate a connectome; None for the topology without a graph.
 
     Args:
@@ -98,11 +137,18 @@ def build(topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: in
         sheet: the lattice from which neurons, extent and shape follow where they are left out.
         synapses: the number to come near to, where an option that decides it is left out.
         seed: for the random ones; the same seed gives the same connectome.
+        neurons: the number to have, or for a lattice to come near to, where the topology states
+            none; 0 for that of the sheet.
 
     Raises:
         ValueError: an option has a value that the generator refuses, or a file cannot be read.
     """
+    options = dict(topology.options)
+    if neurons and not topology.states_its_neurons:
+        sheet = lattice(neurons, sheet)
+        if "neurons" in KINDS[topology.kind].options:
+            options["neurons"] = neurons
     try:
-        return KINDS[topology.kind].build(dict(topology.options), sheet, synapses, seed)
+        return KINDS[topology.kind].build(options, sheet, synapses, seed)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"topology {topology.spec!r}: {error}") from None

@@ -42,6 +42,10 @@ class Run:
     :func:`~sparsebrain.experiments.loop_options.parse_loops` reads, ``reading`` one of
     :data:`~sparsebrain.models.READINGS`, for backpropagation alone, and ``rule`` one of
     :data:`~sparsebrain.learning.RULES`.
+
+    The three checksums at the end are those of :func:`~sparsebrain.experiments.fingerprint.seal`:
+    of images and labels, of the connectome, and of the code. They are empty where they are not
+    known, as in results of older versions.
     """
 
     data: str
@@ -55,10 +59,18 @@ class Run:
     batch_size: int
     learning_rate: float
     seed: int
+    neurons_wanted: int = 0
+    images_checksum: str = ""
+    connectome_checksum: str = ""
+    code_checksum: str = ""
 
 
 class Epoch(NamedTuple):
-    """Mean loss of an epoch's training, and the share of test images classified well after it."""
+    """Mean loss of an epoch's training, and the share of test images classified well after it.
+
+    Of the epoch in which a run diverged the share is nan, and the loss that of the step in which it
+    was not finite, if it was not.
+    """
 
     epoch: int
     loss: float
@@ -74,6 +86,12 @@ class Outcome:
     ``loops_used`` is the mean over the test images of the loops that each took, 0 without a graph,
     ``converged`` the share of them that came to the equilibrium that was asked for: 1 where none
     was.
+
+    ``diverged`` is the epoch in which the run diverged and was stopped, 0 where it came to its end.
+    A run has diverged where the loss of a step is not finite, or where at the end of an epoch a
+    parameter or buffer that was finite before is not, or a class score of a test image is nan or
+    infinitely high. Its accuracy, memory and loops are nan. A loss that is large but finite is
+    none: behind batch normalisation models learn with losses of 1e30.
     """
 
     neurons: int
@@ -87,6 +105,7 @@ class Outcome:
     peak_bytes: float = float("nan")
     loops_used: float = float("nan")
     converged: float = float("nan")
+    diverged: int = 0
 
 
 class Trained(NamedTuple):
@@ -103,41 +122,80 @@ def train(run: Run, images: Images) -> Trained:
     Connectome, initial weights, what the rule draws and the order of the samples follow from
     ``run.seed`` alone, and torch's own generator is left as it was. ``seconds_per_epoch`` counts
     training and no tests. Everything runs on one thread: sums are then taken in one order on every
-    machine, and as many trainings as there are cores may run side by side.
+    machine, and as many trainings as there are cores may run side by side. A run that diverges, as
+    :class:`Outcome` tells, is stopped after that epoch.
     """
-    data = build(parse(run.topology), images.sheet, synapses=run.synapses_wanted, seed=run.seed)
+    data = connectome_of(run, images.sheet)
+    loops_used = converged = peak = float("nan")
     with one_thread(), ExitStack() as drawing:
         drawing.enter_context(_seeded(run.seed))
         rule = _draw_rule(run, data, images)
         if run.rule == BACKPROP:
             # It draws nothing more, so that others may.
             drawing.close()
-        optimizer = rule.make_optimizer(run.learning_rate)
-        order = torch.Generator().manual_seed(run.seed)
-        curve: list[Epoch] = []
-        seconds = 0.0
-        for number in range(1, run.epochs + 1):
-            start = time.perf_counter()
-            loss = _train_epoch(rule, optimizer, images, run.batch_size, order)
-            seconds += time.perf_counter() - start
-            curve.append(Epoch(number, loss, evaluate(rule, images.test_x, images.test_y)))
-        loops_used, converged = _count_loops(rule, images.test_x)
-        peak = _peak_bytes(run, data, images)
+        curve, seconds = _train_epochs(rule, run, images)
+        diverged = math.isnan(curve[-1].test_accuracy)
+        if not diverged:
+            loops_used, converged = _count_loops(rule, images.test_x)
+            peak = _peak_bytes(run, data, images)
 
     measured = None if data is None else graphs.summary(data)
     outcome = Outcome(
-        neurons=math.prod(images.sheet) if data is None else int(data.num_nodes),
+        neurons=_hidden(run, images) if data is None else int(data.num_nodes),
         synapses=0 if data is None else int(data.num_edges),
         path_length=float("nan") if measured is None else measured.path_length,
         clustering=float("nan") if measured is None else measured.clustering,
         parameters=sum(parameter.numel() for parameter in rule.parameters()),
         test_accuracy=curve[-1].test_accuracy,
-        seconds_per_epoch=seconds / run.epochs,
+        seconds_per_epoch=seconds / len(curve),
         peak_bytes=peak,
         loops_used=loops_used,
         converged=converged,
+        diverged=len(curve) if diverged else 0,
     )
     return Trained(outcome, curve, rule.model)
+
+
+def connectome_of(run: Run, sheet: tuple[int, ...]) -> Data | None:
+    """The connectome of a run on a data set's sheet; None without one."""
+    return build(
+        parse(run.topology),
+        sheet,
+        synapses=run.synapses_wanted,
+        neurons=run.neurons_wanted,
+        seed=run.seed,
+    )
+
+
+def _hidden(run: Run, images: Images) -> int:
+    """The hidden neurons of the model without a graph."""
+    return run.neurons_wanted or math.prod(images.sheet)
+
+
+def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], float]:
+    """All epochs, or those up to the one in which the run diverges, and the seconds of training."""
+    optimizer = rule.make_optimizer(run.learning_rate)
+    order = torch.Generator().manual_seed(run.seed)
+    # An infinite threshold, say, may be meant.
+    watched = _finite_tensors(rule)
+    curve: list[Epoch] = []
+    seconds = 0.0
+    for number in range(1, run.epochs + 1):
+        start = time.perf_counter()
+        loss = _train_epoch(rule, optimizer, images, run.batch_size, order)
+        seconds += time.perf_counter() - start
+        alive = math.isfinite(loss) and watched <= _finite_tensors(rule)
+        accuracy = evaluate(rule, images.test_x, images.test_y) if alive else float("nan")
+        curve.append(Epoch(number, loss, accuracy))
+        if math.isnan(accuracy):
+            break
+    return curve, seconds
+
+
+def _finite_tensors(rule: Rule) -> set[str]:
+    """The names of parameters and buffers of which every element is finite."""
+    tensors = itertools.chain(rule.named_parameters(), rule.named_buffers())
+    return {name for name, tensor in tensors if bool(tensor.isfinite().all())}
 
 
 def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
@@ -164,7 +222,7 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
         return Backprop(_draw_model(run, data, images))
     kind = RULES[run.rule]
     width = images.train_x.size(1)
-    hidden, loops = math.prod(images.sheet), parse_loops(run.loops).value
+    hidden, loops = _hidden(run, images), parse_loops(run.loops).value
     if not isinstance(loops, int):
         raise ValueError(f"{run.rule} takes a number of loops; {BACKPROP} goes to an equilibrium.")
     return kind(kind.build(data, width, images.num_classes, loops=loops, hidden=hidden))
@@ -175,7 +233,7 @@ def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
     if data is None:
         return models.perceptron(
             in_features,
-            math.prod(images.sheet),
+            _hidden(run, images),
             images.num_classes,
             activation=options.activation,
         )
@@ -222,6 +280,7 @@ def _train_epoch(
     batch_size: int,
     order: torch.Generator,
 ) -> float:
+    """The mean loss of an epoch, or the first that is not finite, at which the epoch ends."""
     rule.train()
     total = 0.0
     batches = list(torch.randperm(len(images.train_x), generator=order).split(batch_size))
@@ -230,20 +289,28 @@ def _train_epoch(
         batches[-2:] = [torch.cat(batches[-2:])]
     for batch in batches:
         optimizer.zero_grad()
-        loss = rule(images.train_x[batch], images.train_y[batch])
+        loss = rule(images.train_x[batch], images.train_y[batch]).item()
+        if not math.isfinite(loss):
+            return float(loss)
         optimizer.step()
-        total += loss.item() * len(batch)
+        total += loss * len(batch)
     return total / len(images.train_x)
 
 
 @torch.no_grad()
 def evaluate(rule: Rule, x: Tensor, y: Tensor) -> float:
-    """The share of the samples x [n, pixels] for which the rule predicts y [n], in 0..1."""
+    """The share of the samples x [n, pixels] for which the rule predicts y [n], in 0..1.
+
+    nan where a score is nan or infinitely high: no class is then the answer. A score of minus
+    infinity is one, of a class that is ruled out.
+    """
     rule.eval()
-    right = sum(
-        int((rule.predict(part).argmax(1) == labels).sum())
-        for part, labels in zip(x.split(1024), y.split(1024), strict=True)
-    )
+    right = 0
+    for part, labels in zip(x.split(1024), y.split(1024), strict=True):
+        scores = rule.predict(part)
+        if not bool((scores < math.inf).all()):
+            return math.nan
+        right += int((scores.argmax(1) == labels).sum())
     return right / len(x)
 
 

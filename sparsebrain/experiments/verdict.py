@@ -25,8 +25,8 @@ def tell_differences(
     :func:`~sparsebrain.experiments.significance.differences` does.
 
     Args:
-        rows: of one rule, under different labels. A run whose accuracy is not finite does not
-            count, and a row with fewer than two runs that do is left out; both are told.
+        rows: of one rule, under different labels. A run that diverged does not count,
+            and a row with fewer than two runs that count is left out; both are told.
         level: of significance.
         num_test: the number of test images, of which accuracies are multiples.
 
@@ -67,7 +67,7 @@ def tell_rule_differences(
 
 
 def _percent(row: Row) -> dict[int, float]:
-    """The finite accuracies by seed."""
+    """The accuracies by seed, without those of runs that diverged, which are not finite."""
     return {
         run.seed: 100 * outcome.test_accuracy
         for run, outcome in zip(row.runs, row.outcomes, strict=True)
@@ -84,6 +84,8 @@ def _tell(
 ) -> str:
     compared = dict.fromkeys(name for pair in pairs for name in pair)
     seeds = sorted(set.intersection(*(set(groups[name]) for name in compared)) if compared else ())
+    if groups and not any(groups.values()):
+        return "Every run diverged: nothing to compare."
     told = []
     if lost := [name for name, values in groups.items() if len(values) < 2]:
         told.append(f"Not compared, with fewer than two finished seeds: {', '.join(lost)}.")

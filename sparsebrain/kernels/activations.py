@@ -1,7 +1,8 @@
-"""Activations that a kernel can fuse, each with its derivative written in terms of its output."""
+"""Activations that a kernel can fuse, in the one table that every backend follows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,28 +10,91 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sparsebrain.options import check_choice
+
 LEAKY_SLOPE = 0.01
+SOFTPLUS_LINEAR = 20.0
+"""Where torch's softplus becomes u itself."""
 
 
 class Activation(NamedTuple):
-    """f as a function, f written over its argument, grad * f'(u) from grad and y = f(u), Lip(f)."""
+    """f as a function, f written over its argument if it can be, and grad * f'(u).
+
+    ``backward`` takes grad and y = f(u), or grad and u where ``of_argument`` says that f' cannot be
+    told from f's value. ``lipschitz`` is Lip(f), rounded up.
+
+    ``number`` is that of compiled kernels, which tell their own when they are loaded; it is given
+    once and never to another. None says that no kernel fuses f: loops then take its Python
+    definition step by step.
+    """
 
     function: Callable[[Tensor], Tensor]
     in_place: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor], Tensor]
     lipschitz: float = 1.0
+    of_argument: bool = False
+    number: int | None = None
+
+
+def _gelu(u: Tensor) -> Tensor:
+    # By erfc, which keeps the digits of the lower tail. Torch's own, in single precision on a CPU,
+    # is NaN at infinity.
+    return u * (0.5 * torch.special.erfc(u * -math.sqrt(0.5)))
+
+
+def _hardtanh(u: Tensor) -> Tensor:
+    # Of NaN torch's own gives a gradient of 0 or 1, by its place in a vector; here it is 1, as
+    # relu's.
+    return torch.where(u.abs() >= 1, u.detach().sign(), u)
+
+
+def _hardtanh_backward(grad: Tensor, y: Tensor) -> Tensor:
+    return torch.where(y.abs() >= 1, torch.zeros_like(grad), grad)
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "none": Activation(lambda u: u, lambda u: u, lambda grad, y: grad),
-    "tanh": Activation(torch.tanh, torch.tanh_, torch.ops.aten.tanh_backward),
-    "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, torch.ops.aten.sigmoid_backward, 0.25),
+    "none": Activation(lambda u: u, lambda u: u, lambda grad, y: grad, number=0),
+    "tanh": Activation(torch.tanh, torch.tanh_, torch.ops.aten.tanh_backward, number=1),
+    "sigmoid": Activation(
+        torch.sigmoid, torch.sigmoid_, torch.ops.aten.sigmoid_backward, 0.25, number=2
+    ),
     "relu": Activation(
-        torch.relu, torch.relu_, lambda grad, y: torch.ops.aten.threshold_backward(grad, y, 0)
+        torch.relu,
+        torch.relu_,
+        lambda grad, y: torch.ops.aten.threshold_backward(grad, y, 0),
+        number=3,
     ),
     "leaky_relu": Activation(
         lambda u: functional.leaky_relu(u, LEAKY_SLOPE),
         lambda u: functional.leaky_relu_(u, LEAKY_SLOPE),
         lambda grad, y: torch.ops.aten.leaky_relu_backward(grad, y, LEAKY_SLOPE, True),
+        number=4,
     ),
+    # Steepest at the square root of 2.
+    "gelu": Activation(
+        _gelu, _gelu, torch.ops.aten.gelu_backward, 1.1289043, of_argument=True, number=5
+    ),
+    # Steepest at 2.3994.
+    "silu": Activation(
+        functional.silu,
+        lambda u: functional.silu(u, inplace=True),
+        torch.ops.aten.silu_backward,
+        1.0998394,
+        of_argument=True,
+        number=6,
+    ),
+    "softplus": Activation(
+        functional.softplus,
+        functional.softplus,
+        lambda grad, u: torch.ops.aten.softplus_backward(grad, u, 1, SOFTPLUS_LINEAR),
+        of_argument=True,
+        number=7,
+    ),
+    "hardtanh": Activation(_hardtanh, lambda u: u.clamp_(-1, 1), _hardtanh_backward, number=8),
 }
+
+
+def activation_called(name: str) -> Activation:
+    """The entry of the table; ValueError if there is none."""
+    check_choice("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]

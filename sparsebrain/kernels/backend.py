@@ -60,6 +60,8 @@ class Backend(ABC):
     """Whether the tape holds all that the backward pass needs of the states."""
     any_layout: ClassVar[bool] = False
     """Whether :meth:`loop` takes states transposed in memory, and returns them so."""
+    checks_index: ClassVar[bool] = False
+    """Whether kernels look at each index before they follow it."""
 
     @abstractmethod
     def obstacle(self, device: torch.device) -> str | None:
@@ -78,6 +80,10 @@ class Backend(ABC):
     @abstractmethod
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         """For each synapse s -> t the sum over the batch of post[t] * pre[s]: [E] of two [N, B]."""
+
+    def fuses(self, activation: str) -> bool:
+        """Whether :meth:`loop` computes this entry of the table, and not only its definition."""
+        return True
 
     def loop(
         self,
@@ -130,7 +136,7 @@ class Backend(ABC):
         """
         step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
-        derivative = ACTIVATIONS[activation].backward
+        chosen = ACTIVATIONS[activation]
         grad: Tensor | None = None
         grad_weight = torch.zeros_like(weight) if need_weight else None
         total = inputs.map(lambda given: given.new_zeros(given.shape))
@@ -141,14 +147,18 @@ class Backend(ABC):
             if grad is None:
                 continue
             rest: Tensor | None = None
+            known = after
+            if chosen.of_argument:
+                known = _argument(step, before, inputs)
             if inputs.leak is not None:
                 # The state is a mixture, from which f's value cannot be told again.
                 after = _respond(step, before, inputs, activation)
+                known = known if chosen.of_argument else after
                 leak = inputs.leak.unsqueeze(1)
                 if total.leak is not None:
                     total.leak.add_((grad * (after - before)).sum(1))
                 grad, rest = leak * grad, (1 - leak) * grad
-            local = derivative(grad, after)
+            local = chosen.backward(grad, known)
             if grad_weight is not None:
                 grad_weight.add_(self.correlate(structure, local, before))
             if total.drive is not None:
@@ -175,9 +185,14 @@ def _respond(
     step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs, activation: str
 ) -> Tensor:
     """f(W x + b + drive)."""
+    return ACTIVATIONS[activation].in_place(_argument(step, state, inputs))
+
+
+def _argument(step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs) -> Tensor:
+    """W x + b + drive."""
     total = step(state)
     if inputs.bias is not None:
         total += inputs.bias.unsqueeze(1)
     if inputs.drive is not None:
         total += inputs.drive
-    return ACTIVATIONS[activation].in_place(total)
+    return total

@@ -10,13 +10,12 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint as recompute
 
 from sparsebrain.kernels import operators
-from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.activations import activation_called
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length, starts
+from sparsebrain.kernels.checks import DTYPES, check_place, check_tensor
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.options import check_choice, check_count, check_flag
-
-DTYPES = (torch.float32, torch.float64)
+from sparsebrain.options import check_count, check_flag
 
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
@@ -46,7 +45,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         tensor([0., 2., 3.])
     """
     _check(structure, weight, x=x)
-    return operators.propagate(weight, x.contiguous(), structure.arrays(), False, backend)
+    return operators.propagate(weight, x, structure.arrays(), False, backend)
 
 
 def backpropagate(
@@ -67,7 +66,7 @@ def backpropagate(
         tensor([2., 3., 0.])
     """
     _check(structure, weight, grad=grad)
-    return operators.propagate(weight, grad.contiguous(), structure.arrays(), True, backend)
+    return operators.propagate(weight, grad, structure.arrays(), True, backend)
 
 
 def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str = "auto") -> Tensor:
@@ -99,7 +98,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         tensor([2., 6.])
     """
     _check(structure, None, post=post, pre=pre)
-    return operators.correlate(post.contiguous(), pre.contiguous(), structure.arrays(), backend)
+    return operators.correlate(post, pre, structure.arrays(), backend)
 
 
 def loop(
@@ -130,8 +129,9 @@ def loop(
         bias: [N].
         leak: lambda [N], 1 where it is not given: the share of the new value in the next state, a
             step of Euler's method over a neuron's time constant.
-        activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), which are fused,
-            or any function of a tensor, which autograd passes step by step.
+        activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu" (by the
+            error function), "silu", "softplus" (itself above 20) or "hardtanh", which are fused, or
+            any function of a tensor, which autograd passes step by step.
         noise: what is added to the state after a loop, [N, B] by the loop's number from 0; the
             loops are then passed step by step. With ``checkpoint`` it is asked again, and has to
             answer the same.
@@ -162,18 +162,14 @@ def loop(
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
     for name, each in {"bias": bias, "leak": leak}.items():
-        if each is not None and (each.shape != (structure.num_nodes,) or each.dtype != state.dtype):
-            raise ValueError(
-                f"{name} must have shape [{structure.num_nodes}] and be {state.dtype}, "
-                f"got {list(each.shape)} and {each.dtype}."
-            )
+        if each is not None:
+            check_tensor(name, each, (structure.num_nodes,), state, whole=False)
     check_flag("checkpoint", checkpoint)
     inputs = LoopInputs(state, drive, bias, leak)
     segment = segment_length(loops) if checkpoint else 0
-    if not callable(activation):
-        check_choice("activation", activation, ACTIVATIONS)
-    if callable(activation) or noise is not None:
-        function = activation if callable(activation) else ACTIVATIONS[activation].function
+    fused = not callable(activation) and activation_called(activation).number is not None
+    if callable(activation) or not fused or noise is not None:
+        function = activation if callable(activation) else activation_called(activation).function
         return _stepwise(structure, weight, inputs, loops, segment, function, noise, keep, backend)
     tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
@@ -207,7 +203,7 @@ def _stepwise(
     def run(state: Tensor, first: int, count: int) -> list[Tensor]:
         states: list[Tensor] = []
         for number in range(first, first + count):
-            total = operators.propagate(weight, state.contiguous(), arrays, False, backend)
+            total = operators.propagate(weight, state, arrays, False, backend)
             if inputs.bias is not None:
                 total = total + inputs.bias.unsqueeze(1)
             if inputs.drive is not None:
@@ -216,7 +212,11 @@ def _stepwise(
             check_shape_kept(total, after)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
-            state = after if noise is None else after + noise(number)
+            if noise is not None:
+                drawn = noise(number)
+                check_tensor("noise", drawn, tuple(after.shape), after, whole=False)
+                after = after + drawn
+            state = after
             states = [*states, state] if keep else [state]
         return states
 
@@ -283,6 +283,8 @@ def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> No
             f"expected float32 or float64, the same for all, got {told}; call .float() first."
         )
     for name, tensor in columns.items():
+        if tensor.is_meta:
+            check_place(name, tensor, structure.device)
         if tensor.device != structure.device:
             raise ValueError(
                 f"{name} is on {tensor.device}, the structure on {structure.device}; "

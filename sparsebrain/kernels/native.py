@@ -27,20 +27,25 @@ class NativeBackend(Backend):
     run within a core's own cache; a state that outgrows it is shared by all threads, row by row.
     Weights are read in the order of the synapses and never copied into another.
 
-    tanh and sigmoid are right to four units in the last place. Sums are taken in an order that
-    depends on the graph and the batch alone, but for the gradients of weights and biases, whose
-    sums over the batch are first taken by each thread: these are the same bit for bit at the same
-    number of threads.
+    tanh and sigmoid are right to four units in the last place, gelu, silu and softplus to eight.
+    Sums are taken in an order that depends on the graph and the batch alone, but for the gradients
+    of weights and biases, whose sums over the batch are first taken by each thread: these are the
+    same bit for bit at the same number of threads.
     """
 
     name = "native"
     tape_suffices = True
     any_layout = True
+    checks_index = True
 
     def obstacle(self, device: torch.device) -> str | None:
         if device.type != "cpu":
             return f"the compiled kernels run on a 'cpu', not on {device.type!r}"
         return _extension()[1]
+
+    def fuses(self, activation: str) -> bool:
+        number = ACTIVATIONS[activation].number
+        return number is not None and _activations().get(activation) == number
 
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
@@ -163,7 +168,13 @@ class NativeBackend(Backend):
 
 
 def _response(inputs: LoopInputs, activation: str) -> Any:
-    number = list(ACTIVATIONS).index(activation)
+    number = _activations().get(activation)
+    if number is None or number != ACTIVATIONS[activation].number:
+        raise ValueError(
+            f"the compiled kernels have no activation {activation!r}, only "
+            f"{', '.join(map(repr, _activations()))}; use kernels.loop, which takes the "
+            "definition of others step by step, or another backend."
+        )
     return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
 
 
@@ -175,12 +186,31 @@ def _strided(x: Tensor | None) -> tuple[int, int, int]:
 def _extension() -> tuple[ModuleType | None, str | None]:
     """The compiled module, or None and why it is not there."""
     try:
-        return importlib.import_module("sparsebrain.kernels._native"), None
+        module = importlib.import_module("sparsebrain.kernels._native")
     except ImportError as error:
         return None, (
             f"the compiled kernels cannot be loaded ({error}); install with a C++17 compiler, and "
             "pip install -v . tells what stopped it"
         )
+    obstacle = _disagreement(getattr(module, "activations", dict)())
+    return (module, None) if obstacle is None else (None, obstacle)
+
+
+def _disagreement(compiled: dict[str, int]) -> str | None:
+    """What compiled kernels know of activations that Python does not, or know otherwise."""
+    table = {name: each.number for name, each in ACTIVATIONS.items() if each.number is not None}
+    if table == compiled:
+        return None
+    return (
+        f"the compiled kernels number activations {compiled}, Python {table}: both come from "
+        "different versions; build them again by pip install ."
+    )
+
+
+@functools.cache
+def _activations() -> dict[str, int]:
+    numbers: dict[str, int] = _module().activations()
+    return numbers
 
 
 def _module() -> Any:
@@ -191,12 +221,9 @@ def _module() -> Any:
 
 
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """What the kernels have to know of a structure and a batch; checks what they rely on."""
+    """What the kernels have to know of a structure and a batch."""
     arrays = [array for rows in (structure.by_target, structure.by_source) for array in rows]
     pointer = structure.by_target.pointer
-    for array in arrays:
-        if array is not None and (array.dtype != pointer.dtype or not array.is_contiguous()):
-            raise ValueError("the index arrays of a structure must be contiguous and of one dtype.")
     tile = _WIDEST[dtype]
     # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
     # that is cut once they would get unequal parts.

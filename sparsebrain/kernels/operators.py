@@ -1,7 +1,8 @@
 """The primitives as torch operators: one node for autograd, torch.compile and the profiler each.
 
 Operators take a structure as its list of index arrays, because an operator's arguments must be
-tensors and plain numbers. Nothing is checked here; ``functional`` does that before it calls.
+tensors and plain numbers. Everybody can reach them by ``torch.ops.sparsebrain``, so they check what
+memory is safe by; ``functional`` tells more of what is wrong before it calls.
 """
 
 from __future__ import annotations
@@ -14,18 +15,59 @@ from torch import Tensor
 from torch.library import custom_op
 
 from sparsebrain.kernels import checkpointing
-from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.activations import activation_called
+from sparsebrain.kernels.backend import Backend, LoopInputs
+from sparsebrain.kernels.checks import (
+    check_columns,
+    check_index,
+    check_memory,
+    check_states,
+    check_tensor,
+    check_weight,
+)
 from sparsebrain.kernels.layout import like
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.options import check_count
+
+
+def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
+    nodes = arrays[1].numel() - 1 if len(arrays) > 1 else 0
+    structure = Structure.from_arrays(arrays, nodes)
+    for array in arrays:
+        check_memory("an index array", array)
+    if not chosen.checks_index:
+        check_index(structure)
+    return structure
+
+
+def _check_loop(
+    structure: Structure, weight: Tensor, inputs: LoopInputs, activation: str, chosen: Backend
+) -> None:
+    state, drive, bias, leak = inputs
+    columns = {"state": state} if drive is None else {"state": state, "drive": drive}
+    check_columns(structure, **columns)
+    check_weight(structure, weight, state)
+    for name, each in (("bias", bias), ("leak", leak)):
+        if each is not None:
+            check_tensor(name, each, (structure.num_nodes,), state)
+    activation_called(activation)
+    if not chosen.fuses(activation):
+        raise ValueError(
+            f"backend {chosen.name!r} has no kernel for activation {activation!r}; use "
+            "sparsebrain.kernels.loop, which takes its definition step by step."
+        )
 
 
 @custom_op("sparsebrain::propagate", mutates_args=())
 def propagate(
     weight: Tensor, x: Tensor, arrays: Sequence[Tensor], transpose: bool, backend: str
 ) -> Tensor:
-    structure = Structure.from_arrays(arrays, x.size(0))
-    return resolve(backend, x.device).operator(structure, weight, transpose=transpose)(x)
+    chosen = resolve(backend, x.device)
+    structure = _structure(arrays, chosen)
+    check_columns(structure, x=x)
+    check_weight(structure, weight, x)
+    return chosen.operator(structure, weight, transpose=transpose)(x.contiguous())
 
 
 @propagate.register_fake
@@ -35,8 +77,10 @@ def _(weight: Tensor, x: Tensor, arrays: Sequence[Tensor], transpose: bool, back
 
 @custom_op("sparsebrain::correlate", mutates_args=())
 def correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
-    structure = Structure.from_arrays(arrays, post.size(0))
-    return resolve(backend, post.device).correlate(structure, post, pre)
+    chosen = resolve(backend, post.device)
+    structure = _structure(arrays, chosen)
+    check_columns(structure, post=post, pre=pre)
+    return chosen.correlate(structure, post.contiguous(), pre.contiguous())
 
 
 @correlate.register_fake
@@ -60,9 +104,12 @@ def loop(
     backend: str,
 ) -> list[Tensor]:
     """``segment`` is 0, or the loops between two states that are kept for the backward pass."""
-    structure = Structure.from_arrays(arrays, state.size(0))
+    check_count("loops", loops)
+    check_count("segment", segment, least=0)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, state.device)
+    structure = _structure(arrays, chosen)
+    _check_loop(structure, weight, inputs, activation, chosen)
     if learns and segment:
         looped = checkpointing.loop(
             chosen,
@@ -132,9 +179,22 @@ def loop_backward(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
-    structure = Structure.from_arrays(arrays, state.size(0))
+    loops = check_count("the number of grads", len(grads))
+    check_count("segment", segment, least=0)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, weight.device)
+    structure = _structure(arrays, chosen)
+    _check_loop(structure, weight, inputs, activation, chosen)
+    shape = tuple(state.shape)
+    shapes: list[tuple[int, ...]] = [shape] * (loops + 1)
+    if segment:
+        shapes = shapes[: len(checkpointing.starts(loops, segment))]
+    elif chosen.tape_suffices:
+        shapes = chosen.tape_shapes(*shape, loops=loops, keep=False)
+    check_states(states, shapes, state)
+    for number, grad in enumerate(grads):
+        if grad is not None:
+            check_tensor(f"grads[{number}]", grad, shape, state)
     if segment:
         gradients = checkpointing.loop_backward(
             chosen,

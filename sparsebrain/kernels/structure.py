@@ -92,7 +92,14 @@ class Structure:
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Tensor], num_nodes: int) -> Structure:
-        """Put together again what :meth:`arrays` took apart; nothing is checked a second time."""
+        """Put together again what :meth:`arrays` took apart.
+
+        Only sizes and dtypes are checked; what the arrays hold is left to whoever reads them.
+
+        Raises:
+            ValueError: the arrays are not those of a structure of ``num_nodes`` neurons.
+        """
+        _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, *compressed = arrays
         structure.num_nodes = num_nodes
@@ -110,6 +117,43 @@ class Structure:
 
     def __repr__(self) -> str:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
+
+
+def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
+    if len(arrays) != 7:
+        raise ValueError(
+            f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
+        )
+    edge_index, pointer, *others = arrays
+    narrow, device = pointer.dtype, pointer.device
+    edges = edge_index.size(1) if edge_index.dim() == 2 else -1
+    sizes = (num_nodes + 1, edges, edges)
+    for number, array in enumerate((pointer, *others)):
+        place = number % 3
+        if place == 2 and array.numel() == 0:
+            # Synapses stand in order already.
+            continue
+        if not (
+            array.numel() == sizes[place]
+            and array.dtype == narrow
+            and array.device == device
+            and array.is_contiguous()
+        ):
+            break
+    else:
+        if (
+            narrow in (torch.int32, torch.int64)
+            and edge_index.shape == (2, edges)
+            and edge_index.dtype == torch.int64
+            and edge_index.device == device
+            and edge_index.is_contiguous()
+        ):
+            return
+    told = ", ".join(f"{list(array.shape)} {array.dtype} on {array.device}" for array in arrays)
+    raise ValueError(
+        f"these are not the index arrays of a structure of {num_nodes} neurons: {told}; all must "
+        "be contiguous, on one device and as structure.arrays() gives them."
+    )
 
 
 def plain_tensor(edge_index: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.structure import Compressed, Structure
 
@@ -52,6 +53,9 @@ class TritonBackend(Backend):
 
     def suits(self, device: torch.device) -> bool:
         return device.type == "cuda" and super().suits(device)
+
+    def fuses(self, activation: str) -> bool:
+        return ACTIVATIONS[activation].number is not None
 
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
@@ -137,6 +141,7 @@ class TritonBackend(Backend):
                 neurons,
                 batch,
                 ACTIVATION=activation,
+                OF_ARGUMENT=ACTIVATIONS[activation].of_argument,
             )
             if need_weight:
                 _correlate(structure, local, before, grad_weight, add=True)

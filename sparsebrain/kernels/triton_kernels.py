@@ -8,9 +8,12 @@ bit for bit. Arguments that may be None are left out of the kernel when it is co
 import triton
 import triton.language as tl
 
-from sparsebrain.kernels.activations import LEAKY_SLOPE
+from sparsebrain.kernels.activations import LEAKY_SLOPE, SOFTPLUS_LINEAR
 
 _SLOPE = tl.constexpr(LEAKY_SLOPE)
+_LINEAR = tl.constexpr(SOFTPLUS_LINEAR)
+_ROOT_HALF = tl.constexpr(0.7071067811865476)
+_BELL = tl.constexpr(0.3989422804014327)
 
 
 @triton.jit
@@ -79,6 +82,7 @@ def step_back(
     neurons,
     batch,
     ACTIVATION: tl.constexpr,
+    OF_ARGUMENT: tl.constexpr,
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
@@ -106,31 +110,24 @@ def step_back(
         grad += tl.load(outside + here, mask=inside, other=0.0)
 
     cell = row * tl.cdiv(batch, COLUMNS) + tl.program_id(0) // neurons
+    if leak is not None or OF_ARGUMENT:
+        known = _argument(
+            row, columns, pointer, neuron, weight, before, bias, drive, batch, SYNAPSES, COLUMNS
+        )
+    else:
+        known = tl.load(after + here, mask=inside, other=0.0)
     if leak is not None:
         # The state is a mixture, from which f's value cannot be told again.
-        y = _respond(
-            row,
-            columns,
-            pointer,
-            neuron,
-            weight,
-            before,
-            bias,
-            drive,
-            batch,
-            ACTIVATION,
-            SYNAPSES,
-            COLUMNS,
-        )
+        y = _activate(known, ACTIVATION)
+        if not OF_ARGUMENT:
+            known = y
         old = tl.load(before + here, mask=inside, other=0.0)
         change = tl.sum(tl.where(inside, grad * (y - old), 0.0), 0)
         tl.store(total_leak + cell, tl.load(total_leak + cell) + change)
         share = tl.load(leak + row)
         tl.store(rest + here, (1 - share) * grad, mask=inside)
         grad = share * grad
-    else:
-        y = tl.load(after + here, mask=inside, other=0.0)
-    grad = tl.where(inside, _derive(grad, y, ACTIVATION), 0.0)
+    grad = tl.where(inside, _derive(grad, known, ACTIVATION), 0.0)
     tl.store(local + here, grad, mask=inside)
     if total_drive is not None:
         sofar = tl.load(total_drive + here, mask=inside, other=0.0)
@@ -226,45 +223,104 @@ def _respond(
     COLUMNS: tl.constexpr,
 ):
     """f(W x + bias + drive), some columns of a row."""
+    u = _argument(row, columns, pointer, neuron, weight, x, bias, drive, batch, SYNAPSES, COLUMNS)
+    return _activate(u, ACTIVATION)
+
+
+@triton.jit
+def _argument(
+    row,
+    columns,
+    pointer,
+    neuron,
+    weight,
+    x,
+    bias,
+    drive,
+    batch,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """W x + bias + drive, some columns of a row."""
     u = _gather(row, columns, pointer, neuron, weight, x, batch, SYNAPSES, COLUMNS)
     if bias is not None:
         u += tl.load(bias + row)
     if drive is not None:
         u += tl.load(drive + row * batch + columns, mask=columns < batch, other=0.0)
-    return _activate(u, ACTIVATION)
+    return u
 
 
 @triton.jit
 def _activate(u, ACTIVATION: tl.constexpr):
     """f(u). Comparisons are so turned that what is no number stays none."""
     if ACTIVATION == "tanh":
-        return _tanh(u)
+        y = _tanh(u)
     elif ACTIVATION == "sigmoid":
-        e = tl.exp(-tl.abs(u))
-        return tl.where(u >= 0, 1.0, e) / (1 + e)
+        y = _logistic(u)
     elif ACTIVATION == "relu":
-        return tl.where(u <= 0, 0.0, u)
+        y = tl.where(u <= 0, 0.0, u)
     elif ACTIVATION == "leaky_relu":
-        return tl.where(u > 0, u, u * _SLOPE)
+        y = tl.where(u > 0, u, u * _SLOPE)
+    elif ACTIVATION == "gelu":
+        y = u * _below(u)
+    elif ACTIVATION == "silu":
+        y = u * _logistic(u)
+    elif ACTIVATION == "softplus":
+        y = _softplus(u)
+    elif ACTIVATION == "hardtanh":
+        y = tl.where(u <= -1, -1.0, tl.where(u >= 1, 1.0, u))
     else:
         tl.static_assert(ACTIVATION == "none")
-        return u
+        y = u
+    return y
 
 
 @triton.jit
-def _derive(grad, y, ACTIVATION: tl.constexpr):
-    """Grad * f'(u), from y = f(u)."""
+def _derive(grad, known, ACTIVATION: tl.constexpr):
+    """Grad * f'(u), known f(u), or u where f' cannot be told from f."""
     if ACTIVATION == "tanh":
-        return grad * (1 - y * y)
+        local = grad * (1 - known * known)
     elif ACTIVATION == "sigmoid":
-        return grad * (1 - y) * y
+        local = grad * (1 - known) * known
     elif ACTIVATION == "relu":
-        return tl.where(y <= 0, 0.0, grad)
+        local = tl.where(known <= 0, 0.0, grad)
     elif ACTIVATION == "leaky_relu":
-        return tl.where(y > 0, grad, grad * _SLOPE)
+        local = tl.where(known > 0, grad, grad * _SLOPE)
+    elif ACTIVATION == "gelu":
+        local = grad * (_below(known) + known * tl.exp(-0.5 * known * known) * _BELL)
+    elif ACTIVATION == "silu":
+        share = _logistic(known)
+        local = grad * (share * (1 + known * (1 - share)))
+    elif ACTIVATION == "softplus":
+        local = grad * tl.where(known > _LINEAR, 1.0, _logistic(known))
+    elif ACTIVATION == "hardtanh":
+        local = tl.where(tl.abs(known) >= 1, 0.0, grad)
     else:
         tl.static_assert(ACTIVATION == "none")
-        return grad
+        local = grad
+    return local
+
+
+@triton.jit
+def _logistic(u):
+    e = tl.exp(-tl.abs(u))
+    return tl.where(u >= 0, 1.0, e) / (1 + e)
+
+
+@triton.jit
+def _below(u):
+    """The distribution function of the normal law."""
+    return 0.5 * (1 + tl.erf(u * _ROOT_HALF))
+
+
+@triton.jit
+def _softplus(u):
+    """max(u, 0) + ln(1 + w), w = exp(-|u|); what w loses when 1 is added is given back."""
+    w = tl.exp(-tl.abs(u))
+    one = 1 + w
+    lost = tl.where(one == 1, 1.0, one - 1)
+    y = tl.where(u <= 0, 0.0, u) + tl.where(one == 1, w, tl.log(one) * (w / lost))
+    return tl.where(u > _LINEAR, u, y)
 
 
 @triton.jit

@@ -43,8 +43,9 @@ class GraphLayer(Synapses, Neurons):
             ``node_type`` [N] int64, the population of each neuron.
         loops: how many exchanges, at least 1; or an :class:`sparsebrain.Equilibrium`, with which
             they go on until nothing changes, and the input is injected.
-        activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01) or any function
-            that is given the state in the shape of x and keeps that shape.
+        activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu", "silu",
+            "softplus", "hardtanh" or any function that is given the state in the shape of x and
+            keeps that shape.
         bias: True or "neuron" to learn b [N], "population" for one per ``node_type`` [P]; it starts
             at zero.
         threshold: theta, which has to be passed, f(u - theta): a negative bias. A number, or

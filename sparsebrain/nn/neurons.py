@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from sparsebrain.kernels.checks import check_place
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
 from sparsebrain.nn.saving import Saved
@@ -122,6 +123,7 @@ class Neurons(Saved):
         value = getattr(self, name)
         if value is None or isinstance(value, float):
             return None if value is None else like.new_full((self.num_nodes,), value)
+        check_place(name, value, like.device)
         populations = self._populations if self._per[name] == "population" else None
         return value if populations is None else value.index_select(0, populations)
 

@@ -149,17 +149,33 @@ def _fused_loops(
         )
         return state
 
-    derivative, fixed = ACTIVATIONS[layer.activation].backward, weight.detach()
+    activation, fixed = ACTIVATIONS[layer.activation], weight.detach()
 
     def step_back(v: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
-        grad, z = given
+        grad, known = given
         for _ in range(loops):
-            local = derivative(v, z)
+            local = activation.backward(v, known)
             v = kernels.backpropagate(structure, fixed, local, backend=layer.backend).add_(grad)
         return v
 
+    def way_back(state: Tensor, z: Tensor) -> tuple[SomeLoops, tuple[Tensor, ...]]:
+        return step_back, (argument(state) if activation.of_argument else z,)
+
+    @torch.no_grad()
+    def argument(state: Tensor) -> Tensor:
+        (total,) = kernels.loop(
+            structure,
+            fixed,
+            state,
+            loops=1,
+            drive=inputs.drive,
+            bias=inputs.bias,
+            backend=layer.backend,
+        )
+        return total
+
     assert inputs.drive is not None
-    return Loops(exchange, lambda state, z: (step_back, (z,)), (inputs.drive,), whole=False)
+    return Loops(exchange, way_back, (inputs.drive,), whole=False)
 
 
 def _stepwise_loops(step: Callable[[Tensor], Tensor]) -> Loops:

@@ -75,6 +75,19 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("few")
+def test_a_run_that_diverges_is_told_and_keeps_no_epoch(tmp_path, monkeypatch, capsys):
+    real = RULES["local-errors"].forward
+    monkeypatch.setattr(
+        RULES["local-errors"], "forward", lambda self, x, y: real(self, x, y) * float("nan")
+    )
+    assert run(tmp_path) == 1
+    assert "dendritic-microcircuit, seed 0, epoch 1: diverged, its loss is nan" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "dendritic-microcircuit.csv").exists()
+
+
+@pytest.mark.usefixtures("few")
 def test_another_run_is_not_gone_on_with(tmp_path, capsys):
     assert run(tmp_path, "--epochs", "1", "--images", "20") == 0
     with pytest.raises(SystemExit) as ended:

@@ -104,6 +104,14 @@ def test_compare_runs(tmp_path):
     assert (tmp_path / "here" / "results.csv").read_text().count("\n") == 3
 
 
+def test_a_comparison_of_which_every_run_diverges_fails(tmp_path):
+    options = ["--epochs", "1", "--seeds", "1", "--out", str(tmp_path), "--learning-rate", "1e30"]
+    done = run("compare", "--topology", "none", *options)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "none, seed 0: diverged in epoch 1" in done.stdout
+    assert "±" not in done.stdout
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
 def test_what_is_generated_can_be_measured(tmp_path, suffix):
     path = tmp_path / f"brain{suffix}"

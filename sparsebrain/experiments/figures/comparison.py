@@ -12,18 +12,18 @@ from torch_geometric.data import Data
 import graphs
 from sparsebrain.experiments.figures.curves import COLORS, draw_accuracy, draw_ends, draw_runs
 from sparsebrain.experiments.report import Row
-from sparsebrain.experiments.topology import break_options, build, parse
+from sparsebrain.experiments.topology import break_options, parse
+from sparsebrain.experiments.training import connectome_of
 
 _NEUTRAL = "#7f8c99"
 
 
-def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) -> Figure:
+def draw(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure:
     """The connectomes of the first seed, the accuracy over the epochs, and that of every run.
 
     Args:
         rows: with topologies as labels.
         sheet: the lattice of the data set.
-        wanted: the budget of synapses.
         title: of the whole.
     """
     labels = _labels(rows)
@@ -34,7 +34,7 @@ def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) ->
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.05))[:, 0]
     for column, place in enumerate(drawn, start=1):
         color = COLORS[place % len(COLORS)]
-        data = _build(rows[place], sheet, wanted)
+        data = connectome_of(rows[place].runs[0], sheet)
         assert data is not None
         _draw_connectome(upper, (1, columns, column), data, labels[place], color)
     curves, dots = lower.subplots(1, 2, width_ratios=(1.5, 1))
@@ -43,7 +43,7 @@ def draw(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) ->
     return figure
 
 
-def draw_rules(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: str) -> Figure:
+def draw_rules(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure:
     """For each topology its connectome and the accuracy of all rules over the epochs, and the ends.
 
     Arguments are those of :func:`draw`, with several rows for a topology; each rule has a color.
@@ -60,7 +60,7 @@ def draw_rules(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: s
     upper, middle, lower = figure.subfigures(3, 1, squeeze=False, height_ratios=(1, 0.8, 1))[:, 0]
     panels = middle.subplots(1, columns, sharey=True, squeeze=False)[0]
     for column, (of_topology, panel) in enumerate(zip(topologies.values(), panels, strict=True)):
-        data = _build(of_topology[0], sheet, wanted)
+        data = connectome_of(of_topology[0].runs[0], sheet)
         if data is not None:
             where = (1, columns, column + 1)
             _draw_connectome(upper, where, data, labels[column], _NEUTRAL)
@@ -69,7 +69,9 @@ def draw_rules(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: s
         panel.set_title(labels[column], fontsize=9)
         panel.label_outer()
     # Of all panels together: each has set the limit that all share.
-    settled = [epoch.test_accuracy for row in rows for curve in row.curves for epoch in curve[2:]]
+    settled = [
+        epoch.test_accuracy for row in rows for curve in row.finished.curves for epoch in curve[2:]
+    ]
     if settled:
         panels[0].set_ylim(bottom=100 * min(settled) - 0.5)
     dots, width = lower.subplots(), 0.8 / len(rules)
@@ -81,10 +83,6 @@ def draw_rules(rows: list[Row], sheet: tuple[int, ...], wanted: int, *, title: s
     handles = [Line2D([], [], color=colors[rule], label=rule, lw=2) for rule in rules]
     lower.legend(handles=handles, loc="outside lower center", ncols=min(len(rules), 5))
     return figure
-
-
-def _build(row: Row, sheet: tuple[int, ...], wanted: int) -> Data | None:
-    return build(parse(row.runs[0].topology), sheet, synapses=wanted, seed=0)
 
 
 def _draw_connectome(

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs, and the end of every run."""
+"""Loss and accuracy over the epochs, and the end of every run; of runs that did not diverge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> 
     ax.set_ylabel("test accuracy, %")
     # The first epochs lie far below and would press all that follows into one line.
     settled = [
-        100 * epoch.test_accuracy for row in rows for curve in row.curves for epoch in curve[2:]
+        100 * epoch.test_accuracy
+        for row in rows
+        for curve in row.finished.curves
+        for epoch in curve[2:]
     ]
     if settled:
         ax.set_ylim(bottom=min(settled) - 0.5)
@@ -43,13 +46,14 @@ def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
 
 def draw_ends(ax: Axes, row: Row, place: float, width: float, color: str) -> None:
     """The test accuracy of every run of a row as a dot, and their mean as a bar of that width."""
-    values = [100 * outcome.test_accuracy for outcome in row.outcomes]
+    values = [100 * outcome.test_accuracy for outcome in row.finished.outcomes]
     # Accuracies are multiples of one test image: side by side, equal ones stay visible.
     step = 0.6 * width / max(len(values), 1)
     across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
     ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
     ends = [place - width / 2, place + width / 2]
-    ax.plot(ends, [statistics.fmean(values)] * 2, color=color, lw=2)
+    if values:
+        ax.plot(ends, [statistics.fmean(values)] * 2, color=color, lw=2)
     ax.set_ylabel("test accuracy at the end, %")
 
 
@@ -67,7 +71,7 @@ def _draw_curves(
     ax: Axes, rows: list[Row], figure: str, scale: float, colors: Sequence[str] = COLORS
 ) -> None:
     for place, row in enumerate(rows):
-        by_epoch = list(zip(*row.curves, strict=True))
+        by_epoch = list(zip(*row.finished.curves, strict=True))
         epochs = [of_epoch[0].epoch for of_epoch in by_epoch]
         values = [[scale * getattr(epoch, figure) for epoch in of_epoch] for of_epoch in by_epoch]
         means = [statistics.fmean(of_epoch) for of_epoch in values]
@@ -75,6 +79,9 @@ def _draw_curves(
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
         high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
         color = colors[place % len(colors)]
+        if not epochs:
+            ax.plot([], [], color=color, label=f"{row.label} (diverged)")
+            continue
         if len(epochs) == 1:
             # A band of one epoch has no width.
             ax.errorbar(epochs, means, spreads, color=color, fmt="o", capsize=3, label=row.label)

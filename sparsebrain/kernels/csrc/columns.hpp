@@ -1,6 +1,7 @@
 // What is done with some columns of the batch that lie side by side, row after row.
 #pragma once
 
+#include "activations.hpp"
 #include "kernels.hpp"
 #include "vectors.hpp"
 
@@ -136,13 +137,19 @@ struct Columns {
     for (; at < end; ++at) gather_one<ordered, far>(csr, weight, x, stride, at, total);
   }
 
-  // total = f(total + b + drive) for one row.
-  static INLINE void respond(Value (&total)[count], int64_t row, int64_t stride,
-                             const Fused<Real> &fused) {
+  // total += b + drive for one row.
+  static INLINE void offset(Value (&total)[count], int64_t row, int64_t stride,
+                            const Fused<Real> &fused) {
     for (int v = 0; v < count; ++v) {
       if (fused.bias) total[v] += fused.bias[row];
       if (fused.drive) total[v] += V::load(fused.drive + row * stride + v * lanes);
     }
+  }
+
+  // total = f(total + b + drive) for one row.
+  static INLINE void respond(Value (&total)[count], int64_t row, int64_t stride,
+                             const Fused<Real> &fused) {
+    offset(total, row, stride, fused);
     activate<Real, lanes, count>(total, fused.activation);
   }
 
@@ -324,13 +331,16 @@ struct Columns {
   static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
                       const Fused<Real> &fused, const Real *after, const Real *before, Real *grad,
                       Real *rest, Real *grad_drive, const Sums &sums) {
+    const bool argued = of_argument(fused.activation);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      Value local[count], value[count], over_batch = V::all(0), leaked = V::all(0);
+      Value local[count], value[count], argument[count], over_batch = V::all(0), leaked = V::all(0);
       for (int v = 0; v < count; ++v) value[v] = V::all(0);
-      if (rest) {
+      if (rest || argued) {
         recall(csr, static_cast<const Real *>(b.weight), before, row, value);
-        respond(value, row, width, fused);
+        offset(value, row, width, fused);
       }
+      for (int v = 0; v < count; ++v) argument[v] = value[v];
+      if (rest) activate<Real, lanes, count>(value, fused.activation);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * width + v * lanes;
         local[v] = V::load(grad + here);
@@ -338,10 +348,11 @@ struct Columns {
           leaked += local[v] * (value[v] - V::load(before + here));
           V::store(rest + here, (1 - fused.leak[row]) * local[v]);
           local[v] *= fused.leak[row];
-        } else {
+        } else if (!argued) {
           value[v] = V::load(after + here);
         }
-        local[v] = differentiate<Real, lanes>(local[v], value[v], fused.activation);
+        local[v] = differentiate<Real, lanes>(local[v], argued ? argument[v] : value[v],
+                                              fused.activation);
         V::store(grad + here, local[v]);
         if (grad_drive) V::store(grad_drive + here, V::load(grad_drive + here) + local[v]);
         over_batch += local[v];
@@ -351,7 +362,7 @@ struct Columns {
     }
   }
 
-  // W x of one row once more: of a leaky state f's value cannot be told.
+  // W x of one row once more: of a leaky state f's value cannot be told, nor of some values f'.
   static void recall(const Csr<Index> &csr, const Real *weight, const Real *x, int64_t row,
                      Value (&total)[count]) {
     if (csr.order)
@@ -374,12 +385,10 @@ struct Columns {
     if (arranged) back.order = nullptr;
     const Real *weight = arranged ? arranged : static_cast<const Real *>(b.weight);
     Real *rest = nullptr;
-    if (fused.leak) {
-      rest = scratch + 3 * size;
-      if (b.fused.drive.data) {
-        pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
-        fused.drive = scratch + 4 * size;
-      }
+    if (fused.leak) rest = scratch + 3 * size;
+    if (b.fused.drive.data && (fused.leak || of_argument(fused.activation))) {
+      pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
+      fused.drive = scratch + 4 * size;
     }
     clear(grad, targets);
     if (grad_drive) clear(grad_drive, targets);

@@ -2,6 +2,7 @@
 // linkage and nothing of the standard library is instantiated: a template shared between the sets
 // could end up with instructions that a machine lacks.
 #include <cstdlib>
+#include <type_traits>
 
 #include "columns.hpp"
 #include "diffusion.hpp"
@@ -76,6 +77,32 @@ struct Algorithms {
     return {threads, threads == 1};
   }
 
+  // Whether the index leads to no neuron and no synapse that is not there. Whoever has the arrays can
+  // write into them without a trace, so that no check of an earlier call holds.
+  static bool sound(const Csr<Index> &csr, int threads) {
+    const Index *pointer = csr.pointer, *neuron = csr.neuron, *order = csr.order;
+    const int64_t neurons = csr.neurons, synapses = csr.synapses;
+    if (pointer[0] != 0 || pointer[neurons] != synapses) return false;
+    // A negative number is a large one without its sign.
+    using Whole = std::make_unsigned_t<Index>;
+    Whole farthest = 0, last = 0;
+    int falls = 0;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+#pragma omp for nowait reduction(| : falls)
+      for (int64_t row = 0; row < neurons; ++row) falls |= pointer[row + 1] < pointer[row];
+#pragma omp for nowait reduction(max : farthest)
+      for (int64_t at = 0; at < synapses; ++at)
+        farthest = Whole(neuron[at]) > farthest ? Whole(neuron[at]) : farthest;
+      if (order) {
+#pragma omp for nowait reduction(max : last)
+        for (int64_t at = 0; at < synapses; ++at)
+          last = Whole(order[at]) > last ? Whole(order[at]) : last;
+      }
+    }
+    return !falls && (!synapses || (farthest < Whole(neurons) && last < Whole(synapses)));
+  }
+
   static int owner_of(const Tile &tile, int64_t batch, int threads) {
     return int(tile.begin * threads / batch);
   }
@@ -93,12 +120,13 @@ struct Algorithms {
     }
   };
 
-  static bool loop(const Problem &p, const Forward &f) {
+  static Outcome loop(const Problem &p, const Forward &f) {
     const Csr<Index> csr(p.by_target, p);
     const Plan plan = Algorithms::plan(p, f.loops);
+    if (!sound(csr, plan.threads)) return Outcome::refused;
     const int64_t room = ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
-    if (!scratch.get()) return false;
+    if (!scratch.get()) return Outcome::no_memory;
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
     {
       const int self = thread_number(), team = team_size();
@@ -114,7 +142,7 @@ struct Algorithms {
         with_width(tile.width, ForwardWork{p, f, begin, rows, plan.tiles_apart, own});
       }
     }
-    return true;
+    return Outcome::done;
   }
 
   struct BackwardWork {
@@ -132,20 +160,22 @@ struct Algorithms {
     }
   };
 
-  static bool loop_backward(const Problem &p, const Backward &b) {
+  static Outcome loop_backward(const Problem &p, const Backward &b) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const Plan plan = Algorithms::plan(p, b.loops);
+    if (!sound(by_target, plan.threads) || !sound(by_source, plan.threads)) return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
-    const int64_t room = (b.fused.leak ? kScratch : 3) * p.neurons * p.tile;
+    const bool again = b.fused.leak || of_argument(b.fused.activation);
+    const int64_t room = (again ? kScratch : 3) * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
     // Sums over the batch: one a thread where threads share a row, in the order of the rows.
     const int64_t sums = p.synapses + 2 * p.neurons;
     Buffer<Real> partial(sums * copies);
-    if (!scratch.get() || !partial.get()) return false;
+    if (!scratch.get() || !partial.get()) return Outcome::no_memory;
     // Weights in the order of the sources, once for all loops, where each would be far from the last.
     const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Real));
     Buffer<Real> weight(arranged ? p.synapses : 0);
-    if (!weight.get()) return false;
+    if (!weight.get()) return Outcome::no_memory;
     std::memset(partial.get(), 0, sizeof(Real) * sums * copies);
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
     {
@@ -178,7 +208,7 @@ struct Algorithms {
       barrier();
       add_up(p, b, by_source, share, partial.get(), plan.tiles_apart ? team : 1, sums);
     }
-    return true;
+    return Outcome::done;
   }
 
   static void arrange(const Csr<Index> &csr, Range rows, const Real *weight, Real *to) {
@@ -227,9 +257,10 @@ struct Algorithms {
     }
   };
 
-  static bool propagate(const Problem &p, const Product &m) {
+  static Outcome propagate(const Problem &p, const Product &m) {
     const Csr<Index> csr(m.transpose ? p.by_source : p.by_target, p);
     const int threads = plan(p, 1).threads;
+    if (!sound(csr, threads)) return Outcome::refused;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
       const int self = thread_number(), team = team_size();
@@ -243,7 +274,7 @@ struct Algorithms {
                                            static_cast<Real *>(m.y) + begin, p.batch});
       }
     }
-    return true;
+    return Outcome::done;
   }
 
   struct CorrelationWork {
@@ -258,11 +289,12 @@ struct Algorithms {
     }
   };
 
-  static bool correlate(const Problem &p, const Correlation &c) {
+  static Outcome correlate(const Problem &p, const Correlation &c) {
     const Csr<Index> csr(p.by_target, p);
     const int threads = plan(p, 1).threads;
+    if (!sound(csr, threads)) return Outcome::refused;
     Buffer<Real> by_row(p.synapses);
-    if (!by_row.get()) return false;
+    if (!by_row.get()) return Outcome::no_memory;
     Real *out = static_cast<Real *>(c.out);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -280,7 +312,7 @@ struct Algorithms {
       }
       for (Index at = first; at < last; ++at) out[csr.order ? csr.order[at] : at] = by_row.get()[at];
     }
-    return true;
+    return Outcome::done;
   }
 };
 
@@ -323,16 +355,16 @@ template <class Real>
 struct Entry {
   using Narrow = Algorithms<Real, int32_t>;
   using Wide = Algorithms<Real, int64_t>;
-  static bool loop(const Problem &p, const Forward &f) {
+  static Outcome loop(const Problem &p, const Forward &f) {
     return p.wide ? Wide::loop(p, f) : Narrow::loop(p, f);
   }
-  static bool loop_backward(const Problem &p, const Backward &b) {
+  static Outcome loop_backward(const Problem &p, const Backward &b) {
     return p.wide ? Wide::loop_backward(p, b) : Narrow::loop_backward(p, b);
   }
-  static bool propagate(const Problem &p, const Product &m) {
+  static Outcome propagate(const Problem &p, const Product &m) {
     return p.wide ? Wide::propagate(p, m) : Narrow::propagate(p, m);
   }
-  static bool correlate(const Problem &p, const Correlation &c) {
+  static Outcome correlate(const Problem &p, const Correlation &c) {
     return p.wide ? Wide::correlate(p, c) : Narrow::correlate(p, c);
   }
   static Table<Real> table() { return {loop, loop_backward, propagate, correlate, diffuse<Real>}; }

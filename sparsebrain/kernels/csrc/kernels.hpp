@@ -5,7 +5,24 @@
 
 namespace sparsebrain {
 
-enum class Activation : int { none, tanh, sigmoid, relu, leaky_relu };
+// Names and numbers of activations.py, which are compared when the module is loaded. A number is
+// never given to another activation.
+#define EACH_ACTIVATION(X) \
+  X(none, 0) \
+  X(tanh, 1) \
+  X(sigmoid, 2) \
+  X(relu, 3) \
+  X(leaky_relu, 4) \
+  X(gelu, 5) \
+  X(silu, 6) \
+  X(softplus, 7) \
+  X(hardtanh, 8)
+
+enum class Activation : int {
+#define ENTRY(name, number) name = number,
+  EACH_ACTIVATION(ENTRY)
+#undef ENTRY
+};
 
 // One compressed-sparse-row view: rows are the neurons that gather. `order` is the synapse at each
 // place, or null where synapses already stand so. Indices are int32, or int64 where `wide`.
@@ -110,13 +127,13 @@ struct Diffusion {
 
 enum class Outcome : int { done, refused, no_memory };
 
-// A kernel returns false where memory ran out.
+// Kernels of a problem refuse index arrays that lead out of it.
 template <class Real>
 struct Table {
-  bool (*loop)(const Problem &, const Forward &);
-  bool (*loop_backward)(const Problem &, const Backward &);
-  bool (*propagate)(const Problem &, const Product &);
-  bool (*correlate)(const Problem &, const Correlation &);
+  Outcome (*loop)(const Problem &, const Forward &);
+  Outcome (*loop_backward)(const Problem &, const Backward &);
+  Outcome (*propagate)(const Problem &, const Product &);
+  Outcome (*correlate)(const Problem &, const Correlation &);
   Outcome (*diffuse)(const Diffusion &);
 };
 

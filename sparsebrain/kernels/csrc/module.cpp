@@ -1,10 +1,12 @@
 // The kernels as Python functions of addresses: native.py checks every tensor before it passes one.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <map>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -59,12 +61,17 @@ struct Call {
 
   template <class Pick, class Task>
   void run(Pick pick, const Task &task) const {
-    bool done;
+    Outcome outcome;
     {
       nb::gil_scoped_release unlocked;
-      done = twofold ? pick(kernels.twofold)(problem, task) : pick(kernels.single)(problem, task);
+      outcome =
+          twofold ? pick(kernels.twofold)(problem, task) : pick(kernels.single)(problem, task);
     }
-    if (!done) throw std::bad_alloc();
+    if (outcome == Outcome::no_memory) throw std::bad_alloc();
+    if (outcome == Outcome::refused)
+      throw std::invalid_argument(
+          "the index arrays of the structure lead to neurons or synapses that it does not have: "
+          "they were changed after they were made; make another by Structure(edge_index, num_nodes)");
   }
 
   Kernels kernels;
@@ -85,8 +92,25 @@ std::vector<View> views(const std::vector<Strided> &given) {
   return made;
 }
 
+std::map<std::string, int> activations() {
+  return {
+#define ENTRY(name, number) {#name, number},
+      EACH_ACTIVATION(ENTRY)
+#undef ENTRY
+  };
+}
+
+Activation activation_of(int number) {
+  switch (number) {
+#define ENTRY(name, number) case number: return Activation::name;
+    EACH_ACTIVATION(ENTRY)
+#undef ENTRY
+  }
+  throw std::invalid_argument("there is no activation of number " + std::to_string(number));
+}
+
 Response response(int activation, const Strided &drive, Address bias, Address leak) {
-  return {static_cast<Activation>(activation), at(bias), at(leak), view(drive)};
+  return {activation_of(activation), at(bias), at(leak), view(drive)};
 }
 
 void loop(const Call &call, const Response &fused, Address weight, const Strided &state,
@@ -175,6 +199,7 @@ NB_MODULE(_native, m) {
       nb::init<const std::string &, bool, const std::vector<Address> &, bool, int64_t, int64_t,
                int64_t, int64_t, int>());
   nb::class_<Response>(m, "Response");
+  m.def("activations", &activations, "The number of each activation that is compiled in.");
   m.def("response", &response);
   m.def("loop", &loop);
   m.def("loop_backward", &loop_backward);

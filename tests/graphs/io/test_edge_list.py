@@ -48,7 +48,7 @@ def test_num_nodes_numbers_neurons_and_keeps_those_without_synapses(load):
     assert data.num_nodes == 9
     assert data.edge_index.tolist() == [[5], [2]]
     assert "names" not in data
-    for bad in ("9", "-1", "1.0", "x", "", "1_0", " 1", "٣", str(10**30)):
+    for bad in ("9", "-1", "1.0", "x", "", "1_0", "1 0", "٣", str(10**30)):
         with pytest.raises(
             ValueError, match=r"the target .* must be a neuron in \[0, 9\), .*row 2"
         ):
@@ -297,66 +297,6 @@ def test_a_name_that_csv_cannot_read_again(tmp_path):
     data.names = ["x" * 200_000]
     with pytest.raises(ValueError, match=r"names must have at most 131072 .* save it to an .npz"):
         graphs.save(data, tmp_path / "a.csv")
-
-
-@pytest.mark.parametrize("part", ["a.csv", "a.neurons.csv", "a.csv.json"])
-def test_wherever_a_part_is_cut_it_is_refused(tmp_path, full, part):
-    graphs.save(full, tmp_path / "a.csv")
-    raw = (tmp_path / part).read_bytes()
-    for length in range(len(raw.rstrip())):
-        (tmp_path / part).write_bytes(raw[:length])
-        with pytest.raises(ValueError, match="cannot be read as a connectome"):
-            graphs.load(tmp_path / "a.csv")
-
-
-def test_parts_that_do_not_belong_together(tmp_path, full):
-    path = tmp_path / "a.csv"
-    graphs.save(full, path)
-    rows = path.read_text("utf-8").splitlines(keepends=True)
-    path.write_text("".join(rows[:-1]), "utf-8")
-    with pytest.raises(
-        ValueError, match=r"is not whole: expected 4 rows .* got 3 .*delete the .js"
-    ):
-        graphs.load(path)
-    (tmp_path / "a.csv.json").unlink()
-    assert graphs.load(path).num_edges == 3
-    graphs.save(full, path)
-    (tmp_path / "a.neurons.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"a.neurons.csv"):
-        graphs.load(path)
-
-
-@pytest.mark.parametrize(
-    "stated",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"num_nodes": 5}',
-        '{"num_nodes": 5.0, "num_edges": 4}',
-        '{"num_nodes": true, "num_edges": 4}',
-        '{"num_nodes": 5, "num_edges": 4, "shape": 5}',
-        '{"num_nodes": 5, "num_edges": 4, "shape": [[5]]}',
-        '{"num_nodes": 5, "num_edges": 4, "node_type_names": [["a"]]}',
-        "[" * 10**5,
-    ],
-)
-def test_damaged_statements(tmp_path, full, stated):
-    path = tmp_path / "a.csv"
-    graphs.save(full, path)
-    (tmp_path / "a.csv.json").write_text(stated)
-    with pytest.raises(ValueError, match="'a.csv.json', which belongs to it, is no JSON|recursion"):
-        graphs.load(path)
-
-
-def test_a_type_that_is_not_stated(tmp_path):
-    data = graphs.layered([1, 2])
-    path = tmp_path / "a.csv"
-    graphs.save(data, path)
-    table = tmp_path / "a.neurons.csv"
-    table.write_text(table.read_text().replace("layer 1", "layer 2"))
-    with pytest.raises(ValueError, match="the type of the table of neurons must be one of those"):
-        graphs.load(path)
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,8 @@ def with_value(value, mode="static", kind="double", title="node_type"):
     ("text", "match"),
     [
         ("", "it is no whole XML file"),
-        ("<html/>", "No <graph> element"),
-        (HEAD + "</gexf>", "No <graph> element"),
+        ("<html/>", "expected a <graph>"),
+        (HEAD + "</gexf>", "expected a <graph>"),
         (inside(NODES)[:-5], "it is no whole XML file"),
         (inside("&a;"), "it is no whole XML file"),
         (inside(NODES, EDGE.replace('"b"', '"c"')), "2 nodes and 1 edges of which 3 and 1"),
@@ -165,3 +165,44 @@ def test_hostile_lists(path, lists, match):
     path.write_text(text)
     with pytest.raises(ValueError, match=match):
         graphs.load(path)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "http://www.gexf.net/1.1draft",
+        "http://gexf.net/1.2draft",
+        "http://www.gexf.net/1.3",
+        "http://gexf.net/1.3",
+        "https://www.gexf.net/1.4",
+    ],
+)
+def test_edges_without_a_weight_have_one_of_1_in_any_namespace(path, space):
+    text = inside(
+        NODES, '<edge source="a" target="b"/><edge source="b" target="a" weight="2.5"/>'
+    ).replace("http://www.gexf.net/1.2draft", space)
+    path.write_text(text)
+    data = graphs.load(path)
+    assert data.edge_weight.tolist() == [2.5, 1.0]
+    assert data.names == ["left", "right"]
+    path.write_text(text.replace(' weight="2.5"', ""))
+    assert "edge_weight" not in graphs.load(path)
+
+
+def test_places_of_gephi_are_positions_and_colors_are_told(path):
+    space = "http://gexf.net/1.3"
+    node = (
+        '<node id="{0}" label="{0}!"><viz:position x="{1}" y="-2.5" z="0.0"/>'
+        '<viz:size value="10.0"/><viz:color r="1" g="2" b="3"/></node>'
+    )
+    path.write_text(
+        f'<gexf xmlns="{space}" xmlns:viz="{space}/viz" version="1.3"><graph mode="static" '
+        f'defaultedgetype="directed"><nodes>{node.format("a", 1)}{node.format("b", 4)}</nodes>'
+        '<edges><edge id="0" source="a" target="b" label="big"/></edges></graph></gexf>'
+    )
+    told = "without 'viz:color' of nodes, 'viz:size' of nodes, 'label' of edges: "
+    with pytest.warns(graphs.LeftOutWarning, match=told) as warned:
+        data = graphs.load(path)
+    assert len(warned) == 1
+    assert data.pos.tolist() == [[1, -2.5], [4, -2.5]]
+    assert data.names == ["a!", "b!"]

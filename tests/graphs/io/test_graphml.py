@@ -67,7 +67,8 @@ def test_without_namespace_and_with_defaults(path):
         '<edge id="e0" source="a" target="b"><data key="w">2</data></edge>'
         '<edge id="e1" source="b" target="a"/></graph></graphml>'
     )
-    data = graphs.load(path)
+    with pytest.warns(graphs.LeftOutWarning, match="without 'color' of nodes: "):
+        data = graphs.load(path)
     assert data.edge_weight.tolist() == [0.5, 2.0]
     assert data.node_sign.tolist() == [1, -1]
     assert data.names == ["a", "b"]
@@ -113,8 +114,8 @@ EDGE = '<edge source="0" target="1"/>'
     [
         ("", "it is no whole XML file"),
         ("PK\x03\x04", "it is no whole XML file"),
-        ("<html/>", "not successfully read as graphml"),
-        (HEAD + "</graphml>", "not successfully read as graphml"),
+        ("<html/>", "expected a <graph>"),
+        (HEAD + "</graphml>", "expected a <graph>"),
         (inside(NODES)[:-5], "it is no whole XML file"),
         (inside(NODES) + "<more/>", "it is no whole XML file"),
         (inside("&a;"), "it is no whole XML file"),
@@ -126,12 +127,6 @@ EDGE = '<edge source="0" target="1"/>'
         (inside(NODES).replace("</graph>", "</graph><graph><node/></graph>"), "expected one graph"),
         (inside(NODES + "<hyperedge/>"), "support hyperedges"),
         (inside('<node id="0"><data key="k">1</data></node>'), "no key k"),
-        (
-            inside(
-                '<node id="0"><data key="k">1</data></node>', KEY.format("node", "pos_x", "real")
-            ),
-            "'real'",
-        ),
         (
             inside(
                 '<node id="0"><data key="k">1</data></node><node id="1"/>',
@@ -197,3 +192,103 @@ def test_floats_are_exact(path):
     data.edge_weight = torch.tensor([0.1, 1e-45, 3.4028235e38])
     graphs.save(data, path)
     assert torch.equal(graphs.load(path).edge_weight, data.edge_weight)
+
+
+def told(path, text, match):
+    path.write_text(text)
+    with pytest.warns(graphs.LeftOutWarning, match=match) as warned:
+        data = graphs.load(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    return data
+
+
+def test_a_file_of_yed(path):
+    node = (
+        '<node id="{0}"><port name="p"/><data key="d1"><y:ShapeNode><y:Geometry height="30.0" '
+        'width="30.0" x="{1}" y="-7.5"/><y:NodeLabel>{2}</y:NodeLabel><y:Shape type="ellipse"/>'
+        "</y:ShapeNode></data></node>"
+    )
+    data = told(
+        path,
+        HEAD.replace(">", ' xmlns:y="http://www.yworks.com/xml/graphml">')
+        + '<key for="port" id="d0" yfiles.type="portgraphics"/>'
+        '<key for="node" id="d1" yfiles.type="nodegraphics"/>'
+        '<key for="edge" id="d2" yfiles.type="edgegraphics"/>'
+        '<graph edgedefault="directed" id="G">'
+        + node.format("n0", 1.5, "AVAL")
+        + node.format("n1", 9, "AVAR")
+        + '<edge id="e0" source="n0" target="n1"><data key="d2"><y:PolyLineEdge><y:EdgeLabel>12'
+        "</y:EdgeLabel></y:PolyLineEdge></data></edge></graph></graphml>",
+        "without 'ports' of the graph, 'shape_type' of nodes, 'label' of edges: ",
+    )
+    assert data.names == ["AVAL", "AVAR"]
+    assert data.pos.tolist() == [[1.5, -7.5], [9, -7.5]]
+    assert data.edge_index.tolist() == [[0], [1]]
+
+
+def test_a_file_of_gephi(path):
+    keys = "".join(
+        f'<key attr.name="{name}" attr.type="{kind}" for="{owner}" id="{at}"/>'
+        for name, kind, owner, at in (
+            ("label", "string", "node", "label"),
+            ("Edge Label", "string", "edge", "edgelabel"),
+            ("weight", "double", "edge", "weight"),
+            ("r", "int", "node", "r"),
+            ("size", "float", "node", "size"),
+            ("x", "float", "node", "x"),
+            ("y", "float", "node", "y"),
+        )
+    )
+    node = (
+        '<node id="{0}.0"><data key="label">{1}</data><data key="size">10.0</data>'
+        '<data key="r">153</data><data key="x">{0}</data><data key="y">-1.5</data></node>'
+    )
+    data = told(
+        path,
+        f'{HEAD}{keys}<graph edgedefault="directed">{node.format(3, "left")}'
+        f'{node.format(4, "right")}<edge id="7" source="4.0" target="3.0">'
+        '<data key="edgelabel">e</data><data key="weight">2.5</data></edge></graph></graphml>',
+        "without 'size' of nodes, 'r' of nodes, 'Edge Label' of edges: ",
+    )
+    assert data.names == ["left", "right"]
+    assert data.pos.tolist() == [[3, -1.5], [4, -1.5]]
+    assert data.edge_index.tolist() == [[1], [0]]
+    assert data.edge_weight.tolist() == [2.5]
+
+
+def test_a_file_of_igraph(path):
+    data = told(
+        path,
+        f'{HEAD}<key id="g_source" for="graph" attr.name="source" attr.type="string"/>'
+        '<key id="v_name" for="node" attr.name="name" attr.type="string"/>'
+        '<key id="e_weight" for="edge" attr.name="weight" attr.type="double"/>'
+        '<graph id="G" edgedefault="directed"><data key="g_source">a lab</data>'
+        '<node id="n0"><data key="v_name">AVAL</data></node>'
+        '<node id="n1"><data key="v_name">AVAR</data></node>'
+        '<edge source="n0" target="n1"><data key="e_weight">3</data></edge></graph></graphml>',
+        "without 'source' of the graph: ",
+    )
+    assert data.names == ["AVAL", "AVAR"]
+    assert data.edge_weight.tolist() == [3]
+
+
+def test_a_file_of_graph_tool(path):
+    """It has vectors, and floats in hexadecimal."""
+    data = told(
+        path,
+        f'{HEAD}<key id="k0" for="node" attr.name="pos" attr.type="vector_float"/>'
+        '<key id="k1" for="edge" attr.name="weight" attr.type="long double"/>'
+        '<key id="k2" for="node" attr.name="rgb" attr.type="vector_string"/>'
+        '<key id="k3" for="edge" attr.name="age" attr.type="short"/>'
+        '<key id="k4" for="graph" attr.name="data" attr.type="python_object"/>'
+        '<graph id="G" edgedefault="directed"><data key="k4">gASVBAAA</data>'
+        '<node id="n0"><data key="k0">0x1.8p+1, -2</data><data key="k2">a, b</data></node>'
+        '<node id="n1"><data key="k0">0x0p+0, 0.5</data><data key="k2">c</data></node>'
+        '<edge id="e0" source="n0" target="n1"><data key="k1">0x1.4p+2</data>'
+        '<data key="k3">4</data></edge></graph></graphml>',
+        "without 'data' of the graph, 'rgb' of nodes, 'age' of edges: ",
+    )
+    assert data.pos.tolist() == [[3, -2], [0, 0.5]]
+    assert data.edge_weight.tolist() == [5]
+    assert data.names == ["n0", "n1"]

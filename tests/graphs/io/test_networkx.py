@@ -145,3 +145,37 @@ def test_no_graph_at_all(other):
         TypeError, match=r"expected a networkx graph, got .*; pass networkx.DiGraph"
     ):
         graphs.from_networkx(other)
+
+
+@pytest.mark.parametrize("weight", [1 + 2j, np.complex64(1 + 2j)])
+@pytest.mark.parametrize("other", [2.0, np.float64(2), 10**30])
+def test_complex_weights_are_refused(weight, other):
+    graph = nx.DiGraph()
+    graph.add_edge(0, 1, weight=other)
+    graph.add_edge(1, 0, weight=weight)
+    with pytest.raises(ValueError, match="the attribute 'weight' of edges must be float32.*comple"):
+        graphs.from_networkx(graph)
+
+
+def test_weights_that_float32_makes_zero_and_dates_are_refused():
+    with pytest.raises(ValueError, match="at least 1e-45 in float32, got 1e-320"):
+        graphs.from_networkx(nx.DiGraph([(0, 1, {"weight": 1e-320})]))
+    with pytest.raises(ValueError, match="not real numbers but datetime64"):
+        graphs.from_networkx(nx.DiGraph([(0, 1, {"weight": np.datetime64("2020-01-01")})]))
+
+
+def test_what_is_left_out_is_told_once():
+    graph = nx.MultiDiGraph(name="net")
+    graph.add_node("a", name="left", club="Mr. Hi")
+    graph.add_node("b", name="right", club="Officer")
+    graph.add_edge("a", "b", key="first", weight=2.0, type=-1, delay=3)
+    told = (
+        "read without 'club' of nodes, 'type' of edges, 'delay' of edges, 'name' of the graph, the "
+        r"labels of nodes \(they have another 'name'\), the keys of edges: .*'edge_type'"
+    )
+    with pytest.warns(graphs.LeftOutWarning, match=told) as warned:
+        data = graphs.from_networkx(graph)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert data.names == ["left", "right"]
+    assert data.edge_weight.tolist() == [2.0]

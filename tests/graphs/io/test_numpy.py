@@ -113,3 +113,73 @@ def test_bad_edges(changed, error, match):
     given = {"source": [0, 1], "target": [1, 2], "num_nodes": 3, **changed}
     with pytest.raises(error, match=match):
         graphs.from_edges(given.pop("source"), given.pop("target"), **given)
+
+
+class Frame:
+    """As much of a frame of pandas as matters: values, and labels of rows and columns."""
+
+    def __init__(self, values, index, columns):
+        self.values, self.index, self.columns = values, index, columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+
+def test_a_frame_is_aligned_by_its_labels():
+    """a -> b, b -> c and c -> c, with the columns in another order than the rows."""
+    frame = Frame([[0, 0, 2.0], [3.0, 0, 0], [4.0, 0, 0]], ["a", "b", "c"], ["c", "a", "b"])
+    data = graphs.from_numpy(frame)
+    assert data.names == ["a", "b", "c"]
+    assert data.edge_index.tolist() == [[0, 1, 2], [1, 2, 2]]
+    assert data.edge_weight.tolist() == [2.0, 3.0, 4.0]
+
+
+def test_a_frame_that_numbers_has_no_names():
+    data = graphs.from_numpy(Frame([[0, 1], [0, 0]], range(2), [1, 0]))
+    assert "names" not in data
+    assert data.edge_index.tolist() == [[0], [0]]
+    assert graphs.from_numpy(Frame([[0, 1], [0, 0]], [7, 5], [7, 5])).names == ["7", "5"]
+
+
+class Columnar:
+    """Of polars: columns have names, rows have none."""
+
+    columns = ("a", "b")
+
+
+class Coordinates:
+    """Of xarray."""
+
+    coords = ()
+
+    def to_pandas(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("matrix", "error", "match"),
+    [
+        (Frame([[0, 1], [0, 0]], [0, 1], ["0", "1"]), ValueError, "got 0 of type int.*astype"),
+        (Frame([[0, 1], [0, 0]], ["a", "b"], ["a", "c"]), ValueError, "same labels, got 'b'.*rein"),
+        (Frame([[0, 1]], ["a"], ["a", "c"]), ValueError, "same labels, got 'c'"),
+        (Frame([[0, 1], [0, 0]], ["a", "a"], ["a", "c"]), ValueError, "rows have one label each"),
+        (Frame([[0, 1], [0, 0]], [0, 1], [0, float("nan")]), ValueError, "columns have one label"),
+        (Columnar(), TypeError, r"columns alone.*frame.to_numpy\(\)"),
+        (Coordinates(), TypeError, r"coordinates.*matrix.to_pandas\(\)"),
+        (np.ma.array([[0, 1], [1, 0]], mask=[[0, 1], [0, 0]]), TypeError, r"matrix.filled\(0\)"),
+    ],
+)
+def test_labels_that_cannot_be_kept(matrix, error, match):
+    with pytest.raises(error, match=match):
+        graphs.from_numpy(matrix)
+
+
+def test_weights_that_float32_makes_zero_are_refused():
+    match = "must be 0 or at least 1e-45 in float32, got 1e-320 at position 0; multiply"
+    tiny = np.array([[0, 1e-320], [2.0, 0]])
+    for load in (graphs.from_numpy, lambda each: graphs.from_scipy(scipy.sparse.csr_array(each))):
+        with pytest.raises(ValueError, match=match):
+            load(tiny)
+    with pytest.raises(ValueError, match=match):
+        graphs.from_edges([0, 1], [1, 0], num_nodes=2, edge_weight=[1e-320, 1.0])
+    assert graphs.from_numpy([[0, 1e-45], [0, 0]]).edge_weight.item() > 0

@@ -228,6 +228,7 @@ def test_archives_that_torch_does_not_write(path, full):
 def test_a_member_that_claims_to_be_huge(path, full):
     graphs.save(full, path)
     raw = bytearray(path.read_bytes())
+    del raw[raw.rindex(b"<!-- sha256 ") :]
     at = raw.rindex(b"PK\x01\x02")
     raw[at + 24 : at + 28] = struct.pack("<I", 2**31)
     path.write_bytes(raw)

@@ -52,14 +52,19 @@ def test_edges_of_other_programs(path):
         edge_type_id=[100, 101],
         edge_group_id=[0, 0],
         edge_group_index=[1, 0],
-        group={"syn_weight": np.array([0.5, 2.0]), "delay": [1.0, 1.0]},
+        group={"syn_weight": np.array([0.5, 2.0]), "delay": [1.0, 1.0], "nsyns": [4, 5]},
     )
-    data = graphs.load(path)
+    told = "without 'delay' of edges, 'nsyns' of edges: "
+    with pytest.warns(graphs.LeftOutWarning, match=told) as warned:
+        data = graphs.load(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
     assert data.num_nodes == 3
     assert data.edge_index.tolist() == [[0, 2], [1, 1]]
     assert data.edge_type.tolist() == [100, 101]
     assert data.edge_weight.tolist() == [2.0, 0.5]
-    assert graphs.load(path, num_nodes=7).num_nodes == 7
+    with pytest.warns(graphs.LeftOutWarning, match=told):
+        assert graphs.load(path, num_nodes=7).num_nodes == 7
 
 
 def test_types_of_minus_one_are_none(path):
@@ -79,13 +84,24 @@ def test_nodes_in_a_file_of_their_own(path, tmp_path):
     with h5py.File(tmp_path / "nodes.h5", "w") as root:
         root["nodes/lgn/node_type_id"] = np.full(3, 5)
         root["nodes/v1/node_type_id"] = np.full(2, 6)
-    data = graphs.load(path, neurons=tmp_path / "nodes.h5")
+    with pytest.warns(
+        graphs.LeftOutWarning, match="without 'node_type' of nodes of two populations: "
+    ):
+        data = graphs.load(path, neurons=tmp_path / "nodes.h5")
     assert data.num_nodes == 5
     assert data.edge_index.tolist() == [[0, 2], [4, 4]]
     assert data.node_type.tolist() == [0, 0, 0, 1, 1]
     assert data.node_type_names == ["lgn", "v1"]
     with pytest.raises(FileNotFoundError, match=r"nix.h5"):
         graphs.load(path, neurons=tmp_path / "nix.h5")
+
+
+def test_nodes_out_of_order_are_refused(path, full):
+    graphs.save(full, path)
+    with h5py.File(path, "r+") as root:
+        root["nodes/default/node_id"][...] = [0, 2, 1, 3, 4]
+    with pytest.raises(ValueError, match="node_id must be 0 to 4 in order, got 2 at position 1"):
+        graphs.load(path)
 
 
 def test_several_populations(path):

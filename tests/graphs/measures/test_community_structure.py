@@ -1,3 +1,4 @@
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,70 @@ def test_it_is_seeded():
     assert graphs.modularity(data, best) >= graphs.modularity(data, first)
 
 
+# Sizes of all groups, and the groups of every fiftieth neuron: the same on every machine.
+PINNED = [
+    (
+        lambda: graphs.small_world(300, 6, 0.1, seed=0),
+        1.0,
+        [31, 30, 29, 27, 25, 23, 22, 19, 19, 17, 17, 17, 12, 12],
+        [4, 7, 10, 3, 6, 1],
+    ),
+    (
+        lambda: graphs.grid_local((15, 20), 2),
+        1.0,
+        [58, 53, 45, 42, 41, 34, 27],
+        [4, 2, 4, 6, 0, 3],
+    ),
+    (
+        lambda: graphs.grid_local((15, 20), 2),
+        0.25,
+        [191, 109],
+        [1, 0, 1, 0, 1, 0],
+    ),
+    (graphs.c_elegans, 1.0, [97, 80, 57, 44, 19, 1, 1, 1, 1, 1], [2, 2, 1, 4, 0, 0, 1]),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "resolution", "sizes", "some"), PINNED, ids=["ring", "plane", "large groups", "worm"]
+)
+def test_partitions_stay(make, resolution, sizes, some):
+    found = graphs.communities(make(), resolution=resolution, seed=0)
+    assert np.bincount(found).tolist() == sizes
+    assert found[::50].tolist() == some
+
+
+def test_two_cliques_joined_by_a_synapse_are_its_largest_modularity():
+    clique = 1 - np.eye(5, dtype=int)
+    both = np.kron(np.eye(2, dtype=int), clique)
+    both[4, 5] = 1
+    edge_index = torch.from_numpy(np.stack(np.nonzero(both)))
+    data = Data(edge_index=edge_index, num_nodes=10)
+    for seed in range(20):
+        found = graphs.communities(data, trials=1, seed=seed)
+        assert found.tolist() == [0] * 5 + [1] * 5
+    # E = 41, of which 40 lie inside; each group sends and receives 20 or 21 of them.
+    assert graphs.modularity(data, found) == pytest.approx(40 / 41 - 2 * 20 * 21 / 41**2)
+
+
+def test_direction_counts():
+    """Sources that share targets are no community of theirs if direction is heeded."""
+    data = graphs.layered([6, 6])
+    assert graphs.modularity(data, graphs.communities(data)) == 0
+
+
+def test_self_loops_and_parallel_synapses_change_nothing():
+    data, _ = planted([10, 10, 10])
+    source, target = data.edge_index[:, data.edge_index[0] != data.edge_index[1]]
+    loops = torch.arange(30)
+    edge_index = torch.stack(
+        (torch.cat((source, loops, source)), torch.cat((target, loops, target)))
+    )
+    kind = torch.cat((torch.zeros(len(source) + 30), torch.ones(len(source)))).long()
+    other = Data(edge_index=edge_index, num_nodes=30, edge_type=kind)
+    assert np.array_equal(graphs.communities(data), graphs.communities(other))
+
+
 def test_neurons_without_synapses_are_groups_of_their_own():
     edge_index = torch.tensor([[0, 1, 3], [1, 0, 3]])
     found = graphs.communities(Data(edge_index=edge_index, num_nodes=4))
@@ -63,3 +128,18 @@ def test_bad_arguments():
         graphs.communities(data, resolution=-1)
     with pytest.raises(ValueError, match="trials must be"):
         graphs.communities(data, trials=0)
+
+
+def test_weights_are_not_read():
+    """Two triangles of weight 2, joined by a synapse each way of weight 1."""
+    pairs = [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (2, 3)]
+    weight = [2.0] * 6 + [1.0]
+    graph = nx.Graph()
+    graph.add_weighted_edges_from((*pair, each) for pair, each in zip(pairs, weight, strict=True))
+    data = graphs.from_networkx(graph)
+    back = graphs.to_networkx(data)
+    groups = [{0, 1, 2}, {3, 4, 5}]
+    ours = graphs.modularity(data, [0, 0, 0, 1, 1, 1])
+    assert ours == pytest.approx(0.3571, abs=5e-5)
+    assert ours == pytest.approx(nx.community.modularity(back, groups, weight=None), rel=1e-12)
+    assert nx.community.modularity(back, groups) == pytest.approx(0.4231, abs=5e-5)

@@ -64,6 +64,37 @@ def test_groups_are_numbered_the_same_without(plain, groups):
     assert by_size(np.empty(0, np.int64)).tolist() == []
 
 
+@pytest.mark.parametrize("resolution", [0.0, 0.3, 1.0, 5.0])
+def test_communities_are_the_same_without(plain, resolution):
+    for seed in range(12):
+        data = connectome(seed, ordered=seed % 2 == 0, typed=seed % 3 == 0)
+        one = graphs.communities(data, resolution=resolution, seed=seed)
+        other = plain(graphs.communities, data, resolution=resolution, seed=seed)
+        assert one.dtype == other.dtype == np.int64
+        assert np.array_equal(one, other)
+    worm = graphs.c_elegans()
+    assert np.array_equal(
+        graphs.communities(worm, resolution=resolution),
+        plain(graphs.communities, worm, resolution=resolution),
+    )
+
+
+def test_moves_are_checked():
+    pointer, index, ones = np.array([0, 1, 2]), np.array([1, 0], np.int32), np.ones(2, np.int64)
+    moved = compiled.module().moved
+    assert moved(pointer, index, ones, ones, ones, 0.25, 1e-5).tolist() == [1, 1]
+    for wrong in (-1, 2):
+        with pytest.raises(IndexError, match="no neuron"):
+            moved(pointer, np.array([wrong, 0], np.int32), ones, ones, ones, 0.25, 1e-5)
+    for wrong in (pointer[:2], np.array([0, 2, 1])):
+        with pytest.raises(ValueError, match=r"weight for each|pointers must rise"):
+            moved(wrong, index, ones, ones, ones, 0.25, 1e-5)
+    for at in range(3):
+        sums = [ones[:1] if each == at else ones for each in range(3)]
+        with pytest.raises(ValueError, match="a weight for each synapse, and sums for each neuron"):
+            moved(pointer, index, *sums, 0.25, 1e-5)
+
+
 def test_strong_parts_are_found_along_any_path():
     """As long as there are neurons, where recursion would run out of stack."""
     neurons = 200_000

@@ -1,15 +1,17 @@
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
-from scipy.optimize import minimize_scalar
+from scipy import integrate, stats
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import zeta
 from torch_geometric.data import Data
 
 import graphs
+from graphs.measures import lognormal
 from graphs.measures.power_law import _candidates
 
 # Neurons that send to others, one each: of these, as many as the neuron's in-degree is to be.
@@ -109,6 +111,73 @@ def test_a_lognormal_is_found_again():
     # The best lognormal is at least as likely as the true one.
     assert found.lognormal.ratio * np.sqrt(len(rounded)) < 0
     assert law.sum() < true
+
+
+def tail_of(data, xmin):
+    degree, neurons = graphs.degree_distribution(data)
+    return degree[degree >= xmin], neurons[degree >= xmin]
+
+
+def by_quadrature(degree, xmin, slope, curvature):
+    """The lognormal's probabilities: shares of exp(-slope y - curvature y^2 / 2), integrated."""
+
+    def density(y):
+        return np.exp(-slope * y - curvature * y**2 / 2)
+
+    points, weights = np.polynomial.legendre.leggauss(30)
+    low, high = (np.log(degree + half) - math.log(xmin - 0.5) for half in (-0.5, 0.5))
+    at = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * points
+    inside = (density(at) * weights).sum(1) * (high - low) / 2
+    everywhere = np.linspace(0, 60, 20_001)
+    return inside / integrate.simpson(density(everywhere), x=everywhere)
+
+
+def test_a_heavy_tail_is_nearly_a_power_law_to_a_lognormal():
+    """Its mean runs to minus infinity: at the bound of a search the sign of the ratio was wrong.
+
+    There the lognormal's likelihood is that of rounded values of a Pareto law, of one parameter.
+    """
+    data = graphs.barabasi_albert(3000, 3, directed=False, seed=2)
+    found = graphs.fit_power_law(data)
+    degree, neurons = tail_of(data, found.xmin)
+
+    def pareto(slope):
+        low, high = (((degree + half) / (found.xmin - 0.5)) ** -slope for half in (-0.5, 0.5))
+        return np.log(low - high)
+
+    slope = minimize_scalar(lambda slope: -(neurons @ pareto(slope)), bounds=(0.5, 9)).x
+    law = stats.zipf.logpmf(degree, found.alpha) + math.log(zeta(found.alpha))
+    difference = law - np.log(zeta(found.alpha, found.xmin)) - pareto(slope)
+    mean = neurons @ difference / neurons.sum()
+    spread = math.sqrt(neurons @ (difference - mean) ** 2 / neurons.sum())
+    ratio = math.sqrt(neurons.sum()) * mean / spread
+    assert ratio == pytest.approx(-0.5233, abs=1e-4)
+    assert found.lognormal.ratio == pytest.approx(ratio, abs=1e-3)
+    # No lognormal at all is better.
+    best = neurons @ pareto(slope)
+    for curvature in (1e-4, 1e-2, 0.1, 1.0):
+        for steep in np.linspace(0.5, 3, 11):
+            assert neurons @ np.log(by_quadrature(degree, found.xmin, steep, curvature)) < best
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(2.0, 0.7), (3.0, 0.3), (-1.0, 1.5), (4.0, 0.05)])
+def test_the_best_lognormal_is_that_of_a_search_by_brute_force(mean, deviation):
+    draw = np.random.default_rng(7)
+    degree = np.rint(draw.lognormal(mean, deviation, 3000)).astype(int)
+    degree, neurons = np.unique(degree[degree > 0], return_counts=True)
+    xmin = int(degree[0])
+
+    def unlikelihood(parameters):
+        curvature = math.exp(parameters[1])
+        slope = -curvature * (parameters[0] - math.log(xmin - 0.5))
+        return -(neurons @ np.log(by_quadrature(degree, xmin, slope, curvature)))
+
+    starts = [(mean, -2 * math.log(deviation)), (mean - 1, 0.0)]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = min(minimize(unlikelihood, each, method="Nelder-Mead").fun for each in starts)
+    found = neurons @ lognormal.likelihood(degree, neurons, xmin)
+    assert found == pytest.approx(-wanted, abs=2e-3)
 
 
 def test_bootstraps_are_seeded():

@@ -87,10 +87,12 @@ def test_without_cycles_all_are_zero():
     assert graphs.spectrum(silent).tolist() == [0, 0]
 
 
-def test_a_long_directed_ring_is_solved_though_all_are_equally_large():
-    number = torch.arange(100)
-    ring = Data(edge_index=torch.stack((number, (number + 1) % 100)), num_nodes=100)
-    np.testing.assert_allclose(np.abs(graphs.spectrum(ring, k=4)), 1)
+@pytest.mark.parametrize("neurons", [100, 1200])
+def test_a_long_directed_ring_is_solved_though_all_are_equally_large(neurons):
+    number = torch.arange(neurons)
+    ring = Data(edge_index=torch.stack((number, (number + 1) % neurons)), num_nodes=neurons)
+    wanted = np.exp(2j * np.pi / neurons * np.array([0, 1, -1, 2]))
+    np.testing.assert_allclose(graphs.spectrum(ring, k=4), wanted, atol=1e-12)
 
 
 def test_parts_that_reach_each_other_one_way_have_their_own_each():

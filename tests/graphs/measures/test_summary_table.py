@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import math
 
 import networkx as nx
@@ -86,7 +87,9 @@ def test_equals_networkx(data):
 )
 def test_equals_networkx_on_known_graphs(graph):
     graph = nx.convert_node_labels_to_integers(nx.DiGraph(graph) if graph.is_directed() else graph)
-    found = graphs.summary(graphs.from_networkx(graph))
+    plain = nx.create_empty_copy(graph, with_data=False)
+    plain.add_edges_from(graph.edges)
+    found = graphs.summary(graphs.from_networkx(plain))
     simple = nx.Graph(graph)
     simple.remove_edges_from(list(nx.selfloop_edges(simple)))
     assert (found.path_length, found.reachable) == pytest.approx(mean_length(graph))
@@ -314,3 +317,72 @@ def test_measures_take_only_connectomes():
         graphs.strongly_connected(None)
     with pytest.raises(TypeError, match=r"directed must be True or False, got 'no'"):
         graphs.path_length(graphs.layered([1, 1]), directed="no")
+
+
+MEASURES = {
+    "clustering": graphs.clustering,
+    "communities": lambda data: graphs.communities(data).tolist(),
+    "components": lambda data: graphs.components(data).tolist(),
+    "degree_distribution": lambda data: [
+        each.tolist() for each in graphs.degree_distribution(data)
+    ],
+    "efficiency": graphs.efficiency,
+    "fit_power_law": lambda data: str(graphs.fit_power_law(data)),
+    "modularity": lambda data: graphs.modularity(data, [0] * 20 + [1] * 20),
+    "path_length": graphs.path_length,
+    "reciprocity": graphs.reciprocity,
+    "rich_club": lambda data: graphs.rich_club(data).coefficient.tolist(),
+    "small_worldness": lambda data: str(graphs.small_worldness(data, nulls=2)),
+    "strongly_connected": graphs.strongly_connected,
+    "triad_census": graphs.triad_census,
+    "wiring_length": graphs.wiring_length,
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_measures_read_no_weights_and_say_so(name):
+    data = graphs.coordinate_random(40, (10, 5), 3.0, seed=0)
+    weighted = data.clone()
+    weighted.edge_weight = torch.randn(data.num_edges, generator=torch.Generator().manual_seed(0))
+    weighted.edge_sign = weighted.edge_weight.sign()
+    assert MEASURES[name](weighted) == MEASURES[name](data)
+    said = " ".join(getattr(graphs, name).__doc__.split())
+    assert "Weights and signs are not read" in said or "whatever their weights" in said
+
+
+def test_in_full_of_a_long_directed_ring():
+    """All eigenvalues are equally large."""
+    number = torch.arange(1200)
+    ring = Data(edge_index=torch.stack((number, (number + 1) % 1200)), num_nodes=1200)
+    full = graphs.summary(ring, full=True, max_sources=20).full
+    assert full.spectral_radius == pytest.approx(1, rel=1e-12)
+    assert full.spectral_gap == pytest.approx(0, abs=1e-12)
+    assert full.reasons == {}
+
+
+def test_a_row_that_cannot_be_computed_leaves_the_others(monkeypatch):
+    """A ring with a shortcut has its eigenvalues near a circle; the dense way out is closed."""
+    monkeypatch.setattr("graphs.eigenvalues._RESCUE", 0)
+    monkeypatch.setattr("graphs.eigenvalues._ATTEMPTS", ((40, 2),))
+    number = torch.arange(200)
+    ends = torch.stack((number, (number + 1) % 200))
+    ring = Data(edge_index=torch.cat((ends, torch.tensor([[0], [2]])), dim=1), num_nodes=200)
+    found = graphs.summary(ring, full=True)
+    assert math.isnan(found.full.spectral_radius)
+    assert math.isnan(found.full.spectral_gap)
+    assert list(found.full.reasons) == ["spectral radius"]
+    assert "200 neurons did not converge" in found.full.reasons["spectral radius"]
+    assert f"nan ({found.full.reasons['spectral radius']})" in str(found)
+    assert found.full.communities > 1
+    assert sum(found.full.triads.values()) == 200 * 199 * 198 // 6
+
+
+def test_every_row_may_fail(monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    for name in ("communities", "spectrum", "fit_power_law", "small_worldness", "triad_census"):
+        monkeypatch.setattr(importlib.import_module("graphs.measures.summary_table"), name, fail)
+    found = graphs.summary(graphs.layered([2, 2]), full=True)
+    assert str(found).count("nan (MemoryError)") == 7
+    assert found.num_edges == 4

@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 import graphs
 from sparsebrain import GraphLayer
 from sparsebrain.diagnostics import saturation
+from sparsebrain.kernels.activations import ACTIVATIONS
 
 
 @pytest.fixture
@@ -26,8 +27,20 @@ BY_HAND = {
     "relu": [0.5, 0.5, 1, 0.5],
     # 0.01 at u <= 0.
     "leaky_relu": [0.5, 0.5, 1, 0.5],
+    # Phi(u) + u phi(u) is -0.012 at -3 and -0.083 at -1.
+    "gelu": [0, 0, 0.5, 0],
+    # s (1 + u (1 - s)) is -0.088 at -3.
+    "silu": [0, 0, 0, 0],
+    # s is 0.047 at -3.
+    "softplus": [0, 0, 0.5, 0],
+    # 0 from -1 down and from 1 up.
+    "hardtanh": [0, 1, 0.5, 0.5],
     None: [0, 0, 0, 0],
 }
+
+
+def test_no_activation_was_left_out():
+    assert set(BY_HAND) == {None, *ACTIVATIONS} - {"none"}
 
 
 @pytest.mark.parametrize("activation", BY_HAND)

@@ -70,15 +70,26 @@ def test_complex_eigenvalues_are_no_obstacle():
     assert float(perron_bound(structure, joined).bound) >= 2
 
 
-def test_where_all_eigenvalues_are_equally_large_that_is_told():
-    """Around a long ring they are the roots of the product of its weights."""
-    weight = torch.rand(150, generator=torch.Generator().manual_seed(0)).double() + 0.5
-    neurons = torch.arange(150)
-    ring = Structure(torch.stack([neurons, (neurons + 1) % 150]), 300)
-    with pytest.raises(RuntimeError, match="did not converge.*perron_bound bounds it"):
-        spectral_radius(ring, weight)
-    assert float(perron_bound(ring, weight).bound) >= float(weight.log().mean().exp())
+@pytest.mark.parametrize("neurons", [150, 1200])
+def test_around_a_ring_they_are_the_roots_of_the_product_of_its_weights(neurons):
+    weight = torch.rand(neurons, generator=torch.Generator().manual_seed(0)).double() + 0.5
+    number = torch.arange(neurons)
+    ring = Structure(torch.stack([number, (number + 1) % neurons]), 2 * neurons)
+    mean = float(weight.log().mean().exp())
+    assert spectral_radius(ring, weight) == pytest.approx(mean, rel=1e-12)
+    assert float(perron_bound(ring, weight).bound) >= mean
     assert float(norm_bound(ring, weight).bound) == pytest.approx(float(weight.max()), rel=0.027)
+
+
+def test_what_does_not_converge_is_told(monkeypatch):
+    """A ring with a shortcut has its eigenvalues near a circle; the dense way out is closed."""
+    monkeypatch.setattr("graphs.eigenvalues._RESCUE", 0)
+    monkeypatch.setattr("graphs.eigenvalues._ATTEMPTS", ((40, 2),))
+    number = torch.arange(400)
+    ends = torch.stack([number, (number + 1) % 400])
+    ring = Structure(torch.cat([ends, torch.tensor([[0], [2]])], 1), 400)
+    with pytest.raises(RuntimeError, match="did not converge.*perron_bound bounds it"):
+        spectral_radius(ring, torch.ones(401))
 
 
 @pytest.mark.parametrize("seed", range(4))

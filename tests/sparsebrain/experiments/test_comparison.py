@@ -4,12 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from statistics import fmean, stdev
 
 import pytest
 from rich.console import Console
 
 import graphs
-from sparsebrain.experiments import runner
+from sparsebrain.experiments import runner, training
 from sparsebrain.experiments.comparison import compare
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES, Backprop
@@ -137,11 +138,11 @@ def test_what_a_rule_refuses_is_told_and_the_rest_is_trained(tmp_path, trained, 
 
 
 def test_results_without_rules_are_those_of_backpropagation(tmp_path, trained, rows):
-    """As older versions wrote them, and as examples/reproduction holds them."""
+    """As older versions wrote them, but for what they were made of."""
     compare(**FAST, out=tmp_path)
     for name in ("results.csv", "curves.csv"):
         found = rows(tmp_path / name)
-        later = ("rule", "peak_bytes", "loops_used", "converged")
+        later = ("rule", "peak_bytes", "loops_used", "converged", "diverged")
         columns = [each for each in found[0] if each not in later]
         lines = [",".join(row[each] for each in columns) for row in found]
         path = tmp_path / name
@@ -208,7 +209,110 @@ def test_an_unequal_budget_is_told(tmp_path):
             console=console,
         )
     text = " ".join(console.export_text().split())
-    assert "Not an equal budget: of 256 synapses, grid:shape=6x6,distance=2 +125%." in text
+    # Of 10 classes, 64 pixels and 36 neurons; 320 synapses more.
+    parameters = 64 * 36 + 36 + 2 * 36 + 256 + 2 * 36 + 36 * 10 + 10
+    assert (
+        "Not an equal budget of 36 neurons, 256 synapses and the parameters that come with them: "
+        f"grid:shape=6x6,distance=2 +125% synapses, {320 / parameters:+.0%} parameters." in text
+    )
+
+
+def printed(command, **options):
+    """What a command prints, in one line."""
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        found = command(**options, console=console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    return found, " ".join(text.split())
+
+
+def test_a_file_sets_neurons_synapses_and_the_width_of_the_perceptron(tmp_path, rows):
+    path = tmp_path / "mine.npz"
+    graphs.save(graphs.small_world(500, 8, 0.3, seed=0), path)
+    topologies = ["coordinate", "none", f"file:{path}", "small-world:neurons=100"]
+    options = {"epochs": 1, "seeds": 1, "loops": 1, "jobs": 1, "out": tmp_path / "out"}
+    _, text = printed(compare, topologies=topologies, **options)
+    found = {row["topology"].partition(":")[0]: row for row in rows(tmp_path / "out/results.csv")}
+    assert {kind: int(row["neurons"]) for kind, row in found.items()} == {
+        "coordinate": 500,
+        "none": 500,
+        "file": 500,
+        "small-world": 100,
+    }
+    assert {kind: row["neurons_wanted"] for kind, row in found.items()} == {
+        "coordinate": "500",
+        "none": "500",
+        "file": "0",
+        "small-world": "0",
+    }
+    assert abs(int(found["coordinate"]["synapses"]) - 4000) <= 80
+    _, _, told = text.partition("Not an equal budget of 500 neurons, 4000 synapses")
+    assert "none -11% parameters; small-world:neurons=100 -80% neurons" in told
+    assert "coordinate" not in told.partition(".")[0]
+    assert f"file:{path}" not in told
+
+
+def test_runs_that_all_diverge_are_no_result(tmp_path, rows, trained):
+    summed, text = printed(compare, **FAST, learning_rate=1e30, out=tmp_path)
+    assert [row.accuracy() for row in summed] == ["diverged"] * 2
+    assert [row["diverged"] for row in rows(tmp_path / "results.csv")] == ["1"] * 4
+    assert [row["test_accuracy"] for row in rows(tmp_path / "results.csv")] == ["nan"] * 4
+    assert len(rows(tmp_path / "curves.csv")) == 4
+    assert "Every run diverged: nothing to compare." in text
+    assert "none in epoch 1 (seed 0, 1)" in text
+    assert "±" not in text
+    assert "significant" not in text
+    # They are kept, as what they are.
+    _, again = printed(compare, **FAST, learning_rate=1e30, out=tmp_path)
+    assert len(trained) == 4
+    assert "Every run diverged" in again
+
+
+def explode(monkeypatch, *lost):
+    """Let the runs of these topologies and seeds diverge in their second epoch."""
+    real = training._train_epoch
+    calls = {}
+
+    def exploding(rule, optimizer, images, batch_size, order):
+        loss = real(rule, optimizer, images, batch_size, order)
+        calls[id(rule)] = calls.get(id(rule), 0) + 1
+        graph = any(name.startswith("model.graph") for name, _ in rule.named_parameters())
+        if ("grid" if graph else "none", order.initial_seed()) in lost and calls[id(rule)] == 2:
+            next(rule.parameters()).data[0] = math.inf
+        return loss
+
+    monkeypatch.setattr(training, "_train_epoch", exploding)
+
+
+def test_a_run_that_diverges_is_left_out_of_means_and_tests(tmp_path, rows, monkeypatch):
+    """Its seed as well where rows are compared seed by seed."""
+    explode(monkeypatch, ("grid", 1))
+    (grid, none), text = printed(compare, **{**FAST, "seeds": 3}, out=tmp_path)
+    found = rows(tmp_path / "results.csv")
+    assert [row["diverged"] for row in found] == ["0", "2", "0", "0", "0", "0"]
+    left = [100 * float(found[place]["test_accuracy"]) for place in (0, 2)]
+    assert grid.mean("test_accuracy") == pytest.approx(sum(left) / 200)
+    assert grid.accuracy() == f"{fmean(left):.2f} ± {stdev(left):.2f} %\n1 of 3 diverged"
+    assert "1 of 3 diverged" in text
+    told = (
+        "Diverged, and left out of means and tests: grid:shape=6x6,distance=1 in epoch 2 (seed 1)."
+    )
+    assert told in text
+    assert len(none.finished.runs) == 3
+    assert "Compared over the seeds that all have: 0, 2." in text
+    assert "2 seeds" in text
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_that_diverge_at_every_seed_leave_the_others_to_be_compared(tmp_path, monkeypatch):
+    explode(monkeypatch, ("grid", 0), ("grid", 1))
+    (grid, _), text = printed(compare, **FAST, rules=RULES_USED[:1], out=tmp_path)
+    assert grid.accuracy() == "diverged"
+    assert grid.mean("parameters") > 0
+    assert math.isnan(grid.mean("test_accuracy"))
+    assert "Not compared, with fewer than two finished seeds: grid:shape=6x6,distance=1." in text
+    assert "Nothing to compare" in text
 
 
 def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, rows):

@@ -56,6 +56,41 @@ def test_studies_are_run_drawn_and_kept(images, small, tmp_path, rows, monkeypat
     assert rows(out / "results.csv") == found
 
 
+def test_other_images_of_the_same_name_are_trained_again(images, small, tmp_path, rows):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    arrays = dict(np.load(images / "mnist.npz"))
+    for number in (1, 2):
+        np.savez(folder / "mnist.npz", **arrays)
+        run(studies=["rate"], epochs=1, seeds=1, data_dir=folder, out=tmp_path / "out")
+        found = rows(tmp_path / "out" / "results.csv")
+        assert len(found) == 2 * number
+        assert len({row["images_checksum"] for row in found}) == number
+        arrays["x_train"] = 255 - arrays["x_train"]
+
+
+def test_a_training_that_diverges_is_told_and_left_out(images, tmp_path, monkeypatch, rows):
+    """At an infinite rate the first step leaves no finite parameter."""
+    setting = Setting(rule="backprop", epochs=3)
+    endless = replace(setting, rate=float("inf"))
+    outcome = train(endless, images)
+    assert outcome.diverged == 1
+    assert np.isnan(outcome.test_accuracy)
+    cases = [experiment.Case("backprop", 1, setting), experiment.Case("backprop", 2, endless)]
+    monkeypatch.setattr(experiment, "STUDIES", {"rate": cases})
+    console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = {"studies": ["rate"], "epochs": 1, "seeds": 2, "data_dir": images, "out": tmp_path}
+    with console.file:
+        outcomes = run(**options, console=console)
+    assert sorted(each.diverged for each in outcomes) == [0, 0, 1, 1]
+    assert sorted(row["diverged"] for row in rows(tmp_path / "results.csv")) == list("0011")
+    text = console.export_text()
+    assert "diverged in epoch 1" in text
+    assert any(line.split() == ["backprop", "2", "diverged"] for line in text.splitlines())
+    monkeypatch.setattr(experiment, "train", None)
+    assert len(run(**options)) == 4
+
+
 def test_kanekos_table(tmp_path, rows):
     run(studies=["xor"], out=tmp_path)
     found = rows(tmp_path / "xor.csv")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from sparsebrain.experiments import reproduce as module
 from sparsebrain.experiments import runner
 from sparsebrain.experiments.reproduction import reproduce
 from sparsebrain.experiments.verdict import tell_differences
@@ -77,7 +78,7 @@ def test_nothing_is_trained_twice(reproduced, monkeypatch):
 
 def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced):
     folder, _, _ = reproduced
-    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0.pt")
+    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0-*.pt")
     before = torch.load(weights, weights_only=True)
     weights.unlink()
     reproduce(**FAST, out=folder)
@@ -94,10 +95,25 @@ def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced):
 def test_the_weights_are_those_of_the_papers_model(reproduced):
     """But for the first layer: digits have fewer pixels than neurons."""
     folder, _, _ = reproduced
-    state = torch.load(folder / "Y-digits-relu-1-epochs-seed-0.pt", weights_only=True)
+    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0-*.pt")
+    state = torch.load(weights, weights_only=True)
     model = paper("Y", shape=(16, 16))
     model.encode = torch.nn.Linear(64, 256)
     model.load_state_dict(state)
+
+
+def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(module, "_LEARNING_RATE", 1e30)
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        found = reproduce(**{**FAST, "seeds": 1}, out=tmp_path, console=console)
+    assert [row.accuracy() for row in found] == ["diverged"] * 5
+    text = " ".join(console.export_text().split())
+    assert "Every run diverged: nothing to compare." in text
+    assert "no figure 11, as Y, seed 0, diverged" in text
+    assert (tmp_path / "figure10.png").exists()
+    assert not (tmp_path / "figure11.png").exists()
+    assert not list(tmp_path.glob("*.pt"))
 
 
 @pytest.mark.parametrize(
@@ -121,5 +137,5 @@ def test_the_command_runs(tmp_path):
     command += ["--epochs", "1", "--seeds", "1", "--reading", "linear", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert "One topology or one seed: nothing to compare." in done.stdout
+    assert "Nothing to compare" in done.stdout
     assert (tmp_path / "figure11.png").exists()

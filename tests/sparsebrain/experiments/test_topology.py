@@ -1,7 +1,7 @@
 import pytest
 
 import graphs
-from sparsebrain.experiments.topology import budget, build, parse
+from sparsebrain.experiments.topology import budget, build, lattice, parse
 
 SHEET = (16, 16)
 
@@ -109,10 +109,64 @@ def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses,
 
 
 def test_the_budget_is_that_of_the_first_topology_which_states_its_size():
-    assert budget([parse("coordinate"), parse("small-world")], SHEET) == 5476
-    assert budget([parse("none"), parse("coordinate"), parse("grid:distance=1")], SHEET) == 46**2
+    assert budget([parse("coordinate"), parse("small-world")], SHEET).synapses == 5476
+    assert (
+        budget([parse("none"), parse("coordinate"), parse("grid:distance=1")], SHEET).synapses
+        == 46**2
+    )
     fixed = parse("small-world:neurons=50,neighbors=4,self_loops=false")
-    assert budget([fixed, parse("grid")], SHEET) == 200
+    assert budget([fixed, parse("grid")], SHEET).synapses == 200
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("coordinate", "small-world", "erdos-renyi", "fixed-in-degree", "barabasi-albert"),
+        *("stochastic-block", "kaiser-hilgetag", "power-law-cluster", "layered"),
+    ],
+)
+def test_neurons_that_are_left_out_are_those_of_the_budget(spec):
+    """302 neurons make no lattice; 16 x 19 is the nearest that is no line."""
+    wanted = budget([parse("coordinate"), parse("c-elegans"), parse("grid")], SHEET)
+    assert (wanted.neurons, wanted.topology) == (302, "c-elegans")
+    data = build(parse(spec), SHEET, synapses=wanted.synapses, neurons=302, seed=0)
+    assert data.num_nodes == 302
+    assert build(parse("grid"), SHEET, synapses=0, neurons=302, seed=0).num_nodes == 16 * 19
+
+
+def test_neurons_that_are_stated_stay():
+    for spec in (
+        "small-world:neurons=40",
+        "layered:sizes=20x20",
+        "grid:shape=5x8",
+        "layered:neurons=40",
+    ):
+        assert parse(spec).states_its_neurons
+        assert build(parse(spec), SHEET, synapses=400, neurons=302, seed=0).num_nodes == 40
+    assert not parse("none").states_its_neurons
+    with pytest.raises(ValueError, match="sizes and neurons are both stated"):
+        made("layered:sizes=2x3,neurons=5")
+
+
+def test_without_a_size_the_first_number_of_neurons_counts():
+    wanted = budget([parse("none"), parse("coordinate:neurons=100"), parse("small-world")], SHEET)
+    assert wanted == (100, 44**2, "")
+
+
+@pytest.mark.parametrize(
+    ("neurons", "sides"),
+    [
+        (256, (16, 16)),
+        (500, (20, 25)),
+        (302, (16, 19)),
+        (1, (1, 1)),
+        (2, (1, 2)),
+        (3, (1, 3)),
+        (7, (2, 4)),
+    ],
+)
+def test_a_lattice_of_so_many_neurons_is_no_line(neurons, sides):
+    assert lattice(neurons, SHEET) == sides
 
 
 def test_newman_watts_is_fitted_with_its_shortcuts_counted():
@@ -176,7 +230,9 @@ def test_a_connectome_out_of_a_file(tmp_path, name):
     topology = parse(spec)
     assert topology.spec == spec
     assert topology.states_its_size
-    assert budget([parse("none"), parse("coordinate"), topology, parse("grid")], SHEET) == 120
+    assert (
+        budget([parse("none"), parse("coordinate"), topology, parse("grid")], SHEET).synapses == 120
+    )
     for seed in (0, 1):
         assert made(spec, seed=seed).edge_index.equal(saved.edge_index)
 
@@ -195,7 +251,9 @@ def test_a_real_connectome_is_what_it_is_whatever_the_budget(spec, make, argumen
     topology = parse(spec)
     assert topology.spec == spec
     assert topology.states_its_size
-    assert budget([parse("coordinate"), topology, parse("grid")], SHEET) == expected.num_edges
+    assert (
+        budget([parse("coordinate"), topology, parse("grid")], SHEET).synapses == expected.num_edges
+    )
     for seed in (0, 1):
         data = made(spec, synapses=7, seed=seed)
         assert data.edge_index.equal(expected.edge_index)

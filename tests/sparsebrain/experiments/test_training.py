@@ -154,6 +154,80 @@ def test_any_batch_size_uses_every_sample(run, images, batch_size):
     assert math.isfinite(curve[-1].loss)
 
 
+@pytest.mark.parametrize("topology", ["grid:distance=1", "none"])
+def test_a_loss_that_is_not_finite_ends_the_run_in_its_epoch(run, images, topology):
+    outcome, curve = trained(
+        dataclasses.replace(run, topology=topology, learning_rate=1e30), images
+    )
+    assert outcome.diverged == len(curve) == 1
+    assert math.isnan(outcome.test_accuracy)
+    assert not math.isfinite(curve[0].loss)
+    assert math.isnan(curve[0].test_accuracy)
+    assert outcome.parameters > 0
+    assert math.isnan(outcome.peak_bytes)
+
+
+class Breaking(Backprop):
+    """Loses a parameter or a buffer in its fifth step, or its scores; the loss stays finite."""
+
+    what = ""
+    steps = 0
+
+    def forward(self, x, y):
+        loss = super().forward(x, y)
+        self.steps += 1
+        if self.steps == 5:
+            for name, tensor in [*self.model.named_parameters(), *self.model.named_buffers()]:
+                if name == self.what:
+                    tensor.data.view(-1)[0] = math.inf
+        return torch.tensor(1.0) if self.steps >= 5 else loss.nan_to_num()
+
+    def predict(self, x):
+        scores = super().predict(x)
+        return scores + {"nan": math.nan, "-inf": -math.inf}.get(self.what, 0) * torch.eye(2)[0]
+
+
+@pytest.mark.parametrize(
+    ("what", "epoch"),
+    [("graph.weight", 2), ("norm.running_mean", 2), ("nan", 1), ("", 0)],
+)
+def test_whatever_is_not_finite_is_found_at_the_end_of_an_epoch(
+    run, images, monkeypatch, what, epoch
+):
+    """Three steps an epoch; -inf is a score of a class that is ruled out."""
+    names = dict(make_model(run, graphs.grid_local((3, 3), 1), images).named_parameters())
+    buffers = dict(make_model(run, graphs.grid_local((3, 3), 1), images).named_buffers())
+    if what == "norm.running_mean":
+        what = next(name for name in buffers if name.endswith("running_mean"))
+    assert what in {*names, *buffers, "nan", ""}
+    monkeypatch.setitem(RULES, "breaking", Breaking)
+    monkeypatch.setattr(Breaking, "what", what)
+    outcome, curve = trained(dataclasses.replace(run, rule="breaking"), images)
+    assert outcome.diverged == epoch
+    assert len(curve) == (epoch or run.epochs)
+    assert math.isfinite(curve[-1].loss)
+    assert math.isnan(outcome.test_accuracy) == bool(epoch)
+
+
+def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
+    class Bounded(Backprop):
+        def __init__(self, model):
+            super().__init__(model)
+            self.register_buffer("bound", torch.tensor(math.inf))
+
+    monkeypatch.setitem(RULES, "bounded", Bounded)
+    outcome, _ = trained(dataclasses.replace(run, rule="bounded", epochs=1), images)
+    assert outcome.diverged == 0
+    assert outcome.test_accuracy >= 0
+
+
+def test_scores_that_rank_no_class_have_no_accuracy():
+    rule, y = Backprop(torch.nn.Identity()), torch.tensor([0, 1])
+    for bad in (math.nan, math.inf):
+        assert math.isnan(evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y))
+    assert evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y) == 1
+
+
 def test_accuracy_is_the_share_of_samples_that_are_right():
     scores, rule = torch.eye(3), Backprop(torch.nn.Identity())
     assert evaluate(rule, scores, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)

@@ -8,15 +8,9 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from sparsebrain import kernels
 from sparsebrain.kernels import BACKENDS, Structure, operators
+from sparsebrain.kernels.activations import ACTIVATIONS
 
 RUNNABLE = [name for name, obstacle in kernels.available().items() if obstacle is None]
-ACTIVATIONS = {
-    "none": lambda u: u,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "relu": torch.relu,
-    "leaky_relu": torch.nn.functional.leaky_relu,
-}
 BATCHES = {
     "batch 5": lambda n, draw: draw(n, 5),
     "batch 1": lambda n, draw: draw(n, 1),
@@ -62,7 +56,7 @@ def test_loop_and_its_gradients_equal_dense_autograd(
     leak = draw(n) if extras == "with all" else None
     leaves = [leaf for leaf in (weight, state, drive, bias, leak) if leaf is not None]
 
-    function = ACTIVATIONS.get(activation, activation)
+    function = activation if callable(activation) else ACTIVATIONS[activation].function
     expected, current = [], state
     for _ in range(loops):
         total = dense(structure, weight) @ current

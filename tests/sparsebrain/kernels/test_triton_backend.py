@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure, triton_backend
+from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.structure import Compressed
 from sparsebrain.kernels.triton_backend import TritonBackend
 
 HERE = Path(__file__)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-ACTIVATIONS = ("none", "tanh", "sigmoid", "relu", "leaky_relu")
 OBSTACLE = kernels.available(DEVICE)["triton"]
 needs_kernels = pytest.mark.skipif(
     OBSTACLE is not None, reason=f"{OBSTACLE}; test_in_the_interpreter runs this"
@@ -50,8 +50,10 @@ needs_triton = pytest.mark.skipif(
             "-k=triton and unsorted and (primitives_equal or frozen)"
             " or triton and torchs_own_check",
         ],
+        [HERE.with_name("test_activations.py"), "-k=triton and (numbers_end or added)"],
+        [HERE.with_name("test_checks.py"), "-k=triton and (written_over or short)"],
     ],
-    ids=["those below", "those of all backends"],
+    ids=["those below", "those of all backends", "activations", "checks"],
 )
 def test_in_the_interpreter(tests):
     done = subprocess.run(
@@ -127,7 +129,7 @@ def random_problems(draw):
 
 @needs_kernels
 @settings(max_examples=10, deadline=None)
-@given(random_problems(), st.sampled_from(ACTIVATIONS), st.booleans(), st.integers(1, 3))
+@given(random_problems(), st.sampled_from(list(ACTIVATIONS)), st.booleans(), st.integers(1, 3))
 def test_any_graph_gives_what_the_reference_gives(drawn, activation, keep, loops):
     structure, given_ = drawn
     options = {"loops": loops, "activation": activation, "keep": keep}

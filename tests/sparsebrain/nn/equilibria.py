@@ -3,10 +3,11 @@
 import torch
 
 from sparsebrain import Equilibrium, GraphLayer
+from sparsebrain.kernels.activations import ACTIVATIONS as TABLE
 
 N, B = 40, 6
 EXACT = {"tol": 1e-14, "max_loops": 2000}
-ACTIVATIONS = [None, "tanh", "sigmoid", "relu", "leaky_relu"]
+ACTIVATIONS = [None, *(name for name in TABLE if name != "none")]
 FUNCTIONS = [*ACTIVATIONS, torch.sin]
 
 

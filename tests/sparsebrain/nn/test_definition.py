@@ -9,6 +9,7 @@ from torch.nn.functional import conv2d, conv_transpose2d
 
 import graphs
 from sparsebrain import GraphLayer
+from sparsebrain.kernels.activations import ACTIVATIONS
 
 
 def dense(layer):
@@ -85,7 +86,9 @@ def test_loops_are_a_power_of_the_matrix_with_its_gradients(random_graph, loops)
     torch.testing.assert_close(got[1], wanted[1])
 
 
-@pytest.mark.parametrize("activation", [None, "tanh", "sigmoid", "relu", "leaky_relu", torch.cos])
+@pytest.mark.parametrize(
+    "activation", [None, *(name for name in ACTIVATIONS if name != "none"), torch.cos]
+)
 @pytest.mark.parametrize("inject", [False, True])
 def test_loops_with_bias_activation_and_injection(random_graph, activation, inject):
     layer = GraphLayer(

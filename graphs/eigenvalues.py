@@ -1,0 +1,222 @@
+"""The largest eigenvalues of a sparse matrix that need not be symmetric."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
+
+Complex = NDArray[np.complex128]
+
+# Up to so many rows the whole matrix is solved, and up to so many where Arnoldi's method fails.
+_DENSE = 128
+_RESCUE = 3000
+# Of weights at random the largest eigenvalues lie close to a circle, and who asks Arnoldi's method
+# for one or two of them is given the wrong ones.
+_WANTED = 10
+# Subspaces and restarts that are tried in turn. A larger subspace needs hardly fewer steps, each of
+# which takes as much longer, but keeps more of a crowd of equally large ones apart. There is no
+# tolerance, since of an eigenvalue that occurs twice the second comes out of the rounding alone.
+_ATTEMPTS = ((40, 600), (200, 40))
+# Values that differ by less than this share of the largest are equal but for rounding.
+_EQUAL = 1e-10
+
+
+def largest_eigenvalues(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
+    r"""Return the eigenvalues of largest magnitude of a sparse matrix.
+
+    Each strongly connected part is solved by itself, since the matrix is triangular in them: what
+    no cycle passes through has the diagonal for eigenvalues, exactly. Where the lengths of all
+    cycles of a part are multiples of p > 1, its rows fall into p classes that lead in a circle
+    from each to the next, and its eigenvalues are the p-th roots of those of the product of the p
+    blocks; so a directed ring of any length has its own to rounding, although all are equally
+    large. What is left is solved densely up to 128 rows (or where `k` is close to their number),
+    else by Arnoldi's method, O(k (N + E)) an iteration, and densely again up to 3000 rows where
+    that fails.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, [N, N]
+        Real and finite. It is not changed.
+    k : int
+        How many, from 0 to N.
+
+    Returns
+    -------
+    numpy.ndarray, [k] complex128
+        By falling magnitude; those that agree in it but for rounding by falling real part, and a
+        complex pair by falling imaginary part.
+
+    Raises
+    ------
+    RuntimeError
+        If a part of more than 3000 rows does not converge.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> ring = scipy.sparse.csr_array([[0, 0, 4], [2, 0, 0], [0, 1, 0]])
+    >>> found = largest_eigenvalues(ring, 3)  # the cubic roots of 8
+    >>> found.real.round(6).tolist(), abs(found).round(6).tolist()
+    ([2.0, -1.0, -1.0], [2.0, 2.0, 2.0])
+    """
+    entries = matrix.astype(np.float64).tocoo()
+    entries.sum_duplicates()
+    entries.eliminate_zeros()
+    own = entries.tocsr()
+    count, part = connected_components(own, connection="strong")
+    size = np.bincount(part, minlength=count)
+    alone = own.diagonal()[size[part] == 1].astype(np.complex128)
+    found = [alone, *(_of_part(each, k) for each in _parts(entries, part, size))]
+    return _sorted(np.concatenate(found))[:k]
+
+
+def _parts(
+    entries: scipy.sparse.coo_array[Any], part: NDArray[Any], size: NDArray[Any]
+) -> Iterator[scipy.sparse.csr_array[Any]]:
+    """Yield the matrix of each part that has more than one row."""
+    # Rows of a part stand together, so that its matrix is cut out without looking at others.
+    order = np.argsort(part, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    inside = part[entries.row] == part[entries.col]
+    blocks = scipy.sparse.coo_array(
+        (entries.data[inside], (place[entries.row[inside]], place[entries.col[inside]])),
+        shape=entries.shape,
+    ).tocsr()
+    starts = np.concatenate(([0], np.cumsum(size)))
+    for number in np.flatnonzero(size > 1):
+        start, stop = starts[number], starts[number + 1]
+        yield _cut(blocks, (start, stop), (start, stop))
+
+
+def _cut(
+    matrix: scipy.sparse.csr_array[Any], rows: tuple[int, int], columns: tuple[int, int]
+) -> scipy.sparse.csr_array[Any]:
+    """Return the block of some rows, all of whose entries lie in these columns."""
+    ends = matrix.indptr[rows[0] : rows[1] + 1]
+    at = slice(ends[0], ends[-1])
+    return scipy.sparse.csr_array(
+        (matrix.data[at], matrix.indices[at] - columns[0], ends - ends[0]),
+        shape=(rows[1] - rows[0], columns[1] - columns[0]),
+    )
+
+
+class _Factor(NamedTuple):
+    """A matrix by what it does to columns; its true size is ``exp(scale)`` times as large."""
+
+    apply: Callable[[NDArray[Any]], NDArray[Any]]
+    rows: int
+    scale: float = 0.0
+
+
+def _of_part(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
+    """Return at least the k largest eigenvalues (all, if there are fewer) of one part."""
+    rows = matrix.shape[0]
+    period, level = _period(matrix)
+    if period == 1:
+        return _solve(_Factor(matrix.__matmul__, rows), min(k, rows))
+    product = _around(matrix, level % period, period)
+    powers = _solve(product, min(-(-k // period), product.rows))
+    with np.errstate(divide="ignore"):  # the root of 0 is 0
+        length = np.exp((np.log(np.abs(powers)) + product.scale) / period)
+    # Roots of a negative number come in pairs only if its angle is exactly pi.
+    angle = np.where(powers.imag == 0, np.where(powers.real < 0, np.pi, 0.0), np.angle(powers))
+    turns = (angle[:, None] + 2 * np.pi * np.arange(period)) / period
+    roots = (length[:, None] * np.exp(1j * turns)).ravel()
+    return np.concatenate((roots, np.zeros(rows - period * product.rows)))
+
+
+def _period(matrix: scipy.sparse.csr_array[Any]) -> tuple[int, NDArray[np.int64]]:
+    """Return the greatest common divisor of all cycles' lengths, and each row's distance from 0."""
+    level = dijkstra(abs(matrix), indices=[0], unweighted=True)[0].astype(np.int64)
+    row, column = matrix.tocoo().coords
+    return int(np.gcd.reduce(level[row] + 1 - level[column])), level
+
+
+def _around(matrix: scipy.sparse.csr_array[Any], kind: NDArray[Any], period: int) -> _Factor:
+    """Return the product of the blocks that lead from a class through all others back to it.
+
+    Entries of rows of class c are in columns of class c + 1. The smallest class has the smallest
+    product; the eigenvalues that others have beyond are 0.
+    """
+    kind = (kind - np.bincount(kind, minlength=period).argmin()) % period
+    order = np.argsort(kind, kind="stable")
+    ends = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=period)))).tolist()
+    ordered = matrix[order][:, order]
+    spans = list(itertools.pairwise(ends))
+    blocks = [
+        _cut(ordered, rows, columns)
+        for rows, columns in zip(spans, spans[1:] + spans[:1], strict=True)
+    ]
+    # A thousand blocks in a row overflow, or underflow, unless each is brought to its size.
+    seen, scale = np.ones(spans[0][1]), 0.0
+    for number in reversed(range(period)):
+        seen = abs(blocks[number]) @ seen
+        largest = float(seen.max())
+        seen /= largest
+        blocks[number] = scipy.sparse.csr_array(blocks[number] / largest)
+        scale += math.log(largest)
+
+    def apply(columns: NDArray[Any]) -> NDArray[Any]:
+        for block in reversed(blocks):
+            columns = block @ columns
+        return columns
+
+    return _Factor(apply, spans[0][1], scale)
+
+
+def _solve(factor: _Factor, k: int) -> Complex:
+    rows = factor.rows
+    wanted = max(k, _WANTED)
+    if rows <= _DENSE or wanted > rows - 2:
+        return _dense(factor)
+    operator = LinearOperator((rows, rows), matvec=factor.apply, dtype=np.float64)
+    # ARPACK would draw its first vector from a generator of its own.
+    start = np.random.default_rng(0).uniform(0.5, 1.5, rows)
+    told = ""
+    for subspace, restarts in _ATTEMPTS:
+        try:
+            found = eigs(
+                operator,
+                k=wanted,
+                ncv=min(rows, max(subspace, 2 * wanted + 1)),
+                v0=start,
+                maxiter=restarts,
+                return_eigenvectors=False,
+            )
+            return np.asarray(found, dtype=np.complex128)
+        except ArpackError as error:
+            told = str(error)
+            if rows <= _RESCUE:
+                return _dense(factor)
+    raise RuntimeError(
+        f"the {wanted} largest eigenvalues of a strongly connected part of {rows} neurons did not "
+        f"converge ({told}), as where very many are nearly equally large; ask for another k, or "
+        f"for a graph whose parts have at most {_RESCUE} neurons, which are solved as a whole"
+    )
+
+
+def _dense(factor: _Factor) -> Complex:
+    return np.linalg.eigvals(factor.apply(np.eye(factor.rows))).astype(np.complex128)
+
+
+def _sorted(values: Complex) -> Complex:
+    size = np.abs(values)
+    share = _EQUAL * size.max(initial=0.0)
+    return values[np.lexsort((-values.imag, -_level(values.real, share), -_level(size, share)))]
+
+
+def _level(values: NDArray[np.float64], share: float) -> NDArray[np.int64]:
+    """Number values from the smallest, those alike that differ by no more than a share."""
+    order = np.argsort(values, kind="stable")
+    level = np.empty(len(values), dtype=np.int64)
+    level[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > share)
+    return level

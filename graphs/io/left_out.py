@@ -1,0 +1,46 @@
+"""What a loader found and had no place for, and numbers that float32 has none for."""
+
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST_TOLD = 12
+
+
+class LeftOutWarning(UserWarning):
+    """A loader has left out something that the contract of connectomes has no field for."""
+
+
+def tell(left_out: Iterable[str], advice: str) -> None:
+    """Warn once of all that was left out, in the name of the first caller outside graphs."""
+    names = list(dict.fromkeys(left_out))
+    if not names:
+        return
+    some = ", ".join(names[:_MOST_TOLD])
+    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].split(".")[0] == "graphs":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"read without {some}{more}: a connectome has no field of that name, see graphs.contract; "
+        f"{advice}",
+        LeftOutWarning,
+        stacklevel=level,
+    )
+
+
+def to_float32(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return weights as float32, unless one would become 0. Infinite ones are the caller's."""
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = values.astype(np.float32)
+    lost = np.flatnonzero((rounded == 0) & (values != 0))
+    if lost.size:
+        raise ValueError(
+            f"{name} must be 0 or at least 1e-45 in float32, got {values[lost[0]]} at position "
+            f"{lost[0]}; multiply all by one number, or set so small ones to 0"
+        )
+    return rounded

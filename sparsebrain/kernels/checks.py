@@ -1,0 +1,133 @@
+"""What operators check of all that reaches them, whoever calls: sizes, places, memory and indices.
+
+Kernels read memory by address. A tensor whose storage was freed, or an index that was written over,
+would let them read what belongs to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from sparsebrain.kernels.structure import Structure
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def check_tensor(
+    name: str, tensor: Tensor, shape: tuple[int, ...], like: Tensor, *, whole: bool = True
+) -> None:
+    """ValueError or TypeError unless a tensor has a shape, and the dtype and place of another.
+
+    ``whole`` asks also whether its memory is there, which a traced tensor cannot tell.
+    """
+    if tensor.shape != shape:
+        raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}.")
+    if tensor.dtype != like.dtype:
+        raise TypeError(
+            f"{name} must be {like.dtype} as all else, got {tensor.dtype}; "
+            f"call {name}.to({like.dtype})."
+        )
+    check_place(name, tensor, like.device)
+    if whole:
+        check_memory(name, tensor)
+
+
+def check_place(name: str, tensor: Tensor, device: torch.device) -> None:
+    """ValueError unless a tensor is on a device."""
+    if tensor.device == device:
+        return
+    remedy = f"call {name}.to('{device}')"
+    if tensor.is_meta:
+        remedy = (
+            "a tensor on 'meta' has no values: load it, or make it by to_empty(device=...) and "
+            "reset_parameters()"
+        )
+    raise ValueError(f"{name} is on {tensor.device}, but must be on {device}; {remedy}.")
+
+
+def check_memory(name: str, tensor: Tensor) -> None:
+    """ValueError unless the storage of a tensor is as large as the tensor says."""
+    values = tensor.numel()
+    if values == 0 or tensor.is_meta:
+        return
+    if not tensor.is_contiguous():
+        values = 1 + sum(
+            (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+        )
+    needed = (tensor.storage_offset() + values) * tensor.element_size()
+    there = tensor.untyped_storage().nbytes()
+    if there < needed:
+        raise ValueError(
+            f"the storage of {name} was freed or cut: it has {there} bytes, and {needed} are "
+            "needed; call after its values are back, as in the forward pass of a sharded module."
+        )
+
+
+def check_weight(structure: Structure, weight: Tensor, like: Tensor) -> None:
+    """ValueError or TypeError unless the weights [E] fit the synapses and a state."""
+    if weight.dtype not in DTYPES:
+        raise TypeError(f"weight must be float32 or float64, got {weight.dtype}.")
+    check_tensor("weight", weight, (structure.num_edges,), like)
+
+
+def check_columns(structure: Structure, **columns: Tensor) -> None:
+    """ValueError or TypeError unless states [N, B] fit the neurons and each other."""
+    first = next(iter(columns.values()))
+    for name, each in columns.items():
+        if each.dim() != 2 or each.size(0) != structure.num_nodes:
+            raise ValueError(
+                f"{name} must have shape [{structure.num_nodes}, B], one column a sample, "
+                f"got {list(each.shape)}."
+            )
+        if each.dtype not in DTYPES:
+            raise TypeError(f"{name} must be float32 or float64, got {each.dtype}.")
+        check_tensor(name, each, tuple(first.shape), first)
+    check_place("edge_index", structure.edge_index, first.device)
+
+
+def check_index(structure: Structure) -> None:
+    """ValueError if an index leads to a neuron or synapse that is not there.
+
+    On a CPU all are looked at, every time: a write through ``.data`` leaves no trace. Elsewhere
+    that would wait for the device, and they are looked at anew where torch has counted a write.
+    """
+    nodes, edges = structure.num_nodes, structure.num_edges
+    limits = [(structure.edge_index, nodes)]
+    for pointer, neuron, order in (structure.by_target, structure.by_source):
+        limits += [(pointer, edges + 1), (neuron, nodes)]
+        limits += [] if order is None else [(order, edges)]
+    pointers = (structure.by_target.pointer, structure.by_source.pointer)
+    for array, limit in limits:
+        seen = (array._version, limit)
+        if not array.numel() or (not array.is_cpu and _seen.get(array) == seen):
+            continue
+        low, high = (int(bound) for bound in array.aminmax())
+        rising = all(array is not each for each in pointers) or (
+            low == 0 and high == edges and bool((array[1:] >= array[:-1]).all())
+        )
+        if low < 0 or high >= limit or not rising:
+            raise ValueError(
+                "the index arrays of the structure lead to neurons or synapses that it does not "
+                "have: they were changed after they were made; make another by "
+                "Structure(edge_index, num_nodes)"
+            )
+        if not array.is_cpu:
+            _seen[array] = seen
+
+
+_seen = WeakTensorKeyDictionary()
+
+
+def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], like: Tensor) -> None:
+    """ValueError or TypeError unless there are states of these shapes."""
+    if len(states) != len(shapes):
+        raise ValueError(
+            f"expected {len(shapes)} states of the forward pass, got {len(states)}; pass those "
+            "that sparsebrain.loop returned with learns=True."
+        )
+    for number, (state, shape) in enumerate(zip(states, shapes, strict=True)):
+        check_tensor(f"states[{number}]", state, shape, like)
