@@ -261,7 +261,7 @@ MEASURES: dict[str, Case] = {
         tolerance=lambda neurons, _ours: neurons * 1e-9,
         numpy=Candidate(_total_length),
     ),
-    "summary": _case(Candidate(graphs.summary, lambda found: found.synapses)),
+    "summary": _case(Candidate(graphs.summary, lambda found: found.num_edges)),
     "reciprocity": _case(
         graphs.reciprocity,
         networkx=_networkx(networkx.overall_reciprocity),

@@ -9,29 +9,30 @@ from importlib.metadata import version as _version
 
 from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
 from graphs.contract import validate
-from graphs.generators.cell_populations import populations
-from graphs.generators.connectors import (
+from graphs.generators import (
     AllToAll,
     FixedInDegree,
     FixedOutDegree,
     FixedProbability,
     FixedTotal,
     OneToOne,
-)
-from graphs.generators.degree_sequences import configuration
-from graphs.generators.growth import kaiser_hilgetag
-from graphs.generators.lattices import grid_local, hexagonal_lattice
-from graphs.generators.modules import hierarchical_modules, stochastic_block
-from graphs.generators.perceptrons import layered
-from graphs.generators.random_graphs import (
+    barabasi_albert,
+    configuration,
+    coordinate_random,
     erdos_renyi,
     fixed_in_degree,
     fixed_out_degree,
     fixed_total,
+    grid_local,
+    hexagonal_lattice,
+    hierarchical_modules,
+    kaiser_hilgetag,
+    layered,
+    populations,
+    power_law_cluster,
+    small_world,
+    stochastic_block,
 )
-from graphs.generators.scale_free import barabasi_albert, power_law_cluster
-from graphs.generators.small_worlds import small_world
-from graphs.generators.spatial import coordinate_random
 from graphs.io import (
     LeftOutWarning,
     from_edges,
@@ -46,7 +47,10 @@ from graphs.io import (
 )
 from graphs.measures import (
     DegreeDistribution,
+    Degrees,
     Estimate,
+    FullSummary,
+    LikelihoodRatio,
     PathLength,
     PowerLaw,
     RichClub,
@@ -78,10 +82,16 @@ from graphs.plots import (
     plot_distances,
     plot_html,
 )
-from graphs.transforms.composition import join, nest
-from graphs.transforms.lesions import lesion, subgraph
-from graphs.transforms.matching import match
-from graphs.transforms.rewiring import rewire_degrees, rewire_lengths, rewire_reciprocal
+from graphs.transforms import (
+    join,
+    lesion,
+    match,
+    nest,
+    rewire_degrees,
+    rewire_lengths,
+    rewire_reciprocal,
+    subgraph,
+)
 
 try:
     __version__ = _version("sparsebrain")
@@ -91,12 +101,15 @@ except _PackageNotFoundError:  # a source tree on the path, not installed
 __all__ = [
     "AllToAll",
     "DegreeDistribution",
+    "Degrees",
     "Estimate",
     "FixedInDegree",
     "FixedOutDegree",
     "FixedProbability",
     "FixedTotal",
+    "FullSummary",
     "LeftOutWarning",
+    "LikelihoodRatio",
     "OneToOne",
     "PathLength",
     "PowerLaw",

@@ -4,9 +4,15 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
+
+# Which of a neuron's synapses its degree counts: received, sent, or all.
+Direction = Literal["in", "out", "both"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
+_Option = TypeVar("_Option", bound=str)
 
 # More neurons, synapses or rounds than any machine has room or time for.
 MOST = 2**40
@@ -92,7 +98,7 @@ def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
     return tuple(flag(f"{name}[{axis}]", each) for axis, each in enumerate(value))
 
 
-def option(name: str, value: Any, options: Iterable[str]) -> str:
+def option(name: str, value: Any, options: Iterable[_Option]) -> _Option:
     """Return `value` if it is one of `options`."""
     known = list(options)
     if not isinstance(value, str):
@@ -104,7 +110,7 @@ def option(name: str, value: Any, options: Iterable[str]) -> str:
         raise ValueError(
             f"{name} must be one of {known}, got {value!r}; pass for example {name}={known[0]!r}"
         )
-    return value
+    return known[known.index(value)]
 
 
 def generator(seed: int | np.random.Generator | None) -> np.random.Generator:

@@ -95,15 +95,20 @@ def signs(data: Data) -> NDArray[np.float32] | None:
     return sign
 
 
-class Synapses(NamedTuple):
-    """What a connectome was seen to have when it was checked: ``edges`` [2, E] on the CPU, whether
-    (target, source) rises from each to the next, so that none are parallel, and its self-loops.
+class CheckedEdges(NamedTuple):
+    """The edges of a connectome that keeps the contract, with facts found while checking them.
+
+    Attributes:
+        num_nodes: The number of neurons.
+        edges: Sources and targets [2, E] on the CPU.
+        rising: Whether (target, source) rises from edge to edge, so that none are parallel.
+        self_loops: The number of self-loops.
     """
 
-    neurons: int
+    num_nodes: int
     edges: Index
     rising: bool
-    loops: int
+    self_loops: int
 
 
 def validate(data: Data) -> Data:
@@ -150,8 +155,8 @@ data.edge_weight = data.edge_weight.nan_to_num()
     return data
 
 
-def checked(data: Data) -> Synapses:
-    """Check all that :func:`validate` does, and return what was seen on the way."""
+def checked(data: Data) -> CheckedEdges:
+    """Check a connectome as :func:`validate` does, and return its edges."""
     if not isinstance(data, Data):
         raise TypeError(
             f"expected a torch_geometric.data.Data, got {type(data).__name__}; pass "
@@ -164,13 +169,13 @@ def checked(data: Data) -> Synapses:
             "batch.to_data_list()"
         )
     fields = set(data.keys())
-    neurons = _check_num_nodes(data, fields)
-    synapses = _check_edge_index(data, fields, neurons)
-    _check_node_fields(data, fields, neurons)
+    num_nodes = _check_num_nodes(data, fields)
+    checked_edges = _check_edge_index(data, fields, num_nodes)
+    _check_node_fields(data, fields, num_nodes)
     _check_edge_fields(data, fields)
-    if not synapses.rising:
-        _check_duplicates(data, synapses)
-    return synapses
+    if not checked_edges.rising:
+        _check_duplicates(data, num_nodes, checked_edges.edges)
+    return checked_edges
 
 
 def _check_num_nodes(data: Data, fields: set[str]) -> int:
@@ -234,14 +239,14 @@ def _first(bad: Tensor) -> int | None:
     return int(bad.nonzero()[0]) if bad.any() else None
 
 
-def _check_edge_index(data: Data, fields: set[str], neurons: int) -> Synapses:
+def _check_edge_index(data: Data, fields: set[str], neurons: int) -> CheckedEdges:
     if "edge_index" not in fields:
         raise ValueError(
             "edge_index is missing; set data.edge_index = torch.stack([source, target])"
         )
     edge_index = _check_tensor(data, "edge_index", torch.int64, (2, "E"))
     edges = edge_index.cpu().numpy()
-    at, rising, loops = survey(edges[0], edges[1], neurons)
+    at, rising, self_loops = survey(edges[0], edges[1], neurons)
     if at is not None:
         source, target = edge_index[:, at].tolist()
         fix = (
@@ -253,7 +258,7 @@ def _check_edge_index(data: Data, fields: set[str], neurons: int) -> Synapses:
             f"edge_index must hold neurons in [0, {neurons}), got the synapse "
             f"{source} -> {target} at position {at}; {fix}"
         )
-    return Synapses(neurons, edges, rising, loops)
+    return CheckedEdges(neurons, edges, rising, self_loops)
 
 
 def _check_finite(name: str, values: Tensor) -> None:
@@ -368,12 +373,12 @@ def _check_shape(shape: Any, neurons: int) -> None:
         )
 
 
-def _check_duplicates(data: Data, synapses: Synapses) -> None:
-    source, target = synapses.edges
+def _check_duplicates(data: Data, num_nodes: int, edges: Index) -> None:
+    source, target = edges
     keys = [source, target]
     if "edge_type" in data:
         keys.append(data["edge_type"].detach().cpu().numpy())
-    order = canonical_order(synapses.neurons, *keys)
+    order = canonical_order(num_nodes, *keys)
     same = np.ones(max(len(order) - 1, 0), dtype=bool)
     for key in keys:
         ordered = key[order]

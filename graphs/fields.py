@@ -36,6 +36,13 @@ def types(data: Data) -> Index:
     return np.unique(array(data, "edge_type"), return_inverse=True)[1].astype(np.int64)
 
 
+def type_names(data: Data) -> list[str] | None:
+    """Return the name of each type as `types` numbers them, or None where they have none."""
+    if "edge_type_names" not in data:
+        return None
+    return [data["edge_type_names"][kind] for kind in np.unique(array(data, "edge_type"))]
+
+
 def population_names(data: Data) -> list[str]:
     """Return the names of the populations, or their numbers as text."""
     if "node_type_names" in data:

@@ -44,15 +44,15 @@ class Survey(NamedTuple):
 
     outside: int | None
     rising: bool
-    loops: int
+    self_loops: int
 
 
 def survey(source: Index, target: Index, neurons: int) -> Survey:
     """Look once through all synapses."""
     helpers = compiled.module()
     if helpers is not None:
-        at, rising, loops = helpers.survey(*compiled.plain(source, target), neurons)
-        return Survey(None if at < 0 else at, rising, loops)
+        at, rising, self_loops = helpers.survey(*compiled.plain(source, target), neurons)
+        return Survey(None if at < 0 else at, rising, self_loops)
     bad = np.flatnonzero((np.minimum(source, target) < 0) | (np.maximum(source, target) >= neurons))
     if bad.size:
         return Survey(int(bad[0]), False, 0)

@@ -1,6 +1,7 @@
 """README's Python is executed, block after block, in one namespace."""
 
 import csv
+import inspect
 import re
 import statistics
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import graphs
 from benchmarks.recipes import RECIPES
+from graphs import generators
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES
 from tests.sparsebrain.learning.conftest import MODELS as TEACHABLE
@@ -29,6 +31,11 @@ def test_the_python_of_the_readme_runs(capsys):
     assert namespace["out"].shape == (2 * 784, 3)
     assert namespace["scores"].shape == (32, 3)
     assert "18,032" in capsys.readouterr().out
+
+
+def test_the_generators_are_counted():
+    number = sum(map(inspect.isfunction, map(vars(generators).get, generators.__all__)))
+    assert f"{number} generators" in README.read_text(encoding="utf-8")
 
 
 def test_the_table_shows_what_the_command_builds():

@@ -1,5 +1,7 @@
 """The mushroom body of the larva of the fly Drosophila melanogaster."""
 
+from typing import Literal, get_args
+
 import numpy as np
 from torch_geometric.data import Data
 
@@ -7,11 +9,12 @@ from graphs import arguments
 from graphs.brains import tables
 from graphs.contract import build
 
-SIDES = ("left", "right")
+Side = Literal["left", "right"]
+SIDES: tuple[Side, ...] = get_args(Side)
 CELL_TYPES = ("K", "I", "O", "P")
 
 
-def larva_mushroom_body(side: str = "left") -> Data:
+def larva_mushroom_body(side: Side = "left") -> Data:
     """Return the mushroom body, where smells are learned, of a larva of *Drosophila melanogaster*.
 
     Parameters

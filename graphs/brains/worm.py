@@ -1,5 +1,7 @@
 """The nervous system of the worm Caenorhabditis elegans."""
 
+from typing import Literal, get_args
+
 import numpy as np
 from torch_geometric.data import Data
 
@@ -7,7 +9,10 @@ from graphs import arguments
 from graphs.brains import tables
 from graphs.contract import Index, build
 
-SOURCES = ("cook2019", "white1986", "varshney2011")
+Source = Literal["cook2019", "white1986", "varshney2011"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+Kind = Literal["chemical", "electrical", "both"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SYNAPSES = ("chemical", "electrical")
 # In the table's words; some neurons are of more than one class.
 CLASSES = (
@@ -22,7 +27,7 @@ CLASSES = (
 )
 
 
-def c_elegans(kind: str = "chemical", source: str = "cook2019") -> Data:
+def c_elegans(kind: Kind = "chemical", source: Source = "cook2019") -> Data:
     """Return the connectome of the adult hermaphrodite worm *Caenorhabditis elegans*.
 
     The same 302 neurons in the same order, by name, whatever the kind and the source; neurons that
@@ -106,7 +111,7 @@ def c_elegans(kind: str = "chemical", source: str = "cook2019") -> Data:
     >>> graphs.c_elegans("electrical", "white1986").num_edges
     1132
     """
-    kind = arguments.option("kind", kind, (*SYNAPSES, "both"))
+    kind = arguments.option("kind", kind, KINDS)
     source = arguments.option("source", source, SOURCES)
     neurons = tables.read("c_elegans_neurons")
     start, end, edge_type, count = _synapses(source, neurons["name"])

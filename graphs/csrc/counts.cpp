@@ -62,7 +62,7 @@ nb::ndarray<nb::numpy, double> lengths(const Index &source, const Index &target,
   Many<double> found;
   {
     nb::gil_scoped_release unlocked;
-    found.resize(all.size - checked(all).loops);
+    found.resize(all.size - checked(all).self_loops);
     double *length = found.data();
     for (int64_t at = 0; at < all.size; ++at) {
       if (!all.apart(at)) continue;

@@ -20,9 +20,9 @@ inline Ends ends(const Index &source, const Index &target, int64_t neurons) {
 inline bool is_neuron(int64_t end, int64_t neurons) { return uint64_t(end) < uint64_t(neurons); }
 
 struct Seen {
-  bool inside;    // all ends are neurons
-  bool rising;    // (target, source) rises from each synapse to the next; if all are inside
-  int64_t loops;  // from a neuron to itself
+  bool inside;         // all ends are neurons
+  bool rising;         // (target, source) rises from each synapse to the next; if all are inside
+  int64_t self_loops;  // from a neuron to itself
 };
 
 Seen look_through(const Ends &all);
@@ -41,7 +41,7 @@ inline void check_sizes(const Ends &all) {
 
 // Sources of each target as they come, without self-loops: sorted if the synapses rise.
 inline Rows incoming(const Ends &all, const Seen &seen) {
-  Rows rows{std::vector<int64_t>(all.neurons + 1, 0), Many<int32_t>(all.size - seen.loops)};
+  Rows rows{std::vector<int64_t>(all.neurons + 1, 0), Many<int32_t>(all.size - seen.self_loops)};
   int64_t kept = 0;
   if (seen.rising) {
     for (int64_t at = 0; at < all.size; ++at)

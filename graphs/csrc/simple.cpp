@@ -15,7 +15,7 @@ nb::tuple survey(const Index &source, const Index &target, int64_t neurons) {
       for (wrong = 0; is_neuron(all.source[wrong], neurons) && is_neuron(all.target[wrong], neurons);)
         ++wrong;
   }
-  return nb::make_tuple(wrong, seen.inside && seen.rising, seen.inside ? seen.loops : 0);
+  return nb::make_tuple(wrong, seen.inside && seen.rising, seen.inside ? seen.self_loops : 0);
 }
 
 // Of each neuron all that stand in its rows, once each: sorted, as the rows are.

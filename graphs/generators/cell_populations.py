@@ -83,7 +83,7 @@ def populations(
     sizes = _sizes(population_sizes)
     rules = _rules(connect, sizes)
     sign = None if signs is None else _signs(signs, sizes)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     widths = np.array(list(sizes.values()))
     first = dict(zip(sizes, (np.cumsum(widths) - widths).tolist(), strict=True))
@@ -98,7 +98,7 @@ def populations(
             raise ValueError(f"connect[{sender!r}, {receiver!r}]: {error}") from error
         sources.append(first[sender] + source)
         targets.append(first[receiver] + target)
-    if loops:
+    if self_loops:
         sources.append(np.arange(total))
         targets.append(np.arange(total))
     return build(

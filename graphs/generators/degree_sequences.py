@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build
-from graphs.generators.swaps import Mask, swapped, turned, without_loops
+from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 
 # Rounds of switches that a matching gets: in all, and one after another without any success.
 _ROUNDS = 300
@@ -94,18 +94,18 @@ def configuration(
     ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
     """
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
-    loops = arguments.flag("self_loops", self_loops)
-    _check(received, sent, loops)
+    self_loops = arguments.flag("self_loops", self_loops)
+    _check(received, sent, self_loops)
     rng = arguments.generator(seed)
     neurons = len(received)
-    most = max(neurons - (not loops), 0)
+    most = max(neurons - (not self_loops), 0)
     if 2 * received.sum() <= neurons * most:
-        source, target = _simple(received, sent, loops, rng)
+        source, target = _simple(received, sent, self_loops, rng)
     else:
-        source, target = _simple(most - received, most - sent, loops, rng)
+        source, target = _simple(most - received, most - sent, self_loops, rng)
         free = np.ones((neurons, neurons), dtype=bool)
         free[target, source] = False
-        if not loops:
+        if not self_loops:
             np.fill_diagonal(free, False)
         target, source = np.nonzero(free)
     return build(neurons, source, target)
@@ -127,7 +127,7 @@ def _degrees(name: str, value: Any) -> Index:
     return degrees.astype(np.int64)
 
 
-def _check(received: Index, sent: Index, loops: bool) -> None:
+def _check(received: Index, sent: Index, self_loops: bool) -> None:
     """Refuse degrees that no graph has, and say which neurons ask for too much."""
     neurons = len(received)
     if len(sent) != neurons:
@@ -140,7 +140,7 @@ def _check(received: Index, sent: Index, loops: bool) -> None:
             "in_degrees and out_degrees must have the same sum, the number of synapses, got "
             f"{received.sum()} and {sent.sum()}; pass degrees of one graph"
         )
-    most = max(neurons - (not loops), 0)
+    most = max(neurons - (not self_loops), 0)
     for name, degrees in (("in_degrees", received), ("out_degrees", sent)):
         if neurons and degrees.max() > most:
             raise ValueError(
@@ -152,7 +152,7 @@ def _check(received: Index, sent: Index, loops: bool) -> None:
     order = np.lexsort((-sent, -received))
     at_least = np.cumsum(np.bincount(sent, minlength=neurons + 1)[::-1])[::-1]
     room = np.cumsum(at_least[1 : neurons + 1])
-    if not loops:
+    if not self_loops:
         first, last = np.arange(neurons), sent[order]
         change = np.bincount(first[last > first], minlength=neurons + 1)
         change -= np.bincount(last[last > first], minlength=neurons + 1)
@@ -171,23 +171,23 @@ def _check(received: Index, sent: Index, loops: bool) -> None:
 class _Matching:
     """Synapses with fixed sources, whose targets are switched in pairs."""
 
-    def __init__(self, source: Index, target: Index, neurons: int, loops: bool) -> None:
+    def __init__(self, source: Index, target: Index, neurons: int, self_loops: bool) -> None:
         self.source, self.target = source, target
-        self.neurons, self.loops = neurons, loops
+        self.neurons, self.self_loops = neurons, self_loops
         self.taken = np.sort(self._key(source, target))
 
     def _key(self, source: Index, target: Index) -> Index:
         return source * self.neurons + target
 
     def bad(self) -> Index:
-        """Return the synapses that are a loop, or have the ends of an earlier one."""
+        """Return the synapses that are a self-loop, or have the ends of an earlier one."""
         key = self._key(self.source, self.target)
         twice = self.taken[1:][np.diff(self.taken) == 0]
         at = np.searchsorted(twice, key)
         same = np.flatnonzero(np.append(twice, -1)[at] == key)
         first = np.unique(key[same], return_index=True)[1]
         later = np.delete(same, first)
-        if self.loops:
+        if self.self_loops:
             return later
         return np.union1d(later, np.flatnonzero(self.source == self.target))
 
@@ -238,7 +238,7 @@ class _Matching:
         wanted = self._wanted(one, other)
         at = np.minimum(np.searchsorted(self.taken, wanted), len(self.taken) - 1)
         free = (self.taken[at] != wanted).all(axis=0)
-        if not self.loops:
+        if not self.self_loops:
             free &= self.source[one] != self.target[other]
             free &= self.source[other] != self.target[one]
         return free
@@ -254,12 +254,12 @@ def _first(values: Index, bound: int) -> Mask:
 
 
 def _simple(
-    received: Index, sent: Index, loops: bool, rng: np.random.Generator
+    received: Index, sent: Index, self_loops: bool, rng: np.random.Generator
 ) -> tuple[Index, Index]:
     neurons = len(received)
     source = np.repeat(np.arange(neurons), sent)
     target = rng.permutation(np.repeat(np.arange(neurons), received))
-    matching = _Matching(source, target, neurons, loops)
+    matching = _Matching(source, target, neurons, self_loops)
     bad = matching.bad()
     failures = 0
     for _ in range(_ROUNDS):
@@ -276,12 +276,12 @@ def _simple(
         failures = 0 if done.size else failures + 1
         bad = np.setdiff1d(bad, done, assume_unique=True)
     if bad.size:
-        return source, _mixed(*_construct(received, sent, loops), neurons, loops, rng)
+        return source, _mixed(*_construct(received, sent, self_loops), neurons, self_loops, rng)
     return source, matching.target
 
 
 def _mixed(
-    source: Index, target: Index, neurons: int, loops: bool, rng: np.random.Generator
+    source: Index, target: Index, neurons: int, self_loops: bool, rng: np.random.Generator
 ) -> Index:
     """Return other targets of a simple graph, after all of them were swapped over and over."""
 
@@ -293,14 +293,14 @@ def _mixed(
 
     for _ in range(_MIXING):
         pairing = rng.permutation(len(source))
-        allowed = anything if loops else without_loops
+        allowed = anything if self_loops else without_self_loops
         target = target[swapped(source, target, key, allowed, pairing, rng)]
-        if not loops:
+        if not self_loops:
             target = turned(source, target, neurons, rng)
     return target
 
 
-def _construct(received: Index, sent: Index, loops: bool) -> tuple[Index, Index]:
+def _construct(received: Index, sent: Index, self_loops: bool) -> tuple[Index, Index]:
     """Connect neuron by neuron with those that are to receive, and then to send, most."""
     left = sent.tolist()
     heap = [(-wants, -left[neuron], neuron) for neuron, wants in enumerate(received.tolist())]
@@ -313,7 +313,7 @@ def _construct(received: Index, sent: Index, loops: bool) -> tuple[Index, Index]
             wants, sends, receiver = heapq.heappop(heap)
             if -sends != left[receiver]:
                 heapq.heappush(heap, (wants, -left[receiver], receiver))
-            elif receiver == sender and not loops:
+            elif receiver == sender and not self_loops:
                 aside.append((wants, sends, receiver))
             else:
                 taken.append((wants + 1, sends, receiver))

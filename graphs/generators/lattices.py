@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from graphs import arguments, compiled
 from graphs.contract import Index, build_sorted
 from graphs.ordering import canonical_order
 
+Metric = Literal["chebyshev", "euclidean", "manhattan"]
 # The order p of the norm (sum |offset_a|^p)^(1/p).
-METRICS = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
+METRICS: dict[Metric, float] = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
 
 _MOST_OFFSETS = 10_000_000
 
@@ -21,7 +23,7 @@ def grid_local(
     shape: int | Sequence[int],
     distance: float,
     *,
-    metric: str = "chebyshev",
+    metric: Metric = "chebyshev",
     padding: bool = True,
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = True,
@@ -134,8 +136,8 @@ def _synapses(
 def hexagonal_lattice(
     radius: int | None = None,
     distance: float = 1.0,
-    *,
     shape: Sequence[int] | None = None,
+    *,
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = True,
 ) -> Data:

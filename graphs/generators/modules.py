@@ -87,7 +87,7 @@ def stochastic_block(
             "probabilities must be symmetric if not directed, got another; "
             "pass directed=True, or (p + p.T) / 2"
         )
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     blocks = len(widths)
     sender, receiver = (
@@ -111,7 +111,7 @@ def stochastic_block(
         widths,
         [f"block {number}" for number in range(blocks)],
         directed,
-        loops,
+        self_loops,
     )
 
 
@@ -207,7 +207,7 @@ def hierarchical_modules(
     probability = arguments.real("probability", probability, at_most=1.0)
     ratio = arguments.real("ratio", ratio, at_most=1.0)
     directed = arguments.directed(directed, by_default=True)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     ends = np.cumsum(widths)
     module = np.repeat(np.arange(len(widths)), widths)
@@ -238,17 +238,17 @@ def hierarchical_modules(
         widths,
         [f"module {_digits(number, branching, levels)}" for number in range(len(widths))],
         directed,
-        loops,
+        self_loops,
     )
 
 
 def _modules(
-    source: Index, target: Index, widths: Index, names: list[str], directed: bool, loops: bool
+    source: Index, target: Index, widths: Index, names: list[str], directed: bool, self_loops: bool
 ) -> Data:
     neurons = int(widths.sum())
     if not directed:
         source, target = np.concatenate((source, target)), np.concatenate((target, source))
-    if loops:
+    if self_loops:
         source, target = (np.concatenate((end, np.arange(neurons))) for end in (source, target))
     return build(
         neurons,

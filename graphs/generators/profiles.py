@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from graphs import arguments
 
 Floats = NDArray[np.float64]
 Law = Callable[[Floats], Floats]
+ProfileName = Literal["linear", "exponential", "gaussian", "step", "mexican-hat"]
 
 # Below this probability a pair counts as out of reach.
 _NEGLIGIBLE = 1e-6
@@ -32,7 +33,7 @@ def _mexican_hat(u: Floats) -> Floats:
     return np.clip(hat, 0.0, 1.0)
 
 
-PROFILES = {
+PROFILES: dict[ProfileName, Profile] = {
     "linear": Profile(lambda u: np.maximum(0.0, 1.0 - u), 1.0),
     "exponential": Profile(lambda u: np.exp(-u), -math.log(_NEGLIGIBLE)),
     "gaussian": Profile(lambda u: np.exp(-(u**2) / 2), math.sqrt(-2 * math.log(_NEGLIGIBLE))),
@@ -49,7 +50,7 @@ class Chance(NamedTuple):
     falls: bool
 
 
-def chance(profile: str | Law, distance: float, p_max: float) -> Chance:
+def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
     """Return p_max times a profile of length `distance`; a callable is cut off there."""
     if callable(profile):
         return Chance(lambda r: p_max * _checked(profile, r), distance, False)

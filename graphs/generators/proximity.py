@@ -153,9 +153,9 @@ class _Tree:
     def edges(self) -> Index:
         source, target = np.concatenate(self._found, axis=1)
         if self._self_loops:
-            loops = np.arange(len(self._scaled))
-            at = np.searchsorted(target * len(loops) + source, loops * (len(loops) + 1))
-            source, target = np.insert(source, at, loops), np.insert(target, at, loops)
+            every = np.arange(len(self._scaled))
+            at = np.searchsorted(target * len(every) + source, every * (len(every) + 1))
+            source, target = np.insert(source, at, every), np.insert(target, at, every)
         return np.stack((source, target))
 
     def _pairs(self, source: Index, target: Index) -> tuple[Floats, Floats]:

@@ -70,13 +70,13 @@ def erdos_renyi(
     neurons = arguments.count("num_nodes", num_nodes)
     chance = arguments.real("probability", probability, at_most=1.0)
     directed = arguments.directed(directed, by_default=True)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     if directed:
         ends = bipartite.fixed_probability(neurons, neurons, chance, rng, same=True)
     else:
         ends = _both_ways(rng.binomial(np.arange(neurons), chance), rng)
-    return _connected(neurons, ends, loops)
+    return _connected(neurons, ends, self_loops)
 
 
 def fixed_in_degree(
@@ -134,10 +134,10 @@ def fixed_in_degree(
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("in_degree", in_degree, neurons)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     return _connected(
-        neurons, bipartite.fixed_in_degree(neurons, neurons, degree, rng, same=True), loops
+        neurons, bipartite.fixed_in_degree(neurons, neurons, degree, rng, same=True), self_loops
     )
 
 
@@ -193,10 +193,10 @@ def fixed_out_degree(
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("out_degree", out_degree, neurons)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     return _connected(
-        neurons, bipartite.fixed_out_degree(neurons, neurons, degree, rng, same=True), loops
+        neurons, bipartite.fixed_out_degree(neurons, neurons, degree, rng, same=True), self_loops
     )
 
 
@@ -257,7 +257,7 @@ def fixed_total(
     neurons = arguments.count("num_nodes", num_nodes)
     total = arguments.count("num_edges", num_edges)
     directed = arguments.directed(directed, by_default=True)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     if not directed and total % 2:
         raise ValueError(
@@ -274,7 +274,7 @@ def fixed_total(
         ends = bipartite.fixed_total(neurons, neurons, total, rng, same=True)
     else:
         ends = _both_ways(drawing.shares(np.arange(neurons), total // 2, rng), rng)
-    return _connected(neurons, ends, loops)
+    return _connected(neurons, ends, self_loops)
 
 
 def _both_ways(counts: Index, rng: np.random.Generator) -> Ends:

@@ -1,7 +1,7 @@
 """Rings with shortcuts: short paths and high clustering at once."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from torch_geometric.data import Data
@@ -9,7 +9,8 @@ from torch_geometric.data import Data
 from graphs import arguments, compiled
 from graphs.contract import Index, build
 
-METHODS = ("watts-strogatz", "newman-watts")
+Method = Literal["watts-strogatz", "newman-watts"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 # Rounds of redrawing before free targets are listed instead of guessed.
 _ROUNDS = 64
@@ -20,7 +21,7 @@ def small_world(
     neighbors: int,
     rewire: float,
     *,
-    method: str = "watts-strogatz",
+    method: Method = "watts-strogatz",
     directed: bool | None = None,
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,10 +10,11 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import build_sorted
-from graphs.generators.profiles import Floats, Law, chance
+from graphs.generators.profiles import Floats, Law, ProfileName, chance
 from graphs.generators.proximity import Space, connect
 
-PLACEMENTS = ("uniform", "lattice")
+Placement = Literal["uniform", "lattice"]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 # Squares of distances beyond it would overflow float32.
 _LONGEST = 1e18
@@ -35,9 +36,9 @@ def coordinate_random(
     extent: float | Sequence[float] | None = None,
     distance: float | Sequence[float] | None = None,
     *,
-    profile: str | Law = "linear",
+    profile: ProfileName | Law = "linear",
     p_max: float = 1.0,
-    positions: str | ArrayLike = "uniform",
+    positions: Placement | ArrayLike = "uniform",
     jitter: float = 0.0,
     directed: bool | None = None,
     periodic: bool | Sequence[bool] = False,
@@ -136,13 +137,13 @@ def coordinate_random(
     jitter = arguments.real("jitter", jitter, at_most=1.0)
     directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
+    placement: Placement | None = None
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)
         neurons = arguments.count("num_nodes", num_nodes)
         sides = box_sides(extent)
         box = Box(sides, arguments.flags("periodic", periodic, len(sides)))
     else:
-        placement = "given"
         pos = _given(positions, num_nodes)
         neurons = len(pos)
         box = _box_of(pos, extent, arguments.flags("periodic", periodic, pos.shape[1]))

@@ -78,6 +78,6 @@ def _among(ordered: Index, values: Index) -> Mask:
     return np.append(ordered, -1)[np.searchsorted(ordered, values)] == values
 
 
-def without_loops(a: Index, b: Index, c: Index, d: Index) -> Mask:
+def without_self_loops(a: Index, b: Index, c: Index, d: Index) -> Mask:
     """Allow swaps from which no neuron comes to send to itself."""
     return (a != d) & (c != b)

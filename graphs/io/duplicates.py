@@ -1,7 +1,7 @@
 """Synapses that a file or a graph states more than once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from graphs import arguments
 from graphs.contract import Index
 from graphs.ordering import canonical_order
 
-DUPLICATES = ("error", "sum")
+Duplicates = Literal["error", "sum"]
+DUPLICATES: tuple[Duplicates, ...] = get_args(Duplicates)
 
 
 def combine(
@@ -18,7 +19,7 @@ def combine(
     source: Index,
     target: Index,
     *,
-    duplicates: str,
+    duplicates: Duplicates,
     edge_weight: NDArray[np.float32] | None = None,
     edge_type: Index | None = None,
     edge_sign: NDArray[np.float32] | None = None,

@@ -15,7 +15,7 @@ from graphs.contract import Index, build
 from graphs.io import edge_header, neuron_table
 from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, join, signs, type_texts, types
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.limits import check_bytes
 from graphs.io.tables import Table, Texts, is_whole, write_rows
 
@@ -95,7 +95,7 @@ def read(
     columns: Mapping[str, str | None] | None = None,
     neuron_columns: Mapping[str, str | None] | None = None,
     transmitter_signs: Mapping[str, float] | None = None,
-    duplicates: str = "error",
+    duplicates: Duplicates = "error",
     delimiter: str | None = None,
 ) -> Data:
     """Read what `write_csv` or another program wrote, of at most `max_bytes`.

@@ -212,7 +212,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         NetworkX may take tens of times the size of an XML file, other readers several times.
     **options
         Of some formats, as follows; a format refuses those of others.
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         All but ``.pt``: whether synapses that state source, target and type of another are refused,
         or become one with the sum of their weights (1 each if there are none). What `graphs.save`
         has written repeats none.

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.markup import check_lists, flatten, gather, scan
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def write(data: Data, file: BinaryIO) -> None:
     writer.write(file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
     elements = scan(file, mutual=True)
     graph = _read(file)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.markup import check_lists, flatten, gather, scan
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def write(data: Data, file: BinaryIO) -> None:
     nx.write_graphml_xml(graph, file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
     elements = scan(file)
     graph = _read(file)

@@ -10,6 +10,7 @@ from xml.parsers import expat
 
 from torch_geometric.data import Data
 
+from graphs.io.duplicates import Duplicates
 from graphs.io.left_out import tell
 from graphs.io.networkx import (
     AXES,
@@ -47,7 +48,9 @@ def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
     return graph, lists
 
 
-def gather(graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], how: str) -> Data:
+def gather(
+    graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], duplicates: Duplicates
+) -> Data:
     """Return the connectome of a parsed file, in which the scan has `found` so many elements."""
     import networkx as nx  # noqa: PLC0415
 
@@ -78,7 +81,7 @@ def gather(graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], how
     graph.graph.update(lists)
     if list(graph.nodes) == [str(number) for number in range(len(graph))]:
         graph = nx.convert_node_labels_to_integers(graph)
-    data = convert(graph, how).update(late)
+    data = convert(graph, duplicates).update(late)
     # An empty list of names would be made anew from the ids.
     tell([*left_out, *unread(graph)], "rename what belongs to one, in the program that wrote it")
     return data

@@ -11,7 +11,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import tell, to_float32
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     return graph
 
 
-def from_networkx(graph: nx.Graph[Any], *, duplicates: str = "error") -> Data:
+def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> Data:
     """Return a NetworkX graph as a connectome.
 
     Parameters
@@ -105,7 +105,7 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: str = "error") -> Data:
     graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
         Neurons are numbered in the order of ``graph.nodes``. An undirected edge becomes two
         synapses, an undirected self-loop one.
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether parallel edges of a multigraph, of one ``edge_type`` if they have any, are refused
         or become one synapse with the sum of their weights (1 each if they have none).
 
@@ -158,7 +158,7 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: str = "error") -> Data:
     return data
 
 
-def convert(graph: nx.Graph[Any], duplicates: str) -> Data:
+def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
     """Return the connectome of a graph, without a word about what is left out."""
     index = {node: number for number, node in enumerate(graph.nodes)}
     edges = list(graph.edges(data=True))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.io.duplicates import DUPLICATES
+from graphs.io.duplicates import DUPLICATES, Duplicates
 from graphs.io.limits import check_bytes, check_neurons
 from graphs.io.networkx import EDGE_FIELDS, NODE_FIELDS
 from graphs.io.scipy import from_scipy
@@ -48,7 +48,7 @@ def write(data: Data, file: BinaryIO) -> None:
     np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: str = "error") -> Data:
+def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
     """Read what `write` or `scipy.sparse.save_npz` wrote; the result is still to be validated."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import Index, build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
 from graphs.io.scipy import from_scipy, to_scipy
 
@@ -181,7 +181,7 @@ def from_edges(
     edge_weight: ArrayLike | None = None,
     edge_type: ArrayLike | None = None,
     edge_sign: ArrayLike | None = None,
-    duplicates: str = "error",
+    duplicates: Duplicates = "error",
 ) -> Data:
     """Return the connectome of arrays with the two ends of each synapse, in any order.
 
@@ -195,7 +195,7 @@ def from_edges(
         Weights, and signs of -1, 0 (unknown) or +1.
     edge_type : array_like of int, [E], optional
         Types >= 0.
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether synapses that state source, target and type of another are refused, or become one
         with the sum of their weights (1 each if there are none).
 

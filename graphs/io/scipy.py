@@ -7,11 +7,11 @@ import scipy.sparse
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
 
 
-def from_scipy(matrix: Any, *, duplicates: str = "error") -> Data:
+def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
     """Return the connectome of a sparse adjacency matrix; rows are sources.
 
     The stored entry ``matrix[s, t]`` is a synapse from neuron s to neuron t. One loop of the
@@ -22,7 +22,7 @@ def from_scipy(matrix: Any, *, duplicates: str = "error") -> Data:
     matrix : scipy.sparse array or matrix, [N, N]
         Any format. Entries that are stored are synapses even where they are 0 (a DIA matrix stores
         none of those).
-    duplicates : "error" or "sum"
+    duplicates : {"error", "sum"}
         Whether entries that are stored twice, as COO may, are refused or added up, to weights in
         any case.
 

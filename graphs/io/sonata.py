@@ -17,7 +17,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import build
 from graphs.io.checksum import check_seal
-from graphs.io.duplicates import combine
+from graphs.io.duplicates import Duplicates, combine
 from graphs.io.hdf5 import Columns, library, open_columns
 from graphs.io.left_out import tell
 from graphs.io.limits import check_bytes, check_neurons
@@ -117,7 +117,7 @@ def read(
     population: str | None = None,
     neurons: str | os.PathLike[str] | None = None,
     num_nodes: int | None = None,
-    duplicates: str = "error",
+    duplicates: Duplicates = "error",
 ) -> Data:
     """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
     with contextlib.ExitStack() as stack:

@@ -11,7 +11,7 @@ from graphs.measures.rich_clubs import RichClub, rich_club
 from graphs.measures.sampling import Estimate
 from graphs.measures.small_world_indices import SmallWorldness, small_worldness
 from graphs.measures.spectra import spectrum
-from graphs.measures.summary_table import Degrees, Summary, summary
+from graphs.measures.summary_table import Degrees, FullSummary, Summary, summary
 from graphs.measures.triads import triad_census
 from graphs.measures.wiring import WiringLength, wiring_length
 
@@ -19,6 +19,7 @@ __all__ = [
     "DegreeDistribution",
     "Degrees",
     "Estimate",
+    "FullSummary",
     "LikelihoodRatio",
     "PathLength",
     "PowerLaw",

@@ -6,7 +6,7 @@ from scipy.sparse import coo_array, csr_array
 from torch_geometric.data import Data
 
 from graphs import compiled
-from graphs.contract import Index, Synapses
+from graphs.contract import CheckedEdges, Index
 
 # Synapses beyond which indices of 32 bits do not count them, with both directions of each.
 MOST = 2**30
@@ -34,11 +34,11 @@ def simple(data: Data, *, directed: bool = True) -> csr_array:
     return matrix
 
 
-def single_edges(data: Data, seen: Synapses) -> tuple[Index, int]:
+def single_edges(data: Data, seen: CheckedEdges) -> tuple[Index, int]:
     """Return its synapses [2, E], parallel ones once, and how many of them are self-loops."""
     # By the contract only types tell two synapses of a pair apart, and these do not rise.
     if seen.rising or "edge_type" not in data:
-        return seen.edges, seen.loops
+        return seen.edges, seen.self_loops
     adjacency = simple(data).tocoo()
     return np.stack((adjacency.row, adjacency.col)).astype(np.int64), 0
 

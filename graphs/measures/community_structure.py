@@ -63,12 +63,12 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     """
     seen = checked(data)
     resolution = arguments.real("resolution", resolution)
-    group = _groups(data, partition, seen.neurons)
+    group = _groups(data, partition, seen.num_nodes)
     return _modularity(*single_edges(data, seen), group, resolution)
 
 
-def _modularity(edges: Index, loops: int, group: Index, resolution: float) -> float:
-    synapses = edges.shape[1] - loops
+def _modularity(edges: Index, self_loops: int, group: Index, resolution: float) -> float:
+    synapses = edges.shape[1] - self_loops
     if synapses == 0:
         return math.nan
     inside, sent, received = _between(edges, group)
@@ -77,7 +77,7 @@ def _modularity(edges: Index, loops: int, group: Index, resolution: float) -> fl
 
 
 def _between(edges: Index, group: Index) -> tuple[int, Index, Index]:
-    """Count the synapses inside groups, and those that each sends and receives, without loops."""
+    """Count the synapses inside groups, and those that each sends and receives, but self-loops."""
     helpers = compiled.module()
     if helpers is not None:
         inside, sent, received = helpers.group_ends(*compiled.plain(*edges, group))
@@ -148,13 +148,13 @@ def communities(
     resolution = arguments.real("resolution", resolution)
     trials = arguments.count("trials", trials, at_least=1)
     rng = arguments.generator(seed)
-    edges, loops = single_edges(data, seen)
-    best, largest = np.arange(seen.neurons), -math.inf
-    if edges.shape[1] == loops:
+    edges, self_loops = single_edges(data, seen)
+    best, largest = np.arange(seen.num_nodes), -math.inf
+    if edges.shape[1] == self_loops:
         return best
     for _ in range(trials):
-        found = louvain(edges, rng.permutation(seen.neurons), resolution)
-        value = _modularity(edges, loops, found, resolution)
+        found = louvain(edges, rng.permutation(seen.num_nodes), resolution)
+        value = _modularity(edges, self_loops, found, resolution)
         if value > largest:
             best, largest = found, value
     return by_size(best)

@@ -1,6 +1,7 @@
 """Parts of a connectome whose neurons all reach each other."""
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,11 @@ from graphs import arguments, compiled
 from graphs.contract import Index, checked
 from graphs.measures.adjacency import MOST, simple
 
+Connection = Literal["strong", "weak"]
+CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
 
-def components(data: Data, *, connection: str = "strong") -> Index:
+
+def components(data: Data, *, connection: Connection = "strong") -> Index:
     """Return the connected part of each neuron, numbered from the largest.
 
     Parameters
@@ -20,7 +24,7 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     data : torch_geometric.data.Data
         A connectome. Self-loops and parallel synapses make no difference.
         Weights and signs are not read, not even a weight of 0: every synapse counts the same.
-    connection : str
+    connection : {"strong", "weak"}
         ``"strong"``: neurons of one part reach each other along the synapses' direction;
         ``"weak"``: paths may run against it.
 
@@ -52,7 +56,7 @@ def components(data: Data, *, connection: str = "strong") -> Index:
     >>> graphs.components(graphs.layered([1, 2]), connection="weak")
     array([0, 0, 0])
     """
-    connection = arguments.option("connection", connection, ("strong", "weak"))
+    connection = arguments.option("connection", connection, CONNECTIONS)
     return by_size(_parts(data, strong=connection == "strong"))
 
 

@@ -76,7 +76,7 @@ class PowerLaw:
 def fit_power_law(
     data: Data,
     *,
-    direction: str = "in",
+    direction: arguments.Direction = "in",
     xmin: int | None = None,
     bootstraps: int = 0,
     seed: int | np.random.Generator | None = 0,
@@ -93,7 +93,7 @@ def fit_power_law(
     data : torch_geometric.data.Data
         A connectome. Self-loops are left out, and parallel synapses count once.
         Weights and signs are not read: every synapse counts the same.
-    direction : str
+    direction : {"in", "out", "both"}
         Degrees: ``"in"``, ``"out"`` or ``"both"``, as in `degree_distribution`.
     xmin : int, optional
         Where the tail starts, instead of looking for it.

@@ -51,8 +51,8 @@ def reciprocity(data: Data) -> float:
     0.0
     """
     seen = checked(data)
-    (source, target), loops = single_edges(data, seen)
-    neurons, synapses = seen.neurons, len(source) - loops
+    (source, target), self_loops = single_edges(data, seen)
+    neurons, synapses = seen.num_nodes, len(source) - self_loops
     if synapses == 0:
         return math.nan
     helpers = compiled.module()
@@ -60,5 +60,5 @@ def reciprocity(data: Data) -> float:
         answered = helpers.answered(*compiled.plain(source, target), neurons)
     else:
         adjacency = coo_array((np.ones(len(source)), (source, target)), shape=(neurons,) * 2)
-        answered = adjacency.tocsr().multiply(adjacency.T.tocsr()).sum() - loops
+        answered = adjacency.tocsr().multiply(adjacency.T.tocsr()).sum() - self_loops
     return float(answered / synapses)

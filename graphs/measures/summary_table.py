@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import Literal, TypeVar, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -89,8 +89,8 @@ _CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 class Summary:
     """What `graphs.summary` measures; ``print`` it for a table."""
 
-    neurons: int
-    synapses: int
+    num_nodes: int
+    num_edges: int
     self_loops: int
     in_degree: Degrees
     out_degree: Degrees
@@ -124,8 +124,8 @@ class Summary:
         undirected = _estimate(self.undirected_path_length, self.undirected_path_length_error)
         directed = _estimate(self.directed_clustering, self.directed_clustering_error)
         rows = [
-            ("neurons", f"{self.neurons:,}"),
-            ("synapses", f"{self.synapses:,}"),
+            ("neurons", f"{self.num_nodes:,}"),
+            ("synapses", f"{self.num_edges:,}"),
             ("self-loops", f"{self.self_loops:,}"),
             ("in-degree", str(self.in_degree)),
             ("out-degree", str(self.out_degree)),
@@ -145,12 +145,39 @@ class Summary:
         return rows if self.full is None else rows + self.full.rows()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FullSummary(Summary):
+    """What `graphs.summary` measures if ``full``: its `full` is never None."""
+
+    full: Costly
+
+
 def _estimate(value: float, error: float) -> str:
     if error == 0 or not math.isfinite(error):
         return f"{value:.4g}"
     # As many decimals as the error has at two significant digits.
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+@overload
+def summary(
+    data: Data,
+    *,
+    full: Literal[True],
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> FullSummary: ...
+
+
+@overload
+def summary(
+    data: Data,
+    *,
+    full: bool = False,
+    max_sources: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> Summary: ...
 
 
 def summary(
@@ -178,8 +205,8 @@ def summary(
 
     Returns
     -------
-    Summary
-        ``neurons``, ``synapses``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
+    Summary, or FullSummary if ``full``
+        ``num_nodes``, ``num_edges``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
         ``mean``, ``std``, ``min``, ``max``; every synapse counts, self-loops too);
         ``path_length`` over reachable ordered pairs, ``reachable`` their share;
         ``undirected_path_length`` where paths may run against synapses; ``clustering``, the mean
@@ -238,9 +265,9 @@ def summary(
     local = clustering(data, max_sources=max_sources, seed=state)
     directed = clustering(data, directed=True, max_sources=max_sources, seed=state)
     weak = components(data, connection="weak")
-    return Summary(
-        neurons=neurons,
-        synapses=data.edge_index.shape[1],
+    measured = Summary(
+        num_nodes=neurons,
+        num_edges=data.edge_index.shape[1],
         self_loops=int((source == target).sum()),
         in_degree=_degrees(target, neurons),
         out_degree=_degrees(source, neurons),
@@ -259,8 +286,10 @@ def summary(
         reciprocity=reciprocity(data),
         weakly_connected=float((weak == 0).mean()) if neurons else math.nan,
         wiring_length=wiring_length(data) if "pos" in data else None,
-        full=_costly(data, max_sources, state) if full else None,
     )
+    if not full:
+        return measured
+    return FullSummary(**{**vars(measured), "full": _costly(data, max_sources, state)})
 
 
 _Value = TypeVar("_Value")
@@ -277,7 +306,7 @@ def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
             reasons[label] = str(error) or type(error).__name__
             return otherwise
 
-    def power_law(direction: str) -> PowerLaw:
+    def power_law(direction: arguments.Direction) -> PowerLaw:
         return fit_power_law(data, direction=direction, bootstraps=_BOOTSTRAPS, seed=seed)
 
     def grouped() -> tuple[int, float]:

@@ -16,7 +16,6 @@ from graphs.plots import canvas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DIRECTIONS = ("both", "in", "out")
 _STYLES = {"in": ("#3f90da", "o"), "out": ("#bd1f01", "s")}
 
 
@@ -24,7 +23,7 @@ def plot_degrees(
     data: Data,
     *,
     ax: Axes | None = None,
-    direction: str = "both",
+    direction: arguments.Direction = "both",
     cumulative: bool = True,
     power_law: float | None = None,
     power_law_from: int = 1,
@@ -37,7 +36,7 @@ def plot_degrees(
         A connectome. Every synapse counts, self-loops too.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if left out.
-    direction : {"both", "in", "out"}
+    direction : {"in", "out", "both"}
         Which degrees.
     cumulative : bool
         Whether to draw the share of neurons with degree k or more, at every k that occurs; else
@@ -81,7 +80,7 @@ def plot_degrees(
     >>> plt.close(ax.figure)
     """
     neurons = validate(data).num_nodes
-    arguments.option("direction", direction, _DIRECTIONS)
+    arguments.option("direction", direction, arguments.DIRECTIONS)
     cumulative = arguments.flag("cumulative", cumulative)
     start = arguments.count("power_law_from", power_law_from, at_least=1)
     exponent = None if power_law is None else arguments.real("power_law", power_law, positive=True)

@@ -1,1 +1,18 @@
 """Connectomes made of other connectomes."""
+
+from graphs.transforms.lesions import lesion, subgraph
+from graphs.transforms.matching import match
+from graphs.transforms.nesting import nest
+from graphs.transforms.rewiring import rewire_degrees, rewire_lengths, rewire_reciprocal
+from graphs.transforms.unions import join
+
+__all__ = [
+    "join",
+    "lesion",
+    "match",
+    "nest",
+    "rewire_degrees",
+    "rewire_lengths",
+    "rewire_reciprocal",
+    "subgraph",
+]

@@ -1,6 +1,6 @@
 """Parts of a connectome: cut out, or what a lesion leaves."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch_geometric.data import Data
@@ -9,6 +9,9 @@ from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.fields import carry, ends, of_neurons, of_synapses, order
 from graphs.generators.drawing import distinct
+
+Unit = Literal["synapses", "neurons"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 def subgraph(data: Data, neurons: Any) -> Data:
@@ -70,7 +73,7 @@ def lesion(
     neurons: Any = None,
     synapses: Any = None,
     fraction: float | None = None,
-    of: str = "synapses",
+    of: Unit = "synapses",
     seed: int | np.random.Generator | None = None,
 ) -> Data:
     """Return a connectome without some synapses; all neurons stay.
@@ -122,8 +125,8 @@ def lesion(
     8978
     """
     validate(data)
-    kinds = {"neurons": int(data.num_nodes), "synapses": int(data.num_edges)}
-    of = arguments.option("of", of, ("synapses", "neurons"))
+    sizes = {"neurons": int(data.num_nodes), "synapses": int(data.num_edges)}
+    of = arguments.option("of", of, UNITS)
     given = {"neurons": neurons, "synapses": synapses, "fraction": fraction}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
@@ -132,18 +135,19 @@ def lesion(
             f"{' and '.join(named) or 'none'}; pass for example fraction=0.1"
         )
     sequence = order(data)
-    hit = np.zeros(kinds[of if named == ["fraction"] else named[0]], dtype=bool)
-    if fraction is not None:
+    if fraction is None:
+        of = "neurons" if synapses is None else "synapses"
+        hit = np.zeros(sizes[of], dtype=bool)
+        hit[_chosen(of, given[of], len(hit))] = True
+    else:
+        hit = np.zeros(sizes[of], dtype=bool)
         share = arguments.real("fraction", fraction, at_most=1.0)
         _, lost = distinct([len(hit)], [round(share * len(hit))], arguments.generator(seed))
         hit[sequence[lost] if of == "synapses" else lost] = True
-    else:
-        of = named[0]
-        hit[_chosen(of, given[of], len(hit))] = True
     source, target = ends(data)
     kept = sequence[~(hit[source] | hit[target] if of == "neurons" else hit)[sequence]]
     fields = of_neurons(data) | of_synapses(data, kept)
-    return carry(data, build(kinds["neurons"], source[kept], target[kept], **fields))
+    return carry(data, build(sizes["neurons"], source[kept], target[kept], **fields))
 
 
 def _chosen(name: str, chosen: Any, size: int) -> Index:

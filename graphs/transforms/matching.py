@@ -61,7 +61,7 @@ def match(
     """
     validate(data)
     wanted = arguments.count("num_edges", num_edges)
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
     sequence = order(data)
     source, target = ends(data)[:, sequence]
@@ -69,7 +69,7 @@ def match(
         kept = distinct([len(sequence)], [wanted], rng)[1]
         source, target = source[kept], target[kept]
     else:
-        added = _free_pairs(source, target, int(data.num_nodes), wanted, loops, rng)
+        added = _free_pairs(source, target, int(data.num_nodes), wanted, self_loops, rng)
         kept = np.append(np.arange(len(sequence)), _models(data, source, added[0], rng))
         source, target = np.append(source, added[0]), np.append(target, added[1])
     fields = of_synapses(data, sequence[kept])
@@ -81,23 +81,28 @@ def match(
 
 
 def _free_pairs(
-    source: Index, target: Index, neurons: int, wanted: int, loops: bool, rng: np.random.Generator
+    source: Index,
+    target: Index,
+    neurons: int,
+    wanted: int,
+    self_loops: bool,
+    rng: np.random.Generator,
 ) -> Index:
     """Draw free pairs of neurons, [2, added], to have `wanted` synapses."""
-    width = neurons if loops else neurons - 1
-    inside = (source != target) | loops
-    place = source * width + target - ((target > source) & (not loops))
+    width = neurons if self_loops else neurons - 1
+    inside = (source != target) | self_loops
+    place = source * width + target - ((target > source) & (not self_loops))
     taken = np.sort(place[inside])
     taken = taken[np.diff(taken, prepend=-1) > 0]
     room, missing = neurons * width - len(taken), wanted - len(source)
     if missing > room:
         raise ValueError(
             f"num_edges must be at most {len(source) + room} on {neurons} neurons, got {wanted}; "
-            f"pass num_edges={len(source) + room}" + ("" if loops else ", or self_loops=True")
+            f"pass num_edges={len(source) + room}" + ("" if self_loops else ", or self_loops=True")
         )
     _, rank = distinct([room], [missing], rng)
     sender, receiver = np.divmod(free(rank, taken), max(width, 1))
-    return np.stack((sender, receiver + ((receiver >= sender) & (not loops))))
+    return np.stack((sender, receiver + ((receiver >= sender) & (not self_loops))))
 
 
 def _models(data: Data, source: Index, senders: Index, rng: np.random.Generator) -> Index:

@@ -20,7 +20,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
-from graphs.generators.swaps import Mask, swapped, turned, without_loops
+from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 
 # Bins of length where no tolerance is stated, and the share of synapses that should move at least.
 _BINS, _FEW = 3, 0.01
@@ -86,22 +86,22 @@ def rewire_degrees(
     >>> graphs.clustering(ring).value > 0.5 > 0.05 > graphs.clustering(null).value
     True
     """
-    loops = arguments.flag("self_loops", self_loops)
+    self_loops = arguments.flag("self_loops", self_loops)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = _synapses(data)
     neurons = int(data.num_nodes)
-    moving = np.flatnonzero((source != target) | loops)
+    moving = np.flatnonzero((source != target) | self_loops)
     a, b = source[moving], target[moving]
 
     def key(one: Index, other: Index) -> Index:
         return one * neurons + other
 
     def allowed(a: Index, b: Index, c: Index, d: Index) -> Mask:
-        return without_loops(a, b, c, d) | loops
+        return without_self_loops(a, b, c, d) | self_loops
 
     for _ in range(rounds):
         b = b[swapped(a, b, key, allowed, rng.permutation(len(a)), rng)]
-        if not loops:
+        if not self_loops:
             b = turned(a, b, neurons, rng)
     target[moving] = b
     return _with_targets(data, sequence, source, target)
@@ -175,7 +175,7 @@ def rewire_reciprocal(
         pairing = rng.permutation(len(a))[: len(a) // 2 * 2]
         pairing = np.concatenate((pairing, len(a) + rng.permutation(len(one))))
         first, second = np.append(a, source[one]), np.append(b, source[other])
-        take = swapped(first, second, key, without_loops, pairing, rng)
+        take = swapped(first, second, key, without_self_loops, pairing, rng)
         b, other = b[take[: len(a)]], other[take[len(a) :] - len(a)]
         b = turned(a, b, neurons, rng)
     target[single], target[one], target[other] = b, source[other], source[one]
@@ -276,7 +276,7 @@ def rewire_lengths(
     def allowed(a: Index, b: Index, c: Index, d: Index) -> Mask:
         ab, cd, ad, cb = length(a, b), length(c, d), length(a, d), length(c, b)
         same = (ad == ab) & (cb == cd) | (ad == cd) & (cb == ab)
-        return same & without_loops(a, b, c, d)
+        return same & without_self_loops(a, b, c, d)
 
     # The longest bin stays; nothing is swapped between sources, or targets, twice as far apart.
     reach = 2 * width * (length(a, b).max(initial=0) + 1)

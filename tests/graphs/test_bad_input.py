@@ -9,64 +9,8 @@ import torch
 from torch_geometric.data import Data
 
 import graphs
+from tests.graphs.cases import CASES, ON_DATA, every_case
 
-GENERATORS = {
-    "barabasi_albert": {"num_nodes": 9, "edges_per_node": 2},
-    "power_law_cluster": {"num_nodes": 9, "edges_per_node": 2, "triangle": 0.5},
-    "configuration": {"in_degrees": [1, 1], "out_degrees": [1, 1]},
-    "coordinate_random": {"num_nodes": 9, "extent": 1.0, "distance": 0.2, "p_max": 1.0},
-    "erdos_renyi": {"num_nodes": 9, "probability": 0.1},
-    "fixed_in_degree": {"num_nodes": 9, "in_degree": 2},
-    "fixed_out_degree": {"num_nodes": 9, "out_degree": 2},
-    "fixed_total": {"num_nodes": 9, "num_edges": 20},
-    "grid_local": {"shape": (3, 3), "distance": 1.0, "metric": "chebyshev"},
-    "hexagonal_lattice": {"radius": 1, "distance": 1.0},
-    "hierarchical_modules": {
-        "module_size": 3,
-        "branching": 2,
-        "levels": 2,
-        "probability": 0.5,
-        "ratio": 0.5,
-    },
-    "kaiser_hilgetag": {"num_nodes": 9, "alpha": 1.0, "beta": 1.0},
-    "layered": {"sizes": [2, 3]},
-    "small_world": {"num_nodes": 9, "neighbors": 4, "rewire": 0.1},
-    "stochastic_block": {"sizes": [3, 4], "probabilities": [[0.1, 0.1], [0.1, 0.1]]},
-    "populations": {"population_sizes": {"a": 3}, "connect": {}},
-    "c_elegans": {"kind": "chemical", "source": "cook2019"},
-    "larva_mushroom_body": {"side": "left"},
-    "fly_visual_system": {"radius": 1},
-}
-ON_DATA = {
-    "clustering": {"max_sources": 5},
-    "communities": {"resolution": 1.0, "trials": 1},
-    "components": {"connection": "weak"},
-    "degree_distribution": {"direction": "in"},
-    "efficiency": {"max_sources": 5},
-    "fit_power_law": {"xmin": 1, "bootstraps": 1},
-    "modularity": {"partition": [0] * 20, "resolution": 1.0},
-    "path_length": {"max_sources": 5},
-    "reciprocity": {},
-    "rich_club": {},
-    "small_worldness": {"max_sources": 5},
-    "spectrum": {},
-    "strongly_connected": {},
-    "summary": {"max_sources": 5},
-    "triad_census": {},
-    "wiring_length": {},
-    "match": {"num_edges": 20},
-    "subgraph": {"neurons": [0]},
-    "rewire_degrees": {"swaps": 1.0},
-    "rewire_reciprocal": {"swaps": 1.0},
-    "rewire_lengths": {"swaps": 1.0},
-    "to_networkx": {},
-    "to_numpy": {},
-    "to_scipy": {},
-    "plot": {"max_edges": 5, "alpha": 0.5},
-    "plot_adjacency": {"cells": 5},
-    "plot_circular": {"max_edges": 5},
-    "plot_degrees": {"power_law": 2.0},
-}
 WRONG = (
     float("nan"),
     float("inf"),
@@ -102,15 +46,16 @@ def _refused(function, *args, **options):
     return True
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_generators_refuse_what_they_cannot_take(name):
-    function, options = getattr(graphs, name), GENERATORS[name]
-    seeded = {"seed": 0} if "seed" in inspect.signature(function).parameters else {}
-    function(**options, **seeded)
-    for option in options | seeded:
+@every_case
+def test_generators_refuse_what_they_cannot_take(case):
+    parameters = inspect.signature(case.make).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    options = defaults | case.arguments | ({"seed": 0} if "seed" in defaults else {})
+    case.make(**options)
+    for option in options:
         # It is a length, and none reaches too far or too short; growth looks for a long time.
         tried = WRONG[:4] + WRONG[6:] if option in ("alpha", "distance", "extent") else WRONG
-        refused = [_refused(function, **{**seeded, **options, option: wrong}) for wrong in tried]
+        refused = [_refused(case.make, **{**options, option: wrong}) for wrong in tried]
         assert sum(refused) >= len(tried) - 4
 
 
@@ -153,7 +98,7 @@ def test_functions_of_data_take_the_smallest_graphs_or_tell_why_not(name):
 
 
 def test_every_public_function_of_one_connectome_is_in_a_table():
-    tabled = {*GENERATORS, *ON_DATA}
+    tabled = {*ON_DATA, *(case.make.__name__ for case in CASES.values())}
     functions = {name for name in graphs.__all__ if name.islower() and not name.startswith("__")}
     # Those that take several, or read and write, have tests of bad input of their own.
     assert functions - tabled == {

@@ -27,7 +27,7 @@ def test_layers_are_populations():
 def test_no_clustering(sizes):
     found = graphs.summary(graphs.layered(sizes))
     assert found.clustering == 0.0
-    assert found.synapses == sum(a * b for a, b in pairwise(sizes))
+    assert found.num_edges == sum(a * b for a, b in pairwise(sizes))
     assert found.strongly_connected == 1 / sum(sizes)
 
 

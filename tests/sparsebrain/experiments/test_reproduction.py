@@ -6,7 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from sparsebrain.experiments import reproduce as module
+from sparsebrain.experiments import reproduction as module
 from sparsebrain.experiments import runner
 from sparsebrain.experiments.reproduction import reproduce
 from sparsebrain.experiments.verdict import tell_differences

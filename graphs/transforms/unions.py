@@ -1,0 +1,178 @@
+"""Connectomes side by side, as one.
+
+All fields of the contract are carried along; fields outside of it are left out.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphs.contract import Index, build, signs, validate
+from graphs.fields import Array, array, ends, population_names, type_names, types
+
+
+def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
+    """Return the disjoint union of connectomes: all of their neurons and synapses, none between.
+
+    Parameters
+    ----------
+    parts : sequence of torch_geometric.data.Data
+        Connectomes; at least one. Neurons are numbered part by part.
+    labels : sequence of str, optional
+        A name for each part. It goes before the names of its neurons, populations and types of
+        synapses, as in "left/V1", which keeps those of different parts apart; a part without
+        populations becomes one of that name.
+
+    Returns
+    -------
+    torch_geometric.data.Data
+        The union. A field that some part lacks is left out, with these exceptions:
+
+        - ``node_type``: populations of one name in different parts become one. Where some part
+          names none, those of different parts stay apart, and have no names.
+        - ``edge_type``: synapses of different parts share no type. In a part without types each
+          synapse is one of its own, as each has a weight of its own in a layer. Types that no
+          synapse has are dropped, with their names.
+        - ``edge_sign``: where all parts know the signs of their synapses, some by ``edge_sign`` and
+          some by ``node_sign``, all synapses get theirs.
+        - ``pos`` is left out if the number of coordinates differs, ``shape`` if there are more
+          parts than one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no part, a part breaks the contract, or there is not one label for each.
+
+    Notes
+    -----
+    O(N + E) memory, O(N + E log E) time.
+
+    Examples
+    --------
+    >>> import graphs
+    >>> pair = graphs.join([graphs.layered([3, 1])] * 2, labels=["left", "right"])
+    >>> pair.num_nodes, pair.num_edges
+    (8, 6)
+    >>> pair.node_type_names
+    ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
+    """
+    parts = _parts(parts)
+    labels = None if labels is None else _labels(labels, len(parts))
+    sizes = np.array([part.num_nodes for part in parts])
+    first = np.cumsum(sizes) - sizes
+    edges = [ends(part) + start for part, start in zip(parts, first, strict=True)]
+    fields = {name: joined(name, parts) for name, joined in _JOINED.items()}
+    fields["names"] = _labelled([part.get("names") for part in parts], labels)
+    fields["edge_type_names"] = _labelled([type_names(part) for part in parts], labels)
+    fields["node_type"], fields["node_type_names"] = _joined_populations(parts, labels)
+    return build(int(sizes.sum()), *np.concatenate(edges, axis=1), **fields)
+
+
+def _parts(parts: Sequence[Data]) -> list[Data]:
+    if isinstance(parts, Data) or not isinstance(parts, Sequence):
+        raise TypeError(
+            f"parts must be a sequence of connectomes, got {type(parts).__name__}; "
+            "pass [one, other]"
+        )
+    if not parts:
+        raise ValueError("parts must have at least one connectome, got none; pass [one, other]")
+    for part in {id(part): part for part in parts}.values():
+        validate(part)
+    return list(parts)
+
+
+def _labels(labels: Sequence[str], parts: int) -> list[str]:
+    if (
+        isinstance(labels, str)
+        or not isinstance(labels, Sequence)
+        or not all(isinstance(each, str) for each in labels)
+    ):
+        raise TypeError(f"labels must be a sequence of str, got {labels!r}; pass ['left', 'right']")
+    if len(labels) != parts or len(set(labels)) != parts:
+        raise ValueError(
+            f"labels must have another name for each of the {parts} parts, got {list(labels)}; "
+            f"pass {[f'part {number}' for number in range(parts)]}"
+        )
+    return list(labels)
+
+
+def _concatenated(name: str, parts: Sequence[Data]) -> Array | None:
+    """All parts' values, if all have some of the same shape."""
+    values = [array(part, name) for part in parts if name in part]
+    alike = len(values) == len(parts) and len({value.shape[1:] for value in values}) == 1
+    return np.concatenate(values) if alike else None
+
+
+def _known_signs(_: str, parts: Sequence[Data]) -> Array | None:
+    """The signs of all synapses, if all are known and not already told by ``node_sign`` alone."""
+    if all("node_sign" in part and "edge_sign" not in part for part in parts):
+        return None
+    known = [sign for sign in map(signs, parts) if sign is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _separate_types(name: str, parts: Sequence[Data]) -> Index | None:
+    """Types that no two parts share, if any part has some."""
+    return _apart([types(part) for part in parts]) if any(name in part for part in parts) else None
+
+
+def _of_a_single_part(name: str, parts: Sequence[Data]) -> Any:
+    return tuple(parts[0][name]) if len(parts) == 1 and name in parts[0] else None
+
+
+# How `join` makes each field of those of the parts; None leaves it out. Names and populations also
+# depend on the labels.
+_JOINED: dict[str, Callable[[str, Sequence[Data]], Any]] = {
+    "pos": _concatenated,
+    "node_sign": _concatenated,
+    "edge_weight": _concatenated,
+    "edge_sign": _known_signs,
+    "edge_type": _separate_types,
+    "shape": _of_a_single_part,
+}
+
+
+def _apart(types: list[Index]) -> Index:
+    counts = np.array([int(each.max(initial=-1)) + 1 for each in types])
+    first = np.cumsum(counts) - counts
+    return np.concatenate([each + start for each, start in zip(types, first, strict=True)])
+
+
+def _joined_populations(
+    parts: list[Data], labels: list[str] | None
+) -> tuple[Index | None, list[str] | None]:
+    typed = [
+        array(part, "node_type") if "node_type" in part else np.zeros(part.num_nodes, np.int64)
+        for part in parts
+    ]
+    if labels is not None:
+        names = [
+            [f"{label}/{name}" for name in population_names(part)]
+            if "node_type" in part
+            else [label]
+            for label, part in zip(labels, parts, strict=True)
+        ]
+    elif not all("node_type" in part for part in parts):
+        return None, None
+    elif not all("node_type_names" in part for part in parts):
+        return _apart(typed), None
+    else:
+        names = [list(part["node_type_names"]) for part in parts]
+    every = list(dict.fromkeys(name for each in names for name in each))
+    number = {name: position for position, name in enumerate(every)}
+    node_type = [
+        np.array([number[name] for name in each], np.int64)[kind]
+        for each, kind in zip(names, typed, strict=True)
+    ]
+    return np.concatenate(node_type), every
+
+
+def _labelled(names: list[list[str] | None], labels: list[str] | None) -> list[str] | None:
+    """All parts' names, after the labels of their parts; None if a part has none."""
+    known = [each for each in names if each is not None]
+    if len(known) < len(names):
+        return None
+    prefixes = [""] * len(names) if labels is None else [f"{label}/" for label in labels]
+    return [prefix + name for prefix, each in zip(prefixes, known, strict=True) for name in each]
