@@ -16,6 +16,7 @@ from graphs.io import edge_header, neuron_table
 from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, join, signs, type_texts, types
 from graphs.io.duplicates import Duplicates, combine
+from graphs.io.left_out import tell
 from graphs.io.limits import check_bytes
 from graphs.io.tables import Table, Texts, is_whole, write_rows
 
@@ -108,7 +109,7 @@ def read(
     stated: dict[str, Any] = {}
     population = None
     with contextlib.ExitStack() as stack:
-        opened = None
+        opened = table = None
         if neurons is None and num_nodes is None:
             opened, stated = _open_beside(path, max_bytes, stack)
         elif neurons is not None:
@@ -139,6 +140,8 @@ def read(
     _check_whole(file, rows, stated.get("num_edges"))
     if population is None:
         population = _implied(labels, synapses, num_nodes)
+    left_out = [*rows.left_out, *(table.left_out if table is not None else ())]
+    tell(left_out, "pass columns= or neuron_columns= for one that has a role, as graphs.load tells")
     names = population.fields.get("names")
     return build(
         population.count,

@@ -228,8 +228,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         ``.csv``, ``.tsv``: columns by their role: ``{"weight": "strength"}``, or None for none. The
         roles are source, target, weight, type, sign, transmitter; and neuron (what the edge list
         calls it), name, type, sign, transmitter, x, y, z. Left out, a column is known by the name
-        of its role or usual ones, such as pre, post, synapses or cell_type, in any case; other
-        columns are ignored.
+        of its role or usual ones, such as pre, post, synapses or cell_type, in any case. Other
+        columns are left out with a warning.
     transmitter_signs : dict
         ``.csv``, ``.tsv``: what a transmitter is worth where there is no column of signs, beyond
         acetylcholine (+1), GABA and glycine (-1): ``{"glutamate": 1}`` in vertebrates. One that is
@@ -256,6 +256,12 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         If h5py is needed and not installed.
     OSError
         If the file, or one that belongs to it, is not there or may not be read.
+
+    Warns
+    -----
+    LeftOutWarning
+        If the file holds something that a connectome has no field for; the warning names it. In XML
+        files labels become names, and x, y and z positions, where there are no others.
 
     See Also
     --------
@@ -309,7 +315,7 @@ def _read(path: Path, kept: Format, most: int, options: dict[str, Any]) -> Data:
             if len(data.get("shape", ())) > _MOST_AXES:
                 raise ValueError(f"its shape has more than {_MOST_AXES} sides")
             return validate(data)
-        except (ModuleNotFoundError, FileNotFoundError):
+        except (ModuleNotFoundError, FileNotFoundError, Warning):
             raise
         except Exception as error:
             told = str(error)[:_LONGEST_MESSAGE] or type(error).__name__

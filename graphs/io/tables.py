@@ -71,6 +71,8 @@ class Table:
     def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
         self.what = what
         self.size = 0
+        self._unread: set[int] = set()
+        self._declined: set[int] = set()
         self._exact = exact
         self._spelled = _Spelled()
         # csv cannot write some characters that Python's text may hold; so they pass in any case.
@@ -108,6 +110,10 @@ class Table:
         for role, known in roles.items():
             if role in chosen:
                 choice = chosen[role]
+                if choice is None:
+                    self._declined |= {
+                        at for at, name in enumerate(lower) if name in {role, *known}
+                    }
                 names = [] if choice is None else [choice]
                 places = [at for at, name in enumerate(self.header) if name == choice]
             else:
@@ -124,9 +130,15 @@ class Table:
                 )
         return found
 
+    @property
+    def left_out(self) -> list[str]:
+        """Columns that were neither read nor declined with None, as texts for a warning."""
+        return [f"the column {self.header[at]!r} of {self.what}" for at in sorted(self._unread)]
+
     def pieces(self, columns: Sequence[int]) -> Iterator[list[Texts]]:
         """Yield some columns, some thousand rows at a time; `size` counts the rows before."""
         width = len(self.header)
+        self._unread = set(range(width)) - set(columns) - self._declined
         pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
         held: list[Any] = []
         for row in self._rows:

@@ -9,6 +9,8 @@ import graphs
 
 HEADER = "source,target,weight\n"
 
+more_columns = pytest.mark.filterwarnings("ignore::graphs.LeftOutWarning")
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -59,12 +61,14 @@ def test_num_nodes_numbers_neurons_and_keeps_those_without_synapses(load):
     "header",
     ["pre,post,synapses", "Pre Name,POST_NAME,syn_count", "src,tar,n_syn", "from,to,Weight"],
 )
+@more_columns
 def test_usual_names_of_columns(load, header):
     data = load(f"more,{header}\nx,a,b,3\n")
     assert data.names == ["a", "b"]
     assert data.edge_weight.tolist() == [3.0]
 
 
+@more_columns
 def test_columns_by_choice(load):
     text = "a;b;weight;strength\nx;y;1;2\n"
     chosen = {"source": "b", "target": "a", "weight": "strength"}
@@ -143,6 +147,7 @@ def test_types_are_numbers_or_names(load):
     assert load(text.format("01", "1")).edge_type_names == ["01", "1"]
 
 
+@more_columns
 def test_parallel_synapses_are_added_up_on_request(load):
     text = "source,target,n\na,b,1\nb,a,2\na,b,4\n"
     data = load(text, columns={"weight": "n"}, duplicates="sum")
@@ -155,6 +160,7 @@ def test_parallel_synapses_are_added_up_on_request(load):
         load(mixed, duplicates="sum")
 
 
+@more_columns
 def test_transmitters_are_signs(load):
     text = "source,target,nt_type\na,b,ACH\nb,a,gaba\n"
     assert load(text).edge_sign.tolist() == [-1, 1]
@@ -183,6 +189,7 @@ def test_unknown_transmitters(load):
         load(many)
 
 
+@more_columns
 def test_a_table_of_neurons(load):
     data = load(
         "pre,post\nb,a\n",
@@ -197,6 +204,7 @@ def test_a_table_of_neurons(load):
     assert data.node_sign.tolist() == [-1, 1, -1]
 
 
+@more_columns
 def test_neurons_may_have_a_number_and_a_name(load):
     table = "root_id,name\n77,a\n11,a\n"
     data = load("pre,post\n77,11\n", neurons=table)
@@ -342,3 +350,13 @@ def test_large_parts_are_refused_before_they_are_read(tmp_path, full):
             file.truncate(10**6)
         with pytest.raises(ValueError, match=f"{what}.* 1000000 bytes, more than max_bytes=10000"):
             graphs.load(path, max_bytes=10_000)
+
+
+def test_columns_without_a_role_are_told_unless_they_are_declined(load):
+    text = "pre,post,du,transmitter\na,b,3,GABA\n"
+    with pytest.warns(graphs.LeftOutWarning, match="column 'du' of the edge list: a") as told:
+        load(text)
+    assert len(told) == 1
+    with pytest.warns(graphs.LeftOutWarning, match="without the column 'du' of the edge list:"):
+        assert "edge_sign" not in load(text, columns={"transmitter": None})
+    load(text.replace(",du", "").replace(",3", ""), columns={"transmitter": None})
