@@ -2,7 +2,7 @@
 
 from sparsebrain.equilibrium.settling import (
     Equilibrium,
-    Loops,
+    FixedPointProblem,
     NonConvergenceWarning,
     Report,
     Reports,
@@ -12,7 +12,7 @@ from sparsebrain.equilibrium.settling import (
 
 __all__ = [
     "Equilibrium",
-    "Loops",
+    "FixedPointProblem",
     "NonConvergenceWarning",
     "Report",
     "Reports",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.utils.checkpoint import checkpoint as recompute
 
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.checkpointing import segment_length, starts
+from sparsebrain.kernels.checkpointing import segment_length
+from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.options import check_choice, check_count, check_flag
 
@@ -174,7 +175,15 @@ def loop(
         check_choice("activation", activation, ACTIVATIONS)
     if callable(activation) or noise is not None:
         function = activation if callable(activation) else ACTIVATIONS[activation].function
-        return _stepwise(structure, weight, inputs, loops, segment, function, noise, keep, backend)
+        return run_stepwise(
+            partial(_exchange, weight, structure.arrays(), backend),
+            inputs,
+            loops=loops,
+            activation=function,
+            noise=noise,
+            keep=keep,
+            segment=segment,
+        )
     tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states = operators.loop(
@@ -191,54 +200,8 @@ def loop(
     return states[: loops if keep else 1]
 
 
-def _stepwise(
-    structure: Structure,
-    weight: Tensor,
-    inputs: LoopInputs,
-    loops: int,
-    segment: int,
-    activation: Callable[[Tensor], Tensor],
-    noise: Callable[[int], Tensor] | None,
-    keep: bool,
-    backend: str,
-) -> list[Tensor]:
-    arrays = structure.arrays()
-
-    def run(state: Tensor, first: int, count: int) -> list[Tensor]:
-        states: list[Tensor] = []
-        for number in range(first, first + count):
-            total = operators.propagate(weight, state.contiguous(), arrays, False, backend)
-            if inputs.bias is not None:
-                total = total + inputs.bias.unsqueeze(1)
-            if inputs.drive is not None:
-                total = total + inputs.drive
-            after = activation(total)
-            check_shape_kept(total, after)
-            if inputs.leak is not None:
-                after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
-            state = after if noise is None else after + noise(number)
-            states = [*states, state] if keep else [state]
-        return states
-
-    if not segment:
-        return run(inputs.state, 0, loops)
-    states: list[Tensor] = []
-    state = inputs.state
-    for first in starts(loops, segment):
-        count = min(segment, loops - first)
-        made: list[Tensor] = recompute(run, state, first, count, use_reentrant=False)
-        states, state = [*states, *made] if keep else made, made[-1]
-    return states
-
-
-def check_shape_kept(before: Tensor, after: Tensor) -> None:
-    """ValueError if a loop changed the shape of the state."""
-    if after.shape != before.shape:
-        raise ValueError(
-            f"a loop must keep the shape of the state, but {list(before.shape)} became "
-            f"{list(after.shape)}; use an aggregation that keeps the width, such as aggr='max', "
-            "and an activation that works value by value."
-        )
+def _exchange(weight: Tensor, arrays: list[Tensor], backend: str, state: Tensor) -> Tensor:
+    return operators.propagate(weight, state.contiguous(), arrays, False, backend)
 
 
 def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> None:

@@ -14,8 +14,8 @@ from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models.labels import check_labels
-from sparsebrain.nn.batching import to_columns
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.recurrence import to_columns
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
 LOW, HIGH = 0.1, 0.8
@@ -310,13 +310,13 @@ def _teach(parameter: Tensor, grad: Tensor) -> None:
 def _weight(layer: Weighted) -> Tensor:
     """The weights of its synapses, as part of the graph that leads to its parameters."""
     with torch.enable_grad():
-        return layer._weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
+        return layer.weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
 
 
 def _offset(layer: Weighted) -> Tensor | None:
     """What is added to its sums, likewise."""
     with torch.enable_grad():
-        return layer._offset(layer.weight) if isinstance(layer, GraphLayer) else layer.bias
+        return layer.bias_per_neuron() if isinstance(layer, GraphLayer) else layer.bias
 
 
 def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:

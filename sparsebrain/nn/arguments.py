@@ -19,7 +19,7 @@ from sparsebrain.options import check_choice, check_flag
 class Arguments(NamedTuple):
     """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known.
 
-    ``neurons`` are what :class:`sparsebrain.nn.neurons.Neurons` is made with.
+    ``neurons`` are what :class:`sparsebrain.nn.neurons.NeuronParameters` is made with.
     """
 
     loops: int | Equilibrium

@@ -49,7 +49,7 @@ class Leak(nn.Module):
         return 1 / leak - 1
 
 
-class Neurons(Saved):
+class NeuronParameters(Saved):
     r"""The neurons of a layer, all that happens to a state but the exchange along synapses.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
@@ -67,6 +67,7 @@ class Neurons(Saved):
     """
 
     num_nodes: int
+    weight: Tensor
     bias: Tensor | None
     threshold: Tensor | float | None
     leak: Tensor | float | None
@@ -107,21 +108,26 @@ class Neurons(Saved):
             else:
                 nn.init.zeros_(getattr(self, name))
 
-    def _offset(self, like: Tensor) -> Tensor | None:
-        """What is added to every sum, b - theta [N]; None where that is nothing."""
-        bias, threshold = self._per_neuron("bias", like), self._per_neuron("threshold", like)
+    def bias_per_neuron(self) -> Tensor | None:
+        """What is added to every sum, bias less threshold [N]; None where that is nothing."""
+        bias, threshold = self._per_neuron("bias"), self._per_neuron("threshold")
         if threshold is None:
             return bias
         return -threshold if bias is None else bias - threshold
 
-    def _leak_per_neuron(self, like: Tensor) -> Tensor | None:
-        """The leak [N], of the device and dtype of the weights; None where it is 1."""
-        return self._per_neuron("leak", like)
+    def leak_per_neuron(self) -> Tensor | None:
+        """The leak [N]; None where it is 1."""
+        return self._per_neuron("leak")
 
-    def _per_neuron(self, name: str, like: Tensor) -> Tensor | None:
+    def _per_neuron(self, name: str) -> Tensor | None:
         value = getattr(self, name)
-        if value is None or isinstance(value, float):
-            return None if value is None else like.new_full((self.num_nodes,), value)
+        if value is None:
+            return None
+        if isinstance(value, float):
+            # What is behind a parametrized weight has its device and dtype, and need not be made.
+            weighted = parametrize.is_parametrized(self, "weight")
+            like = self.parametrizations.weight.original if weighted else self.weight
+            return like.new_full((self.num_nodes,), value)
         populations = self._populations if self._per[name] == "population" else None
         return value if populations is None else value.index_select(0, populations)
 
@@ -167,7 +173,7 @@ class Neurons(Saved):
 def check_neurons(
     *, bias: Any, threshold: Any, leak: Any, noise: Any
 ) -> dict[str, float | str | None]:
-    """What :class:`Neurons` is made with, completed; TypeError or ValueError for what it cannot."""
+    """Check and complete the values of :class:`NeuronParameters`; TypeError or ValueError."""
     if not isinstance(bias, str):
         if not isinstance(bias, bool):
             raise TypeError(

@@ -21,7 +21,7 @@ class Saved(MessagePassing):
     """
 
     structure: Structure
-    _types: Tensor | None
+    weight_index: Tensor | None
     _populations: Tensor | None
     _fingerprint: Tensor | None = None
 
@@ -37,7 +37,7 @@ class Saved(MessagePassing):
             gain = self._gain()
             self._fingerprint = fingerprint(
                 self.structure,
-                self._types,
+                self.weight_index,
                 self._sign(),
                 populations=self._populations,
                 # In one dtype, so that layer.double() is still the same layer.

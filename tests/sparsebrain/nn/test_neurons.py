@@ -25,7 +25,7 @@ class Plain(GraphLayer):
 def dense(layer):
     """W [N, N] with W[target, source] = weight, with its gradient."""
     source, target = layer.edge_index
-    weight = layer.weight if layer._types is None else layer.weight[layer._types]
+    weight = layer.weight if layer.weight_index is None else layer.weight[layer.weight_index]
     matrix = weight.new_zeros(layer.num_nodes, layer.num_nodes)
     return matrix.index_put((target, source), weight, accumulate=True)
 
