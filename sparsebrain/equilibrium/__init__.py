@@ -7,6 +7,7 @@ from sparsebrain.equilibrium.settling import (
     Report,
     Reports,
     check_loops,
+    check_new_loops,
     settle,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "Report",
     "Reports",
     "check_loops",
+    "check_new_loops",
     "settle",
 ]

@@ -114,6 +114,24 @@ def check_loops(loops: object) -> int | Equilibrium:
     return loops if isinstance(loops, Equilibrium) else check_count("loops", loops)
 
 
+def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium:
+    """``loops`` in the place of those that a layer was made with; ValueError if it needs others."""
+    checked = check_loops(loops)
+    if isinstance(checked, int) and isinstance(made, int):
+        return checked
+    if not (
+        isinstance(checked, Equilibrium)
+        and isinstance(made, Equilibrium)
+        and (checked.constraint, checked.bound, checked.lipschitz)
+        == (made.constraint, made.bound, made.lipschitz)
+    ):
+        raise ValueError(
+            f"loops={made!r} cannot become {checked!r}: weights, their constraint and inject are "
+            "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
+        )
+    return checked
+
+
 class NonConvergenceWarning(UserWarning):
     """Samples stopped before their residual was small enough."""
 

@@ -16,6 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._pytree import tree_map_only
 
 from sparsebrain import kernels
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -31,7 +32,7 @@ Credit = Callable[[Tensor], Tensor]
 #: Modules with parameters whose errors need no weights to come back: each unit has its own.
 _LOCAL = (_NormBase, nn.LayerNorm, nn.PReLU)
 
-#: The nn.Linear that have another way back for now, and what keeps threads from doing so at once.
+#: The nn.Linear that have another way back for now, changed under the lock alone.
 _HOOKED: weakref.WeakSet[nn.Linear] = weakref.WeakSet()
 _HOOKING = threading.Lock()
 
@@ -167,14 +168,29 @@ def _credit_loops(credit: Credit, twin: Tensor | None, loops: Recurrence) -> Rec
     return replace(loops, exchange=exchange)
 
 
+class _Redirected(Tensor):
+    """The input of a nn.Linear, whose product is computed by a function of ours."""
+
+    plain: Tensor
+    product: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is functional.linear:
+            return args[0].product(args[0].plain)
+        # Anything else, as what a hook of the user's does, sees an ordinary tensor.
+        args, kwargs = tree_map_only(cls, lambda each: each.plain, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
 @contextmanager
 def _credited_linear(layer: nn.Linear, credit: Credit, twin: Tensor | None) -> Iterator[None]:
-    """The same for a nn.Linear, whose output hooks of torch may replace."""
+    """The same for a nn.Linear, whose input a hook of torch redirects."""
     with _HOOKING:
-        # By their identity: modules of torch are equal to no other.
-        busy = layer in _HOOKED or getattr(layer.forward, "__func__", None) is not (
-            nn.Linear.forward
-        )
+        forward = getattr(layer.forward, "__func__", None)
+        busy = layer in _HOOKED or forward is not nn.Linear.forward
         if not busy:
             _HOOKED.add(layer)
     if busy:
@@ -183,27 +199,25 @@ def _credited_linear(layer: nn.Linear, credit: Credit, twin: Tensor | None) -> I
             "this model, perhaps in another thread, or by other software; teach "
             "copy.deepcopy(model), or undo what replaced it."
         )
-    given: dict[int, Tensor] = {}
 
-    def enter(
-        layer: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]
-    ) -> tuple[tuple[Tensor], dict[str, Any]]:
-        (x,) = (*args, *named.values())
-        given[threading.get_ident()] = x
-        # Its own product would be thrown away, so that it is given no samples.
-        return (x.new_empty(0, x.size(-1)),), {}
-
-    def leave(layer: nn.Module, args: Any, output: Any) -> Tensor:
-        assert isinstance(layer, nn.Linear)
-        x = given.pop(threading.get_ident())
+    def product(x: Tensor) -> Tensor:
         sums: Tensor = _Sums.apply(_with_twin(layer.weight, twin), x, credit)
         return sums if layer.bias is None else sums + layer.bias
 
-    with ExitStack() as stack:
-        stack.callback(_HOOKED.discard, layer)
-        stack.callback(layer.register_forward_pre_hook(enter, with_kwargs=True).remove)
-        stack.callback(layer.register_forward_hook(leave, prepend=True).remove)
+    def redirect(
+        layer: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor], dict[str, Tensor]]:
+        (x,) = (*args, *named.values())
+        redirected = x.as_subclass(_Redirected)
+        redirected.plain, redirected.product = x, product
+        return (redirected,), {}
+
+    handle = layer.register_forward_pre_hook(redirect, with_kwargs=True)
+    try:
         yield
+    finally:
+        handle.remove()
+        _HOOKED.discard(layer)
 
 
 def _with_twin(weight: Tensor, twin: Tensor | None) -> Tensor:

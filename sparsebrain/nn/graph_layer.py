@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,21 +12,17 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_loops
-from sparsebrain.kernels import Structure
+from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
 from sparsebrain.nn.arguments import check_arguments, check_dtype
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
+from sparsebrain.nn.hooks import HookPlace, LoopHook
 from sparsebrain.nn.neurons import NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run
-from sparsebrain.nn.renumbering import LEAST_LOOPS, Renumbering, renumber
+from sparsebrain.nn.renumbering import renumber
 from sparsebrain.nn.synapses import SynapticWeights
 from sparsebrain.options import check_flag
 
-#: Sees the description of the loops of a call, and returns the one that is run.
-LoopHook = Callable[[Recurrence], Recurrence]
-
-_HOOKING = threading.Lock()
 _PYG_HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
     for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
@@ -187,10 +182,10 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         self.backend = backend
         self._loops = checked.loops
         self._lipschitz = checked.lipschitz
-        self._renumbering = _renumbering(self.structure, checked.loops)
+        self._renumbering = renumber(self.structure, checked.loops)
         self._batched_edges = BatchedEdges()
         self._reports = Reports()
-        self._loop_hook: tuple[LoopHook, ...] = ()
+        self._hook = HookPlace()
         where = {"device": device, "dtype": dtype}
         self._make_weights(connectome, gain, dale=dale, where=where)
         self._make_neurons(connectome, checked.neurons, where)
@@ -214,21 +209,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
 
     @loops.setter
     def loops(self, loops: int | Equilibrium) -> None:
-        loops, made = check_loops(loops), self._loops
-        if isinstance(loops, int) and isinstance(made, int):
-            self._loops = loops
-            return
-        if not (
-            isinstance(loops, Equilibrium)
-            and isinstance(made, Equilibrium)
-            and (loops.constraint, loops.bound, loops.lipschitz)
-            == (made.constraint, made.bound, made.lipschitz)
-        ):
-            raise ValueError(
-                f"loops={made!r} cannot become {loops!r}: weights, their constraint and inject are "
-                "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
-            )
-        self._loops = loops
+        self._loops = check_new_loops(loops, self._loops)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""
@@ -250,8 +231,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         recurrence = self.describe(
             x, edge_index, state=state, return_states=return_states, generator=generator
         )
-        for hook in self._loop_hook:
-            recurrence = hook(recurrence)
+        recurrence = self._hook.apply(recurrence)
         states = run(recurrence, self._reports)
         if return_states:
             return states[-1], torch.stack([recurrence.start, *states])
@@ -302,14 +282,29 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             renumbering=self._renumbering,
         )
 
-    @contextmanager
-    def hooked(self, hook: LoopHook) -> Iterator[None]:
+    def weight_per_synapse(self) -> Tensor:
+        """The weight of every synapse [E], in the order of ``edge_index``; differentiable."""
+        weight = self.weight
+        return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
+
+    def bias_per_neuron(self) -> Tensor | None:
+        """What is added to every sum, bias less threshold [N]; None where that is nothing."""
+        bias, threshold = self._per_neuron("bias"), self._per_neuron("threshold")
+        if threshold is None:
+            return bias
+        return -threshold if bias is None else bias - threshold
+
+    def leak_per_neuron(self) -> Tensor | None:
+        """The leak [N]; None where it is 1."""
+        return self._per_neuron("leak")
+
+    def hooked(self, hook: LoopHook) -> AbstractContextManager[None]:
         """Let a function see, or replace, the description of the loops of each call.
 
-        While the context lasts, a call runs ``hook(layer.describe(x, ...))``. A hook may return the
-        description as it is, or another one by :func:`dataclasses.replace`: an ``exchange`` with
-        another backward pass, an ``activation`` that records the sums, a ``start`` that is a leaf.
-        Calls of all threads go through it. A copy that is made meanwhile keeps the hook.
+        While the context lasts, a call runs ``hook(layer.describe(x, ...))``. A hook returns the
+        description as it is, or another one by :func:`dataclasses.replace`: with an ``exchange``
+        that has another backward pass, an ``activation`` that records the sums, a ``start`` that
+        is a leaf. Calls of all threads go through it, and those of shallow copies of the layer.
 
         Raises:
             RuntimeError: the layer has a hook already.
@@ -327,18 +322,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             ...     _ = layer(torch.ones(5, 3))
             2 [5, 3]
         """
-        with _HOOKING:
-            if self._loop_hook:
-                raise RuntimeError(
-                    f"the loops of {self} are watched or replaced already, by a diagnostic or a "
-                    "step of a learning rule that is under way on this model, perhaps in another "
-                    "thread; wait until it is done, or use copy.deepcopy(model)."
-                )
-            self._loop_hook = (hook,)
-        try:
-            yield
-        finally:
-            self._loop_hook = ()
+        return self._hook.held_by(hook, self)
 
     @property
     def has_plain_messages(self) -> bool:
@@ -413,9 +397,3 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         if type(self.aggr_module) is not SumAggregation:
             told.append(f"aggr={self.aggr!r}")
         return f"{parametrize.type_before_parametrizations(self).__name__}({', '.join(told)})"
-
-
-def _renumbering(structure: Structure, loops: int | Equilibrium) -> Renumbering | None:
-    if isinstance(loops, int) and loops < LEAST_LOOPS:
-        return None
-    return renumber(structure)

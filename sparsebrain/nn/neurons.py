@@ -108,17 +108,6 @@ class NeuronParameters(Saved):
             else:
                 nn.init.zeros_(getattr(self, name))
 
-    def bias_per_neuron(self) -> Tensor | None:
-        """What is added to every sum, bias less threshold [N]; None where that is nothing."""
-        bias, threshold = self._per_neuron("bias"), self._per_neuron("threshold")
-        if threshold is None:
-            return bias
-        return -threshold if bias is None else bias - threshold
-
-    def leak_per_neuron(self) -> Tensor | None:
-        """The leak [N]; None where it is 1."""
-        return self._per_neuron("leak")
-
     def _per_neuron(self, name: str) -> Tensor | None:
         value = getattr(self, name)
         if value is None:

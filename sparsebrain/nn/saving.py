@@ -25,6 +25,11 @@ class Saved(MessagePassing):
     _populations: Tensor | None
     _fingerprint: Tensor | None = None
 
+    @property
+    def has_plain_messages(self) -> bool:
+        """Whether messages are weight times state and are summed, as the kernels compute it."""
+        raise NotImplementedError
+
     def _sign(self) -> Tensor | None:
         raise NotImplementedError
 

@@ -138,11 +138,6 @@ class SynapticWeights(Saved):
             with torch.no_grad():
                 self.weight.copy_(weight)
 
-    def weight_per_synapse(self) -> Tensor:
-        """The weight of every synapse [E], in the order of ``edge_index``; differentiable."""
-        weight = self.weight
-        return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
-
     def _per_weight(self, values: Tensor, name: str) -> Tensor:
         """Values [E] of synapses as values of weights."""
         if self.weight_index is None:

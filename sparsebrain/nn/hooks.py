@@ -1,0 +1,43 @@
+"""The place in a layer for one function that sees the description of its loops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sparsebrain.nn.recurrence import Recurrence
+
+#: Sees the description of the loops of a call, and returns the one that is run.
+LoopHook = Callable[[Recurrence], Recurrence]
+
+
+class HookPlace:
+    """Holds one hook at most, whatever the threads. Deep copies and pickles begin without one."""
+
+    def __init__(self) -> None:
+        self._hook: LoopHook | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[HookPlace], tuple[()]]:
+        return HookPlace, ()
+
+    def apply(self, recurrence: Recurrence) -> Recurrence:
+        """What the hook makes of it, or ``recurrence`` itself without one."""
+        return recurrence if self._hook is None else self._hook(recurrence)
+
+    @contextmanager
+    def held_by(self, hook: LoopHook, layer: object) -> Iterator[None]:
+        """Have that hook for a while; RuntimeError, which names the layer, if there is another."""
+        with self._lock:
+            if self._hook is not None:
+                raise RuntimeError(
+                    f"the loops of {layer!r} are watched or replaced already, by a diagnostic or "
+                    "a step of a learning rule that is under way on this model, perhaps in "
+                    "another thread; wait until it is done, or use copy.deepcopy(model)."
+                )
+            self._hook = hook
+        try:
+            yield
+        finally:
+            self._hook = None
