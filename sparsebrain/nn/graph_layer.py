@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
-from sparsebrain.nn.arguments import check_arguments, check_dtype
+from sparsebrain.nn.arguments import check_arguments
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
 from sparsebrain.nn.hooks import HookPlace, LoopHook
@@ -79,13 +79,14 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
             again: less memory, a third more time. Where PyG's slower path is taken all are kept.
-        backend: the kernel backend: "auto", "native", "triton", "torch" or "reference".
+        backend: of the kernels: "auto", "native", "triton", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:
         weight: [E], in the order of ``edge_index``, or [T] and the like; with ``gain`` what is made
             of strengths and gains. A value that is assigned has to be possible.
         gain: the gains, or None.
+        weight_index: [E] int64, the place of each synapse's weight in ``weight``; None for its own.
         projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
         bias, threshold, leak: [N] or [P], a number, or None.
         report: with an Equilibrium how the last call came to it, a
@@ -157,40 +158,40 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         dtype: torch.dtype | None = None,
     ) -> None:
         checked = check_arguments(
-            loops,
-            activation,
-            aggr,
-            init,
-            weight_sharing,
-            gain,
-            backend,
-            {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
-            inject=inject,
-            dale=dale,
-            checkpoint=checkpoint,
+            loops=loops,
+            activation=activation,
+            aggr=aggr,
+            init=init,
+            weight_sharing=weight_sharing,
+            gain=gain,
+            backend=backend,
+            dtype=dtype,
+            neurons={"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
+            flags={"inject": inject, "dale": dale, "checkpoint": checkpoint},
         )
-        check_dtype(dtype)
         super().__init__(aggr=aggr)
-        self.structure = read_structure(connectome)
-        self.num_nodes = self.structure.num_nodes
+        # What the loops do.
+        self._loops = checked.loops
         self.activation = "none" if activation is None else activation
         # An equilibrium depends on its input alone, which is therefore added at every loop.
         self.inject = inject or isinstance(checked.loops, Equilibrium)
-        self.weight_sharing = weight_sharing
-        self.init = checked.init
-        self.checkpoint = checkpoint
-        self.backend = backend
-        self._loops = checked.loops
+        self.checkpoint, self.backend = checkpoint, backend
         self._lipschitz = checked.lipschitz
+        # The synapses.
+        self.structure = read_structure(connectome)
+        self.num_nodes = self.structure.num_nodes
         self._renumbering = renumber(self.structure, checked.loops)
-        self._batched_edges = BatchedEdges()
-        self._reports = Reports()
-        self._hook = HookPlace()
+        # What is learned: weights are drawn for these loops and this activation.
+        self.weight_sharing, self.init = weight_sharing, checked.init
         where = {"device": device, "dtype": dtype}
         self._make_weights(connectome, gain, dale=dale, where=where)
         self._make_neurons(connectome, checked.neurons, where)
         self._follow_parameters()
         self.reset_parameters()
+        # What is remembered between calls.
+        self._batched_edges = BatchedEdges()
+        self._reports = Reports()
+        self._hook = HookPlace()
 
     @property
     def edge_index(self) -> Tensor:

@@ -50,7 +50,7 @@ class Leak(nn.Module):
 
 
 class NeuronParameters(Saved):
-    r"""The neurons of a layer, all that happens to a state but the exchange along synapses.
+    r"""The neurons of a layer: all that happens to a state but the exchange along synapses.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
 
@@ -121,7 +121,7 @@ class NeuronParameters(Saved):
         return value if populations is None else value.index_select(0, populations)
 
     def _told_neurons(self) -> list[str]:
-        """What of it is not the default, for the layer's text."""
+        """Non-default options, for ``__repr__``."""
         per = {"bias": None, "threshold": self.threshold, "leak": self.leak} | self._per
         if per["bias"] == "neuron":
             per["bias"] = True
@@ -147,7 +147,7 @@ class NeuronParameters(Saved):
         def draw(number: int) -> Tensor:
             source = generator
             if generator is not None and number in before:
-                # Computed again for a checkpoint; of torch's own generator torch takes care.
+                # Computed again for a checkpoint; torch restores its own generator by itself.
                 source = torch.Generator(generator.device)
                 source.set_state(before[number])
             elif generator is not None and self.checkpoint:

@@ -86,7 +86,7 @@ class Saved(MessagePassing):
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle parametrised layers too, whose class torch makes up and does not pickle."""
+        """Pickle parametrized layers too, whose class torch makes up and does not pickle."""
         if not parametrize.is_parametrized(self):
             return super().__reduce_ex__(protocol)
         state = self.__dict__.copy()

@@ -21,10 +21,10 @@ Step = TypeVar("Step", bound=nn.Module)
 
 
 class SynapticWeights(Saved):
-    """The synapses of a layer, which carry the product of their weight and the state.
+    """The weights of a layer's synapses: how they are made, drawn, assigned and kept in bounds.
 
-    ``weight`` is one parameter, or what parametrisations make of one: in this order strengths times
-    gains or fixed signs, and a bound.
+    ``weight`` is one parameter, or what parametrizations make of one: first either strengths times
+    gains or fixed signs, then the bound of an Equilibrium.
     """
 
     weight: Tensor
@@ -158,13 +158,13 @@ class SynapticWeights(Saved):
         return self._step_of_weight(Gain)
 
     def _step_of_weight(self, kind: type[Step]) -> Step | None:
-        """The parametrisation of that kind, if the weight has one."""
+        """The parametrization of that kind, if the weight has one."""
         if not parametrize.is_parametrized(self, "weight"):
             return None
         return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
 
     def _told_weights(self) -> list[str]:
-        """What of it is not the default, for the layer's text."""
+        """Non-default options, for ``__repr__``."""
         told = []
         if self.weight_sharing != "synapse":
             told.append(f"weight_sharing={self.weight_sharing!r}")
