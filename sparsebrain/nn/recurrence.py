@@ -42,7 +42,7 @@ class Recurrence:
         activation: f, by name or any function of a state in the shape of the caller's x.
         noise: what is added after a loop, by the loop's number from 0, or None.
         keep: return the state after every loop, not only after the last.
-        checkpoint: keep few states for the backward pass; the fused loops alone do.
+        checkpoint: keep few states for the backward pass; with an ``exchange`` all are kept.
         backend: of the kernels.
         edge_index: that of a PyG batch, [2, B * E], or None.
         exchange: what computes W x(t) in the place of the kernels, by its own messages or with
