@@ -308,7 +308,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         is a leaf. Calls of all threads go through it, and those of shallow copies of the layer.
 
         Raises:
-            RuntimeError: the layer has a hook already.
+            RuntimeError: the layer has a hook already. In the call, TypeError or ValueError: what
+            the hook returned is no description, or not a consistent one.
 
         Example:
             >>> import torch

@@ -23,8 +23,27 @@ class HookPlace:
         return HookPlace, ()
 
     def apply(self, recurrence: Recurrence) -> Recurrence:
-        """What the hook makes of it, or ``recurrence`` itself without one."""
-        return recurrence if self._hook is None else self._hook(recurrence)
+        """What the hook makes of it, or ``recurrence`` itself without one.
+
+        Raises:
+            TypeError: the hook returned something else than a description.
+            ValueError: it replaced the weight alone of an exchange that was made with the old one.
+        """
+        if self._hook is None:
+            return recurrence
+        found = self._hook(recurrence)
+        if not isinstance(found, Recurrence):
+            raise TypeError(
+                f"a hook must return a Recurrence, got {type(found).__name__}; return the one that "
+                "it is given, or dataclasses.replace(recurrence, ...)."
+            )
+        exchange = recurrence.exchange
+        if found.weight is not recurrence.weight and found.exchange is exchange is not None:
+            raise ValueError(
+                "the exchange of this layer, whose messages are not those of the kernels, was made "
+                "with its weight; replace both weight= and exchange=."
+            )
+        return found
 
     @contextmanager
     def held_by(self, hook: LoopHook, layer: object) -> Iterator[None]:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch_geometric.nn import MessagePassing
 
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
-from sparsebrain.nn.saving import Saved
 from sparsebrain.nn.sharing import NEURONS, count_groups
 from sparsebrain.options import check_choice
 
@@ -49,7 +49,7 @@ class Leak(nn.Module):
         return 1 / leak - 1
 
 
-class NeuronParameters(Saved):
+class NeuronParameters(MessagePassing):
     r"""The neurons of a layer: all that happens to a state but the exchange along synapses.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)

@@ -148,6 +148,23 @@ def test_a_hook_goes_whatever_happens(data):
     assert layer(x).shape == x.shape
 
 
+def test_what_a_hook_returns_is_checked(data):
+    layer, x = make(data), torch.randn(2, N)
+    with layer.hooked(lambda loops: None), pytest.raises(TypeError, match="got NoneType; return"):
+        layer(x)
+
+    def double(loops):
+        return replace(loops, weight=2 * loops.weight)
+
+    linear = make(data, loops=1)
+    with linear.hooked(double):
+        doubled = linear(x)
+    torch.testing.assert_close(doubled, 2 * linear(x))
+    messages = make(data, aggr="max")
+    with messages.hooked(double), pytest.raises(ValueError, match="replace both weight= and exch"):
+        messages(x)
+
+
 def test_copies_have_no_hook(data):
     """A shallow copy is the same layer with other options, so that its calls are seen, too."""
     layer, x, seen = make(data), torch.randn(2, N), []
