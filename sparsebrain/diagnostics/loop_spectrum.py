@@ -12,7 +12,6 @@ from sparsebrain.diagnostics.plotting import BLUE, axes_of
 from sparsebrain.diagnostics.tracing import find_layer
 from sparsebrain.eigenvalues import eigenvalues
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.nn.messages import is_plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,9 +103,9 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
             "a loop of this layer is not W x but (1 - a) x + a W x, as it has a leak a; look into "
             "one with the same weights and leak=None."
         )
-    if not is_plain(layer, GraphLayer):
+    if not layer.has_plain_messages:
         raise ValueError(
             "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "
             "or watched; eigenvalues of W would say nothing about it."
         )
-    return Spectrum(eigenvalues(layer.structure, layer._weight_per_synapse(), k))
+    return Spectrum(eigenvalues(layer.structure, layer.weight_per_synapse(), k))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.nn.batching import to_columns
+from sparsebrain.kernels.stepwise import per_row, respond
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.maxout import Maxout
-from sparsebrain.nn.messages import as_rows
+from sparsebrain.nn.recurrence import Recurrence, to_columns
 
 Call = Tensor | tuple[Any, ...]
 
@@ -93,123 +93,72 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
         ValueError: the layer is not called, or more than once.
     """
     layer = find_layer(model, layer)
-    watch = _Watch(layer, learns)
+    watch = _Watch(learns)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     arguments = x if isinstance(x, tuple) else (x,)
-    with torch.set_grad_enabled(learns), watch.attached():
+    with torch.set_grad_enabled(learns), layer.hooked(watch):
         output = torch.func.functional_call(model, buffers, arguments)
-    if watch.given is None:
+    if watch.loops is None:
         raise ValueError("the model ran without calling its GraphLayer; nothing was seen.")
-    if len(watch.before) != layer.loops:
-        raise ValueError(
-            f"expected a number of loops that run one by one, got loops={layer.loops!r} and saw "
-            f"{len(watch.before)}; make the layer with loops=N to see N of them."
-        )
-    return Trace(
-        layer,
-        watch.function,
-        watch.given,
-        watch.before,
-        watch.states,
-        output,
-        watch.node_first,
-    )
+    given = watch.loops.start if watch.loops.drive is None else watch.loops.drive
+    node_first = watch.loops.edge_index is not None
+    return Trace(layer, watch.function, given, watch.before, watch.states, output, node_first)
 
 
 class _Watch:
-    """Stands in for a layer's activation, which sees every loop on every way through the layer."""
+    """A hook that records what the activation is given at every loop, and the state that follows.
 
-    def __init__(self, layer: GraphLayer, learns: bool) -> None:
-        self.layer, self.learns = layer, learns
+    The activation alone is run on every way through the layer, in the shape of the call. It then
+    does what follows it as well, the leak and the noise, so that each recorded state lies on
+    autograd's path from the input to the output.
+    """
+
+    loops: Recurrence | None = None
+    function: Callable[[Tensor], Tensor]
+
+    def __init__(self, learns: bool) -> None:
+        self.learns = learns
         self.thread = threading.get_ident()
-        self.noise = layer.noise
-        self.generator: torch.Generator | None = None
-        function = layer.activation
-        self.function = ACTIVATIONS[function].function if isinstance(function, str) else function
-        self.given: Tensor | None = None
         self.before: list[Tensor] = []
         self.states: list[Tensor] = []
-        self.node_first = False
-        self._unwrap = False
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        # Whoever differentiates needs all states; computed again, they would be seen twice. What
-        # comes after the activation is done in its stead.
-        stand_in = {
-            "activation": self._activate,
-            "checkpoint": False,
-            "_leak_per_neuron": lambda like: None,
-            "noise": 0.0,
-        }
-        own = self.layer.__dict__
-        if "_leak_per_neuron" in own:
-            raise RuntimeError(
-                "the layer is watched already, by a diagnostic in another thread or around this "
-                "one; wait until it is done, or give this one copy.deepcopy(model)."
-            )
-        kept = {name: own[name] for name in stand_in if name in own}
-        hooks = (
-            self.layer.register_forward_pre_hook(self._enter, with_kwargs=True),
-            self.layer.register_forward_hook(self._leave, prepend=True),
-        )
-        own.update(stand_in)
-        try:
-            yield
-        finally:
-            for name in stand_in:
-                del own[name]
-            own.update(kept)
-            for hook in hooks:
-                hook.remove()
-
-    def _activate(self, total: Tensor) -> Tensor:
-        after = self.function(total)
-        leak = GraphLayer._leak_per_neuron(self.layer, total)
-        if leak is not None:
-            leak = as_rows(leak, total) if self.node_first else leak
-            after = torch.lerp(self.states[-1], after, leak)
-        if self.layer.training and self.noise:
-            drawn = torch.randn(
-                after.shape, generator=self.generator, device=after.device, dtype=after.dtype
-            )
-            after = after + self.noise * drawn
-        self.before.append(total)
-        self.states.append(after)
-        return after
-
-    def _enter(
-        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def __call__(self, loops: Recurrence) -> Recurrence:
         if threading.get_ident() != self.thread:
             raise RuntimeError(
                 "the layer is called while another thread watches it, which would take one call "
                 "for the other; wait until the diagnostic is done, or give it "
                 "copy.deepcopy(model)."
             )
-        if self.given is not None:
+        if self.loops is not None:
             raise ValueError(
-                "the model calls its GraphLayer more than once; pass the layer itself with one of "
-                "its inputs."
+                "the model calls its GraphLayer more than once, or the layer runs its loops more "
+                "than once; pass the layer itself with one of its inputs, and let its forward run "
+                "them once."
             )
-        call = inspect.signature(self.layer.forward).bind(*args, **kwargs)
-        values = call.arguments
-        if self.noise:
-            # The layer, which has no noise meanwhile, would refuse it.
-            self.generator = values.pop("generator", None)
-        self.node_first = values.get("edge_index") is not None
-        self.given = values["x"] = self._leaf(values["x"])
-        start = self.given
-        if self.layer.inject:
-            state = values.get("state")
-            start = self._leaf(torch.zeros_like(start) if state is None else state)
-            values["state"] = start
-            self._unwrap = state is None and not values.get("return_states", False)
-        self.states.append(start)
-        return call.args, call.kwargs
+        if isinstance(loops.loops, Equilibrium):
+            raise ValueError(
+                f"expected a number of loops that run one by one, got loops={loops.loops!r}; make "
+                "the layer with loops=N to see N of them."
+            )
+        f = loops.activation
+        self.function = ACTIVATIONS[f].function if isinstance(f, str) else f
+        drive = None if loops.drive is None else self._leaf(loops.drive)
+        self.loops = loops = replace(loops, start=self._leaf(loops.start), drive=drive)
+        self.states.append(loops.start)
+        # Computed again for a checkpoint, loops would be recorded twice.
+        return replace(loops, activation=self._activate, leak=None, noise=None, checkpoint=False)
 
-    def _leave(self, layer: nn.Module, args: Any, output: Any) -> Any:
-        return output[0] if self._unwrap else output
+    def _activate(self, total: Tensor) -> Tensor:
+        loops = self.loops
+        assert loops is not None
+        leak, noise = loops.leak, loops.noise
+        if leak is not None and loops.edge_index is not None:
+            leak = per_row(leak, total)
+        draw = None if noise is None else partial(noise, len(self.before))
+        after = respond(self.states[-1], total, self.function, leak, draw)
+        self.before.append(total)
+        self.states.append(after)
+        return after
 
     def _leaf(self, value: Tensor) -> Tensor:
         return value.detach().requires_grad_(self.learns)

@@ -2,20 +2,22 @@
 
 from sparsebrain.equilibrium.settling import (
     Equilibrium,
-    Loops,
+    FixedPointProblem,
     NonConvergenceWarning,
     Report,
     Reports,
     check_loops,
+    check_new_loops,
     settle,
 )
 
 __all__ = [
     "Equilibrium",
-    "Loops",
+    "FixedPointProblem",
     "NonConvergenceWarning",
     "Report",
     "Reports",
     "check_loops",
+    "check_new_loops",
     "settle",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sparsebrain.equilibrium.solvers import Solution, SomeLoops, solve
+from sparsebrain.equilibrium.solvers import Iterate, Solution, solve
 from sparsebrain.options import check_choice, check_count
 
 
@@ -114,6 +114,24 @@ def check_loops(loops: object) -> int | Equilibrium:
     return loops if isinstance(loops, Equilibrium) else check_count("loops", loops)
 
 
+def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium:
+    """``loops`` in the place of those that a layer was made with; ValueError if it needs others."""
+    checked = check_loops(loops)
+    if isinstance(checked, int) and isinstance(made, int):
+        return checked
+    if not (
+        isinstance(checked, Equilibrium)
+        and isinstance(made, Equilibrium)
+        and (checked.constraint, checked.bound, checked.lipschitz)
+        == (made.constraint, made.bound, made.lipschitz)
+    ):
+        raise ValueError(
+            f"loops={made!r} cannot become {checked!r}: weights, their constraint and inject are "
+            "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
+        )
+    return checked
+
+
 class NonConvergenceWarning(UserWarning):
     """Samples stopped before their residual was small enough."""
 
@@ -185,23 +203,23 @@ class Reports:
         return Reports, (self.last,)
 
 
-class Loops(NamedTuple):
+class FixedPointProblem(NamedTuple):
     r"""What is solved: the loops of a layer, and their way back.
 
-    ``exchange`` is f, differentiable. ``way_back`` is given the state that f is applied to and the
-    state that it returns, and gives back :math:`(v, g, \dots) \mapsto J^T v + g` with what else
+    ``iterate`` is f, differentiable. ``way_back`` takes the state that f is applied to and the
+    state that it returns, and returns :math:`(v, g, \dots) \mapsto J^T v + g` with what else
     that needs, [N, B] each. ``whole`` and ``given`` are those of :func:`solve`.
     """
 
-    exchange: SomeLoops
-    way_back: Callable[[Tensor, Tensor], tuple[SomeLoops, tuple[Tensor, ...]]]
+    iterate: Iterate
+    way_back: Callable[[Tensor, Tensor], tuple[Iterate, tuple[Tensor, ...]]]
     given: tuple[Tensor, ...]
     whole: bool
 
 
 def settle(
     options: Equilibrium,
-    loops: Loops,
+    problem: FixedPointProblem,
     start: Tensor,
     damping: Tensor | None,
     samples: torch.Size,
@@ -209,28 +227,28 @@ def settle(
 ) -> Tensor:
     """The equilibrium [N, B] that is reached from a state, with the gradient that was asked for.
 
-    ``damping`` [N, 1] is that of :func:`solve`, also on the way back, which so
-    settles where the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the
-    transpose of I - A + A J.
+    ``damping`` [N, 1] is that of :func:`solve`, also on the way back, which therefore settles where
+    the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the transpose of
+    I - A + A J.
 
-    ``reports`` is given the report, its ``samples`` in that shape, and remembers which of both ways
-    has been warned of, so that it happens once each.
+    The report, in the shape ``samples``, is stored in ``reports``, which also remembers that a
+    warning was given, once for the loops and once for the backward pass.
     """
-    find = _solver(options, loops.whole, damping)
+    find = _solver(options, problem.whole, damping)
     if options.gradient == "unrolled":
-        solution = find(loops.exchange, start, loops.given)
+        solution = find(problem.iterate, start, problem.given)
     else:
         with torch.no_grad():
-            solution = find(loops.exchange, start, loops.given)
+            solution = find(problem.iterate, start, problem.given)
     report = Report.of(solution, samples)
     reports.last = report
     _warn_once(report, "the loops", options, reports)
-    z = loops.exchange(solution.state, loops.given, 1)
+    z = problem.iterate(solution.state, problem.given, 1)
     if options.gradient == "unrolled" or not z.requires_grad:
         return z
     if options.gradient == "jacobian-free":
         return _Corrected.apply(z, lambda grad: grad)
-    step_back, known = loops.way_back(solution.state, z.detach())
+    step_back, known = problem.way_back(solution.state, z.detach())
 
     def correct(grad: Tensor) -> Tensor:
         given = (grad.contiguous(), *known)
@@ -268,9 +286,9 @@ def _warn_once(report: Report, what: str, options: Equilibrium, reports: Reports
 
 
 def _solver(options: Equilibrium, whole: bool, damping: Tensor | None) -> Callable[..., Solution]:
-    def find(exchange: SomeLoops, start: Tensor, given: tuple[Tensor, ...]) -> Solution:
+    def find(iterate: Iterate, start: Tensor, given: tuple[Tensor, ...]) -> Solution:
         return solve(
-            exchange,
+            iterate,
             start,
             given,
             tol=options.tol,

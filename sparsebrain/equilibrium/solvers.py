@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Fused loops between two looks at the residual: a look costs about as much as one loop.
+# Loops from one residual to the next: to compute it costs about as much as one loop.
 _BETWEEN = 4
-# A residual that grows by more tells that Anderson's history misleads.
+# Where a residual grows by more, Anderson's history misleads.
 _GROWTH = 2.0
 
-SomeLoops = Callable[[Tensor, tuple[Tensor, ...], int], Tensor]
+Iterate = Callable[[Tensor, tuple[Tensor, ...], int], Tensor]
 """The state [N, B] after a number of loops, from the state and from what else is [N, B]."""
 
 
@@ -28,7 +28,7 @@ class Solution(NamedTuple):
 
 
 def solve(
-    exchange: SomeLoops,
+    iterate: Iterate,
     start: Tensor,
     given: tuple[Tensor, ...],
     *,
@@ -38,94 +38,122 @@ def solve(
     whole: bool = False,
     damping: Tensor | None = None,
 ) -> Solution:
-    r"""States z that one exchange f leaves where they are.
+    r"""States z that one loop f leaves where they are.
 
     The residual of a sample, with the machine precision :math:`\epsilon`, is
 
     .. math:: r = \|f(z) - z\| / \max(\|f(z)\|, \epsilon \sqrt N)
 
-    A sample stops once r <= ``tol``, at ``max_loops`` exchanges, or where r is not finite. Its
-    state is then held, so that it does not depend on the others. Once half of the samples have
-    stopped they are left out of all that follows; to leave out each at once would take more memory
-    than it saves.
+    A sample stops once r <= ``tol``, after ``max_loops`` loops, or where r is not finite. Its state
+    is then held, so that it does not depend on the others. Once half of the samples have stopped
+    they are left out of all that follows; to leave out each at once would take more memory than it
+    saves.
 
     Args:
-        exchange: f, as often as it is told.
+        iterate: f, applied the given number of times.
         start: [N, B].
-        given: [N, B] each, handed to ``exchange`` for the samples that are not left out.
+        given: [N, B] each, passed to ``iterate`` for the samples that are not left out.
         tol: more than 0.
         max_loops: at least 1.
         depth: 0 iterates f; 2 or more is Anderson's method with that many states, D. G. Anderson,
             "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965) 547-560, which
             starts anew where a residual doubles.
-        whole: ``exchange`` has to see all samples at every time.
+        whole: ``iterate`` needs all samples at every call.
         damping: a [N, 1], above 0 and at most 1: each loop goes from z to (1 - a) z + a f(z). The
             residual stays that of f, as small steps are no sign of a fixed point.
 
     Returns:
-        The states whose residuals are told: f has still to be applied, with a gradient or without.
+        The states z whose residuals are given; f has still to be applied to them, with a gradient
+        or without.
 
     Memory is O(N B), or O(depth N B), whatever the loops, unless a gradient is recorded.
     """
-    told = _Told(start)
+    samples = _Samples(start, given)
     mixing = _Anderson(depth) if depth else None
-    between = 1 if whole or depth or damping is not None else _BETWEEN
-    left = torch.arange(start.size(1), device=start.device)
-    stopped = torch.zeros_like(left, dtype=torch.bool)
-    state, done, running, result = start, 0, start.size(1), None
-    while running:
-        count = min(between if done else 1, max_loops - done)
-        before = exchange(state, given, count - 1) if count > 1 else state
-        after = exchange(before, given, 1)
-        done += count
+    # Loops can be fused where nothing is done between them.
+    fused = 1 if whole or depth or damping is not None else _BETWEEN
+    loops = 0
+    while samples.running:
+        count = min(fused if loops else 1, max_loops - loops)
+        before = samples.state
+        if count > 1:
+            before = iterate(before, samples.given, count - 1)
+        after = iterate(before, samples.given, 1)
+        loops += count
         residual = relative_residual(before, after)
-        # Written so that NaN stops too.
-        now = ~stopped & (~((residual > tol) & (residual < math.inf)) | (done == max_loops))
-        told.add(left, now, done, residual, tol)
+        # A comparison with NaN is false, so that NaN stops too.
+        continues = (residual > tol) & (residual < math.inf) & (loops < max_loops)
+        stops = samples.stop(~continues, loops, residual, tol)
         if damping is not None:
             after = torch.lerp(before, after, damping)
         if mixing is not None:
             after = mixing.mix(after, after - before, residual)
-        after = _held(_held(after, before, now), state, stopped)
-        state, stopped = after, stopped | now
-        running = len(left) - int(stopped.sum())
-        if not running or (2 * running <= len(left) and not whole):
-            result = state if result is None else _put(result, left, state)
-            kept = (~stopped).nonzero().flatten()
-            state, left, stopped = (each.index_select(-1, kept) for each in (state, left, stopped))
-            given = tuple(each.index_select(-1, kept) for each in given)
+        samples.advance(after, before, stops)
+        if not samples.running or (2 * samples.running <= len(samples.number) and not whole):
+            kept = samples.leave_out_stopped()
             if mixing is not None:
                 mixing.narrow(kept)
-    return Solution(start if result is None else result, told.loops, told.residual, told.converged)
+    return samples.solution
 
 
 @torch.no_grad()
 def relative_residual(before: Tensor, after: Tensor) -> Tensor:
     """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
     floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
-    # Several times as fast as norm(), which guards against overflow: who overflows stops anyway.
+    # Several times as fast as norm(), which guards against overflow; such samples are stopped.
     change, size = ((x * x).sum(0).sqrt() for x in (after - before, after))
     return change / size.clamp_min(floor)
 
 
-class _Told:
-    """What a solution tells of its samples, filled in when they stop."""
+class _Samples:
+    """The samples that are computed: those that run on, and those that stopped and are held.
 
-    def __init__(self, start: Tensor) -> None:
-        self.residual = start.new_zeros(start.size(1))
-        self.loops = self.residual.long()
-        self.converged = self.residual.bool()
+    ``number`` says which of the samples of the start they are; what is known of all of them is
+    written into ``solution`` as they stop and are left out.
+    """
 
-    def add(self, left: Tensor, now: Tensor, done: int, residual: Tensor, tol: float) -> None:
-        """Those of the samples ``left`` which stop ``now``."""
-        number, residual = left[now], residual[now]
-        self.loops[number] = done
-        self.residual[number] = residual
-        self.converged[number] = residual <= tol
+    def __init__(self, start: Tensor, given: tuple[Tensor, ...]) -> None:
+        self.state, self.given = start, given
+        self.number = torch.arange(start.size(1), device=start.device)
+        self.stopped = torch.zeros_like(self.number, dtype=torch.bool)
+        self.running = start.size(1)
+        residual = start.new_zeros(start.size(1))
+        self.solution = Solution(start, residual.long(), residual, residual.bool())
+
+    def stop(self, stops: Tensor, loops: int, residual: Tensor, tol: float) -> Tensor:
+        """Note those of ``stops`` that ran on until now, and return which these are."""
+        stops = stops & ~self.stopped
+        number, residual = self.number[stops], residual[stops]
+        self.solution.loops[number] = loops
+        self.solution.residual[number] = residual
+        self.solution.converged[number] = residual <= tol
+        return stops
+
+    def advance(self, after: Tensor, before: Tensor, stops: Tensor) -> None:
+        """Go on to ``after``; those that stop now are held at ``before``, the others as they were.
+
+        ``after`` may be written over.
+        """
+        self.state = _held(_held(after, before, stops), self.state, self.stopped)
+        self.stopped = self.stopped | stops
+        self.running = len(self.number) - int(self.stopped.sum())
+
+    def leave_out_stopped(self) -> Tensor:
+        """Write all states into the solution and keep those that run on; return their places."""
+        state = self.state
+        if len(self.number) < len(self.solution.loops):
+            state = _put(self.solution.state, self.number, state)
+        self.solution = self.solution._replace(state=state)
+        kept = (~self.stopped).nonzero().flatten()
+        self.state, self.number, self.stopped = (
+            each.index_select(-1, kept) for each in (self.state, self.number, self.stopped)
+        )
+        self.given = tuple(each.index_select(-1, kept) for each in self.given)
+        return kept
 
 
 def _held(state: Tensor, before: Tensor, where: Tensor) -> Tensor:
-    """``state``, which is ours to write on, with the samples of ``before`` in some places."""
+    """``state``, which may be written over, with the samples of ``before`` in some places."""
     number = where.nonzero().flatten()
     return _put(state, number, before.index_select(1, number)) if len(number) else state
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.utils.checkpoint import checkpoint as recompute
 
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import activation_called
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.checkpointing import segment_length, starts
+from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, check_place, check_tensor
+from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.options import check_count, check_flag
 
@@ -169,8 +170,17 @@ def loop(
     segment = segment_length(loops) if checkpoint else 0
     fused = not callable(activation) and activation_called(activation).number is not None
     if callable(activation) or not fused or noise is not None:
-        function = activation if callable(activation) else activation_called(activation).function
-        return _stepwise(structure, weight, inputs, loops, segment, function, noise, keep, backend)
+        return run_stepwise(
+            partial(_exchange, weight, structure.arrays(), backend),
+            inputs,
+            loops=loops,
+            activation=activation
+            if callable(activation)
+            else activation_called(activation).function,
+            noise=None if noise is None else partial(_checked_noise, noise, state),
+            keep=keep,
+            segment=segment,
+        )
     tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states = operators.loop(
@@ -187,58 +197,14 @@ def loop(
     return states[: loops if keep else 1]
 
 
-def _stepwise(
-    structure: Structure,
-    weight: Tensor,
-    inputs: LoopInputs,
-    loops: int,
-    segment: int,
-    activation: Callable[[Tensor], Tensor],
-    noise: Callable[[int], Tensor] | None,
-    keep: bool,
-    backend: str,
-) -> list[Tensor]:
-    arrays = structure.arrays()
-
-    def run(state: Tensor, first: int, count: int) -> list[Tensor]:
-        states: list[Tensor] = []
-        for number in range(first, first + count):
-            total = operators.propagate(weight, state, arrays, False, backend)
-            if inputs.bias is not None:
-                total = total + inputs.bias.unsqueeze(1)
-            if inputs.drive is not None:
-                total = total + inputs.drive
-            after = activation(total)
-            check_shape_kept(total, after)
-            if inputs.leak is not None:
-                after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
-            if noise is not None:
-                drawn = noise(number)
-                check_tensor("noise", drawn, tuple(after.shape), after, whole=False)
-                after = after + drawn
-            state = after
-            states = [*states, state] if keep else [state]
-        return states
-
-    if not segment:
-        return run(inputs.state, 0, loops)
-    states: list[Tensor] = []
-    state = inputs.state
-    for first in starts(loops, segment):
-        count = min(segment, loops - first)
-        made: list[Tensor] = recompute(run, state, first, count, use_reentrant=False)
-        states, state = [*states, *made] if keep else made, made[-1]
-    return states
+def _exchange(weight: Tensor, arrays: list[Tensor], backend: str, state: Tensor) -> Tensor:
+    return operators.propagate(weight, state, arrays, False, backend)
 
 
-def check_shape_kept(before: Tensor, after: Tensor) -> None:
-    """ValueError if a loop changed the shape of the state."""
-    if after.shape != before.shape:
-        raise ValueError(
-            f"a loop must keep the shape of the state, but {list(before.shape)} became "
-            f"{list(after.shape)}; use an aggregation that keeps the width, such as aggr='max', "
-            "and an activation that works value by value."
-        )
+def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -> Tensor:
+    drawn = noise(number)
+    check_tensor("noise", drawn, tuple(state.shape), state, whole=False)
+    return drawn
 
 
 def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> None:

@@ -144,8 +144,8 @@ class FeedbackRule(AlignmentRule):
 
 def per_synapse(layer: Weighted, values: Tensor) -> Tensor:
     """Values of a layer's weights as values of its synapses, which may share weights."""
-    if isinstance(layer, GraphLayer) and layer._types is not None:
-        return values.index_select(0, layer._types)
+    if isinstance(layer, GraphLayer) and layer.weight_index is not None:
+        return values.index_select(0, layer.weight_index)
     return values
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.credit import Weighted, refuse_other_layers, weighted_layers
-from sparsebrain.nn.batching import from_columns, to_columns
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.nn.runners import activation_of_columns
+from sparsebrain.nn.recurrence import run
 
 
 class Block(NamedTuple):
@@ -70,21 +68,10 @@ def through(modules: list[nn.Module], x: Tensor) -> Tensor:
 
 def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> Tensor:
     """One loop of a layer, f(W state + b + drive) with its leak and noise, of states [B, N]."""
-    weight, noise = layer._weight_per_synapse(), layer._draws(state, None)
-    columns = partial(to_columns, num_nodes=layer.num_nodes, node_first=False)
-    (after,) = kernels.loop(
-        layer.structure,
-        weight,
-        columns(state),
-        loops=1,
-        drive=None if drive is None else columns(drive),
-        bias=layer._offset(weight),
-        leak=layer._leak_per_neuron(weight),
-        activation=activation_of_columns(layer, state.shape, node_first=False),
-        noise=None if noise is None else lambda number: columns(noise(number)),
-        backend=layer.backend,
-    )
-    return from_columns(after, state.shape, node_first=False)
+    # For one loop renumbering and checkpoints cost more than they save.
+    once = replace(layer.describe(state), loops=1, checkpoint=False, renumbering=None)
+    (after,) = run(replace(once, start=state, drive=drive))
+    return after
 
 
 def cut_states(layer: Weighted, x: Tensor) -> Iterator[Tensor]:

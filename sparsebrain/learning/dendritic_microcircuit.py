@@ -14,8 +14,8 @@ from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models.labels import check_labels
-from sparsebrain.nn.batching import to_columns
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.recurrence import to_columns
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
 LOW, HIGH = 0.1, 0.8
@@ -39,6 +39,15 @@ class Potentials(NamedTuple):
     apical: list[Tensor]
     interneuron_predicted: list[Tensor]
     interneuron: list[Tensor]
+
+
+class _Hidden(NamedTuple):
+    """The potentials of one hidden layer: u_k, v_A, what interneurons predict, and theirs u^I."""
+
+    somatic: Tensor
+    apical: Tensor
+    interneuron_predicted: Tensor
+    interneuron: Tensor
 
 
 class DendriticMicrocircuit(Rule):
@@ -249,32 +258,43 @@ class DendriticMicrocircuit(Rule):
             return self._potentials(x.to(self.layers[0].weight.dtype), y)
 
     def _potentials(self, x: Tensor, y: Tensor | None) -> Potentials:
-        rates, basal = [through(self.before, x)], []
+        inputs, basal = through(self.before, x), list[Tensor]()
+        rate = inputs
         for layer in self.layers:
-            basal.append(_forth(layer, _weight(layer), _offset(layer), rates[-1]))
-            rates.append(torch.sigmoid(basal[-1]))
-        top, kept = basal[-1], 1 - self.apical_share
-        predicted = [*(kept * v for v in basal[:-1]), top]
-        above = top
+            basal.append(_forth(layer, _weight(layer), _offset(layer), rate))
+            rate = torch.sigmoid(basal[-1])
+        top = basal[-1]
+        output = top
         if y is not None:
-            above = torch.lerp(top, self._target(top, y).logit(), self.output_nudge)
-        somatic, apical = [above], list[Tensor]()
-        explained, interneuron = list[Tensor](), list[Tensor]()
+            output = torch.lerp(top, self._target(top, y).logit(), self.output_nudge)
+        above, hidden = output, list[_Hidden]()
         for k in reversed(range(len(self.layers) - 1)):
-            layer, share = self.layers[k + 1], kept if k + 2 < len(self.layers) else 1
-            v = share * _forth(
-                layer, self.to_interneurons[k], self.interneuron_bias[k], rates[k + 1]
-            )
-            u = torch.lerp(v, above, self.interneuron_nudge)
-            down = _back(layer, self.feedback[k], torch.sigmoid(above))
-            lateral = _back(layer, self.inhibition[k], torch.sigmoid(u))
-            apical.insert(0, down + lateral)
-            above = kept * basal[k] + self.apical_share * apical[0]
-            somatic.insert(0, above)
-            explained.insert(0, v)
-            interneuron.insert(0, u)
-        rates[1:] = map(torch.sigmoid, somatic)
-        return Potentials(rates[:-1], basal, predicted, somatic, apical, explained, interneuron)
+            hidden.insert(0, self._hidden(k, basal[k], above))
+            above = hidden[0].somatic
+        kept = 1 - self.apical_share
+        return Potentials(
+            rates=[inputs, *(torch.sigmoid(each.somatic) for each in hidden)],
+            basal=basal,
+            predicted=[*(kept * v for v in basal[:-1]), top],
+            somatic=[*(each.somatic for each in hidden), output],
+            apical=[each.apical for each in hidden],
+            interneuron_predicted=[each.interneuron_predicted for each in hidden],
+            interneuron=[each.interneuron for each in hidden],
+        )
+
+    def _hidden(self, k: int, basal: Tensor, above: Tensor) -> _Hidden:
+        """Hidden layer k, numbered from 0, below cells with the somatic potentials ``above``."""
+        layer, kept = self.layers[k + 1], 1 - self.apical_share
+        # An interneuron leaks as the cell does that it stands for, and the output does not.
+        leaks = kept if k + 2 < len(self.layers) else 1
+        weight, bias = self.to_interneurons[k], self.interneuron_bias[k]
+        predicted = leaks * _forth(layer, weight, bias, torch.sigmoid(basal))
+        interneuron = torch.lerp(predicted, above, self.interneuron_nudge)
+        feedback = _back(layer, self.feedback[k], torch.sigmoid(above))
+        inhibition = _back(layer, self.inhibition[k], torch.sigmoid(interneuron))
+        apical = feedback + inhibition
+        somatic = kept * basal + self.apical_share * apical
+        return _Hidden(somatic, apical, predicted, interneuron)
 
     def _target(self, like: Tensor, y: Tensor) -> Tensor:
         """The rates [B, K] that the output should have."""
@@ -310,13 +330,13 @@ def _teach(parameter: Tensor, grad: Tensor) -> None:
 def _weight(layer: Weighted) -> Tensor:
     """The weights of its synapses, as part of the graph that leads to its parameters."""
     with torch.enable_grad():
-        return layer._weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
+        return layer.weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
 
 
 def _offset(layer: Weighted) -> Tensor | None:
     """What is added to its sums, likewise."""
     with torch.enable_grad():
-        return layer._offset(layer.weight) if isinstance(layer, GraphLayer) else layer.bias
+        return layer.bias_per_neuron() if isinstance(layer, GraphLayer) else layer.bias
 
 
 def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:

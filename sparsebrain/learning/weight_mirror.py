@@ -123,10 +123,10 @@ class WeightMirror(FeedbackRule):
         how, at = {"backend": layer.backend}, layer.structure
         after = kernels.propagate(at, per_synapse(layer, weight), before, **how)
         product = kernels.correlate(at, after, before, **how)
-        if layer._types is None:
+        if layer.weight_index is None:
             return product
-        count = torch.bincount(layer._types, minlength=len(weight)).clamp_min(1)
-        return torch.zeros_like(weight).index_add_(0, layer._types, product) / count
+        count = torch.bincount(layer.weight_index, minlength=len(weight)).clamp_min(1)
+        return torch.zeros_like(weight).index_add_(0, layer.weight_index, product) / count
 
     def _draw(self, weight: Tensor, *shape: int) -> Tensor:
         drawn = weight.new_empty(shape).normal_(generator=self.generator)

@@ -19,7 +19,7 @@ from sparsebrain.options import check_choice, check_flag
 class Arguments(NamedTuple):
     """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known.
 
-    ``neurons`` are what :class:`sparsebrain.nn.neurons.Neurons` is made with.
+    ``neurons`` are what :class:`sparsebrain.nn.neurons.NeuronParameters` is made with.
     """
 
     loops: int | Equilibrium
@@ -29,6 +29,7 @@ class Arguments(NamedTuple):
 
 
 def check_arguments(
+    *,
     loops: int | Equilibrium,
     activation: str | Callable[[Tensor], Tensor] | None,
     aggr: Any,
@@ -36,12 +37,13 @@ def check_arguments(
     weight_sharing: str,
     gain: str | None,
     backend: str,
+    dtype: torch.dtype | None,
     neurons: dict[str, Any],
-    **flags: bool,
+    flags: dict[str, bool],
 ) -> Arguments:
-    """TypeError or ValueError for what a layer cannot be made with, and what its defaults are.
+    """Check and complete the arguments of a layer; TypeError or ValueError.
 
-    ``flags`` are inject, dale and checkpoint.
+    ``neurons`` are bias, threshold, leak and noise; ``flags`` are inject, dale and checkpoint.
     """
     loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
@@ -55,39 +57,49 @@ def check_arguments(
     if gain is not None:
         init = _init_of_gains(init, weight_sharing)
     check_choice("backend", backend, ("auto", *kernels.BACKENDS))
-    if not isinstance(loops, Equilibrium):
+    if isinstance(loops, Equilibrium):
+        init = "contraction" if init is None else init
+        check_choice("init of an Equilibrium", init, ("contraction", "edge_weight"))
+        _refuse_with_equilibrium(checkpoint=flags["checkpoint"], noise=neurons["noise"])
+        lipschitz = _lipschitz_for(loops, activation, lipschitz)
+    else:
         init = "variance" if init is None else init
         check_choice("init", init, ("variance", "identity", "edge_weight"))
-        return Arguments(loops, init, lipschitz, neurons)
-    init = "contraction" if init is None else init
-    check_choice("init of an Equilibrium", init, ("contraction", "edge_weight"))
-    if flags["checkpoint"]:
+    _check_dtype(dtype)
+    return Arguments(loops, init, lipschitz, neurons)
+
+
+def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> None:
+    if checkpoint:
         raise ValueError(
             "checkpoint=True is for a number of loops; an Equilibrium keeps one state, use "
             "checkpoint=False."
         )
-    if neurons["noise"]:
+    if noise:
         raise ValueError(
             "noise= moves the state at every loop, so that an Equilibrium is never reached; use "
             "noise=0 or a number of loops."
         )
+
+
+def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> float:
+    """Lip(f), which the caller has to give where f is a function, and there alone."""
     if callable(activation):
         if loops.constraint is not None and loops.lipschitz is None:
             raise ValueError(
                 f"constraint={loops.constraint!r} has to know how steep an activation is that is a "
                 "function; pass Equilibrium(lipschitz=...)."
             )
-        lipschitz = loops.lipschitz or lipschitz
-    elif loops.lipschitz is not None:
+        return loops.lipschitz or known
+    if loops.lipschitz is not None:
         raise ValueError(
             f"lipschitz= is for an activation that is a function; that of {activation!r} is known "
-            f"to be {lipschitz:g}, leave it out."
+            f"to be {known:g}, leave it out."
         )
-    return Arguments(loops, init, lipschitz, neurons)
+    return known
 
 
-def check_dtype(dtype: torch.dtype | None) -> None:
-    """TypeError unless parameters of ``dtype``, torch's default if None, can be computed with."""
+def _check_dtype(dtype: torch.dtype | None) -> None:
     dtype = torch.get_default_dtype() if dtype is None else dtype
     if dtype not in kernels.DTYPES:
         raise TypeError(

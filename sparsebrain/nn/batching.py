@@ -1,8 +1,7 @@
-"""How samples become the columns [N, B] that kernels take, and how a PyG batch is recognised."""
+"""What a layer accepts: states of its shape and dtype, and PyG batches of its own connectome."""
 
 from __future__ import annotations
 
-import math
 import weakref
 
 import torch
@@ -58,27 +57,6 @@ def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
             f"state= needs inject=True and the shape of x {list(x.shape)}, got inject={inject} "
             f"and {list(state.shape)}; without inject x is the state."
         )
-
-
-def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
-    """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
-    if node_first:
-        blocks = x.reshape(x.size(0) // max(num_nodes, 1), num_nodes, x.size(1))
-        return blocks.transpose(0, 1).reshape(num_nodes, blocks.size(0) * blocks.size(2))
-    return x.reshape(math.prod(x.shape[:-1]), num_nodes).t()
-
-
-def from_columns(columns: Tensor, shape: torch.Size, *, node_first: bool) -> Tensor:
-    """Undo :func:`to_columns` for an x of that shape.
-
-    Always a copy, contiguous as ``nn.Linear`` returns it: the columns are kept for backpropagation,
-    and who is given the result may write over it.
-    """
-    rows = columns.t()
-    if node_first:
-        copies = shape[0] // max(columns.size(0), 1)
-        rows = columns.reshape(columns.size(0), copies, shape[1]).transpose(0, 1)
-    return rows.clone(memory_format=torch.contiguous_format).view(shape)
 
 
 class BatchedEdges:

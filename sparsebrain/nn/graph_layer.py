@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -11,30 +12,36 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_loops
-from sparsebrain.nn.arguments import check_arguments, check_dtype
+from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
+from sparsebrain.nn.arguments import check_arguments
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
-from sparsebrain.nn.messages import is_plain, run_messages
-from sparsebrain.nn.neurons import Neurons
-from sparsebrain.nn.renumbering import LEAST_LOOPS, Renumbering, renumber
-from sparsebrain.nn.runners import activation_of_columns, run_equilibrium, run_fused
-from sparsebrain.nn.synapses import Synapses
+from sparsebrain.nn.hooks import HookPlace, LoopHook
+from sparsebrain.nn.neurons import NeuronParameters
+from sparsebrain.nn.recurrence import Recurrence, run
+from sparsebrain.nn.renumbering import renumber
+from sparsebrain.nn.synapses import SynapticWeights
 from sparsebrain.options import check_flag
 
+_PYG_HOOKS = tuple(
+    f"_{stage}_forward_{when}hooks"
+    for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
+    for when in ("", "pre_")
+)
 
-class GraphLayer(Synapses, Neurons):
+
+class GraphLayer(SynapticWeights, NeuronParameters):
     r"""Neurons wired by a connectome, which pass values along their synapses for a number of loops.
 
     One loop, with one weight a synapse, tied over the loops:
 
     .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{ts} = w_{s \to t}
 
-    A leak and noise make that x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) + noise, see
-    :class:`sparsebrain.nn.neurons.Neurons`. The input is x(0). With ``inject=True`` it is added at
-    every loop instead, x(t + 1) = f(W x(t) + b + input), starting from zero or a given state. On a
-    grid this is the graph layer of A. Ejima, "Neurons regarded as Graph", whose defaults are kept:
-    no bias, no activation, one loop.
+    With leak a and noise, x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) + noise, see
+    :class:`sparsebrain.nn.neurons.NeuronParameters`. The input is x(0). With ``inject=True`` it is
+    added at every loop instead, x(t + 1) = f(W x(t) + b + input), starting from zero or a given
+    state. On a grid this is the graph layer of A. Ejima, "Neurons regarded as Graph", whose
+    defaults are kept: no bias, no activation, one loop.
 
     Args:
         connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
@@ -73,13 +80,14 @@ class GraphLayer(Synapses, Neurons):
         aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
         checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
             again: less memory, a third more time. Where PyG's slower path is taken all are kept.
-        backend: who computes: "auto", "native", "triton", "torch" or "reference".
+        backend: of the kernels: "auto", "native", "triton", "torch" or "reference".
         device, dtype: of the parameters, as everywhere in torch; float32 or float64.
 
     Attributes:
         weight: [E], in the order of ``edge_index``, or [T] and the like; with ``gain`` what is made
             of strengths and gains. A value that is assigned has to be possible.
         gain: the gains, or None.
+        weight_index: [E] int64, the place of each synapse's weight in ``weight``; None for its own.
         projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
         bias, threshold, leak: [N] or [P], a number, or None.
         report: with an Equilibrium how the last call came to it, a
@@ -150,44 +158,41 @@ class GraphLayer(Synapses, Neurons):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        loops, init, lipschitz, neurons = check_arguments(
-            loops,
-            activation,
-            aggr,
-            init,
-            weight_sharing,
-            gain,
-            backend,
-            {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
-            inject=inject,
-            dale=dale,
-            checkpoint=checkpoint,
+        checked = check_arguments(
+            loops=loops,
+            activation=activation,
+            aggr=aggr,
+            init=init,
+            weight_sharing=weight_sharing,
+            gain=gain,
+            backend=backend,
+            dtype=dtype,
+            neurons={"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
+            flags={"inject": inject, "dale": dale, "checkpoint": checkpoint},
         )
-        check_dtype(dtype)
         super().__init__(aggr=aggr)
-        structure = read_structure(connectome)
-        self.structure = structure
-        self._renumbering: Renumbering | None = None
-        if not (isinstance(loops, int) and loops < LEAST_LOOPS):
-            self._renumbering = renumber(structure)
-        self.num_nodes = structure.num_nodes
-        self._loops = loops
+        # What the loops do.
+        self._loops = checked.loops
         self.activation = "none" if activation is None else activation
-        # The input is what an equilibrium depends on, so that it stays.
-        self.inject = inject or isinstance(loops, Equilibrium)
-        self._reports = Reports()
-        self._lipschitz = lipschitz
-        self.weight_sharing = weight_sharing
-        self.init = init
-        self.checkpoint = checkpoint
-        self.backend = backend
-        self._batched_edges = BatchedEdges()
+        # An equilibrium depends on its input alone, which is therefore added at every loop.
+        self.inject = inject or isinstance(checked.loops, Equilibrium)
+        self.checkpoint, self.backend = checkpoint, backend
+        self._lipschitz = checked.lipschitz
+        # The synapses.
+        self.structure = read_structure(connectome)
+        self.num_nodes = self.structure.num_nodes
+        self._renumbering = renumber(self.structure, checked.loops)
+        # What is learned: weights are drawn for these loops and this activation.
+        self.weight_sharing, self.init = weight_sharing, checked.init
         where = {"device": device, "dtype": dtype}
-        plain = is_plain(self, GraphLayer)
-        self._make_weights(connectome, gain, dale=dale, plain=plain, where=where)
-        self._make_neurons(connectome, neurons, where)
+        self._make_weights(connectome, gain, dale=dale, where=where)
+        self._make_neurons(connectome, checked.neurons, where)
         self._follow_parameters()
         self.reset_parameters()
+        # What is remembered between calls.
+        self._batched_edges = BatchedEdges()
+        self._reports = Reports()
+        self._hook = HookPlace()
 
     @property
     def edge_index(self) -> Tensor:
@@ -206,21 +211,7 @@ class GraphLayer(Synapses, Neurons):
 
     @loops.setter
     def loops(self, loops: int | Equilibrium) -> None:
-        loops, made = check_loops(loops), self._loops
-        if isinstance(loops, int) and isinstance(made, int):
-            self._loops = loops
-            return
-        if not (
-            isinstance(loops, Equilibrium)
-            and isinstance(made, Equilibrium)
-            and (loops.constraint, loops.bound, loops.lipschitz)
-            == (made.constraint, made.bound, made.lipschitz)
-        ):
-            raise ValueError(
-                f"loops={made!r} cannot become {loops!r}: weights, their constraint and inject are "
-                "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
-            )
-        self._loops = loops
+        self._loops = check_new_loops(loops, self._loops)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""
@@ -239,52 +230,133 @@ class GraphLayer(Synapses, Neurons):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         check_flag("return_states", return_states)
-        weight = self._weight_per_synapse()
-        node_first = edge_index is not None
+        recurrence = self.describe(
+            x, edge_index, state=state, return_states=return_states, generator=generator
+        )
+        recurrence = self._hook.apply(recurrence)
+        states = run(recurrence, self._reports)
+        if return_states:
+            return states[-1], torch.stack([recurrence.start, *states])
+        return states[-1] if state is None else (states[-1], states[-1].clone())
+
+    def describe(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        *,
+        state: Tensor | None = None,
+        return_states: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Recurrence:
+        """The loops of ``layer(x, ...)``, not yet run: :func:`sparsebrain.nn.recurrence.run` does.
+
+        Raises:
+            TypeError, ValueError: as the call itself.
+        """
+        weight, node_first = self.weight_per_synapse(), edge_index is not None
         x = admit(x, "x", weight.dtype, self.num_nodes, node_first=node_first)
         if edge_index is not None:
             self._batched_edges.check(edge_index, self.structure, x.size(0))
-        start, drive = x, None
-        if self.inject:
-            start, drive = torch.zeros_like(x), x
         if state is not None:
-            start = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
-            check_start(start, x, inject=self.inject)
+            state = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
+            check_start(state, x, inject=self.inject)
+        elif self.inject:
+            state = torch.zeros_like(x)
+        if return_states and isinstance(self.loops, Equilibrium):
+            raise ValueError(
+                "return_states=True is for a number of loops; an Equilibrium keeps one state."
+            )
+        return Recurrence(
+            structure=self.structure,
+            weight=weight,
+            start=x if state is None else state,
+            loops=self.loops,
+            drive=x if self.inject else None,
+            bias=self.bias_per_neuron(),
+            leak=self.leak_per_neuron(),
+            activation=self.activation,
+            noise=self._draws(x, generator),
+            keep=return_states,
+            checkpoint=self.checkpoint,
+            backend=self.backend,
+            edge_index=edge_index,
+            exchange=None if self.has_plain_messages else self._messages(weight, edge_index),
+            renumbering=self._renumbering,
+        )
 
-        plain, noise = is_plain(self, GraphLayer), self._draws(x, generator)
-        if isinstance(self.loops, Equilibrium):
-            if return_states:
-                raise ValueError(
-                    "return_states=True is for a number of loops; an Equilibrium keeps one state."
-                )
-            z = run_equilibrium(
-                self, self._exchange, weight, start, x, edge_index, self._reports, plain=plain
-            )
-            states = [z]
-        elif plain:
-            states = run_fused(
-                self, weight, start, drive, noise, node_first=node_first, keep=return_states
-            )
-        else:
-            function = activation_of_columns(self, start.shape, node_first=False)
-            states = run_messages(
-                self,
-                self._exchange,
-                weight,
-                start,
-                drive,
-                edge_index,
-                function if edge_index is None else self.activation,
-                noise,
-            )
-        if return_states:
-            return states[-1], torch.stack([start, *states])
-        return states[-1] if state is None else (states[-1], states[-1].clone())
+    def weight_per_synapse(self) -> Tensor:
+        """The weight of every synapse [E], in the order of ``edge_index``; differentiable."""
+        weight = self.weight
+        return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
 
-    def _exchange(self, edge_index: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """One exchange through PyG, which looks for this call in the text of the class."""
-        after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
-        return after
+    def bias_per_neuron(self) -> Tensor | None:
+        """What is added to every sum, bias less threshold [N]; None where that is nothing."""
+        bias, threshold = self._per_neuron("bias"), self._per_neuron("threshold")
+        if threshold is None:
+            return bias
+        return -threshold if bias is None else bias - threshold
+
+    def leak_per_neuron(self) -> Tensor | None:
+        """The leak [N]; None where it is 1."""
+        return self._per_neuron("leak")
+
+    def hooked(self, hook: LoopHook) -> AbstractContextManager[None]:
+        """Let a function see, or replace, the description of the loops of each call.
+
+        While the context lasts, a call runs ``hook(layer.describe(x, ...))``. A hook returns the
+        description as it is, or another one by :func:`dataclasses.replace`: with an ``exchange``
+        that has another backward pass, an ``activation`` that records the sums, a ``start`` that
+        is a leaf. Calls of all threads go through it, and those of shallow copies of the layer.
+
+        Raises:
+            RuntimeError: the layer has a hook already. In the call, TypeError or ValueError: what
+            the hook returned is no description, or not a consistent one.
+
+        Example:
+            >>> import torch
+            >>> from sparsebrain import GraphLayer
+            >>> from torch_geometric.data import Data
+            >>> ring = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3)
+            >>> layer = GraphLayer(ring, loops=2)
+            >>> def look(recurrence):
+            ...     print(recurrence.loops, list(recurrence.start.shape))
+            ...     return recurrence
+            >>> with layer.hooked(look):
+            ...     _ = layer(torch.ones(5, 3))
+            2 [5, 3]
+        """
+        return self._hook.held_by(hook, self)
+
+    @property
+    def has_plain_messages(self) -> bool:
+        """Whether messages are weight times state and are summed, as the kernels compute it.
+
+        Not where ``message``, ``aggregate`` or ``update`` is overridden, PyG's hooks or an
+        explainer look at single messages, or ``aggr`` is another one than "sum".
+        """
+        return (
+            not self.explain
+            and type(self.aggr_module) is SumAggregation
+            and not any(getattr(self, hooks) for hooks in _PYG_HOOKS)
+            and all(
+                getattr(type(self), name) is getattr(GraphLayer, name) and name not in vars(self)
+                for name in ("message", "aggregate", "update")
+            )
+        )
+
+    def _messages(self, weight: Tensor, edge_index: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """W x through PyG, message by message, for states [N, B] or [B * N, C]."""
+        if edge_index is None:
+            edge_index = self.edge_index
+        elif self.structure.num_edges:
+            weight = weight.repeat(edge_index.size(1) // self.structure.num_edges)
+
+        def exchange(x: Tensor) -> Tensor:
+            # PyG looks for this call in the text of the class.
+            after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
+            return after
+
+        return exchange
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
@@ -307,7 +379,7 @@ class GraphLayer(Synapses, Neurons):
         self.structure = self.structure.to(device)
         if self._renumbering is not None:
             self._renumbering = self._renumbering.to(device)
-        for name in ("_types", "_populations", "projections"):
+        for name in ("weight_index", "_populations", "projections"):
             value = getattr(self, name)
             setattr(self, name, None if value is None else value.to(device))
 

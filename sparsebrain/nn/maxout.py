@@ -140,7 +140,7 @@ class Maxout(nn.Module):
             # Normalising at every loop keeps long runs from overflowing.
             state = state / math.sqrt(power)
         for piece in self._layers():
-            piece._assign(piece.weight * math.exp(-0.5 * log_power / self.loops))
+            piece.assign_weight(piece.weight * math.exp(-0.5 * log_power / self.loops))
 
     def forward(
         self,

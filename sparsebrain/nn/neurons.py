@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch_geometric.nn import MessagePassing
 
 from sparsebrain.kernels.checks import check_place
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
-from sparsebrain.nn.saving import Saved
 from sparsebrain.nn.sharing import NEURONS, count_groups
 from sparsebrain.options import check_choice
 
@@ -50,8 +50,8 @@ class Leak(nn.Module):
         return 1 / leak - 1
 
 
-class Neurons(Saved):
-    r"""The neurons of a layer, all that happens to a state but the exchange along synapses.
+class NeuronParameters(MessagePassing):
+    r"""The neurons of a layer: all that happens to a state but the exchange along synapses.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
 
@@ -68,6 +68,7 @@ class Neurons(Saved):
     """
 
     num_nodes: int
+    weight: Tensor
     bias: Tensor | None
     threshold: Tensor | float | None
     leak: Tensor | float | None
@@ -108,27 +109,21 @@ class Neurons(Saved):
             else:
                 nn.init.zeros_(getattr(self, name))
 
-    def _offset(self, like: Tensor) -> Tensor | None:
-        """What is added to every sum, b - theta [N]; None where that is nothing."""
-        bias, threshold = self._per_neuron("bias", like), self._per_neuron("threshold", like)
-        if threshold is None:
-            return bias
-        return -threshold if bias is None else bias - threshold
-
-    def _leak_per_neuron(self, like: Tensor) -> Tensor | None:
-        """The leak [N], of the device and dtype of the weights; None where it is 1."""
-        return self._per_neuron("leak", like)
-
-    def _per_neuron(self, name: str, like: Tensor) -> Tensor | None:
+    def _per_neuron(self, name: str) -> Tensor | None:
         value = getattr(self, name)
-        if value is None or isinstance(value, float):
-            return None if value is None else like.new_full((self.num_nodes,), value)
+        if value is None:
+            return None
+        # What is behind a parametrized weight has its device and dtype, and need not be made.
+        weighted = parametrize.is_parametrized(self, "weight")
+        like = self.parametrizations.weight.original if weighted else self.weight
+        if isinstance(value, float):
+            return like.new_full((self.num_nodes,), value)
         check_place(name, value, like.device)
         populations = self._populations if self._per[name] == "population" else None
         return value if populations is None else value.index_select(0, populations)
 
     def _told_neurons(self) -> list[str]:
-        """What of it is not the default, for the layer's text."""
+        """Non-default options, for ``__repr__``."""
         per = {"bias": None, "threshold": self.threshold, "leak": self.leak} | self._per
         if per["bias"] == "neuron":
             per["bias"] = True
@@ -154,7 +149,7 @@ class Neurons(Saved):
         def draw(number: int) -> Tensor:
             source = generator
             if generator is not None and number in before:
-                # Computed again for a checkpoint; of torch's own generator torch takes care.
+                # Computed again for a checkpoint; torch restores its own generator by itself.
                 source = torch.Generator(generator.device)
                 source.set_state(before[number])
             elif generator is not None and self.checkpoint:
@@ -169,7 +164,7 @@ class Neurons(Saved):
 def check_neurons(
     *, bias: Any, threshold: Any, leak: Any, noise: Any
 ) -> dict[str, float | str | None]:
-    """What :class:`Neurons` is made with, completed; TypeError or ValueError for what it cannot."""
+    """Check and complete the values of :class:`NeuronParameters`; TypeError or ValueError."""
     if not isinstance(bias, str):
         if not isinstance(bias, bool):
             raise TypeError(

@@ -11,12 +11,12 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
 
-LEAST_LOOPS = 4
-"""With fewer loops moving the states there and back costs more than it brings."""
-
+# With fewer loops moving the states there and back costs more than it saves.
+_LEAST_LOOPS = 4
 # The states of fewer lie in a core's own cache, wherever they stand.
 _LEAST_NEURONS = 8192
 # A synapse has to become so many times shorter, since weights are then no longer read in order.
@@ -44,8 +44,8 @@ class Renumbering(NamedTuple):
         return Renumbering(self.structure.to(device), self.order.to(device), self.place.to(device))
 
 
-def renumber(structure: Structure) -> Renumbering | None:
-    r"""The numbering of reverse Cuthill-McKee, or None where it does not pay.
+def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | None:
+    r"""The numbering of reverse Cuthill-McKee, or None where it does not pay for so many loops.
 
     It keeps the ends of a synapse close, so that what a loop reads still lies in a cache. Neurons
     at random places in a plane (300 thousand, 25 synapses each, batch 32, 20 loops) are computed
@@ -57,6 +57,8 @@ def renumber(structure: Structure) -> Renumbering | None:
     O(N + E) time and memory for bounded degrees. E. Cuthill, J. McKee, "Reducing the bandwidth of
     sparse symmetric matrices", Proceedings of the 24th ACM National Conference (1969) 157-172.
     """
+    if isinstance(loops, int) and loops < _LEAST_LOOPS:
+        return None
     neurons = structure.num_nodes
     if neurons < _LEAST_NEURONS or not structure.num_edges:
         return None

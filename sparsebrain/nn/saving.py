@@ -21,9 +21,14 @@ class Saved(MessagePassing):
     """
 
     structure: Structure
-    _types: Tensor | None
+    weight_index: Tensor | None
     _populations: Tensor | None
     _fingerprint: Tensor | None = None
+
+    @property
+    def has_plain_messages(self) -> bool:
+        """Whether messages are weight times state and are summed, as the kernels compute it."""
+        raise NotImplementedError
 
     def _sign(self) -> Tensor | None:
         raise NotImplementedError
@@ -37,7 +42,7 @@ class Saved(MessagePassing):
             gain = self._gain()
             self._fingerprint = fingerprint(
                 self.structure,
-                self._types,
+                self.weight_index,
                 self._sign(),
                 populations=self._populations,
                 # In one dtype, so that layer.double() is still the same layer.
@@ -81,7 +86,7 @@ class Saved(MessagePassing):
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle parametrised layers too, whose class torch makes up and does not pickle."""
+        """Pickle parametrized layers too, whose class torch makes up and does not pickle."""
         if not parametrize.is_parametrized(self):
             return super().__reduce_ex__(protocol)
         state = self.__dict__.copy()

@@ -20,7 +20,7 @@ NEURONS = ("neuron", "population")
 def share_synapses(
     connectome: Any, structure: Structure, by: str, option: str
 ) -> tuple[Tensor | None, int, Tensor | None]:
-    """The group of every synapse [E] int64, how many, and what they are if their number tells not.
+    """Group ids of the synapses, their number and, for projections, the population pairs.
 
     A projection is all synapses from one population, or ``node_type``, to another, as PyNN calls
     it. Only those that have synapses are numbered, by their source and then their target.

@@ -20,11 +20,11 @@ from sparsebrain.nn.sharing import share_synapses, value_of_groups
 Step = TypeVar("Step", bound=nn.Module)
 
 
-class Synapses(Saved):
-    """The synapses of a layer, which carry the product of their weight and the state.
+class SynapticWeights(Saved):
+    """The weights of a layer's synapses: how they are made, drawn, assigned and kept in bounds.
 
-    ``weight`` is one parameter, or what parametrisations make of one: in this order strengths times
-    gains or fixed signs, and a bound.
+    ``weight`` is one parameter, or what parametrizations make of one: first either strengths times
+    gains or fixed signs, then the bound of an Equilibrium.
     """
 
     weight: Tensor
@@ -51,15 +51,11 @@ class Synapses(Saved):
         gain: str | None,
         *,
         dale: bool,
-        plain: bool,
         where: dict[str, Any],
     ) -> None:
-        """Make the weight; ``plain`` says that it is used as the kernels use it.
-
-        ``where`` is its device and dtype.
-        """
+        """Make the weight; ``where`` is its device and dtype."""
         structure = self.structure
-        self._types, num_weights, self.projections = share_synapses(
+        self.weight_index, num_weights, self.projections = share_synapses(
             connectome, structure, self.weight_sharing, "weight_sharing"
         )
         # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
@@ -85,19 +81,19 @@ class Synapses(Saved):
             parametrize.register_parametrization(self, "weight", step)
         elif sign is not None:
             parametrize.register_parametrization(self, "weight", DaleSign(sign))
-        self._bound(plain=plain)
+        self._bound()
 
-    def _bound(self, *, plain: bool) -> None:
+    def _bound(self) -> None:
         """Keep the weights as small as an Equilibrium asks for."""
         if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
             return
         kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
-        if not plain:
+        if not self.has_plain_messages:
             raise ValueError(
                 f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
                 "update; use constraint=None."
             )
-        bounded = Contraction(self.structure, kind, most, self._types)
+        bounded = Contraction(self.structure, kind, most, self.weight_index)
         parametrize.register_parametrization(self, "weight", bounded)
 
     def _reset_weights(self, generator: torch.Generator | None) -> None:
@@ -110,7 +106,7 @@ class Synapses(Saved):
                 self.structure,
                 self.weight,
                 lipschitz=self._lipschitz,
-                types=self._types,
+                types=self.weight_index,
                 sign=self._sign(),
                 generator=generator,
             )
@@ -119,7 +115,7 @@ class Synapses(Saved):
                 self.structure,
                 self.weight,
                 loops=self.loops,
-                types=self._types,
+                types=self.weight_index,
                 sign=self._sign(),
                 near_identity=self.init == "identity",
                 generator=generator,
@@ -128,27 +124,27 @@ class Synapses(Saved):
         contraction = self._step_of_weight(Contraction)
         if contraction is not None:
             weight = weight * contraction.scale_of(weight)
-        self._assign(weight)
+        self.assign_weight(weight)
 
-    def _assign(self, weight: Tensor) -> None:
-        """Let the weight be that, whether it is parametrised or not."""
+    def assign_weight(self, weight: Tensor) -> None:
+        """Set ``weight``, in its own shape, whether it is parametrized or not.
+
+        Raises:
+            ValueError: a parametrization (``dale``, ``gain``, a constraint) cannot have this value.
+        """
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
             with torch.no_grad():
                 self.weight.copy_(weight)
 
-    def _weight_per_synapse(self) -> Tensor:
-        weight = self.weight
-        return weight if self._types is None else weight.index_select(0, self._types)
-
     def _per_weight(self, values: Tensor, name: str) -> Tensor:
         """Values [E] of synapses as values of weights."""
-        if self._types is None:
+        if self.weight_index is None:
             return values
         return value_of_groups(
             values,
-            self._types,
+            self.weight_index,
             len(self.weight),
             f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
             f"their {name} differ; use weight_sharing='synapse'.",
@@ -162,13 +158,13 @@ class Synapses(Saved):
         return self._step_of_weight(Gain)
 
     def _step_of_weight(self, kind: type[Step]) -> Step | None:
-        """The parametrisation of that kind, if the weight has one."""
+        """The parametrization of that kind, if the weight has one."""
         if not parametrize.is_parametrized(self, "weight"):
             return None
         return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
 
     def _told_weights(self) -> list[str]:
-        """What of it is not the default, for the layer's text."""
+        """Non-default options, for ``__repr__``."""
         told = []
         if self.weight_sharing != "synapse":
             told.append(f"weight_sharing={self.weight_sharing!r}")

@@ -94,7 +94,7 @@ def test_flags_are_keyword_only_and_the_seed_comes_last(name):
 
 def test_sizes_have_the_names_of_pyg():
     for name, function in FUNCTIONS.items():
-        assert not {"num_neurons", "num_synapses"} & set(inspect.signature(function).parameters)
+        assert not {"num_nodes", "num_synapses"} & set(inspect.signature(function).parameters)
         if name not in ("lesion", "subgraph"):  # which neurons and synapses, and not how many
             assert not {"neurons", "synapses"} & set(inspect.signature(function).parameters)
 

@@ -26,7 +26,7 @@ OPTIMIZERS = {
 def size(layer, kind):
     source, target = layer.edge_index
     matrix = torch.zeros(layer.num_nodes, layer.num_nodes, dtype=torch.float64)
-    synapses = layer._weight_per_synapse().detach().double()
+    synapses = layer.weight_per_synapse().detach().double()
     matrix = matrix.index_put((target, source), synapses, accumulate=True)
     if kind == "norm":
         return float(torch.linalg.matrix_norm(matrix, 2))

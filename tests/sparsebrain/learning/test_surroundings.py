@@ -133,3 +133,32 @@ def test_a_model_that_was_changed_is_not_taught_by_halves(name):
         setattr(rule.model, at, copy.deepcopy(getattr(rule.model, at)))
     with pytest.raises(RuntimeError, match="other layers than when the rule was made"):
         rule(*samples(8))
+
+
+def test_hooks_of_torch_see_the_inputs_and_outputs_of_a_step():
+    """What they compute of them is computed as ever, and calls by name are taught as well."""
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.linear(input=x)
+
+    torch.manual_seed(0)
+    model = Named()
+    rule, plain = FeedbackAlignment(model), copy.deepcopy(model)
+    x, y = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    seen = []
+    model.linear.register_forward_hook(
+        lambda module, args, named, output: seen.append((named or args, output.detach())),
+        with_kwargs=True,
+    )
+    rule(x, y)
+    ((given, output),) = seen
+    torch.testing.assert_close(torch.cat([given[0], given[0]]), torch.cat([x, x]))
+    torch.testing.assert_close(output, plain(x))
+    nn.functional.cross_entropy(plain(x), y).backward()
+    torch.testing.assert_close(model.linear.weight.grad, plain.linear.weight.grad)
+    torch.testing.assert_close(model.linear.bias.grad, plain.linear.bias.grad)

@@ -146,7 +146,7 @@ def test_leak_noise_and_shared_weights_go_with_other_aggregations(data):
     )
     plain = GraphLayer(data, 1, aggr="max")
     with torch.no_grad():
-        plain.weight.copy_(layer._weight_per_synapse())
+        plain.weight.copy_(layer.weight_per_synapse())
     x = torch.randn(B, N)
     expected = 0.75 * x + 0.25 * (plain(x) - 0.5)
     torch.testing.assert_close(layer.eval()(x), expected)

@@ -24,7 +24,7 @@ def data():
 def dense(piece):
     source, target = piece.edge_index
     matrix = piece.weight.new_zeros(N, N)
-    return matrix.index_put((target, source), piece._weight_per_synapse(), accumulate=True)
+    return matrix.index_put((target, source), piece.weight_per_synapse(), accumulate=True)
 
 
 def by_hand(layer, x):

@@ -53,7 +53,7 @@ def test_no_step_flips_a_sign_or_stops_a_neuron(populated, options, name, lr):
 
     for _ in range(STEPS):
         optimizer.step(closure)
-        weight, leak = layer._weight_per_synapse(), layer.leak
+        weight, leak = layer.weight_per_synapse(), layer.leak
         assert bool((weight * sign >= 0).all())
         assert bool(((leak > 0) & (leak <= 1)).all())
         crossed |= any(bool((each < 0).any()) for each in layer.parameters())

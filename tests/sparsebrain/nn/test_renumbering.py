@@ -39,7 +39,7 @@ def expected(layer, x, *, inject=False):
 
 def test_synapses_become_shorter_and_stay_the_same(places):
     structure = Structure(places.edge_index, NEURONS)
-    near = renumber(structure)
+    near = renumber(structure, 4)
     assert torch.equal(near.order[near.place], torch.arange(NEURONS))
     assert torch.equal(near.order[near.structure.edge_index], structure.edge_index)
     before, after = (
@@ -54,9 +54,9 @@ def test_graphs_without_an_order_are_left_alone(places):
     grid = graphs.grid_local((100, 90), 1)
     empty = torch.zeros(2, 0, dtype=torch.int64)
     for edges in (random.edge_index, grid.edge_index, empty):
-        assert renumber(Structure(edges, NEURONS)) is None
+        assert renumber(Structure(edges, NEURONS), 4) is None
     few = graphs.coordinate_random(1000, (40.0, 25.0), 1.5, seed=0)
-    assert renumber(Structure(few.edge_index, 1000)) is None
+    assert renumber(Structure(few.edge_index, 1000), 4) is None
 
 
 @pytest.mark.parametrize("inject", [False, True])
@@ -64,9 +64,9 @@ def test_graphs_without_an_order_are_left_alone(places):
 def test_outputs_states_and_gradients_are_those_of_the_connectome(places, inject, checkpoint):
     options = {"activation": "tanh", "bias": True, "inject": inject, "checkpoint": checkpoint}
     layer = GraphLayer(places, 4, **options, dtype=torch.float64)
-    assert layer._renumbering is not None
     nn.init.normal_(layer.bias)
     x = torch.randn(2, NEURONS, dtype=torch.float64, requires_grad=True)
+    assert layer.describe(x).renumbering is not None
     given = (layer.weight, layer.bias, x)
     y, states = layer(x, return_states=True)
     right = expected(layer, x, inject=inject)
@@ -104,4 +104,4 @@ def test_pyg_batches_copies_and_few_loops(places):
     assert torch.equal(twin(x), layer(x))
     twin.to(torch.float64)
     torch.testing.assert_close(twin(x.double()).float(), layer(x), rtol=1e-4, atol=1e-5)
-    assert GraphLayer(places, 3)._renumbering is None
+    assert GraphLayer(places, 3).describe(x.float()).renumbering is None

@@ -42,7 +42,7 @@ def test_synapses_of_a_group_have_one_weight_and_the_sum_of_the_gradients(popula
     torch.manual_seed(0)
     shared = GraphLayer(populated, 3, weight_sharing=by, dtype=torch.float64)
     single = GraphLayer(populated, 3, dtype=torch.float64)
-    weight = shared._weight_per_synapse().detach()
+    weight = shared.weight_per_synapse().detach()
     assert per_group(weight, populated, by)
     assert len(weight.unique()) == key(populated, by).unique(dim=1).size(1)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_projections_say_whose_weights_they_are(populated):
     assert layer.projections.shape == (2, len(layer.weight))
     for number, (source, target) in enumerate(layer.projections.t().tolist()):
         at = populated.node_type[populated.edge_index] == torch.tensor([[source], [target]])
-        assert bool((layer._weight_per_synapse()[at.all(0)] == layer.weight[number]).all())
+        assert bool((layer.weight_per_synapse()[at.all(0)] == layer.weight[number]).all())
     assert GraphLayer(populated).projections is None
 
 
@@ -92,7 +92,7 @@ def test_shared_weights_start_from_the_connectome_where_it_has_one_for_each_grou
     groups = key(populated, by).unique(dim=1, return_inverse=True)[1]
     populated.edge_weight = groups.float() + 1
     layer = GraphLayer(populated, weight_sharing=by, init="edge_weight")
-    assert torch.equal(layer._weight_per_synapse(), populated.edge_weight)
+    assert torch.equal(layer.weight_per_synapse(), populated.edge_weight)
     populated.edge_weight[3] += 1
     with pytest.raises(
         ValueError, match=f"weight_sharing='{by}' gives .* their edge_weight differ"
@@ -103,7 +103,7 @@ def test_shared_weights_start_from_the_connectome_where_it_has_one_for_each_grou
 def test_dale_keeps_signs_of_projections(populated):
     layer = GraphLayer(populated, 3, weight_sharing="projection", dale=True)
     sign = populated.node_sign[populated.edge_index[0]]
-    assert bool((layer._weight_per_synapse() * sign > 0).all())
+    assert bool((layer.weight_per_synapse() * sign > 0).all())
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])

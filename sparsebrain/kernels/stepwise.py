@@ -1,0 +1,125 @@
+"""The loops one by one: the single definition of a loop for everything that is not fused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute
+
+from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.checkpointing import starts
+
+#: W x, of a state x in the layout in which the loops run.
+Exchange = Callable[[Tensor], Tensor]
+
+#: What is added to the state after a loop, by the loop's number from 0.
+Noise = Callable[[int], Tensor]
+
+
+def step(
+    exchange: Exchange,
+    inputs: LoopInputs,
+    activation: Callable[[Tensor], Tensor],
+    noise: Callable[[], Tensor] | None = None,
+) -> Tensor:
+    """One loop, (1 - leak) x + leak f(W x + b + drive) + noise, differentiable by autograd.
+
+    The state x, ``inputs.state``, is [N, B], or [k N, C] for k copies of the neurons one below
+    another, as PyG batches them. Drive and noise have its shape, bias and leak are [N]. Noise is
+    drawn last.
+    """
+    state = inputs.state
+    total = exchange(state)
+    check_shape_kept(state, total)
+    if inputs.bias is not None:
+        total = total + per_row(inputs.bias, state)
+    if inputs.drive is not None:
+        total = total + inputs.drive
+    leak = None if inputs.leak is None else per_row(inputs.leak, state)
+    return respond(state, total, activation, leak, noise)
+
+
+def respond(
+    state: Tensor,
+    total: Tensor,
+    activation: Callable[[Tensor], Tensor],
+    leak: Tensor | None,
+    noise: Callable[[], Tensor] | None,
+) -> Tensor:
+    """The second half of a loop: the next state, from the state and the pre-activation.
+
+    All tensors have one shape, but for ``leak``, which need only broadcast to it.
+    """
+    after = activation(total)
+    check_shape_kept(total, after)
+    if leak is not None:
+        after = torch.lerp(state, after, leak)
+    return after if noise is None else after + noise()
+
+
+def steps(
+    exchange: Exchange,
+    inputs: LoopInputs,
+    numbers: range,
+    activation: Callable[[Tensor], Tensor],
+    noise: Noise | None,
+) -> Iterator[Tensor]:
+    """The state after each of the loops of these numbers, one by one."""
+    for number in numbers:
+        draw = None if noise is None else partial(noise, number)
+        state = step(exchange, inputs, activation, draw)
+        yield state
+        inputs = inputs._replace(state=state)
+
+
+def run_stepwise(
+    exchange: Exchange,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    activation: Callable[[Tensor], Tensor],
+    noise: Noise | None,
+    keep: bool,
+    segment: int,
+) -> list[Tensor]:
+    """The state after every loop with ``keep``, else after the last one alone.
+
+    ``segment`` is 0, or the number of loops between two states that are kept for the backward pass,
+    which then computes the others again.
+    """
+
+    def run(state: Tensor, first: int, count: int) -> list[Tensor]:
+        states: list[Tensor] = []
+        numbers = range(first, first + count)
+        for after in steps(exchange, inputs._replace(state=state), numbers, activation, noise):
+            states = [*states, after] if keep else [after]
+        return states
+
+    if not segment:
+        return run(inputs.state, 0, loops)
+    states: list[Tensor] = []
+    state = inputs.state
+    for first in starts(loops, segment):
+        count = min(segment, loops - first)
+        made: list[Tensor] = recompute(run, state, first, count, use_reentrant=False)
+        states, state = [*states, *made] if keep else made, made[-1]
+    return states
+
+
+def check_shape_kept(before: Tensor, after: Tensor) -> None:
+    """ValueError if a loop changed the shape of the state."""
+    if after.shape != before.shape:
+        raise ValueError(
+            f"a loop must keep the shape of the state, but {list(before.shape)} became "
+            f"{list(after.shape)}; use an aggregation that keeps the width, such as aggr='max', "
+            "and an activation that works value by value."
+        )
+
+
+def per_row(of_neurons: Tensor, state: Tensor) -> Tensor:
+    """Values [N] as a column beside the rows of a state."""
+    copies = state.size(0) // max(len(of_neurons), 1)
+    return (of_neurons if copies == 1 else of_neurons.repeat(copies)).unsqueeze(1)

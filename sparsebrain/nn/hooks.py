@@ -1,0 +1,62 @@
+"""The place in a layer for one function that sees the description of its loops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sparsebrain.nn.recurrence import Recurrence
+
+#: Sees the description of the loops of a call, and returns the one that is run.
+LoopHook = Callable[[Recurrence], Recurrence]
+
+
+class HookPlace:
+    """Holds one hook at most, whatever the threads. Deep copies and pickles begin without one."""
+
+    def __init__(self) -> None:
+        self._hook: LoopHook | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[HookPlace], tuple[()]]:
+        return HookPlace, ()
+
+    def apply(self, recurrence: Recurrence) -> Recurrence:
+        """What the hook makes of it, or ``recurrence`` itself without one.
+
+        Raises:
+            TypeError: the hook returned something else than a description.
+            ValueError: it replaced the weight alone of an exchange that was made with the old one.
+        """
+        if self._hook is None:
+            return recurrence
+        found = self._hook(recurrence)
+        if not isinstance(found, Recurrence):
+            raise TypeError(
+                f"a hook must return a Recurrence, got {type(found).__name__}; return the one that "
+                "it is given, or dataclasses.replace(recurrence, ...)."
+            )
+        exchange = recurrence.exchange
+        if found.weight is not recurrence.weight and found.exchange is exchange is not None:
+            raise ValueError(
+                "the exchange of this layer, whose messages are not those of the kernels, was made "
+                "with its weight; replace both weight= and exchange=."
+            )
+        return found
+
+    @contextmanager
+    def held_by(self, hook: LoopHook, layer: object) -> Iterator[None]:
+        """Have that hook for a while; RuntimeError, which names the layer, if there is another."""
+        with self._lock:
+            if self._hook is not None:
+                raise RuntimeError(
+                    f"the loops of {layer!r} are watched or replaced already, by a diagnostic or "
+                    "a step of a learning rule that is under way on this model, perhaps in "
+                    "another thread; wait until it is done, or use copy.deepcopy(model)."
+                )
+            self._hook = hook
+        try:
+            yield
+        finally:
+            self._hook = None

@@ -1,0 +1,305 @@
+"""The loops of one call of a layer: a description of them, and what runs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium, FixedPointProblem, Reports, settle
+from sparsebrain.equilibrium.solvers import Iterate
+from sparsebrain.kernels import Structure
+from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.stepwise import Exchange, Noise, check_shape_kept, step, steps
+from sparsebrain.nn.renumbering import Renumbering
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recurrence:
+    r"""All that decides what the loops of one call compute.
+
+    .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(W x(t) + b + \mathrm{drive}) + \xi(t)
+
+    Start, drive, noise and the states that :func:`run` returns have the shape of the caller's x:
+    [..., N], or with an ``edge_index`` [B * N, C]. Inside, states are columns [N, B], one for each
+    sample (and channel); only an ``exchange`` with an ``edge_index`` is given them as the caller
+    has them.
+
+    Attributes:
+        structure: the synapses.
+        weight: of every synapse [E].
+        start: x(0).
+        loops: how many, or until when.
+        drive: what is added to the sums at every loop, or None.
+        bias: b, [N], less the threshold, or None.
+        leak: a, [N]; None is 1. It damps the way to an Equilibrium.
+        activation: f, by name or any function of a state in the shape of the caller's x.
+        noise: what is added after a loop, by the loop's number from 0, or None.
+        keep: return the state after every loop, not only after the last.
+        checkpoint: keep few states for the backward pass; with an ``exchange`` all are kept.
+        backend: of the kernels.
+        edge_index: that of a PyG batch, [2, B * E], or None.
+        exchange: what computes W x(t) in the place of the kernels, by its own messages or with
+            another backward pass; the loops then run one by one. None for the kernels.
+        renumbering: another order of the neurons in which fused loops are faster, or None.
+    """
+
+    structure: Structure
+    weight: Tensor
+    start: Tensor
+    loops: int | Equilibrium
+    drive: Tensor | None = None
+    bias: Tensor | None = None
+    leak: Tensor | None = None
+    activation: str | Callable[[Tensor], Tensor] = "none"
+    noise: Noise | None = None
+    keep: bool = False
+    checkpoint: bool = False
+    backend: str = "auto"
+    edge_index: Tensor | None = None
+    exchange: Exchange | None = None
+    renumbering: Renumbering | None = None
+
+    def to_columns(self, x: Tensor) -> Tensor:
+        """A tensor in the shape of the caller's x as columns [N, B]."""
+        return to_columns(x, self.structure.num_nodes, node_first=self.edge_index is not None)
+
+    def from_columns(self, columns: Tensor) -> Tensor:
+        """Undo :meth:`to_columns`; always a copy."""
+        node_first = self.edge_index is not None
+        return from_columns(columns, self.start.shape, node_first=node_first)
+
+
+def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
+    """The state after every loop with ``keep``, else the last one alone, in the caller's shape.
+
+    ``reports`` is given the report of an Equilibrium.
+    """
+    if isinstance(recurrence.loops, Equilibrium):
+        return [_run_equilibrium(recurrence, recurrence.loops, reports or Reports())]
+    if recurrence.exchange is None:
+        return _run_kernels(recurrence, recurrence.loops)
+    return _run_exchange(recurrence, recurrence.loops, recurrence.exchange)
+
+
+def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
+    """All loops in one kernel, where the activation has a name and there is no noise."""
+    inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
+    if renumbering is not None:
+        inputs = renumbering.enter(inputs)
+    states = kernels.loop(
+        recurrence.structure if renumbering is None else renumbering.structure,
+        recurrence.weight,
+        inputs.state,
+        loops=loops,
+        drive=inputs.drive,
+        bias=inputs.bias,
+        leak=inputs.leak,
+        activation=_activation_of_columns(recurrence),
+        noise=_noise_of_columns(recurrence),
+        keep=recurrence.keep,
+        checkpoint=recurrence.checkpoint,
+        backend=recurrence.backend,
+    )
+    if renumbering is not None:
+        states = [renumbering.leave(state) for state in states]
+    return [recurrence.from_columns(state) for state in states]
+
+
+def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> list[Tensor]:
+    """One loop after the other, with an exchange that is not that of the kernels."""
+    in_columns = recurrence.edge_index is None
+    if in_columns:
+        inputs, noise = _columns(recurrence), _noise_of_columns(recurrence)
+        activation = _activation_of_columns(recurrence)
+    else:
+        inputs, noise = _as_given(recurrence), recurrence.noise
+        activation = recurrence.activation
+    states: list[Tensor] = []
+    for state in steps(exchange, inputs, range(loops), _function(activation), noise):
+        seen = recurrence.from_columns(state) if in_columns else state
+        states = [*states, seen] if recurrence.keep else [seen]
+    return states
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Reports) -> Tensor:
+    """The state that one more loop leaves where it is."""
+    inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
+    if renumbering is not None:
+        inputs = renumbering.enter(inputs)
+    # The leak does not change the fixed point, so it receives no gradient.
+    damping = None if inputs.leak is None else inputs.leak.detach().unsqueeze(1)
+    undamped = inputs._replace(leak=None)
+    if recurrence.exchange is None and isinstance(recurrence.activation, str):
+        structure = recurrence.structure if renumbering is None else renumbering.structure
+        problem = _fused_problem(recurrence, recurrence.activation, structure, undamped)
+    else:
+        problem = _stepwise_problem(_step_of_columns(recurrence, undamped))
+    shape = recurrence.start.shape
+    samples = shape[:-1]
+    if recurrence.edge_index is not None:
+        samples = torch.Size((shape[0] // max(recurrence.structure.num_nodes, 1), shape[1]))
+    z = settle(options, problem, inputs.state, damping, samples, reports)
+    return recurrence.from_columns(z if renumbering is None else renumbering.leave(z))
+
+
+def _fused_problem(
+    recurrence: Recurrence, activation: str, structure: Structure, inputs: LoopInputs
+) -> FixedPointProblem:
+    """The fixed point of fused loops; their way back is the transposed exchange."""
+    weight, backend = recurrence.weight, recurrence.backend
+
+    def iterate(state: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
+        (state,) = kernels.loop(
+            structure,
+            weight,
+            state,
+            loops=loops,
+            drive=given[0],
+            bias=inputs.bias,
+            activation=activation,
+            backend=backend,
+        )
+        return state
+
+    entry, fixed = ACTIVATIONS[activation], weight.detach()
+
+    def step_back(v: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
+        grad, known = given
+        for _ in range(loops):
+            local = entry.backward(v, known)
+            v = kernels.backpropagate(structure, fixed, local, backend=backend).add_(grad)
+        return v
+
+    def way_back(state: Tensor, z: Tensor) -> tuple[Iterate, tuple[Tensor, ...]]:
+        # The slope of some activations is told by their argument, that of the others by z.
+        return step_back, (pre_activation(state) if entry.of_argument else z,)
+
+    @torch.no_grad()
+    def pre_activation(state: Tensor) -> Tensor:
+        (total,) = kernels.loop(
+            structure,
+            fixed,
+            state,
+            loops=1,
+            drive=inputs.drive,
+            bias=inputs.bias,
+            backend=backend,
+        )
+        return total
+
+    assert inputs.drive is not None
+    return FixedPointProblem(iterate, way_back, (inputs.drive,), whole=False)
+
+
+def _stepwise_problem(one_loop: Callable[[Tensor], Tensor]) -> FixedPointProblem:
+    """The fixed point of any loop on [N, B], whose way back is left to autograd."""
+
+    def iterate(state: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
+        for _ in range(loops):
+            state = one_loop(state)
+        return state
+
+    def way_back(state: Tensor, z: Tensor) -> tuple[Iterate, tuple[Tensor, ...]]:
+        leaf = state.detach().requires_grad_()
+        with torch.enable_grad():
+            after = one_loop(leaf)
+
+        def step_back(v: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
+            for _ in range(loops):
+                (back,) = torch.autograd.grad(after, leaf, v, retain_graph=True, allow_unused=True)
+                v = given[0] if back is None else given[0] + back
+            return v
+
+        return step_back, ()
+
+    return FixedPointProblem(iterate, way_back, (), whole=True)
+
+
+def _step_of_columns(recurrence: Recurrence, inputs: LoopInputs) -> Callable[[Tensor], Tensor]:
+    """One loop, of columns [N, B] to columns, whatever is given to the exchange."""
+    exchange = recurrence.exchange
+    if exchange is not None and recurrence.edge_index is not None:
+        given = _as_given(recurrence)._replace(leak=None)
+        function = _function(recurrence.activation)
+
+        def through_rows(columns: Tensor) -> Tensor:
+            state = recurrence.from_columns(columns)
+            return recurrence.to_columns(step(exchange, given._replace(state=state), function))
+
+        return through_rows
+    along_synapses = exchange or partial(
+        kernels.propagate, recurrence.structure, recurrence.weight, backend=recurrence.backend
+    )
+    of_columns = _function(_activation_of_columns(recurrence))
+    return lambda columns: step(along_synapses, inputs._replace(state=columns), of_columns)
+
+
+def _as_given(recurrence: Recurrence) -> LoopInputs:
+    """What the loops compute with, in the shape of the caller's x."""
+    return LoopInputs(recurrence.start, recurrence.drive, recurrence.bias, recurrence.leak)
+
+
+def _columns(recurrence: Recurrence) -> LoopInputs:
+    """What the loops compute with, in columns."""
+    drive = None if recurrence.drive is None else recurrence.to_columns(recurrence.drive)
+    start = recurrence.to_columns(recurrence.start)
+    return LoopInputs(start, drive, recurrence.bias, recurrence.leak)
+
+
+def _activation_of_columns(recurrence: Recurrence) -> str | Callable[[Tensor], Tensor]:
+    """The activation for columns; a function is still given the shape of the caller's x."""
+    function = recurrence.activation
+    if isinstance(function, str):
+        return function
+
+    def apply(columns: Tensor) -> Tensor:
+        state = recurrence.from_columns(columns)
+        after = function(state)
+        check_shape_kept(state, after)
+        return recurrence.to_columns(after)
+
+    return apply
+
+
+def _function(activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return ACTIVATIONS[activation].function if isinstance(activation, str) else activation
+
+
+def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
+    noise = recurrence.noise
+    return None if noise is None else lambda number: recurrence.to_columns(noise(number))
+
+
+def _renumbering(recurrence: Recurrence) -> Renumbering | None:
+    # Functions, noise and exchanges of others have to meet the neurons in their order.
+    own = recurrence.exchange is None and recurrence.noise is None
+    return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None
+
+
+def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
+    """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
+    if node_first:
+        blocks = x.reshape(x.size(0) // max(num_nodes, 1), num_nodes, x.size(1))
+        return blocks.transpose(0, 1).reshape(num_nodes, blocks.size(0) * blocks.size(2))
+    return x.reshape(math.prod(x.shape[:-1]), num_nodes).t()
+
+
+def from_columns(columns: Tensor, shape: torch.Size, *, node_first: bool) -> Tensor:
+    """Undo :func:`to_columns` for an x of that shape.
+
+    Always a copy, contiguous as ``nn.Linear`` returns it: the columns are kept for backpropagation,
+    and the caller may write over the result.
+    """
+    rows = columns.t()
+    if node_first:
+        copies = shape[0] // max(columns.size(0), 1)
+        rows = columns.reshape(columns.size(0), copies, shape[1]).transpose(0, 1)
+    return rows.clone(memory_format=torch.contiguous_format).view(shape)
