@@ -7,12 +7,13 @@ from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Which of a neuron's synapses its degree counts: received, sent, or all.
 Direction = Literal["in", "out", "both"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
-_Option = TypeVar("_Option", bound=str)
+_Option = TypeVar("_Option")
 
 # More neurons, synapses or rounds than any machine has room or time for.
 MOST = 2**40
@@ -99,18 +100,29 @@ def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
 
 
 def option(name: str, value: Any, options: Iterable[_Option]) -> _Option:
-    """Return `value` if it is one of `options`."""
+    """Return `value` if it is one of `options`: strings, None, True or False."""
     known = list(options)
+    for each in known:
+        if value is each or (isinstance(value, str) and value == each):
+            return each
+    expected = f"{name} must be one of {', '.join(map(repr, known))}"
     if not isinstance(value, str):
         raise TypeError(
-            f"{name} must be one of {known}, got {value!r} of type {type(value).__name__}; "
-            f"pass {name}={known[0]!r}"
+            f"{expected}, got {value!r} of type {type(value).__name__}; pass {name}={known[0]!r}"
         )
-    if value not in known:
+    raise ValueError(f"{expected}, got {value!r}; pass for example {name}={known[0]!r}")
+
+
+def node_numbers(name: str, numbers: NDArray[Any], num_nodes: int) -> None:
+    """Say which of `numbers` [K] are not those of neurons, if some are not."""
+    wrong = numbers[(numbers < 0) | (numbers >= num_nodes)].tolist()
+    if wrong:
+        told = ", ".join(map(str, wrong[:8]))
+        told += f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise ValueError(
-            f"{name} must be one of {known}, got {value!r}; pass for example {name}={known[0]!r}"
+            f"{name} must be from 0 to {num_nodes - 1}, the numbers of {num_nodes} neurons, but "
+            f"{len(wrong)} of {len(numbers)} are not: {told}; leave these out"
         )
-    return known[known.index(value)]
 
 
 def generator(seed: int | np.random.Generator | None) -> np.random.Generator:

@@ -9,8 +9,8 @@ import torch
 from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
+from graphs import arguments
 from sparsebrain.kernels import Structure
-from sparsebrain.options import check_count
 
 
 def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
@@ -42,7 +42,7 @@ def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
         >>> eigenvalues(selves, torch.tensor([2.0, -3.0, 5.0]), k=2).real
         tensor([-3.,  2.], dtype=torch.float64)
     """
-    if check_count("k", k) > structure.num_nodes:
+    if arguments.count("k", k, at_least=1) > structure.num_nodes:
         raise ValueError(
             f"k must be at most the number of neurons, {structure.num_nodes}, got {k}; "
             f"pass k={max(structure.num_nodes, 1)}."

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain import kernels
 from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
 from sparsebrain.diagnostics.tracing import Call, find_layer, trace
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count, check_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,7 +158,7 @@ def reach(
                 "an Equilibrium has no number of loops to follow synapses for; pass loops=N."
             )
         loops = layer.loops
-    loops = check_count("loops", loops)
+    loops = arguments.count("loops", loops, at_least=1)
     structure = layer.structure
     place = torch.arange(len(neurons), device=structure.device)
     itself = torch.zeros(layer.num_nodes, len(neurons), device=structure.device)
@@ -239,5 +239,5 @@ def _numbers(neurons: Numbers, num_nodes: int) -> Tensor:
         raise ValueError(f"neurons must be numbers of neurons [K], or one, got {neurons!r}.")
     if given.dtype == torch.bool:
         raise ValueError("neurons must be numbers, not a mask; pass mask.nonzero().flatten().")
-    check_numbers("neurons", given.numpy(), num_nodes)
+    arguments.node_numbers("neurons", given.numpy(), num_nodes)
     return given.long()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.diagnostics.loop_spectrum import spectrum
 from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +110,7 @@ def similarity(
         >>> round(alike.ratio, 6)  # of 3 and 1
         0.333333
     """
-    check_flag("predict", predict)
+    arguments.flag("predict", predict)
     seen = trace(model, x, layer)
     alike = similarity_of(torch.stack([seen.rows(state) for state in seen.states]))
     if not predict:

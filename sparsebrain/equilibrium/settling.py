@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphs import arguments
 from sparsebrain.equilibrium.solvers import Iterate, Solution, solve
-from sparsebrain.options import check_choice, check_count
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -90,11 +90,13 @@ class Equilibrium:
     def __post_init__(self) -> None:
         for name in ("tol", "bound"):
             _check_between(name, getattr(self, name), 1.0)
-        object.__setattr__(self, "max_loops", check_count("max_loops", self.max_loops))
-        object.__setattr__(self, "depth", check_count("depth", self.depth, least=2))
-        check_choice("solver", self.solver, ("fixed-point", "anderson"))
-        check_choice("gradient", self.gradient, ("implicit", "jacobian-free", "unrolled"))
-        check_choice("constraint", self.constraint, (None, "norm", "perron"))
+        object.__setattr__(
+            self, "max_loops", arguments.count("max_loops", self.max_loops, at_least=1)
+        )
+        object.__setattr__(self, "depth", arguments.count("depth", self.depth, at_least=2))
+        arguments.option("solver", self.solver, ("fixed-point", "anderson"))
+        arguments.option("gradient", self.gradient, ("implicit", "jacobian-free", "unrolled"))
+        arguments.option("constraint", self.constraint, (None, "norm", "perron"))
         if self.lipschitz is not None:
             _check_between("lipschitz", self.lipschitz, math.inf)
 
@@ -111,7 +113,7 @@ def check_loops(loops: object) -> int | Equilibrium:
     """``loops`` of a layer: TypeError or ValueError unless it is a count or an equilibrium."""
     if loops is Equilibrium:
         raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium().")
-    return loops if isinstance(loops, Equilibrium) else check_count("loops", loops)
+    return loops if isinstance(loops, Equilibrium) else arguments.count("loops", loops, at_least=1)
 
 
 def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium:

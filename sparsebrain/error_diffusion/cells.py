@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.kernels import Structure
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.nn.connectome import read_structure
-from sparsebrain.options import check_choice, check_count
 
 TYPES = ("alternating", "random")
 
@@ -78,7 +78,7 @@ def surround(
     hidden, every = structure.num_nodes, torch.arange(structure.num_nodes)
     receiving = every if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = every if outputs is None else find_neurons(connectome, outputs, "outputs")
-    in_features = check_count("in_features", in_features)
+    in_features = arguments.count("in_features", in_features, at_least=1)
     if not 0 < density <= 1:
         raise ValueError(f"density must be over 0 and at most 1, got {density}.")
     given = in_features * (2 if paired else 1)
@@ -102,7 +102,10 @@ def surround(
 
 def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
     """Kaneko's cells with every synapse there can be to the output and to the hidden cells."""
-    in_features, hidden = check_count("in_features", in_features), check_count("hidden", hidden)
+    in_features, hidden = (
+        arguments.count("in_features", in_features, at_least=1),
+        arguments.count("hidden", hidden, at_least=1),
+    )
     output = 2 + 2 * in_features
     size = output + 1 + hidden
     edges = _all_pairs(torch.arange(size), torch.arange(output, size))
@@ -186,7 +189,7 @@ def _types(types: str | Tensor, number: int, generator: torch.Generator | None) 
                 f"{list(types.shape)}."
             )
         return types.detach().cpu().float()
-    check_choice("types", types, TYPES)
+    arguments.option("types", types, TYPES)
     return alternating(number) if types == "alternating" else _draw(number, generator)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
 from sparsebrain.error_diffusion.layout import (
     Bundle,
@@ -21,7 +22,6 @@ from sparsebrain.error_diffusion.layout import (
 from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.nn.connectome import fingerprint, read_structure
-from sparsebrain.options import check_count, check_flag
 
 
 class ErrorDiffusionNetwork(nn.Module):
@@ -112,12 +112,12 @@ class ErrorDiffusionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         for name, flag in (("linear", linear), ("paired", paired), ("keep_signs", keep_signs)):
-            check_flag(name, flag)
+            arguments.flag(name, flag)
         structure = read_structure(connectome).to("cpu")
         self.edge_index, self.num_nodes = structure.edge_index, structure.num_nodes
         roles = assign_roles(connectome, types, inputs=inputs, bias=bias, paired=paired)
         self.in_features, self.bias, self.types = roles.in_features, roles.bias, roles.types
-        self.networks = check_count("networks", networks)
+        self.networks = arguments.count("networks", networks, at_least=1)
         self.linear, self.paired, self.keep_signs = linear, paired, keep_signs
         self.u0, self.bias_value = _check_positive("u0", u0), bias_value
         self.init = "degree" if init == "degree" else _check_positive("init", init)
@@ -129,7 +129,7 @@ class ErrorDiffusionNetwork(nn.Module):
                     "loops=, such as loops=5."
                 )
             loops = int(level.max())
-        self.loops = check_count("loops", loops)
+        self.loops = arguments.count("loops", loops, at_least=1)
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
         stage_of = number_stages(structure, roles, level, self.loops)

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.labels import check_labels
-from sparsebrain.options import check_choice
 
 
 class ErrorDiffusion(Rule):
@@ -84,7 +84,7 @@ class ErrorDiffusion(Rule):
     ) -> None:
         super().__init__(model)
         find_loss(loss)
-        check_choice("reduction", reduction, ("mean", "sum"))
+        arguments.option("reduction", reduction, ("mean", "sum"))
         self.loss, self.reduction = loss, reduction
         if loss == "cross-entropy" and not (self.model.linear and self.model.networks > 1):
             raise ValueError(

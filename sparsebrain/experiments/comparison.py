@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from graphs import arguments
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.datasets import Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
@@ -29,7 +30,6 @@ from sparsebrain.experiments.topology import Budget, Topology, budget, parse
 from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
-from sparsebrain.options import check_choice, check_count
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
 DEFAULT_RULES = (BACKPROP,)
@@ -91,9 +91,9 @@ def compare(
         OSError: ``out`` cannot be written.
     """
     for name, value in {"epochs": epochs, "seeds": seeds}.items():
-        check_count(name, value)
+        arguments.count(name, value, at_least=1)
     # Batch normalisation has no variance of one sample.
-    check_count("batch_size", batch_size, least=2)
+    arguments.count("batch_size", batch_size, at_least=2)
     if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
     jobs = check_jobs(jobs)
@@ -187,7 +187,7 @@ def _check_rules(rules: Sequence[str]) -> None:
     if not rules:
         raise ValueError(f"no rule given; choose some of {', '.join(RULES)}.")
     for rule in rules:
-        check_choice("rule", rule, RULES)
+        arguments.option("rule", rule, RULES)
     twice = sorted({rule for rule in rules if rules.count(rule) > 1})
     if twice:
         raise ValueError(f"rule {twice[0]!r} is given twice.")

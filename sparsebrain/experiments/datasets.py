@@ -14,9 +14,9 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from graphs import arguments
 from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.image_files import Split, find
-from sparsebrain.options import check_choice
 
 _VARIABLE = "SPARSEBRAIN_DATA"
 _WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
@@ -63,7 +63,7 @@ def load(name: str, folder: Path | None = None) -> Images:
     Raises:
         ValueError: an unknown name, a damaged file, or nowhere to get the images from.
     """
-    check_choice("data", name, DATASETS)
+    arguments.option("data", name, DATASETS)
     return DATASETS[name](folder)
 
 

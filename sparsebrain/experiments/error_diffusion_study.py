@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments
 from graphs.io.atomic import write_atomically
 from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
 from sparsebrain.experiments.datasets import load_anew, load_once
@@ -36,7 +37,6 @@ from sparsebrain.experiments.tables import (
 )
 from sparsebrain.experiments.threads import one_thread
 from sparsebrain.learning import Backprop, Rule
-from sparsebrain.options import check_choice, check_count
 
 _DIGITS = (4, 9)
 _CHECKSUMS = ("images_checksum", "code_checksum")
@@ -178,10 +178,10 @@ def run(
             anything is run.
     """
     for study in studies:
-        check_choice("study", study, (*STUDIES, "xor"))
+        arguments.option("study", study, (*STUDIES, "xor"))
     epochs, seeds, jobs = (
-        check_count("epochs", epochs),
-        check_count("seeds", seeds),
+        arguments.count("epochs", epochs, at_least=1),
+        arguments.count("seeds", seeds, at_least=1),
         check_jobs(jobs),
     )
     make_folder(out)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments import texts
-from sparsebrain.options import check_count
 
 _KIND = "equilibrium"
 # lipschitz= is for activations that are functions, which have no text.
@@ -48,7 +48,9 @@ def parse_loops(given: int | str) -> Loops:
             raise ValueError(
                 f"loops must be a number or {_KIND}, as in {_KIND}:tol=1e-3, got {given!r}."
             )
-        loops = check_count("loops", int(given) if isinstance(given, str) else given)
+        loops = arguments.count(
+            "loops", int(given) if isinstance(given, str) else given, at_least=1
+        )
         return Loops(loops, loops)
     what = f"loops {given!r}"
     name, options = texts.read_options(what, kind, rest, _OPTIONS)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparsebrain.options import check_count
+from graphs import arguments
 
 
 class Occluded(NamedTuple):
@@ -48,7 +48,7 @@ def occlude(
         ([8.0, 8.0], [4, 4])
     """
     height, width = shape
-    size = check_count("size", size)
+    size = arguments.count("size", size, at_least=1)
     if x.dim() != 2 or x.size(1) != height * width:
         raise ValueError(
             f"x must have shape [B, {height * width}] for images of {height}x{width}, got "

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparsebrain.options import check_count
+from graphs import arguments
 
 NOT_ASKED = -100
 """The label of steps at which nothing is asked: what torch's cross-entropy leaves out."""
@@ -51,8 +51,11 @@ def delayed_recall(
         >>> y[0].tolist()
         [-100, -100, -100, -100, 0]
     """
-    samples = check_count("samples", samples)
-    cues, delay = check_count("cues", cues, least=2), check_count("delay", delay, least=0)
+    samples = arguments.count("samples", samples, at_least=1)
+    cues, delay = (
+        arguments.count("cues", cues, at_least=2),
+        arguments.count("delay", delay, at_least=0),
+    )
     if not 0 <= noise < float("inf"):
         raise ValueError(f"noise must be a number of at least 0, got {noise!r}.")
     draw = torch.Generator().manual_seed(seed)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import nn
 
+from graphs import arguments
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.datasets import Images, load_anew
@@ -23,7 +24,6 @@ from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Run, Trained, connectome_of, make_model, train
 from sparsebrain.experiments.verdict import tell_differences
 from sparsebrain.models import MODELS, READINGS
-from sparsebrain.options import check_choice, check_count
 
 _BATCH_SIZE = 128
 _LEARNING_RATE = 1e-3
@@ -68,9 +68,9 @@ def reproduce(
         ValueError, TypeError: an option that cannot be used, before anything is run.
         OSError: ``out`` cannot be written.
     """
-    check_count("epochs", epochs)
-    check_count("seeds", seeds)
-    check_choice("reading", reading, READINGS)
+    arguments.count("epochs", epochs, at_least=1)
+    arguments.count("seeds", seeds, at_least=1)
+    arguments.option("reading", reading, READINGS)
     jobs = check_jobs(jobs)
     images = load_anew(data, data_dir)
     out = Path("reproduction") if out is None else out

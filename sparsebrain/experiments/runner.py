@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from graphs import arguments
 from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
@@ -26,7 +27,6 @@ from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.topology import parse
 from sparsebrain.experiments.training import Outcome, Run, Trained, connectome_of, train
 from sparsebrain.learning import RULES
-from sparsebrain.options import check_count
 
 Finish = Callable[[Run, Trained], None]
 
@@ -102,7 +102,7 @@ def check_jobs(jobs: object) -> int:
     if jobs == -1:
         return -1
     try:
-        return check_count("jobs", jobs)
+        return arguments.count("jobs", jobs, at_least=1)
     except ValueError:
         raise ValueError(
             f"jobs must be a number of trainings side by side, or -1 for one a core, got {jobs}."

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparsebrain.options import check_choice
+from graphs import arguments
 
 LEAKY_SLOPE = 0.01
 SOFTPLUS_LINEAR = 20.0
@@ -96,5 +96,5 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def activation_called(name: str) -> Activation:
     """The entry of the table; ValueError if there is none."""
-    check_choice("activation", name, ACTIVATIONS)
+    arguments.option("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from graphs import arguments
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import activation_called
 from sparsebrain.kernels.backend import LoopInputs
@@ -16,7 +17,6 @@ from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, check_place, check_tensor
 from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.options import check_count, check_flag
 
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
@@ -159,13 +159,13 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    loops = check_count("loops", loops)
+    loops = arguments.count("loops", loops, at_least=1)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
     _check(structure, weight, **given)
     for name, each in {"bias": bias, "leak": leak}.items():
         if each is not None:
             check_tensor(name, each, (structure.num_nodes,), state, whole=False)
-    check_flag("checkpoint", checkpoint)
+    arguments.flag("checkpoint", checkpoint)
     inputs = LoopInputs(state, drive, bias, leak)
     segment = segment_length(loops) if checkpoint else 0
     fused = not callable(activation) and activation_called(activation).number is not None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from graphs import arguments
 from sparsebrain.kernels import checkpointing
 from sparsebrain.kernels.activations import activation_called
 from sparsebrain.kernels.backend import Backend, LoopInputs
@@ -28,7 +29,6 @@ from sparsebrain.kernels.checks import (
 from sparsebrain.kernels.layout import like
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.options import check_count
 
 
 def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
@@ -104,8 +104,8 @@ def loop(
     backend: str,
 ) -> list[Tensor]:
     """``segment`` is 0, or the loops between two states that are kept for the backward pass."""
-    check_count("loops", loops)
-    check_count("segment", segment, least=0)
+    arguments.count("loops", loops, at_least=1)
+    arguments.count("segment", segment, at_least=0)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, state.device)
     structure = _structure(arrays, chosen)
@@ -179,8 +179,8 @@ def loop_backward(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
-    loops = check_count("the number of grads", len(grads))
-    check_count("segment", segment, least=0)
+    loops = arguments.count("the number of grads", len(grads), at_least=1)
+    arguments.count("segment", segment, at_least=0)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, weight.device)
     structure = _structure(arrays, chosen)

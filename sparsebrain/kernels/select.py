@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from graphs import arguments
 from sparsebrain.kernels.backend import Backend
 from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
 from sparsebrain.kernels.torch_sparse import TorchBackend
 from sparsebrain.kernels.triton_backend import TritonBackend
-from sparsebrain.options import check_choice
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
@@ -27,7 +27,7 @@ def resolve(name: str, device: torch.device) -> Backend:
     """
     if name == "auto":
         return next(backend for backend in BACKENDS.values() if backend.suits(device))
-    check_choice("backend", name, ("auto", *BACKENDS))
+    arguments.option("backend", name, ("auto", *BACKENDS))
     backend = BACKENDS[name]
     obstacle = backend.obstacle(device)
     if obstacle is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparsebrain.options import check_count
+from graphs import arguments
 
 
 class Compressed(NamedTuple):
@@ -66,7 +66,7 @@ class Structure:
     __slots__ = ("by_source", "by_target", "edge_index", "num_nodes")
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
-        num_nodes = check_count("num_nodes", num_nodes, least=0)
+        num_nodes = arguments.count("num_nodes", num_nodes, at_least=0)
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes = num_nodes

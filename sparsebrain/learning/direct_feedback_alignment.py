@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.learning.alignment import AlignmentRule, WayBack
 from sparsebrain.learning.credit import Weighted, out_width
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count
 
 
 class DirectFeedbackAlignment(AlignmentRule):
@@ -62,7 +62,7 @@ class DirectFeedbackAlignment(AlignmentRule):
         layers = list(self.layers.values())
         if num_classes is None:
             num_classes = out_width(layers[-1]) if layers else 1
-        self.num_classes = check_count("num_classes", num_classes)
+        self.num_classes = arguments.count("num_classes", num_classes, at_least=1)
         self.feedback = nn.ParameterList(
             _draw(layer, self.num_classes, generator) for layer in layers
         ).requires_grad_(False)

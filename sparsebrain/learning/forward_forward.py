@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
 from sparsebrain.learning.credit import out_width
@@ -15,7 +16,6 @@ from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_choice, check_count
 
 #: The share of the old state in the new one, and the sweeps whose goodness tells the label.
 KEPT, FIRST, LAST = 0.3, 3, 5
@@ -39,7 +39,7 @@ class LabelInputs(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.num_classes = check_count("num_classes", num_classes, least=2)
+        self.num_classes = arguments.count("num_classes", num_classes, at_least=2)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Write labels [B] int64 before x."""
@@ -134,8 +134,8 @@ class ForwardForward(Rule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model)
-        check_choice("predict_by", predict_by, ("goodness", "softmax"))
-        check_choice("negatives", negatives, ("uniform", "hard"))
+        arguments.option("predict_by", predict_by, ("goodness", "softmax"))
+        arguments.option("negatives", negatives, ("uniform", "hard"))
         if not peer >= 0:
             raise ValueError(f"peer must be at least 0, got {peer}.")
         self.predict_by, self.negatives, self.peer = predict_by, negatives, peer

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graphs import arguments
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.rule import Rule
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
-from sparsebrain.options import check_choice, check_count
 
 KINDS = ("similarity", "prediction", "both")
 
@@ -84,7 +84,7 @@ class LocalErrors(Rule):
         num_classes: int | None = None,
     ) -> None:
         super().__init__(model)
-        check_choice("kind", kind, KINDS)
+        arguments.option("kind", kind, KINDS)
         if not 0 <= share <= 1:
             raise ValueError(f"share must lie in 0..1, got {share}.")
         self.share = {"similarity": 1.0, "prediction": 0.0, "both": float(share)}[kind]
@@ -92,7 +92,7 @@ class LocalErrors(Rule):
         hidden = [(b.layer, width) for b in self.blocks for width in _widths(b)]
         self.classifies = num_classes is None
         if num_classes is not None:
-            self.num_classes = check_count("num_classes", num_classes, least=2)
+            self.num_classes = arguments.count("num_classes", num_classes, at_least=2)
             if kind == "similarity":
                 raise ValueError(
                     "num_classes= lets the last layer predict by W_p, which kind='similarity' has "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from sparsebrain.options import check_choice
+from graphs import arguments
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -24,5 +24,5 @@ LOSSES: dict[str, Loss] = {"cross-entropy": functional.cross_entropy, "quadratic
 
 def find_loss(name: str) -> Loss:
     """The loss of that name; ValueError if there is none."""
-    check_choice("loss", name, LOSSES)
+    arguments.option("loss", name, LOSSES)
     return LOSSES[name]

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.learning.averaging import Averaging
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.models import classifier, perceptron
-from sparsebrain.options import check_count
 
 NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 
@@ -158,10 +158,12 @@ class Rule(nn.Module, ABC):
         Raises:
             ValueError: the rule can teach none around this connectome; the error says why.
         """
-        in_features = check_count("in_features", in_features)
-        num_classes = check_count("num_classes", num_classes)
+        in_features = arguments.count("in_features", in_features, at_least=1)
+        num_classes = arguments.count("num_classes", num_classes, at_least=1)
         if connectome is None:
-            width = 4 * in_features if hidden is None else check_count("hidden", hidden)
+            width = (
+                4 * in_features if hidden is None else arguments.count("hidden", hidden, at_least=1)
+            )
             return cls._layered(in_features, width, num_classes)
         return cls._around(connectome, in_features, num_classes, loops)
 

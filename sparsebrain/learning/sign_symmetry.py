@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.learning.alignment import FeedbackRule, WayBack, back_through, per_synapse
 from sparsebrain.learning.credit import Weighted
-from sparsebrain.options import check_flag
 
 
 class SignSymmetry(FeedbackRule):
@@ -51,7 +51,7 @@ class SignSymmetry(FeedbackRule):
         uniform: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
-        check_flag("uniform", uniform)
+        arguments.flag("uniform", uniform)
         super().__init__(model, loss=loss, generator=generator)
         self.uniform = uniform
         for feedback in self.feedback:

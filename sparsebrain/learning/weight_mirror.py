@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain import kernels
 from sparsebrain.learning.alignment import FeedbackRule, per_synapse
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count
 
 
 class WeightMirror(FeedbackRule):
@@ -105,7 +105,7 @@ class WeightMirror(FeedbackRule):
         Raises:
             ValueError, TypeError: ``samples`` is no number of 1 or more.
         """
-        samples = check_count("samples", samples)
+        samples = arguments.count("samples", samples, at_least=1)
         with self.together(samples):
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
                 if not feedback.requires_grad:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import Neurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count
 
 
 class Prediction(NamedTuple):
@@ -77,7 +77,7 @@ class AnytimeClassifier(nn.Module):
         outputs: Neurons | None = None,
     ) -> None:
         super().__init__()
-        num_classes = check_count("num_classes", num_classes)
+        num_classes = arguments.count("num_classes", num_classes, at_least=1)
         if not isinstance(layer, GraphLayer):
             raise TypeError(f"layer must be a GraphLayer, got {type(layer).__name__}.")
         if isinstance(layer.loops, Equilibrium):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_choice, check_count
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,
@@ -74,7 +74,7 @@ def classifier(
         >>> model(torch.randn(8, 2)).shape
         torch.Size([8, 2])
     """
-    num_classes = check_count("num_classes", num_classes)
+    num_classes = arguments.count("num_classes", num_classes, at_least=1)
     graph = GraphLayer(connectome, loops, activation=loop_activation, **layer)
     receiving = None if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = None if outputs is None else find_neurons(connectome, outputs, "outputs")
@@ -106,15 +106,18 @@ def perceptron(
         >>> perceptron(64, 256, 10)(torch.randn(8, 64)).shape
         torch.Size([8, 10])
     """
-    num_classes = check_count("num_classes", num_classes)
+    num_classes = arguments.count("num_classes", num_classes, at_least=1)
     parts = _encoder(in_features, hidden, activation)
     parts["decode"] = nn.Linear(hidden, num_classes)
     return nn.Sequential(parts)
 
 
 def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDict[str, nn.Module]:
-    in_features, hidden = check_count("in_features", in_features), check_count("hidden", hidden)
-    check_choice("activation", activation, ACTIVATIONS)
+    in_features, hidden = (
+        arguments.count("in_features", in_features, at_least=1),
+        arguments.count("hidden", hidden, at_least=1),
+    )
+    arguments.option("activation", activation, ACTIVATIONS)
     return OrderedDict(
         encode=nn.Linear(in_features, hidden),
         encode_norm=nn.BatchNorm1d(hidden),

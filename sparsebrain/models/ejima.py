@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from graphs import arguments
 from sparsebrain.models.classifier import classifier, perceptron
-from sparsebrain.options import check_choice, check_count
 
 
 class Window(NamedTuple):
@@ -104,9 +104,9 @@ def paper(
     # The one place of the models where the two packages meet, and only when it is called.
     import graphs  # noqa: PLC0415
 
-    check_choice("name", name, MODELS)
-    check_choice("reading", reading, READINGS)
-    sides = [check_count("each side of shape", side) for side in shape]
+    arguments.option("name", name, MODELS)
+    arguments.option("reading", reading, READINGS)
+    sides = [arguments.count("each side of shape", side, at_least=1) for side in shape]
     options, window = READINGS[reading], MODELS[name]
     if window is None:
         width = math.prod(sides)

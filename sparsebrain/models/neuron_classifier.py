@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsebrain.options import check_choice, check_count, check_flag
+from graphs import arguments
 
 LOSSES = ("logistic", "hinge")
 
@@ -69,9 +69,9 @@ class NeuronClassifier(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_choice("kind", kind, LOSSES)
-        check_flag("bias", bias)
-        self.in_features = check_count("in_features", in_features)
+        arguments.option("kind", kind, LOSSES)
+        arguments.flag("bias", bias)
+        self.in_features = arguments.count("in_features", in_features, at_least=1)
         self.kind = kind
         self.weight = nn.Parameter(torch.zeros(self.in_features, device=device, dtype=dtype))
         if bias:
@@ -150,7 +150,7 @@ def forget(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
         >>> neuron.weight.data  # (1 - 0.25) ** 2
         tensor([0.5625])
     """
-    steps = check_count("steps", steps, least=0)
+    steps = arguments.count("steps", steps, at_least=0)
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     kept = [parameter.grad for parameter in parameters]
     learned = [parameter for parameter in parameters if parameter.requires_grad]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain.nn.fixed import Fixed
-from sparsebrain.options import check_choice, check_numbers
 
 Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 
@@ -35,7 +35,7 @@ def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
         )
     if not given.size:
         raise ValueError(f"{option} must name at least one neuron, got none.")
-    check_numbers(option, given, num_nodes)
+    arguments.node_numbers(option, given, num_nodes)
     if len(np.unique(given)) < len(given):
         raise ValueError(f"{option} names a neuron twice; name each once.")
     return torch.from_numpy(given.astype(np.int64))
@@ -76,7 +76,7 @@ def _find_population(connectome: Data, name: str, option: str) -> NDArray[np.int
             f"{option}={name!r} names a population, but the connectome has no node_type and "
             f"node_type_names; pass a list of neurons, as in {option}=[0, 1]."
         )
-    check_choice(option, name, populations)
+    arguments.option(option, name, populations)
     of_population = connectome.node_type == list(populations).index(name)
     return np.flatnonzero(of_population.cpu().numpy())
 

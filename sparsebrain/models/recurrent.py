@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count
 
 
 class Recurrent(nn.Module):
@@ -140,7 +140,7 @@ def truncated_backward(
         >>> model.layer.weight.grad.shape
         torch.Size([4])
     """
-    every = check_count("every", every)
+    every = arguments.count("every", every, at_least=1)
     time = x.dim() - 2
     if time < 0 or y.dim() <= time or y.shape[: time + 1] != x.shape[:-1]:
         raise ValueError(

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from graphs import arguments
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.nn.neurons import check_neurons
 from sparsebrain.nn.sharing import SYNAPSES
-from sparsebrain.options import check_choice, check_flag
 
 
 class Arguments(NamedTuple):
@@ -48,23 +48,23 @@ def check_arguments(
     loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
     for name, flag in flags.items():
-        check_flag(name, flag)
+        arguments.flag(name, flag)
     if aggr is None:
         raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
     neurons = check_neurons(**neurons)
-    check_choice("weight_sharing", weight_sharing, SYNAPSES)
-    check_choice("gain", gain, (None, *SYNAPSES))
+    arguments.option("weight_sharing", weight_sharing, SYNAPSES)
+    arguments.option("gain", gain, (None, *SYNAPSES))
     if gain is not None:
         init = _init_of_gains(init, weight_sharing)
-    check_choice("backend", backend, ("auto", *kernels.BACKENDS))
+    arguments.option("backend", backend, ("auto", *kernels.BACKENDS))
     if isinstance(loops, Equilibrium):
         init = "contraction" if init is None else init
-        check_choice("init of an Equilibrium", init, ("contraction", "edge_weight"))
+        arguments.option("init of an Equilibrium", init, ("contraction", "edge_weight"))
         _refuse_with_equilibrium(checkpoint=flags["checkpoint"], noise=neurons["noise"])
         lipschitz = _lipschitz_for(loops, activation, lipschitz)
     else:
         init = "variance" if init is None else init
-        check_choice("init", init, ("variance", "identity", "edge_weight"))
+        arguments.option("init", init, ("variance", "identity", "edge_weight"))
     _check_dtype(dtype)
     return Arguments(loops, init, lipschitz, neurons)
 
@@ -133,5 +133,5 @@ def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
             "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
         )
     known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
-    check_choice("activation", activation, known)
+    arguments.option("activation", activation, known)
     return ACTIVATIONS[known[activation]].lipschitz

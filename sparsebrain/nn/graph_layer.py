@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
 from sparsebrain.nn.arguments import check_arguments
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
@@ -21,7 +22,6 @@ from sparsebrain.nn.neurons import NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run
 from sparsebrain.nn.renumbering import renumber
 from sparsebrain.nn.synapses import SynapticWeights
-from sparsebrain.options import check_flag
 
 _PYG_HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
@@ -229,7 +229,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         generator: torch.Generator | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
-        check_flag("return_states", return_states)
+        arguments.flag("return_states", return_states)
         recurrence = self.describe(
             x, edge_index, state=state, return_states=return_states, generator=generator
         )

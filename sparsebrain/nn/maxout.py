@@ -11,10 +11,10 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.nn.batching import check_start
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.options import check_count, check_flag
 
 _CELLS = 2**17
 _FEWEST_ROWS = 32
@@ -88,8 +88,8 @@ class Maxout(nn.Module):
                 "Maxout has no Equilibrium: what makes one certain is a bound on one weight a "
                 "synapse; pass a number of loops."
             )
-        self.loops = check_count("loops", loops)
-        check_flag("inject", inject)
+        self.loops = arguments.count("loops", loops, at_least=1)
+        arguments.flag("inject", inject)
         self.inject = inject
         # Made with all loops, so that each piece is drawn for them.
         made = [
@@ -105,7 +105,7 @@ class Maxout(nn.Module):
                 device=device,
                 dtype=dtype,
             )
-            for _ in range(check_count("pieces", pieces, least=2))
+            for _ in range(arguments.count("pieces", pieces, at_least=2))
         ]
         for piece in made:
             piece.loops = 1
@@ -151,7 +151,7 @@ class Maxout(nn.Module):
         return_states: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
-        check_flag("return_states", return_states)
+        arguments.flag("return_states", return_states)
         if state is not None:
             if not isinstance(state, Tensor):
                 raise TypeError(f"state must be a tensor, got {type(state).__name__} ({state!r}).")

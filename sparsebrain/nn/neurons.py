@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.nn import MessagePassing
 
+from graphs import arguments
 from sparsebrain.kernels.checks import check_place
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
 from sparsebrain.nn.sharing import NEURONS, count_groups
-from sparsebrain.options import check_choice
 
 
 class Leak(nn.Module):
@@ -176,7 +176,7 @@ def check_neurons(
     values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}
     for name, value in values.items():
         if isinstance(value, str) and name != "noise":
-            check_choice(name, value, (True, False, *NEURONS) if name == "bias" else NEURONS)
+            arguments.option(name, value, (True, False, *NEURONS) if name == "bias" else NEURONS)
         elif name == "noise" or (value is not None and name != "bias"):
             values[name] = _number(name, value)
     return values

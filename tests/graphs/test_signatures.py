@@ -52,7 +52,7 @@ def test_the_literals_are_what_is_checked(title):
     function, arguments = CALLS[title]
     data = [] if title in CASES else [graphs.grid_local(9, 1)]
     for option, named in options_of(function).items():
-        told = re.escape(f"{option} must be one of {named}, got ")
+        told = re.escape(f"{option} must be one of {', '.join(map(repr, named))}, got ")
         with pytest.raises(ValueError, match=f"{told}'nonsense'; pass for example {option}='"):
             function(*data, **{**arguments, option: "nonsense"})
         if option in ("positions", "profile"):  # may be more than a name
@@ -68,7 +68,7 @@ def test_duplicates_are_a_literal_that_is_checked():
         (graphs.from_scipy, {"matrix": graphs.to_scipy(graphs.layered([1, 1]))}),
     ):
         (named,) = options_of(function).values()
-        told = re.escape(f"duplicates must be one of {named}, got 'both'")
+        told = re.escape(f"duplicates must be one of {', '.join(map(repr, named))}, got 'both'")
         with pytest.raises(ValueError, match=told):
             function(**given, duplicates="both")
 
@@ -89,12 +89,12 @@ def test_flags_are_keyword_only_and_the_seed_comes_last(name):
         if parameter.name == "seed" or isinstance(parameter.default, bool):
             assert parameter.kind is parameter.KEYWORD_ONLY
         if parameter.name == "directed" and name in graphs.generators.__all__:
-            assert parameter.default is True
+            assert parameter.default is None
 
 
 def test_sizes_have_the_names_of_pyg():
     for name, function in FUNCTIONS.items():
-        assert not {"num_nodes", "num_synapses"} & set(inspect.signature(function).parameters)
+        assert not {"num_neurons", "num_synapses"} & set(inspect.signature(function).parameters)
         if name not in ("lesion", "subgraph"):  # which neurons and synapses, and not how many
             assert not {"neurons", "synapses"} & set(inspect.signature(function).parameters)
 

@@ -167,7 +167,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
         (["compare", "--loops", "many"], "loops must be a number or equilibrium"),
         (["compare", "--lops", "2"], "No such option"),
         (["compare", "--data", "cifar"], "data must be one of 'digits'"),
-        (["compare", "--seeds", "-1"], "seeds must be at least 1, got -1"),
+        (["compare", "--seeds", "-1"], "seeds must be an integer >= 1, got -1"),
         (["compar"], "No such command"),
         (["compare", "--out", __file__], "test_cli.py is a file; choose a folder as --out"),
     ],

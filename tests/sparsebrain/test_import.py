@@ -33,7 +33,7 @@ assert {foreign!r} not in loaded
         (
             "sparsebrain",
             "from sparsebrain import GraphLayer, diagnostics, models, kernels",
-            "graphs",
+            "matplotlib",
         ),
     ],
 )

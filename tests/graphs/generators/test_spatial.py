@@ -327,7 +327,7 @@ def test_given_positions_on_a_torus():
         ([[1j]], TypeError, "got complex128"),
         ([[True]], TypeError, "got bool"),
         (None, TypeError, "got object"),
-        ("random", ValueError, r"positions must be one of \['uniform', 'lattice'\]"),
+        ("random", ValueError, r"positions must be one of 'uniform', 'lattice'"),
     ],
 )
 def test_positions_that_cannot_be(positions, error, match):

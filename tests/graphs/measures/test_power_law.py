@@ -208,7 +208,7 @@ def test_extreme_degrees():
 
 def test_bad_arguments():
     data = graphs.layered([2, 2])
-    with pytest.raises(ValueError, match=r"direction must be one of \['in', 'out', 'both'\]"):
+    with pytest.raises(ValueError, match=r"direction must be one of 'in', 'out', 'both'"):
         graphs.fit_power_law(data, direction="inward")
     with pytest.raises(ValueError, match="xmin must be an integer >= 1, got 0"):
         graphs.fit_power_law(data, xmin=0)

@@ -92,7 +92,7 @@ def test_bad_input_is_refused():
     layer = GraphLayer(graphs.grid_local(5, 1))
     with pytest.raises(ValueError, match="k must be at most the number of neurons, 5, got 6"):
         spectrum(layer, k=6)
-    with pytest.raises(ValueError, match="k must be at least 1"):
+    with pytest.raises(ValueError, match="k must be an integer >= 1"):
         spectrum(layer, k=0)
     with pytest.raises(ValueError, match=r"not W x but \(1 - a\) x \+ a W x"):
         spectrum(GraphLayer(graphs.grid_local(5, 1), leak=0.5))

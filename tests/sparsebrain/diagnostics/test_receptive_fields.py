@@ -114,7 +114,7 @@ def test_bad_neurons_are_refused(neurons, match):
     layer = GraphLayer(graphs.grid_local(10, 1))
     with pytest.raises(ValueError, match=match):
         reach(layer, neurons)
-    with pytest.raises(ValueError, match="loops must be at least 1"):
+    with pytest.raises(ValueError, match="loops must be an integer >= 1"):
         reach(layer, 0, loops=0)
 
 

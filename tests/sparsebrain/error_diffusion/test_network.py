@@ -187,7 +187,7 @@ REFUSED = {
     "reach": ({"loops": 1}, "no input reaches the output in 1 sweeps"),
     "u0": ({"u0": 0}, "u0 must be a number over 0"),
     "init": ({"init": "uniform"}, "init must be a number over 0"),
-    "networks": ({"networks": 0}, "networks must be at least 1"),
+    "networks": ({"networks": 0}, "networks must be an integer >= 1"),
 }
 
 

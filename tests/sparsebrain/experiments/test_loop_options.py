@@ -34,8 +34,8 @@ def test_numbers_and_texts_are_read(given, spec, value):
         ("", "loops must be a number or equilibrium"),
         ("-1", "loops must be a number or equilibrium"),
         ("1.5", "loops must be a number or equilibrium"),
-        (0, "loops must be at least 1, got 0"),
-        ("0", "loops must be at least 1, got 0"),
+        (0, "loops must be an integer >= 1, got 0"),
+        ("0", "loops must be an integer >= 1, got 0"),
         ("equilibrium:tolerance=1", "equilibrium takes tol=, max_loops="),
         ("equilibrium:tol=small", "tol='small' is no number"),
         ("equilibrium:tol=2", "loops 'equilibrium:tol=2': tol must be between 0 and 1"),
@@ -49,5 +49,5 @@ def test_what_cannot_be_read_is_told(given, match):
 
 
 def test_a_number_must_be_whole():
-    with pytest.raises(TypeError, match="loops must be an int, got float"):
+    with pytest.raises(TypeError, match="loops must be an integer >= 1, got"):
         parse_loops(1.5)

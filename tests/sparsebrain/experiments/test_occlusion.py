@@ -38,5 +38,5 @@ def test_what_cannot_be_hidden_is_refused():
         occlude(torch.ones(2, 11), (3, 4), 2)
     with pytest.raises(ValueError, match="size must be at most 3, got 4"):
         occlude(torch.ones(2, 12), (3, 4), 4)
-    with pytest.raises(ValueError, match="size must be at least 1"):
+    with pytest.raises(ValueError, match="size must be an integer >= 1"):
         occlude(torch.ones(2, 12), (3, 4), 0)

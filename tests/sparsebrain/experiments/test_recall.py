@@ -54,10 +54,10 @@ def test_what_was_seen_ten_steps_ago_is_learned_to_be_recalled():
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"samples": 0}, ValueError, "samples must be at least 1"),
-        ({"cues": 1}, ValueError, "cues must be at least 2"),
-        ({"delay": -1}, ValueError, "delay must be at least 0"),
-        ({"delay": 1.5}, TypeError, "delay must be an int"),
+        ({"samples": 0}, ValueError, "samples must be an integer >= 1"),
+        ({"cues": 1}, ValueError, "cues must be an integer >= 2"),
+        ({"delay": -1}, ValueError, "delay must be an integer >= 0"),
+        ({"delay": 1.5}, TypeError, "delay must be an integer"),
         ({"noise": -1.0}, ValueError, "noise must be a number of at least 0"),
         ({"noise": float("nan")}, ValueError, "noise must be a number of at least 0"),
     ],

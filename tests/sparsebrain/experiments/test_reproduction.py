@@ -121,8 +121,8 @@ def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, 
     [
         ({"reading": "swish"}, "reading must be one of 'relu', 'relu-in-loop'"),
         ({"data": "cifar"}, "data must be one of 'digits'"),
-        ({"seeds": 0}, "seeds must be at least 1"),
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"seeds": 0}, "seeds must be an integer >= 1"),
+        ({"epochs": 0}, "epochs must be an integer >= 1"),
         ({"jobs": 0}, "jobs must be"),
     ],
 )

@@ -129,7 +129,7 @@ def test_operators_refuse_what_is_too_short(ring, given, backend):
         ops.propagate(weight.double(), x, ring.arrays(), False, backend)
     with pytest.raises(TypeError, match="must be float32 or float64, got torch.int64"):
         ops.propagate(weight.long(), x.long(), ring.arrays(), False, backend)
-    with pytest.raises(ValueError, match="loops must be at least 1"):
+    with pytest.raises(ValueError, match="loops must be an integer >= 1"):
         ops.loop(weight, x, *[None] * 3, ring.arrays(), 0, "none", False, False, 0, backend)
 
 

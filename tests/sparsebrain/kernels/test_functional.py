@@ -364,8 +364,8 @@ def _call(name, structure, **changes):
             "backend must be one of 'auto', 'native', 'triton', 'torch'",
         ),
         ("propagate", {"x": torch.ones(5, 2, device="meta")}, ValueError, "x is on meta"),
-        ("loop", {"loops": 0}, ValueError, "loops must be at least 1, got 0"),
-        ("loop", {"loops": True}, TypeError, "loops must be an int, got bool"),
+        ("loop", {"loops": 0}, ValueError, "loops must be an integer >= 1, got 0"),
+        ("loop", {"loops": True}, TypeError, "loops must be an integer >= 1, got True"),
         ("loop", {"loops": 1, "activation": "tahn"}, ValueError, "'tahn'"),
         ("loop", {"loops": 1, "bias": torch.ones(4)}, ValueError, r"bias must have shape \[5\]"),
         ("loop", {"loops": 1, "leak": torch.ones(())}, ValueError, r"leak must have shape \[5\]"),
@@ -386,7 +386,7 @@ def test_bad_input_is_refused_with_the_remedy(small, name, changes, error, match
 def test_what_is_no_structure_and_a_bias_of_another_dtype(small):
     with pytest.raises(TypeError, match=r"expected a Structure, got Tensor; pass Structure\("):
         kernels.propagate(small.edge_index, torch.ones(9), torch.ones(5, 1))
-    with pytest.raises(ValueError, match="be torch.float32, got .* torch.float64"):
+    with pytest.raises(TypeError, match="bias .*torch.float64"):
         kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, bias=torch.ones(5).double())
 
 

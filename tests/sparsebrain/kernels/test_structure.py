@@ -58,13 +58,13 @@ def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():
         (torch.tensor([[0, 1], [1, 0], [0, 0]]), 2, ValueError, r"\[2, E\], got \[3, 2\].*\.t\(\)"),
         (torch.tensor([0, 1]), 2, ValueError, r"\[2, E\], got \[2\]"),
         ([[0], [1]], 2, TypeError, "got list.*torch.as_tensor"),
-        (torch.tensor([[0], [0]]), 1.0, TypeError, "num_nodes must be an int, got float"),
-        (torch.tensor([[0], [0]]), True, TypeError, "num_nodes must be an int, got bool"),
+        (torch.tensor([[0], [0]]), 1.0, TypeError, "num_nodes must be an integer >= 0, got"),
+        (torch.tensor([[0], [0]]), True, TypeError, "num_nodes must be an integer >= 0, got True"),
         (
             torch.zeros(2, 0, dtype=torch.int64),
             -1,
             ValueError,
-            "num_nodes must be at least 0, got -1",
+            "num_nodes must be an integer >= 0, got -1",
         ),
     ],
 )

@@ -243,7 +243,7 @@ def test_wrong_options_are_refused():
         ForwardForward(layered(), groups=torch.zeros(12, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"groups must be \[12\] of int64"):
         ForwardForward(recurrent(), groups=torch.zeros(11, dtype=torch.int64))
-    with pytest.raises(ValueError, match="num_classes must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes must be an integer >= 2"):
         LabelInputs(1)
 
 

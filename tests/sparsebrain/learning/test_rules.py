@@ -105,5 +105,5 @@ def test_wrong_labels_are_refused(name):
 @pytest.mark.parametrize("wrong", [{"in_features": 0}, {"num_classes": 0}, {"hidden": 0}], ids=str)
 def test_sizes_that_cannot_be_are_refused(name, wrong):
     sizes = {"in_features": 4, "num_classes": 3, "hidden": 5, **wrong}
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be an integer >= 1, got 0"):
         RULES[name].build(None, **sizes)

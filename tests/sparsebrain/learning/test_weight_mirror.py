@@ -96,5 +96,5 @@ def test_bad_options_are_told():
     for options in ({"noise": 0.0}, {"decay": -1.0}, {"decay": math.inf}, {"noise": math.nan}):
         with pytest.raises(ValueError, match=f"{next(iter(options))} must be a positive number"):
             WeightMirror(nn.Linear(2, 2), **options)
-    with pytest.raises(ValueError, match="samples must be at least 1"):
+    with pytest.raises(ValueError, match="samples must be an integer >= 1"):
         WeightMirror(nn.Linear(2, 2)).mirror(0)

@@ -142,8 +142,8 @@ def test_a_longer_look_finds_what_is_further_away():
         ({"loops": Equilibrium()}, ValueError, "an Equilibrium keeps no state"),
         ({"outputs": [6]}, ValueError, "outputs must be from 0 to 5.*1 of 1 are not: 6"),
         ({"outputs": ["A"]}, ValueError, "outputs holds names, but the connectome has none"),
-        ({"num_classes": 0}, ValueError, "num_classes must be at least 1"),
-        ({"num_classes": "3"}, TypeError, "num_classes must be an int"),
+        ({"num_classes": 0}, ValueError, "num_classes must be an integer >= 1"),
+        ({"num_classes": "3"}, TypeError, "num_classes must be an integer"),
     ],
 )
 def test_what_cannot_be_made_is_refused(options, error, match):

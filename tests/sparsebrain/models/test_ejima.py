@@ -63,9 +63,9 @@ def test_without_activations_the_model_is_affine(name):
     [
         (("y",), {}, ValueError, "name must be one of 'MLP', 'alpha', 'beta', 'X', 'Y', got 'y'"),
         (("Y",), {"reading": "swish"}, ValueError, "reading must be one of 'relu'"),
-        (("Y", 10, (28, 0)), {}, ValueError, "each side of shape must be at least 1"),
-        (("Y", 10, (28, 2.5)), {}, TypeError, "each side of shape must be an int"),
-        (("MLP", 0), {}, ValueError, "num_classes must be at least 1"),
+        (("Y", 10, (28, 0)), {}, ValueError, "each side of shape must be an integer >= 1"),
+        (("Y", 10, (28, 2.5)), {}, TypeError, "each side of shape must be an integer"),
+        (("MLP", 0), {}, ValueError, "num_classes must be an integer >= 1"),
         (("Y",), {"readings": "relu"}, TypeError, "unexpected keyword argument"),
     ],
 )

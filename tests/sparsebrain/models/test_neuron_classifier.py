@@ -206,7 +206,7 @@ def test_it_tells_tumours_and_digits(kind):
     ("call", "error", "match"),
     [
         (lambda: NeuronClassifier(2, "square"), ValueError, "kind must be one of 'logistic'"),
-        (lambda: NeuronClassifier(0), ValueError, "in_features must be at least 1"),
+        (lambda: NeuronClassifier(0), ValueError, "in_features must be an integer >= 1"),
         (lambda: NeuronClassifier(2, bias=1), TypeError, "bias must be True or False"),
         (lambda: NeuronClassifier(2)(torch.ones(3)), ValueError, r"x must have shape \[..., 2\]"),
         (
@@ -222,7 +222,7 @@ def test_it_tells_tumours_and_digits(kind):
         (
             lambda: forget(SGD(NeuronClassifier(1).parameters()), -1),
             ValueError,
-            "steps must be at least 0",
+            "steps must be an integer >= 0",
         ),
     ],
 )

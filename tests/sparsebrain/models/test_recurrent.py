@@ -190,5 +190,5 @@ def test_sequences_that_are_none_are_refused(model, sequence):
     for wrong in (y[:, :5], y[0], y[:, 0]):
         with pytest.raises(ValueError, match="one entry for each of its steps"):
             truncated_backward(model, x, wrong, squared, every=3)
-    with pytest.raises(ValueError, match="every must be at least 1"):
+    with pytest.raises(ValueError, match="every must be an integer >= 1"):
         truncated_backward(model, x, y, squared, every=0)

@@ -355,9 +355,9 @@ def test_what_follows_may_write_over_the_output(random_graph, x):
         ({"tol": "small"}, TypeError, "tol must be a number, got str"),
         ({"bound": 1.0}, ValueError, "bound must be between 0 and 1"),
         ({"lipschitz": math.inf}, ValueError, "lipschitz must be finite and more than 0"),
-        ({"max_loops": 0}, ValueError, "max_loops must be at least 1"),
-        ({"max_loops": 1.5}, TypeError, "max_loops must be an int"),
-        ({"depth": 1}, ValueError, "depth must be at least 2"),
+        ({"max_loops": 0}, ValueError, "max_loops must be an integer >= 1"),
+        ({"max_loops": 1.5}, TypeError, "max_loops must be an integer"),
+        ({"depth": 1}, ValueError, "depth must be an integer >= 2"),
         ({"solver": "newton"}, ValueError, "solver must be one of 'fixed-point', 'anderson'"),
         ({"gradient": "exact"}, ValueError, "gradient must be one of 'implicit', 'jacobian-free'"),
         ({"constraint": "spectral"}, ValueError, "constraint must be one of None, 'norm'"),
@@ -407,7 +407,7 @@ def test_loops_of_another_kind_are_of_another_layer(random_graph):
     layer = GraphLayer(random_graph, 3)
     layer.loops = 5
     assert layer.loops == 5
-    with pytest.raises(ValueError, match="loops must be at least 1"):
+    with pytest.raises(ValueError, match="loops must be an integer >= 1"):
         layer.loops = 0
     settled = GraphLayer(random_graph, Equilibrium())
     settled.loops = Equilibrium(tol=1e-6)

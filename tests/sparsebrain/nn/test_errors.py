@@ -18,8 +18,8 @@ def ring(**fields):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"loops": 0}, ValueError, "loops must be at least 1, got 0"),
-        ({"loops": 2.0}, TypeError, "loops must be an int, got float"),
+        ({"loops": 0}, ValueError, "loops must be an integer >= 1, got 0"),
+        ({"loops": 2.0}, TypeError, "loops must be an integer >= 1, got"),
         (
             {"activation": "tahn"},
             ValueError,
@@ -27,7 +27,7 @@ def ring(**fields):
         ),
         ({"activation": "none"}, ValueError, "activation must be one of None, 'tanh'"),
         ({"activation": torch.nn.Tanh}, TypeError, "the class Tanh; pass an instance"),
-        ({"inject": "no"}, TypeError, "inject must be True or False, got str"),
+        ({"inject": "no"}, TypeError, "inject must be True or False, got 'no'"),
         ({"bias": 1}, TypeError, r"bias must be True, False, 'neuron' or 'population', got int"),
         ({"loops": Equilibrium}, TypeError, r"loops is the class Equilibrium.*Equilibrium\(\)"),
         (
@@ -131,7 +131,7 @@ def test_wrong_connectomes(fields, options, error, match):
         (
             Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2.5),
             TypeError,
-            "num_nodes must be an int",
+            "num_nodes must be an int, got 2.5",
         ),
         (
             Data(edge_index=torch.tensor([[0], [3]]), num_nodes=3),

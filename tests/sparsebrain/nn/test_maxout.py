@@ -136,7 +136,7 @@ def test_weights_are_drawn_anew():
 def test_bad_input_is_refused(data):
     with pytest.raises(ValueError, match="Maxout has no Equilibrium.*pass a number of loops"):
         Maxout(data, Equilibrium())
-    with pytest.raises(ValueError, match="pieces must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="pieces must be an integer >= 2, got 1"):
         Maxout(data, pieces=1)
     with pytest.raises(TypeError, match="inject must be True or False"):
         Maxout(data, inject=1)
