@@ -42,7 +42,7 @@ def test_the_table_shows_what_the_command_builds():
         _, _, neurons, synapses, length, clustering, parameters, *_ = (
             cell.strip() for cell in cells
         )
-        built = [build(parse(kind), (16, 16), synapses=5476, seed=seed) for seed in seeds]
+        built = [build(parse(kind), (16, 16), num_edges=5476, seed=seed) for seed in seeds]
         measured = [graphs.summary(data) for data in built]
         assert int(neurons) == 256
         assert synapses == f"{fmean(data.num_edges for data in built):.0f}"

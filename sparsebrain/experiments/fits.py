@@ -56,9 +56,7 @@ class _Nearest:
         return abs(int(data.num_edges) - self._wanted)
 
 
-def search(
-    make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
-) -> Data:
+def search(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
     """Any number of which more bring more synapses, whole or not: doubled and then bisected.
 
     A value that the generator refuses ends the doubling.
@@ -106,9 +104,7 @@ def inverse_distance(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
     """How fast the probability of a synapse falls with the distance of neurons in a box."""
-    nearest = _Nearest(
-        lambda length: make(**arguments, **{name: 1 / length}, seed=seed), num_edges
-    )
+    nearest = _Nearest(lambda length: make(**arguments, **{name: 1 / length}, seed=seed), num_edges)
     # In a box of a tenth of this length nearly all neurons are connected with probability beta.
     return _fit_length(nearest, _spacing(arguments), 10 * math.hypot(*_sides(arguments)))
 
@@ -164,9 +160,7 @@ def probability_of(count_pairs: Callable[..., float]) -> Fit:
     It draws their number: the first of some connectomes that comes near enough, or the nearest.
     """
 
-    def fit(
-        make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
-    ) -> Data:
+    def fit(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
         wanted = max(num_edges - arguments["num_nodes"] * arguments["self_loops"], 0)
         probability = min(wanted / max(count_pairs(**arguments), 1), 1.0)
         nearest = _Nearest(

@@ -146,20 +146,24 @@ def _users_own(run: Run) -> tuple[str, Any]:
         ("topology", kind): KINDS[kind],
         ("data", run.data): DATASETS[run.data],
     }
-    own = {key: each for key, each in used.items() if not is_of_a_package(_code_of(each))}
+    own = {key: each for key, each in used.items() if not all(map(is_of_a_package, _code_of(each)))}
     # With their code, which another process cannot import where it comes from a script.
     return _PROCESS, joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
 
 
-def _code_of(entry: Any) -> Any:
-    return entry.build if isinstance(entry, Kind) else entry
+def _code_of(entry: Any) -> tuple[Any, ...]:
+    return (entry.make, entry.fit) if isinstance(entry, Kind) else (entry,)
 
 
 def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple[Run, Trained]:
     process, own = users_own
     # What comes back from a pickle is a copy, which must not take the place of the original.
     if process != _PROCESS:
-        tables: dict[str, MutableMapping[str, Any]] = {"rule": RULES, "topology": KINDS, "data": DATASETS}
+        tables: dict[str, MutableMapping[str, Any]] = {
+            "rule": RULES,
+            "topology": KINDS,
+            "data": DATASETS,
+        }
         for (table, name), entry in own.items():
             tables[table][name] = entry
     images = load_once(run.data, data_dir, checksum=run.images_checksum)

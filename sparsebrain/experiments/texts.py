@@ -71,7 +71,7 @@ def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> 
     Arguments that no text can state, such as a function or an array alone, are left out.
 
     Args:
-        function: of annotated arguments.
+        function: of annotated arguments, or a dataclass.
         without: arguments that are no options.
 
     Raises:
