@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, MutableMapping
+import warnings
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +96,7 @@ def train_missing(
     with progress:
         task = progress.add_task("training", total=len(missing))
         tasks = (joblib.delayed(_train)(run, data_dir, _users_own(run)) for run in missing)
-        for run, trained in _parallel(jobs, len(missing))(tasks):
+        for run, trained in _results_of(_parallel(jobs, len(missing))(tasks)):
             if finish is not None:
                 finish(run, trained)
             results.add(run, trained.outcome, trained.curve)
@@ -117,6 +125,19 @@ def _parallel(jobs: int, most: int) -> joblib.Parallel:
     except ValueError:
         # Ray's backend, like all of multiprocessing, returns everything at the end.
         return joblib.Parallel(n_jobs=jobs)
+
+
+def _results_of(found: Iterable[tuple[Run, Trained]]) -> Iterator[tuple[Run, Trained]]:
+    """What joblib returns; trainings that an interrupt gives up are no reason to warn."""
+    try:
+        # Not "yield from", which would close the other generator before what follows.
+        for each in found:  # noqa: UP028
+            yield each
+    finally:
+        if isinstance(found, Generator):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+                found.close()
 
 
 def _tell(outcome: Outcome) -> str:

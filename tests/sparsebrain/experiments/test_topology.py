@@ -46,7 +46,7 @@ def test_what_is_written_is_what_is_generated():
         "hexagonal:shape=6x9,periodic=true": graphs.hexagonal_lattice(
             shape=(6, 9), distance=2, periodic=True
         ),
-        "grid:shape=4x5,periodic=truexfalse": graphs.grid_local((4, 5), 2, periodic=(True, False)),
+        "grid:shape=5x4,periodic=truexfalse": graphs.grid_local((5, 4), 2, periodic=(True, False)),
         "hexagonal": graphs.hexagonal_lattice(shape=SHEET, distance=2),
         "kaiser-hilgetag:num_nodes=50,alpha=3,beta=0.5,extent=2x1,directed=true": (
             graphs.kaiser_hilgetag(
