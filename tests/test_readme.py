@@ -183,7 +183,7 @@ def test_the_fly_is_what_was_measured():
     )
 
 
-def test_the_readings_are_what_was_measured():
+def test_the_variants_are_what_was_measured():
     text = (REPRODUCTION / "README.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| [")]
     assert len(lines) == len(list(REPRODUCTION.glob("*/results.csv")))
