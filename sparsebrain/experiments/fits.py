@@ -6,6 +6,7 @@ to come near to, and the seed; it returns the connectome.
 
 from __future__ import annotations
 
+import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
@@ -59,30 +60,32 @@ class _Nearest:
 def search(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
     """Any number of which more bring more synapses, whole or not: doubled and then bisected.
 
-    A value that the generator refuses ends the doubling.
+    A whole number starts at 1. A larger one that the generator refuses counts as too large.
     """
-    nearest = _Nearest(
-        lambda value: make(**_seeded(make, arguments, seed), **{name: value}), num_edges
-    )
+    takes_seed = "seed" in inspect.signature(make).parameters
+    others = {**arguments, "seed": seed} if takes_seed else arguments
+    nearest = _Nearest(lambda value: make(**others, **{name: value}), num_edges)
     whole = typing.get_type_hints(make).get(name) is int
-    low, high = (0, 1) if whole else (0.0, 1.0)
-    off = nearest.try_value(high)
-    while off < 0:
+    # From below, so that no try has many more synapses than are wanted.
+    low, high = (0, 1) if whole else (0.0, _STEP)
+    few = nearest.try_value(high) < 0
+
+    def brings_few(value: float) -> bool:
         try:
-            off = nearest.try_value(2 * high)
+            return nearest.try_value(value) < 0
         except ValueError:
-            high = 2 * high
+            return False
+
+    for _ in range(_ATTEMPTS):
+        if not few:
             break
         low, high = high, 2 * high
+        few = brings_few(high)
     for _ in range(_HALVINGS):
         middle = (low + high) // 2 if whole else (low + high) / 2
         if nearest.near or middle == low:
             break
-        try:
-            few = nearest.try_value(middle) < 0
-        except ValueError:
-            few = False
-        low, high = (middle, high) if few else (low, middle)
+        low, high = (middle, high) if brings_few(middle) else (low, middle)
     return nearest.best
 
 
@@ -173,11 +176,6 @@ def probability_of(count_pairs: Callable[..., float]) -> Fit:
         return nearest.best
 
     return fit
-
-
-def _seeded(make: Make, arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    takes = "seed" in typing.get_type_hints(make)
-    return {**arguments, "seed": seed} if takes else dict(arguments)
 
 
 def _sides(arguments: Mapping[str, Any]) -> tuple[float, ...]:

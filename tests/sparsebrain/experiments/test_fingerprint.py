@@ -108,6 +108,16 @@ def test_globals_and_bases_of_a_rule_belong_to_its_code(monkeypatch):
     assert fingerprint.checksum_of_code("backprop") == fingerprint.checksum_of_code("local-errors")
 
 
+def test_further_files_belong_to_the_code(tmp_path):
+    own = tmp_path / "study.py"
+    own.write_text("RATE = 1")
+    first = fingerprint.checksum_of_code("backprop", [own])
+    assert fingerprint.checksum_of_code("backprop", [own]) == first
+    own.write_text("RATE = 2")
+    assert fingerprint.checksum_of_code("backprop", [own]) != first
+    assert fingerprint.checksum_of_code("backprop") != first
+
+
 def test_a_topology_that_was_changed_under_its_name_is_trained_again(
     tmp_path, monkeypatch, trained
 ):

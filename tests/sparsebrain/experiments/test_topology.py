@@ -169,6 +169,17 @@ def test_a_generator_is_one_line_of_the_table(monkeypatch, make, fitted, least):
     assert stated.edge_index.equal(make(64, 1, seed=0).edge_index)
 
 
+def test_an_argument_that_brings_too_few_synapses_ends_the_search(monkeypatch):
+    """A generator without a seed, of which no radius has more than 10 synapses."""
+
+    def star(radius: float):
+        return graphs.layered((1, min(1 + int(radius), 10)))
+
+    monkeypatch.setitem(KINDS, "star", Kind(star, fitted="radius"))
+    assert made("star", num_edges=100).num_edges == 10
+    assert made("star", num_edges=7).num_edges == 7
+
+
 def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
     def ring(neighbors: Literal["near", "far"], loops: bool = False):
         return graphs.small_world(8, {"near": 2, "far": 4}[neighbors], 0, self_loops=loops, seed=0)
