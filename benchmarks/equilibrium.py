@@ -50,7 +50,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         checksum="",
         synapses_wanted=0,
         loops=1,
-        reading="relu",
+        variant="relu",
         epochs=arguments.epochs,
         batch_size=BATCH_SIZE,
         learning_rate=1e-3,

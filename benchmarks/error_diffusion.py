@@ -22,7 +22,8 @@ from benchmarks.equality import TOLERANCES, assert_equal
 from benchmarks.error_diffusion_peers import Layers, Lists, NumPy, Ours, Peer
 from benchmarks.timing import Timing, interleaved
 from sparsebrain.error_diffusion import ErrorDiffusionNetwork
-from sparsebrain.experiments.error_diffusion_study import Setting, make_rule
+from sparsebrain.experiments.error_diffusion_study.settings import Setting
+from sparsebrain.experiments.error_diffusion_study.training import make_rule
 
 UNITS = (8, 16, 32, 64, 128, 256, 512)
 DENSITIES = (1.0, 0.05)

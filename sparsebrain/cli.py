@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 app = typer.Typer(
     name="sparsebrain",
@@ -22,10 +23,9 @@ _NOTHING_LEARNED = 1
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
-# graphs.io.files.FORMATS; importing it would make --help slow.
-_SUFFIXES = "Ends in .npz, .csv, .tsv, .graphml, .gexf, .pt or .h5."
+_SUFFIXES = "Ends in {formats}."
 
-DataSet = Annotated[str, typer.Option(help="digits, mnist or fashion-mnist.")]
+DataSet = Annotated[str, typer.Option(help="{datasets}.")]
 Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
 DataDir = Annotated[
     Path | None,
@@ -35,6 +35,20 @@ DataDir = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+
+
+class _Command(TyperCommand):
+    """A command in whose help ``{rules}`` and the like stand for what the tables hold."""
+
+    def format_help(self, *arguments: Any) -> None:
+        """Write the help, filled from the tables."""
+        from sparsebrain.experiments.help_texts import fill  # noqa: PLC0415
+
+        parts: list[Any] = [self, *self.params]
+        for each in parts:
+            if text := getattr(each, "help", None):
+                each.help = fill(text)
+        super().format_help(*arguments)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,7 +67,7 @@ def _commands(
     pass
 
 
-@app.command()
+@app.command(cls=_Command)
 def compare(
     data: DataSet = "digits",
     topology: Annotated[
@@ -84,58 +98,24 @@ def compare(
 ) -> None:
     """Train topologies on images, at an equal budget of synapses, and compare them.
 
-    Learning rules, each of which is crossed with each topology, are backprop,
-    feedback-alignment, sign-symmetry, kolen-pollack, weight-mirror,
-    direct-feedback-alignment, error-diffusion, local-errors, forward-forward
-    and dendritic-microcircuit. What a rule cannot teach is told and left out.
+    Learning rules, each of which is crossed with each topology, are {rules}. What a
+    rule cannot teach is told and left out.
 
-    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds are
+    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and
+    their options, are
 
-    grid: shape distance metric padding periodic self_loops
+    {kinds}
 
-    hexagonal: radius shape distance periodic self_loops
-
-    coordinate: neurons extent distance profile p_max positions jitter directed periodic self_loops
-
-    kaiser-hilgetag: neurons alpha beta extent directed self_loops
-
-    small-world: neurons neighbors rewire method directed self_loops
-
-    erdos-renyi: neurons probability directed self_loops
-
-    fixed-in-degree: neurons in_degree self_loops
-
-    fixed-out-degree: neurons out_degree self_loops
-
-    barabasi-albert: neurons edges_per_node directed outward self_loops
-
-    power-law-cluster: the same and triangle
-
-    stochastic-block: neurons probability blocks ratio directed self_loops
-
-    hierarchical-modules: neurons probability branching levels ratio directed self_loops
-
-    layered: sizes neurons
-
-    c-elegans: kind source
-
-    larva-mushroom-body: side
-
-    fly-visual-system: radius
-
-    file: path of a connectome, as in file:brain.npz or file:brain.csv
-
-    none, the model without a graph.
+    The path of file is a connectome, as in file:brain.npz or file:brain.csv; none is the
+    model without a graph.
 
     The first topology that states its size sets the budget, or else a grid of
-    distance 2 on the sheet of the data set. Neurons, shape and extent that others
-    leave out follow from it, and so does the width of none; the distance of
-    coordinate, the neighbors of small-world and the first option after neurons of
-    the other random ones are fitted to its synapses.
+    distance 2 on the sheet of the data set. The number of neurons, shape and extent that
+    others leave out follow from it, and so does the width of none; an option marked *
+    is fitted to its synapses.
 
     Loops are a number, or equilibrium: until nothing changes, the input staying. It
-    takes options, as in equilibrium:tol=1e-3,constraint=norm: tol max_loops solver
-    depth gradient constraint bound.
+    takes options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
 
     Finished runs are kept in the output folder and not repeated, unless images,
     connectome or code have changed since. A run that diverges, so that its loss or
@@ -166,25 +146,23 @@ def compare(
         raise typer.Exit(_NOTHING_LEARNED)
 
 
-@app.command()
+@app.command(cls=_Command)
 def reproduce(
     data: DataSet = "mnist",
     epochs: Epochs = 10,
     seeds: Annotated[int, typer.Option(help="Trainings of every model.")] = 5,
-    reading: Annotated[
-        str, typer.Option(help="relu, relu-in-loop, tanh-in-loop, identity or linear.")
-    ] = "relu",
+    variant: Annotated[str, typer.Option(help="Of the models: {variants}.")] = "relu",
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("reproduction"),
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
-    Trains its five models, MLP, alpha, beta, X and Y, and draws its figures: 2, the
-    coordinate graph; 6, the features that are lost over the loops; 9 and 10, loss and
-    accuracy; 11, the output of Y's graph layer for each class.
+    Trains its models, {ejima_models}, and draws its figures: 2, the coordinate graph; 6, the
+    features that are lost over the loops; 9 and 10, loss and accuracy; 11, the output of Y's
+    graph layer for each class.
 
-    The text does not say where activations stand. The reading "relu" has them after
+    The article does not say where activations stand. The variant "relu" has them after
     each batch normalisation, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
@@ -199,7 +177,7 @@ def reproduce(
         data=data,
         epochs=epochs,
         seeds=seeds,
-        reading=reading,
+        variant=variant,
         data_dir=data_dir,
         jobs=jobs,
         out=out,
@@ -209,13 +187,13 @@ def reproduce(
         raise typer.Exit(_NOTHING_LEARNED)
 
 
-@app.command(name="error-diffusion")
+@app.command(name="error-diffusion", cls=_Command)
 def error_diffusion(
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STUDY",
-            help="units, layers, rate, batch size, open questions or xor, once or more.",
+            help="{studies}, once or more.",
         ),
     ] = None,
     epochs: Epochs = 10,
@@ -235,11 +213,11 @@ def error_diffusion(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.error_diffusion_study import STUDIES  # noqa: PLC0415
-    from sparsebrain.experiments.error_diffusion_study import run as measure  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion_study.study import run  # noqa: PLC0415
 
-    outcomes = measure(
-        studies=only or [*STUDIES, "xor"],
+    scores = run(
+        studies=only or ALL_STUDIES,
         epochs=epochs,
         seeds=seeds,
         data_dir=data_dir,
@@ -247,23 +225,26 @@ def error_diffusion(
         out=out,
         console=Console(),
     )
-    if outcomes and all(outcome.diverged for outcome in outcomes):
+    if scores and all(score.diverged for score in scores):
         raise typer.Exit(_NOTHING_LEARNED)
 
 
-@app.command()
+@app.command(cls=_Command)
 def generate(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology, as for compare.")],
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology; see above.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES)],
     seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
     shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
 ) -> None:
     """Generate a connectome and write it to a file.
 
-    Neurons, shape and extent that SPEC leaves out follow from the lattice; the
-    distance of coordinate, the neighbors of small-world and the first option
-    after neurons of the other random ones are fitted to the synapses of its
-    grid of distance 2.
+    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and their
+    options, are
+
+    {kinds}
+
+    The number of neurons, shape and extent that SPEC leaves out follow from the lattice; an
+    option marked * is fitted to the synapses of its grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
@@ -271,7 +252,7 @@ def generate(
     print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")
 
 
-@app.command()
+@app.command(cls=_Command)
 def measure(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
     full: Annotated[

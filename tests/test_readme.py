@@ -49,7 +49,7 @@ def test_the_table_shows_what_the_command_builds():
         _, _, neurons, synapses, length, clustering, parameters, *_ = (
             cell.strip() for cell in cells
         )
-        built = [build(parse(kind), (16, 16), synapses=5476, seed=seed) for seed in seeds]
+        built = [build(parse(kind), (16, 16), num_edges=5476, seed=seed) for seed in seeds]
         measured = [graphs.summary(data) for data in built]
         assert int(neurons) == 256
         assert synapses == f"{fmean(data.num_edges for data in built):.0f}"
@@ -190,7 +190,7 @@ def test_the_fly_is_what_was_measured():
     )
 
 
-def test_the_readings_are_what_was_measured():
+def test_the_variants_are_what_was_measured():
     text = (REPRODUCTION / "README.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| [")]
     assert len(lines) == len(list(REPRODUCTION.glob("*/results.csv")))

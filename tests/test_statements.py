@@ -49,7 +49,7 @@ def significant(values, pairs=None, *, test_images):
     }
 
 
-def readings():
+def variants():
     return {
         path.parent.name: percent(path, lambda row: MODELS[row["topology"], row["loops"]])
         for path in REPRODUCTION.glob("*/results.csv")
@@ -58,7 +58,7 @@ def readings():
 
 def test_no_reading_of_the_paper_makes_a_graph_better():
     told = text(REPRODUCTION / "README.md")
-    found = {name: significant(values, test_images=10_000) for name, values in readings().items()}
+    found = {name: significant(values, test_images=10_000) for name, values in variants().items()}
     assert not any(worse == "MLP" for pairs in found.values() for _, worse in pairs)
     assert "In no row is a graph layer significantly better than the MLP" in told
     first = found.pop("mnist")
@@ -73,7 +73,7 @@ def test_no_reading_of_the_paper_makes_a_graph_better():
     assert "no graph layer is significantly better than the MLP" in text(ROOT / "README.md")
     (near,) = (
         one
-        for one in differences(readings()["mnist-identity-10-epochs"], resolution=0.01)
+        for one in differences(variants()["mnist-identity-10-epochs"], resolution=0.01)
         if {one.first, one.second} == {"MLP", "Y"}
     )
     within = max(abs(near.low), abs(near.high))
@@ -82,7 +82,7 @@ def test_no_reading_of_the_paper_makes_a_graph_better():
 
 def test_what_the_seeds_of_the_paper_can_show():
     least = {}
-    for name, values in readings().items():
+    for name, values in variants().items():
         key = len(values["MLP"]), name.startswith("fashion")
         least.setdefault(key, []).append(max(detectable(values, resolution=0.01).values()))
     few = [*least[2, False], *least[2, True]]

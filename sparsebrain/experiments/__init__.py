@@ -1,1 +1,30 @@
-"""Trainings that join the connectomes of ``graphs`` with the models of ``sparsebrain``."""
+"""Trainings that join the connectomes of ``graphs`` with the models of ``sparsebrain``.
+
+``compare`` trains topologies and rules side by side, ``reproduce`` repeats the experiment of
+A. Ejima's article, and ``differences`` tells which groups of results differ significantly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsebrain.experiments.comparison import compare
+    from sparsebrain.experiments.reproduction import reproduce
+    from sparsebrain.experiments.significance import differences
+
+__all__ = ["compare", "differences", "reproduce"]
+
+_MODULES = {"compare": "comparison", "differences": "significance", "reproduce": "reproduction"}
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import; the help of the commands reads this package without it.
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -90,97 +90,154 @@ def compare(
             that a rule can, before anything is run.
         OSError: ``out`` cannot be written.
     """
-    for name, value in {"epochs": epochs, "seeds": seeds}.items():
-        arguments.count(name, value, at_least=1)
-    # Batch normalisation has no variance of one sample.
-    arguments.count("batch_size", batch_size, at_least=2)
-    if learning_rate is not None and not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
+    settings = _check_settings(
+        data=data,
+        loops=loops,
+        epochs=epochs,
+        seeds=seeds,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
     jobs = check_jobs(jobs)
-    loops = parse_loops(loops).spec
     _check_rules(rules)
     images = load_anew(data, data_dir)
-    parsed = _parse_all(topologies)
-    wanted = budget(parsed, images.sheet)
-    settings = {"data": data, "loops": loops, "epochs": epochs, "batch_size": batch_size}
-    runs = {
-        (rule, topology): _runs(
-            topology,
-            wanted,
-            images.sheet,
-            seeds,
-            rule=rule,
-            learning_rate=learning_rate or RULES[rule].learning_rate,
-            **settings,
-        )
-        for rule in rules
-        for topology in parsed
-    }
-    refused = _refusals(runs, images)
-    runs = {
-        (rule, topology): of_both
-        for (rule, topology), of_both in runs.items()
-        if all((rule, topology.spec) != (each.rule, each.label) for each in refused)
-    }
-    if not runs:
-        raise ValueError(f"nothing is left to train: {refused[0].reason}")
-    runs = {key: list(seal(of_both, images)) for key, of_both in runs.items()}
+    plan = _plan(_parse_all(topologies), rules, settings, images)
     results = Results(out)
-    alone = tuple(rules) == DEFAULT_RULES
-    labels = {
-        run: f"{'' if alone else f'{rule}, '}{topology.spec}, seed {run.seed}"
-        for (rule, topology), of_both in runs.items()
-        for run in of_both
-    }
-    train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console)
-    rows = [summarise(topology.spec, of_both, results) for (_, topology), of_both in runs.items()]
-    paint = draw if alone else draw_rules
-    looped = loops if isinstance(loops, str) else f"{loops} loops"
-    figure = paint(rows, images.sheet, title=f"{data}, {looped}, seeds: {seeds}")
-    write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
+    train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
+    rows = [
+        summarise(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
+    ]
+    _draw(rows, plan, settings, images, out)
     if console is not None:
-        if alone and not refused:
-            console.print(tabulate(rows, wanted))
-            console.print(tell_differences(rows, num_test=len(images.test_x)))
-        else:
-            console.print(tabulate_rules(rows, refused, wanted))
-            console.print(tell_rule_differences(rows, num_test=len(images.test_x)))
-        if isinstance(loops, str):
-            console.print(tell_loops(rows))
+        _print(rows, plan, settings, images, console)
         console.print(
             f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
         )
     return rows
 
 
-def _refusals(runs: Mapping[tuple[str, Topology], list[Run]], images: Images) -> list[Refusal]:
-    """The topologies around which a rule can teach no model, by the first seed."""
-    refused = []
-    for (rule, topology), (run, *_) in runs.items():
-        data = connectome_of(run, images.sheet)
-        if data is not None and not data.num_nodes:
-            raise ValueError(f"topology {topology.spec!r} has no neurons.")
-        try:
-            make_rule(run, data, images)
-        except ValueError as error:
-            refused.append(Refusal(rule, topology.spec, str(error)))
-    return refused
+class _Settings(NamedTuple):
+    """What all trainings of a comparison have in common."""
+
+    data: str
+    loops: int | str
+    epochs: int
+    seeds: int
+    batch_size: int
+    # That of each rule where it is None.
+    learning_rate: float | None
+
+
+class _Plan(NamedTuple):
+    """What a comparison trains: the runs of each rule and topology, and what is left out."""
+
+    trainings: dict[tuple[str, Topology], list[Run]]
+    refused: list[Refusal]
+    budget: Budget
+    by_rule: bool
+
+    def labels(self) -> dict[Run, str]:
+        """All runs, and what progress calls them."""
+        return {
+            run: f"{f'{rule}, ' if self.by_rule else ''}{topology.spec}, seed {run.seed}"
+            for (rule, topology), runs in self.trainings.items()
+            for run in runs
+        }
+
+
+def _check_settings(
+    *,
+    data: str,
+    loops: int | str,
+    epochs: int,
+    seeds: int,
+    batch_size: int,
+    learning_rate: float | None,
+) -> _Settings:
+    epochs = arguments.count("epochs", epochs, at_least=1)
+    seeds = arguments.count("seeds", seeds, at_least=1)
+    # Batch normalisation has no variance of one sample.
+    batch_size = arguments.count("batch_size", batch_size, at_least=2)
+    if learning_rate is not None and not 0 < learning_rate < float("inf"):
+        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
+    return _Settings(data, parse_loops(loops).spec, epochs, seeds, batch_size, learning_rate)
+
+
+def _plan(
+    topologies: Sequence[Topology], rules: Sequence[str], settings: _Settings, images: Images
+) -> _Plan:
+    """Cross rules with topologies, and leave out what a rule cannot teach."""
+    wanted = budget(list(topologies), images.sheet)
+    trainings, refused = {}, []
+    for rule in rules:
+        for topology in topologies:
+            runs = _runs(rule, topology, wanted, settings, images.sheet)
+            refusal = _refusal(runs[0], images)
+            if refusal is None:
+                trainings[rule, topology] = runs
+            else:
+                refused.append(refusal)
+    if not trainings:
+        raise ValueError(f"nothing is left to train: {refused[0].reason}")
+    sealed = {key: list(seal(runs, images)) for key, runs in trainings.items()}
+    return _Plan(sealed, refused, wanted, by_rule=tuple(rules) != DEFAULT_RULES)
 
 
 def _runs(
-    topology: Topology, wanted: Budget, sheet: tuple[int, ...], seeds: int, **settings: Any
+    rule: str, topology: Topology, wanted: Budget, settings: _Settings, sheet: tuple[int, ...]
 ) -> list[Run]:
-    follows = not topology.states_its_neurons and wanted.neurons != math.prod(sheet)
+    """The runs of a rule on a topology, one a seed."""
+    follows = not topology.states_its_neurons and wanted.num_nodes != math.prod(sheet)
     first = Run(
+        data=settings.data,
         topology=topology.spec,
         checksum=topology.checksum,
-        synapses_wanted=0 if topology.states_its_size else wanted.synapses,
-        neurons_wanted=wanted.neurons if follows else 0,
-        reading="relu",
+        synapses_wanted=0 if topology.states_its_size else wanted.num_edges,
+        loops=settings.loops,
+        variant="relu",
+        rule=rule,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate or RULES[rule].learning_rate,
         seed=0,
-        **settings,
+        neurons_wanted=wanted.num_nodes if follows else 0,
     )
-    return [replace(first, seed=seed) for seed in range(seeds)]
+    return [replace(first, seed=seed) for seed in range(settings.seeds)]
+
+
+def _refusal(run: Run, images: Images) -> Refusal | None:
+    """Why the rule of a run can teach no model around its topology; None where it can."""
+    data = connectome_of(run, images.sheet)
+    if data is not None and not data.num_nodes:
+        raise ValueError(f"topology {run.topology!r} has no neurons.")
+    try:
+        make_rule(run, data, images)
+    except ValueError as error:
+        return Refusal(run.rule, run.topology, str(error))
+    return None
+
+
+def _draw(rows: list[Row], plan: _Plan, settings: _Settings, images: Images, out: Path) -> None:
+    loops = settings.loops if isinstance(settings.loops, str) else f"{settings.loops} loops"
+    title = f"{settings.data}, {loops}, seeds: {settings.seeds}"
+    paint = draw_rules if plan.by_rule else draw
+    figure = paint(rows, images.sheet, title=title)
+    write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
+
+
+def _print(
+    rows: list[Row], plan: _Plan, settings: _Settings, images: Images, console: Console
+) -> None:
+    """Print the table, which differences are significant, and loops to an equilibrium."""
+    num_test = len(images.test_x)
+    if plan.by_rule or plan.refused:
+        console.print(tabulate_rules(rows, plan.refused, plan.budget))
+        console.print(tell_rule_differences(rows, num_test=num_test))
+    else:
+        console.print(tabulate(rows, plan.budget))
+        console.print(tell_differences(rows, num_test=num_test))
+    if isinstance(settings.loops, str):
+        console.print(tell_loops(rows))
 
 
 def _check_rules(rules: Sequence[str]) -> None:

@@ -26,11 +26,12 @@ CHECKSUMS = {
 """The fields of a run that :func:`seal` fills, and what is told where one of them differs."""
 
 NOT_TRAINED_BY = (
-    *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion.py"),
-    *("experiments/compare.py", "experiments/reproduce.py", "experiments/generate.py"),
-    *("experiments/report.py", "experiments/significance.py", "experiments/tables.py"),
-    *("experiments/results.py", "experiments/runner.py"),
+    *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
+    *("experiments/comparison.py", "experiments/reproduction.py", "experiments/generation.py"),
+    *("experiments/report.py", "experiments/significance.py", "experiments/verdict.py"),
+    *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
+    "experiments/help_texts.py",
 )
 """Files and folders of the package that say or keep what came out, and that no training imports."""
 
@@ -87,7 +88,7 @@ def checksum_of_connectome(data: Data | None) -> str:
     return "" if data is None else checksum_of(dict(sorted(data.to_dict().items())))
 
 
-def checksum_of_code(rule: str) -> str:
+def checksum_of_code(rule: str, also: Iterable[Path] = ()) -> str:
     """Of all code that a training by a rule runs: this package's, torch's version, and the rule's.
 
     Of the package the files count and not its version, which says nothing of a changed checkout,
@@ -95,10 +96,16 @@ def checksum_of_code(rule: str) -> str:
     training imports are left out, so that a new sentence in a report costs no training. Of rules
     outside the package the code itself counts. Python, the processor and the number of machines do
     not count: they are not meant to change results.
+
+    Args:
+        rule: its name.
+        also: further files that the training runs.
     """
     kind = RULES[rule]
     own = "" if is_of_a_package(kind) else checksum_of(kind)
-    text = f"{_checksum_of_packages()} torch {torch.__version__} {own}"
+    also = [*also]
+    further = checksum_of_files(also) if also else ""
+    text = f"{_checksum_of_packages()} torch {torch.__version__} {own}{further}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -30,12 +30,12 @@ def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
     topology = parse(spec)
     try:
         sheet = texts.shape(shape)
-    except ValueError as error:
-        raise ValueError(f"shape={shape!r} is no {error}.") from None
+    except texts.NotReadableError as error:
+        raise ValueError(f"shape={shape!r} {error}.") from None
     # Told before what may take minutes.
     format_of(out)
-    wanted = 0 if topology.states_its_size else budget([], sheet).synapses
-    data = build(topology, sheet, synapses=wanted, seed=seed)
+    wanted = 0 if topology.states_its_size else budget([], sheet).num_edges
+    data = build(topology, sheet, num_edges=wanted, seed=seed)
     if data is None:
         raise ValueError(
             f"topology {topology.spec!r} has no connectome to write; generate for example grid."

@@ -1,13 +1,17 @@
-"""The table of all topologies that can be written."""
+"""The table of all topologies that can be written on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from torch_geometric.data import Data
+
 import graphs
-from sparsebrain.experiments import builders, texts
+from sparsebrain.experiments import builders, fits, texts
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -15,167 +19,111 @@ FROM_FILE = "file"
 
 @dataclass(frozen=True)
 class Kind:
-    """One generator: how its options are read, and what of its size is left to a comparison.
+    """A generator, and what of it a comparison decides.
 
-    ``fitted`` is the option that is fitted to a budget of synapses where it is not stated.
-    ``sized`` are the options that state the number of neurons: where none of them is stated,
-    neurons follow from the sheet, and from "neurons" where the kind has such an option. None stands
-    for a kind that has the neurons that it has.
+    Its options are the generator's arguments, under their names and by their types, but for the
+    seed, which follows from the run. ``self_loops`` is True by default, as in a grid, and
+    ``extent`` is the sheet of the data set.
+
+    Attributes:
+        make: the generator: a function of annotated arguments that returns a connectome.
+        sized: arguments that state the number of neurons. Where none of them is stated, the last
+            follows from the sheet. None for a kind that has the neurons that it has.
+        fitted: the argument that is fitted to a budget of synapses where it is not stated.
+        fit: how it is fitted.
+        defaults: of arguments, where they differ from the generator's own or it has none.
     """
 
-    options: dict[str, Callable[[str], Any]]
-    build: builders.Build
-    fitted: str | None = None
+    make: Callable[..., Data | None]
     sized: tuple[str, ...] | None = None
+    fitted: str | None = None
+    fit: fits.Fit = fits.search
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def readers(self) -> dict[str, texts.Reader]:
+        """What reads each option from text, in the order of the generator's arguments."""
+        return texts.readers_of(self.make, without=("seed",))
+
+    def build(
+        self, options: Mapping[str, Any], sheet: tuple[int, ...], num_edges: int, seed: int
+    ) -> Data | None:
+        """Generate the connectome of some options; what they leave out follows from the others.
+
+        Args:
+            options: values of arguments.
+            sheet: the lattice of the data set.
+            num_edges: the number of synapses to come near to.
+            seed: for generators that take one.
+        """
+        parameters = inspect.signature(self.make).parameters
+        arguments = {
+            name: each.default
+            for name, each in parameters.items()
+            if each.default is not each.empty and name != "seed"
+        }
+        if "self_loops" in parameters:
+            arguments["self_loops"] = True
+        if "extent" in parameters:
+            arguments["extent"] = sheet
+        arguments |= {**self.defaults, **options}
+        if self.sized and not any(name in options for name in self.sized):
+            size = self.sized[-1]
+            arguments[size] = math.prod(sheet) if size == "num_nodes" else sheet
+        if self.fitted is not None and self.fitted not in options:
+            arguments.pop(self.fitted, None)
+            return self.fit(self.make, self.fitted, arguments, num_edges, seed)
+        return self.make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
 
 
-_GROWN: dict[str, Callable[[str], Any]] = {
-    "neurons": texts.integer,
-    "edges_per_node": texts.integer,
-    "directed": texts.flag,
-    "outward": texts.number,
-    "self_loops": texts.flag,
-}
+_NODES = ("num_nodes",)
 
+# The help of the commands reads this table as it is written here, without importing it.
 KINDS: dict[str, Kind] = {
-    "grid": Kind(
-        {
-            "shape": texts.shape,
-            "distance": texts.number,
-            "metric": str,
-            "padding": texts.flag,
-            "periodic": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.grid,
-        sized=("shape",),
-    ),
-    "hexagonal": Kind(
-        {
-            "radius": texts.integer,
-            "shape": texts.shape,
-            "distance": texts.number,
-            "periodic": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.hexagonal,
-        sized=("radius", "shape"),
-    ),
-    "coordinate": Kind(
-        {
-            "neurons": texts.integer,
-            "extent": texts.extent,
-            "distance": texts.lengths,
-            "profile": str,
-            "p_max": texts.number,
-            "positions": str,
-            "jitter": texts.number,
-            "directed": texts.flag,
-            "periodic": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.coordinate,
-        fitted="distance",
-        sized=("neurons",),
-    ),
+    "grid": Kind(graphs.grid_local, ("shape",), defaults={"distance": 2}),
+    "hexagonal": Kind(graphs.hexagonal_lattice, ("radius", "shape"), defaults={"distance": 2}),
+    "coordinate": Kind(graphs.coordinate_random, _NODES, fitted="distance", fit=fits.distance),
     "kaiser-hilgetag": Kind(
-        {
-            "neurons": texts.integer,
-            "alpha": texts.number,
-            "beta": texts.number,
-            "extent": texts.extent,
-            "directed": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.kaiser_hilgetag,
-        fitted="alpha",
-        sized=("neurons",),
+        graphs.kaiser_hilgetag, _NODES, fitted="alpha", fit=fits.inverse_distance
     ),
     "small-world": Kind(
-        {
-            "neurons": texts.integer,
-            "neighbors": texts.integer,
-            "rewire": texts.number,
-            "method": str,
-            "directed": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.small_world,
+        graphs.small_world,
+        _NODES,
         fitted="neighbors",
-        sized=("neurons",),
+        fit=fits.neighbors,
+        defaults={"rewire": 0.1},
     ),
-    "erdos-renyi": Kind(
-        {
-            "neurons": texts.integer,
-            "probability": texts.number,
-            "directed": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.erdos_renyi,
-        fitted="probability",
-        sized=("neurons",),
-    ),
-    "fixed-in-degree": Kind(
-        {"neurons": texts.integer, "in_degree": texts.integer, "self_loops": texts.flag},
-        builders.fixed_degree(graphs.fixed_in_degree, "in_degree"),
-        fitted="in_degree",
-        sized=("neurons",),
-    ),
-    "fixed-out-degree": Kind(
-        {"neurons": texts.integer, "out_degree": texts.integer, "self_loops": texts.flag},
-        builders.fixed_degree(graphs.fixed_out_degree, "out_degree"),
-        fitted="out_degree",
-        sized=("neurons",),
-    ),
+    "erdos-renyi": Kind(graphs.erdos_renyi, _NODES, fitted="probability", fit=fits.exact_number),
+    "fixed-in-degree": Kind(graphs.fixed_in_degree, _NODES, fitted="in_degree", fit=fits.degree),
+    "fixed-out-degree": Kind(graphs.fixed_out_degree, _NODES, fitted="out_degree", fit=fits.degree),
     "barabasi-albert": Kind(
-        _GROWN,
-        builders.grown(graphs.barabasi_albert),
-        fitted="edges_per_node",
-        sized=("neurons",),
+        graphs.barabasi_albert, _NODES, fitted="edges_per_node", fit=fits.newcomers_edges
     ),
     "power-law-cluster": Kind(
-        {**_GROWN, "triangle": texts.number},
-        builders.grown(graphs.power_law_cluster, triangle=0.9),
+        graphs.power_law_cluster,
+        _NODES,
         fitted="edges_per_node",
-        sized=("neurons",),
+        fit=fits.newcomers_edges,
+        defaults={"triangle": 0.9},
     ),
     "stochastic-block": Kind(
-        {
-            "neurons": texts.integer,
-            "probability": texts.number,
-            "blocks": texts.integer,
-            "ratio": texts.number,
-            "directed": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.blocks,
+        builders.stochastic_block,
+        _NODES,
         fitted="probability",
-        sized=("neurons",),
+        fit=fits.probability_of(builders.pairs_of_blocks),
     ),
     "hierarchical-modules": Kind(
-        {
-            "neurons": texts.integer,
-            "probability": texts.number,
-            "branching": texts.integer,
-            "levels": texts.integer,
-            "ratio": texts.number,
-            "directed": texts.flag,
-            "self_loops": texts.flag,
-        },
-        builders.modules,
+        builders.hierarchical_modules,
+        _NODES,
         fitted="probability",
-        sized=("neurons",),
+        fit=fits.probability_of(builders.pairs_of_modules),
     ),
-    "layered": Kind(
-        {"sizes": texts.shape, "neurons": texts.integer},
-        builders.layers,
-        sized=("sizes", "neurons"),
-    ),
-    "c-elegans": Kind({"kind": str, "source": str}, builders.brain(graphs.c_elegans)),
-    "larva-mushroom-body": Kind({"side": str}, builders.brain(graphs.larva_mushroom_body)),
-    "fly-visual-system": Kind({"radius": texts.integer}, builders.brain(graphs.fly_visual_system)),
-    FROM_FILE: Kind({"path": str}, builders.file),
+    "layered": Kind(builders.layered, ("sizes", "num_nodes")),
+    "c-elegans": Kind(graphs.c_elegans),
+    "larva-mushroom-body": Kind(graphs.larva_mushroom_body),
+    "fly-visual-system": Kind(graphs.fly_visual_system),
+    "file": Kind(builders.from_file),
     # Its neurons are the hidden ones of the perceptron.
-    NO_GRAPH: Kind({}, builders.none, sized=()),
+    "none": Kind(builders.no_graph, ()),
 }
 """Every topology that can be written, by its name."""

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments import texts
 
 _KIND = "equilibrium"
 # lipschitz= is for activations that are functions, which have no text.
-_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "tol": texts.number,
-    "max_loops": texts.integer,
-    "solver": str,
-    "depth": texts.integer,
-    "gradient": str,
-    "constraint": str,
-    "bound": texts.number,
-}
+_READERS = texts.readers_of(Equilibrium, without=("lipschitz",))
 
 
-class Loops(NamedTuple):
+class LoopsOption(NamedTuple):
     """What a layer is made with, and the number or text by which results know it."""
 
     spec: int | str
     value: int | Equilibrium
 
 
-def parse_loops(given: int | str) -> Loops:
+def parse_loops(given: int | str) -> LoopsOption:
     """Read a number, or ``equilibrium:option=value,option=value`` with those of an Equilibrium.
 
     Raises:
@@ -38,7 +28,7 @@ def parse_loops(given: int | str) -> Loops:
     Example:
         >>> from sparsebrain.experiments.loop_options import parse_loops
         >>> parse_loops("20")
-        Loops(spec=20, value=20)
+        LoopsOption(spec=20, value=20)
         >>> parse_loops("equilibrium:tol=1e-3").value
         Equilibrium(tol=0.001)
     """
@@ -48,14 +38,13 @@ def parse_loops(given: int | str) -> Loops:
             raise ValueError(
                 f"loops must be a number or {_KIND}, as in {_KIND}:tol=1e-3, got {given!r}."
             )
-        loops = arguments.count(
-            "loops", int(given) if isinstance(given, str) else given, at_least=1
-        )
-        return Loops(loops, loops)
+        number = int(given) if isinstance(given, str) else given
+        loops = arguments.count("loops", number, at_least=1)
+        return LoopsOption(loops, loops)
     what = f"loops {given!r}"
-    name, options = texts.read_options(what, kind, rest, _OPTIONS)
+    name, options = texts.read_options(what, kind, rest, _READERS)
     try:
         value = Equilibrium(**options)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None
-    return Loops(f"{kind}:{name}" if name else kind, value)
+    return LoopsOption(f"{kind}:{name}" if name else kind, value)

@@ -168,7 +168,7 @@ def tell_budget(rows: list[Row], wanted: Budget) -> str | None:
         graphs = [row for row in of_rule if row.mean("synapses")]
         named = [row for row in of_rule if row.label == wanted.topology]
         parameters = [*named, *graphs, *of_rule][0].mean("parameters")
-        aims = {"neurons": wanted.neurons, "synapses": wanted.synapses, "parameters": parameters}
+        aims = {"neurons": wanted.num_nodes, "synapses": wanted.num_edges, "parameters": parameters}
         for row in of_rule:
             off = {name: row.mean(name) / aim - 1 for name, aim in aims.items()}
             if row not in graphs:
@@ -181,7 +181,7 @@ def tell_budget(rows: list[Row], wanted: Budget) -> str | None:
     if not told:
         return None
     return (
-        f"Not an equal budget of {wanted.neurons} neurons, {wanted.synapses} synapses and the "
+        f"Not an equal budget of {wanted.num_nodes} neurons, {wanted.num_edges} synapses and the "
         f"parameters that come with them: {'; '.join(told)}."
     )
 

@@ -23,7 +23,7 @@ from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Run, Trained, connectome_of, make_model, train
 from sparsebrain.experiments.verdict import tell_differences
-from sparsebrain.models import MODELS, READINGS
+from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS
 
 _BATCH_SIZE = 128
 _LEARNING_RATE = 1e-3
@@ -35,7 +35,7 @@ def reproduce(
     data: str = "mnist",
     epochs: int = 10,
     seeds: int = 5,
-    reading: str = "relu",
+    variant: str = "relu",
     data_dir: Path | None = None,
     jobs: int = -1,
     out: Path | None = None,
@@ -53,7 +53,8 @@ def reproduce(
         data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
         epochs: of every training.
         seeds: seeds 0 to ``seeds`` - 1 are run.
-        reading: of what the text leaves open, out of :data:`~sparsebrain.models.READINGS`.
+        variant: of the models, whose activations and initial weights the article leaves open; a
+            name out of :data:`~sparsebrain.models.EJIMA_VARIANTS`.
         data_dir: where the files of the data set lie, as for
             :func:`~sparsebrain.experiments.datasets.load`.
         jobs: trainings side by side, as for
@@ -70,19 +71,19 @@ def reproduce(
     """
     arguments.count("epochs", epochs, at_least=1)
     arguments.count("seeds", seeds, at_least=1)
-    arguments.option("reading", reading, READINGS)
+    arguments.option("variant", variant, EJIMA_VARIANTS)
     jobs = check_jobs(jobs)
     images = load_anew(data, data_dir)
     out = Path("reproduction") if out is None else out
     runs = {
-        name: list(seal([_run(name, data, reading, epochs, seed) for seed in range(seeds)], images))
-        for name in MODELS
+        name: list(seal([_run(name, data, variant, epochs, seed) for seed in range(seeds)], images))
+        for name in EJIMA_MODELS
     }
     results = Results(out)
     shown = runs[_SHOWN][0]
     # Weights are worth something beside the results of the same images and code alone.
     made = checksum_of([shown.images_checksum, shown.connectome_checksum, shown.code_checksum])
-    weights = out / f"{_SHOWN}-{data}-{reading}-{epochs}-epochs-seed-0-{made[:8]}.pt"
+    weights = out / f"{_SHOWN}-{data}-{variant}-{epochs}-epochs-seed-0-{made[:8]}.pt"
 
     def keep(run: Run, trained: Trained) -> None:
         if run == shown and not trained.outcome.diverged:
@@ -93,13 +94,13 @@ def reproduce(
     labels = {
         run: f"{name}, seed {run.seed}"
         for of_seed in zip(*runs.values(), strict=True)
-        for name, run in zip(MODELS, of_seed, strict=True)
+        for name, run in zip(EJIMA_MODELS, of_seed, strict=True)
     }
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console, finish=keep)
     diverged = bool(results.outcomes[shown].diverged)
     if not diverged and not weights.exists():
         keep(shown, train(shown, images))
-    rows = [summarise(name, runs[name], results) for name in MODELS]
+    rows = [summarise(name, runs[name], results) for name in EJIMA_MODELS]
     _write_figures(rows, None if diverged else _restore(shown, images, weights), images, out)
     if console is not None:
         console.print(tabulate(rows, name="model"))
@@ -109,15 +110,15 @@ def reproduce(
     return rows
 
 
-def _run(name: str, data: str, reading: str, epochs: int, seed: int) -> Run:
-    window = MODELS[name]
+def _run(name: str, data: str, variant: str, epochs: int, seed: int) -> Run:
+    window = EJIMA_MODELS[name]
     return Run(
         data=data,
         topology="none" if window is None else f"grid:distance={window.distance}",
         checksum="",
         synapses_wanted=0,
         loops=1 if window is None else window.loops,
-        reading=reading,
+        variant=variant,
         epochs=epochs,
         batch_size=_BATCH_SIZE,
         learning_rate=_LEARNING_RATE,
@@ -141,7 +142,7 @@ def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:
 
 def _write_figures(rows: list[Row], model: nn.Sequential | None, images: Images, out: Path) -> None:
     run = rows[0].runs[0]
-    title = f"{run.data}, reading: {run.reading}"
+    title = f"{run.data}, variant: {run.variant}"
     connectome = coordinate_graph.generate()
     _write(
         out / "figure2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import MISSING, asdict, astuple, fields
 from pathlib import Path
@@ -23,6 +24,7 @@ from sparsebrain.experiments.training import Epoch, Outcome, Run
 _LATER = {
     field.name for cls in (Run, Outcome) for field in fields(cls) if field.default is not MISSING
 }
+_RENAMED = {"reading": "variant"}
 
 
 class Results:
@@ -88,10 +90,10 @@ class Results:
     def _read(self) -> None:
         curves: dict[Run, list[Epoch]] = {}
         columns = [*columns_of(Run), *Epoch._fields]
-        for run, epoch in read_csv(self.folder / "curves.csv", columns, _epoch, later=_LATER):
+        read = functools.partial(read_csv, later=_LATER, renamed=_RENAMED)
+        for run, epoch in read(self.folder / "curves.csv", columns, _epoch):
             curves.setdefault(run, []).append(epoch)
-        columns = columns_of(Run, Outcome)
-        outcomes = dict(read_csv(self.folder / "results.csv", columns, _outcome, later=_LATER))
+        outcomes = dict(read(self.folder / "results.csv", columns_of(Run, Outcome), _outcome))
         self.outcomes = {
             run: outcome
             for run, outcome in outcomes.items()

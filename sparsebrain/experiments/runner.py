@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, MutableMapping
+import warnings
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +96,7 @@ def train_missing(
     with progress:
         task = progress.add_task("training", total=len(missing))
         tasks = (joblib.delayed(_train)(run, data_dir, _users_own(run)) for run in missing)
-        for run, trained in _parallel(jobs, len(missing))(tasks):
+        for run, trained in _results_of(_parallel(jobs, len(missing))(tasks)):
             if finish is not None:
                 finish(run, trained)
             results.add(run, trained.outcome, trained.curve)
@@ -119,6 +127,19 @@ def _parallel(jobs: int, most: int) -> joblib.Parallel:
         return joblib.Parallel(n_jobs=jobs)
 
 
+def _results_of(found: Iterable[tuple[Run, Trained]]) -> Iterator[tuple[Run, Trained]]:
+    """What joblib returns; trainings that an interrupt gives up are no reason to warn."""
+    try:
+        # Not "yield from", which would close the other generator before what follows.
+        for each in found:  # noqa: UP028
+            yield each
+    finally:
+        if isinstance(found, Generator):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+                found.close()
+
+
 def _tell(outcome: Outcome) -> str:
     if outcome.diverged:
         return f"diverged in epoch {outcome.diverged}"
@@ -146,13 +167,13 @@ def _users_own(run: Run) -> tuple[str, Any]:
         ("topology", kind): KINDS[kind],
         ("data", run.data): DATASETS[run.data],
     }
-    own = {key: each for key, each in used.items() if not is_of_a_package(_code_of(each))}
+    own = {key: each for key, each in used.items() if not all(map(is_of_a_package, _code_of(each)))}
     # With their code, which another process cannot import where it comes from a script.
     return _PROCESS, joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
 
 
-def _code_of(entry: Any) -> Any:
-    return entry.build if isinstance(entry, Kind) else entry
+def _code_of(entry: Any) -> tuple[Any, ...]:
+    return (entry.make, entry.fit) if isinstance(entry, Kind) else (entry,)
 
 
 def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple[Run, Trained]:

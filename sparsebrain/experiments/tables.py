@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ def read_csv(
     parse: Callable[[dict[str, str]], Parsed],
     *,
     later: Container[str] = (),
+    renamed: Mapping[str, str] | None = None,
 ) -> list[Parsed]:
     """Read what :func:`write_csv` wrote, row by row; nothing where there is no file.
 
@@ -51,6 +52,7 @@ def read_csv(
         columns: those that it has, in order.
         parse: makes of a row what is wanted; may raise ValueError.
         later: columns that tables of older versions lack, whose value for them is the default.
+        renamed: names of columns in tables of older versions, and their names now.
 
     Raises:
         ValueError: it has other columns, only half of it is there, or a row cannot be parsed.
@@ -62,6 +64,12 @@ def read_csv(
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         rows = list(reader)
         found = reader.fieldnames or []
+        for old, new in (renamed or {}).items():
+            if old in found and new not in found:
+                raise ValueError(
+                    f"its column {old} is now called {new}; rename it in the first line to go on "
+                    "with these results"
+                )
         if found != [each for each in columns if each in found or each not in later]:
             raise ValueError("its columns are not those of this command's tables")
         if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):

@@ -1,13 +1,32 @@
-"""Options as text; what cannot be read is a ValueError that says what it is not."""
+"""Options as text: ``option=value,option=value``, read by the types of a function's arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from graphs import arguments
+
+Reader = Callable[[str], Any]
+
+# Options whose name changed before the first release.
+_RENAMED = {
+    "neurons": "num_nodes",
+    "synapses": "num_edges",
+    "synapses_per_neuron": "edges_per_node",
+}
+_WORDS = {"true": True, "false": False}
+
+
+class NotReadableError(ValueError):
+    """A text that does not stand for a value; its message completes "option='text' ..."."""
 
 
 def read_options(
-    what: str, kind: str, rest: str, known: Mapping[str, Callable[[str], Any]]
+    what: str, kind: str, rest: str, known: Mapping[str, Reader]
 ) -> tuple[str, dict[str, Any]]:
     """Read ``option=value,option=value`` into that text and its values, in the order of ``known``.
 
@@ -16,11 +35,19 @@ def read_options(
         kind: what takes the options.
         rest: their text.
         known: every option, and what reads its value.
+
+    Raises:
+        ValueError: an unknown option, one that is given twice, or a value that cannot be read.
     """
     options: dict[str, Any] = {}
     stated: dict[str, str] = {}
     for item in filter(None, rest.split(",")):
         key, equals, text = (part.strip() for part in item.partition("="))
+        if _RENAMED.get(key) in known and key not in known:
+            raise ValueError(
+                f"cannot read {item!r} in {what}; {key}= is now called {_RENAMED[key]}=, write "
+                f"{_RENAMED[key]}={text}."
+            )
         if key not in known or not equals:
             told = ", ".join(f"{name}=" for name in known) or "no options"
             raise ValueError(f"cannot read {item!r} in {what}; {kind} takes {told}.")
@@ -29,11 +56,76 @@ def read_options(
         stated[key] = text
         try:
             options[key] = known[key](text)
+        except NotReadableError as error:
+            raise ValueError(f"{what}: {key}={text!r} {error}.") from None
         except ValueError as error:
-            raise ValueError(f"{what}: {key}={text!r} is no {error}.") from None
+            raise ValueError(f"{what}: {error}") from None
     order = [key for key in known if key in options]
     told = ",".join(f"{key}={stated[key]}" for key in order)
     return told, {key: options[key] for key in order}
+
+
+def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Reader]:
+    """What reads each argument of a function from text, by the argument's type, in order.
+
+    Arguments that no text can state, such as a function or an array alone, are left out.
+
+    Args:
+        function: of annotated arguments, or a dataclass.
+        without: arguments that are no options.
+
+    Raises:
+        TypeError: an argument without a type.
+
+    Example:
+        >>> import graphs
+        >>> from sparsebrain.experiments.texts import readers_of
+        >>> readers = readers_of(graphs.grid_local)
+        >>> readers["shape"]("28x28"), readers["periodic"]("true")
+        ((28, 28), True)
+    """
+    hints = typing.get_type_hints(function)
+    readers: dict[str, Reader] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in without or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if name not in hints:
+            told = getattr(function, "__name__", repr(function))
+            raise TypeError(
+                f"argument {name} of {told} has no type, by which its text could be read; annotate "
+                f"it, as in {name}: float."
+            )
+        reader = reader_of(name, hints[name])
+        if reader is not None:
+            readers[name] = reader
+    return readers
+
+
+def reader_of(name: str, hint: Any) -> Reader | None:
+    """What reads a value of a type from text; None for a type that has no text.
+
+    Of a union, sequences come first and texts last: ``float | Sequence[float]`` reads "2" as a
+    number and "2x1" as two, and a ``str`` beside other types takes the whole text.
+    """
+    members = [hint]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        members = [each for each in typing.get_args(hint) if each is not types.NoneType]
+    choices = [
+        choice
+        for each in members
+        if typing.get_origin(each) is Literal
+        for choice in typing.get_args(each)
+    ]
+    scalars = [each for each in _SCALARS if each in members]
+    for each in members:
+        item = (typing.get_args(each) or (None,))[0]
+        if typing.get_origin(each) in (Sequence, list, tuple) and item in _SCALARS:
+            return _reader_of_several(item, alone=item in scalars)
+    if scalars:
+        return _SCALARS[scalars[0]][0]
+    if str in members:
+        return str
+    return _reader_of_choice(name, choices) if choices else None
 
 
 def integer(text: str) -> int:
@@ -41,7 +133,7 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError("whole number") from None
+        raise NotReadableError("is no whole number") from None
 
 
 def number(text: str) -> float:
@@ -49,36 +141,46 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError("number") from None
+        raise NotReadableError("is no number") from None
 
 
 def flag(text: str) -> bool:
     """Read true or false."""
-    if text.lower() not in ("true", "false"):
-        raise ValueError("truth value; write true or false")
-    return text.lower() == "true"
+    if text.lower() not in _WORDS:
+        raise NotReadableError("is no truth value; write true or false")
+    return _WORDS[text.lower()]
+
+
+_SCALARS: dict[Any, tuple[Reader, str]] = {
+    bool: (flag, "truth values; write true, or truexfalse with one for each axis"),
+    int: (integer, "whole numbers; write for example 28x28"),
+    float: (number, "numbers; write for example 2.5, or 20x10 with one for each axis"),
+}
 
 
 def shape(text: str) -> tuple[int, ...]:
     """Read the sides of a lattice, such as ``28x28``."""
-    try:
-        return tuple(int(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("shape; write sides such as 28x28") from None
+    sides: tuple[int, ...] = _reader_of_several(int, alone=False)(text)
+    return sides
 
 
-def extent(text: str) -> tuple[float, ...]:
-    """Read the sides of a box, such as ``20x10``."""
-    try:
-        return tuple(float(side) for side in text.split("x"))
-    except ValueError:
-        raise ValueError("extent; write sides such as 20x10") from None
+def _reader_of_several(item: Any, *, alone: bool) -> Reader:
+    """Values separated by x; a single one is no sequence where ``alone``."""
+    read, told = _SCALARS[item]
+
+    def several(text: str) -> Any:
+        try:
+            values = tuple(read(part) for part in text.split("x"))
+        except NotReadableError:
+            raise NotReadableError(f"does not consist of {told}") from None
+        return values[0] if alone and len(values) == 1 else values
+
+    return several
 
 
-def lengths(text: str) -> float | tuple[float, ...]:
-    """Read one length for all axes, or one for each."""
-    try:
-        lengths = tuple(float(length) for length in text.split("x"))
-    except ValueError:
-        raise ValueError("length; write 2.4, or one for each axis such as 2x1") from None
-    return lengths[0] if len(lengths) == 1 else lengths
+def _reader_of_choice(name: str, choices: Sequence[object]) -> Reader:
+    def choice(text: str) -> str:
+        arguments.option(name, text, choices)
+        return text
+
+    return choice

@@ -1,4 +1,4 @@
-"""Topologies as text: ``small-world:neurons=784,neighbors=22,rewire=0.1``, ``file:brain.npz``."""
+"""Topologies as text: ``small-world:num_nodes=784,neighbors=22,rewire=0.1``, ``file:brain.npz``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
-import graphs
 from graphs.io.files import files_of
 from sparsebrain.experiments import texts
-from sparsebrain.experiments.builders import DEFAULT_WINDOW
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH
 
 
@@ -66,13 +64,13 @@ def parse(spec: str) -> Topology:
     kind, _, rest = spec.strip().partition(":")
     if kind not in KINDS:
         raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
-    known = KINDS[kind].options
     if kind == FROM_FILE:
         # All of it is the path, which may hold what separates options elsewhere.
         if not rest:
             raise ValueError(f"topology {spec!r} states no path; write file:some/path.npz.")
         return Topology(f"{kind}:{rest}", kind, (("path", rest),))
     # The same options in another order are the same topology.
+    known = KINDS[kind].readers
     name, options = texts.read_options(f"topology {spec!r}", kind, rest, known)
     return Topology(f"{kind}:{name}" if name else kind, kind, tuple(options.items()))
 
@@ -90,8 +88,8 @@ class Budget(NamedTuple):
     Neurons of the model without a graph are its hidden ones.
     """
 
-    neurons: int
-    synapses: int
+    num_nodes: int
+    num_edges: int
     topology: str = ""
 
 
@@ -103,52 +101,53 @@ def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> Budget:
     """
     for topology in topologies:
         if topology.kind != NO_GRAPH and topology.states_its_size:
-            data = build(topology, sheet, synapses=0, seed=0)
+            data = build(topology, sheet, num_edges=0, seed=0)
             assert data is not None
             return Budget(int(data.num_nodes), int(data.num_edges), topology.spec)
-    stated = [
-        dict(each.options)["neurons"] for each in topologies if "neurons" in dict(each.options)
-    ]
-    neurons = max(stated[0], 1) if stated else math.prod(sheet)
-    grid = graphs.grid_local(lattice(neurons, sheet), DEFAULT_WINDOW)
-    return Budget(neurons, int(grid.num_edges))
+    options = [dict(each.options) for each in topologies]
+    stated = [each["num_nodes"] for each in options if "num_nodes" in each]
+    num_nodes = max(stated[0], 1) if stated else math.prod(sheet)
+    grid = KINDS["grid"].build({}, lattice(num_nodes, sheet), 0, 0)
+    assert grid is not None
+    return Budget(num_nodes, int(grid.num_edges))
 
 
-def lattice(neurons: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
+def lattice(num_nodes: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
     """The sheet where it has so many neurons; else rows and columns of about as many.
 
     Neither side is much over twice the other, so that a prime number of neurons makes no line.
     """
-    if math.prod(sheet) == neurons:
+    if math.prod(sheet) == num_nodes:
         return sheet
-    most = math.isqrt(neurons)
-    rows = range(min(math.ceil(math.sqrt(neurons / 2)), most), most + 1)
-    sides = ((side, round(neurons / side)) for side in rows)
-    return min(sides, key=lambda both: (abs(math.prod(both) - neurons), both[1] - both[0]))
+    most = math.isqrt(num_nodes)
+    rows = range(min(math.ceil(math.sqrt(num_nodes / 2)), most), most + 1)
+    sides = ((side, round(num_nodes / side)) for side in rows)
+    return min(sides, key=lambda both: (abs(math.prod(both) - num_nodes), both[1] - both[0]))
 
 
 def build(
-    topology: Topology, sheet: tuple[int, ...], *, synapses: int, seed: int, neurons: int = 0
+    topology: Topology, sheet: tuple[int, ...], *, num_edges: int, seed: int, num_nodes: int = 0
 ) -> Data | None:
     """Generate a connectome; None for the topology without a graph.
 
     Args:
         topology: what :func:`parse` returned.
         sheet: the lattice from which neurons, extent and shape follow where they are left out.
-        synapses: the number to come near to, where an option that decides it is left out.
+        num_edges: the number of synapses to come near to, where an option that decides it is left
+            out.
         seed: for the random ones; the same seed gives the same connectome.
-        neurons: the number to have, or for a lattice to come near to, where the topology states
-            none; 0 for that of the sheet.
+        num_nodes: the number of neurons to have, or for a lattice to come near to, where the
+            topology states none; 0 for that of the sheet.
 
     Raises:
         ValueError: an option has a value that the generator refuses, or a file cannot be read.
     """
     options = dict(topology.options)
-    if neurons and not topology.states_its_neurons:
-        sheet = lattice(neurons, sheet)
-        if "neurons" in KINDS[topology.kind].options:
-            options["neurons"] = neurons
+    if num_nodes and not topology.states_its_neurons:
+        sheet = lattice(num_nodes, sheet)
+        if "num_nodes" in KINDS[topology.kind].readers:
+            options["num_nodes"] = num_nodes
     try:
-        return KINDS[topology.kind].build(options, sheet, synapses, seed)
+        return KINDS[topology.kind].build(options, sheet, num_edges, seed)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"topology {topology.spec!r}: {error}") from None

@@ -39,8 +39,8 @@ class Run:
 
     ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
     a topology is read from and else empty, ``loops`` a number or a text that
-    :func:`~sparsebrain.experiments.loop_options.parse_loops` reads, ``reading`` one of
-    :data:`~sparsebrain.models.READINGS`, for backpropagation alone, and ``rule`` one of
+    :func:`~sparsebrain.experiments.loop_options.parse_loops` reads, ``variant`` one of
+    :data:`~sparsebrain.models.EJIMA_VARIANTS`, for backpropagation alone, and ``rule`` one of
     :data:`~sparsebrain.learning.RULES`.
 
     The three checksums at the end are those of :func:`~sparsebrain.experiments.fingerprint.seal`:
@@ -53,7 +53,7 @@ class Run:
     checksum: str
     synapses_wanted: int
     loops: int | str
-    reading: str
+    variant: str
     rule: str = BACKPROP
     epochs: int
     batch_size: int
@@ -161,8 +161,8 @@ def connectome_of(run: Run, sheet: tuple[int, ...]) -> Data | None:
     return build(
         parse(run.topology),
         sheet,
-        synapses=run.synapses_wanted,
-        neurons=run.neurons_wanted,
+        num_edges=run.synapses_wanted,
+        num_nodes=run.neurons_wanted,
         seed=run.seed,
     )
 
@@ -229,7 +229,7 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
 
 
 def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
-    in_features, options = images.train_x.size(1), models.READINGS[run.reading]
+    in_features, options = images.train_x.size(1), models.EJIMA_VARIANTS[run.variant]
     if data is None:
         return models.perceptron(
             in_features,

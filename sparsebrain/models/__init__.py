@@ -2,21 +2,21 @@
 
 from sparsebrain.models.anytime import AnytimeClassifier, Prediction
 from sparsebrain.models.classifier import ACTIVATIONS, classifier, perceptron
-from sparsebrain.models.ejima import MODELS, READINGS, paper
-from sparsebrain.models.neuron_classifier import NeuronClassifier, forget
+from sparsebrain.models.ejima import EJIMA_MODELS, EJIMA_VARIANTS, ejima_model
+from sparsebrain.models.neuron_classifier import NeuronClassifier, decay_weights
 from sparsebrain.models.recurrent import Recurrent, truncated_backward
 
 __all__ = [
     "ACTIVATIONS",
-    "MODELS",
-    "READINGS",
+    "EJIMA_MODELS",
+    "EJIMA_VARIANTS",
     "AnytimeClassifier",
     "NeuronClassifier",
     "Prediction",
     "Recurrent",
     "classifier",
-    "forget",
-    "paper",
+    "decay_weights",
+    "ejima_model",
     "perceptron",
     "truncated_backward",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import nn
 
-from graphs import arguments
 from sparsebrain.models.classifier import classifier, perceptron
+
+EjimaName = Literal["MLP", "alpha", "beta", "X", "Y"]
+EjimaVariant = Literal["relu", "relu-in-loop", "tanh-in-loop", "identity", "linear"]
 
 
 class Window(NamedTuple):
@@ -20,7 +22,7 @@ class Window(NamedTuple):
     loops: int
 
 
-class Reading(NamedTuple):
+class Variant(NamedTuple):
     """Options of :func:`~sparsebrain.models.classifier`."""
 
     activation: str | None = "relu"
@@ -28,7 +30,7 @@ class Reading(NamedTuple):
     init: str | None = None
 
 
-MODELS: Mapping[str, Window | None] = MappingProxyType(
+EJIMA_MODELS: Mapping[str, Window | None] = MappingProxyType(
     {
         "MLP": None,
         "alpha": Window(1, 5),
@@ -37,26 +39,26 @@ MODELS: Mapping[str, Window | None] = MappingProxyType(
         "Y": Window(2, 20),
     }
 )
-"""The graph layer of every model by its name; the MLP has none."""
+"""The models of Ejima's article by name: the graph layer of each; the MLP has none."""
 
-READINGS: Mapping[str, Reading] = MappingProxyType(
+EJIMA_VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
-        "relu": Reading(),
-        "relu-in-loop": Reading(loop_activation="relu"),
-        "tanh-in-loop": Reading(loop_activation="tanh"),
-        "identity": Reading(init="identity"),
-        "linear": Reading(activation=None),
+        "relu": Variant(),
+        "relu-in-loop": Variant(loop_activation="relu"),
+        "tanh-in-loop": Variant(loop_activation="tanh"),
+        "identity": Variant(init="identity"),
+        "linear": Variant(activation=None),
     }
 )
-"""What the text leaves open, settled in several ways."""
+"""Variants of these models: the article leaves activations and initial weights open."""
 
 
-def paper(
-    name: str,
+def ejima_model(
+    name: EjimaName,
     num_classes: int = 10,
     shape: Sequence[int] = (28, 28),
     *,
-    reading: str = "relu",
+    variant: EjimaVariant = "relu",
 ) -> nn.Sequential:
     """Make a model of A. Ejima, "Neurons regarded as Graph", for images of ``shape``.
 
@@ -74,13 +76,13 @@ def paper(
     ======= ======= ====== ===================
 
     The text names fully connected layers and batch normalisation, and says neither where
-    activations stand nor how weights start, so that several models are readings of it.
+    activations stand nor how weights start, so that several variants agree with it.
 
     Args:
         name: "MLP", "alpha", "beta", "X" or "Y".
         num_classes: the width of the output.
         shape: of the image, and of the lattice of neurons.
-        reading: "relu" has a ReLU after each batch normalisation; "relu-in-loop" and "tanh-in-loop"
+        variant: "relu" has a ReLU after each batch normalisation; "relu-in-loop" and "tanh-in-loop"
             have a further activation inside the loops; "identity" starts the layer near the
             identity; "linear" has no activation anywhere, which makes a linear classifier.
 
@@ -89,13 +91,13 @@ def paper(
         learning rate of 1e-3 on cross-entropy.
 
     Raises:
-        ValueError: an unknown name or reading, or a side or ``num_classes`` below 1.
+        ValueError: an unknown name or variant, or a side or ``num_classes`` below 1.
         TypeError: a count is no int.
 
     Example:
         >>> import torch
-        >>> from sparsebrain.models import paper
-        >>> model = paper("Y")
+        >>> from sparsebrain.models import ejima_model
+        >>> model = ejima_model("Y")
         >>> model.graph
         GraphLayer(784 neurons, 17956 synapses, loops=20)
         >>> model(torch.randn(32, 784)).shape
@@ -104,10 +106,10 @@ def paper(
     # The one place of the models where the two packages meet, and only when it is called.
     import graphs  # noqa: PLC0415
 
-    arguments.option("name", name, MODELS)
-    arguments.option("reading", reading, READINGS)
+    arguments.option("name", name, EJIMA_MODELS)
+    arguments.option("variant", variant, EJIMA_VARIANTS)
     sides = [arguments.count("each side of shape", side, at_least=1) for side in shape]
-    options, window = READINGS[reading], MODELS[name]
+    options, window = EJIMA_VARIANTS[variant], EJIMA_MODELS[name]
     if window is None:
         width = math.prod(sides)
         return perceptron(width, width, num_classes, activation=options.activation)

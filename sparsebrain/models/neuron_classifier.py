@@ -1,6 +1,8 @@
-"""One neuron as a classifier of two classes, and how it forgets."""
+"""One neuron as a classifier of two classes, and the decay of its weights without data."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,8 @@ from torch.nn import functional
 
 from graphs import arguments
 
-LOSSES = ("logistic", "hinge")
+NeuronLoss = Literal["logistic", "hinge"]
+LOSSES: tuple[NeuronLoss, ...] = get_args(NeuronLoss)
 
 
 class NeuronClassifier(nn.Module):
@@ -24,7 +27,7 @@ class NeuronClassifier(nn.Module):
         \text{hinge:}\ -y\, x\ \text{where}\ y u < 1,\ \text{else}\ 0
 
     Weights and bias start at zero, from where both losses, being convex, come to their minimum. To
-    forget gradually let an optimizer decay the weights, as :func:`forget` describes.
+    forget gradually let an optimizer decay the weights, as :func:`decay_weights` describes.
 
     Args:
         in_features: how many inputs.
@@ -62,7 +65,7 @@ class NeuronClassifier(nn.Module):
     def __init__(
         self,
         in_features: int,
-        kind: str = "logistic",
+        kind: NeuronLoss = "logistic",
         *,
         bias: bool = True,
         device: torch.device | str | None = None,
@@ -118,8 +121,8 @@ class NeuronClassifier(nn.Module):
         return total if self.bias is None else total + self.bias
 
 
-def forget(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
-    r"""Let an optimizer take steps without data, so that weights fade by its decay alone.
+def decay_weights(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
+    r"""Decay weights without data: let an optimizer take steps with zero gradients.
 
     Gradual forgetting is the decay :math:`\frac{1}{2} \lambda w^2`. Without data
 
@@ -143,10 +146,10 @@ def forget(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
 
     Example:
         >>> import torch
-        >>> from sparsebrain.models import NeuronClassifier, forget
+        >>> from sparsebrain.models import NeuronClassifier, decay_weights
         >>> neuron = NeuronClassifier(1, bias=False)
         >>> _ = torch.nn.init.ones_(neuron.weight)
-        >>> forget(torch.optim.SGD(neuron.parameters(), lr=0.5, weight_decay=0.5), steps=2)
+        >>> decay_weights(torch.optim.SGD(neuron.parameters(), lr=0.5, weight_decay=0.5), steps=2)
         >>> neuron.weight.data  # (1 - 0.25) ** 2
         tensor([0.5625])
     """

@@ -49,7 +49,7 @@ def test_a_peak_is_that_of_a_whole_step():
         checksum="",
         synapses_wanted=0,
         loops=20,
-        reading="relu",
+        variant="relu",
         epochs=1,
         batch_size=128,
         learning_rate=1e-3,

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
-from sparsebrain.experiments.error_diffusion_study import XOR, xor_epochs
+from sparsebrain.experiments.error_diffusion_study.xor import EPOCHS_OF_KANEKO, xor_epochs
 from sparsebrain.learning import Backprop
 from tests.sparsebrain.error_diffusion.kaneko import Lists
 
@@ -266,7 +266,7 @@ def test_rules_are_copied_and_pickled():
         assert torch.equal(other.predict(x), rule.predict(x))
 
 
-@pytest.mark.parametrize("cells", XOR)
+@pytest.mark.parametrize("cells", EPOCHS_OF_KANEKO)
 def test_xor_takes_as_many_epochs_as_in_the_table(cells):
     """|z| < 4 of the difference of two means, which by chance fails once in 16,000.
 
@@ -274,5 +274,5 @@ def test_xor_takes_as_many_epochs_as_in_the_table(cells):
     """
     epochs = xor_epochs(cells, 100, torch.Generator().manual_seed(1), limit=500)
     assert bool(epochs.isfinite().all())
-    z = (epochs.mean() - XOR[cells]) / (epochs.std() * (2 / 100) ** 0.5)
+    z = (epochs.mean() - EPOCHS_OF_KANEKO[cells]) / (epochs.std() * (2 / 100) ** 0.5)
     assert abs(z) < 4

@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 
 import graphs
-from sparsebrain.experiments import runner, training
-from sparsebrain.experiments.comparison import compare
+from sparsebrain.experiments import compare, runner, training
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES, Backprop
 
@@ -166,9 +165,9 @@ def test_a_learning_rate_overrides_that_of_the_rule(tmp_path, rows):
 
 def test_a_fitted_topology_is_trained_again_when_its_budget_changes(tmp_path, trained, rows):
     options = {"epochs": 1, "seeds": 1, "loops": 1, "jobs": 1, "out": tmp_path}
-    compare(topologies=["grid:shape=6x6,distance=1", "small-world:neurons=36"], **options)
-    compare(topologies=["grid:shape=6x6,distance=2", "small-world:neurons=36"], **options)
-    assert trained[1] == trained[3] == ("small-world:neurons=36", 0)
+    compare(topologies=["grid:shape=6x6,distance=1", "small-world:num_nodes=36"], **options)
+    compare(topologies=["grid:shape=6x6,distance=2", "small-world:num_nodes=36"], **options)
+    assert trained[1] == trained[3] == ("small-world:num_nodes=36", 0)
     assert [row["synapses"] for row in rows(tmp_path / "results.csv")] == [
         "256",
         "576",
@@ -181,7 +180,7 @@ def test_a_connectome_from_a_file_sets_the_budget(tmp_path, rows, trained):
     """Without places it is drawn as a matrix; another content of the file is another topology."""
     path = tmp_path / "a,b=c.npz"
     options = {"epochs": 1, "seeds": 2, "loops": 1, "jobs": 1, "out": tmp_path / "out"}
-    topologies = [f"file:{path}", "coordinate:neurons=40,extent=4x4"]
+    topologies = [f"file:{path}", "coordinate:num_nodes=40,extent=4x4"]
     for seed in (0, 1):
         graphs.save(_without_pos(graphs.small_world(40, 6, 0.5, seed=seed)), path)
         compare(topologies=topologies, **options)
@@ -230,7 +229,7 @@ def printed(command, **options):
 def test_a_file_sets_neurons_synapses_and_the_width_of_the_perceptron(tmp_path, rows):
     path = tmp_path / "mine.npz"
     graphs.save(graphs.small_world(500, 8, 0.3, seed=0), path)
-    topologies = ["coordinate", "none", f"file:{path}", "small-world:neurons=100"]
+    topologies = ["coordinate", "none", f"file:{path}", "small-world:num_nodes=100"]
     options = {"epochs": 1, "seeds": 1, "loops": 1, "jobs": 1, "out": tmp_path / "out"}
     _, text = printed(compare, topologies=topologies, **options)
     found = {row["topology"].partition(":")[0]: row for row in rows(tmp_path / "out/results.csv")}
@@ -248,9 +247,10 @@ def test_a_file_sets_neurons_synapses_and_the_width_of_the_perceptron(tmp_path, 
     }
     assert abs(int(found["coordinate"]["synapses"]) - 4000) <= 80
     _, _, told = text.partition("Not an equal budget of 500 neurons, 4000 synapses")
-    assert "none -11% parameters; small-world:neurons=100 -80% neurons" in told
+    assert "none -11% parameters; small-world:num_nodes=100 -80% neurons" in told
     assert "coordinate" not in told.partition(".")[0]
-    assert f"file:{path}" not in told
+    # What follows names it as not compared, with one seed.
+    assert "file:" not in told.partition("Not compared")[0]
 
 
 def test_runs_that_all_diverge_are_no_result(tmp_path, rows, trained):
@@ -414,6 +414,20 @@ def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, t
     assert len(trained) == 6
 
 
+@pytest.mark.parametrize("name", ["results.csv", "curves.csv"])
+def test_results_of_before_reading_was_called_variant_are_told(tmp_path, trained, name):
+    """Their columns are not taken for others; with the new name they go on."""
+    options = {**FAST, "seeds": 1, "out": tmp_path}
+    compare(**options)
+    new = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(new.replace(",variant,", ",reading,", 1))
+    with pytest.raises(ValueError, match=f"{name} .*its column reading is now called variant; ren"):
+        compare(**options)
+    (tmp_path / name).write_text(new)
+    compare(**options)
+    assert len(trained) == 2
+
+
 @pytest.mark.parametrize(
     "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
 )
@@ -449,7 +463,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
         ({"batch_size": 1}, "batch_size must be an integer >= 2"),
-        ({"topologies": ["coordinate:neurons=0"]}, "'coordinate:neurons=0' has no neurons"),
+        ({"topologies": ["coordinate:num_nodes=0"]}, "'coordinate:num_nodes=0' has no neurons"),
         ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
         ({"jobs": 0}, "jobs must be a number of trainings"),
         ({"seeds": 0}, "seeds must be an integer >= 1"),

@@ -8,8 +8,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from sparsebrain.experiments import error_diffusion_study as experiment
-from sparsebrain.experiments.error_diffusion_study import STUDIES, Setting, make_rule, run, train
+from sparsebrain.experiments.error_diffusion_study import kept, study
+from sparsebrain.experiments.error_diffusion_study.settings import STUDIES, Case, Setting
+from sparsebrain.experiments.error_diffusion_study.study import run
+from sparsebrain.experiments.error_diffusion_study.training import make_rule, train
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def images(tmp_path_factory):
 def small(monkeypatch):
     """Two cases a study."""
     few = {name: cases[:1] + cases[-1:] for name, cases in STUDIES.items()}
-    monkeypatch.setattr(experiment, "STUDIES", few)
+    monkeypatch.setattr(study, "STUDIES", few)
     return few
 
 
@@ -51,7 +53,7 @@ def test_studies_are_run_drawn_and_kept(images, small, tmp_path, rows, monkeypat
     assert "U(-1, 1)" in text
 
     # All is there: nothing is trained again.
-    monkeypatch.setattr(experiment, "train", None)
+    monkeypatch.setattr(kept, "train", None)
     run(studies=list(small), epochs=1, seeds=2, data_dir=images, out=out)
     assert rows(out / "results.csv") == found
 
@@ -76,8 +78,8 @@ def test_a_training_that_diverges_is_told_and_left_out(images, tmp_path, monkeyp
     outcome = train(endless, images)
     assert outcome.diverged == 1
     assert np.isnan(outcome.test_accuracy)
-    cases = [experiment.Case("backprop", 1, setting), experiment.Case("backprop", 2, endless)]
-    monkeypatch.setattr(experiment, "STUDIES", {"rate": cases})
+    cases = [Case("backprop", 1, setting), Case("backprop", 2, endless)]
+    monkeypatch.setattr(study, "STUDIES", {"rate": cases})
     console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
     options = {"studies": ["rate"], "epochs": 1, "seeds": 2, "data_dir": images, "out": tmp_path}
     with console.file:
@@ -87,7 +89,7 @@ def test_a_training_that_diverges_is_told_and_left_out(images, tmp_path, monkeyp
     text = console.export_text()
     assert "diverged in epoch 1" in text
     assert any(line.split() == ["backprop", "2", "diverged"] for line in text.splitlines())
-    monkeypatch.setattr(experiment, "train", None)
+    monkeypatch.setattr(kept, "train", None)
     assert len(run(**options)) == 4
 
 
@@ -115,9 +117,9 @@ def test_the_step_is_the_articles(images):
     assert rule.model.edge_index.size(1) == 2 * 9 + 12 * 4 + 16 + 4
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_setting_can_be_made(study):
-    for case in STUDIES[study]:
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_setting_can_be_made(name):
+    for case in STUDIES[name]:
         rule = make_rule(case.setting, 5, torch.Generator().manual_seed(0))
         assert rule.predict(torch.rand(3, 5)).shape == (3, 2)
 

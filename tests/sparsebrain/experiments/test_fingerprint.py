@@ -14,9 +14,8 @@ from rich.console import Console
 
 import graphs
 import sparsebrain
-from sparsebrain.experiments import fingerprint, runner, texts
+from sparsebrain.experiments import compare, fingerprint, runner
 from sparsebrain.experiments.checksums import checksum_of
-from sparsebrain.experiments.comparison import compare
 from sparsebrain.experiments.datasets import DATASETS, Images, load_anew, load_once
 from sparsebrain.experiments.kinds import KINDS, Kind
 from sparsebrain.experiments.results import Results
@@ -109,16 +108,24 @@ def test_globals_and_bases_of_a_rule_belong_to_its_code(monkeypatch):
     assert fingerprint.checksum_of_code("backprop") == fingerprint.checksum_of_code("local-errors")
 
 
+def test_further_files_belong_to_the_code(tmp_path):
+    own = tmp_path / "study.py"
+    own.write_text("RATE = 1")
+    first = fingerprint.checksum_of_code("backprop", [own])
+    assert fingerprint.checksum_of_code("backprop", [own]) == first
+    own.write_text("RATE = 2")
+    assert fingerprint.checksum_of_code("backprop", [own]) != first
+    assert fingerprint.checksum_of_code("backprop") != first
+
+
 def test_a_topology_that_was_changed_under_its_name_is_trained_again(
     tmp_path, monkeypatch, trained
 ):
     def ring(neighbors):
-        return Kind(
-            {"rewire": texts.number},
-            lambda options, sheet, synapses, seed: graphs.small_world(
-                16, neighbors, options["rewire"], seed=seed
-            ),
-        )
+        def make(rewire: float, *, seed: int):
+            return graphs.small_world(16, neighbors, rewire, seed=seed)
+
+        return Kind(make)
 
     options = {**FAST, "topologies": ["ring:rewire=0.5"], "out": tmp_path}
     monkeypatch.setitem(KINDS, "ring", ring(4))
@@ -212,10 +219,12 @@ def load(folder):
     x, y = torch.rand(60, 8, generator=draw), torch.arange(60) % 2
     return Images("mine", 2, (4, 4), x[:40], y[:40], x[40:], y[40:])
 
+def ring(*, seed: int) -> object:
+    return graphs.small_world(16, 4, 0.5, seed=seed)
+
 if __name__ == "__main__":
     RULES["mine"], DATASETS["mine"] = Mine, load
-    KINDS["ring"] = Kind({{}}, lambda options, sheet, synapses, seed: graphs.small_world(
-        16, 4, 0.5, seed=seed))
+    KINDS["ring"] = Kind(ring)
     for jobs in (2, 1):
         compare(data="mine", rules=["mine"], topologies=["ring"], seeds=2, epochs=1, loops=1,
                 jobs=jobs, out=Path({str(tmp_path / "out")!r}))
@@ -232,7 +241,7 @@ def test_a_training_that_finds_something_else_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(
         KINDS,
         "moody",
-        Kind({}, lambda *_: graphs.small_world(16, 4, 0.5, seed=next(count))),
+        Kind(lambda: graphs.small_world(16, 4, 0.5, seed=next(count))),
     )
     with pytest.raises(ValueError, match="another connectome than the command began with; let its"):
         compare(**{**FAST, "topologies": ["moody"]}, out=tmp_path)
@@ -263,7 +272,7 @@ def test_nothing_is_left_out_of_the_code_that_a_training_imports():
 
 def test_old_and_new_runs_differ_in_their_checksums_alone():
     known = {"data": "digits", "topology": "none", "checksum": "", "synapses_wanted": 0}
-    known |= {"loops": 1, "reading": "relu", "epochs": 1, "batch_size": 64}
+    known |= {"loops": 1, "variant": "relu", "epochs": 1, "batch_size": 64}
     run = Run(**known, learning_rate=0.1, seed=0)
     (sealed,) = fingerprint.seal([run], images())
     assert replace(sealed, images_checksum="", code_checksum="") == run

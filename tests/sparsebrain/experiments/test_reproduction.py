@@ -6,11 +6,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from sparsebrain.experiments import reproduction as module
-from sparsebrain.experiments import runner
-from sparsebrain.experiments.reproduction import reproduce
+from sparsebrain.experiments import reproduce, reproduction, runner
 from sparsebrain.experiments.verdict import tell_differences
-from sparsebrain.models import MODELS, paper
+from sparsebrain.models import EJIMA_MODELS, ejima_model
 
 FAST = {"data": "digits", "epochs": 1, "seeds": 2, "jobs": 1}
 FIGURES = [2, 6, 9, 10, 11]
@@ -28,7 +26,7 @@ def reproduced(tmp_path_factory):
 
 def test_all_models_are_trained_and_told(reproduced, rows):
     folder, summed, text = reproduced
-    assert [row.label for row in summed] == list(MODELS)
+    assert [row.label for row in summed] == list(EJIMA_MODELS)
     assert [row.mean("synapses") for row in summed] == [0, 46**2, 46**2, 74**2, 74**2]
     found = rows(folder / "results.csv")
     assert len(found) == 10
@@ -97,13 +95,13 @@ def test_the_weights_are_those_of_the_papers_model(reproduced):
     folder, _, _ = reproduced
     (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0-*.pt")
     state = torch.load(weights, weights_only=True)
-    model = paper("Y", shape=(16, 16))
+    model = ejima_model("Y", shape=(16, 16))
     model.encode = torch.nn.Linear(64, 256)
     model.load_state_dict(state)
 
 
 def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, rows):
-    monkeypatch.setattr(module, "_LEARNING_RATE", 1e30)
+    monkeypatch.setattr(reproduction, "_LEARNING_RATE", 1e30)
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         found = reproduce(**{**FAST, "seeds": 1}, out=tmp_path, console=console)
@@ -119,7 +117,7 @@ def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"reading": "swish"}, "reading must be one of 'relu', 'relu-in-loop'"),
+        ({"variant": "swish"}, "variant must be one of 'relu', 'relu-in-loop'"),
         ({"data": "cifar"}, "data must be one of 'digits'"),
         ({"seeds": 0}, "seeds must be an integer >= 1"),
         ({"epochs": 0}, "epochs must be an integer >= 1"),
@@ -134,7 +132,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, opti
 
 def test_the_command_runs(tmp_path):
     command = [sys.executable, "-m", "sparsebrain.cli", "reproduce", "--data", "digits"]
-    command += ["--epochs", "1", "--seeds", "1", "--reading", "linear", "--out", str(tmp_path)]
+    command += ["--epochs", "1", "--seeds", "1", "--variant", "linear", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "Nothing to compare" in done.stdout

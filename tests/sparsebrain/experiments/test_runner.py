@@ -3,9 +3,8 @@
 import joblib
 import pytest
 
-from sparsebrain.experiments.comparison import compare
+from sparsebrain.experiments import compare, reproduce
 from sparsebrain.experiments.datasets import DATASETS
-from sparsebrain.experiments.reproduction import reproduce
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.training import Run
@@ -21,7 +20,7 @@ def labels():
             checksum="",
             synapses_wanted=0,
             loops=2,
-            reading="relu",
+            variant="relu",
             # Draws noise at every step, out of a generator that all threads share.
             rule="weight-mirror" if seed == 3 else "backprop",
             epochs=1,

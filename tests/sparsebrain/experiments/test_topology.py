@@ -1,13 +1,18 @@
+import hashlib
+import inspect
+from typing import Literal
+
 import pytest
 
 import graphs
+from sparsebrain.experiments.kinds import KINDS, Kind
 from sparsebrain.experiments.topology import budget, build, lattice, parse
 
 SHEET = (16, 16)
 
 
-def made(spec, synapses=5476, seed=0):
-    return build(parse(spec), SHEET, synapses=synapses, seed=seed)
+def made(spec, num_edges=5476, seed=0):
+    return build(parse(spec), SHEET, num_edges=num_edges, seed=seed)
 
 
 def test_what_is_written_is_what_is_generated():
@@ -18,12 +23,12 @@ def test_what_is_written_is_what_is_generated():
         "grid:shape=6x5x4,distance=2,metric=manhattan,padding=false": graphs.grid_local(
             (6, 5, 4), 2, metric="manhattan", padding=False
         ),
-        "coordinate:neurons=50,extent=5x2.5,distance=1.5,profile=step,directed=false": (
+        "coordinate:num_nodes=50,extent=5x2.5,distance=1.5,profile=step,directed=false": (
             graphs.coordinate_random(
                 50, (5, 2.5), 1.5, profile="step", directed=False, self_loops=True, seed=3
             )
         ),
-        "coordinate:neurons=60,extent=5x3,distance=2x1,p_max=0.5,positions=lattice,jitter=0.3": (
+        "coordinate:num_nodes=60,extent=5x3,distance=2x1,p_max=0.5,positions=lattice,jitter=0.3": (
             graphs.coordinate_random(
                 60,
                 (5, 3),
@@ -41,36 +46,37 @@ def test_what_is_written_is_what_is_generated():
         "hexagonal:shape=6x9,periodic=true": graphs.hexagonal_lattice(
             shape=(6, 9), distance=2, periodic=True
         ),
+        "grid:shape=5x4,periodic=truexfalse": graphs.grid_local((5, 4), 2, periodic=(True, False)),
         "hexagonal": graphs.hexagonal_lattice(shape=SHEET, distance=2),
-        "kaiser-hilgetag:neurons=50,alpha=3,beta=0.5,extent=2x1,directed=true": (
+        "kaiser-hilgetag:num_nodes=50,alpha=3,beta=0.5,extent=2x1,directed=true": (
             graphs.kaiser_hilgetag(
                 50, 3, 0.5, extent=(2, 1), directed=True, self_loops=True, seed=3
             )
         ),
-        "small-world:neurons=40,neighbors=6,rewire=0.3,self_loops=false,method=newman-watts": (
+        "small-world:num_nodes=40,neighbors=6,rewire=0.3,self_loops=false,method=newman-watts": (
             graphs.small_world(40, 6, 0.3, method="newman-watts", seed=3)
         ),
-        "erdos-renyi:neurons=40,probability=0.2,directed=false,self_loops=false": (
+        "erdos-renyi:num_nodes=40,probability=0.2,directed=false,self_loops=false": (
             graphs.erdos_renyi(40, probability=0.2, directed=False, seed=3)
         ),
-        "fixed-in-degree:neurons=40,in_degree=5": graphs.fixed_in_degree(
+        "fixed-in-degree:num_nodes=40,in_degree=5": graphs.fixed_in_degree(
             40, 5, self_loops=True, seed=3
         ),
-        "fixed-out-degree:neurons=40,out_degree=5,self_loops=false": graphs.fixed_out_degree(
+        "fixed-out-degree:num_nodes=40,out_degree=5,self_loops=false": graphs.fixed_out_degree(
             40, 5, seed=3
         ),
-        "barabasi-albert:neurons=40,edges_per_node=3,directed=true,outward=1": (
+        "barabasi-albert:num_nodes=40,edges_per_node=3,directed=true,outward=1": (
             graphs.barabasi_albert(40, 3, directed=True, outward=1.0, self_loops=True, seed=3)
         ),
-        "power-law-cluster:neurons=40,edges_per_node=3,triangle=0.4,self_loops=false": (
+        "power-law-cluster:num_nodes=40,edges_per_node=3,triangle=0.4,self_loops=false": (
             graphs.power_law_cluster(40, 3, 0.4, seed=3)
         ),
-        "stochastic-block:neurons=50,blocks=3,probability=0.5,ratio=0.2,self_loops=false": (
+        "stochastic-block:num_nodes=50,blocks=3,probability=0.5,ratio=0.2,self_loops=false": (
             graphs.stochastic_block(
                 [17, 17, 16], [[0.5, 0.1, 0.1], [0.1, 0.5, 0.1], [0.1, 0.1, 0.5]], seed=3
             )
         ),
-        "hierarchical-modules:neurons=40,probability=0.6,branching=3,levels=2,directed=false": (
+        "hierarchical-modules:num_nodes=40,probability=0.6,branching=3,levels=2,directed=false": (
             graphs.hierarchical_modules(
                 [5] * 4 + [4] * 5, 3, 2, 0.6, 0.25, directed=False, self_loops=True, seed=3
             )
@@ -101,21 +107,103 @@ def test_what_is_left_out_follows_from_the_sheet_and_the_budget(sheet, synapses,
         "stochastic-block",
         "hierarchical-modules:levels=2,branching=3",
     ):
-        data = build(parse(spec), sheet, synapses=synapses, seed=seed)
+        data = build(parse(spec), sheet, num_edges=synapses, seed=seed)
         assert data.num_nodes == sheet[0] * sheet[1]
         assert graphs.summary(data, max_sources=2).self_loops == data.num_nodes
         counts.append(data.num_edges)
     assert max(counts) <= 1.02 * min(counts)
 
 
+FITTED = {
+    "coordinate": (5476, "d990ed55bd57"),
+    "coordinate:periodic=true": (5476, "ec778f81e6f9"),
+    "kaiser-hilgetag": (5476, "582a8aeef72d"),
+    "small-world": (5376, "ebb9c3c5fc3c"),
+    "small-world:method=newman-watts,rewire=0.5": (5648, "a0e82877ff73"),
+    "erdos-renyi": (5476, "a5247f2cfd1a"),
+    "erdos-renyi:directed=false": (5476, "225833569c71"),
+    "fixed-in-degree": (5376, "3cf45963c832"),
+    "fixed-out-degree": (5376, "cf0f1e988073"),
+    "barabasi-albert": (5404, "7f32112d644d"),
+    "power-law-cluster": (5404, "fcc1d4684fd4"),
+    "stochastic-block": (5478, "4189bd38db1d"),
+    "hierarchical-modules": (5475, "130673b42c57"),
+}
+
+
+@pytest.mark.parametrize("spec", FITTED)
+def test_what_is_fitted_stays_the_same_connectome(spec):
+    data = made(spec, seed=1)
+    checksum = hashlib.sha256(data.edge_index.numpy().tobytes()).hexdigest()[:12]
+    assert (data.num_edges, checksum) == FITTED[spec]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_options_are_named_as_the_arguments_of_the_generator(name):
+    """All of them but the seed, in their order: none is of a type that no text can state."""
+    kind = KINDS[name]
+    arguments = [each for each in inspect.signature(kind.make).parameters if each != "seed"]
+    assert list(kind.readers) == arguments
+    assert {*(kind.sized or ()), *kind.defaults} <= set(arguments)
+    assert kind.fitted is None or kind.fitted in arguments
+
+
+@pytest.mark.parametrize(
+    ("make", "fitted", "least"),
+    [
+        (graphs.fixed_in_degree, "in_degree", 5476 - 256),
+        (graphs.fixed_total, "num_edges", 5476),
+        (graphs.erdos_renyi, "probability", 5400),
+        (graphs.barabasi_albert, "edges_per_node", 5300),
+    ],
+)
+def test_a_generator_is_one_line_of_the_table(monkeypatch, make, fitted, least):
+    """What it takes to fit an argument need not be said."""
+    monkeypatch.setitem(KINDS, "new", Kind(make, ("num_nodes",), fitted=fitted))
+    assert budget([parse("new"), parse("grid")], SHEET).num_edges == 5476
+    for seed in (0, 1):
+        data = made("new", seed=seed)
+        assert data.num_nodes == 256
+        assert least <= data.num_edges <= 5550
+    stated = made(f"new:num_nodes=64,{fitted}=1,self_loops=false")
+    assert stated.edge_index.equal(make(64, 1, seed=0).edge_index)
+
+
+def test_an_argument_that_brings_too_few_synapses_ends_the_search(monkeypatch):
+    """A generator without a seed, of which no radius has more than 10 synapses."""
+
+    def star(radius: float):
+        return graphs.layered((1, min(1 + int(radius), 10)))
+
+    monkeypatch.setitem(KINDS, "star", Kind(star, fitted="radius"))
+    assert made("star", num_edges=100).num_edges == 10
+    assert made("star", num_edges=7).num_edges == 7
+
+
+def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
+    def ring(neighbors: Literal["near", "far"], loops: bool = False):
+        return graphs.small_world(8, {"near": 2, "far": 4}[neighbors], 0, self_loops=loops, seed=0)
+
+    monkeypatch.setitem(KINDS, "ring", Kind(ring))
+    assert made("ring:neighbors=far").num_edges == 32
+    assert made("ring:loops=true,neighbors=near").num_edges == 24
+    with pytest.raises(ValueError, match="'ring:neighbors=all': neighbors must be one of 'near'"):
+        parse("ring:neighbors=all")
+    with pytest.raises(ValueError, match="'ring': .*missing 1 required positional argument"):
+        made("ring")
+    monkeypatch.setitem(KINDS, "untyped", Kind(lambda width: graphs.layered((width, 2))))
+    with pytest.raises(TypeError, match="argument width of .* has no type"):
+        parse("untyped:width=3")
+
+
 def test_the_budget_is_that_of_the_first_topology_which_states_its_size():
-    assert budget([parse("coordinate"), parse("small-world")], SHEET).synapses == 5476
+    assert budget([parse("coordinate"), parse("small-world")], SHEET).num_edges == 5476
     assert (
-        budget([parse("none"), parse("coordinate"), parse("grid:distance=1")], SHEET).synapses
+        budget([parse("none"), parse("coordinate"), parse("grid:distance=1")], SHEET).num_edges
         == 46**2
     )
-    fixed = parse("small-world:neurons=50,neighbors=4,self_loops=false")
-    assert budget([fixed, parse("grid")], SHEET).synapses == 200
+    fixed = parse("small-world:num_nodes=50,neighbors=4,self_loops=false")
+    assert budget([fixed, parse("grid")], SHEET).num_edges == 200
 
 
 @pytest.mark.parametrize(
@@ -128,28 +216,28 @@ def test_the_budget_is_that_of_the_first_topology_which_states_its_size():
 def test_neurons_that_are_left_out_are_those_of_the_budget(spec):
     """302 neurons make no lattice; 16 x 19 is the nearest that is no line."""
     wanted = budget([parse("coordinate"), parse("c-elegans"), parse("grid")], SHEET)
-    assert (wanted.neurons, wanted.topology) == (302, "c-elegans")
-    data = build(parse(spec), SHEET, synapses=wanted.synapses, neurons=302, seed=0)
+    assert (wanted.num_nodes, wanted.topology) == (302, "c-elegans")
+    data = build(parse(spec), SHEET, num_edges=wanted.num_edges, num_nodes=302, seed=0)
     assert data.num_nodes == 302
-    assert build(parse("grid"), SHEET, synapses=0, neurons=302, seed=0).num_nodes == 16 * 19
+    assert build(parse("grid"), SHEET, num_edges=0, num_nodes=302, seed=0).num_nodes == 16 * 19
 
 
 def test_neurons_that_are_stated_stay():
     for spec in (
-        "small-world:neurons=40",
+        "small-world:num_nodes=40",
         "layered:sizes=20x20",
         "grid:shape=5x8",
-        "layered:neurons=40",
+        "layered:num_nodes=40",
     ):
         assert parse(spec).states_its_neurons
-        assert build(parse(spec), SHEET, synapses=400, neurons=302, seed=0).num_nodes == 40
+        assert build(parse(spec), SHEET, num_edges=400, num_nodes=302, seed=0).num_nodes == 40
     assert not parse("none").states_its_neurons
-    with pytest.raises(ValueError, match="sizes and neurons are both stated"):
-        made("layered:sizes=2x3,neurons=5")
+    with pytest.raises(ValueError, match="sizes and num_nodes are both stated"):
+        made("layered:sizes=2x3,num_nodes=5")
 
 
 def test_without_a_size_the_first_number_of_neurons_counts():
-    wanted = budget([parse("none"), parse("coordinate:neurons=100"), parse("small-world")], SHEET)
+    wanted = budget([parse("none"), parse("coordinate:num_nodes=100"), parse("small-world")], SHEET)
     assert wanted == (100, 44**2, "")
 
 
@@ -170,16 +258,16 @@ def test_a_lattice_of_so_many_neurons_is_no_line(neurons, sides):
 
 
 def test_newman_watts_is_fitted_with_its_shortcuts_counted():
-    data = made("small-world:method=newman-watts,rewire=0.5", synapses=5476)
+    data = made("small-world:method=newman-watts,rewire=0.5", num_edges=5476)
     assert abs(data.num_edges / 5476 - 1) < 0.05
 
 
 def test_an_even_number_is_fitted_where_both_directions_are_stored():
-    assert made("erdos-renyi", synapses=5477).num_edges == 5477
-    assert made("erdos-renyi:directed=false", synapses=5477).num_edges == 5476
+    assert made("erdos-renyi", num_edges=5477).num_edges == 5477
+    assert made("erdos-renyi:directed=false", num_edges=5477).num_edges == 5476
     # m newcomers' synapses change the number by 2 (N - 2 m), so that half of it may be missing.
     for kind in ("barabasi-albert", "power-law-cluster"):
-        assert abs(made(kind, synapses=5476).num_edges - 5476) <= 256 - 20
+        assert abs(made(kind, num_edges=5476).num_edges - 5476) <= 256 - 20
 
 
 def test_the_same_options_in_another_order_are_the_same_topology():
@@ -190,18 +278,18 @@ def test_the_same_options_in_another_order_are_the_same_topology():
 
 
 def test_few_neurons_and_a_torus_are_fitted_as_far_as_they_go():
-    assert made("small-world:neurons=10").num_edges == 10 * (8 + 1)
+    assert made("small-world:num_nodes=10").num_edges == 10 * (8 + 1)
     for kind in ("erdos-renyi", "fixed-in-degree", "fixed-out-degree"):
-        assert made(f"{kind}:neurons=10").num_edges == 10 * 10
-        assert made(kind, synapses=0).num_edges == 256
+        assert made(f"{kind}:num_nodes=10").num_edges == 10 * 10
+        assert made(kind, num_edges=0).num_edges == 256
     for kind in ("stochastic-block:ratio=1", "hierarchical-modules:ratio=1"):
-        assert made(f"{kind},neurons=10").num_edges == 10 * 10
-        assert made(kind, synapses=0).num_edges == 256
-        assert abs(made(f"{kind},directed=false", synapses=3000).num_edges - 3000) < 10
-    assert made("power-law-cluster:neurons=10").num_edges == 2 * 5 * 5 + 10
-    assert made("barabasi-albert", synapses=0).num_edges == 2 * 255 + 256
+        assert made(f"{kind},num_nodes=10").num_edges == 10 * 10
+        assert made(kind, num_edges=0).num_edges == 256
+        assert abs(made(f"{kind},directed=false", num_edges=3000).num_edges - 3000) < 10
+    assert made("power-law-cluster:num_nodes=10,directed=false").num_edges == 2 * 5 * 5 + 10
+    assert made("barabasi-albert", num_edges=0).num_edges == 255 + 256
     for profile in ("linear", "step", "gaussian", "mexican-hat"):
-        data = made(f"coordinate:periodic=true,profile={profile}", synapses=3000)
+        data = made(f"coordinate:periodic=true,profile={profile}", num_edges=3000)
         assert abs(data.num_edges / 3000 - 1) < 0.01
 
 
@@ -209,11 +297,11 @@ def test_what_a_generator_refuses_is_told_with_the_topology():
     with pytest.raises(ValueError, match="topology 'grid:metric=taxicab': metric must be"):
         made("grid:metric=taxicab")
     with pytest.raises(ValueError, match="levels must be from 1 to the number of neurons, 9, got"):
-        made("hierarchical-modules:neurons=9,branching=7,levels=99999999999")
+        made("hierarchical-modules:num_nodes=9,branching=7,levels=99999999999")
     with pytest.raises(
         ValueError, match="blocks must be from 1 to the number of neurons, 9, got 0"
     ):
-        made("stochastic-block:neurons=9,blocks=0")
+        made("stochastic-block:num_nodes=9,blocks=0")
     with pytest.raises(ValueError, match="levels must be an integer >= 0, got -1"):
         made("hierarchical-modules:levels=-1")
 
@@ -231,7 +319,8 @@ def test_a_connectome_out_of_a_file(tmp_path, name):
     assert topology.spec == spec
     assert topology.states_its_size
     assert (
-        budget([parse("none"), parse("coordinate"), topology, parse("grid")], SHEET).synapses == 120
+        budget([parse("none"), parse("coordinate"), topology, parse("grid")], SHEET).num_edges
+        == 120
     )
     for seed in (0, 1):
         assert made(spec, seed=seed).edge_index.equal(saved.edge_index)
@@ -252,10 +341,11 @@ def test_a_real_connectome_is_what_it_is_whatever_the_budget(spec, make, argumen
     assert topology.spec == spec
     assert topology.states_its_size
     assert (
-        budget([parse("coordinate"), topology, parse("grid")], SHEET).synapses == expected.num_edges
+        budget([parse("coordinate"), topology, parse("grid")], SHEET).num_edges
+        == expected.num_edges
     )
     for seed in (0, 1):
-        data = made(spec, synapses=7, seed=seed)
+        data = made(spec, num_edges=7, seed=seed)
         assert data.edge_index.equal(expected.edge_index)
         assert data.edge_weight.equal(expected.edge_weight)
 
@@ -318,17 +408,30 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
         ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
         ("grid:distance", "cannot read 'distance'"),
         ("grid:distance=far", "distance='far' is no number"),
-        ("grid:shape=8xx8", "shape='8xx8' is no shape; write sides such as 28x28"),
+        (
+            "grid:shape=8xx8",
+            "shape='8xx8' does not consist of whole numbers; write .* 28x28",
+        ),
         ("grid:padding=maybe", "padding='maybe' is no truth value"),
-        ("small-world:neurons=4.5", "neurons='4.5' is no whole number"),
+        ("small-world:num_nodes=4.5", "num_nodes='4.5' is no whole number"),
         ("fly-visual-system:radius=wide", "radius='wide' is no whole number"),
         ("larva-mushroom-body:left", "cannot read 'left'.*larva-mushroom-body takes side="),
-        ("coordinate:distance=2xfar", "distance='2xfar' is no length; write 2.4, or .* 2x1"),
-        ("hexagonal:metric=euclidean", "hexagonal takes radius=, shape="),
+        (
+            "coordinate:distance=2xfar",
+            "distance='2xfar' does not consist of numbers; write .* 2.5",
+        ),
+        ("hexagonal:metric=euclidean", "hexagonal takes radius=, distance=, shape="),
         ("kaiser-hilgetag:alpha=steep", "alpha='steep' is no number"),
-        ("coordinate:extent=wide", "extent='wide' is no extent"),
+        ("coordinate:extent=wide", "extent='wide' does not consist of numbers"),
         ("grid:distance=1,distance=2", "states distance twice"),
-        ("none:neurons=3", "none takes no options"),
+        ("none:num_nodes=3", "none takes no options"),
+        ("small-world:neurons=40", "neurons= is now called num_nodes=, write num_nodes=40"),
+        (
+            "barabasi-albert:synapses_per_neuron=3",
+            "synapses_per_neuron= is now called edges_per_node=, write edges_per_node=3",
+        ),
+        ("grid:neurons=40", "cannot read 'neurons=40'.*grid takes shape=, distance="),
+        ("grid:shape=4x4,periodic=truexmaybe", "does not consist of truth values; write true, or"),
         ("file", "topology 'file' states no path; write file:some/path.npz"),
         ("file:", "states no path"),
     ],

@@ -30,7 +30,7 @@ def run():
         checksum="",
         synapses_wanted=0,
         loops=2,
-        reading="relu",
+        variant="relu",
         epochs=4,
         batch_size=32,
         learning_rate=0.01,
@@ -81,9 +81,9 @@ def test_the_number_of_threads_changes_nothing_and_is_left_as_it_was(run, images
 
 @pytest.mark.parametrize("topology", ["grid:distance=1", "none"])
 def test_the_reading_decides_the_activations(run, images, topology):
-    model = train(dataclasses.replace(run, topology=topology, reading="linear"), images).model
+    model = train(dataclasses.replace(run, topology=topology, variant="linear"), images).model
     assert not any(isinstance(part, torch.nn.ReLU) for part in model)
-    model = train(dataclasses.replace(run, topology=topology, reading="tanh-in-loop"), images).model
+    model = train(dataclasses.replace(run, topology=topology, variant="tanh-in-loop"), images).model
     assert any(isinstance(part, torch.nn.ReLU) for part in model)
     assert topology == "none" or model.graph.activation == "tanh"
 

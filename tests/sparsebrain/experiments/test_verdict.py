@@ -22,7 +22,7 @@ def row(label, percent, rule="backprop", seeds=None):
             checksum="",
             synapses_wanted=0,
             loops=5,
-            reading="relu",
+            variant="relu",
             rule=rule,
             epochs=1,
             batch_size=64,

@@ -90,7 +90,11 @@ def test_all_parameters_are_trained():
     ("options", "error", "match"),
     [
         ({"inputs": [0, 4]}, ValueError, "inputs must be from 0 to 3.*1 of 2 are not: 4"),
-        ({"inputs": range(-2, 60)}, ValueError, r"58 of 62 are not: -2, -1, 4, .* 9 and 50 more; leave"),
+        (
+            {"inputs": range(-2, 60)},
+            ValueError,
+            r"58 of 62 are not: -2, -1, 4, .* 9 and 50 more; leave",
+        ),
         ({"inputs": []}, ValueError, "inputs must name at least one neuron"),
         ({"inputs": 3}, ValueError, "inputs must be neuron numbers"),
         ({"inputs": {1, 2}}, ValueError, "inputs must be neuron numbers"),

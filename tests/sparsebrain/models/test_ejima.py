@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from sparsebrain import GraphLayer, models
-from sparsebrain.models import MODELS, READINGS, paper
+from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS, ejima_model
 
 SYNAPSES = {"alpha": 82**2, "beta": 82**2, "X": 134**2, "Y": 134**2}
 LOOPS = {"alpha": 5, "beta": 20, "X": 5, "Y": 20}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EJIMA_MODELS)
 def test_the_models_are_those_of_the_paper(name):
-    model = paper(name)
+    model = ejima_model(name)
     kinds = [type(part) for part in model]
     around = [torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.ReLU]
     layer = [GraphLayer, torch.nn.BatchNorm1d, torch.nn.ReLU] if name != "MLP" else []
@@ -26,16 +26,16 @@ def test_the_models_are_those_of_the_paper(name):
 
 
 def test_other_shapes_and_classes():
-    assert paper("X", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
-    assert paper("MLP", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
+    assert ejima_model("X", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
+    assert ejima_model("MLP", 3, (4, 6))(torch.randn(5, 24)).shape == (5, 3)
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_every_reading_is_a_model_that_learns(reading):
+@pytest.mark.parametrize("variant", EJIMA_VARIANTS)
+def test_every_variant_is_a_model_that_learns(variant):
     torch.manual_seed(0)
-    model = paper("beta", 2, (5, 5), reading=reading)
+    model = ejima_model("beta", 2, (5, 5), variant=variant)
     assert model.graph.activation == {"relu-in-loop": "relu", "tanh-in-loop": "tanh"}.get(
-        reading, "none"
+        variant, "none"
     )
     x = torch.randn(64, 25)
     y = (x[:, 0] > 0).long()
@@ -53,7 +53,7 @@ def test_every_reading_is_a_model_that_learns(reading):
 @pytest.mark.parametrize("name", ["MLP", "X"])
 def test_without_activations_the_model_is_affine(name):
     """A mixture of inputs gives the mixture of outputs, to rounding."""
-    model = paper(name, reading="linear").double().eval()
+    model = ejima_model(name, variant="linear").double().eval()
     a, b = torch.randn(2, 4, 784, dtype=torch.float64)
     torch.testing.assert_close(model(0.3 * a + 0.7 * b), 0.3 * model(a) + 0.7 * model(b))
 
@@ -62,13 +62,13 @@ def test_without_activations_the_model_is_affine(name):
     ("arguments", "options", "error", "match"),
     [
         (("y",), {}, ValueError, "name must be one of 'MLP', 'alpha', 'beta', 'X', 'Y', got 'y'"),
-        (("Y",), {"reading": "swish"}, ValueError, "reading must be one of 'relu'"),
+        (("Y",), {"variant": "swish"}, ValueError, "variant must be one of 'relu'"),
         (("Y", 10, (28, 0)), {}, ValueError, "each side of shape must be an integer >= 1"),
         (("Y", 10, (28, 2.5)), {}, TypeError, "each side of shape must be an integer"),
         (("MLP", 0), {}, ValueError, "num_classes must be an integer >= 1"),
-        (("Y",), {"readings": "relu"}, TypeError, "unexpected keyword argument"),
+        (("Y",), {"variants": "relu"}, TypeError, "unexpected keyword argument"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, options, error, match):
     with pytest.raises(error, match=match):
-        models.paper(*arguments, **options)
+        models.ejima_model(*arguments, **options)

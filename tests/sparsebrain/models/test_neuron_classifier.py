@@ -3,7 +3,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch.optim import SGD, Adam, AdamW
 
-from sparsebrain.models import NeuronClassifier, forget
+from sparsebrain.models import NeuronClassifier, decay_weights
 
 
 def filled(kind, features=5, seed=0):
@@ -94,14 +94,14 @@ def test_forgetting_is_exact_to_the_last_bit(optimizer):
     neuron = neuron_of([1.0, -2.0, 0.5])
     decay = optimizer(neuron.parameters(), lr=0.5, weight_decay=0.25)
     for t in range(1, 18):
-        forget(decay)
+        decay_weights(decay)
         assert neuron.weight.tolist() == [w * 0.875**t for w in (1.0, -2.0, 0.5)]
 
 
 @pytest.mark.parametrize("optimizer", [SGD, AdamW])
 def test_forgetting_follows_the_formula_for_long(optimizer):
     neuron = neuron_of([3.0, -0.1])
-    forget(optimizer(neuron.parameters(), lr=0.1, weight_decay=0.03), steps=2000)
+    decay_weights(optimizer(neuron.parameters(), lr=0.1, weight_decay=0.03), steps=2000)
     wanted = torch.tensor([3.0, -0.1], dtype=torch.float64) * (1 - 0.003) ** 2000
     torch.testing.assert_close(neuron.weight.detach(), wanted, rtol=1e-11, atol=0)
 
@@ -110,7 +110,7 @@ def test_adam_with_l2_breaks_the_formula():
     """It moves weights of any size by the learning rate, whatever the decay."""
     for decay in (0.01, 0.1):
         neuron = neuron_of([3.0, -0.3])
-        forget(Adam(neuron.parameters(), lr=0.001, weight_decay=decay), steps=10)
+        decay_weights(Adam(neuron.parameters(), lr=0.001, weight_decay=decay), steps=10)
         moved = neuron.weight.detach() - torch.tensor([3.0, -0.3], dtype=torch.float64)
         torch.testing.assert_close(moved, torch.tensor([-0.01, 0.01]).double(), rtol=0.01, atol=0)
         by_formula = 3.0 * ((1 - 0.001 * decay) ** 10 - 1)
@@ -119,7 +119,7 @@ def test_adam_with_l2_breaks_the_formula():
 
 def test_momentum_breaks_the_formula():
     neuron = neuron_of([1.0])
-    forget(SGD(neuron.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1), steps=20)
+    decay_weights(SGD(neuron.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1), steps=20)
     assert float(neuron.weight.detach()) < 0.9 * 0.99**20
 
 
@@ -129,11 +129,11 @@ def test_absent_gradients_forget_nothing_and_are_absent_again_afterwards():
     assert neuron.weight.grad is None
     decay.step()
     assert neuron.weight.tolist() == [1.0]
-    forget(decay)
+    decay_weights(decay)
     assert neuron.weight.tolist() == [0.75]
     assert neuron.weight.grad is None
     kept = neuron.weight.grad = torch.ones(1, dtype=torch.float64)
-    forget(decay)
+    decay_weights(decay)
     assert neuron.weight.grad is kept
     assert kept.tolist() == [1.0]
 
@@ -142,7 +142,7 @@ def test_frozen_parameters_do_not_fade():
     neuron = neuron_of([1.0])
     neuron.weight.grad = torch.ones(1, dtype=torch.float64)
     neuron.weight.requires_grad_(False)
-    forget(SGD(neuron.parameters(), lr=0.5, weight_decay=0.5))
+    decay_weights(SGD(neuron.parameters(), lr=0.5, weight_decay=0.5))
     assert neuron.weight.tolist() == [1.0]
     assert neuron.weight.grad.tolist() == [1.0]
 
@@ -153,7 +153,7 @@ def test_groups_fade_at_their_own_rate():
         for parameter in neuron.parameters():
             parameter.fill_(1.0)
     groups = [{"params": [neuron.weight]}, {"params": [neuron.bias], "weight_decay": 0.0}]
-    forget(SGD(groups, lr=0.5, weight_decay=0.5), steps=3)
+    decay_weights(SGD(groups, lr=0.5, weight_decay=0.5), steps=3)
     assert neuron.weight.tolist() == [0.75**3]
     assert neuron.bias.tolist() == 1.0
 
@@ -220,7 +220,7 @@ def test_it_tells_tumours_and_digits(kind):
             "y must be 0 or 1, also with the hinge loss",
         ),
         (
-            lambda: forget(SGD(NeuronClassifier(1).parameters()), -1),
+            lambda: decay_weights(SGD(NeuronClassifier(1).parameters()), -1),
             ValueError,
             "steps must be an integer >= 0",
         ),

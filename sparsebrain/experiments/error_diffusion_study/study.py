@@ -1,0 +1,178 @@
+"""The study: what is trained, told and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from graphs import arguments
+from graphs.io.atomic import write_atomically
+from sparsebrain.experiments.datasets import load_anew
+from sparsebrain.experiments.error_diffusion_study import training, xor
+from sparsebrain.experiments.error_diffusion_study.kept import read_scores, train_missing
+from sparsebrain.experiments.error_diffusion_study.settings import (
+    ALL_STUDIES,
+    STUDIES,
+    XOR,
+    Case,
+    Setting,
+)
+from sparsebrain.experiments.error_diffusion_study.training import Score
+from sparsebrain.experiments.figures import error_diffusion as figure
+from sparsebrain.experiments.fingerprint import checksum_of_code
+from sparsebrain.experiments.runner import check_jobs
+from sparsebrain.experiments.tables import make_folder, write_csv
+
+
+def run(
+    *,
+    studies: Sequence[str] = ALL_STUDIES,
+    epochs: int = 10,
+    seeds: int = 5,
+    data_dir: Path | None = None,
+    jobs: int = 1,
+    out: Path = Path("error-diffusion"),
+    console: Console | None = None,
+) -> list[Score]:
+    """Train what the studies ask for, and write results.csv, xor.csv and figure.png into ``out``.
+
+    A training that is already there with the same settings, images and code is not repeated.
+
+    Args:
+        studies: out of :data:`~.settings.STUDIES`, and "xor" for Kaneko's table.
+        epochs: of every training.
+        seeds: seeds 0 to ``seeds`` - 1 are run.
+        data_dir: where the files of MNIST lie.
+        jobs: trainings side by side, -1 for one a core.
+        out: the folder, made if it is not there.
+        console: shows progress and tables; none of it without one.
+
+    Returns:
+        The score of every training that was asked for.
+
+    Raises:
+        ValueError, TypeError: an option, or a results.csv in ``out``, that cannot be used, before
+            anything is run.
+    """
+    for study in studies:
+        arguments.option("study", study, ALL_STUDIES)
+    epochs, seeds = (
+        arguments.count("epochs", epochs, at_least=1),
+        arguments.count("seeds", seeds, at_least=1),
+    )
+    jobs = check_jobs(jobs)
+    make_folder(out)
+    # What cannot be read is told before hours of training, not after them.
+    read_scores(out / "results.csv")
+    if XOR in studies:
+        _repeat_xor(out / "xor.csv", console)
+    chosen = [study for study in studies if study != XOR]
+    if not chosen:
+        return []
+    wanted = dict.fromkeys(
+        replace(case.setting, epochs=epochs, seed=seed)
+        for seed in range(seeds)
+        for study in chosen
+        for case in STUDIES[study]
+    )
+    sealed = _seal(wanted, data_dir)
+    kept = train_missing(
+        sealed.values(), out / "results.csv", data_dir=data_dir, jobs=jobs, console=console
+    )
+    scores = {setting: kept[each] for setting, each in sealed.items()}
+    lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}
+    drawn = figure.draw(lines)
+    write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
+    if console is not None:
+        for study in chosen:
+            diverged = _count_diverged(study, scores, epochs, seeds)
+            console.print(_tabulate_study(study, lines[study], diverged, seeds))
+        console.print(f"written: results.csv and figure.png in {out}")
+    return [*scores.values()]
+
+
+def summarise(
+    study: str, scores: Mapping[Setting, Score], epochs: int, seeds: int
+) -> dict[str, figure.Points]:
+    """Mean and standard deviation of the test accuracy over the seeds, for each line and x.
+
+    Over those of the trainings that did not diverge; nan where all of them did.
+    """
+    lines: dict[str, figure.Points] = {}
+    for case in STUDIES[study]:
+        of_case = _of_case(case, scores, epochs, seeds)
+        accuracy = torch.tensor([each.test_accuracy for each in of_case if not each.diverged])
+        spread = float(accuracy.std()) if len(accuracy) > 1 else 0.0
+        lines.setdefault(case.line, []).append((case.x, float(accuracy.mean()), spread))
+    return lines
+
+
+def _repeat_xor(path: Path, console: Console | None) -> None:
+    rows = xor.xor_table()
+    write_csv(path, xor.COLUMNS, rows)
+    if console is not None:
+        console.print(_tabulate("XOR", xor.COLUMNS, rows))
+
+
+def _seal(wanted: Mapping[Setting, object], data_dir: Path | None) -> dict[Setting, Setting]:
+    """Each setting with the checksums of what its training is made of."""
+    images = load_anew("mnist", data_dir).checksum
+    own = [Path(training.__file__)]
+    return {
+        setting: replace(
+            setting, images_checksum=images, code_checksum=checksum_of_code(setting.rule, own)
+        )
+        for setting in wanted
+    }
+
+
+def _of_case(case: Case, scores: Mapping[Setting, Score], epochs: int, seeds: int) -> list[Score]:
+    settings = (replace(case.setting, epochs=epochs, seed=seed) for seed in range(seeds))
+    return [scores[each] for each in settings]
+
+
+def _count_diverged(
+    study: str, scores: Mapping[Setting, Score], epochs: int, seeds: int
+) -> dict[tuple[str, float | str], int]:
+    return {
+        (case.line, case.x): sum(
+            bool(each.diverged) for each in _of_case(case, scores, epochs, seeds)
+        )
+        for case in STUDIES[study]
+    }
+
+
+def _tabulate_study(
+    study: str,
+    lines: Mapping[str, figure.Points],
+    diverged: Mapping[tuple[str, float | str], int],
+    seeds: int,
+) -> Table:
+    rows = [
+        (line, x, _tell(mean, spread, diverged[line, x], seeds))
+        for line, points in lines.items()
+        for x, mean, spread in points
+    ]
+    return _tabulate(study, ("", study, "test accuracy, %"), rows)
+
+
+def _tell(mean: float, spread: float, lost: int, seeds: int) -> str:
+    if lost == seeds:
+        return "diverged"
+    told = f"{100 * mean:.2f} ± {100 * spread:.2f}"
+    return f"{told} ({lost} of {seeds} diverged)" if lost else told
+
+
+def _tabulate(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table

@@ -1,0 +1,167 @@
+"""What the help of the commands tells of tables: rules, topologies, data sets and the like.
+
+Importing the tables imports torch, which takes seconds. So they are read as they are written: the
+keys of a dict from the source of its module, the arguments of a function from its signature there.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+_KINDS = "sparsebrain.experiments.kinds"
+# What a kind does not take as an option.
+_NO_OPTION = {"seed"}
+_FITTED = "*"
+
+
+def rules() -> str:
+    """The learning rules."""
+    return _list(_entries("sparsebrain.learning", "RULES"))
+
+
+def datasets() -> str:
+    """The data sets."""
+    return _list(_entries("sparsebrain.experiments.datasets", "DATASETS"), last="or")
+
+
+def formats() -> str:
+    """The suffixes of connectomes on disk."""
+    return _list(_entries("graphs.io.files", "FORMATS"), last="or")
+
+
+def variants() -> str:
+    """The variants of Ejima's models."""
+    return _list(_entries("sparsebrain.models.ejima", "EJIMA_VARIANTS"), last="or")
+
+
+def ejima_models() -> str:
+    """Ejima's models."""
+    return _list(_entries("sparsebrain.models.ejima", "EJIMA_MODELS"))
+
+
+def studies() -> str:
+    """The studies of error diffusion."""
+    module = "sparsebrain.experiments.error_diffusion_study.settings"
+    return _list([*_entries(module, "STUDIES"), "xor"], last="or")
+
+
+def equilibrium() -> str:
+    """The options of loops to an equilibrium."""
+    return " ".join(
+        name
+        for name in _fields("sparsebrain.equilibrium.settling", "Equilibrium")
+        if name != "lipschitz"
+    )
+
+
+def kinds() -> str:
+    """Each topology and its options, one paragraph each; * marks what is fitted to a budget."""
+    return "\n\n".join(
+        f"{name}: {' '.join(options)}" if options else name for name, options in _kinds().items()
+    )
+
+
+TEXTS: Mapping[str, Callable[[], str]] = {
+    "rules": rules,
+    "datasets": datasets,
+    "formats": formats,
+    "variants": variants,
+    "ejima_models": ejima_models,
+    "studies": studies,
+    "equilibrium": equilibrium,
+    "kinds": kinds,
+}
+"""What stands for ``{name}`` in the help of a command."""
+
+
+def fill(text: str) -> str:
+    """Put the texts in the place of ``{name}``, and each paragraph on one line."""
+    for name, make in TEXTS.items():
+        if (place := f"{{{name}}}") in text:
+            text = text.replace(place, make())
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def _list(names: Iterable[str], *, last: str = "and") -> str:
+    *most, end = names
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def _kinds() -> dict[str, list[str]]:
+    """The options of each topology."""
+    found = {}
+    for name, call in _entries(_KINDS, "KINDS").items():
+        if not isinstance(call, ast.Call):
+            raise TypeError(f"KINDS[{name!r}] must be written as a call, Kind(generator, ...).")
+        generator = ast.unparse(call.args[0])
+        fitted = [ast.literal_eval(each.value) for each in call.keywords if each.arg == "fitted"]
+        found[name] = [
+            f"{option}{_FITTED}" if option in fitted else option
+            for option in _arguments(_KINDS, generator)
+            if option not in _NO_OPTION
+        ]
+    return found
+
+
+@functools.cache
+def _source(module: str) -> ast.Module:
+    """The source of a module, of which only the package at the top is looked up."""
+    package, *inner = module.split(".")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"the source of {module} is not there.")
+    path = Path(spec.origin).parent.joinpath(*inner)
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _entries(module: str, table: str) -> dict[str, ast.expr]:
+    """Keys and values of the first dict in the assignment to a name."""
+    for statement in _source(module).body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        if any(isinstance(each, ast.Name) and each.id == table for each in targets):
+            written = next(each for each in ast.walk(statement) if isinstance(each, ast.Dict))
+            return {
+                str(ast.literal_eval(key)): value
+                for key, value in zip(written.keys, written.values, strict=True)
+                if key is not None
+            }
+    raise KeyError(f"{module} has no table {table}.")
+
+
+def _arguments(module: str, name: str) -> list[str]:
+    """Arguments of a function by the name, with dots, that it has in a module."""
+    first, _, rest = name.partition(".")
+    # From the end, where the function stands behind its overloads.
+    for statement in reversed(_source(module).body):
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:
+            arguments = statement.args
+            every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            return [argument.arg for argument in every]
+        imports = isinstance(statement, ast.Import | ast.ImportFrom) and first in {
+            each.name for each in statement.names
+        }
+        if imports and isinstance(statement, ast.Import):
+            return _arguments(first, rest)
+        if imports and isinstance(statement, ast.ImportFrom):
+            inner = f"{statement.module}.{first}" if rest else str(statement.module)
+            return _arguments(inner, rest or first)
+    raise KeyError(f"{module} has no function {name}.")
+
+
+def _fields(module: str, name: str) -> list[str]:
+    """Fields of a dataclass."""
+    for statement in _source(module).body:
+        if isinstance(statement, ast.ClassDef) and statement.name == name:
+            return [
+                each.target.id
+                for each in statement.body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
+    raise KeyError(f"{module} has no class {name}.")
