@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments import texts
 

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
+import graphs
+from graphs import arguments
 from sparsebrain.models.classifier import classifier, perceptron
 
 EjimaName = Literal["MLP", "alpha", "beta", "X", "Y"]
@@ -104,8 +106,6 @@ def ejima_model(
         torch.Size([32, 10])
     """
     # The one place of the models where the two packages meet, and only when it is called.
-    import graphs  # noqa: PLC0415
-
     arguments.option("name", name, EJIMA_MODELS)
     arguments.option("variant", variant, EJIMA_VARIANTS)
     sides = [arguments.count("each side of shape", side, at_least=1) for side in shape]

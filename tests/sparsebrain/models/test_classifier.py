@@ -93,7 +93,7 @@ def test_all_parameters_are_trained():
         (
             {"inputs": range(-2, 60)},
             ValueError,
-            r"58 of 62 are not: -2, -1, 4, .* 9 and 50 more; leave",
+            "58 of 62 are not: .* 9 and 50 more; leave",
         ),
         ({"inputs": []}, ValueError, "inputs must name at least one neuron"),
         ({"inputs": 3}, ValueError, "inputs must be neuron numbers"),
