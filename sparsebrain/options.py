@@ -21,6 +21,9 @@ def check_count(name: str, value: object, *, least: int = 1) -> int:
 
     Integers of NumPy count, as they come out of every loop over an array; a bool does not.
     """
+    if type(value) is int and value >= least:
+        # Asking for a protocol takes longer than a small kernel.
+        return value
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} must be an int, got {type(value).__name__} ({value!r}).")
     count = operator.index(value)

@@ -144,7 +144,7 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
 
 
 def _strided(x: Tensor | None) -> tuple[int, int, int]:
-    return (0, 0, 0) if x is None else (x.data_ptr(), x.stride(0), x.stride(1))
+    return (0, 0, 0) if x is None else (x.data_ptr(), *x.stride())
 
 
 @functools.cache
