@@ -334,12 +334,10 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         given.backend,
     )
     gradients = iter(found)
-    of_arguments = _LoopArguments(
-        next(gradients) if need_weight else None,
-        *(None if each is None else next(gradients) for each in (state, drive, bias, leak)),
-        arrays=[None] * len(given.arrays),
-    )
-    return tuple(of_arguments)
+    of_weight = next(gradients) if need_weight else None
+    of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
+    of_arrays = [None] * len(given.arrays)
+    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

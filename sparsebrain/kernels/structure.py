@@ -117,6 +117,10 @@ class Structure:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
 
 
+# An order is empty where synapses stand in it already.
+_MAY_LACK = (False, False, False, True, False, False, True)
+
+
 def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
     """ValueError unless the arrays have the sizes, dtypes and place of a structure's.
 
@@ -128,25 +132,18 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
             f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
         )
     edge_index, pointer, *_ = arrays
-    device = edge_index.device
-    fits = (
-        edge_index.dim() == 2
-        and edge_index.size(0) == 2
-        and edge_index.dtype is torch.int64
-        and (pointer.dtype is torch.int32 or pointer.dtype is torch.int64)
-    )
-    edges = edge_index.size(1) if fits else 0
+    dtype, device = pointer.dtype, edge_index.device
+    edges = edge_index.size(1) if edge_index.dim() == 2 else -1
     sizes = (2 * edges, num_nodes + 1, edges, edges, num_nodes + 1, edges, edges)
-    for number, array in enumerate(arrays):
-        if not fits:
-            break
+    fits = edge_index.dtype is torch.int64 and (dtype is torch.int32 or dtype is torch.int64)
+    for array, size, may_lack in zip(arrays, sizes, _MAY_LACK, strict=True):
         values = array.numel()
-        if values == 0 and number in (3, 6):
-            # An order is left out where synapses stand in it already.
+        if may_lack and not values:
             continue
         fits = (
-            values == sizes[number]
-            and (number == 0 or array.dtype is pointer.dtype)
+            fits
+            and values == size
+            and (array.dtype is dtype or array is edge_index)
             and array.device == device
             and array.is_contiguous()
         )
