@@ -306,7 +306,7 @@ def test_bad_input_is_refused_with_the_remedy(small, name, changes, error, match
 def test_what_is_no_structure_and_a_bias_of_another_dtype(small):
     with pytest.raises(TypeError, match=r"expected a Structure, got Tensor; pass Structure\("):
         kernels.propagate(small.edge_index, torch.ones(9), torch.ones(5, 1))
-    with pytest.raises(TypeError, match="bias must be torch.float32 as all else, got torch.float64"):
+    with pytest.raises(TypeError, match="bias must be torch.float32 as all else"):
         kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, bias=torch.ones(5).double())
 
 
