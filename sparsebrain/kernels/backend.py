@@ -34,9 +34,12 @@ class LoopInputs(NamedTuple):
 
     def map(self, function: Callable[[Tensor], Tensor]) -> LoopInputs:
         """The same with ``function`` applied to all that there are."""
-        state, *others = self
+        state, drive, bias, leak = self
         return LoopInputs(
-            function(state), *(None if each is None else function(each) for each in others)
+            function(state),
+            None if drive is None else function(drive),
+            None if bias is None else function(bias),
+            None if leak is None else function(leak),
         )
 
 

@@ -26,7 +26,7 @@ def check_tensor(
     """
     if tensor.shape != shape:
         raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}.")
-    if tensor.dtype != like.dtype:
+    if tensor.dtype is not like.dtype:
         raise TypeError(
             f"{name} must be {like.dtype} as all else, got {tensor.dtype}; "
             f"call {name}.to({like.dtype})."
@@ -50,16 +50,19 @@ def check_place(name: str, tensor: Tensor, device: torch.device) -> None:
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
-    """ValueError unless the storage of a tensor is as large as the tensor says."""
-    values = tensor.numel()
-    if values == 0 or tensor.is_meta:
-        return
-    if not tensor.is_contiguous():
-        values = 1 + sum(
-            (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-        )
-    needed = (tensor.storage_offset() + values) * tensor.element_size()
+    """ValueError unless the storage of a tensor is as large as the tensor says.
+
+    On every way to a kernel, so the common case is decided by what is cheapest to ask.
+    """
     there = tensor.untyped_storage().nbytes()
+    if tensor.is_contiguous() and there >= tensor.nbytes and tensor.storage_offset() == 0:
+        return
+    if tensor.numel() == 0 or tensor.is_meta:
+        return
+    last = tensor.storage_offset()
+    for size, step in zip(tensor.shape, tensor.stride(), strict=True):
+        last += (size - 1) * step
+    needed = (last + 1) * tensor.element_size()
     if there < needed:
         raise ValueError(
             f"the storage of {name} was freed or cut: it has {there} bytes, and {needed} are "
@@ -76,7 +79,7 @@ def check_weight(structure: Structure, weight: Tensor, like: Tensor) -> None:
 
 def check_columns(structure: Structure, **columns: Tensor) -> None:
     """ValueError or TypeError unless states [N, B] fit the neurons and each other."""
-    first = next(iter(columns.values()))
+    first: Tensor | None = None
     for name, each in columns.items():
         if each.dim() != 2 or each.size(0) != structure.num_nodes:
             raise ValueError(
@@ -85,8 +88,12 @@ def check_columns(structure: Structure, **columns: Tensor) -> None:
             )
         if each.dtype not in DTYPES:
             raise TypeError(f"{name} must be float32 or float64, got {each.dtype}.")
-        check_tensor(name, each, tuple(first.shape), first)
-    check_place("edge_index", structure.edge_index, first.device)
+        if first is None:
+            first = each
+            check_place("edge_index", structure.edge_index, each.device)
+            check_memory(name, each)
+        else:
+            check_tensor(name, each, tuple(first.shape), first)
 
 
 def check_index(structure: Structure) -> None:

@@ -207,52 +207,71 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
     return drawn
 
 
-def _check(structure: Structure, weight: Tensor | None, **columns: Tensor) -> None:
+def _check(structure: Structure, weight: Tensor | None, **states: Tensor) -> None:
+    """Raise unless a call makes sense, in the words of the functions above.
+
+    Operators check again all that memory is safe by, since they can be called without us; here is
+    what only a user of tensors can get wrong. ``states`` [N, B] are named as the caller's arguments
+    are; the first of them says what shape and dtype the others, and ``weight`` [E], must have.
+    """
     if not isinstance(structure, Structure):
         raise TypeError(
             f"expected a Structure, got {type(structure).__name__}; "
             "pass Structure(edge_index, num_nodes)."
         )
-    num_nodes, num_edges = structure.num_nodes, structure.num_edges
-    first: Tensor | None = None
-    for name, tensor in columns.items():
-        if tensor.dim() != 2 or tensor.size(0) != num_nodes:
+    first = next(iter(states.values()))
+    for name, state in states.items():
+        if state.dim() != 2 or state.size(0) != structure.num_nodes:
             raise ValueError(
-                f"{name} must have shape [{num_nodes}, B], one column a sample, "
-                f"got {list(tensor.shape)}."
+                f"{name} must have shape [{structure.num_nodes}, B], one column a sample, "
+                f"got {list(state.shape)}."
             )
-        first = tensor if first is None else first
-        if tensor.shape != first.shape:
+        if state is not first and state.shape != first.shape:
             raise ValueError(
-                f"{' and '.join(columns)} must have one shape, "
-                f"got {list(first.shape)} and {list(tensor.shape)}."
+                f"{' and '.join(states)} must have one shape, "
+                f"got {list(first.shape)} and {list(state.shape)}."
             )
+    tensors = states
     if weight is not None:
-        if weight.shape != (num_edges,):
+        if weight.shape != (structure.num_edges,):
             raise ValueError(
-                f"weight must have shape [{num_edges}], one for each synapse, "
+                f"weight must have shape [{structure.num_edges}], one for each synapse, "
                 f"got {list(weight.shape)}."
             )
-        columns = {"weight": weight, **columns}
+        tensors = {"weight": weight, **states}
+    _check_no_tangents(tensors)
+    _check_dtypes(tensors)
+    for name, tensor in tensors.items():
+        if tensor.device != structure.device:
+            _raise_misplaced(name, tensor, structure)
+
+
+def _check_no_tangents(tensors: dict[str, Tensor]) -> None:
+    """NotImplementedError in forward mode: an operator of torch.library drops tangents silently."""
     if forward_ad._current_level >= 0 and any(
-        forward_ad.unpack_dual(tensor).tangent is not None for tensor in columns.values()
+        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors.values()
     ):
-        # An operator of torch.library would drop the tangents without a word.
         raise NotImplementedError(
             "forward-mode derivatives (torch.func.jvp) are not implemented; "
             "use reverse mode, such as torch.func.vjp or backward()."
         )
-    dtypes = {name: tensor.dtype for name, tensor in columns.items()}
-    if len(set(dtypes.values())) > 1 or not set(dtypes.values()) <= set(DTYPES):
-        told = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+
+
+def _check_dtypes(tensors: dict[str, Tensor]) -> None:
+    """TypeError unless all are float32, or all float64."""
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if len(dtypes) > 1 or not dtypes.issubset(DTYPES):
+        told = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
         raise TypeError(
             f"expected float32 or float64, the same for all, got {told}; call .float() first."
         )
-    for name, tensor in columns.items():
-        if tensor.is_meta:
-            check_place(name, tensor, structure.device)
-        if tensor.device != structure.device:
-            raise ValueError(
-                f"{name} is on {tensor.device}, the structure on {structure.device}; "
-                f"call structure.to('{tensor.device}')."
-            )
+
+
+def _raise_misplaced(name: str, tensor: Tensor, structure: Structure) -> None:
+    """ValueError that says which of both should move: the structure, or a tensor without values."""
+    if tensor.is_meta:
+        check_place(name, tensor, structure.device)
+    raise ValueError(
+        f"{name} is on {tensor.device}, the structure on {structure.device}; "
+        f"call structure.to('{tensor.device}')."
+    )

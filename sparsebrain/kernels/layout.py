@@ -23,4 +23,4 @@ def like(x: Tensor) -> Tensor:
 
 def settled(x: Tensor) -> Tensor:
     """X itself if it lies in one of both ways, else a contiguous copy."""
-    return x if is_transposed(x) else x.contiguous()
+    return x if x.is_contiguous() or is_transposed(x) else x.contiguous()

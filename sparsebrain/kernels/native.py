@@ -144,7 +144,10 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
 
 
 def _strided(x: Tensor | None) -> tuple[int, int, int]:
-    return (0, 0, 0) if x is None else (x.data_ptr(), x.stride(0), x.stride(1))
+    if x is None:
+        return 0, 0, 0
+    neuron, sample = x.stride()
+    return x.data_ptr(), neuron, sample
 
 
 @functools.cache
@@ -187,20 +190,18 @@ def _module() -> Any:
 
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     """What the kernels have to know of a structure and a batch."""
-    arrays = [array for rows in (structure.by_target, structure.by_source) for array in rows]
-    pointer = structure.by_target.pointer
     tile = _WIDEST[dtype]
     # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
     # that is cut once they would get unequal parts.
     if tile < batch < 2 * tile:
         tile //= 2
-    while tile > max(batch, 1):
-        tile //= 2
+    # The power of two that is no wider than the batch.
+    tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
         _instruction_set(),
         dtype == torch.float64,
-        _addresses(*arrays),
-        pointer.dtype == torch.int64,
+        _addresses(*structure.by_target, *structure.by_source),
+        structure.by_target.pointer.dtype == torch.int64,
         structure.num_nodes,
         structure.num_edges,
         batch,

@@ -1,14 +1,31 @@
 """The primitives as torch operators: one node for autograd, torch.compile and the profiler each.
 
-Operators take a structure as its list of index arrays, because an operator's arguments must be
-tensors and plain numbers. Everybody can reach them by ``torch.ops.sparsebrain``, so they check what
-memory is safe by; ``functional`` tells more of what is wrong before it calls.
+Anyone can call them as ``torch.ops.sparsebrain.*``, so they check everything that memory safety
+depends on; ``functional`` explains more before it calls. An operator takes only tensors and plain
+numbers, so a call is a long row of arguments. Each name means the same in every operator:
+
+* ``arrays``: a structure taken apart, ``structure.arrays()``.
+* ``weight`` [E]: one for each synapse.
+* ``state``, ``drive``, ``bias``, ``leak``: the fields of :class:`~.backend.LoopInputs`.
+* ``loops``, ``activation``: how often, and f's name in ``ACTIVATIONS``.
+* ``keep``: return the state after every loop, not only the last one.
+* ``learns``: return the tape, too, which the backward pass reads.
+* ``segment``: 0, or with checkpointing the number of loops from one kept state to the next.
+* ``transpose``: multiply by W^T instead of W.
+* ``backend``: its name, or "auto".
+
+Of ``loop_backward`` alone:
+
+* ``states``: what the forward pass kept: the tape alone, or the states from the initial one on, as
+  :meth:`.Backend.loop_backward` expects them; with ``segment`` the state before each segment.
+* ``grads``: for the state after each loop the gradient that reaches it from outside, or None.
+* ``need_weight``: return the gradient of ``weight``, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +48,29 @@ from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.structure import Structure
 
 
+class _LoopArguments(NamedTuple):
+    """The arguments of ``loop`` in their order, or the gradient of each."""
+
+    weight: Any
+    state: Any
+    drive: Any
+    bias: Any
+    leak: Any
+    arrays: Any
+    loops: Any = None
+    activation: Any = None
+    keep: Any = None
+    learns: Any = None
+    segment: Any = None
+    backend: Any = None
+
+    @property
+    def inputs(self) -> LoopInputs:
+        return LoopInputs(self.state, self.drive, self.bias, self.leak)
+
+
 def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
+    """The structure that ``arrays`` are taken from, safe to read by a backend."""
     nodes = arrays[1].numel() - 1 if len(arrays) > 1 else 0
     structure = Structure.from_arrays(arrays, nodes)
     for array in arrays:
@@ -44,6 +83,7 @@ def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
 def _check_loop(
     structure: Structure, weight: Tensor, inputs: LoopInputs, activation: str, chosen: Backend
 ) -> None:
+    """ValueError or TypeError unless a backend can loop over these tensors."""
     state, drive, bias, leak = inputs
     columns = {"state": state} if drive is None else {"state": state, "drive": drive}
     check_columns(structure, **columns)
@@ -103,9 +143,9 @@ def loop(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
-    """``segment`` is 0, or the loops between two states that are kept for the backward pass."""
+    """The states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
-    arguments.count("segment", segment, at_least=0)
+    arguments.count("segment", segment)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, state.device)
     structure = _structure(arrays, chosen)
@@ -135,30 +175,19 @@ def loop(
 
 
 @loop.register_fake
-def _(
-    weight: Tensor,
-    state: Tensor,
-    drive: Tensor | None,
-    bias: Tensor | None,
-    leak: Tensor | None,
-    arrays: Sequence[Tensor],
-    loops: int,
-    activation: str,
-    keep: bool,
-    learns: bool,
-    segment: int,
-    backend: str,
-) -> list[Tensor]:
-    chosen = resolve(backend, state.device)
+def _(*arguments: Any) -> list[Tensor]:
+    given = _LoopArguments(*arguments)
+    state, loops, keep = given.state, given.loops, given.keep
+    chosen = resolve(given.backend, state.device)
 
     def another() -> Tensor:
         return like(state) if chosen.any_layout else state.new_empty(state.shape)
 
     states = [another() for _ in range(loops if keep else 1)]
-    if not learns:
+    if not given.learns:
         return states
-    if segment:
-        tape = [] if keep else [another() for _ in checkpointing.starts(loops, segment)[1:]]
+    if given.segment:
+        tape = [] if keep else [another() for _ in checkpointing.starts(loops, given.segment)[1:]]
         return [*states, *tape]
     shapes = chosen.tape_shapes(*state.shape, loops=loops, keep=keep)
     return [*states, *(state.new_empty(shape) for shape in shapes)]
@@ -179,8 +208,9 @@ def loop_backward(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
+    """Gradients of ``weight`` where needed, and of ``state`` to ``leak`` where they were given."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
-    arguments.count("segment", segment, at_least=0)
+    arguments.count("segment", segment)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, weight.device)
     structure = _structure(arrays, chosen)
@@ -222,22 +252,10 @@ def loop_backward(
 
 
 @loop_backward.register_fake
-def _(
-    weight: Tensor,
-    state: Tensor,
-    drive: Tensor | None,
-    bias: Tensor | None,
-    leak: Tensor | None,
-    states: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    arrays: Sequence[Tensor],
-    activation: str,
-    need_weight: bool,
-    segment: int,
-    backend: str,
-) -> list[Tensor]:
+def _(weight: Tensor, *others: Any) -> list[Tensor]:
+    *inputs, _, _, _, _, need_weight, _, backend = others
     given = [weight] if need_weight else []
-    given += [each for each in (state, drive, bias, leak) if each is not None]
+    given += [each for each in inputs if each is not None]
     if resolve(backend, weight.device).any_layout:
         return [like(each) for each in given]
     return [each.new_empty(each.shape) for each in given]
@@ -276,45 +294,50 @@ def _correlate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 
 def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    weight, state, drive, bias, leak, ctx.arrays, ctx.loops, ctx.activation, ctx.keep = inputs[:9]
-    _, ctx.segment, ctx.backend = inputs[9:]
-    shown = ctx.loops if ctx.keep else 1
+    given = _LoopArguments(*inputs)
+    shown = given.loops if given.keep else 1
     states, tape = output[:shown], output[shown:]
     ctx.mark_non_differentiable(*tape)
     # Only some of the states are read by what follows: zeros for the others would cost a pass over
     # memory each.
     ctx.set_materialize_grads(False)
-    if ctx.segment:
-        between = [first - 1 for first in checkpointing.starts(ctx.loops, ctx.segment)[1:]]
-        tape = [state, *([states[number] for number in between] if ctx.keep else tape)]
-    elif not resolve(ctx.backend, state.device).tape_suffices:
-        tape = [state, *tape, *states]
-    ctx.save_for_backward(weight, state, drive, bias, leak, *tape)
+    if given.segment:
+        starts = checkpointing.starts(given.loops, given.segment)[1:]
+        before = [states[first - 1] for first in starts] if given.keep else tape
+        kept = [given.state, *before]
+    elif resolve(given.backend, given.state.device).tape_suffices:
+        kept = tape
+    else:
+        kept = [given.state, *tape, *states]
+    ctx.save_for_backward(given.weight, *given.inputs, *kept)
+    # Tensors are saved above, in the way that autograd watches.
+    ctx.given = given._replace(weight=None, state=None, drive=None, bias=None, leak=None)
 
 
 def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    weight, state, drive, bias, leak, *states = ctx.saved_tensors
+    given: _LoopArguments = ctx.given
+    weight, state, drive, bias, leak, *kept = ctx.saved_tensors
     need_weight = ctx.needs_input_grad[0]
-    outside = grads[: ctx.loops] if ctx.keep else [*[None] * (ctx.loops - 1), grads[0]]
-    gradients = iter(
-        loop_backward(
-            weight,
-            state,
-            drive,
-            bias,
-            leak,
-            states,
-            outside,
-            ctx.arrays,
-            ctx.activation,
-            need_weight,
-            ctx.segment,
-            ctx.backend,
-        )
+    without = [None] * (given.loops - 1)
+    found = loop_backward(
+        weight,
+        state,
+        drive,
+        bias,
+        leak,
+        kept,
+        grads[: given.loops] if given.keep else [*without, grads[0]],
+        given.arrays,
+        given.activation,
+        need_weight,
+        given.segment,
+        given.backend,
     )
-    grad_weight = next(gradients) if need_weight else None
-    of_inputs = [None if each is None else next(gradients) for each in (state, drive, bias, leak)]
-    return grad_weight, *of_inputs, [None] * len(ctx.arrays), *[None] * 6
+    gradients = iter(found)
+    of_weight = next(gradients) if need_weight else None
+    of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
+    of_arrays = [None] * len(given.arrays)
+    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

@@ -101,12 +101,10 @@ class Structure:
         """
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
-        structure.edge_index, *compressed = arrays
+        structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes = num_nodes
-        structure.by_target, structure.by_source = (
-            Compressed(pointer, neuron, order if order.numel() else None)
-            for pointer, neuron, order in (compressed[:3], compressed[3:])
-        )
+        structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
+        structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure
 
     def to(self, device: torch.device | str) -> Structure:
@@ -119,36 +117,38 @@ class Structure:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
 
 
+# An order is empty where synapses stand in it already.
+_MAY_LACK = (False, False, False, True, False, False, True)
+
+
 def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
+    """ValueError unless the arrays have the sizes, dtypes and place of a structure's.
+
+    Every call of an operator comes through here, so what is right is told from what is wrong first,
+    and the wrong is described afterwards.
+    """
     if len(arrays) != 7:
         raise ValueError(
             f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
         )
-    edge_index, pointer, *others = arrays
-    narrow, device = pointer.dtype, pointer.device
+    edge_index, pointer, *_ = arrays
+    dtype, device = pointer.dtype, edge_index.device
     edges = edge_index.size(1) if edge_index.dim() == 2 else -1
-    sizes = (num_nodes + 1, edges, edges)
-    for number, array in enumerate((pointer, *others)):
-        place = number % 3
-        if place == 2 and array.numel() == 0:
-            # Synapses stand in order already.
+    sizes = (2 * edges, num_nodes + 1, edges, edges, num_nodes + 1, edges, edges)
+    fits = edge_index.dtype is torch.int64 and (dtype is torch.int32 or dtype is torch.int64)
+    for array, size, may_lack in zip(arrays, sizes, _MAY_LACK, strict=True):
+        values = array.numel()
+        if may_lack and not values:
             continue
-        if not (
-            array.numel() == sizes[place]
-            and array.dtype == narrow
+        fits = (
+            fits
+            and values == size
+            and (array.dtype is dtype or array is edge_index)
             and array.device == device
             and array.is_contiguous()
-        ):
-            break
-    else:
-        if (
-            narrow in (torch.int32, torch.int64)
-            and edge_index.shape == (2, edges)
-            and edge_index.dtype == torch.int64
-            and edge_index.device == device
-            and edge_index.is_contiguous()
-        ):
-            return
+        )
+    if fits:
+        return
     told = ", ".join(f"{list(array.shape)} {array.dtype} on {array.device}" for array in arrays)
     raise ValueError(
         f"these are not the index arrays of a structure of {num_nodes} neurons: {told}; all must "

@@ -120,26 +120,29 @@ class TritonBackend(Backend):
             rest_later, rest = rest, None if leak is None else torch.empty_like(state)
             _launch(
                 "step_back",
-                local,
                 neurons * tile.blocks(batch),
                 tile,
-                *back,
-                later,
-                None if outside is None else outside.contiguous(),
-                *matrix,
-                before,
-                after,
-                bias,
-                drive,
-                leak,
-                rest_later,
-                local,
-                rest,
-                total_drive,
-                total_bias,
-                total_leak,
-                neurons,
-                batch,
+                later=later,
+                rest_later=rest_later,
+                outside=None if outside is None else outside.contiguous(),
+                back_pointer=back.pointer,
+                back_neuron=back.neuron,
+                back_weight=back.weight,
+                before=before,
+                after=after,
+                pointer=matrix.pointer,
+                neuron=matrix.neuron,
+                weight=matrix.weight,
+                bias=bias,
+                drive=drive,
+                leak=leak,
+                local=local,
+                rest=rest,
+                total_drive=total_drive,
+                total_bias=total_bias,
+                total_leak=total_leak,
+                neurons=neurons,
+                batch=batch,
                 ACTIVATION=activation,
                 OF_ARGUMENT=ACTIVATIONS[activation].of_argument,
             )
@@ -193,17 +196,18 @@ def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
     tile = _Tile.of(batch)
     _launch(
         "step",
-        out,
         neurons * tile.blocks(batch),
         tile,
-        *matrix,
-        state,
-        bias,
-        drive,
-        leak,
-        out,
-        neurons,
-        batch,
+        pointer=matrix.pointer,
+        neuron=matrix.neuron,
+        weight=matrix.weight,
+        x=state,
+        bias=bias,
+        drive=drive,
+        leak=leak,
+        out=out,
+        neurons=neurons,
+        batch=batch,
         ACTIVATION=activation,
     )
     return out
@@ -211,27 +215,34 @@ def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
 
 def _correlate(structure: Structure, post: Tensor, pre: Tensor, out: Tensor, *, add: bool) -> None:
     source, target = structure.edge_index
-    batch = post.size(1)
-    tile = _Tile.of(batch)
-    programs = -(-structure.num_edges // tile.synapses)
-    size = (structure.num_edges, batch)
-    _launch("correlate", out, programs, tile, source, target, post, pre, out, *size, ADD=add)
+    tile = _Tile.of(post.size(1))
+    _launch(
+        "correlate",
+        -(-structure.num_edges // tile.synapses),
+        tile,
+        source=source,
+        target=target,
+        post=post,
+        pre=pre,
+        out=out,
+        synapses=structure.num_edges,
+        batch=post.size(1),
+        ADD=add,
+    )
 
 
-def _launch(
-    name: str, like: Tensor, programs: int, tile: _Tile, *arguments: Any, **constants: Any
-) -> None:
-    """Run a kernel on the device of ``like``."""
+def _launch(name: str, programs: int, tile: _Tile, **arguments: Any) -> None:
+    """Run a kernel of :mod:`.triton_kernels`, its arguments by name, on the device they are on."""
     if not programs:
         return
     module, obstacle = _load()
     if module is None:
         raise RuntimeError(obstacle)
+    where = next(each for each in arguments.values() if isinstance(each, Tensor))
     # Triton launches on the current device, whatever that of the tensors.
-    with torch.cuda.device_of(like):
+    with torch.cuda.device_of(where):
         getattr(module, name)[(programs,)](
-            *arguments,
-            **constants,
+            **arguments,
             SYNAPSES=tile.synapses,
             COLUMNS=tile.columns,
             num_warps=max(1, min(4, tile.synapses * tile.columns // 128)),

@@ -60,20 +60,20 @@ def step(
 
 @triton.jit
 def step_back(
+    later,
+    rest_later,
+    outside,
     back_pointer,
     back_neuron,
     back_weight,
-    later,
-    outside,
+    before,
+    after,
     pointer,
     neuron,
     weight,
-    before,
-    after,
     bias,
     drive,
     leak,
-    rest_later,
     local,
     rest,
     total_drive,
@@ -86,12 +86,21 @@ def step_back(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """One loop of the way back, from the gradient of W x + b + drive a loop later to that of now.
+    """One loop of the way back through y = (1 - leak) x + leak f(u), u = W x + bias + drive.
 
-    grad = W^T later + rest_later + outside reaches the state ``after`` this loop; ``later`` is None
-    at the last loop that a gradient reaches. ``local`` = leak f' grad and ``rest`` = (1 - leak)
-    grad are written, and the totals grow. ``total_bias`` and ``total_leak`` hold a sum for each row
-    and block of columns, [N, blocks].
+    The gradient that reaches y is grad = W^T later + rest_later + outside. The next loop took y as
+    its x; from there come ``later``, the gradient at its u, and ``rest_later``, what its leak
+    passed by f. Both are None where no gradient has reached it, ``rest_later`` also without a leak.
+    ``outside`` comes from whoever else reads y, or is None. ``back_pointer``, ``back_neuron`` and
+    ``back_weight`` are the rows of W^T.
+
+    Of the forward pass it reads x (``before``) and y (``after``). Without a leak f' follows from y;
+    with one, or if OF_ARGUMENT, u is computed again from ``pointer``, ``neuron`` and ``weight``,
+    the rows of W, and the ``bias``, ``drive`` and ``leak`` of the forward pass.
+
+    It writes the same pair for the loop before, ``local`` = leak f'(u) grad and, with a leak,
+    ``rest`` = (1 - leak) grad, and adds to the totals that are given: ``total_drive`` [N, B], and
+    ``total_bias`` and ``total_leak`` [N, blocks], a sum for each row and block of columns.
 
     Nothing that a sum is made of may be written over: several threads can hold one value, and one
     of them may read what another has written.

@@ -207,6 +207,33 @@ constexpr bool of_argument(Activation kind) {
   return kind == Activation::gelu || kind == Activation::silu || kind == Activation::softplus;
 }
 
+// The longer ones are calls: inlined into the loops over synapses, they would take the registers of
+// their sums.
+template <class Real, int lanes, int count>
+__attribute__((noinline)) void activate_at_length(typename Vector<Real, lanes>::type (&u)[count],
+                                                  Activation kind) {
+  for (auto &each : u) {
+    if (kind == Activation::gelu) each = each * normal<Real, lanes>(each).below;
+    if (kind == Activation::silu) each = each * logistic<Real, lanes>(each);
+    if (kind == Activation::softplus) each = softplus<Real, lanes>(each);
+  }
+}
+
+// The factor f'(u), written over u.
+template <class Real, int lanes>
+__attribute__((noinline)) void slope_at_length(typename Vector<Real, lanes>::type &u,
+                                               Activation kind) {
+  if (kind == Activation::gelu) {
+    const auto law = normal<Real, lanes>(u);
+    u = law.below + u * law.bell * Real(0.39894228040143267794);
+  } else if (kind == Activation::silu) {
+    const auto share = logistic<Real, lanes>(u);
+    u = share * (Real(1) + u * (Real(1) - share));
+  } else {
+    u = softplus_slope<Real, lanes>(u);
+  }
+}
+
 // f in place.
 template <class Real, int lanes, int count>
 INLINE void activate(typename Vector<Real, lanes>::type (&u)[count], Activation kind) {
@@ -225,21 +252,21 @@ INLINE void activate(typename Vector<Real, lanes>::type (&u)[count], Activation 
     case Activation::leaky_relu:
       for (auto &each : u) each = each > Real(0) ? each : each * Real(0.01);
       return;
-    case Activation::gelu:
-      for (auto &each : u) each = each * normal<Real, lanes>(each).below;
-      return;
-    case Activation::silu:
-      for (auto &each : u) each = each * logistic<Real, lanes>(each);
-      return;
-    case Activation::softplus:
-      for (auto &each : u) each = softplus<Real, lanes>(each);
-      return;
     case Activation::hardtanh:
       for (auto &each : u) {
         const auto least = each < Real(-1) ? V::all(-1) : each;
         each = least > Real(1) ? V::all(1) : least;
       }
       return;
+    case Activation::gelu:
+    case Activation::silu:
+    case Activation::softplus: {
+      // A copy, as what is passed by address leaves the registers from the start.
+      typename V::type passed[count];
+      for (int v = 0; v < count; ++v) passed[v] = u[v];
+      activate_at_length<Real, lanes, count>(passed, kind);
+      for (int v = 0; v < count; ++v) u[v] = passed[v];
+    }
   }
 }
 
@@ -256,18 +283,16 @@ INLINE typename Vector<Real, lanes>::type differentiate(typename Vector<Real, la
     // So turned that of NaN the gradient passes, as torch has it.
     case Activation::relu: return y <= Real(0) ? V::all(0) : grad;
     case Activation::leaky_relu: return y > Real(0) ? grad : grad * Real(0.01);
-    case Activation::gelu: {
-      const auto law = normal<Real, lanes>(y);
-      return grad * (law.below + y * law.bell * Real(0.39894228040143267794));
-    }
-    case Activation::silu: {
-      const auto share = logistic<Real, lanes>(y);
-      return grad * (share * (Real(1) + y * (Real(1) - share)));
-    }
-    case Activation::softplus: return grad * softplus_slope<Real, lanes>(y);
     case Activation::hardtanh: {
       const auto inside = y >= Real(1) ? V::all(0) : grad;
       return y <= Real(-1) ? V::all(0) : inside;
+    }
+    case Activation::gelu:
+    case Activation::silu:
+    case Activation::softplus: {
+      typename V::type passed = y;
+      slope_at_length<Real, lanes>(passed, kind);
+      return grad * passed;
     }
   }
   return grad;

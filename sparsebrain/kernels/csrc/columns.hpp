@@ -2,76 +2,12 @@
 #pragma once
 
 #include "activations.hpp"
+#include "index.hpp"
 #include "kernels.hpp"
 #include "vectors.hpp"
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 namespace sparsebrain {
 namespace {
-
-// A state of this size stays in a core's own cache with what is read beside it.
-constexpr int64_t kCacheBytes = 512 * 1024;
-constexpr int kLine = 64;
-constexpr int kAhead = 16;
-constexpr int kWidths[] = {64, 32, 16, 8, 4, 2, 1};
-
-inline void barrier() {
-#if defined(_OPENMP)
-#pragma omp barrier
-#endif
-}
-
-template <class Index>
-struct Csr {
-  Csr(const Rows &rows, const Problem &p)
-      : neurons(p.neurons),
-        synapses(p.synapses),
-        pointer(static_cast<const Index *>(rows.pointer)),
-        neuron(static_cast<const Index *>(rows.neuron)),
-        order(static_cast<const Index *>(rows.order)) {}
-
-  // Where the share of one thread begins: rows and synapses are balanced together.
-  int64_t begin_of(int64_t rows, int64_t synapses, int thread, int threads) const {
-    const int64_t wanted = (rows + synapses) * thread / threads;
-    int64_t low = 0, high = rows;
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (pointer[middle] + middle < wanted)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
-  }
-
-  // Whether the rows of a state, so many bytes apart, outgrow the cache.
-  bool is_far(int64_t stride) const { return neurons * stride > kCacheBytes; }
-
-  int64_t neurons, synapses;
-  const Index *pointer;
-  const Index *neuron;
-  const Index *order;
-};
-
-struct Range {
-  int64_t begin, end;
-};
-
-// Columns [begin, begin + width) of the batch.
-struct Tile {
-  int64_t begin;
-  int width;
-};
-
-// The widest of kWidths, at most `most`, that still fits; the batch is cut without padding.
-inline Tile tile_at(int64_t begin, int64_t batch, int64_t most) {
-  for (int width : kWidths)
-    if (width <= most && begin + width <= batch) return {begin, width};
-  return {begin, 1};
-}
 
 // What a product is followed by; all may be missing.
 template <class Real>
@@ -185,6 +121,26 @@ struct Columns {
     }
   }
 
+  // So many rows of a few dozen synapses stay in the nearest cache.
+  static constexpr int64_t kRowsAtOnce = 64;
+
+  // As gather, but each index is looked at before it is followed, a block of rows at a time, so that
+  // the nearest cache holds it for both. False where one leads nowhere; rows are then left out.
+  static bool gather_with_care(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
+                               Real *y, int64_t stride, const Fused<Real> &fused) {
+    int64_t seen = csr.pointer[rows.begin];
+    for (int64_t first = rows.begin; first < rows.end; first += kRowsAtOnce) {
+      const Range block{first, first + kRowsAtOnce < rows.end ? first + kRowsAtOnce : rows.end};
+      // What is asked for ahead of its time is followed, too.
+      int64_t end = csr.pointer[block.end] + int64_t(kAhead);
+      if (end > csr.synapses) end = csr.synapses;
+      if (!csr.leads_inside(seen, end)) return false;
+      if (end > seen) seen = end;
+      gather(csr, block, weight, x, y, stride, fused);
+    }
+    return true;
+  }
+
   // out[at] += the sum of product(at), for all places from `at` to `end`.
   template <int many, class Place, class Product>
   static INLINE void add_products(Place at, Place end, const Product &product, Real *out) {
@@ -296,8 +252,9 @@ struct Columns {
     }
   }
 
+  // With `care` indices are looked at in the first loop, and `astray` is set where one leads nowhere.
   static void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
-                      Real *scratch) {
+                      Real *scratch, bool care, int &astray) {
     const Csr<Index> csr(p.by_target, p);
     const int64_t size = p.neurons * width;
     Fused<Real> fused(f.fused);
@@ -312,9 +269,15 @@ struct Columns {
     }
     for (int64_t loop = 0; loop < f.loops; ++loop) {
       if (!alone) barrier();
+      // Only the first loop sets it, so that threads which share the rows all stop, or none does.
+      if (loop == 1 && is_set(astray)) return;
       const Real *x = states + (f.tape ? loop : loop % 2) * size;
       Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
-      gather(csr, rows, static_cast<const Real *>(f.weight), x, y, width, fused);
+      const Real *weight = static_cast<const Real *>(f.weight);
+      if (loop || !care)
+        gather(csr, rows, weight, x, y, width, fused);
+      else if (!gather_with_care(csr, rows, weight, x, y, width, fused))
+        set(astray);
       if (f.keep || loop + 1 == f.loops) unpack(y, rows, begin, f.out[f.keep ? loop : 0]);
     }
     if (!alone) barrier();

@@ -2,7 +2,6 @@
 // linkage and nothing of the standard library is instantiated: a template shared between the sets
 // could end up with instructions that a machine lacks.
 #include <cstdlib>
-#include <type_traits>
 
 #include "columns.hpp"
 #include "diffusion.hpp"
@@ -77,32 +76,6 @@ struct Algorithms {
     return {threads, threads == 1};
   }
 
-  // Whether the index leads to no neuron and no synapse that is not there. Whoever has the arrays can
-  // write into them without a trace, so that no check of an earlier call holds.
-  static bool sound(const Csr<Index> &csr, int threads) {
-    const Index *pointer = csr.pointer, *neuron = csr.neuron, *order = csr.order;
-    const int64_t neurons = csr.neurons, synapses = csr.synapses;
-    if (pointer[0] != 0 || pointer[neurons] != synapses) return false;
-    // A negative number is a large one without its sign.
-    using Whole = std::make_unsigned_t<Index>;
-    Whole farthest = 0, last = 0;
-    int falls = 0;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-#pragma omp for nowait reduction(| : falls)
-      for (int64_t row = 0; row < neurons; ++row) falls |= pointer[row + 1] < pointer[row];
-#pragma omp for nowait reduction(max : farthest)
-      for (int64_t at = 0; at < synapses; ++at)
-        farthest = Whole(neuron[at]) > farthest ? Whole(neuron[at]) : farthest;
-      if (order) {
-#pragma omp for nowait reduction(max : last)
-        for (int64_t at = 0; at < synapses; ++at)
-          last = Whole(order[at]) > last ? Whole(order[at]) : last;
-      }
-    }
-    return !falls && (!synapses || (farthest < Whole(neurons) && last < Whole(synapses)));
-  }
-
   static int owner_of(const Tile &tile, int64_t batch, int threads) {
     return int(tile.begin * threads / batch);
   }
@@ -114,19 +87,22 @@ struct Algorithms {
     Range rows;
     bool alone;
     Real *scratch;
+    bool care;
+    int &astray;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::forward(p, f, begin, rows, alone, scratch);
+      Columns<Real, Index, width>::forward(p, f, begin, rows, alone, scratch, care, astray);
     }
   };
 
   static Outcome loop(const Problem &p, const Forward &f) {
     const Csr<Index> csr(p.by_target, p);
     const Plan plan = Algorithms::plan(p, f.loops);
-    if (!sound(csr, plan.threads)) return Outcome::refused;
+    if (!csr.is_cut_in_rows(plan.threads)) return Outcome::refused;
     const int64_t room = ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
     if (!scratch.get()) return Outcome::no_memory;
+    int astray = p.batch ? 0 : !csr.is_sound(plan.threads);
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
     {
       const int self = thread_number(), team = team_size();
@@ -136,13 +112,15 @@ struct Algorithms {
                 csr.begin_of(p.neurons, p.synapses, self + 1, team)};
       Real *own = scratch.get() + (plan.tiles_apart ? self * room : 0);
       Tile tile{0, 0};
-      for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
+      bool care = true;
+      for (int64_t begin = 0; begin < p.batch && !is_set(astray); begin += tile.width) {
         tile = tile_at(begin, p.batch, p.tile);
         if (plan.tiles_apart && owner_of(tile, p.batch, team) != self) continue;
-        with_width(tile.width, ForwardWork{p, f, begin, rows, plan.tiles_apart, own});
+        with_width(tile.width, ForwardWork{p, f, begin, rows, plan.tiles_apart, own, care, astray});
+        care = false;
       }
     }
-    return Outcome::done;
+    return astray ? Outcome::refused : Outcome::done;
   }
 
   struct BackwardWork {
@@ -163,7 +141,8 @@ struct Algorithms {
   static Outcome loop_backward(const Problem &p, const Backward &b) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const Plan plan = Algorithms::plan(p, b.loops);
-    if (!sound(by_target, plan.threads) || !sound(by_source, plan.threads)) return Outcome::refused;
+    if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
+      return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
     const bool again = b.fused.leak || of_argument(b.fused.activation);
     const int64_t room = (again ? kScratch : 3) * p.neurons * p.tile;
@@ -260,7 +239,7 @@ struct Algorithms {
   static Outcome propagate(const Problem &p, const Product &m) {
     const Csr<Index> csr(m.transpose ? p.by_source : p.by_target, p);
     const int threads = plan(p, 1).threads;
-    if (!sound(csr, threads)) return Outcome::refused;
+    if (!csr.is_sound(threads)) return Outcome::refused;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
       const int self = thread_number(), team = team_size();
@@ -292,7 +271,7 @@ struct Algorithms {
   static Outcome correlate(const Problem &p, const Correlation &c) {
     const Csr<Index> csr(p.by_target, p);
     const int threads = plan(p, 1).threads;
-    if (!sound(csr, threads)) return Outcome::refused;
+    if (!csr.is_sound(threads)) return Outcome::refused;
     Buffer<Real> by_row(p.synapses);
     if (!by_row.get()) return Outcome::no_memory;
     Real *out = static_cast<Real *>(c.out);

@@ -51,3 +51,9 @@ def dense():
         return matrix.index_put((target, source), weight, accumulate=True)
 
     return make
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return Structure(torch.randint(0, 5, (2, 9)), 5)

@@ -226,6 +226,33 @@ def test_a_hub_and_a_state_beyond_the_cache(threads):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("place", [0, 24_999, 49_999], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("neurons", [300, 10_000], ids=["in cache", "beyond the cache"])
+@pytest.mark.parametrize("loops", [1, 3])
+def test_all_threads_stop_at_an_index_that_leads_nowhere(neurons, place, loops, threads):
+    threads(2)
+    draw = torch.Generator().manual_seed(0)
+    structure = Structure(torch.randint(neurons, (2, 50_000), generator=draw), neurons)
+    given = problem(structure, 128, torch.float32)
+    learn(structure, *given, "native", loops=loops, activation="tanh")
+    for array in (structure.by_target.neuron, structure.by_target.order):
+        kept = array[place].clone()
+        array.data[place] = 2**31 - 1
+        with pytest.raises(ValueError, match="lead to neurons or synapses"):
+            learn(structure, *given, "native", loops=loops, activation="tanh")
+        array.data[place] = kept
+    structure.by_target.pointer.data[neurons // 2] += 50_000
+    with pytest.raises(ValueError, match="lead to neurons or synapses"):
+        learn(structure, *given, "native", loops=loops, activation="tanh")
+
+
+def test_indices_are_checked_for_an_empty_batch(grid):
+    structure = Structure(grid.edge_index, grid.num_nodes)
+    structure.by_target.neuron.data[3] = -1
+    with pytest.raises(ValueError, match="lead to neurons or synapses"):
+        kernels.loop(structure, torch.ones(grid.num_edges), torch.ones(72, 0), loops=2)
+
+
 def test_several_python_threads_compute_at_once(grid):
     given = [problem(grid, 40, torch.float32, seed) for seed in range(4)]
     options = {"loops": 10, "activation": "tanh"}

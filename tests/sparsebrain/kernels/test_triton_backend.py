@@ -47,13 +47,18 @@ needs_triton = pytest.mark.skipif(
         [HERE],
         [
             HERE.with_name("test_functional.py"),
-            "-k=triton and unsorted and (primitives_equal or frozen)"
-            " or triton and torchs_own_check",
+            "-k=triton and unsorted and (primitives_equal or frozen)",
         ],
-        [HERE.with_name("test_activations.py"), "-k=triton and (numbers_end or added)"],
+        [HERE.with_name("test_operators.py"), "-k=triton and torchs_own_check"],
+        [
+            HERE.with_name("test_activations.py"),
+            "-k=triton and (numbers_end or added)",
+            # The interpreter computes by NumPy, which tells of a NaN that torch has there, too.
+            "-Wignore:invalid value encountered:RuntimeWarning",
+        ],
         [HERE.with_name("test_checks.py"), "-k=triton and (written_over or short)"],
     ],
-    ids=["those below", "those of all backends", "activations", "checks"],
+    ids=["those below", "functions", "operators", "activations", "checks"],
 )
 def test_in_the_interpreter(tests):
     done = subprocess.run(
