@@ -193,7 +193,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
         (["compare", "--topology", "small-world:neurons=9"], "write num_nodes=9"),
         (["generate", "grid:side=9", "-o", "a.npz"], "grid takes shape=, distance=, metric="),
         (["reproduce", "--variant", "swish"], "variant must be one of 'relu'"),
-        (["reproduce", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["reproduce", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
         (["reproduce", "--reading", "relu"], "No such option"),
         (["error-diffusion", "--only", "depth"], "study must be one of 'units'"),
         (["error-diffusion", "--jobs", "0"], "jobs must be a number of trainings"),
