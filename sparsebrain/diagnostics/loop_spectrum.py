@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparsebrain.diagnostics.plotting import BLUE, axes_of
 from sparsebrain.diagnostics.tracing import find_layer
-from sparsebrain.eigenvalues import eigenvalues
+from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.nn.graph_layer import GraphLayer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
     tells them apart fades as :math:`|\lambda_2 / \lambda_1|^L` beside what they share.
 
     A connectome without cycles has none but zero, exactly. How they are found is described at
-    :func:`sparsebrain.eigenvalues.eigenvalues`.
+    :func:`sparsebrain.equilibrium.eigenvalues.eigenvalues`.
 
     Args:
         model: a GraphLayer or a model with one.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparsebrain.eigenvalues import eigenvalues
+from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.kernels import Structure, backpropagate, loop, propagate
 
 # Lanczos: the norm is underestimated by more than this share with less than this probability.
@@ -43,7 +43,7 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
         RuntimeError: the iteration does not converge, as where very many eigenvalues are nearly
             equally large in a strongly connected component of more than 3000 neurons.
 
-    See :func:`~sparsebrain.eigenvalues.eigenvalues` for how. A graph without cycles has 0, exactly.
+    See :func:`~.eigenvalues.eigenvalues` for how. A graph without cycles has 0, exactly.
 
     Example:
         >>> import torch

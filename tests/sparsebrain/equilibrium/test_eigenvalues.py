@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparsebrain.eigenvalues import eigenvalues
+from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.kernels import Structure
 
 

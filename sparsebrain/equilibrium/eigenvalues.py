@@ -36,7 +36,7 @@ def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from sparsebrain.eigenvalues import eigenvalues
+        >>> from sparsebrain.equilibrium.eigenvalues import eigenvalues
         >>> from sparsebrain.kernels import Structure
         >>> selves = Structure(torch.tensor([[0, 1, 0], [0, 1, 1]]), num_nodes=2)
         >>> eigenvalues(selves, torch.tensor([2.0, -3.0, 5.0]), k=2).real
