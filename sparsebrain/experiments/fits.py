@@ -138,6 +138,7 @@ def newcomers_edges(
     """The synapses of a newcomer to a graph that grows."""
     num_nodes = arguments["num_nodes"]
     pairs = num_edges - num_nodes * arguments["self_loops"]
+    # Left out, it is undirected.
     pairs /= 1 if arguments["directed"] else 2
     # m (N - m) pairs, of which there are most where m is half of N.
     of_each = min(
@@ -152,7 +153,8 @@ def exact_number(
     """Not the probability that brings so many in the mean: exactly as many pairs at random."""
     num_nodes = arguments["num_nodes"]
     drawn = num_edges - num_nodes * arguments["self_loops"]
-    drawn -= drawn % (1 if arguments["directed"] else 2)
+    # Left out, it is directed.
+    drawn -= drawn % (2 if arguments["directed"] is False else 1)
     drawn = max(min(drawn, num_nodes * (num_nodes - 1)), 0)
     return graphs.fixed_total(**arguments, num_edges=drawn, seed=seed)
 
