@@ -193,6 +193,23 @@ def _finder(
     return lambda role, texts: labels.encode(rows.names(role, texts))
 
 
+def _check_ends(rows: Table, roles: Mapping[str, int]) -> None:
+    """Say so unless there is a column of sources and another one of targets."""
+    for role in ("source", "target"):
+        if role not in roles:
+            raise ValueError(
+                f"{rows.what} must have a column {role!r}, got "
+                f"{', '.join(map(repr, rows.header[:20]))}; pass "
+                f"columns={{{role!r}: {rows.header[0]!r}}}, or delimiter=';' if that parts them"
+            )
+    if roles["source"] == roles["target"]:
+        name = rows.header[roles["source"]]
+        raise ValueError(
+            f"source and target of {rows.what} must be two columns, got {name!r} for both; pass "
+            "columns={'source': ..., 'target': ...} with the names of both"
+        )
+
+
 def _read_synapses(
     rows: Table,
     find: Callable[[str, Texts], Index],
@@ -202,13 +219,7 @@ def _read_synapses(
 ) -> tuple[dict[str, Any], list[str] | None]:
     """Return the synapses as arguments of `combine`, and the names of their types."""
     roles = rows.find(SYNAPSE_COLUMNS, columns, "columns")
-    for role in ("source", "target"):
-        if role not in roles:
-            raise ValueError(
-                f"{rows.what} must have a column {role!r}, got "
-                f"{', '.join(map(repr, rows.header[:20]))}; pass "
-                f"columns={{{role!r}: {rows.header[0]!r}}}, or delimiter=';' if that parts them"
-            )
+    _check_ends(rows, roles)
     if "sign" in roles:
         roles.pop("transmitter", None)
     labels = {role: Labels() for role in ("type", "transmitter") if role in roles}

@@ -92,6 +92,12 @@ class Table:
                 f"{len(self.header)}; add one, such as 'source,target,weight'"
             )
 
+        if all(_is_number(name) for name in self.header):
+            raise ValueError(
+                f"{what} must start with a header, got {', '.join(map(repr, self.header[:20]))}, "
+                "which is a row of numbers; add a first line such as 'source,target,weight'"
+            )
+
     def find(
         self, roles: Mapping[str, Sequence[str]], chosen: Mapping[str, str | None], option: str
     ) -> dict[str, int]:

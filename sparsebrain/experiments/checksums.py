@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from torch import nn
@@ -184,17 +185,35 @@ class _Walk:
             self._add_parts("property", [value.fget, value.fset, value.fdel])
         elif isinstance(value, functools.partial):
             self._add_parts("partial", [value.func, value.args, value.keywords])
-        elif isinstance(value, nn.Module):
-            self.add(type(value))
-            self._add_parts("state", [repr(value), value.state_dict()])
-        elif _is_library(type(value).__module__):
-            # Not all of them can be read, and what they print may hold an address.
-            name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
-            told = str(value) if isinstance(value, Path | torch.dtype | torch.device) else name
-            self._write("object", f"{type(value).__qualname__} {told}".encode())
+        elif _is_library(type(value).__module__) and not isinstance(value, nn.Module):
+            self._add_library_object(value)
         else:
             self.add(type(value))
-            self.add(dict(sorted(getattr(value, "__dict__", {}).items())))
+            if isinstance(value, nn.Module):
+                self._add_parts("state", [repr(value), value.state_dict(), *value.children()])
+            own = dict(getattr(value, "__dict__", {}))
+            for cls in type(value).__mro__:
+                slots = vars(cls).get("__slots__", ())
+                for name in (slots,) if isinstance(slots, str) else slots:
+                    if hasattr(value, name):
+                        own[name] = getattr(value, name)
+            # What a module holds is in its state; hooks and the like are no settings.
+            settings = {name: own[name] for name in sorted(own) if not name.startswith("_")}
+            self.add(settings if isinstance(value, nn.Module) else dict(sorted(own.items())))
+
+    def _add_library_object(self, value: Any) -> None:
+        """An object of a library's class: its pickle, which holds its settings, or its name."""
+        name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
+        if isinstance(value, Path | torch.dtype | torch.device):
+            name = str(value)
+        self._write("object", f"{type(value).__qualname__} {name}".encode())
+        try:
+            # Of torch's types it is the same in every process; it holds no address.
+            content = joblib.hash(value)
+        except Exception:
+            # Files, locks and other processes' handles have no pickle, and are no settings.
+            return
+        self._write("content", str(content).encode())
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -19,17 +19,20 @@ class Averaging:
     def __init__(self, *, alone: bool = False) -> None:
         #: Whether each process teaches a model of its own, by decision.
         self.alone = alone
+        #: Whether that was told before there were processes, when group.WORLD is None as well.
+        self.told_early = False
         self.group: distributed.ProcessGroup | None = None
         self._running = False
 
     def __reduce__(self) -> tuple[type[Averaging], tuple[()], dict[str, bool]]:
         # A group belongs to its process. Without one the copy refuses where there are several.
-        return Averaging, (), {"alone": self.alone}
+        return Averaging, (), {"alone": self.alone, "told_early": self.told_early}
 
     def start(self, rule: nn.Module, group: distributed.ProcessGroup | None) -> None:
         """Give all processes of a group the parameters and buffers of its first."""
         if group is None:
             self.alone, self.group = True, None
+            self.told_early = not _is_initialized()
             return
         _check_group(group)
         _check_alike(rule, group)
@@ -38,7 +41,7 @@ class Averaging:
             sent = tensor.detach().clone(memory_format=torch.contiguous_format)
             distributed.broadcast(sent, first, group)
             tensor.detach().copy_(sent)
-        self.alone, self.group = False, group
+        self.alone, self.told_early, self.group = False, False, group
 
     @contextmanager
     def together(self, rule: nn.Module, samples: int, reduction: str) -> Iterator[list[Tensor]]:
@@ -77,7 +80,7 @@ class Averaging:
         """Whether there are processes to average over, and no block that does so already."""
         if self._running:
             return False
-        if not (distributed.is_available() and distributed.is_initialized()):
+        if not _is_initialized():
             return False
         name = type(rule).__name__
         if getattr(DistributedDataParallel, "_active_ddp_module", None) is not None:
@@ -89,13 +92,26 @@ class Averaging:
         if self.group is not None:
             return distributed.get_world_size(self.group) > 1
         size = distributed.get_world_size()
-        if self.alone or size == 1:
+        if size == 1:
             return False
+        if self.alone and not self.told_early:
+            return False
+        if self.alone:
+            raise RuntimeError(
+                f"{name}.average_over(None) was called before torch.distributed was initialized, "
+                "when group.WORLD is None too; call init_process_group first, and then "
+                "rule.average_over(torch.distributed.group.WORLD), or None if each process teaches "
+                "its own model."
+            )
         raise RuntimeError(
             f"torch.distributed runs {size} processes, and {name} does not know whether they teach "
             "one model; call rule.average_over(torch.distributed.group.WORLD) in each if they do, "
             "or rule.average_over(None) if each teaches its own."
         )
+
+
+def _is_initialized() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 class _State:

@@ -360,3 +360,14 @@ def test_columns_without_a_role_are_told_unless_they_are_declined(load):
     with pytest.warns(graphs.LeftOutWarning, match="without the column 'du' of the edge list:"):
         assert "edge_sign" not in load(text, columns={"transmitter": None})
     load(text.replace(",du", "").replace(",3", ""), columns={"transmitter": None})
+
+
+def test_a_table_without_a_header_loses_no_row(load):
+    for options in ({}, {"columns": {"source": "0", "target": "1"}}):
+        with pytest.raises(ValueError, match="a row of numbers; add a first line such as"):
+            load("0,1\n1,2\n2,3\n", **options)
+
+
+def test_one_column_is_not_both_ends(load):
+    with pytest.raises(ValueError, match="must be two columns, got 'a' for both"):
+        load("a,b\nx,y\n", columns={"source": "a", "target": "a"})

@@ -2,12 +2,18 @@
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import deque
 from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -293,3 +299,40 @@ def test_values_of_the_same_content_have_the_same_checksum():
     itself = []
     itself.append(itself)
     assert checksum_of(itself) != checksum_of([])
+
+
+class Slots:
+    __slots__ = ("rate",)
+
+    def __init__(self, rate):
+        self.rate = rate
+
+
+class Loss(torch.nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.float32,
+        np.int64,
+        Decimal,
+        Slots,
+        Loss,
+        lambda rate: torch.nn.Sequential(Loss(rate)),
+        lambda rate: torch.nn.CrossEntropyLoss(label_smoothing=rate),
+        lambda rate: torch.nn.HuberLoss(delta=rate + 1),
+        lambda rate: SimpleNamespace(rate=rate),
+        lambda rate: deque([rate]),
+        slice,
+        lambda rate: bytearray([int(rate)]),
+        lambda rate: timedelta(days=float(rate)),
+        lambda rate: re.compile(str(rate)),
+    ],
+)
+def test_what_an_object_of_a_library_holds_belongs_to_the_code(make):
+    one, same, other = (checksum_of(make(rate)) for rate in (0, 0, 1))
+    assert one == same != other

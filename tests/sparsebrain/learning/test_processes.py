@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import replicate
 
 from sparsebrain.learning import RULES, Backprop
@@ -145,3 +145,19 @@ def test_without_processes_there_is_no_group(name):
     rule.average_over(None)
     assert rule.process_group is None
     assert copy.deepcopy(rule)(*samples(8)).isfinite()
+
+
+def test_what_is_told_before_there_are_processes_is_not_taken_for_alone(monkeypatch):
+    """Before init_process_group torch's group.WORLD is None, which means a model in each."""
+    rule = Backprop(torch.nn.Linear(3, 2))
+    assert distributed.group.WORLD is None
+    rule.average_over(distributed.group.WORLD)
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 0, 1])
+    rule(x, y)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda group=None: 2)
+    for each in (rule, copy.deepcopy(rule)):
+        with pytest.raises(RuntimeError, match="before torch.distributed was initialized, when"):
+            each(x, y)
+    rule.average_over(None)
+    rule(x, y)
