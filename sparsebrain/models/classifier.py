@@ -21,7 +21,12 @@ ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "hardtanh": nn.Hardtanh,
 }
+"""The module of every activation between layers, by the names that the loops know it by."""
 
 
 def classifier(
@@ -46,7 +51,7 @@ def classifier(
         connectome: as :class:`~sparsebrain.GraphLayer` takes it; N neurons.
         num_classes: the width of the output.
         loops: of the graph layer.
-        activation: "relu", "leaky_relu", "tanh", "sigmoid" or None, outside the loops.
+        activation: outside the loops, a name out of :data:`ACTIVATIONS` or None.
         loop_activation: of the graph layer, inside its loops.
         inputs: the neurons that receive, all by default: their numbers, a mask [N] bool, names out
             of ``connectome.names``, or the name of one population out of ``node_type_names``. The

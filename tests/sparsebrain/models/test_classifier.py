@@ -5,7 +5,8 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import Equilibrium, GraphLayer
-from sparsebrain.models import classifier, perceptron
+from sparsebrain.kernels import activations
+from sparsebrain.models import ACTIVATIONS, classifier, perceptron
 
 
 def names(model):
@@ -187,3 +188,10 @@ def test_with_injection_a_signal_needs_one_loop_more_and_then_stays(loops, reach
         return
     with pytest.raises(ValueError, match=f"in {loops} loops"):
         classifier(graphs.layered([4, 3, 2]), 2, **options)
+
+
+@pytest.mark.parametrize("name", sorted(activations.ACTIVATIONS.keys() - {"none"}))
+def test_layers_and_loops_know_the_same_activations(name):
+    x = torch.linspace(-3, 3, 101)
+    expected = activations.ACTIVATIONS[name].function(x)
+    torch.testing.assert_close(ACTIVATIONS[name]()(x), expected)
