@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -110,7 +110,9 @@ def make(step: Step) -> Made:
     connectome = graphs.small_world(step.neurons, neighbors=NEIGHBORS, rewire=1.0, seed=0)
     loops: int | Equilibrium = step.loops
     if step.way.startswith("implicit"):
-        solver = "anderson" if step.way.endswith("Anderson") else "fixed-point"
+        solver: Literal["anderson", "fixed-point"] = (
+            "anderson" if step.way.endswith("Anderson") else "fixed-point"
+        )
         loops = Equilibrium(tol=TOL, max_loops=10 * step.loops, solver=solver)
     options: dict[str, Any] = {"inject": True, "checkpoint": step.way == "checkpoint"}
     generator = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,10 @@ from torch.autograd.function import once_differentiable
 
 from graphs import arguments
 from sparsebrain.equilibrium.solvers import Iterate, Solution, solve
+
+Solver = Literal["fixed-point", "anderson"]
+Gradient = Literal["implicit", "jacobian-free", "unrolled"]
+Constraint = Literal["norm", "perron"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -80,10 +84,10 @@ class Equilibrium:
 
     tol: float = 1e-4
     max_loops: int = 500
-    solver: str = "fixed-point"
+    solver: Solver = "fixed-point"
     depth: int = 5
-    gradient: str = "implicit"
-    constraint: str | None = None
+    gradient: Gradient = "implicit"
+    constraint: Constraint | None = None
     bound: float = 0.95
     lipschitz: float | None = None
 
@@ -94,9 +98,9 @@ class Equilibrium:
             self, "max_loops", arguments.count("max_loops", self.max_loops, at_least=1)
         )
         object.__setattr__(self, "depth", arguments.count("depth", self.depth, at_least=2))
-        arguments.option("solver", self.solver, ("fixed-point", "anderson"))
-        arguments.option("gradient", self.gradient, ("implicit", "jacobian-free", "unrolled"))
-        arguments.option("constraint", self.constraint, (None, "norm", "perron"))
+        arguments.option("solver", self.solver, get_args(Solver))
+        arguments.option("gradient", self.gradient, get_args(Gradient))
+        arguments.option("constraint", self.constraint, (None, *get_args(Constraint)))
         if self.lipschitz is not None:
             _check_between("lipschitz", self.lipschitz, math.inf)
 

@@ -18,9 +18,11 @@ from sparsebrain.nn.arguments import check_arguments
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
 from sparsebrain.nn.hooks import HookPlace, LoopHook
+from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.neurons import NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run
 from sparsebrain.nn.renumbering import renumber
+from sparsebrain.nn.sharing import Grouping, Sharing
 from sparsebrain.nn.synapses import SynapticWeights
 
 _PYG_HOOKS = tuple(
@@ -143,15 +145,15 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         loops: int | Equilibrium = 1,
         *,
         activation: str | Callable[[Tensor], Tensor] | None = None,
-        bias: bool | str = False,
-        threshold: float | str | None = None,
-        leak: float | str | None = None,
+        bias: bool | Grouping = False,
+        threshold: float | Grouping | None = None,
+        leak: float | Grouping | None = None,
         noise: float = 0.0,
         inject: bool = False,
-        weight_sharing: str = "synapse",
-        gain: str | None = None,
+        weight_sharing: Sharing = "synapse",
+        gain: Sharing | None = None,
         dale: bool = False,
-        init: str | None = None,
+        init: Init | None = None,
         aggr: str | list[str] | Aggregation = "sum",
         checkpoint: bool = False,
         backend: str = "auto",

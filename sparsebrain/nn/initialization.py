@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from sparsebrain.equilibrium.norms import norm_bound, perron_bound
 from sparsebrain.kernels import Structure, propagate
 from sparsebrain.nn.dale import with_signs
+
+Init = Literal["variance", "identity", "edge_weight", "contraction"]
 
 _CELLS = 2**17
 _FEWEST_COLUMNS = 32

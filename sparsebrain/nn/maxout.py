@@ -15,6 +15,8 @@ from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.nn.batching import check_start
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.initialization import Init
+from sparsebrain.nn.sharing import Grouping, Sharing
 
 _CELLS = 2**17
 _FEWEST_ROWS = 32
@@ -72,11 +74,11 @@ class Maxout(nn.Module):
         loops: int = 1,
         *,
         pieces: int = 2,
-        bias: bool | str = True,
+        bias: bool | Grouping = True,
         inject: bool = False,
-        weight_sharing: str = "synapse",
+        weight_sharing: Sharing = "synapse",
         dale: bool = False,
-        init: str | None = None,
+        init: Init | None = None,
         aggr: str | list[str] | Aggregation = "sum",
         backend: str = "auto",
         device: torch.device | str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,10 +10,14 @@ from torch import Tensor
 from sparsebrain.kernels import Structure
 from sparsebrain.nn.connectome import read_node_types, read_shared_types
 
-SYNAPSES = ("synapse", "type", "projection", "source", "target")
+Sharing = Literal["synapse", "type", "projection", "source", "target"]
+
+SYNAPSES: tuple[Sharing, ...] = get_args(Sharing)
 """A value for each synapse, edge_type, pair of populations, source or target."""
 
-NEURONS = ("neuron", "population")
+Grouping = Literal["neuron", "population"]
+
+NEURONS: tuple[Grouping, ...] = get_args(Grouping)
 """A value for each neuron or each node_type."""
 
 
