@@ -123,8 +123,9 @@ def _of_models() -> Iterator[tuple[str, Call]]:
     sizes = {"in_features": 4, "hidden": 5, "num_classes": 3}
     yield "models.perceptron", Call(models.perceptron, sizes)
     yield "models.ejima_model", Call(models.ejima_model, {"name": "MLP", "shape": (6, 6)})
-    yield "models.AnytimeClassifier", Call(
-        models.AnytimeClassifier, {"layer": layer, "num_classes": 3}
+    yield (
+        "models.AnytimeClassifier",
+        Call(models.AnytimeClassifier, {"layer": layer, "num_classes": 3}),
     )
     anytime = models.AnytimeClassifier(layer, 3)
     yield "AnytimeClassifier.forward", Call(anytime, {"x": x})
@@ -155,7 +156,12 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     x, y = torch.rand(6, 12), torch.arange(6) % 3
     for name in RULES:
         rule = RULES[name]
-        sizes = {"connectome": None, "in_features": 12, "num_classes": 3, "loops": 1}
+        sizes: dict[str, Any] = {
+            "connectome": None,
+            "in_features": 12,
+            "num_classes": 3,
+            "loops": 1,
+        }
         yield f"RULES[{name}].build", Call(rule.build, sizes)
         model = rule.build(**sizes)
         yield f"RULES[{name}]", Call(rule, {"model": model})
@@ -167,8 +173,9 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     yield "learning.LabelInputs", Call(learning.LabelInputs, {"num_classes": 3})
     data = graphs.layered([12, 6, 6])
     network = {"connectome": data, "types": error_diffusion.alternating(24), "inputs": range(12)}
-    yield "error_diffusion.ErrorDiffusionNetwork", Call(
-        error_diffusion.ErrorDiffusionNetwork, network | {"output": 23}
+    yield (
+        "error_diffusion.ErrorDiffusionNetwork",
+        Call(error_diffusion.ErrorDiffusionNetwork, network | {"output": 23}),
     )
     yield "error_diffusion.alternating", Call(error_diffusion.alternating, {"number": 4})
 
@@ -263,17 +270,26 @@ _SUITS: dict[str, set[str]] = {
     "gain": {"None"},
     "generator": {"None"},
     "groups": {"None"},
+    "hidden": {"None"},
     "hook": {"function", "class"},
     "in_degree": {"zero"},
     "init": {"None"},
     "inject": {"bool"},
+    "in_features": {"None"},
     "inputs": {"None"},
     "jitter": {"zero"},
     "keep": {"bool"},
     "labels": {"None", "list of strings"},
     "layer": {"None"},
+    "loop_activation": {"None", "function", "class", "object"},
     "leak": {"None", "zero"},
-    "learning_rate": {"None", "float"},
+    "learning_rate": _NUMBERS | {"None"},
+    "plastic_inhibition": {"bool"},
+    "rescale": {"bool"},
+    "self_predicting": {"bool"},
+    "u0": _NUMBERS,
+    "uniform": {"bool"},
+    "bias_value": {"negative", "negative float"} | _NUMBERS,
     "levels": {"zero"},
     "linear": {"bool"},
     "lipschitz": _NUMBERS | {"None"},
@@ -331,6 +347,28 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("graphs.from_numpy", "matrix"): {"array"},
     # A connectome may have no synapse, and a sparse matrix no neuron.
     ("GraphLayer.forward (PyG)", "edge_index"): {"None"},
+    # [B * N, C] and [N, B]: any number of samples or channels, none among them.
+    ("GraphLayer.forward (PyG)", "x"): {"wider", "no width"},
+    ("kernels.propagate", "x"): {"wider", "no width"},
+    ("kernels.backpropagate", "grad"): {"wider", "no width"},
+    ("kernels.Structure", "edge_index"): {"wider", "no width"},
+    # [..., N], as nn.Linear takes.
+    ("GraphLayer.describe", "x"): {"one axis more"},
+    ("Maxout.forward", "x"): {"one axis more"},
+    ("AnytimeClassifier.forward", "x"): {"one axis more"},
+    ("NeuronClassifier.forward", "x"): {"one axis more"},
+    ("NeuronClassifier.predict", "x"): {"one axis more"},
+    ("diagnostics.similarity_of", "states"): {"one axis more", "tensor", "wider"},
+    ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
+    ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
+    ("error_diffusion.alternating", "number"): {"zero"},
+    ("RULES[forward-forward]", "peer"): _NUMBERS,
+    ("RULES[local-errors]", "share"): {"zero"},
+    ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},
+    ("diagnostics.reach", "loops"): {"None"},
+    ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
+    ("experiments.differences", "values"): {"dict"},
+    ("models.decay_weights", "steps"): {"zero"},
 }
 
 

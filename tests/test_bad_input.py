@@ -27,9 +27,11 @@ from tests.bad_values import VALUES, damaged_connectomes, damaged_tensors
 from tests.callables import NOT_CALLED, PACKAGES, public_calls, suits
 
 CALLS = public_calls()
-# An error about a connectome names the field.
-FIELDS = ("connectome", *("edge_index", "num_nodes", "edge_weight", "edge_sign", "node_sign", "pos"))
-FIELDS += ("node_type", "edge_type", "names", "shape")
+# An error about a connectome names the field that is wrong.
+FIELDS = (
+    *("connectome", "edge_index", "num_nodes", "edge_weight", "edge_sign", "edge_type"),
+    *("node_sign", "node_type", "pos", "names", "shape"),
+)
 ROOTS = tuple(str(pathlib.Path(package.__file__).parent) for package in (graphs, sparsebrain))
 REMEDY = re.compile(
     r"\b(pass|use|call|leave|give|choose|make|install|load|set|raise|draw|add|convert|build|remove"
@@ -116,9 +118,7 @@ def room() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with open("/proc/self/statm") as statm:
         pages = int(statm.read().split()[5])
-    resource.setrlimit(
-        resource.RLIMIT_DATA, (pages * resource.getpagesize() + ROOM, before[1])
-    )
+    resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + ROOM, before[1]))
     try:
         yield
     finally:
