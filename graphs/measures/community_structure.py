@@ -12,6 +12,10 @@ from graphs.measures.adjacency import single_edges
 from graphs.measures.connectedness import by_size
 from graphs.measures.louvain import louvain
 
+# Beyond the number of synapses no two neurons are in one group.
+_FINEST = 1e12
+_MOST_TRIALS = 100_000
+
 
 def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: float = 1.0) -> float:
     r"""Return the modularity of a partition of a directed graph, whatever its weights.
@@ -62,7 +66,7 @@ def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: fl
     0.1667
     """
     seen = checked(data)
-    resolution = arguments.real("resolution", resolution)
+    resolution = arguments.real("resolution", resolution, at_most=_FINEST)
     group = _groups(data, partition, seen.num_nodes)
     return _modularity(*single_edges(data, seen), group, resolution)
 
@@ -145,8 +149,8 @@ def communities(
     array([1, 1, 1, 0, 0, 0, 0])
     """
     seen = checked(data)
-    resolution = arguments.real("resolution", resolution)
-    trials = arguments.count("trials", trials, at_least=1)
+    resolution = arguments.real("resolution", resolution, at_most=_FINEST)
+    trials = arguments.count("trials", trials, at_least=1, at_most=_MOST_TRIALS)
     rng = arguments.generator(seed)
     edges, self_loops = single_edges(data, seen)
     best, largest = np.arange(seen.num_nodes), -math.inf
@@ -164,12 +168,19 @@ def _groups(data: Data, partition: ArrayLike | None, neurons: int) -> Index:
     if partition is None:
         if "node_type" not in data:
             raise ValueError(
-                "there is no partition, and data has no node_type; "
+                "partition may only be None if data has node_type, and it has none; "
                 "pass partition=graphs.communities(data)"
             )
         partition = data["node_type"].cpu().numpy()
-    group = np.asarray(partition)
-    if group.shape != (neurons,) or (group.size and not np.issubdtype(group.dtype, np.integer)):
+    try:
+        group = np.asarray(partition)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"partition must hold one integer for each of the {neurons} neurons, got a "
+            f"{type(partition).__name__} that is no array: {error}; "
+            "pass partition=graphs.communities(data)"
+        ) from error
+    if group.shape != (neurons,) or (group.size and group.dtype.kind not in "iu"):
         raise ValueError(
             f"partition must hold one integer for each of the {neurons} neurons, got "
             f"{group.dtype} of shape {list(group.shape)}; pass partition=graphs.communities(data)"

@@ -26,6 +26,8 @@ _STARTS = 256
 # Degrees of the table that bootstraps draw from; beyond it, one is searched for.
 _TABLE = 50_000
 
+_MOST_BOOTSTRAPS = 1_000_000
+
 
 class LikelihoodRatio(NamedTuple):
     """Vuong's ratio in standard deviations, positive for the power law; and that by chance."""
@@ -140,7 +142,7 @@ def fit_power_law(
     (True, True)
     """
     degree, neurons = degree_distribution(data, direction=direction)
-    bootstraps = arguments.count("bootstraps", bootstraps)
+    bootstraps = arguments.count("bootstraps", bootstraps, at_most=_MOST_BOOTSTRAPS)
     rng = arguments.generator(seed)
     if xmin is not None:
         xmin = arguments.count("xmin", xmin, at_least=1)

@@ -69,7 +69,8 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
     """
     matrix = _weights(validate(data))
     neurons = matrix.shape[0]
-    if arguments.count("k", k, at_least=1) > neurons:
+    k = arguments.count("k", k, at_least=1)
+    if k > neurons:
         raise ValueError(
             f"k must be at most the number of neurons, {neurons}, got {k}; pass k={max(neurons, 1)}"
         )
