@@ -45,7 +45,7 @@ def null_graphs(
 
     Args:
         data: A connectome without self-loops and parallel synapses.
-        nulls: A number of graphs, made by `null_model`; a function, called as
+        nulls: A number of graphs, made by ``null_model``; a function, called as
             ``function(data, seed=generator)`` for each of ten graphs; or the graphs.
         null_model: The model of a number of graphs. None chooses ``"rewire_reciprocal"`` if all
             synapses are reciprocal, that is if the graph is undirected, and otherwise
@@ -54,12 +54,12 @@ def null_graphs(
     """
     options = (None, *_MODELS)
     chosen = arguments.option("null_model", null_model, options)
-    # A Data can be called and iterated as well.
+    # A Data is itself callable and iterable.
     if callable(nulls) and not isinstance(nulls, Data):
         _refuse_model(chosen, "a function")
         made = (_of_same_size(data, _called(nulls, data, each)) for each in rng.spawn(_GENERATED))
         return NullGraphs(getattr(nulls, "__name__", type(nulls).__name__), made)
-    # Arrays, tensors, texts and mappings can be iterated, but not over graphs.
+    # Arrays, tensors, strings and mappings are iterable, but do not contain graphs.
     if isinstance(nulls, Iterable) and not isinstance(
         nulls, Data | str | bytes | Mapping | np.ndarray | Tensor
     ):
