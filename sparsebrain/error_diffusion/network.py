@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
 from sparsebrain.error_diffusion.layout import (
     Bundle,
@@ -323,20 +323,13 @@ class ErrorDiffusionNetwork(nn.Module):
 
     def _hold(self, x: Tensor) -> Tensor:
         """Return the state [rows, B] of the bias and the inputs."""
-        if x.dim() != 2 or x.size(1) != self.in_features:
-            raise ValueError(
-                f"x must have shape [B, {self.in_features}], got {list(x.shape)}; images need "
-                "x.flatten(1)."
-            )
-        if x.dtype != self.strength.dtype:
-            raise TypeError(
-                f"x is {x.dtype}, the weights are {self.strength.dtype}; call "
-                f"x.to({self.strength.dtype}) first."
-            )
+        fix = f"pass {self.in_features} features for each sample, such as x.flatten(1) of images"
+        shape = ("B", self.in_features)
+        tensors.tensor("x", x, shape, dtypes=(self.strength.dtype,), finite=True, fix=fix)
         if x.numel() and not bool(x.amin() >= 0):
             raise ValueError(
-                f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
-                "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
+                f"x must not be negative in error diffusion, got {float(x.amin()):g}; pass x "
+                "scaled to 0..1, or torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
             )
         bias = x.new_full((len(x), int(self.bias)), self.bias_value)
         state = torch.cat([bias, x], 1).t()
