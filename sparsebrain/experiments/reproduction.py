@@ -80,15 +80,12 @@ def reproduce(
         for name in EJIMA_MODELS
     }
     results = Results(out)
-    shown = runs[_SHOWN][0]
-    # Weights are worth something beside the results of the same images and code alone.
-    made = checksum_of([shown.images_checksum, shown.connectome_checksum, shown.code_checksum])
-    weights = out / f"{_SHOWN}-{data}-{variant}-{epochs}-epochs-seed-0-{made[:8]}.pt"
+    weights = {run: _weights_of(run, out) for run in runs[_SHOWN]}
 
     def keep(run: Run, trained: Trained) -> None:
-        if run == shown and not trained.outcome.diverged:
+        if run in weights and not trained.outcome.diverged:
             state = trained.model.state_dict()
-            write_atomically(weights, lambda aside: torch.save(state, aside))
+            write_atomically(weights[run], lambda aside: torch.save(state, aside))
 
     # Seed by seed, so that an early look at the results finds every model.
     labels = {
@@ -97,11 +94,13 @@ def reproduce(
         for name, run in zip(EJIMA_MODELS, of_seed, strict=True)
     }
     train_missing(labels, results, data_dir=data_dir, jobs=jobs, console=console, finish=keep)
+    shown = runs[_SHOWN][0]
     diverged = bool(results.outcomes[shown].diverged)
-    if not diverged and not weights.exists():
-        keep(shown, train(shown, images))
+    for run, path in weights.items():
+        if not results.outcomes[run].diverged and not path.exists():
+            keep(run, train(run, images))
     rows = [summarise(name, runs[name], results) for name in EJIMA_MODELS]
-    _write_figures(rows, None if diverged else _restore(shown, images, weights), images, out)
+    _write_figures(rows, None if diverged else _restore(shown, images, weights[shown]), images, out)
     if console is not None:
         console.print(tabulate(rows, name="model"))
         console.print(tell_differences(rows, num_test=len(images.test_x)))
@@ -124,6 +123,13 @@ def _run(name: str, data: str, variant: str, epochs: int, seed: int) -> Run:
         learning_rate=_LEARNING_RATE,
         seed=seed,
     )
+
+
+def _weights_of(run: Run, out: Path) -> Path:
+    # Weights are worth something beside the results of the same images and code alone.
+    made = checksum_of([run.images_checksum, run.connectome_checksum, run.code_checksum])
+    name = f"{_SHOWN}-{run.data}-{run.variant}-{run.epochs}-epochs-seed-{run.seed}-{made[:8]}.pt"
+    return out / name
 
 
 def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:
