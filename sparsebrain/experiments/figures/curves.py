@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sparsebrain.diagnostics.plotting import by_factors
 from sparsebrain.experiments.report import Row
 
 COLORS = (
@@ -34,7 +35,8 @@ def draw(rows: list[Row], *, title: str) -> Figure:
     figure.suptitle(title, fontsize="medium")
     training, validation, accuracy = figure.subplots(1, 3)
     _draw_curves(training, rows, "loss", 1)
-    training.set(ylabel="training loss", yscale="log")
+    training.set_ylabel("training loss")
+    by_factors(training)
     _draw_curves(validation, rows, "test_loss", 1)
     validation.set_ylabel("validation loss")
     draw_accuracy(accuracy, rows)

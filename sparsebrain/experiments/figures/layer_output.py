@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
+from sparsebrain.diagnostics.plotting import by_factors, loop_axis
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.figures.curves import COLORS
 
 SAMPLE_COLUMNS = ("class", "image", "loop", "y", "x", "state")
-DISTANCE_COLUMNS = ("seed", "loop", "within", "between", "ratio")
+DISTANCE_COLUMNS = ("seed", "loop", "within", "between", "ratio", "untrained_ratio")
 
 _SAMPLES = 2
 _CLASSES = 10
@@ -110,13 +110,19 @@ def take_samples(model: nn.Sequential, images: Images) -> Samples:
 
 
 def draw(
-    samples: Samples, distances: Mapping[int, Distances], images: Images, *, title: str
+    samples: Samples,
+    trained: Mapping[int, Distances],
+    untrained: Mapping[int, Distances],
+    images: Images,
+    *,
+    title: str,
 ) -> Figure:
     """Draw single images with the layer's first and last output, and the distances by loop.
 
     Args:
         samples: The states to show; the outputs of one loop share a color scale.
-        distances: The distances by seed.
+        trained: The distances of the trained models by seed.
+        untrained: The distances of the same models before training.
         images: The data set.
         title: The title of the figure.
     """
@@ -125,13 +131,22 @@ def draw(
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(7.2, 3))[:, 0]
     _draw_samples(upper, samples, images)
     apart, ratio = lower.subplots(1, 2)
-    _draw_band(apart, [each.within for each in distances.values()], COLORS[0], "same class")
-    _draw_band(apart, [each.between for each in distances.values()], COLORS[1], "different classes")
-    apart.set(ylabel="RMS distance of two states", yscale="log")
-    apart.legend(frameon=False, fontsize=9)
-    _draw_band(ratio, [each.ratio for each in distances.values()], COLORS[2], "")
-    ratio.set_ylabel("distance between / within classes")
-    ratio.axhline(1, color="#bbbbbb", lw=0.8, ls=":")
+    for number, each in enumerate(trained.values()):
+        # The scale of the states differs between seeds, so that a mean distance says little.
+        for values, color, label in (
+            (each.between, COLORS[1], "different classes"),
+            (each.within, COLORS[0], "same class"),
+        ):
+            apart.plot(values, color=color, lw=1.2, label=None if number else label)
+    by_factors(apart)
+    apart.set_ylabel("RMS distance, one line per seed")
+    _draw_band(ratio, [each.ratio for each in trained.values()], COLORS[2], "trained")
+    _draw_band(ratio, [each.ratio for each in untrained.values()], COLORS[6], "before training")
+    ratio.set_ylabel("ratio of different classes to same class")
+    for ax in (apart, ratio):
+        loop_axis(ax, ax.get_ylabel())
+        ax.set_xlabel("loop (0: input of the layer)")
+        ax.legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -145,14 +160,18 @@ def sample_table(samples: Samples) -> Iterator[tuple[float, ...]]:
             yield (labels[sample], numbers[sample], loop, *place, value)
 
 
-def distance_table(distances: Mapping[int, Distances]) -> list[tuple[float, ...]]:
-    """List :data:`DISTANCE_COLUMNS`, loop 0 being the layer's input."""
+def distance_table(
+    trained: Mapping[int, Distances], untrained: Mapping[int, Distances]
+) -> list[tuple[float, ...]]:
+    """List :data:`DISTANCE_COLUMNS`; loop 0 is the input of the layer."""
+    columns = {
+        seed: torch.stack([each.within, each.between, each.ratio, untrained[seed].ratio], dim=1)
+        for seed, each in trained.items()
+    }
     return [
         (seed, loop, *row)
-        for seed, each in distances.items()
-        for loop, row in enumerate(
-            torch.stack([each.within, each.between, each.ratio], dim=1).tolist()
-        )
+        for seed, values in columns.items()
+        for loop, row in enumerate(values.tolist())
     ]
 
 
@@ -209,5 +228,3 @@ def _draw_band(ax: Axes, lines: list[Tensor], color: str, label: str) -> None:
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
     ax.plot(means, color=color, label=label)
     ax.fill_between(range(len(means)), low, high, color=color, alpha=0.15, linewidth=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("loop (0: the layer's input)")

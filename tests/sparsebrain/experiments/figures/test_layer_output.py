@@ -71,9 +71,10 @@ def test_distances_of_two_points_are_exact():
     assert found.within.tolist() == [2, 4, 8]
     # 10, 12, 8 and 10.
     assert found.between.tolist() == pytest.approx([102**0.5, 2 * 102**0.5, 4 * 102**0.5])
-    table = layer_output.distance_table({7: found})
+    before = layer_output.Distances(found.within, 3 * found.within)
+    table = layer_output.distance_table({7: found}, {7: before})
     assert [row[:3] for row in table] == [(7, 0, 2), (7, 1, 4), (7, 2, 8)]
-    assert table[0][3:] == pytest.approx((102**0.5, 102**0.5 / 2))
+    assert table[0][3:] == pytest.approx((102**0.5, 102**0.5 / 2, 3))
     assert len(table[0]) == len(layer_output.DISTANCE_COLUMNS)
 
 
@@ -102,7 +103,7 @@ def test_any_lattice_and_number_of_pixels_is_drawn(sheet, pixels, plane):
     samples = layer_output.take_samples(model, images)
     assert samples.states.shape == (4, 4, *plane)
     distances = {seed: layer_output.measure_distances(model, images) for seed in (0, 1)}
-    figure = layer_output.draw(samples, distances, images, title="noise")
+    figure = layer_output.draw(samples, distances, distances, images, title="noise")
     figure.canvas.draw()
     pictures = [ax for ax in figure.get_axes() if ax.images]
     # Two images of both classes, and their states after two loops.
@@ -118,4 +119,4 @@ def test_a_class_with_one_test_image_has_one_sample():
     samples = layer_output.take_samples(model, few)
     assert samples.labels.tolist() == [0, 1, 1]
     found = layer_output.measure_distances(model, few)
-    layer_output.draw(samples, {0: found}, few, title="few").canvas.draw()
+    layer_output.draw(samples, {0: found}, {0: found}, few, title="few").canvas.draw()
