@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -60,27 +60,29 @@ class Costly:
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and values of a table."""
         small = self.small_worldness
+        against = f" (nulls: {small.null_model})"
         closed = {
             kind: number for kind, number in self.triads.items() if kind in _CLOSED and number
         }
         rows = [
             (_IN, str(self.in_power_law)),
             (_OUT, str(self.out_power_law)),
-            (_SIGMA, _estimate(small.sigma, small.sigma_error)),
-            ("small-world omega", _estimate(small.omega, small.omega_error)),
+            (_SIGMA, _estimate(small.sigma, small.sigma_error) + against),
+            (_OMEGA, _estimate(small.omega, small.omega_error) + against),
             (_MODULARITY, f"{self.modularity:.4g} in {self.communities:,} communities"),
             (_RADIUS, f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
             (_TRIADS, ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
         ]
         # Sigma and omega are measured together.
-        told = {**self.reasons, "small-world omega": self.reasons.get(_SIGMA, "")}
+        told = {**self.reasons, _OMEGA: self.reasons.get(_SIGMA, "")}
         return [
             (label, f"nan ({told[label]})" if told.get(label) else value) for label, value in rows
         ]
 
 
 _IN, _OUT = "in-degree power law", "out-degree power law"
-_SIGMA, _MODULARITY, _RADIUS = "small-world sigma", "modularity Q", "spectral radius"
+_SIGMA, _OMEGA = "small-world sigma", "small-world omega"
+_MODULARITY, _RADIUS = "modularity Q", "spectral radius"
 _TRIADS = "closed triads"
 _CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 
@@ -319,7 +321,8 @@ def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
 
     number, quality = measured(_MODULARITY, grouped, (0, math.nan))
     first, second = measured(_RADIUS, sizes, _NONE).tolist()
-    small = SmallWorldness(**{each.name: math.nan for each in fields(SmallWorldness)})
+    undefined: dict[str, Any] = {each.name: math.nan for each in fields(SmallWorldness)}
+    small = SmallWorldness(**{**undefined, "null_model": "none"})
     return Costly(
         in_power_law=measured(_IN, lambda: power_law("in"), NOTHING),
         out_power_law=measured(_OUT, lambda: power_law("out"), NOTHING),
