@@ -14,7 +14,7 @@ from torch import Tensor
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.layout import like, settled
-from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.structure import Arranged, Structure
 
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
@@ -86,16 +86,22 @@ class NativeBackend(Backend):
             for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
             if learns
         ]
+        call = _call(structure, state.dtype, state.size(1))
+        # One loop reads each weight once, so that bringing them into order gains nothing.
+        kept = _arrange(call, structure, weight) if loops > 1 else None
         _module().loop(
-            _call(structure, state.dtype, state.size(1)),
+            call,
             _response(inputs, activation),
-            weight.data_ptr(),
+            (weight if kept is None else kept.weight).data_ptr(),
+            kept is not None,
             _strided(state),
             [_strided(each) for each in states],
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
         )
+        if kept is not None:
+            structure.keep(kept)
         return Looped(states, tape)
 
     def tape_shapes(
@@ -141,6 +147,19 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
             "definition of others step by step, or another backend."
         )
     return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+
+
+def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:
+    """Return the weights in the order of the targets' rows; None where they lie in it already."""
+    if structure.by_target.order is None:
+        return None
+    kept = structure.take(weight.dtype)
+    if kept is None:
+        chunks = -(-weight.numel() // _module().key_chunk)
+        key = torch.zeros((chunks, _module().key_words), dtype=torch.int32)
+        kept = Arranged(torch.empty_like(weight), key)
+    _module().arrange(call, *_addresses(weight, *kept), False)
+    return kept
 
 
 def _strided(x: Tensor | None) -> tuple[int, int, int]:

@@ -37,6 +37,17 @@ class Compressed(NamedTuple):
         return torch.empty_like(values).index_copy_(0, self.order.long(), values)
 
 
+class Arranged(NamedTuple):
+    """Weights in the order of the rows of ``by_target``, and the key of those that they copy.
+
+    ``key`` [chunks, words] int32 is made of the values themselves, because writes through ``.data``
+    change no version of a tensor.
+    """
+
+    weight: Tensor
+    key: Tensor
+
+
 class Structure:
     r"""The synapses of a connectome, indexed by target and by source.
 
@@ -67,7 +78,7 @@ class Structure:
         Structure(num_nodes=3, num_edges=3)
     """
 
-    __slots__ = ("by_source", "by_target", "edge_index", "num_nodes")
+    __slots__ = ("_kept", "by_source", "by_target", "edge_index", "num_nodes")
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
@@ -78,6 +89,7 @@ class Structure:
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes = num_nodes
+        self._kept: dict[torch.dtype, Arranged] = {}
         source, target = edge_index
         self.by_target = _compress(rows=target, columns=source, num_nodes=num_nodes)
         self.by_source = _compress(rows=source, columns=target, num_nodes=num_nodes)
@@ -111,6 +123,7 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes = num_nodes
+        structure._kept = {}
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure
@@ -121,6 +134,18 @@ class Structure:
         if device == self.device:
             return self
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
+
+    def take(self, dtype: torch.dtype) -> Arranged | None:
+        """Take the arranged weights of a dtype, so that no other thread writes over them meanwhile."""
+        return self._kept.pop(dtype, None)
+
+    def keep(self, arranged: Arranged) -> None:
+        """Keep arranged weights for the next call."""
+        self._kept[arranged.weight.dtype] = arranged
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is kept between calls is made again where it is needed.
+        return Structure.from_arrays, (self.arrays(), self.num_nodes)
 
     def __repr__(self) -> str:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"

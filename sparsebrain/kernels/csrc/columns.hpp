@@ -60,6 +60,13 @@ struct Columns {
                                 int64_t stride, int64_t row, Value (&total)[count]) {
     Index at = csr.pointer[row];
     const Index end = csr.pointer[row + 1];
+    if constexpr (width == 1 && Along<Real, Index>::possible) {
+      // A single column has no lanes of its own; those of the synapses take their place.
+      if (stride == 1) {
+        total[0] += Along<Real, Index>::template sum<ordered>(weight, csr.order, csr.neuron, x, at, end);
+        return;
+      }
+    }
     if (sets > 1 && end - at >= sets) {
       Value apart[sets][count];
       for (auto &set : apart)
@@ -255,7 +262,8 @@ struct Columns {
   // With `care` indices are looked at in the first loop, and `astray` is set where one leads nowhere.
   static void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
                       Real *scratch, bool care, int &astray) {
-    const Csr<Index> csr(p.by_target, p);
+    Csr<Index> csr(p.by_target, p);
+    if (f.weight.arranged) csr.order = nullptr;
     const int64_t size = p.neurons * width;
     Fused<Real> fused(f.fused);
     // Without a tape two states take turns; the drive stands behind them.
@@ -273,7 +281,7 @@ struct Columns {
       if (loop == 1 && is_set(astray)) return;
       const Real *x = states + (f.tape ? loop : loop % 2) * size;
       Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
-      const Real *weight = static_cast<const Real *>(f.weight);
+      const Real *weight = static_cast<const Real *>(f.weight.data);
       if (loop || !care)
         gather(csr, rows, weight, x, y, width, fused);
       else if (!gather_with_care(csr, rows, weight, x, y, width, fused))

@@ -190,6 +190,61 @@ struct Algorithms {
     return Outcome::done;
   }
 
+  // Whether the chunk of weights differs from what its words of the key were made of, which it then
+  // replaces. A lane is a chain of bijections, so that one changed value in it never goes unseen.
+  static bool renew(const Real *weight, int64_t begin, int64_t end, uint32_t *key) {
+    uint32_t lanes[kKeyWords];
+    for (int64_t lane = 0; lane < kKeyWords; ++lane) lanes[lane] = uint32_t(lane) * 0x9E3779B9u + 1;
+    constexpr int64_t words = sizeof(Real) / sizeof(uint32_t);
+    const char *from = reinterpret_cast<const char *>(weight + begin);
+    const int64_t size = (end - begin) * words;
+    int64_t at = 0;
+    for (; at + kKeyWords <= size; at += kKeyWords) {
+      uint32_t block[kKeyWords];
+      std::memcpy(block, from + at * sizeof(uint32_t), sizeof block);
+      for (int64_t lane = 0; lane < kKeyWords; ++lane) {
+        const uint32_t mixed = (lanes[lane] ^ block[lane]) * 0x85EBCA6Bu;
+        lanes[lane] = (mixed << 13) | (mixed >> 19);
+      }
+    }
+    for (int64_t lane = 0; at < size; ++at, ++lane) {
+      uint32_t word;
+      std::memcpy(&word, from + at * sizeof(uint32_t), sizeof word);
+      lanes[lane] = (lanes[lane] ^ word) * 0x85EBCA6Bu + 1;
+    }
+    const bool same = !std::memcmp(key, lanes, sizeof lanes);
+    if (!same) std::memcpy(key, lanes, sizeof lanes);
+    return !same;
+  }
+
+  static Outcome arrange(const Problem &p, const Arrangement &a) {
+    const Csr<Index> csr(a.transpose ? p.by_source : p.by_target, p);
+    const int threads = p.synapses < kWorthThreads ? 1 : p.threads;
+    const Real *weight = static_cast<const Real *>(a.weight);
+    const int64_t chunks = (p.synapses + kKeyChunk - 1) / kKeyChunk;
+    int changed = 0;
+#pragma omp parallel for num_threads(threads) if (threads > 1) reduction(| : changed)
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const int64_t begin = chunk * kKeyChunk;
+      const int64_t end = begin + kKeyChunk < p.synapses ? begin + kKeyChunk : p.synapses;
+      changed |= renew(weight, begin, end, a.key + chunk * kKeyWords);
+    }
+    if (!changed) return Outcome::done;
+    if (!csr.is_sound(threads)) {
+      // The key vouches for nothing that was not written.
+      std::memset(a.key, 0, sizeof(uint32_t) * kKeyWords * chunks);
+      return Outcome::refused;
+    }
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+      const int self = thread_number(), team = team_size();
+      const Range rows{csr.begin_of(p.neurons, p.synapses, self, team),
+                       csr.begin_of(p.neurons, p.synapses, self + 1, team)};
+      arrange(csr, rows, weight, static_cast<Real *>(a.data));
+    }
+    return Outcome::done;
+  }
+
   static void arrange(const Csr<Index> &csr, Range rows, const Real *weight, Real *to) {
     const Index end = csr.pointer[rows.end];
     for (Index at = csr.pointer[rows.begin]; at < end; ++at) {
@@ -346,7 +401,12 @@ struct Entry {
   static Outcome correlate(const Problem &p, const Correlation &c) {
     return p.wide ? Wide::correlate(p, c) : Narrow::correlate(p, c);
   }
-  static Table<Real> table() { return {loop, loop_backward, propagate, correlate, diffuse<Real>}; }
+  static Outcome arrange(const Problem &p, const Arrangement &a) {
+    return p.wide ? Wide::arrange(p, a) : Narrow::arrange(p, a);
+  }
+  static Table<Real> table() {
+    return {loop, loop_backward, propagate, correlate, arrange, diffuse<Real>};
+  }
 };
 
 }  // namespace

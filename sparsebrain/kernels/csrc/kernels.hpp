@@ -58,10 +58,28 @@ struct Response {
   View drive;
 };
 
+// Weights, and whether they lie in the order of the rows that read them rather than of the synapses.
+struct Weights {
+  const void *data;
+  bool arranged;
+};
+
+// Weights in the order of rows, kept from one call to the next. `key` holds what `data` was made of:
+// kKeyWords words for every kKeyChunk weights.
+constexpr int64_t kKeyChunk = 1 << 16;
+constexpr int64_t kKeyWords = 64;
+
+struct Arrangement {
+  const void *weight;
+  void *data;
+  uint32_t *key;
+  bool transpose;
+};
+
 struct Forward {
   int64_t loops;
   Response fused;
-  const void *weight;
+  Weights weight;
   View state;
   const View *out;  // every state, or the last alone
   bool keep;        // which of both
@@ -134,6 +152,7 @@ struct Table {
   Outcome (*loop_backward)(const Problem &, const Backward &);
   Outcome (*propagate)(const Problem &, const Product &);
   Outcome (*correlate)(const Problem &, const Correlation &);
+  Outcome (*arrange)(const Problem &, const Arrangement &);
   Outcome (*diffuse)(const Diffusion &);
 };
 

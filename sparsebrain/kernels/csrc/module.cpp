@@ -114,10 +114,12 @@ Response response(int activation, const Strided &drive, Address bias, Address le
   return {activation_of(activation), at(bias), at(leak), view(drive)};
 }
 
-void loop(const Call &call, const Response &fused, Address weight, const Strided &state,
-          const std::vector<Strided> &out, bool keep, Address tape, int64_t loops) {
+void loop(const Call &call, const Response &fused, Address weight, bool arranged,
+          const Strided &state, const std::vector<Strided> &out, bool keep, Address tape,
+          int64_t loops) {
   const std::vector<View> states = views(out);
-  const Forward task{loops, fused, at(weight), view(state), states.data(), keep, at(tape)};
+  const Weights read{at(weight), arranged};
+  const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape)};
   call.run([](const auto &table) { return table.loop; }, task);
 }
 
@@ -142,6 +144,12 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
 void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
   const Product task{at(weight), at(x), at(y), transpose};
   call.run([](const auto &table) { return table.propagate; }, task);
+}
+
+// Brings weights into the order of the rows, unless `key` says that `data` holds them already.
+void arrange(const Call &call, Address weight, Address data, Address key, bool transpose) {
+  const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose};
+  call.run([](const auto &table) { return table.arrange; }, task);
 }
 
 void correlate(const Call &call, Address post, Address pre, Address out) {
@@ -206,5 +214,8 @@ NB_MODULE(_native, m) {
   m.def("loop_backward", &loop_backward);
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
+  m.def("arrange", &arrange);
+  m.attr("key_chunk") = kKeyChunk;
+  m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
 }
