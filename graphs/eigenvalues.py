@@ -41,31 +41,24 @@ def largest_eigenvalues(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
     else by Arnoldi's method, O(k (N + E)) an iteration, and densely again up to 3000 rows where
     that fails.
 
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_array, [N, N]
-        Real and finite. It is not changed.
-    k : int
-        How many, from 0 to N.
+    Args:
+        matrix (scipy.sparse.csr_array, [N, N]): Real and finite. It is not changed.
+        k: How many, from 0 to N.
 
-    Returns
-    -------
-    numpy.ndarray, [k] complex128
+    Returns:
+        <numpy.ndarray, [k] complex128>
         By falling magnitude; those that agree in it but for rounding by falling real part, and a
         complex pair by falling imaginary part.
 
-    Raises
-    ------
-    RuntimeError
-        If a part of more than 3000 rows does not converge.
+    Raises:
+        RuntimeError: A part of more than 3000 rows does not converge.
 
-    Examples
-    --------
-    >>> import scipy.sparse
-    >>> ring = scipy.sparse.csr_array([[0, 0, 4], [2, 0, 0], [0, 1, 0]])
-    >>> found = largest_eigenvalues(ring, 3)  # the cubic roots of 8
-    >>> found.real.round(6).tolist(), abs(found).round(6).tolist()
-    ([2.0, -1.0, -1.0], [2.0, 2.0, 2.0])
+    Example:
+        >>> import scipy.sparse
+        >>> ring = scipy.sparse.csr_array([[0, 0, 4], [2, 0, 0], [0, 1, 0]])
+        >>> found = largest_eigenvalues(ring, 3)  # the cubic roots of 8
+        >>> found.real.round(6).tolist(), abs(found).round(6).tolist()
+        ([2.0, -1.0, -1.0], [2.0, 2.0, 2.0])
     """
     entries = matrix.astype(np.float64).tocoo()
     entries.sum_duplicates()

@@ -90,7 +90,9 @@ def check_tensor(data: Data, name: str, dtype: torch.dtype, size: tuple[int | st
     wanted = f"{name} must be a {kind} tensor of shape {_text(size)}"
     own = f"data.{name}"
     if not isinstance(value, Tensor):
-        numbers = isinstance(value, list | np.ndarray) and np.shape(value) is not None
+        numbers = (isinstance(value, np.ndarray) and value.dtype.kind in "biuf") or (
+            isinstance(value, list) and all(isinstance(each, int | float | list) for each in value)
+        )
         fix = f"torch.as_tensor({own})" if numbers else f"torch.zeros(..., dtype={dtype})"
         raise TypeError(f"{wanted}, got {arguments.described(value)}; set {own} = {fix}")
     if value.layout != torch.strided:

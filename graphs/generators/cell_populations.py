@@ -25,61 +25,50 @@ def populations(
 ) -> Data:
     r"""Return populations of neurons, connected pair by pair under the rule that is stated.
 
-    Parameters
-    ----------
-    population_sizes : mapping of str to int
-        Number of neurons of each population, in the order in which they are numbered.
-    connect : mapping of (str, str) to rule
-        The rule from the first population to the second: ``AllToAll()``, ``OneToOne()``,
-        ``FixedProbability(p)``, ``FixedInDegree(k)``, ``FixedOutDegree(k)``, ``FixedTotal(n)`` of
-        `graphs.generators.connectors`, or a function that takes the numbers of sources and of
-        targets and a numpy.random.Generator, and returns sources and targets, counted from 0 in
-        each population. A pair that is not listed has no synapses.
-    signs : mapping of str to +1, 0 or -1, optional
-        Whether the neurons of a population excite or inhibit (Dale's law); of all populations or
-        none.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine, in whatever
-        order `connect` lists its pairs.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the population, in the order of
-        `population_sizes`, and ``node_type_names``; ``node_sign`` float32 [N] if `signs` are given.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range, a pair names an unknown population, a
-        rule finds too few neurons, or a function returns no such pairs.
-
-    Notes
-    -----
     Populations are numbered one after the other. A rule draws each pair of neurons at most once,
     and none with itself. O(N + E) memory, O(N + E log E) time.
 
-    References
-    ----------
-    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
-    .. [2] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory spiking
-       neurons", Journal of Computational Neuroscience 8 (2000) 183-208: the network below.
+    Args:
+        population_sizes (mapping of str to int): Number of neurons of each population, in the order
+            in which they are numbered.
+        connect (mapping of (str, str) to rule): The rule from the first population to the second:
+            ``AllToAll()``, ``OneToOne()``, ``FixedProbability(p)``, ``FixedInDegree(k)``,
+            ``FixedOutDegree(k)``, ``FixedTotal(n)`` of `graphs.generators.connectors`, or a
+            function that takes the numbers of sources and of targets and a numpy.random.Generator,
+            and returns sources and targets, counted from 0 in each population. A pair that is not
+            listed has no synapses.
+        signs (mapping of str to +1, 0 or -1, optional): Whether the neurons of a population excite
+            or inhibit (Dale's law); of all populations or none.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> rules = {
-    ...     (sender, receiver): graphs.FixedInDegree({"exc": 80, "inh": 20}[sender])
-    ...     for sender in ("exc", "inh") for receiver in ("exc", "inh")
-    ... }
-    >>> brunel = graphs.populations(
-    ...     {"exc": 800, "inh": 200}, rules, signs={"exc": +1, "inh": -1}, seed=0
-    ... )
-    >>> brunel.num_edges, brunel.node_type_names
-    (100000, ['exc', 'inh'])
+    Returns:
+        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the population, in the order of
+        `population_sizes`, and ``node_type_names``; ``node_sign`` float32 [N] if `signs` are given.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, a pair names an unknown population, a rule finds
+            too few neurons, or a function returns no such pairs.
+
+    References:
+        .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
+        .. [2] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory
+           spiking neurons", Journal of Computational Neuroscience 8 (2000) 183-208: the network
+           below.
+
+    Example:
+        >>> import graphs
+        >>> rules = {
+        ...     (sender, receiver): graphs.FixedInDegree({"exc": 80, "inh": 20}[sender])
+        ...     for sender in ("exc", "inh") for receiver in ("exc", "inh")
+        ... }
+        >>> brunel = graphs.populations(
+        ...     {"exc": 800, "inh": 200}, rules, signs={"exc": +1, "inh": -1}, seed=0
+        ... )
+        >>> brunel.num_edges, brunel.node_type_names
+        (100000, ['exc', 'inh'])
     """
     sizes = _sizes(population_sizes)
     rules = _rules(connect, sizes)

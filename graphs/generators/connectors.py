@@ -17,10 +17,9 @@ FixedTotal(n)          fixed_total_number       FixedTotalNumberConnector
 NEST allows several synapses between the same neurons, and of a neuron on itself, unless told
 otherwise; here neither happens.
 
-References
-----------
-.. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-   Biology 18 (2022) e1010086.
+References:
+    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
+       Biology 18 (2022) e1010086.
 """
 
 from abc import ABC, abstractmethod

@@ -37,61 +37,50 @@ def configuration(
     :math:`d^{out}_i d^{in}_j / E`. It is what a connectome is compared with to tell which of its
     structure follows from degrees alone [1]_.
 
-    Parameters
-    ----------
-    in_degrees : sequence of int
-        Synapses that each of the N neurons receives.
-    out_degrees : sequence of int
-        Synapses that each neuron sends, N numbers with the same sum.
-    self_loops : bool
-        Whether a neuron may be matched with itself. Its self-loop counts in both of its degrees.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E].
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the degrees are no two sequences of integers >= 0 of one length and one sum, no graph has
-        these degrees, or an argument is of another type.
-
-    Notes
-    -----
     Synapses that repeat a pair, or lead back where that is not allowed, are switched with random
     ones: :math:`a \to b,\ c \to d` become :math:`a \to d,\ c \to b` [2]_, which keeps all degrees.
     Of sequences with more than half of all pairs, the graph of the pairs that stay empty is drawn.
     Where few graphs have these degrees, so that switches come to no end, one of them is constructed
-    [3]_ and swapped over and over as in `rewire_degrees`. Graphs with these degrees are nearly,
-    but not exactly, equally likely [1]_.
+    [3]_ and swapped over and over as in `rewire_degrees`. Graphs with these degrees are nearly, but
+    not exactly, equally likely [1]_.
 
     Whether there is a graph at all is told in advance by the theorem of Fulkerson, Chen and Anstee
     [4]_ (of Gale and Ryser, with self-loops). O(N + E) memory, O((N + E) log E) time.
 
-    References
-    ----------
-    .. [1] B. K. Fosdick, D. B. Larremore, J. Nishimura, J. Ugander, "Configuring random graph
-       models with fixed degree sequences", SIAM Review 60 (2018) 315-355.
-    .. [2] A. R. Rao, R. Jana, S. Bandyopadhyay, "A Markov chain Monte Carlo method for generating
-       random (0, 1)-matrices with given marginals", Sankhya A 58 (1996) 225-242.
-    .. [3] D. J. Kleitman, D. L. Wang, "Algorithms for constructing graphs and digraphs with given
-       valences and factors", Discrete Mathematics 6 (1973) 79-88.
-    .. [4] R. P. Anstee, "Properties of a class of (0, 1)-matrices covering a given matrix",
-       Canadian Journal of Mathematics 34 (1982) 438-453.
+    Args:
+        in_degrees: Synapses that each of the N neurons receives.
+        out_degrees: Synapses that each neuron sends, N numbers with the same sum.
+        self_loops: Whether a neuron may be matched with itself. Its self-loop counts in both of its
+            degrees.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.configuration([1, 1, 2, 0], [2, 1, 0, 1], seed=0)
-    >>> data.edge_index[1].bincount(minlength=4).tolist()
-    [1, 1, 2, 0]
-    >>> graphs.configuration([2, 2, 0, 0], [2, 2, 0, 0])
-    Traceback (most recent call last):
-        ...
-    ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
+    Returns:
+        ``edge_index`` int64 [2, E].
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The degrees are no two sequences of integers >= 0 of one length and one sum, no
+            graph has these degrees, or an argument is of another type.
+
+    References:
+        .. [1] B. K. Fosdick, D. B. Larremore, J. Nishimura, J. Ugander, "Configuring random graph
+           models with fixed degree sequences", SIAM Review 60 (2018) 315-355.
+        .. [2] A. R. Rao, R. Jana, S. Bandyopadhyay, "A Markov chain Monte Carlo method for
+           generating random (0, 1)-matrices with given marginals", Sankhya A 58 (1996) 225-242.
+        .. [3] D. J. Kleitman, D. L. Wang, "Algorithms for constructing graphs and digraphs with
+           given valences and factors", Discrete Mathematics 6 (1973) 79-88.
+        .. [4] R. P. Anstee, "Properties of a class of (0, 1)-matrices covering a given matrix",
+           Canadian Journal of Mathematics 34 (1982) 438-453.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.configuration([1, 1, 2, 0], [2, 1, 0, 1], seed=0)
+        >>> data.edge_index[1].bincount(minlength=4).tolist()
+        [1, 1, 2, 0]
+        >>> graphs.configuration([2, 2, 0, 0], [2, 2, 0, 0])
+        Traceback (most recent call last):
+            ...
+        ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
     """
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
     self_loops = arguments.flag("self_loops", self_loops)

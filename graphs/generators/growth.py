@@ -1,5 +1,6 @@
 """Connectomes that grow in space, neuron by neuron."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from graphs.generators.spatial import box_sides, scattered
 
 # Places that are tried for each neuron, and for all of them, before growth is given up.
 _MOST_TRIES, _FIRST_TRIES = 100, 1_000_000
+# Connections of the first neuron to all of these places, on average, below which none is tried.
+_HOPELESS = 1e-3
 
 
 def kaiser_hilgetag(
@@ -35,56 +38,40 @@ def kaiser_hilgetag(
     until there are N neurons [1]_. Where :math:`\alpha` is large, connectomes grow outwards from
     the middle, without preferential attachment; where it is small they fill the box at once.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    alpha : float
-        How fast the probability falls with distance, >= 0.
-    beta : float
-        Probability at distance 0, in (0, 1].
-    extent : float or sequence of float
-        Side lengths of the box, 1 to 3 of them; the paper's is the unit square.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself, and one is enough for a neuron to stay;
-        otherwise, as in the paper, both are present or none.
-        Left out, the graph is undirected, as the model is defined.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] and ``pos`` float32 [N, D]; neurons in the order of growth.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, or 100 N + 1,000,000 places do not bring
-        N neurons.
-
-    Notes
-    -----
     Whether two places would be connected does not depend on what has grown. So all that could be
     are drawn at once for many places, and those are kept that the first neuron reaches along
     connections from earlier to later ones. O(M log M + P) time and O(M + E) memory for M places
     with P pairs in reach; connections below :math:`10^{-6} \beta` are left out.
 
-    References
-    ----------
-    .. [1] M. Kaiser, C. C. Hilgetag, "Spatial growth of real-world networks", Physical Review E 69
-       (2004) 036103.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        alpha: How fast the probability falls with distance, >= 0.
+        beta: Probability at distance 0, in (0, 1].
+        extent: Side lengths of the box, 1 to 3 of them; the paper's is the unit square.
+        directed: Whether each direction of a pair is drawn by itself, and one is enough for a
+            neuron to stay; otherwise, as in the paper, both are present or none. Left out, the
+            graph is undirected, as the model is defined.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.kaiser_hilgetag(200, alpha=10, seed=0)
-    >>> data.num_nodes, data.pos[0].tolist()
-    (200, [0.5, 0.5])
-    >>> graphs.strongly_connected(data)
-    1.0
+    Returns:
+        ``edge_index`` int64 [2, E] and ``pos`` float32 [N, D]; neurons in the order of growth.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or 100 N + 1,000,000 places do not bring N neurons.
+
+    References:
+        .. [1] M. Kaiser, C. C. Hilgetag, "Spatial growth of real-world networks", Physical Review E
+           69 (2004) 036103.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.kaiser_hilgetag(200, alpha=10, seed=0)
+        >>> data.num_nodes, data.pos[0].tolist()
+        (200, [0.5, 0.5])
+        >>> graphs.strongly_connected(data)
+        1.0
     """
     neurons = arguments.count("num_nodes", num_nodes)
     arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
@@ -103,6 +90,8 @@ def kaiser_hilgetag(
     numbers = rng.integers(2**64, size=(2, 1), dtype=np.uint64)
     limit = _MOST_TRIES * neurons + _FIRST_TRIES
     tries = min(max(1, 2 * neurons), limit)
+    if neurons > 1 and limit * _mean_probability(alpha, beta, sides) < _HOPELESS:
+        raise _isolated(alpha, limit, 1)
     while True:
         more = tries - len(pos)
         pos = np.concatenate((pos, scattered(more, sides, rng)))
@@ -122,17 +111,31 @@ def kaiser_hilgetag(
         if len(kept) == neurons:
             break
         if tries == limit:
-            raise ValueError(
-                f"alpha must leave neurons in reach of each other, got {alpha:g}: of {tries:,} "
-                f"places only {len(kept):,} are connected; pass a smaller alpha, for example "
-                f"alpha={alpha / 2:g}, or more neurons for this extent"
-            )
+            raise _isolated(alpha, tries, len(kept))
         tries = min(2 * tries, limit)
     numbered = np.full(len(pos), -1)
     numbered[kept] = np.arange(neurons)
     edges = numbered[edges]
     return build_sorted(
         neurons, np.ascontiguousarray(edges[:, (edges >= 0).all(axis=0)]), pos=pos[kept]
+    )
+
+
+def _mean_probability(alpha: float, beta: float, sides: Sequence[float]) -> float:
+    """Return an upper bound on the mean probability of a synapse with the neuron in the middle."""
+    # The integrals of exp(-alpha r) over a line, a plane and a space.
+    integral = (2.0, 2 * math.pi, 8 * math.pi)[len(sides) - 1]
+    share = 1.0
+    for side in sides:
+        share /= max(alpha, 1e-40) * side
+    return beta * min(1.0, integral * share)
+
+
+def _isolated(alpha: float, places: int, connected: int) -> ValueError:
+    return ValueError(
+        f"alpha must leave neurons in reach of each other in this extent, got {alpha:g}: of "
+        f"{places:,} places only {connected:,} are connected; pass a smaller alpha, for example "
+        f"alpha={alpha / 2:g}, a smaller extent or more neurons"
     )
 
 

@@ -35,57 +35,46 @@ def grid_local(
     :math:`\lVert x_t - x_s \rVert \le d`. With the Chebyshev metric on two axes this is the window
     ``out[y-d:y+d+1, x-d:x+d+1] += in[y, x] * W[y, x]`` of the graph layer [1]_.
 
-    Parameters
-    ----------
-    shape : int or sequence of int
-        Number of neurons along each axis; any number of axes, (28, 28) for a sheet, (10, 10, 10)
-        for a volume.
-    distance : float
-        Reach d >= 0 of a synapse in lattice steps; it need not be whole.
-    metric : {"chebyshev", "euclidean", "manhattan"}
-        Norm in which the distance is taken: a square, a disc or a diamond.
-    padding : bool
-        With padding every neuron sends, and what falls off the lattice is dropped. Without it, only
-        neurons send that are at least floor(d) steps away from every border: the paper's variant.
-    periodic : bool or sequence of bool
-        Whether opposite borders touch, for all axes or for each. A periodic axis has no border.
-    self_loops : bool
-        Whether neurons send to themselves (offset 0).
+    O(N + E) time and memory. Weights ``K.flatten()[edge_type]`` make one loop of a Chebyshev grid
+    with whole d on two axes equal to ``conv_transpose2d(x, K, padding=d)``.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        shape: Number of neurons along each axis; any number of axes, (28, 28) for a sheet, (10, 10,
+            10) for a volume.
+        distance: Reach d >= 0 of a synapse in lattice steps; it need not be whole.
+        metric ({"chebyshev", "euclidean", "manhattan"}): Norm in which the distance is taken: a
+            square, a disc or a diamond.
+        padding: With padding every neuron sends, and what falls off the lattice is dropped. Without
+            it, only neurons send that are at least floor(d) steps away from every border: the
+            paper's variant.
+        periodic: Whether opposite borders touch, for all axes or for each. A periodic axis has no
+            border.
+        self_loops: Whether neurons send to themselves (offset 0).
+
+    Returns:
         ``edge_index`` int64 [2, E], neurons in row-major order; ``edge_type`` int64 [E], the number
         of the offset target - source among the offsets of the window in row-major order, from 0;
         ``pos`` float32 [N, D], the lattice point, if D <= 3; ``shape``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, an option is unknown, or a periodic axis
-        is shorter than the window, so that two offsets would meet in one target.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, an option is unknown, or a periodic axis is shorter
+            than the window, so that two offsets would meet in one target.
 
-    Notes
-    -----
-    O(N + E) time and memory. Weights ``K.flatten()[edge_type]`` make one loop of a Chebyshev grid
-    with whole d on two axes equal to ``conv_transpose2d(x, K, padding=d)``.
+    References:
+        .. [1] A. Ejima, "Neurons regarded as Graph".
 
-    References
-    ----------
-    .. [1] A. Ejima, "Neurons regarded as Graph".
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.grid_local((28, 28), 1).num_edges
-    6724
-    >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
-    6084
-    >>> cube = graphs.grid_local((10, 10, 10), 1, metric="manhattan", self_loops=False)
-    >>> cube.num_edges, cube.pos.shape
-    (5400, torch.Size([1000, 3]))
-    >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
-    [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
+    Example:
+        >>> import graphs
+        >>> graphs.grid_local((28, 28), 1).num_edges
+        6724
+        >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
+        6084
+        >>> cube = graphs.grid_local((10, 10, 10), 1, metric="manhattan", self_loops=False)
+        >>> cube.num_edges, cube.pos.shape
+        (5400, torch.Size([1000, 3]))
+        >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
+        [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
     """
     sides = _sides(shape)
     distance = arguments.real("distance", distance)
@@ -151,51 +140,40 @@ def hexagonal_lattice(
     :math:`(|\Delta r| + |\Delta q| + |\Delta r + \Delta q|) / 2` steps apart [1]_, so that a window
     of d steps holds 3 d (d + 1) + 1 neurons.
 
-    Parameters
-    ----------
-    radius : int, optional
-        Neurons at most so many steps from the one in the middle: a hexagon of 3 R (R + 1) + 1.
-    distance : float
-        Reach d >= 0 of a synapse in steps; it need not be whole.
-    shape : sequence of int, optional
-        Instead of a radius: rows and columns of a sheet, every other row moved by half a step.
-    periodic : bool or sequence of bool
-        Whether opposite borders of a sheet touch, for both axes or for each. Rows must be even in
-        number to do so.
-    self_loops : bool
-        Whether neurons send to themselves (offset 0).
+    O(N T) time and memory for the T offsets of the window.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        radius: Neurons at most so many steps from the one in the middle: a hexagon of 3 R (R + 1) +
+            1.
+        distance: Reach d >= 0 of a synapse in steps; it need not be whole.
+        shape: Instead of a radius: rows and columns of a sheet, every other row moved by half a
+            step.
+        periodic: Whether opposite borders of a sheet touch, for both axes or for each. Rows must be
+            even in number to do so.
+        self_loops: Whether neurons send to themselves (offset 0).
+
+    Returns:
         ``edge_index`` int64 [2, E], neurons row by row; ``edge_type`` int64 [E], the number of the
         offset target - source among the offsets (r, q) of the window in row-major order, from 0;
         ``pos`` float32 [N, 2], :math:`(r \sqrt{3} / 2, q + r / 2)`, so that nearest neighbours are
         at distance 1; ``shape`` of a sheet.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, both or none of `radius` and `shape` are
-        given, or a periodic axis is shorter than the window or an odd number of rows.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, both or none of `radius` and `shape` are given, or
+            a periodic axis is shorter than the window or an odd number of rows.
 
-    Notes
-    -----
-    O(N T) time and memory for the T offsets of the window.
+    References:
+        .. [1] E. Luczak, A. Rosenfeld, "Distance on a hexagonal grid", IEEE Transactions on
+           Computers C-25 (1976) 532-533.
 
-    References
-    ----------
-    .. [1] E. Luczak, A. Rosenfeld, "Distance on a hexagonal grid", IEEE Transactions on Computers
-       C-25 (1976) 532-533.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.hexagonal_lattice(1, self_loops=False).edge_index[1].bincount().tolist()
-    [3, 3, 3, 6, 3, 3, 3]
-    >>> sheet = graphs.hexagonal_lattice(shape=(4, 6), distance=1, periodic=True)
-    >>> sheet.num_nodes, sheet.num_edges
-    (24, 168)
+    Example:
+        >>> import graphs
+        >>> graphs.hexagonal_lattice(1, self_loops=False).edge_index[1].bincount().tolist()
+        [3, 3, 3, 6, 3, 3, 3]
+        >>> sheet = graphs.hexagonal_lattice(shape=(4, 6), distance=1, periodic=True)
+        >>> sheet.num_nodes, sheet.num_edges
+        (24, 168)
     """
     distance = arguments.real("distance", distance)
     reach = math.floor(distance)
@@ -309,8 +287,8 @@ def _check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> Non
     for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
         if wrap and side < 2 * reach + 1:
             raise ValueError(
-                f"a periodic axis must be at least as long as the window, 2 * {reach} + 1 = "
-                f"{2 * reach + 1}, got {side} along axis {axis}; pass "
+                "shape: a periodic axis must be at least as long as the window, "
+                f"{arguments.shortened(2 * reach + 1)}, got {side} along axis {axis}; pass "
                 f"distance={max((side - 1) // 2, 0)}, or periodic=False"
             )
 

@@ -34,50 +34,38 @@ def stochastic_block(
     :math:`n_a (n_a - 1) p_{aa}` within a. With equal probabilities it is the random graph of
     Erdos and Renyi.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of neurons of each of the K blocks.
-    probabilities : array [K, K]
-        :math:`p_{ab}`, the block of the source by row, that of the target by column.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        both directions are present or none, and `probabilities` must be symmetric.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the block, and ``node_type_names``.
-        Neurons are numbered block by block.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a size is not an integer >= 1, or `probabilities` is no [K, K] array of probabilities, or
-        not symmetric although undirected.
-
-    Notes
-    -----
     Each pair of blocks draws the number of its synapses from the binomial distribution, and then as
     many distinct pairs of neurons: O(N + K^2 + E) memory, O(N + K^2 + E log E) time.
 
-    References
-    ----------
-    .. [1] P. W. Holland, K. B. Laskey, S. Leinhardt, "Stochastic blockmodels: first steps", Social
-       Networks 5 (1983) 109-137.
+    Args:
+        sizes: Number of neurons of each of the K blocks.
+        probabilities (array [K, K]): :math:`p_{ab}`, the block of the source by row, that of the
+            target by column.
+        directed: Whether each direction of a pair is drawn by itself; otherwise there is one draw
+            per pair, both directions are present or none, and `probabilities` must be symmetric.
+            Left out, the graph is directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.stochastic_block([300, 100], [[0.1, 0.01], [0.0, 0.2]], seed=0)
-    >>> counts = data.node_type[data.edge_index].unique(dim=1, return_counts=True)
-    >>> counts[0].tolist()
-    [[0, 0, 1], [0, 1, 1]]
+    Returns:
+        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the block, and ``node_type_names``.
+        Neurons are numbered block by block.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A size is not an integer >= 1, or `probabilities` is no [K, K] array of
+            probabilities, or not symmetric although undirected.
+
+    References:
+        .. [1] P. W. Holland, K. B. Laskey, S. Leinhardt, "Stochastic blockmodels: first steps",
+           Social Networks 5 (1983) 109-137.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.stochastic_block([300, 100], [[0.1, 0.01], [0.0, 0.2]], seed=0)
+        >>> counts = data.node_type[data.edge_index].unique(dim=1, return_counts=True)
+        >>> counts[0].tolist()
+        [[0, 0, 1], [0, 1, 1]]
     """
     widths = np.array(arguments.counts("sizes", sizes, "[300, 100]"))
     arguments.room("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
@@ -148,61 +136,45 @@ def hierarchical_modules(
     random graph. What such hierarchies do to activity is explored in [2]_, and how to find them in
     [3]_.
 
-    Parameters
-    ----------
-    module_size : int or sequence of int
-        Number of neurons n >= 1 of the smallest modules; or one number for each of the
-        :math:`b^L`.
-    branching : int
-        Modules b >= 2 in a module of the next level.
-    levels : int
-        Levels L >= 0 above the smallest modules. With 0 there is one module.
-    probability : float
-        Connection probability p within the smallest modules.
-    ratio : float
-        Factor r in [0, 1] by which it falls at each level.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        and both directions are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Each neuron draws the number of its synapses at a level from the binomial distribution, and then
+    as many distinct partners: O(N L + E) memory, O(N L + E log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        module_size: Number of neurons n >= 1 of the smallest modules; or one number for each of the
+            :math:`b^L`.
+        branching: Modules b >= 2 in a module of the next level.
+        levels: Levels L >= 0 above the smallest modules. With 0 there is one module.
+        probability: Connection probability p within the smallest modules.
+        ratio: Factor r in [0, 1] by which it falls at each level.
+        directed: Whether each direction of a pair is drawn by itself; otherwise there is one draw
+            per pair, and both directions are present or none. Left out, the graph is directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the smallest module, and
         ``node_type_names``, its place in each module from the largest down, as in "module 1.0.2".
         Neurons are numbered module by module, so that a module of any level is a range.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, or there is not one size for each module.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or there is not one size for each module.
 
-    Notes
-    -----
-    Each neuron draws the number of its synapses at a level from the binomial distribution, and then
-    as many distinct partners: O(N L + E) memory, O(N L + E log E) time.
+    References:
+        .. [1] B. F. Maier, C. Huepe, D. Brockmann, "Modular hierarchical and power-law small-world
+           networks bear structural optima for minimal first passage times and cover time",
+           arXiv:1808.00240 (2018).
+        .. [2] M. Kaiser, C. C. Hilgetag, "Optimal hierarchical modular topologies for producing
+           limited sustained activation of neural networks", Frontiers in Neuroinformatics 4 (2010)
+           8.
+        .. [3] M. Sales-Pardo, R. Guimera, A. A. Moreira, L. A. N. Amaral, "Extracting the
+           hierarchical organization of complex systems", PNAS 104 (2007) 15224-15229.
 
-    References
-    ----------
-    .. [1] B. F. Maier, C. Huepe, D. Brockmann, "Modular hierarchical and power-law small-world
-       networks bear structural optima for minimal first passage times and cover time",
-       arXiv:1808.00240 (2018).
-    .. [2] M. Kaiser, C. C. Hilgetag, "Optimal hierarchical modular topologies for producing limited
-       sustained activation of neural networks", Frontiers in Neuroinformatics 4 (2010) 8.
-    .. [3] M. Sales-Pardo, R. Guimera, A. A. Moreira, L. A. N. Amaral, "Extracting the hierarchical
-       organization of complex systems", PNAS 104 (2007) 15224-15229.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.hierarchical_modules(50, 4, 2, probability=0.3, ratio=0.25, seed=0)
-    >>> data.num_nodes, data.node_type_names[6]
-    (800, 'module 1.2')
+    Example:
+        >>> import graphs
+        >>> data = graphs.hierarchical_modules(50, 4, 2, probability=0.3, ratio=0.25, seed=0)
+        >>> data.num_nodes, data.node_type_names[6]
+        (800, 'module 1.2')
     """
     branching = arguments.count("branching", branching, at_least=2)
     levels = arguments.count("levels", levels)
@@ -304,7 +276,10 @@ def _digits(number: int, branching: int, levels: int) -> str:
 
 
 def _probabilities(probabilities: Any, blocks: int) -> Floats:
-    expected = f"probabilities must be an array of shape [{blocks}, {blocks}] in [0, 1]"
+    expected = (
+        f"probabilities must be an array of shape [{blocks}, {blocks}] in [0, 1], as sizes has "
+        f"{blocks} blocks"
+    )
     fix = "pass for example probabilities=numpy.full((K, K), 0.1)"
     chance = arguments.array(expected, probabilities, fix)
     if chance.dtype.kind not in "iuf":

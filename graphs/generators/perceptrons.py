@@ -16,36 +16,29 @@ def layered(sizes: Sequence[int]) -> Data:
     There is no synapse within a layer, back, or over a layer, so that the clustering coefficient
     is exactly 0 and no part is strongly connected.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of neurons of each layer, input first; at least one layer.
+    Args:
+        sizes: Number of neurons of each layer, input first; at least one layer.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Returns:
         ``edge_index`` int64 [2, E] with :math:`E = \sum_l n_l n_{l+1}`, ``pos`` float32 [N, 2]
         (layer, unit counted from the middle of its layer), ``node_type`` int64 [N] the layer, and
         ``node_type_names``. Neurons are numbered layer by layer. O(N + E) time and memory.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `sizes` is empty, or a size is not an integer >= 1.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `sizes` is empty, or a size is not an integer >= 1.
 
-    References
-    ----------
-    .. [1] F. Rosenblatt, "The perceptron: a probabilistic model for information storage and
-       organization in the brain", Psychological Review 65 (1958) 386-408.
+    References:
+        .. [1] F. Rosenblatt, "The perceptron: a probabilistic model for information storage and
+           organization in the brain", Psychological Review 65 (1958) 386-408.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.layered([2, 3, 1])
-    >>> data.num_nodes, data.num_edges
-    (6, 9)
-    >>> data.node_type.tolist()
-    [0, 0, 1, 1, 1, 2]
+    Example:
+        >>> import graphs
+        >>> data = graphs.layered([2, 3, 1])
+        >>> data.num_nodes, data.num_edges
+        (6, 9)
+        >>> data.node_type.tolist()
+        [0, 0, 1, 1, 1, 2]
     """
     widths = arguments.counts("sizes", sizes, "[784, 100, 10]")
     synapses = sum(one * other for one, other in itertools.pairwise(widths))

@@ -52,7 +52,7 @@ class Chance(NamedTuple):
 
 def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
     """Return p_max times a profile of length `distance`; a callable is cut off there."""
-    if callable(profile):
+    if callable(profile) and not isinstance(profile, type):
         return Chance(lambda r: p_max * _checked(profile, r), distance, False)
     law, reach = PROFILES[arguments.option("profile", profile, PROFILES)]
     return Chance(lambda r: p_max * law(r / distance), reach * distance, True)
@@ -61,12 +61,11 @@ def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
 def _checked(law: Law, distances: Floats) -> Floats:
     if len(distances) == 0:
         return distances
-    found = np.asarray(law(distances))
+    expected = f"profile must return one probability for each of {len(distances)} distances"
+    fix = "pass profile=lambda r: np.exp(-r)"
+    found = arguments.array(expected, law(distances), fix)
     if found.shape != distances.shape or found.dtype.kind not in "biuf":
-        raise ValueError(
-            f"profile must return one probability for each of {len(distances)} distances, got "
-            f"{found.dtype} of shape {found.shape}; pass profile=lambda r: np.exp(-r)"
-        )
+        raise ValueError(f"{expected}, got {arguments.described(found)}; {fix}")
     bad = ~((found >= 0) & (found <= 1))
     if bad.any():
         raise ValueError(

@@ -24,48 +24,31 @@ def erdos_renyi(
     :math:`p (N - 1)`. Clustering and reciprocity are both p: what is above it in another graph is
     structure. The random graph G(N, E) of an exact number of synapses is `fixed_total`.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    probability : float
-        p in [0, 1].
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        and both directions are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E].
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type.
-
-    See Also
-    --------
-    fixed_in_degree, fixed_out_degree, fixed_total
-
-    Notes
-    -----
     First each neuron draws how many sources it has, then which. O(N + E) time and memory.
 
-    References
-    ----------
-    .. [1] E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30 (1959) 1141-1144.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        probability: p in [0, 1].
+        directed: Whether each direction of a pair is drawn by itself; otherwise there is one draw
+            per pair, and both directions are present or none. Left out, the graph is directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> 17_000 < graphs.erdos_renyi(784, 0.029, seed=0).num_edges < 18_600
-    True
+    Returns:
+        ``edge_index`` int64 [2, E].
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    References:
+        .. [1] E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30 (1959)
+           1141-1144.
+
+    Example:
+        >>> import graphs
+        >>> 17_000 < graphs.erdos_renyi(784, 0.029, seed=0).num_edges < 18_600
+        True
     """
     neurons = arguments.count("num_nodes", num_nodes)
     chance = arguments.real("probability", probability, at_most=1.0)
@@ -94,44 +77,32 @@ def fixed_in_degree(
     The sparse networks of balanced excitation and inhibition are of this kind [1]_, and
     ``fixed_indegree`` of NEST is its name among the rules of connection [2]_.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    in_degree : int
-        Synapses k that each neuron receives, less than N.
-    self_loops : bool
-        Whether each neuron also sends to itself; one more than k then.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If k is not less than N, or an argument is out of range or of another type.
-
-    Notes
-    -----
     O(N + E) time and memory. No pair is connected twice, which NEST allows unless told otherwise.
 
-    References
-    ----------
-    .. [1] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory spiking
-       neurons", Journal of Computational Neuroscience 8 (2000) 183-208.
-    .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        in_degree: Synapses k that each neuron receives, less than N.
+        self_loops: Whether each neuron also sends to itself; one more than k then.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.fixed_in_degree(784, 22, seed=0)
-    >>> data.edge_index[1].bincount().unique().tolist()
-    [22]
+    Returns:
+        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: K is not less than N, or an argument is out of range.
+
+    References:
+        .. [1] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory
+           spiking neurons", Journal of Computational Neuroscience 8 (2000) 183-208.
+        .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.fixed_in_degree(784, 22, seed=0)
+        >>> data.edge_index[1].bincount().unique().tolist()
+        [22]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("in_degree", in_degree, neurons)
@@ -154,43 +125,31 @@ def fixed_out_degree(
     `fixed_in_degree` with all synapses turned around: the targets of a neuron are k of the N - 1
     others, all sets equally likely, and the number that a neuron receives is binomial with mean k.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    out_degree : int
-        Synapses k that each neuron sends, less than N.
-    self_loops : bool
-        Whether each neuron also sends to itself; one more than k then.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If k is not less than N, or an argument is out of range or of another type.
-
-    Notes
-    -----
     O(N + E) time and memory. ``fixed_outdegree`` of NEST [1]_, without pairs that are connected
     twice.
 
-    References
-    ----------
-    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        out_degree: Synapses k that each neuron sends, less than N.
+        self_loops: Whether each neuron also sends to itself; one more than k then.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.fixed_out_degree(784, 22, seed=0)
-    >>> data.edge_index[0].bincount().unique().tolist()
-    [22]
+    Returns:
+        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: K is not less than N, or an argument is out of range.
+
+    References:
+        .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.fixed_out_degree(784, 22, seed=0)
+        >>> data.edge_index[0].bincount().unique().tolist()
+        [22]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("out_degree", out_degree, neurons)
@@ -214,46 +173,33 @@ def fixed_total(
     The model is that of Erdos and Renyi [1]_; ``fixed_total_number`` of NEST [2]_, without pairs
     that are connected twice. `erdos_renyi` is the random graph of a given probability.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    num_edges : int
-        Number of synapses E, self-loops not counted; even if not directed.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise both are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; N more with self-loops.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are fewer than `num_edges` pairs, or an argument is out of range or of another
-        type.
-
-    Notes
-    -----
     O(N + E) time and memory.
 
-    References
-    ----------
-    .. [1] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959) 290-297.
-    .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        num_edges: Number of synapses E, self-loops not counted; even if not directed.
+        directed: Whether each direction of a pair is drawn by itself; otherwise both are present or
+            none. Left out, the graph is directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.fixed_total(784, 17956, seed=0).num_edges
-    17956
+    Returns:
+        ``edge_index`` int64 [2, E]; N more with self-loops.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: There are fewer than `num_edges` pairs, or an argument is out of range.
+
+    References:
+        .. [1] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959)
+           290-297.
+        .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
+
+    Example:
+        >>> import graphs
+        >>> graphs.fixed_total(784, 17956, seed=0).num_edges
+        17956
     """
     neurons = arguments.count("num_nodes", num_nodes)
     total = arguments.count("num_edges", num_edges)

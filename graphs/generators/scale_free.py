@@ -36,59 +36,46 @@ def barabasi_albert(
     which falls with the exponent 3. Paths are short, but clustering vanishes as
     :math:`(\ln N)^2 / N`; `power_law_cluster` keeps it.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N > m.
-    edges_per_node : int
-        Number of older neurons m >= 1 that a newcomer connects with.
-    directed : bool, optional
-        Whether each pair is one synapse; otherwise both directions are stored.
-        Left out, the graph is undirected, as the model is defined.
-    outward : float
-        Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
-        receives. With 1/2 both degrees of a neuron follow the power law, and paths close to cycles.
-        With 1 it is the model of Price [3]_, which has no cycles: every newcomer sends m synapses,
-        and :math:`j` are received with the probability :math:`P(j + m)`.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    It starts with m neurons; the next one connects with them all. A newcomer draws its partners one
+    after another from the ends of all older synapses, and again if it has that one already. O(N +
+    E) time and memory. Newcomers wait for one another, so that there is no block of them to work
+    on: without the compiled helpers it is some twenty times as slow.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        num_nodes: Number of neurons N > m.
+        edges_per_node: Number of older neurons m >= 1 that a newcomer connects with.
+        directed: Whether each pair is one synapse; otherwise both directions are stored. Left out,
+            the graph is undirected, as the model is defined.
+        outward: Probability, for each pair of a directed graph, that the newcomer sends and the
+            older neuron receives. With 1/2 both degrees of a neuron follow the power law, and paths
+            close to cycles. With 1 it is the model of Price [3]_, which has no cycles: every
+            newcomer sends m synapses, and :math:`j` are received with the probability :math:`P(j +
+            m)`.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E]; m (N - m) pairs, thus E = 2 m (N - m), or half of it if
         directed. N more with self-loops. Neurons are numbered in the order in which they come.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If N is not larger than m, or an argument is out of range or of another type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: N is not larger than m, or an argument is out of range.
 
-    Notes
-    -----
-    It starts with m neurons; the next one connects with them all. A newcomer draws its partners
-    one after another from the ends of all older synapses, and again if it has that one already.
-    O(N + E) time and memory. Newcomers wait for one another, so that there is no block of them to
-    work on: without the compiled helpers it is some twenty times as slow.
+    References:
+        .. [1] A.-L. Barabasi, R. Albert, "Emergence of scaling in random networks", Science 286
+           (1999) 509-512.
+        .. [2] S. N. Dorogovtsev, J. F. F. Mendes, A. N. Samukhin, "Structure of growing networks
+           with preferential linking", Physical Review Letters 85 (2000) 4633-4636.
+        .. [3] D. de Solla Price, "A general theory of bibliometric and other cumulative advantage
+           processes", Journal of the American Society for Information Science 27 (1976) 292-306.
 
-    References
-    ----------
-    .. [1] A.-L. Barabasi, R. Albert, "Emergence of scaling in random networks", Science 286 (1999)
-       509-512.
-    .. [2] S. N. Dorogovtsev, J. F. F. Mendes, A. N. Samukhin, "Structure of growing networks with
-       preferential linking", Physical Review Letters 85 (2000) 4633-4636.
-    .. [3] D. de Solla Price, "A general theory of bibliometric and other cumulative advantage
-       processes", Journal of the American Society for Information Science 27 (1976) 292-306.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
-    True
-    >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
-    [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
+    Example:
+        >>> import graphs
+        >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
+        True
+        >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
+        [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
     """
     return _grown(num_nodes, edges_per_node, 0.0, directed, outward, self_loops, seed)
 
@@ -111,56 +98,40 @@ def power_law_cluster(
     paths are still short, and clustering rises with p and stays when N grows: all three properties
     of a small world at once.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N > m.
-    edges_per_node : int
-        Number of older neurons m >= 1 that a newcomer connects with.
-    triangle : float
-        Probability p of a step that closes a triangle. None can follow where m = 1.
-    directed : bool, optional
-        Whether each pair is one synapse; otherwise both directions are stored.
-        Left out, the graph is undirected, as the model is defined.
-    outward : float
-        Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
-        receives.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Where all neighbours of w are connected with the newcomer already, it is a step by preference; w
+    is always the last neuron found by preference. With p = 0 it is the graph of `barabasi_albert`,
+    number for number. O(N + E) memory, and as much time as long as m is small: a step that closes a
+    triangle looks at up to 2 m neighbours.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        num_nodes: Number of neurons N > m.
+        edges_per_node: Number of older neurons m >= 1 that a newcomer connects with.
+        triangle: Probability p of a step that closes a triangle. None can follow where m = 1.
+        directed: Whether each pair is one synapse; otherwise both directions are stored. Left out,
+            the graph is undirected, as the model is defined.
+        outward: Probability, for each pair of a directed graph, that the newcomer sends and the
+            older neuron receives.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E]; m (N - m) pairs, thus E = 2 m (N - m), or half of it if
         directed. N more with self-loops. Neurons are numbered in the order in which they come.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If N is not larger than m, p is no probability, or an argument is out of range or of another
-        type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: N is not larger than m, p is no probability, or an argument is out of range.
 
-    Notes
-    -----
-    Where all neighbours of w are connected with the newcomer already, it is a step by preference;
-    w is always the last neuron found by preference. With p = 0 it is the graph of
-    `barabasi_albert`, number for number. O(N + E) memory, and as much time as long as m is small:
-    a step that closes a triangle looks at up to 2 m neighbours.
+    References:
+        .. [1] P. Holme, B. J. Kim, "Growing scale-free networks with tunable clustering", Physical
+           Review E 65 (2002) 026107.
 
-    References
-    ----------
-    .. [1] P. Holme, B. J. Kim, "Growing scale-free networks with tunable clustering", Physical
-       Review E 65 (2002) 026107.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> grown = graphs.power_law_cluster(2000, 5, 0.9, seed=0)
-    >>> plain = graphs.barabasi_albert(2000, 5, seed=0)
-    >>> graphs.clustering(grown).value > 5 * graphs.clustering(plain).value
-    True
+    Example:
+        >>> import graphs
+        >>> grown = graphs.power_law_cluster(2000, 5, 0.9, seed=0)
+        >>> plain = graphs.barabasi_albert(2000, 5, seed=0)
+        >>> graphs.clustering(grown).value > 5 * graphs.clustering(plain).value
+        True
     """
     triangle = arguments.real("triangle", triangle, at_most=1.0)
     return _grown(num_nodes, edges_per_node, triangle, directed, outward, self_loops, seed)

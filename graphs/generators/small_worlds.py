@@ -36,62 +36,47 @@ def small_world(
     :math:`3 (k - 2) / (4 (k - 1) + 4 k p (p + 2) - 2 p^2)`; the last term is missing where the
     number of shortcuts of a neuron is Poisson, as in [4]_.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    neighbors : int
-        Neighbours k of a neuron on the ring, half on each side; even, less than N.
-    rewire : float
-        Probability p of a shortcut per synapse of the ring (per pair if not directed).
-    method : {"watts-strogatz", "newman-watts"}
-        Whether a shortcut replaces its synapse of the ring, or is added to it.
-    directed : bool, optional
-        Whether each synapse is rewired by itself; otherwise each pair is, and both directions are
-        stored.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    A shortcut keeps its source; its target is uniform among the neurons that are neither its source
+    nor already connected with it. All shortcuts are drawn at once, and those that collide are drawn
+    again. A neuron that is connected with all others gets no shortcut. O(N + E) memory, O((N + E)
+    log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        neighbors: Neighbours k of a neuron on the ring, half on each side; even, less than N.
+        rewire: Probability p of a shortcut per synapse of the ring (per pair if not directed).
+        method ({"watts-strogatz", "newman-watts"}): Whether a shortcut replaces its synapse of the
+            ring, or is added to it.
+        directed: Whether each synapse is rewired by itself; otherwise each pair is, and both
+            directions are stored. Left out, the graph is directed.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E], and ``pos`` float32 [N, 2] on the unit circle. Watts-Strogatz
         has exactly E = N k synapses, Newman-Watts N k (1 + p) on average; N more with self-loops.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `neighbors` is odd or too large, `rewire` is no probability, an option is unknown, or an
-        argument is of another type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `neighbors` is odd or too large, `rewire` is no probability, an option is
+            unknown, or an argument is of another type.
 
-    Notes
-    -----
-    A shortcut keeps its source; its target is uniform among the neurons that are neither its
-    source nor already connected with it. All shortcuts are drawn at once, and those that collide
-    are drawn again. A neuron that is connected with all others gets no shortcut. O(N + E) memory,
-    O((N + E) log E) time.
+    References:
+        .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature
+           393 (1998) 440-442.
+        .. [2] M. E. J. Newman, D. J. Watts, "Renormalization group analysis of the small-world
+           network model", Physics Letters A 263 (1999) 341-346.
+        .. [3] A. Barrat, M. Weigt, "On the properties of small-world network models", European
+           Physical Journal B 13 (2000) 547-560.
+        .. [4] M. E. J. Newman, "The structure and function of complex networks", SIAM Review 45
+           (2003) 167-256.
 
-    References
-    ----------
-    .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature 393
-       (1998) 440-442.
-    .. [2] M. E. J. Newman, D. J. Watts, "Renormalization group analysis of the small-world network
-       model", Physics Letters A 263 (1999) 341-346.
-    .. [3] A. Barrat, M. Weigt, "On the properties of small-world network models", European Physical
-       Journal B 13 (2000) 547-560.
-    .. [4] M. E. J. Newman, "The structure and function of complex networks", SIAM Review 45 (2003)
-       167-256.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.small_world(784, 22, 0.1, seed=0).num_edges == 784 * 22
-    True
-    >>> graphs.small_world(5, 2, 0).edge_index.tolist()
-    [[1, 4, 0, 2, 1, 3, 2, 4, 0, 3], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
+    Example:
+        >>> import graphs
+        >>> graphs.small_world(784, 22, 0.1, seed=0).num_edges == 784 * 22
+        True
+        >>> graphs.small_world(5, 2, 0).edge_index.tolist()
+        [[1, 4, 0, 2, 1, 3, 2, 4, 0, 3], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     neighbors = _neighbors(neighbors, neurons)

@@ -17,38 +17,25 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 def subgraph(data: Data, neurons: Any) -> Data:
     """Return some neurons, and the synapses among them.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    neurons : array of int or of bool [N]
-        The neurons to keep; neuron i of the result is neurons[i].
+    O(N + E) time and memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        data: A connectome.
+        neurons (array of int or of bool [N]): The neurons to keep; neuron i of the result is
+            neurons[i].
+
+    Returns:
         The induced subgraph. ``node_type_names`` stays whole, so that populations keep their
         numbers; ``shape`` is left out. Fields beyond the contract are carried as by `lesion`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or `neurons` names some twice or that are none.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, or `neurons` names some twice or that are none.
 
-    See Also
-    --------
-    lesion : keeps the number of neurons, and so the width of a layer; cuts by synapses too, as
-        ``graphs.lesion(data, synapses=data.edge_weight < 2)``.
-
-    Notes
-    -----
-    O(N + E) time and memory.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.subgraph(graphs.grid_local(5, 1), [4, 3]).edge_index.tolist()
-    [[0, 1, 0, 1], [0, 0, 1, 1]]
+    Example:
+        >>> import graphs
+        >>> graphs.subgraph(graphs.grid_local(5, 1), [4, 3]).edge_index.tolist()
+        [[0, 1, 0, 1], [0, 0, 1, 1]]
     """
     validate(data)
     kept = _chosen("neurons", neurons, int(data.num_nodes))
@@ -80,49 +67,35 @@ def lesion(
 
     Exactly one of `neurons`, `synapses` and `fraction` says what is lesioned.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    neurons : array of int or of bool [N], optional
-        Neurons that lose all of their synapses, in and out. They stay as isolated neurons, so that
-        numbers, populations, the lattice and the width of a layer stay what they were.
-    synapses : array of int or of bool [E], optional
-        Synapses to remove, by their position in ``data.edge_index``.
-    fraction : float, optional
-        Share in [0, 1] to lesion at random, rounded to a whole number.
-    of : {"synapses", "neurons"}
-        Of what `fraction` is a share.
-    seed : int, numpy.random.Generator or None
-        Source of randomness for `fraction`.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        A connectome with as many neurons, with every field of the contract that `data` has, and
-        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, not exactly one lesion is given, or it is out of range.
-
-    See Also
-    --------
-    subgraph : drops the neurons.
-
-    Notes
-    -----
     O(N + E) memory, O(N + E log E) time. A random lesion depends on the graph, not on the order of
     its synapses.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.lesion(graphs.grid_local(4, 1), neurons=[1]).edge_index.tolist()
-    [[0, 2, 3, 2, 3], [0, 2, 2, 3, 3]]
-    >>> graphs.lesion(graphs.grid_local((28, 28), 2), fraction=0.5, seed=0).num_edges
-    8978
+    Args:
+        data: A connectome.
+        neurons (array of int or of bool [N], optional): Neurons that lose all of their synapses, in
+            and out. They stay as isolated neurons, so that numbers, populations, the lattice and
+            the width of a layer stay what they were.
+        synapses (array of int or of bool [E], optional): Synapses to remove, by their position in
+            ``data.edge_index``.
+        fraction: Share in [0, 1] to lesion at random, rounded to a whole number.
+        of ({"synapses", "neurons"}): Of what `fraction` is a share.
+        seed: Source of randomness for `fraction`.
+
+    Returns:
+        A connectome with as many neurons, with every field of the contract that `data` has, and
+        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, not exactly one lesion is given, or it is out of
+            range.
+
+    Example:
+        >>> import graphs
+        >>> graphs.lesion(graphs.grid_local(4, 1), neurons=[1]).edge_index.tolist()
+        [[0, 2, 3, 2, 3], [0, 2, 2, 3, 3]]
+        >>> graphs.lesion(graphs.grid_local((28, 28), 2), fraction=0.5, seed=0).num_edges
+        8978
     """
     validate(data)
     sizes = {"neurons": int(data.num_nodes), "synapses": int(data.num_edges)}
@@ -154,7 +127,7 @@ def _chosen(name: str, chosen: Any, size: int) -> Index:
     """Return positions in [0, size), each at most once, from positions or from a mask."""
     expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
     values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
-    if values.size == 0 and values.dtype.kind != "b":
+    if values.shape == (0,) and values.dtype.kind != "b":
         return np.empty(0, np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iub":
         raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")

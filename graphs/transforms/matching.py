@@ -22,42 +22,31 @@ def match(
     What is too much is removed, all sets of synapses equally likely; what is missing is added
     among the pairs of neurons that are not connected, all sets of them equally likely.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    num_edges : int
-        Number of synapses wanted.
-    self_loops : bool
-        Whether synapses of a neuron on itself may be added. Those that are there count as any
-        other.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    O(N + E) memory, O(N + E log E) time. It depends on the graph, not on the order of its synapses.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        data: A connectome.
+        num_edges: Number of synapses wanted.
+        self_loops: Whether synapses of a neuron on itself may be added. Those that are there count
+            as any other.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         The same neurons with all of their fields, as by `lesion`. A synapse that is added takes its
         weight, type and sign from one of its source's, or from any if the source has none; its sign
         is ``node_sign``'s where there is one.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, there are too few pairs for `num_edges`, or weights, types or
-        signs must be added but there is none to take.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, there are too few pairs for `num_edges`, or weights,
+            types or signs must be added but there is none to take.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time. It depends on the graph, not on the order of its synapses.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> grid = graphs.grid_local((28, 28), 2)
-    >>> small_world = graphs.small_world(784, 22, 0.1, seed=0)
-    >>> grid.num_edges, graphs.match(small_world, grid.num_edges, seed=0).num_edges
-    (17956, 17956)
+    Example:
+        >>> import graphs
+        >>> grid = graphs.grid_local((28, 28), 2)
+        >>> small_world = graphs.small_world(784, 22, 0.1, seed=0)
+        >>> grid.num_edges, graphs.match(small_world, grid.num_edges, seed=0).num_edges
+        (17956, 17956)
     """
     validate(data)
     wanted = arguments.count("num_edges", num_edges)

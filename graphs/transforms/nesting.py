@@ -28,27 +28,22 @@ def nest(
 ) -> Data:
     """Return a connectome of connectomes: each neuron of `outer` becomes a copy of `inner`.
 
-    Parameters
-    ----------
-    outer : torch_geometric.data.Data
-        How the copies are connected. A self-loop adds synapses within its copy.
-    inner : torch_geometric.data.Data
-        What is copied. Neuron i of the copy for neuron a of `outer` has the number
-        a * inner.num_nodes + i.
-    connect : rule, optional
-        How each synapse a -> b of `outer` connects the copy for a with that for b: a rule of
-        `graphs.generators.connectors` or a function, as in `graphs.populations`, drawn anew
-        for each of them.
-        All to all where it is left out. On a self-loop of `outer` no neuron is connected with
-        itself, and pairs that `inner` already connects are left out.
-    spacing : float
-        Factor of the positions of `outer`, on which copies are centred as `inner` lies around 0.
-    seed : int, numpy.random.Generator or None
-        Source of randomness, which some rules need.
+    O(N + E) memory, O(N + E log E) time; a function is called once for each synapse of `outer`.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        outer: How the copies are connected. A self-loop adds synapses within its copy.
+        inner: What is copied. Neuron i of the copy for neuron a of `outer` has the number a *
+            inner.num_nodes + i.
+        connect (rule, optional): How each synapse a -> b of `outer` connects the copy for a with
+            that for b: a rule of `graphs.generators.connectors` or a function, as in
+            `graphs.populations`, drawn anew for each of them. All to all where it is left out. On a
+            self-loop of `outer` no neuron is connected with itself, and pairs that `inner` already
+            connects are left out.
+        spacing: Factor of the positions of `outer`, on which copies are centred as `inner` lies
+            around 0.
+        seed: Source of randomness, which some rules need.
+
+    Returns:
         The nested connectome, with these fields:
 
         - ``pos``, spacing * outer.pos + inner.pos, if both have as many coordinates.
@@ -64,23 +59,17 @@ def nest(
           beyond. Otherwise ``edge_sign``, like the weights, if both know the signs of their
           synapses.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a connectome breaks the contract, or the rule does not fit the size of `inner`.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A connectome breaks the contract, or the rule does not fit the size of `inner`.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time; a function is called once for each synapse of `outer`.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> ring = graphs.small_world(5, 2, 0.0)
-    >>> column = graphs.populations({"exc": 8, "inh": 2}, {("exc", "inh"): graphs.AllToAll()})
-    >>> cortex = graphs.nest(ring, column, connect=graphs.FixedTotal(3), seed=0)
-    >>> cortex.num_nodes, cortex.num_edges == 5 * 16 + 10 * 3
-    (50, True)
+    Example:
+        >>> import graphs
+        >>> ring = graphs.small_world(5, 2, 0.0)
+        >>> column = graphs.populations({"exc": 8, "inh": 2}, {("exc", "inh"): graphs.AllToAll()})
+        >>> cortex = graphs.nest(ring, column, connect=graphs.FixedTotal(3), seed=0)
+        >>> cortex.num_nodes, cortex.num_edges == 5 * 16 + 10 * 3
+        (50, True)
     """
     validate_as("outer", outer)
     validate_as("inner", inner)
@@ -164,8 +153,14 @@ def _nested_pos(nesting: _Nesting) -> Array | None:
         or nesting.outer["pos"].shape[1] != nesting.inner["pos"].shape[1]
     ):
         return None
-    centres = nesting.spacing * array(nesting.outer, "pos").astype(np.float64)
-    return centres[nesting.outer_neuron] + array(nesting.inner, "pos")[nesting.inner_neuron]
+    centers = nesting.spacing * array(nesting.outer, "pos").astype(np.float64)
+    pos = centers[nesting.outer_neuron] + array(nesting.inner, "pos")[nesting.inner_neuron]
+    if not np.abs(pos).max(initial=0.0) <= np.finfo(np.float32).max:
+        raise ValueError(
+            "spacing must keep positions within the range of float32, got "
+            f"{nesting.spacing:g}; pass a smaller spacing"
+        )
+    return pos
 
 
 def _nested_names(nesting: _Nesting) -> list[str] | None:

@@ -5,10 +5,9 @@ graphs that the swaps reach are equally likely in the long run; `generators.swap
 holds although many are made at once. Each synapse keeps its source, and with it its weight, type
 and sign, so that Dale's law holds.
 
-References
-----------
-.. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks", Science
-   296 (2002) 910-913.
+References:
+    .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
+       Science 296 (2002) 910-913.
 """
 
 import warnings
@@ -38,56 +37,45 @@ def rewire_degrees(
 ) -> Data:
     """Return a random connectome in which every neuron keeps its in-degree and its out-degree.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome without parallel synapses.
-    swaps : float
-        How many swaps are proposed for each synapse, on average. Of a sparse graph, where hardly
-        any is refused, 10 leave no synapse where it was; small or dense ones, where many are, need
-        more. [2]_ finds about 100 more than adequate.
-    self_loops : bool
-        Whether synapses of a neuron on itself are rewired and may arise. Otherwise those that are
-        there stay.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or connects two neurons twice.
-
-    Notes
-    -----
     O(N + E) memory, O((N + E log E) swaps) time: 10^6 synapses take some seconds. With self-loops
     swaps alone reach every graph of these degrees. Without, they cannot turn around a cycle of
     three neurons that all others treat alike [3]_, so triples of equal degrees are drawn as well
     and turned around where they are such a cycle.
 
-    References
-    ----------
-    .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
-       Science 296 (2002) 910-913.
-    .. [2] R. Milo, N. Kashtan, S. Itzkovitz, M. E. J. Newman, U. Alon, "On the uniform generation
-       of random graphs with prescribed degree sequences", arXiv:cond-mat/0312028 (2003).
-    .. [3] A. Berger, M. Mueller-Hannemann, "Uniform sampling of digraphs with a fixed degree
-       sequence", Graph-Theoretic Concepts in Computer Science (2010) 220-231.
+    Args:
+        data: A connectome without parallel synapses.
+        swaps: How many swaps are proposed for each synapse, on average. Of a sparse graph, where
+            hardly any is refused, 10 leave no synapse where it was; small or dense ones, where many
+            are, need more. [2]_ finds about 100 more than adequate.
+        self_loops: Whether synapses of a neuron on itself are rewired and may arise. Otherwise
+            those that are there stay.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs, torch
-    >>> ring = graphs.small_world(1000, 10, 0.05, seed=0)
-    >>> null = graphs.rewire_degrees(ring, seed=0)
-    >>> torch.equal(null.edge_index[1].bincount(), ring.edge_index[1].bincount())
-    True
-    >>> graphs.clustering(ring).value > 0.5 > 0.05 > graphs.clustering(null).value
-    True
+    Returns:
+        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
+        weight, type and sign.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, or connects two neurons twice.
+
+    References:
+        .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
+           Science 296 (2002) 910-913.
+        .. [2] R. Milo, N. Kashtan, S. Itzkovitz, M. E. J. Newman, U. Alon, "On the uniform
+           generation of random graphs with prescribed degree sequences", arXiv:cond-mat/0312028
+           (2003).
+        .. [3] A. Berger, M. Mueller-Hannemann, "Uniform sampling of digraphs with a fixed degree
+           sequence", Graph-Theoretic Concepts in Computer Science (2010) 220-231.
+
+    Example:
+        >>> import graphs, torch
+        >>> ring = graphs.small_world(1000, 10, 0.05, seed=0)
+        >>> null = graphs.rewire_degrees(ring, seed=0)
+        >>> torch.equal(null.edge_index[1].bincount(), ring.edge_index[1].bincount())
+        True
+        >>> graphs.clustering(ring).value > 0.5 > 0.05 > graphs.clustering(null).value
+        True
     """
     self_loops = arguments.flag("self_loops", self_loops)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
@@ -119,47 +107,36 @@ def rewire_reciprocal(
     only sends to, and of those it only receives from. Reciprocal pairs swap partners among
     themselves, and single synapses among themselves.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome without parallel synapses. Self-loops stay.
-    swaps : float
-        How many swaps are proposed for each synapse or reciprocal pair, on average.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or connects two neurons twice.
-
-    Notes
-    -----
     O(N + E) memory, O((N + E log E) swaps) time. As in `rewire_degrees` triples are turned around
     where they are a cycle of single synapses. All graphs that these moves reach are equally likely;
     where few pairs of neurons are free, they do not reach all.
 
-    References
-    ----------
-    .. [1] E. S. Roberts, A. C. C. Coolen, "Unbiased degree-preserving randomization of directed
-       binary networks", Physical Review E 85 (2012) 046103.
-    .. [2] R. Milo et al., "Network motifs: simple building blocks of complex networks", Science 298
-       (2002) 824-827, which compares with this model.
+    Args:
+        data: A connectome without parallel synapses. Self-loops stay.
+        swaps: How many swaps are proposed for each synapse or reciprocal pair, on average.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
-    >>> null = graphs.rewire_reciprocal(data, seed=0)
-    >>> before, after = (graphs.to_scipy(each).astype(bool) for each in (data, null))
-    >>> bool((before.multiply(before.T).sum(0) == after.multiply(after.T).sum(0)).all())
-    True
+    Returns:
+        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
+        weight, type and sign.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, or connects two neurons twice.
+
+    References:
+        .. [1] E. S. Roberts, A. C. C. Coolen, "Unbiased degree-preserving randomization of directed
+           binary networks", Physical Review E 85 (2012) 046103.
+        .. [2] R. Milo et al., "Network motifs: simple building blocks of complex networks", Science
+           298 (2002) 824-827, which compares with this model.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
+        >>> null = graphs.rewire_reciprocal(data, seed=0)
+        >>> before, after = (graphs.to_scipy(each).astype(bool) for each in (data, null))
+        >>> bool((before.multiply(before.T).sum(0) == after.multiply(after.T).sum(0)).all())
+        True
     """
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = _synapses(data)
@@ -199,38 +176,6 @@ def rewire_lengths(
     synapses in each bin stays exactly what it was, and each length changes by less than
     `tolerance` if lengths are sorted before and after.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos``, without parallel synapses. Self-loops stay.
-    tolerance : float, optional
-        Width of a bin > 0, in the unit of ``pos``; a third of the longest length if left out. The
-        narrower, the fewer swaps are possible.
-    swaps : float
-        How many swaps are proposed for each synapse, on average. Most are refused, so that more are
-        needed than in `rewire_degrees`: on a coordinate-random graph with ten synapses a neuron, 10
-        move 5 % of the synapses with ten bins, and 17 % with three. Compare before relying on it.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, connects two neurons twice, or has no ``pos``.
-
-    Warns
-    -----
-    UserWarning
-        If fewer than one synapse in a hundred has another target afterwards.
-
-    Notes
-    -----
     Lengths are Euclidean, also where the connectome was made on a torus. Synapses are paired by
     turns with others of near sources and of near targets, within cells of random sides, from
     `tolerance` to the longest length: a -> d is about as long as c -> d where a is near c. All
@@ -238,22 +183,41 @@ def rewire_lengths(
     `tolerance` leaves some out of reach. O(N + E) memory, O((N + E log E) swaps) time. [1]_ keeps
     lengths in the same sense, for undirected graphs.
 
-    References
-    ----------
-    .. [1] R. F. Betzel, D. S. Bassett, "Specificity and robustness of long-distance connections in
-       weighted, interareal connectomes", PNAS 115 (2018) E4880-E4889.
+    Args:
+        data: A connectome with ``pos``, without parallel synapses. Self-loops stay.
+        tolerance: Width of a bin > 0, in the unit of ``pos``; a third of the longest length if left
+            out. The narrower, the fewer swaps are possible.
+        swaps: How many swaps are proposed for each synapse, on average. Most are refused, so that
+            more are needed than in `rewire_degrees`: on a coordinate-random graph with ten synapses
+            a neuron, 10 move 5 % of the synapses with ten bins, and 17 % with three. Compare before
+            relying on it.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
-    >>> def bins(data):
-    ...     source, target = data.edge_index
-    ...     length = (data.pos[source].double() - data.pos[target].double()).norm(dim=1)
-    ...     return (length / 0.3).long().bincount().tolist()
-    >>> null = graphs.rewire_lengths(data, 0.3, seed=0)
-    >>> bins(null) == bins(data)
-    True
+    Returns:
+        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
+        weight, type and sign.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, connects two neurons twice, or has no ``pos``.
+
+    Warns:
+        UserWarning: Fewer than one synapse in a hundred has another target afterwards.
+
+    References:
+        .. [1] R. F. Betzel, D. S. Bassett, "Specificity and robustness of long-distance connections
+           in weighted, interareal connectomes", PNAS 115 (2018) E4880-E4889.
+
+    Example:
+        >>> import graphs
+        >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
+        >>> def bins(data):
+        ...     source, target = data.edge_index
+        ...     length = (data.pos[source].double() - data.pos[target].double()).norm(dim=1)
+        ...     return (length / 0.3).long().bincount().tolist()
+        >>> null = graphs.rewire_lengths(data, 0.3, seed=0)
+        >>> bins(null) == bins(data)
+        True
     """
     width = None if tolerance is None else arguments.real("tolerance", tolerance, positive=True)
     rounds, rng = _rounds(swaps), arguments.generator(seed)

@@ -17,18 +17,15 @@ from graphs.fields import Array, array, ends, population_names, type_names, type
 def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
     """Return the disjoint union of connectomes: all of their neurons and synapses, none between.
 
-    Parameters
-    ----------
-    parts : sequence of torch_geometric.data.Data
-        Connectomes; at least one. Neurons are numbered part by part.
-    labels : sequence of str, optional
-        A name for each part. It goes before the names of its neurons, populations and types of
-        synapses, as in "left/V1", which keeps those of different parts apart; a part without
-        populations becomes one of that name.
+    O(N + E) memory, O(N + E log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        parts: Connectomes; at least one. Neurons are numbered part by part.
+        labels: A name for each part. It goes before the names of its neurons, populations and types
+            of synapses, as in "left/V1", which keeps those of different parts apart; a part without
+            populations becomes one of that name.
+
+    Returns:
         The union. A field that some part lacks is left out, with these exceptions:
 
         - ``node_type``: populations of one name in different parts become one. Where some part
@@ -41,23 +38,18 @@ def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
         - ``pos`` is left out if the number of coordinates differs, ``shape`` if there are more
           parts than one.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If there is no part, a part breaks the contract, or there is not one label for each.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: There is no part, a part breaks the contract, or there is not one label for
+            each.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> pair = graphs.join([graphs.layered([3, 1])] * 2, labels=["left", "right"])
-    >>> pair.num_nodes, pair.num_edges
-    (8, 6)
-    >>> pair.node_type_names
-    ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
+    Example:
+        >>> import graphs
+        >>> pair = graphs.join([graphs.layered([3, 1])] * 2, labels=["left", "right"])
+        >>> pair.num_nodes, pair.num_edges
+        (8, 6)
+        >>> pair.node_type_names
+        ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
     """
     parts = _parts(parts)
     labels = None if labels is None else _labels(labels, len(parts))
