@@ -1,4 +1,4 @@
-"""Neurons at places in space, connected with a probability that falls with distance."""
+"""Neurons at positions in space, connected with a probability that depends on distance."""
 
 import math
 from collections.abc import Sequence
@@ -16,16 +16,21 @@ from graphs.generators.proximity import Space, check_room, connect
 Placement = Literal["uniform", "lattice"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
-# Squares of distances beyond it would overflow float32.
+# Squares of longer distances would overflow float32.
 _LONGEST = 1e18
 
-# No two coordinates in float32 differ by less than 1e-45 or by more than 1e19: shorter and longer
-# distances mean the same as these, whose squares are still finite.
+# float32 coordinates differ by more than 1e-45 and less than 1e19, so lengths are clipped to these,
+# whose squares are finite.
 _SHORTEST_UNIT, _LONGEST_UNIT = 1e-50, 1e50
 
 
 class Box(NamedTuple):
-    """Where neurons may lie: [0, side) along each axis, and which of the axes close to a ring."""
+    """The box of the positions.
+
+    Attributes:
+        sides: Side lengths; coordinates are in [0, side).
+        wraps: Which axes are periodic.
+    """
 
     sides: tuple[float, ...]
     wraps: tuple[bool, ...]
@@ -137,7 +142,7 @@ def coordinate_random(
     _check_reach(law.reach * scale, box)
     if placement != "lattice" and jitter:
         raise ValueError(
-            f"jitter must be 0 where positions are no lattice, got {jitter}; pass jitter=0.0, or "
+            f"jitter must be 0 unless positions are a lattice, got {jitter}; pass jitter=0.0, or "
             'positions="lattice"'
         )
     if placement == "uniform":
@@ -159,7 +164,18 @@ def coordinate_random(
 
 
 def box_sides(extent: Any) -> tuple[float, ...]:
-    """Return the side lengths of a box that float32 can hold."""
+    """Return the side lengths of a box.
+
+    Args:
+        extent: One side length, or a sequence of 1 to 3.
+
+    Returns:
+        The side lengths, which float32 can represent.
+
+    Raises:
+        TypeError: `extent` has the wrong type.
+        ValueError: A side is not positive or too long, or there are more than three.
+    """
     if arguments.is_list(extent):
         if not 1 <= len(extent) <= 3:
             raise ValueError(
@@ -173,8 +189,8 @@ def box_sides(extent: Any) -> tuple[float, ...]:
         sides = (arguments.real("extent", extent, positive=True),)
     if max(sides) > _LONGEST:
         raise ValueError(
-            f"extent must stay below {_LONGEST:g}, as positions are float32, got {max(sides):g}; "
-            "pass it in a larger unit"
+            f"extent must be at most {_LONGEST:g}, because positions are float32, got "
+            f"{max(sides):g}; pass it in a larger unit"
         )
     return sides
 
@@ -182,12 +198,12 @@ def box_sides(extent: Any) -> tuple[float, ...]:
 def scattered(
     neurons: int, sides: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return positions uniform in the box."""
+    """Return uniform random positions in the box, [N, D]."""
     return _stored(rng.random((neurons, len(sides))) * sides, sides)
 
 
 def _stored(pos: Floats, sides: Sequence[float]) -> NDArray[np.float32]:
-    # Rounding may lift a coordinate onto the far side, which on a torus is the near side.
+    # Rounding may move a coordinate onto the far side, which on a torus equals the near side.
     return np.minimum(
         pos.astype(np.float32), np.nextafter(np.asarray(sides, np.float32), np.float32(0))
     )
@@ -229,7 +245,7 @@ def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
         )
     if num_nodes is not None and arguments.count("num_nodes", num_nodes) != len(pos):
         raise ValueError(
-            f"num_nodes must be that of the positions, {len(pos)}, got {num_nodes}; pass "
+            f"num_nodes must be the number of positions, {len(pos)}, got {num_nodes}; pass "
             "num_nodes=None"
         )
     return pos.astype(np.float32)
@@ -238,7 +254,7 @@ def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
 def _box_of(
     pos: NDArray[np.float32], extent: float | Sequence[float] | None, wraps: tuple[bool, ...]
 ) -> Box:
-    """The box that given positions must lie in, where one is named; else that which they span."""
+    """Return the box of given positions: that of `extent`, or their bounding box."""
     if extent is None:
         if any(wraps):
             raise ValueError(
@@ -265,7 +281,7 @@ def _box_of(
 
 
 def _lengths(distance: Any, axes: int) -> tuple[float, Floats]:
-    """The length of the profile, and the unit of r along each axis."""
+    """Return the length of the profile, and the unit of length along each axis."""
     if not arguments.is_list(distance):
         length = arguments.real("distance", distance)
         if length:

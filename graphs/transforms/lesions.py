@@ -1,4 +1,4 @@
-"""Parts of a connectome: cut out, or what a lesion leaves."""
+"""Lesions and subgraphs of a connectome."""
 
 from typing import Any, Literal, get_args
 
@@ -15,22 +15,25 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 def subgraph(data: Data, neurons: Any) -> Data:
-    """Return some neurons, and the synapses among them.
+    """Return some neurons and the synapses among them.
 
-    O(N + E) time and memory.
+    `lesion` instead keeps the number of neurons, and so the width of a layer, and can also remove
+    synapses, such as ``graphs.lesion(data, synapses=data.edge_weight < 2)``. Takes O(N + E) time
+    and memory.
 
     Args:
         data: A connectome.
-        neurons (array of int or of bool [N]): The neurons to keep; neuron i of the result is
+        neurons: Neurons to keep: their numbers, or a mask of bool [N]. Neuron i of the result is
             neurons[i].
 
     Returns:
-        The induced subgraph. ``node_type_names`` stays whole, so that populations keep their
-        numbers; ``shape`` is left out. Fields beyond the contract are carried as by `lesion`.
+        The induced subgraph. ``node_type_names`` stays complete, so that populations keep their
+        numbers. ``shape`` is dropped. Fields beyond the contract are kept as by `lesion`.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: `data` breaks the contract, or `neurons` names some twice or that are none.
+        ValueError: `data` breaks the contract, or `neurons` has repeated numbers or numbers that
+            are not those of neurons.
 
     Example:
         >>> import graphs
@@ -63,27 +66,25 @@ def lesion(
     of: Unit = "synapses",
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a connectome without some synapses; all neurons stay.
+    """Return a connectome without some of its synapses; all neurons stay.
 
-    Exactly one of `neurons`, `synapses` and `fraction` says what is lesioned.
-
-    O(N + E) memory, O(N + E log E) time. A random lesion depends on the graph, not on the order of
-    its synapses.
+    Exactly one of `neurons`, `synapses` and `fraction` must be given. `subgraph` removes the
+    neurons themselves. A random lesion depends on the graph alone, and not on the order of its
+    synapses. Takes O(N + E) memory and O(N + E log E) time.
 
     Args:
         data: A connectome.
-        neurons (array of int or of bool [N], optional): Neurons that lose all of their synapses, in
-            and out. They stay as isolated neurons, so that numbers, populations, the lattice and
-            the width of a layer stay what they were.
-        synapses (array of int or of bool [E], optional): Synapses to remove, by their position in
-            ``data.edge_index``.
-        fraction: Share in [0, 1] to lesion at random, rounded to a whole number.
-        of ({"synapses", "neurons"}): Of what `fraction` is a share.
-        seed: Source of randomness for `fraction`.
+        neurons: Neurons that lose all of their incoming and outgoing synapses: their numbers, or a
+            mask of bool [N]. They stay as isolated neurons, so that the numbering, the populations,
+            the lattice and the width of a layer do not change.
+        synapses: Synapses to remove: their positions in ``data.edge_index``, or a mask of bool [E].
+        fraction: Fraction in [0, 1] to remove at random, rounded to a whole number.
+        of: Whether `fraction` is one of "synapses" or of "neurons".
+        seed: Random seed or generator for `fraction`.
 
     Returns:
-        A connectome with as many neurons, with every field of the contract that `data` has, and
-        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
+        A connectome with the same neurons. It has all fields of the contract that `data` has, and
+        other fields that have a value per neuron: tensors [N, ...] and lists of N str.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -124,7 +125,7 @@ def lesion(
 
 
 def _chosen(name: str, chosen: Any, size: int) -> Index:
-    """Return positions in [0, size), each at most once, from positions or from a mask."""
+    """Return distinct positions in [0, size) from positions or from a mask."""
     expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
     values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
     if values.shape == (0,) and values.dtype.kind != "b":
@@ -137,7 +138,7 @@ def _chosen(name: str, chosen: Any, size: int) -> Index:
         return np.flatnonzero(values)
     outside = values[(values < 0) | (values >= size)]
     if outside.size:
-        raise ValueError(f"{expected}, got {outside[0]}; pass positions that are there")
+        raise ValueError(f"{expected}, got {outside[0]}; pass {name} without it")
     ordered = np.sort(values)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     if again.size:

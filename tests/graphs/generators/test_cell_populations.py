@@ -76,7 +76,7 @@ def test_what_a_function_returns_is_checked(result, message):
 
 
 def test_no_function_connects_a_neuron_with_itself():
-    with pytest.raises(ValueError, match=r"no neuron with itself.*self_loops=True"):
+    with pytest.raises(ValueError, match=r"no self-loops.*self_loops=True"):
         one_pair(lambda *_: ([3], [3]), "exc", "exc")
     with pytest.raises(ValueError, match=r"self_loops=True for these"):
         one_pair(graphs.OneToOne(), "exc", "exc")

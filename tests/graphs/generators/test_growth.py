@@ -90,7 +90,7 @@ def test_hardly_any_neurons(neurons):
 
 def test_growth_that_does_not_come_off_is_given_up(monkeypatch):
     monkeypatch.setattr(growth, "_FIRST_TRIES", 1000)
-    with pytest.raises(ValueError, match=r"alpha must .* got 1e\+09: of 2,000 places only 1 "):
+    with pytest.raises(ValueError, match=r"alpha must .* got 1e\+09: of 2,000 positions only 1 "):
         graphs.kaiser_hilgetag(10, 1e9, seed=0)
 
 

@@ -340,12 +340,12 @@ def test_positions_that_cannot_be(positions, error, match):
     [
         (
             {"positions": [[0.0], [1.0]], "num_nodes": 3},
-            "must be that of the positions, 2, got 3",
+            "must be the number of positions, 2, got 3",
         ),
         ({"positions": [[0.0], [1.0]], "extent": 1.0}, r"lie in \[0, side\) .* got \[1.0\] at"),
         ({"positions": [[-0.5]], "extent": 1.0}, r"got \[-0.5\] at position 0"),
         ({"positions": [[0.5]], "extent": (1.0, 1.0)}, "each of the 1 axes of positions, got 2"),
-        ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 where positions are no lattice"),
+        ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 unless positions are a lattice"),
         ({"num_nodes": 5, "extent": 1, "jitter": 0.5}, 'pass jitter=0.0, or positions="lattice"'),
         (
             {"num_nodes": 7, "extent": (2, 2), "positions": "lattice"},
@@ -445,5 +445,5 @@ def test_reach_beyond_half_of_a_periodic_side(profile, distance):
 
 
 def test_a_box_beyond_float32_is_refused():
-    with pytest.raises(ValueError, match="extent must stay below 1e\\+18"):
+    with pytest.raises(ValueError, match="extent must be at most 1e\\+18"):
         graphs.coordinate_random(5, 1e300, 1.0)
