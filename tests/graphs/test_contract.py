@@ -182,7 +182,7 @@ def test_a_batch_is_not_one_connectome():
 
 
 def test_a_clone_keeps_the_contract():
-    """PyG makes lists of tuples."""
+    """PyG turns tuples into lists."""
     data = graphs.grid_local((4, 5), 1)
     for copy in (data.clone(), data.to("cpu")):
         graphs.validate(copy)

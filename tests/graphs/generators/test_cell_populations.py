@@ -9,7 +9,7 @@ SIZES = {"exc": 40, "inh": 10, "out": 40}
 
 
 def synapses_of(data, sender, receiver):
-    """Sources and targets of a pair of populations, each counted from 0."""
+    """Sources and targets of a pair of populations, both numbered from 0."""
     names = data.node_type_names
     first = {name: int((data.node_type < names.index(name)).sum()) for name in names}
     source, target = data.edge_index
@@ -39,7 +39,7 @@ def test_rules_keep_what_they_fix(sender, receiver):
     assert len(source) == 123
     source, target = one_pair(graphs.FixedProbability(0.3), sender, receiver)
     places = sources * (targets - same)
-    # 4.5 standard deviations are passed 7 times in a million.
+    # A deviation of 4.5 standard deviations has a probability of 7 in a million.
     assert abs(len(source) - 0.3 * places) < 4.5 * (places * 0.3 * 0.7) ** 0.5
 
 

@@ -115,7 +115,7 @@ def test_shared_weights_are_a_transposed_convolution(shape, d, seed):
     expected = conv_transpose2d(image[None, None], kernel[None, None], padding=d)[0, 0]
     torch.testing.assert_close(found, expected)
     if d and min(shape) > 1:
-        # The unflipped kernel would mean that values are gathered, not sent.
+        # With the unflipped kernel, neurons would gather values and not send them.
         gathered = conv_transpose2d(image[None, None], kernel.flip(0, 1)[None, None], padding=d)
         assert not torch.allclose(found, gathered[0, 0])
 
@@ -127,7 +127,7 @@ def test_without_padding_the_border_does_not_send():
     data = graphs.grid_local((8, 9), 2, padding=False)
     found = one_loop(data, kernel.flatten()[data.edge_type], image.flatten()).reshape(8, 9)
     expected = torch.zeros(8, 9, dtype=torch.float64)
-    for y in range(2, 6):  # the paper's slices, with the end it meant
+    for y in range(2, 6):  # the slices of the paper, with the upper end corrected
         for x in range(2, 7):
             expected[y - 2 : y + 3, x - 2 : x + 3] += image[y, x] * kernel
     torch.testing.assert_close(found, expected)
@@ -246,7 +246,7 @@ def test_a_volume():
 
 
 def hexagonal_by_hand(points, reach, self_loops, images):
-    """The definition over all pairs; `images` are the shifts (r, q) that are the same point."""
+    """The definition over all pairs; `images` are the shifts (r, q) that map to the same point."""
     steps = range(-reach, reach + 1)
     window = [
         (r, q)
@@ -301,7 +301,7 @@ def test_a_honeycomb_sheet_equals_its_definition(shape, reach, periodic):
 
 
 @pytest.mark.parametrize("size", [{"radius": 4}, {"shape": (7, 6)}])
-def test_neighbours_of_a_honeycomb_are_one_step_apart(size):
+def test_neighbors_of_a_honeycomb_are_one_step_apart(size):
     data = graphs.hexagonal_lattice(**size, distance=1, self_loops=False)
     source, target = data.edge_index
     lengths = (data.pos[target] - data.pos[source]).norm(dim=1)
