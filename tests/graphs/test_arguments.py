@@ -107,13 +107,17 @@ def test_ids_instead_of_numbers_are_renumbered():
         ("num_nodes", True, r"num_nodes must be an int, got True of type bool; set"),
         ("num_nodes", torch.tensor(3), r"num_nodes must be an int, got Tensor of shape \(\)"),
         ("edge_index", torch.zeros(2, 3).to(torch.complex64), r"edge_index.real.long\(\)"),
-        ("edge_index", torch.zeros(2, 3).int(), r"got torch.int32; set data.edge_index = "),
-        ("edge_index", torch.empty(2, 3, device="meta").long(), r"without values \(device meta\)"),
+        ("edge_index", torch.zeros(2, 3).int(), r"got torch.int32; pass data.edge_index.long\(\)"),
+        (
+            "edge_index",
+            torch.empty(2, 3, device="meta").long(),
+            r"'meta', which has no values",
+        ),
         ("edge_index", torch.zeros(2, 3).long().to_sparse(), r"data.edge_index.to_dense\(\)"),
-        ("edge_weight", "abcd", r"got 'abcd' of type str; set data.edge_weight = torch.zeros"),
-        ("edge_weight", [[1.0], [1.0, 2.0]], r"set data.edge_weight = torch.as_tensor"),
-        ("edge_weight", torch.ones(3, device="meta"), r"edge_weight .* without values"),
-        ("pos", torch.ones(3, 2).half(), r"got torch.float16; set data.pos = data.pos.float\(\)"),
+        ("edge_weight", "abcd", r"got 'abcd' of type str; pass a tensor, such as"),
+        ("edge_weight", [[1.0], [1.0, 2.0]], r"data.edge_weight must .* got list; pass a tensor"),
+        ("edge_weight", torch.ones(3, device="meta"), r"data.edge_weight .* got one on 'meta'"),
+        ("pos", torch.ones(3, 2).half(), r"got torch.float16; pass data.pos.float\(\)"),
         ("node_type", torch.tensor([0, 1, 2**62]), r"node_type must be from 0 to 10000000"),
         ("names", None, None),
         ("names", 3, r"names must be a list of str, got 3 of type int; set data.names = \['a'"),
@@ -149,7 +153,7 @@ def test_several_connectomes_say_which_is_wrong():
         (lambda: graphs.nest(good, bad), "inner"),
         (lambda: graphs.join([good, bad]), r"parts\[1\]"),
     ):
-        with pytest.raises(ValueError, match=rf"^{name}: edge_weight must be"):
+        with pytest.raises(ValueError, match=rf"^{name}: data.edge_weight must be"):
             call()
 
 
