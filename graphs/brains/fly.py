@@ -81,6 +81,8 @@ def fly_visual_system(radius: int = 15) -> Data:
     296
     """
     radius = arguments.count("radius", radius)
+    neurons = 60.0 * (3 * radius * (radius + 1) + 1)  # about 60 neurons per column
+    arguments.room("radius", "pass a smaller radius", neurons=neurons)
     cells, synapses = (tables.read(f"fly_visual_system_{name}") for name in ("types", "synapses"))
     kinds = {name: number for number, name in enumerate(cells["type"])}
     ends = list(zip(synapses["source"], synapses["target"], strict=True))

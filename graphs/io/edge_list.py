@@ -209,6 +209,7 @@ def _finder(
         return lambda role, texts: rows.members(role, rows.names(role, texts), index)
     if num_nodes is not None:
         below = arguments.count("num_nodes", num_nodes)
+        arguments.room("num_nodes", "pass a smaller num_nodes", neurons=below)
         return lambda role, texts: rows.indices(role, texts, below)
     return lambda role, texts: labels.encode(rows.names(role, texts))
 

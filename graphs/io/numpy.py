@@ -191,6 +191,7 @@ def from_edges(
         ([[0, 1], [1, 2]], [2.0, 1.0])
     """
     neurons = arguments.count("num_nodes", num_nodes)
+    arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
     by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
     ends = {
         "source": integers("source", source, by_name),

@@ -270,3 +270,29 @@ def test_degrees_beyond_int64_are_too_many():
 def test_profile_that_is_a_type():
     with pytest.raises(TypeError, match=r"profile must be one of .*<class 'float'> of type type"):
         graphs.coordinate_random(9, 1.0, 0.5, profile=float)
+
+
+def test_a_connectome_is_neither_a_profile_nor_a_rule_nor_a_list_of_neurons():
+    for call, name in (
+        (lambda: graphs.coordinate_random(9, 1.0, 0.5, profile=ring()), "profile"),
+        (lambda: graphs.nest(ring(), ring(), connect=ring()), "connect"),
+        (lambda: graphs.subgraph(ring(), ring()), "neurons"),
+        (lambda: graphs.subgraph(ring(), graphs.to_networkx(ring())), "neurons"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name} must be .* got .*; pass .*"):
+            call()
+
+
+def test_a_rule_of_too_many_synapses_is_refused_when_it_is_made():
+    with pytest.raises(ValueError, match=r"FixedTotal\(num_edges=\d+\) must be small enough"):
+        graphs.FixedTotal(HUGE)
+
+
+def test_a_fly_of_too_many_columns_is_refused():
+    with pytest.raises(ValueError, match=r"radius must be .*; pass a smaller radius"):
+        graphs.fly_visual_system(radius=HUGE)
+
+
+def test_edges_of_more_neurons_than_memory_are_refused():
+    with pytest.raises(ValueError, match=r"num_nodes must be .*; pass a smaller num_nodes"):
+        graphs.from_edges([0], [1], num_nodes=HUGE)
