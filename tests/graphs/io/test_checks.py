@@ -188,9 +188,7 @@ def test_tensors_that_are_no_plain_arrays():
         graphs.from_numpy(dense.to("meta"))
     with pytest.raises(ValueError, match="matrix must be an array.*; pass matrix with rows of one"):
         graphs.from_numpy([[0, 1], [1]])
-    with pytest.raises(
-        TypeError, match="source must be an array, got .* of type set; pass source"
-    ):
+    with pytest.raises(TypeError, match="source must be an array, got .* of type set; pass source"):
         graphs.from_edges({1}, [0], num_nodes=2)
 
 
