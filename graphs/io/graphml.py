@@ -62,7 +62,7 @@ def _number(text: str | float) -> float:
     """Return a number that may be hexadecimal."""
     try:
         # graph-tool writes 0x1.8p+1. NetworkX converts defaults twice.
-        return float.fromhex(text) if "0x" in str(text).lower() else float(text)
+        return float.fromhex(str(text)) if "0x" in str(text).lower() else float(text)
     except ValueError:
         raise ValueError(
             f"an attribute that is a number by its key has the value {text!r:.60}; correct it, or "
