@@ -90,8 +90,8 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     ax.set_ylabel("source")
     told = f"{data.num_nodes:,} neurons, {data.num_edges:,} synapses"
     if group > 1:
-        told += f"; cells of {group} x {group}"
-    told += f", up to {most:,} in a cell" if most > 1 else ""
+        told += f"; cells of {group} x {group} neurons"
+    told += f"; up to {most:,} per cell" if most > 1 else ""
     ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
 

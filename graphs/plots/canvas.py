@@ -27,7 +27,7 @@ def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8
     elif getattr(ax, "name", None) not in ("rectilinear", "3d"):
         got = getattr(ax, "name", type(ax).__name__)
         raise TypeError(
-            f"ax must be matplotlib axes, rectilinear or 3d, got {got}; pass "
+            f"ax must be Matplotlib axes, rectilinear or 3d, got {got}; pass "
             "ax=plt.figure().add_subplot()"
         )
     elif (ax.name == "3d") != (dimensions == 3):

@@ -69,7 +69,7 @@ def plot_degrees(
         >>> import graphs
         >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
         >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
-        ([[4.0, 0.2]], 'in (80 % have none)')
+        ([[4.0, 0.2]], 'in (80 % of degree 0)')
         >>> plt.close(ax.figure)
     """
     neurons = validate(data).num_nodes
@@ -96,7 +96,7 @@ def plot_degrees(
     for name, degrees in counted.items():
         color, marker = _STYLES[name]
         none = float((degrees == 0).mean()) if neurons else 0.0
-        label = f"{name} ({100 * none:.3g} % have none)" if none else name
+        label = f"{name} ({100 * none:.3g} % of degree 0)" if none else name
         points = _cumulative(degrees) if cumulative else _binned(degrees)
         (curve,) = ax.plot(*points, color=color, marker=marker, markersize=3, linewidth=1)
         curve.set(drawstyle="steps-pre" if cumulative else "default", label=label)
@@ -104,7 +104,8 @@ def plot_degrees(
             law = _power_law(degrees, exponent, start, cumulative=cumulative)
             ax.plot(*law, color=color, linestyle="--", linewidth=1, label=f"k^-{exponent:g}")
     ax.set_xlabel("degree k")
-    ax.set_ylabel("share of neurons with k or more" if cumulative else "share of neurons per k")
+    each = "of degree k or more" if cumulative else "per degree"
+    ax.set_ylabel(f"share of neurons {each}")
     # Cumulative shares start near 1 on the left and fall to the right.
     ax.legend(frameon=False, fontsize="small", loc="lower left" if cumulative else "best")
     ax.spines[["top", "right"]].set_visible(False)
@@ -117,8 +118,8 @@ def _exponent(power_law: float) -> float:
     exponent = arguments.real("power_law", power_law, at_most=_STEEPEST)
     if exponent <= 1:
         raise ValueError(
-            f"power_law must be an exponent > 1, got {exponent:g}, whose law has no finite sum; "
-            "pass power_law=2.5"
+            f"power_law must be an exponent > 1, got {exponent:g}, for which the sum over degrees "
+            "diverges; pass power_law=2.5"
         )
     return exponent
 

@@ -94,12 +94,12 @@ def plot_distances(
     edges = np.linspace(0, longest or 1.0, number + 1)
     law = np.ones_like if profile is None else profile
     expected, seen = _expected(pos, sides, law, edges, limit, rng)
-    label = "pairs times p(r)"
+    label = "expected from p(r)"
     if profile is None:
         expected *= len(lengths) / max(1.0, float(expected.sum()))
-        label = "pairs, all equally likely"
+        label = "expected if all pairs are equally likely"
     if seen < data.num_nodes:
-        label += f"\n(from {seen:,} neurons)"
+        label += f"\n(estimated from {seen:,} neurons)"
 
     ax = canvas.axes(ax)
     counts = np.histogram(lengths, edges)[0]
@@ -133,9 +133,9 @@ def _sides(period: float | Sequence[float] | None, pos: Floats) -> Floats:
     if out.any():
         neuron, axis = np.argwhere(out)[0].tolist()
         raise ValueError(
-            f"period must be above all positions, which must be >= 0, or 0, got {sides[axis]:g} "
-            f"along axis {axis}, where neuron {neuron} is at {pos[neuron, axis]:g}; pass the side "
-            "of the box, or 0 for an axis that is not periodic"
+            f"period needs positions in [0, {sides[axis]:g}) along axis {axis}, got "
+            f"{pos[neuron, axis]:g} at neuron {neuron}; pass the side of the box, or 0 for an axis "
+            "that is not periodic"
         )
     return sides
 

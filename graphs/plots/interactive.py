@@ -189,7 +189,7 @@ def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32])
     names = data.get("names") or [f"neuron {number}" for number in range(data.num_nodes)]
     return [
         f"<b>{_name(name)}</b><br>{kind}{inward:,} in, {outward:,} out"
-        + (f"<br>{more:,} more at this place" if more else "")
+        + (f"<br>{more:,} more at the same place" if more else "")
         for name, kind, inward, outward, more in zip(
             names, population, received, sent, others, strict=True
         )
@@ -262,7 +262,7 @@ def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> st
         from plotly.offline import get_plotlyjs  # noqa: PLC0415
     except ImportError as error:
         raise ModuleNotFoundError(
-            'graphs.plot_html needs plotly, which is not installed; call pip install "plotly>=6"'
+            'graphs.plot_html needs plotly, which is not installed; run pip install "plotly>=6"'
         ) from error
     # With "<" escaped, no name can close the script element.
     figure = json.dumps({"data": traces, "layout": layout}).replace("<", "\\u003c")

@@ -121,11 +121,11 @@ def coordinates(data: Data) -> NDArray[np.float32]:
     """Return ``pos`` of a connectome that keeps the contract, or raise a ValueError without one."""
     if "pos" not in validate(data):
         raise ValueError(
-            "a picture needs pos, the coordinates of the neurons, got a connectome without; set "
-            "data.pos = torch.rand(data.num_nodes, 2), or a layout, layout = "
+            "this plot needs pos, the coordinates of the neurons, but data has none; set "
+            "data.pos = torch.rand(data.num_nodes, 2); or compute a layout, layout = "
             "networkx.spring_layout(graphs.to_networkx(data)); data.pos = "
-            "torch.tensor([list(layout[each]) for each in range(data.num_nodes)]).float(); or draw "
-            "it by graphs.plot_circular(data)"
+            "torch.tensor([list(layout[each]) for each in range(data.num_nodes)]).float(); or call "
+            "graphs.plot_circular(data)"
         )
     pos: NDArray[np.float32] = data.pos.detach().cpu().numpy()
     return pos
