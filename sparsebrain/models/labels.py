@@ -1,6 +1,8 @@
-"""A check of labels, with one wording for models and rules of learning."""
+"""Checks of labels, with the same messages for models and learning rules."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,23 +10,44 @@ from torch import Tensor
 from graphs import tensors
 
 
+def check_label_tensor(labels: Any) -> None:
+    """Check that labels are a tensor [B] int64 with values, before the model runs.
+
+    Raises:
+        TypeError: They are not a dense int64 tensor.
+        ValueError: They are not one-dimensional, or have no values.
+    """
+    fix = "flatten one-hot labels with y.argmax(-1), and pass one label as y.reshape(1)"
+    tensors.tensor("y", labels, ("B",), dtypes=(torch.int64,), fix=fix)
+
+
 def check_labels(scores: Tensor, labels: Tensor) -> None:
-    """TypeError or ValueError unless labels [B] int64 name columns of scores [B, classes]."""
+    """Check that labels [B] int64 name columns of the model's scores [B, classes].
+
+    Raises:
+        TypeError: The scores are not a tensor, or the labels are not a dense int64 tensor.
+        ValueError: The shapes do not fit each other, or a label is out of range.
+    """
     if not isinstance(scores, Tensor):
         raise TypeError(
             f"the model must give scores [B, classes], got {type(scores).__name__}; wrap it in a "
             "module that returns these alone."
         )
+    check_label_tensor(labels)
     if scores.dim() != 2:
         raise ValueError(
-            f"the model must give scores [B, classes] for labels y [B], got {list(scores.shape)}; "
-            "pass samples x [B, ...]"
+            f"the model must give scores [B, classes] for labels y [B], got {list(scores.shape)} "
+            f"for {list(labels.shape)}; pass x [B, features] to a model that ends in one score per "
+            "class."
         )
-    fix = "pass y.argmax(-1) for one-hot labels"
-    tensors.tensor("y", labels, tuple(scores.shape[:1]), dtypes=(torch.int64,), fix=fix)
+    if len(labels) != len(scores):
+        raise ValueError(
+            f"y must hold one label for each sample of x, got {len(labels)} labels y and scores "
+            f"{list(scores.shape)}; pass x and y of the same {len(scores)} samples."
+        )
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < scores.size(1):
         raise ValueError(
             f"y must lie in 0..{scores.size(1) - 1}, the columns of the model's scores, got "
-            f"{int(labels.min())}..{int(labels.max())}; number classes from 0, and pass "
-            f"num_classes={int(labels.max()) + 1} to the model"
+            f"{int(labels.min())}..{int(labels.max())}; number classes from 0, and make the model "
+            "with as many num_classes."
         )
