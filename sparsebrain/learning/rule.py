@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, final
 
@@ -20,7 +20,7 @@ from sparsebrain.learning.samples import (
     check_loss,
     check_samples,
     checked_predict,
-    explained,
+    explain,
 )
 from sparsebrain.models import classifier, perceptron
 from sparsebrain.models.labels import check_label_tensor
@@ -141,8 +141,11 @@ class Rule(nn.Module, ABC):
         check_samples(x, any_model=not self.knows_layers)
         if y is not None:
             check_label_tensor(y)
-        with explained(self.model):
+        try:
             yield
+        except Exception as error:
+            explain(self.model, error)
+            raise
 
     @property
     def process_group(self) -> distributed.ProcessGroup | None:
@@ -266,9 +269,9 @@ class _OwnParameters:
     """The parameters of a rule besides those of its model, and whether an optimizer has them."""
 
     def __init__(self) -> None:
-        self.model: list[tuple[Tensor, int]] = []
-        self.own: list[tuple[Tensor, int]] = []
-        self.warned = False
+        self.parameters: list[Tensor] | None = None
+        self.before: list[tuple[Tensor, int]] = []
+        self.of_model: list[tuple[Tensor, int]] = []
 
     def __reduce__(self) -> tuple[type[_OwnParameters], tuple[()]]:
         # Versions count the changes of one object, and a copy starts anew.
@@ -276,25 +279,29 @@ class _OwnParameters:
 
     def remember(self, rule: Rule) -> None:
         """Note the versions of all parameters that have a gradient after a step."""
-        if self.warned:
-            return
-        own = (each for each in rule.children() if each is not rule.model)
-        learning = (p for each in own for p in each.parameters() if p.grad is not None)
-        self.own = [(p, p._version) for p in learning]
-        if self.own:
-            taught = (p for p in rule.model.parameters() if p.grad is not None)
-            self.model = [(p, p._version) for p in taught]
+        if self.parameters is None:
+            own = (each for each in rule.children() if each is not rule.model)
+            self.parameters = [parameter for each in own for parameter in each.parameters()]
+        if self.parameters:
+            self.before = _versions(self.parameters)
+            self.of_model = _versions(rule.model.parameters()) if self.before else []
 
     def compare(self, rule: Rule) -> None:
         """Warn once if an optimizer has changed the model, and nothing of the rule."""
-        if not self.own or any(p._version != before for p, before in self.own):
+        if not self.before or _changed(self.before) or not _changed(self.of_model):
             return
-        if all(p._version == before for p, before in self.model):
-            return
-        self.warned, self.own = True, []
+        self.parameters, self.before = [], []
         warnings.warn(
             f"the optimizer changes parameters of the model, but not those of {type(rule).__name__}"
             " itself, which learn as well; make it over rule.parameters(), or by "
             "rule.make_optimizer().",
             stacklevel=4,
         )
+
+
+def _versions(parameters: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
+    return [(each, each._version) for each in parameters if each.grad is not None]
+
+
+def _changed(versions: list[tuple[Tensor, int]]) -> bool:
+    return any(each._version != before for each, before in versions)
