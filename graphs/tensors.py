@@ -1,5 +1,7 @@
 """Checks of tensor arguments, for both packages: what came, what was expected, and the fix."""
 
+import functools
+import os
 from types import EllipsisType
 from typing import Any
 
@@ -9,6 +11,7 @@ from torch import Tensor
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+REAL = (*FLOATS, torch.float16, torch.bfloat16, *INTEGERS, torch.bool)
 
 Shape = tuple[int | str | EllipsisType, ...]
 """A size is a number, or a name that stands for any; a leading ``...`` is any number of sizes."""
@@ -92,6 +95,56 @@ def text(shape: Shape | torch.Size) -> str:
     return f"[{', '.join('...' if size is ... else str(size) for size in shape)}]"
 
 
+def device(name: str, value: Any, *, present: bool = True) -> torch.device:
+    """Return ``value`` as a device, which is on this machine if ``present``.
+
+    Raises:
+        TypeError: If it is neither a string, a number nor a ``torch.device``.
+        ValueError: If torch knows no such device, or does not find it.
+    """
+    if not isinstance(value, str | torch.device | int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a device, got {_told(value)}; pass {name}='cpu' or 'cuda'")
+    try:
+        found = torch.device(value)
+    except RuntimeError as error:
+        known = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} must be a device, got {value!r} ({known}); pass {name}='cpu' or 'cuda'"
+        ) from None
+    if present and found.type == "cuda" and not (found.index or 0) < torch.cuda.device_count():
+        raise ValueError(f"{name} is {str(found)!r}, which torch does not find; pass {name}='cpu'")
+    return found
+
+
+def generator(name: str, value: Any, where: torch.device) -> torch.Generator | None:
+    """Return ``value`` if it is None or a generator for that device; TypeError or ValueError."""
+    if value is None:
+        return None
+    fix = f"pass {name}=torch.Generator('{where}').manual_seed(0)"
+    if not isinstance(value, torch.Generator):
+        raise TypeError(f"{name} must be a torch.Generator or None, got {_told(value)}; {fix}")
+    if value.device.type != where.type:
+        raise ValueError(f"{name} must be on {where}, got one on {value.device}; {fix}")
+    return value
+
+
+def room(name: str, num_bytes: int, fix: str) -> None:
+    """ValueError if ``name`` makes a call allocate more memory than the machine has."""
+    if num_bytes > _memory():
+        raise ValueError(
+            f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
+            f"{_memory() / 2**30:.3g}; {fix}"
+        )
+
+
+@functools.cache
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # A system that does not tell, such as Windows.
+        return 2**46
+
+
 def _fault(
     name: str,
     value: Any,
@@ -101,6 +154,7 @@ def _fault(
     fix: str | None,
 ) -> TypeError | ValueError:
     kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+    kinds = "integer" if dtypes is INTEGERS else "real" if dtypes is REAL else kinds
     of_shape = "" if shape is None else f" of shape {text(shape)}"
     article = "an" if kinds.startswith("int") else "a"
     expected = f"{name} must be {article} {kinds} tensor{of_shape}"
@@ -115,8 +169,8 @@ def _fault(
         return ValueError(f"{expected}, got {text(value.shape)}; {fix}")
     if value.is_meta:
         return ValueError(
-            f"{expected}, got one on 'meta', which has no values; pass one that has, such as "
-            f"torch.zeros({list(value.shape)})"
+            f"{expected}, got one on 'meta', which has no values; load its values, or pass a "
+            f"tensor that has some, such as torch.zeros({list(value.shape)})"
         )
     return ValueError(f"{name} must be on {device}, got {value.device}; call {name}.to('{device}')")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -271,22 +275,53 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: status 2 and one line for whatever the user can mend."""
+    """Run the command line and exit.
+
+    The exit status is 2, after one line on stderr, if the user can fix the problem, and 128 plus
+    the number of the signal if SIGINT, SIGTERM or SIGHUP stopped the command.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = app(args=arguments or ["--help"], standalone_mode=False)
-    except _USAGE_ERROR as error:
-        _fail(error.format_message())
-    except (ValueError, TypeError, OSError) as error:
-        _fail(str(error))
-    except MemoryError as error:
-        _fail(f"not enough memory: {error}")
-    except (KeyboardInterrupt, typer.Abort):
-        status = _INTERRUPTED
+    with _stopped_by_signals() as signals:
+        try:
+            status = app(args=arguments or ["--help"], standalone_mode=False)
+        except _USAGE_ERROR as error:
+            _fail(error.format_message())
+        except (KeyboardInterrupt, typer.Abort):
+            status = _INTERRUPTED
+        except Exception as error:
+            if signals:
+                # Such as workers that had the same signal and are missed.
+                status = _INTERRUPTED
+            elif isinstance(error, ValueError | TypeError | OSError):
+                _fail(str(error))
+            elif isinstance(error, MemoryError):
+                _fail(f"not enough memory: {error}")
+            else:
+                raise
     if status == _INTERRUPTED:
         # Newer releases of typer return this status instead of raising.
         print("stopped; what is finished is kept, and the same command goes on", file=sys.stderr)
+        status = 128 + signals[0] if signals else _INTERRUPTED
     sys.exit(status or 0)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[list[int]]:
+    """Let SIGTERM and SIGHUP stop the block as SIGINT does, and yield those that arrived."""
+    arrived: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        arrived.append(number)
+        raise KeyboardInterrupt
+
+    with contextlib.ExitStack() as stack:
+        names = [each for each in ("SIGTERM", "SIGHUP") if hasattr(signal, each)]
+        for number in (getattr(signal, each) for each in names):
+            # Python takes handlers in its main thread only, and nohup ignores SIGHUP.
+            is_default = signal.getsignal(number) is signal.SIG_DFL
+            if is_default and threading.current_thread() is threading.main_thread():
+                stack.callback(signal.signal, number, signal.signal(number, stop))
+        yield arrived
 
 
 def _fail(message: str) -> None:

@@ -1,9 +1,10 @@
 """Null models: the random graphs that a measure is compared with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphs import arguments
@@ -22,6 +23,7 @@ _MODELS: dict[NullModel, Callable[..., Data]] = {
 }
 
 _GENERATED = 10
+_MOST = 100_000
 
 
 class NullGraphs(NamedTuple):
@@ -43,7 +45,7 @@ def null_graphs(
 
     Args:
         data: A connectome without self-loops and parallel synapses.
-        nulls: A number of graphs, made by `null_model`; a function, called as
+        nulls: A number of graphs, made by ``null_model``; a function, called as
             ``function(data, seed=generator)`` for each of ten graphs; or the graphs.
         null_model: The model of a number of graphs. None chooses ``"rewire_reciprocal"`` if all
             synapses are reciprocal, that is if the graph is undirected, and otherwise
@@ -52,22 +54,35 @@ def null_graphs(
     """
     options = (None, *_MODELS)
     chosen = arguments.option("null_model", null_model, options)
-    # A Data can be called and iterated as well.
+    # A Data is itself callable and iterable.
     if callable(nulls) and not isinstance(nulls, Data):
         _refuse_model(chosen, "a function")
-        made = (_of_same_size(data, nulls(data, seed=each)) for each in rng.spawn(_GENERATED))
+        made = (_of_same_size(data, _called(nulls, data, each)) for each in rng.spawn(_GENERATED))
         return NullGraphs(getattr(nulls, "__name__", type(nulls).__name__), made)
-    if isinstance(nulls, Iterable) and not isinstance(nulls, Data | str | bytes | dict):
+    # Arrays, tensors, strings and mappings are iterable, but do not contain graphs.
+    if isinstance(nulls, Iterable) and not isinstance(
+        nulls, Data | str | bytes | Mapping | np.ndarray | Tensor
+    ):
         _refuse_model(chosen, "graphs")
         given = [_of_same_size(data, each) for each in nulls]
         if not given:
             raise ValueError("nulls must hold at least one graph, got none; pass nulls=10")
         return NullGraphs("given", given)
-    number = arguments.count("nulls", nulls, at_least=1)
+    number = arguments.count("nulls", nulls, at_least=1, at_most=_MOST)
     if chosen is None:
         chosen = "rewire_reciprocal" if reciprocity(data) == 1 else "rewire_degrees"
     make = _MODELS[chosen]
     return NullGraphs(chosen, (make(data, seed=rng.spawn(1)[0]) for _ in range(number)))
+
+
+def _called(function: Callable[..., Data], data: Data, rng: np.random.Generator) -> Data:
+    try:
+        return function(data, seed=rng)
+    except TypeError as error:
+        raise TypeError(
+            f"nulls is called as nulls(data, seed=generator) if it is a function, but "
+            f"{function!r} failed: {error}; pass a function such as graphs.rewire_degrees"
+        ) from error
 
 
 def _refuse_model(null_model: NullModel | None, nulls: str) -> None:

@@ -23,8 +23,8 @@ class RichClub:
         null_std: Standard deviation of :math:`\phi(k)` among the null graphs, [K] float64, or None.
         normalized: ``coefficient / null``, [K] float64, or None. Above 1 there is a rich club; nan
             where the null graphs have no synapses.
-        null_model: The model of the null graphs: ``"rewire_degrees"``, ``"rewire_reciprocal"``,
-            the name of the function that was passed, ``"given"`` if graphs were passed, or None.
+        null_model: The model of the null graphs: ``"rewire_degrees"``, ``"rewire_reciprocal"``, the
+            name of the function that was passed, ``"given"`` if graphs were passed, or None.
     """
 
     degree: Index
@@ -79,14 +79,14 @@ def rich_club(
         seed: Source of randomness of the null graphs.
 
     Returns:
-        ``degree`` and ``coefficient``, and with `nulls` also ``null``, ``null_std``, ``normalized``
-        and ``null_model``. If all synapses are reciprocal, ``coefficient`` at 2k equals
-        ``networkx.rich_club_coefficient`` at k.
+        ``degree`` and ``coefficient``, and with ``nulls`` also ``null``, ``null_std``,
+        ``normalized`` and ``null_model``. If all synapses are reciprocal, ``coefficient`` at 2k
+        equals ``networkx.rich_club_coefficient`` at k.
 
     Raises:
-        TypeError: If an argument has the wrong type, or a field of `data` or of a null graph.
-        ValueError: If an argument is out of range, `data` or a null graph breaks the contract,
-            a null graph has another number of neurons, or `null_model` is passed although `nulls`
+        TypeError: If an argument has the wrong type, or a field of ``data`` or of a null graph.
+        ValueError: If an argument is out of range, ``data`` or a null graph breaks the contract, a
+            null graph has another number of neurons, or ``null_model`` is passed although ``nulls``
             is not a number.
 
     Note:
@@ -95,8 +95,8 @@ def rich_club(
     References:
         .. [1] V. Colizza, A. Flammini, M. A. Serrano, A. Vespignani, "Detecting rich-club ordering
            in complex networks", Nature Physics 2 (2006) 110-115.
-        .. [2] M. P. van den Heuvel, O. Sporns, "Rich-club organization of the human connectome",
-           J. Neurosci. 31 (2011) 15775-15786.
+        .. [2] M. P. van den Heuvel, O. Sporns, "Rich-club organization of the human connectome", J.
+           Neurosci. 31 (2011) 15775-15786.
 
     Example:
         >>> import graphs

@@ -32,8 +32,8 @@ class SmallWorldness:
         random_clustering: Mean of C over the null graphs.
         random_path_length: Mean of L over the null graphs.
         lattice_clustering: C of the lattice.
-        null_model: The model of the null graphs: ``"rewire_degrees"``, ``"rewire_reciprocal"``,
-            the name of the function that was passed, or ``"given"`` if graphs were passed.
+        null_model: The model of the null graphs: ``"rewire_degrees"``, ``"rewire_reciprocal"``, the
+            name of the function that was passed, or ``"given"`` if graphs were passed.
     """
 
     sigma: float
@@ -81,7 +81,7 @@ def small_worldness(
     reciprocal, the graph is undirected and so are its null graphs
     (:func:`graphs.rewire_reciprocal`). Otherwise each neuron keeps its in- and out-degree only
     (:func:`graphs.rewire_degrees`). The choice can change sigma considerably, so pass the same
-    `null_model` for all connectomes that you compare. The result names the model.
+    ``null_model`` for all connectomes that you compare. The result names the model.
 
     In the lattice the neurons lie on a ring, sorted by degree up one side and down the other, and
     each sends to its nearest neighbors. Out-degrees are kept, in-degrees approximately. If all
@@ -98,8 +98,8 @@ def small_worldness(
         null_model: The model of a number of null graphs, ``"rewire_degrees"`` or
             ``"rewire_reciprocal"``. None chooses by reciprocity, as described above.
         max_sources: Path lengths are exact if there are at most this many neurons, and otherwise
-            means over this many. By default they are exact up to 2000 neurons; in larger graphs
-            256 neurons are drawn.
+            means over this many. By default they are exact up to 2000 neurons; in larger graphs 256
+            neurons are drawn.
         seed: Source of randomness of the null graphs and of the sample.
 
     Returns:
@@ -108,9 +108,9 @@ def small_worldness(
         single null graph. Clustering is exact.
 
     Raises:
-        TypeError: If an argument has the wrong type, or a field of `data` or of a null graph.
-        ValueError: If an argument is out of range, `data` or a null graph breaks the contract,
-            a null graph has another number of neurons, or `null_model` is passed although `nulls`
+        TypeError: If an argument has the wrong type, or a field of ``data`` or of a null graph.
+        ValueError: If an argument is out of range, ``data`` or a null graph breaks the contract, a
+            null graph has another number of neurons, or ``null_model`` is passed although ``nulls``
             is not a number.
 
     Note:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -88,7 +88,7 @@ def reproduce(
     def keep(run: Run, trained: Trained) -> None:
         if run == shown and not trained.outcome.diverged:
             state = trained.model.state_dict()
-            write_atomically(weights, lambda aside: torch.save(state, aside))
+            write_atomically(weights, lambda aside: _save(state, aside))
 
     # Seed by seed, so that an early look at the results finds every model.
     labels = {
@@ -124,6 +124,12 @@ def _run(name: str, data: str, variant: str, epochs: int, seed: int) -> Run:
         learning_rate=_LEARNING_RATE,
         seed=seed,
     )
+
+
+def _save(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    # Given a path, torch would not say why the file cannot be written.
+    with path.open("wb") as file:
+        torch.save(state, file)
 
 
 def _restore(run: Run, images: Images, path: Path) -> nn.Sequential:

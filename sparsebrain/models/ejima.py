@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from torch import nn
 
 import graphs
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.models.classifier import classifier, perceptron
 
 EjimaName = Literal["MLP", "alpha", "beta", "X", "Y"]
@@ -108,10 +108,18 @@ def ejima_model(
     # The one place of the models where the two packages meet, and only when it is called.
     arguments.option("name", name, EJIMA_MODELS)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    sides = [arguments.count("each side of shape", side, at_least=1) for side in shape]
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise TypeError(
+            f"shape must be the sides of an image, got {shape!r:.60}; pass shape=(28, 28)"
+        )
+    sides = [arguments.count(f"shape[{at}]", side, at_least=1) for at, side in enumerate(shape)]
+    if not sides:
+        raise ValueError("shape must have one side or more, got none; pass shape=(28, 28)")
+    # The number of neurons, and of the weights from each pixel to each of them.
+    pixels = math.prod(sides)
+    tensors.room(f"shape={tuple(sides)}", 4 * pixels**2, "pass a smaller image")
     options, window = EJIMA_VARIANTS[variant], EJIMA_MODELS[name]
     if window is None:
-        width = math.prod(sides)
-        return perceptron(width, width, num_classes, activation=options.activation)
+        return perceptron(pixels, pixels, num_classes, activation=options.activation)
     grid = graphs.grid_local(sides, window.distance)
     return classifier(grid, num_classes, loops=window.loops, **options._asdict())

@@ -15,7 +15,7 @@ from graphs import arguments
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments.datasets import load_anew
 from sparsebrain.experiments.error_diffusion_study import training, xor
-from sparsebrain.experiments.error_diffusion_study.kept import read_scores, train_missing
+from sparsebrain.experiments.error_diffusion_study.kept import Scores, train_missing
 from sparsebrain.experiments.error_diffusion_study.settings import (
     ALL_STUDIES,
     STUDIES,
@@ -27,7 +27,7 @@ from sparsebrain.experiments.error_diffusion_study.training import Score
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code
 from sparsebrain.experiments.runner import check_jobs
-from sparsebrain.experiments.tables import make_folder, write_csv
+from sparsebrain.experiments.tables import write_csv
 
 
 def run(
@@ -67,9 +67,8 @@ def run(
         arguments.count("seeds", seeds, at_least=1),
     )
     jobs = check_jobs(jobs)
-    make_folder(out)
-    # What cannot be read is told before hours of training, not after them.
-    read_scores(out / "results.csv")
+    # Damaged results are reported before hours of training, not after them.
+    kept = Scores(out)
     if XOR in studies:
         _repeat_xor(out / "xor.csv", console)
     chosen = [study for study in studies if study != XOR]
@@ -82,10 +81,8 @@ def run(
         for case in STUDIES[study]
     )
     sealed = _seal(wanted, data_dir)
-    kept = train_missing(
-        sealed.values(), out / "results.csv", data_dir=data_dir, jobs=jobs, console=console
-    )
-    scores = {setting: kept[each] for setting, each in sealed.items()}
+    train_missing(sealed.values(), kept, data_dir=data_dir, jobs=jobs, console=console)
+    scores = {setting: kept.scores[each] for setting, each in sealed.items()}
     lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}
     drawn = figure.draw(lines)
     write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
