@@ -180,7 +180,7 @@ def check_output(
     source, target = structure.edge_index
     if roles.row[output] >= 0 or roles.types[output] < 0:
         raise ValueError(
-            f"output must be a + cell that is not held, and cell {output} is not; pass another cell, "
+            f"output must be a + cell that is not held, and cell {output} is not; pass another, "
             "with types[output] = 1."
         )
     if linear and bool((source == output).any()):
