@@ -326,4 +326,4 @@ def _check_between(name: str, value: object, most: float) -> None:
         raise TypeError(f"{name} must be a number, got {type(value).__name__} ({value!r}).")
     if not 0 < value < most:
         limit = "finite and more than 0" if most == math.inf else f"between 0 and {most:g}"
-        raise ValueError(f"{name} must be {limit}, got {value!r}.")
+        raise ValueError(f"{name} must be {limit}, got {value!r}; pass {name}=0.5, for example")

@@ -31,7 +31,7 @@ NOT_TRAINED_BY = (
     *("experiments/report.py", "experiments/significance.py", "experiments/verdict.py"),
     *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
-    "experiments/help_texts.py",
+    *("experiments/help_texts.py", "experiments/command_options.py"),
 )
 """Files and folders of the package that say or keep what came out, and that no training imports."""
 

@@ -26,7 +26,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from graphs import arguments
 from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
@@ -66,8 +65,7 @@ def train_missing(
         labels: the runs that are wanted, and what progress calls them.
         results: those that are there already.
         data_dir: where the images lie, as for :func:`~sparsebrain.experiments.datasets.load`.
-        jobs: out of :func:`check_jobs`: trainings side by side, each on one thread; -1 is one
-            for each core.
+        jobs: trainings side by side, each on one thread; -1 is one for each core.
         console: shows progress; none without one.
         finish: is called with a training before its result is kept.
 
@@ -103,18 +101,6 @@ def train_missing(
             progress.advance(task)
             if console is not None and not console.is_terminal:
                 console.print(f"{labels[run]}: {_tell(trained.outcome)}")
-
-
-def check_jobs(jobs: object) -> int:
-    """``jobs`` as an int: ValueError or TypeError if it is neither 1 or more nor -1."""
-    if jobs == -1:
-        return -1
-    try:
-        return arguments.count("jobs", jobs, at_least=1)
-    except ValueError:
-        raise ValueError(
-            f"jobs must be a number of trainings side by side, or -1 for one a core, got {jobs}."
-        ) from None
 
 
 def _parallel(jobs: int, most: int) -> joblib.Parallel:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graphs.io.atomic import write_atomically
+from sparsebrain.experiments.options import OptionError
 
 Parsed = TypeVar("Parsed")
 
@@ -24,7 +25,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def make_folder(path: Path) -> None:
     """Make the folder of an output where it is missing; ValueError where a file is in its way."""
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; choose a folder as --out.")
+        raise OptionError("out", f"{path} is a file; pass the path of a folder")
     path.mkdir(parents=True, exist_ok=True)
 
 
@@ -76,8 +77,8 @@ def read_csv(
             raise ValueError("a row is cut short or too long")
         return [parse(row) for row in rows]
     except (ValueError, csv.Error) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); move it away or choose another --out."
+        raise OptionError(
+            "out", f"{path} cannot be read ({error}); move it away or pass another folder"
         ) from None
 
 
