@@ -10,7 +10,6 @@ from graphs import arguments
 from graphs.brains import tables
 from graphs.contract import Index, build
 
-
 # 3 million columns; a billion synapses take tens of GiB.
 _MOST_RINGS = 1000
 

@@ -119,7 +119,9 @@ def integers(name: str, values: Any, text_fix: str) -> Index:
             fix = f"pass numpy.flatnonzero({name}) if it is a mask"
         elif found.dtype.kind in "US":
             fix = text_fix
-        elif found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (np.trunc(found) == found)).all():
+        elif (
+            found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (np.trunc(found) == found)).all()
+        ):
             fix = f"pass numpy.asarray({name}).astype(int)"
         raise TypeError(
             f"{name} must hold integers, got {found.dtype}, such as {found[0].item()!r:.60}; {fix}"
