@@ -11,7 +11,7 @@ import pytest
 import graphs
 import sparsebrain
 from graphs.io.files import FORMATS
-from sparsebrain.cli import app
+from sparsebrain.cli import app, main
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES
@@ -109,20 +109,71 @@ def test_no_help_has_a_place_that_is_not_filled(command):
     assert "{" not in told(command).partition("]")[2].replace("{SPEC}", "").replace("{FILE}", "")
 
 
-def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
+def workers_of(pid):
+    """The processes that a process has started, and those that they have."""
+    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = dict(map(int, line.split()) for line in found.stdout.splitlines())
+    family = {pid}
+    for _ in range(3):
+        family |= {each for each, parent in parents.items() if parent in family}
+    return family - {pid}
+
+
+def are_gone(pids):
+    """Whether all of some processes end; those that nobody has waited for yet have."""
+    for _ in range(600):
+        listed = subprocess.run(
+            ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if all(state.startswith("Z") for state in listed.stdout.split()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def begin(command, table):
+    """Start a command, and wait until its table has a finished training."""
     process = subprocess.Popen(
-        [*COMMAND, "compare", "--out", str(tmp_path), "--topology", "none", "--seeds", "1000"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < deadline:
+        if table.exists() and table.read_bytes().count(b"\n") > 1:
+            break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert told == "stopped; what is finished is kept, and the same command goes on\n"
+    return process
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
+    """And says how to go on, if it can."""
+    number = signal.Signals[name]
+    options = ["--topology", "none", "--seeds", "1000", "--jobs", "2", "--out", str(tmp_path)]
+    process = begin([*COMMAND, "compare", *options], tmp_path / "results.csv")
+    workers = workers_of(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(number)
+    _, told = process.communicate(timeout=600)
+    assert are_gone(workers)
+    if name == "SIGKILL":
+        assert process.returncode == -9
+    else:
+        assert told == "stopped; what is finished is kept, and the same command goes on\n"
+        assert process.returncode == 128 + number
+    done = (tmp_path / "results.csv").read_bytes()
+    assert done.endswith(b"\n")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part")]
+
+
+def test_handlers_of_signals_are_put_back(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out.strip() == sparsebrain.__version__
 
 
 def test_compare_runs(tmp_path):
