@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields
 
 import pytest
@@ -18,6 +17,7 @@ from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.learning import RULES
 from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS
+from tests.processes import are_gone, begin, workers_of
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
 COMMANDS = [each.name or each.callback.__name__ for each in app.registered_commands]
@@ -109,44 +109,6 @@ def test_no_help_has_a_place_that_is_not_filled(command):
     assert "{" not in told(command).partition("]")[2].replace("{SPEC}", "").replace("{FILE}", "")
 
 
-def workers_of(pid):
-    """The processes that a process has started, and those that they have."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    parents = dict(map(int, line.split()) for line in found.stdout.splitlines())
-    family = {pid}
-    for _ in range(3):
-        family |= {each for each, parent in parents.items() if parent in family}
-    return family - {pid}
-
-
-def are_gone(pids):
-    """Whether all of some processes end; those that nobody has waited for yet have."""
-    for _ in range(600):
-        listed = subprocess.run(
-            ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if all(state.startswith("Z") for state in listed.stdout.split()):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def begin(command, table):
-    """Start a command, and wait until its table has a finished training."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 600
-    while process.poll() is None and time.monotonic() < deadline:
-        if table.exists() and table.read_bytes().count(b"\n") > 1:
-            break
-        time.sleep(0.05)
-    return process
-
-
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
     """And says how to go on, if it can."""
@@ -166,6 +128,36 @@ def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
     done = (tmp_path / "results.csv").read_bytes()
     assert done.endswith(b"\n")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part")]
+
+
+FULL = """
+import resource, sys
+from sparsebrain import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+cli.main(sys.argv[2:])
+"""
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_what_is_finished(tmp_path):
+    options = ["--topology", "none", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", FULL, "1500", "compare", *options, "--seeds", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = "File too large; free some space and try again; the previous file is unchanged"
+    path = tmp_path / "results.csv"
+    assert done.stderr == f"sparsebrain: [Errno 27] {told}: '{path}'\n"
+    rows = path.read_text().splitlines()
+    assert 2 <= len(rows) <= 10
+    assert {each.name for each in tmp_path.iterdir()} <= {
+        ".claims",
+        ".lock",
+        "curves.csv",
+        "results.csv",
+    }
+    again = run("compare", *options, "--seeds", str(len(rows)))
+    assert again.returncode == 0
+    assert f"{len(rows) - 1} of {len(rows)} runs are already in" in again.stdout
+    assert path.read_text().splitlines()[: len(rows)] == rows
 
 
 def test_handlers_of_signals_are_put_back(capsys):

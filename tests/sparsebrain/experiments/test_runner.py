@@ -2,6 +2,8 @@
 
 import errno
 import io
+import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import check_jobs, train_missing
 from sparsebrain.experiments.training import Run
+from tests.processes import are_gone, begin, workers_of
 
 
 @pytest.fixture
@@ -70,6 +73,38 @@ def test_a_dask_cluster_takes_the_trainings(tmp_path, labels):
     here = Results(tmp_path / "here")
     train_missing(labels, here, jobs=1)
     assert accuracies(results) == accuracies(here)
+
+
+ON_DASK = """
+import sys
+from pathlib import Path
+import joblib
+from distributed import Client, LocalCluster
+from sparsebrain.experiments import compare
+
+if __name__ == "__main__":
+    with (
+        LocalCluster(n_workers=2, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        compare(topologies=["none"], seeds=1000, epochs=1, out=Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_script_that_is_stopped_leaves_no_workers_of_dask(tmp_path, name):
+    pytest.importorskip("distributed")
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(ON_DASK)
+    process = begin([sys.executable, script, out], out / "results.csv")
+    workers = workers_of(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(signal.Signals[name])
+    process.communicate(timeout=600)
+    assert process.returncode != 0
+    assert are_gone(workers)
+    assert (out / "results.csv").read_bytes().endswith(b"\n")
 
 
 def console():
