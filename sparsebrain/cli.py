@@ -162,12 +162,24 @@ def reproduce(
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
-    Trains its models, {ejima_models}, and draws its figures: 2, the coordinate graph; 6, the
-    features that are lost over the loops; 9 and 10, loss and accuracy; 11, the output of Y's
-    graph layer for each class.
+    Trains its models, {ejima_models}, and draws its figures.
+
+    Figure 2 is the coordinate graph; figure 6 shows how two inputs become alike over
+    the loops.
+
+    Figure 9 (MNIST) and figure 10 (Fashion-MNIST) show training loss, validation loss
+    and validation accuracy over the epochs. The test images serve as validation
+    images. Other data sets are drawn as figure 9.
+
+    Figure 11 shows single test images, the output of Y's graph layer after its first
+    and its last loop, and, over all seeds, the distances between outputs of the same
+    class and of different classes at every loop.
+
+    The article chooses its model by the final validation loss and accuracy; the
+    command says which model each of them chooses here.
 
     The article does not say where activations stand. The variant "relu" has them after
-    each batch normalisation, the next two also in the loops; "identity" starts the
+    each batch normalization, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
     Finished trainings are kept in the output folder and not repeated, unless images

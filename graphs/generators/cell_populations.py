@@ -1,6 +1,7 @@
 """Populations of neurons, and a connection rule for each pair of them."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ def populations(
     widths = np.array(list(sizes.values()))
     first = dict(zip(sizes, (np.cumsum(widths) - widths).tolist(), strict=True))
     total = int(widths.sum())
+    arguments.room("population_sizes", "pass smaller populations", neurons=sum(sizes.values()))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for (sender, receiver), rule in rules.items():
         try:
@@ -114,8 +116,7 @@ def populations(
 def _mapping(name: str, value: Any, example: str) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"{name} must be a mapping, got {value!r} of type {type(value).__name__}; "
-            f"pass {name}={example}"
+            f"{name} must be a mapping, got {arguments.described(value)}; pass {name}={example}"
         )
     return value
 
@@ -130,8 +131,8 @@ def _sizes(population_sizes: Mapping[str, int]) -> dict[str, int]:
     for name in population_sizes:
         if not isinstance(name, str):
             raise TypeError(
-                f"population_sizes must name populations by str, got {name!r} of type "
-                f"{type(name).__name__}; pass population_sizes={example}"
+                f"population_sizes must name populations by str, got "
+                f"{arguments.described(name)}; pass population_sizes={example}"
             )
     return {
         name: arguments.count(f"population_sizes[{name!r}]", population_sizes[name])
@@ -148,8 +149,8 @@ def _rules(
     for pair in _mapping("connect", connect, example):
         if not (isinstance(pair, tuple) and len(pair) == 2 and set(pair) <= set(sizes)):
             raise ValueError(
-                f"connect must name pairs of the populations {list(sizes)}, got {pair!r}; "
-                f"pass for example connect={example}"
+                f"connect must name pairs of the populations {list(sizes)}, got "
+                f"{arguments.described(pair)}; pass for example connect={example}"
             )
     return {
         (sender, receiver): connectors.check(
@@ -171,8 +172,9 @@ def _signs(
             f"pass for example signs={example}"
         )
     for name, sign in signs.items():
-        if isinstance(sign, bool) or sign not in (-1, 0, 1):
+        if not isinstance(sign, Real) or isinstance(sign, bool) or sign not in (-1, 0, 1):
             raise ValueError(
-                f"signs[{name!r}] must be -1, 0 (unknown) or +1, got {sign!r}; pass signs={example}"
+                f"signs[{name!r}] must be -1, 0 (unknown) or +1, got {arguments.described(sign)}; "
+                f"pass signs={example}"
             )
     return np.array([signs[name] for name in sizes], np.float32)

@@ -60,6 +60,7 @@ class AllToAll(Connector):
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
+        _fits(self, float(times) * sources * targets)
         return bipartite.all_to_all(sources, targets, same=same, times=times)
 
 
@@ -95,6 +96,7 @@ class FixedProbability(Connector):
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
+        _fits(self, float(times) * sources * targets * self.probability)
         return bipartite.fixed_probability(
             sources, targets, self.probability, rng, same=same, times=times
         )
@@ -113,6 +115,7 @@ class FixedInDegree(Connector):
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
         _room(self, self.degree, sources - same if targets else self.degree, "sources a target")
+        _fits(self, float(times) * targets * self.degree)
         return bipartite.fixed_in_degree(sources, targets, self.degree, rng, same=same, times=times)
 
 
@@ -129,6 +132,7 @@ class FixedOutDegree(Connector):
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
         _room(self, self.degree, targets - same if sources else self.degree, "targets a source")
+        _fits(self, float(times) * sources * self.degree)
         return bipartite.fixed_out_degree(
             sources, targets, self.degree, rng, same=same, times=times
         )
@@ -147,6 +151,7 @@ class FixedTotal(Connector):
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
         _room(self, self.num_edges, sources * (targets - same), "pairs")
+        _fits(self, float(times) * self.num_edges)
         return bipartite.fixed_total(sources, targets, self.num_edges, rng, same=same, times=times)
 
 
@@ -158,14 +163,18 @@ def _room(rule: Connector, wanted: int, most: int, what: str) -> None:
         )
 
 
+def _fits(rule: Connector, synapses: float) -> None:
+    arguments.room(str(rule), "pass another rule, or smaller populations", synapses=synapses)
+
+
 def check(rule: Any, what: str) -> "Connector | Rule":
     """Return a rule, or say what `what` must be instead."""
     if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type)):
         return rule
     fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"
     raise TypeError(
-        f"{what} must be a connection rule or a function of (sources, targets, rng), got {rule!r} "
-        f"of type {type(rule).__name__}; pass for example {fix}"
+        f"{what} must be a connection rule or a function of (sources, targets, rng), got "
+        f"{arguments.described(rule)}; pass for example {fix}"
     )
 
 
@@ -192,13 +201,15 @@ def _called(rule: Rule, sources: int, targets: int, rng: np.random.Generator, sa
         f"a connection rule must return sources in [0, {sources}) and targets in [0, {targets})"
     )
     result = rule(sources, targets, rng)
+    fix = "return (source, target)"
     try:
-        source, target = (np.asarray(end) for end in result)
+        source, target = result
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{expected}, got {result!r}; return (source, target)") from error
+        raise type(error)(f"{expected}, got {arguments.described(result)}; {fix}") from error
+    source, target = (arguments.array(expected, end, fix) for end in (source, target))
     ends: list[Index] = []
     for end, size in ((source, sources), (target, targets)):
-        if end.ndim != 1 or len(source) != len(target) or (end.size and end.dtype.kind not in "iu"):
+        if end.ndim != 1 or source.size != target.size or (end.size and end.dtype.kind not in "iu"):
             raise ValueError(
                 f"{expected}, got {end.dtype} of shape {end.shape}; return two integer arrays of "
                 "one length"

@@ -96,6 +96,12 @@ def configuration(
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
     self_loops = arguments.flag("self_loops", self_loops)
     _check(received, sent, self_loops)
+    arguments.room(
+        "in_degrees and out_degrees",
+        "pass lower degrees",
+        neurons=len(received),
+        synapses=int(received.sum()),
+    )
     rng = arguments.generator(seed)
     neurons = len(received)
     most = max(neurons - (not self_loops), 0)
@@ -113,18 +119,14 @@ def configuration(
 
 def _degrees(name: str, value: Any) -> Index:
     wanted = f"{name} must be a sequence of integers >= 0"
-    try:
-        degrees = np.asarray(value)
-    except ValueError:
-        degrees = np.empty((), dtype=object)
+    fix = f"pass {name}=data.edge_index[...].bincount(minlength=N).tolist()"
+    degrees = arguments.array(wanted, value, fix)
     if degrees.ndim != 1 or (degrees.dtype.kind not in "iu" and degrees.size):
-        raise TypeError(
-            f"{wanted}, got {degrees.dtype} of shape {degrees.shape}; "
-            f"pass {name}=data.edge_index[...].bincount(minlength=N).tolist()"
-        )
+        raise TypeError(f"{wanted}, got {arguments.described(degrees)}; {fix}")
     if degrees.size and degrees.min() < 0:
         raise ValueError(f"{wanted}, got {degrees.min()}; pass {name}=[0, ...]")
-    return degrees.astype(np.int64)
+    # Unsigned integers beyond int64 would become negative.
+    return np.minimum(degrees, np.iinfo(np.int64).max).astype(np.int64)
 
 
 def _check(received: Index, sent: Index, self_loops: bool) -> None:
@@ -135,11 +137,6 @@ def _check(received: Index, sent: Index, self_loops: bool) -> None:
             f"in_degrees and out_degrees must be of one length, got {neurons} and {len(sent)}; "
             "pass one number for each neuron"
         )
-    if received.sum() != sent.sum():
-        raise ValueError(
-            "in_degrees and out_degrees must have the same sum, the number of synapses, got "
-            f"{received.sum()} and {sent.sum()}; pass degrees of one graph"
-        )
     most = max(neurons - (not self_loops), 0)
     for name, degrees in (("in_degrees", received), ("out_degrees", sent)):
         if neurons and degrees.max() > most:
@@ -147,6 +144,11 @@ def _check(received: Index, sent: Index, self_loops: bool) -> None:
                 f"{name} must be at most {most}, the number of partners, got {degrees.max()}; "
                 "pass lower ones"
             )
+    if received.sum() != sent.sum():
+        raise ValueError(
+            "in_degrees and out_degrees must have the same sum, the number of synapses, got "
+            f"{received.sum()} and {sent.sum()}; pass degrees of one graph"
+        )
     # The k that receive most can be sent at most min(k, sent) by each neuron, and one less by those
     # among them that would have to send to themselves.
     order = np.lexsort((-sent, -received))

@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index, build_sorted
 from graphs.generators.profiles import chance
-from graphs.generators.proximity import Space, connect
+from graphs.generators.proximity import Space, check_room, connect
 from graphs.generators.spatial import box_sides, scattered
 
 # Places that are tried for each neuron, and for all of them, before growth is given up.
@@ -87,6 +87,7 @@ def kaiser_hilgetag(
     1.0
     """
     neurons = arguments.count("num_nodes", num_nodes)
+    arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
     alpha = arguments.real("alpha", alpha)
     beta = arguments.real("beta", beta, at_most=1.0)
     if beta == 0:
@@ -107,8 +108,10 @@ def kaiser_hilgetag(
         pos = np.concatenate((pos, scattered(more, sides, rng)))
         drawn = rng.integers(2**64, size=(2, more), dtype=np.uint64)
         numbers = np.concatenate((numbers, drawn), axis=1)
+        space = Space(pos, np.ones(len(sides)), np.full(len(sides), np.inf))
+        check_room("num_nodes and beta", space, law)
         edges = connect(
-            Space(pos, np.ones(len(sides)), np.full(len(sides), np.inf)),
+            space,
             law,
             directed=directed,
             self_loops=self_loops,

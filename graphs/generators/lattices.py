@@ -17,6 +17,7 @@ Metric = Literal["chebyshev", "euclidean", "manhattan"]
 METRICS: dict[Metric, float] = {"chebyshev": math.inf, "euclidean": 2.0, "manhattan": 1.0}
 
 _MOST_OFFSETS = 10_000_000
+_MOST_AXES = 16
 
 
 def grid_local(
@@ -99,6 +100,8 @@ def grid_local(
     # Longer offsets have a number, but no room.
     kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
     margins = [0 if padding or wrap else reach for wrap in wraps]
+    rows = np.where(wraps, sides, np.array(sides) - np.abs(offsets[kinds]))
+    _check_room("shape", math.prod(sides), float(rows.prod(axis=1, dtype=float).sum()))
     edges, types = _synapses(sides, wraps, margins, offsets[kinds], kinds)
     points = np.indices(sides).reshape(len(sides), -1).T
     return build_sorted(
@@ -198,6 +201,7 @@ def hexagonal_lattice(
     reach = math.floor(distance)
     sides = None if shape is None else _sheet(shape)
     size = arguments.count("radius", 0 if radius is None else radius)
+    _check_room("radius", 3.0 * size * (size + 1) + 1, 0)
     if (radius is None) == (sides is None):
         raise ValueError(
             f"shape must be given where radius is not, and only there, got radius={radius} and "
@@ -222,6 +226,10 @@ def hexagonal_lattice(
     offsets = offsets[np.abs(offsets.sum(axis=1)) <= reach]
     if not arguments.flag("self_loops", self_loops):
         offsets = offsets[offsets.any(axis=1)]
+    neurons = int(lengths.sum())
+    # Even a neuron in a corner reaches half of a parallelogram.
+    within = min(len(starts), reach + 1) * min(int(lengths.max()), reach + 1) / 2
+    _check_room("radius" if sides is None else "shape", neurons, neurons * within)
     return _honeycomb(starts, lengths, wraps, offsets, sides)
 
 
@@ -308,13 +316,16 @@ def _check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> Non
 
 
 def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str):
-        if len(shape) == 0:
-            raise ValueError("shape must have at least one axis, got (); pass shape=(28, 28)")
-        return tuple(
-            arguments.count(f"shape[{axis}]", side, at_least=1) for axis, side in enumerate(shape)
-        )
-    return (arguments.count("shape", shape, at_least=1),)
+    if arguments.is_list(shape):
+        sides = tuple(arguments.counts("shape", shape, "(28, 28)"))
+        if len(sides) > _MOST_AXES:
+            raise ValueError(
+                f"shape must have at most {_MOST_AXES} axes, got {len(sides)}; pass shape=(28, 28)"
+            )
+    else:
+        sides = (arguments.count("shape", shape, at_least=1),)
+    arguments.room("shape", "pass shorter sides", neurons=math.prod(map(float, sides)))
+    return sides
 
 
 def _check_window(offsets: int, distance: float) -> None:
@@ -323,6 +334,15 @@ def _check_window(offsets: int, distance: float) -> None:
             f"distance must keep the window below {_MOST_OFFSETS} offsets, got {distance}; "
             "pass a smaller one, for example the length of the lattice"
         )
+
+
+def _check_room(name: str, neurons: float, synapses: float) -> None:
+    arguments.room(
+        f"{name} and distance",
+        f"pass a smaller {name} or distance",
+        neurons=neurons,
+        synapses=synapses,
+    )
 
 
 def _window(axes: int, distance: float, order: float) -> Index:

@@ -79,7 +79,8 @@ def stochastic_block(
     >>> counts[0].tolist()
     [[0, 0, 1], [0, 1, 1]]
     """
-    widths = _sizes(sizes)
+    widths = np.array(arguments.counts("sizes", sizes, "[300, 100]"))
+    arguments.room("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
     chance = _probabilities(probabilities, len(widths))
     directed = arguments.directed(directed, by_default=True)
     if not directed and not np.array_equal(chance, chance.T):
@@ -96,6 +97,13 @@ def stochastic_block(
     own = sender == receiver
     places = widths[sender] * (widths[receiver] - own)
     places[own] //= 1 if directed else 2
+    expected = float(places @ chance[sender, receiver]) * (1 if directed else 2)
+    arguments.room(
+        "sizes and probabilities",
+        "pass smaller blocks or lower probabilities",
+        neurons=int(widths.sum()),
+        synapses=expected,
+    )
     row, place = distinct(places, rng.binomial(places, chance[sender, receiver]), rng)
     width = (widths[receiver] - own)[row]
     source, target = np.divmod(place, np.maximum(width, 1))
@@ -209,6 +217,12 @@ def hierarchical_modules(
     directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
+    arguments.room(
+        "module_size, branching, levels and probability",
+        "pass a smaller module_size, fewer levels or a lower probability",
+        neurons=float(widths.sum(dtype=float)),
+        synapses=_expected(widths, branching, levels, probability, ratio),
+    )
     ends = np.cumsum(widths)
     module = np.repeat(np.arange(len(widths)), widths)
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -259,29 +273,29 @@ def _modules(
     )
 
 
-def _sizes(sizes: Sequence[int], name: str = "sizes") -> Index:
-    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str):
-        raise TypeError(
-            f"{name} must be a sequence of int, got {sizes!r} of type {type(sizes).__name__}; "
-            f"pass {name}=[300, 100]"
-        )
-    if len(sizes) == 0:
-        raise ValueError(f"{name} must have at least one block, got none; pass {name}=[300, 100]")
-    return np.array(
-        [arguments.count(f"{name}[{block}]", size, at_least=1) for block, size in enumerate(sizes)]
-    )
-
-
 def _module_sizes(module_size: int | Sequence[int], modules: int) -> Index:
-    if not isinstance(module_size, Sequence | np.ndarray) or isinstance(module_size, str):
+    if not arguments.is_list(module_size):
         return np.full(modules, arguments.count("module_size", module_size, at_least=1))
-    widths = _sizes(module_size, "module_size")
+    widths = np.array(arguments.counts("module_size", module_size, "[50, 60]"))
     if len(widths) != modules:
         raise ValueError(
             f"module_size must have one size for each of branching ** levels = {modules} modules, "
             f"got {len(widths)}; pass one int for all, module_size={int(widths[0])}"
         )
     return widths
+
+
+def _expected(
+    widths: Index, branching: int, levels: int, probability: float, ratio: float
+) -> float:
+    """Return the expected number of synapses."""
+    total, inner = 0.0, float(widths.sum(dtype=float))
+    for level in range(levels + 1):
+        modules = widths.reshape(-1, branching**level).sum(axis=1, dtype=float)
+        pairs = float(modules @ modules)
+        total += (pairs - inner) * probability * ratio**level
+        inner = pairs
+    return total
 
 
 def _digits(number: int, branching: int, levels: int) -> str:
@@ -292,14 +306,9 @@ def _digits(number: int, branching: int, levels: int) -> str:
 def _probabilities(probabilities: Any, blocks: int) -> Floats:
     expected = f"probabilities must be an array of shape [{blocks}, {blocks}] in [0, 1]"
     fix = "pass for example probabilities=numpy.full((K, K), 0.1)"
-    try:
-        chance = np.asarray(probabilities)
-    except ValueError as error:
-        raise ValueError(f"{expected}, got rows of different lengths; {fix}") from error
+    chance = arguments.array(expected, probabilities, fix)
     if chance.dtype.kind not in "iuf":
-        raise TypeError(
-            f"{expected}, got {probabilities!r} of type {type(probabilities).__name__}; {fix}"
-        )
+        raise TypeError(f"{expected}, got {arguments.described(probabilities)}; {fix}")
     if chance.shape != (blocks, blocks):
         raise ValueError(f"{expected}, got the shape {chance.shape}; {fix}")
     bad = ~((chance >= 0) & (chance <= 1))

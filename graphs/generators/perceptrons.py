@@ -1,5 +1,6 @@
 """Layered perceptrons as graphs: the contrast case to a brain."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +47,9 @@ def layered(sizes: Sequence[int]) -> Data:
     >>> data.node_type.tolist()
     [0, 0, 1, 1, 1, 2]
     """
-    widths = _widths(sizes)
+    widths = arguments.counts("sizes", sizes, "[784, 100, 10]")
+    synapses = sum(one * other for one, other in itertools.pairwise(widths))
+    arguments.room("sizes", "pass smaller layers", neurons=sum(widths), synapses=synapses)
     layer = np.repeat(np.arange(len(widths)), widths)
     first = np.concatenate(([0], np.cumsum(widths)))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -63,16 +66,3 @@ def layered(sizes: Sequence[int]) -> Data:
         node_type=layer,
         node_type_names=[f"layer {number}" for number in range(len(widths))],
     )
-
-
-def _widths(sizes: Sequence[int]) -> list[int]:
-    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str):
-        raise TypeError(
-            f"sizes must be a sequence of int, got {sizes!r} of type {type(sizes).__name__}; "
-            "pass sizes=[784, 100, 10]"
-        )
-    if len(sizes) == 0:
-        raise ValueError("sizes must have at least one layer, got none; pass sizes=[784, 100, 10]")
-    return [
-        arguments.count(f"sizes[{layer}]", size, at_least=1) for layer, size in enumerate(sizes)
-    ]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from graphs import compiled
+from graphs import arguments, compiled
 from graphs.contract import Index
 from graphs.generators.profiles import Chance, Floats
 
@@ -29,6 +29,8 @@ _BLOCK_PAIRS = 2_000_000
 # in hundreds stays open, and few neurons wait for no long table.
 _FEWEST_SHELLS, _MOST_SHELLS = 256, 16_384
 _FIRST_ROWS = 256
+# Pairs sampled to estimate the number of synapses.
+_SAMPLE = 4096
 
 _UNIT = 2.0**53
 
@@ -90,6 +92,32 @@ def connect(
     return finder.edges()
 
 
+def check_room(names: str, space: Space, chance: Chance) -> None:
+    """Refuse a graph that does not fit into memory.
+
+    Args:
+        names: Names of the arguments that determine its size.
+        space: Where the neurons are.
+        chance: The probability of a synapse at a distance.
+
+    Raises:
+        ValueError: The number of synapses, estimated from a sample of pairs, is too large.
+    """
+    neurons = len(space.points)
+    if arguments.fits(neurons, float(neurons) ** 2):
+        return
+    # A generator of its own, so that the graph of a seed does not depend on the check.
+    source, target = np.random.default_rng(0).integers(neurons, size=(2, _SAMPLE))
+    distances = np.sqrt(_squares(space, source, target))
+    near = distances[distances <= chance.reach]
+    arguments.room(
+        names,
+        f"pass smaller {names}",
+        neurons=neurons,
+        synapses=float(neurons) ** 2 * float(chance.law(near).sum()) / _SAMPLE,
+    )
+
+
 def _bounds(chance: Chance, shells: int) -> tuple[Draws, Draws]:
     """Thresholds of a draw of 53 bits in each shell: below the one a synapse is certain, and from
     the other on impossible. The squares of the shells' borders are equally spaced.
@@ -111,6 +139,18 @@ def _mixed(values: Draws) -> Floats:
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     values ^= values >> np.uint64(31)
     return (values >> np.uint64(11)) / _UNIT
+
+
+def _squares(space: Space, source: Index, target: Index) -> Floats:
+    """Return the squared distances of pairs."""
+    squares = np.zeros(len(source))
+    for axis in range(space.points.shape[1]):
+        points = space.points[:, axis].astype(np.float64)
+        gap = np.abs(points[source] - points[target])
+        if math.isfinite(space.period[axis]):
+            gap = np.minimum(gap, space.period[axis] - gap)
+        squares += (gap / space.scale[axis]) ** 2
+    return squares
 
 
 class _Tree:
@@ -159,13 +199,7 @@ class _Tree:
         return np.stack((source, target))
 
     def _pairs(self, source: Index, target: Index) -> tuple[Floats, Floats]:
-        _, scale, period = self._space
-        squares = np.zeros(len(source))
-        for axis, points in enumerate(self._space.points.T.astype(np.float64)):
-            gap = np.abs(points[source] - points[target])
-            if math.isfinite(period[axis]):
-                gap = np.minimum(gap, period[axis] - gap)
-            squares += (gap / scale[axis]) ** 2
+        squares = _squares(self._space, source, target)
         if not self._directed:
             source, target = np.minimum(source, target), np.maximum(source, target)
         return squares, _mixed(self._sends[source] + self._receives[target])

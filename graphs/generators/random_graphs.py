@@ -72,6 +72,7 @@ def erdos_renyi(
     directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
+    _room("probability", neurons, chance * neurons * neurons)
     if directed:
         ends = bipartite.fixed_probability(neurons, neurons, chance, rng, same=True)
     else:
@@ -270,6 +271,7 @@ def fixed_total(
             f"num_edges must be at most num_nodes * (num_nodes - 1) = {most}, got {total}; "
             f"pass num_edges={most} or more neurons"
         )
+    _room("num_edges", neurons, total)
     if directed:
         ends = bipartite.fixed_total(neurons, neurons, total, rng, same=True)
     else:
@@ -290,7 +292,17 @@ def _degree(name: str, degree: int, neurons: int) -> int:
             f"{name} must be less than num_nodes = {neurons}, got {degree}; "
             f"pass {name}={max(neurons - 1, 0)} or num_nodes={degree + 1}"
         )
+    _room(name, neurons, neurons * degree)
     return degree
+
+
+def _room(name: str, neurons: int, synapses: float) -> None:
+    arguments.room(
+        f"num_nodes and {name}",
+        f"pass a smaller num_nodes or {name}",
+        neurons=neurons,
+        synapses=synapses,
+    )
 
 
 def _connected(neurons: int, ends: Ends, self_loops: bool) -> Data:

@@ -185,6 +185,12 @@ def _grown(
     directed = arguments.directed(directed, by_default=False)
     outward = arguments.real("outward", outward, at_most=1.0)
     rng = arguments.generator(seed)
+    arguments.room(
+        "num_nodes and edges_per_node",
+        "pass a smaller num_nodes or edges_per_node",
+        neurons=neurons,
+        synapses=(1 if directed else 2) * each * (neurons - each),
+    )
     target = _targets(neurons, each, triangle, rng)
     source = np.repeat(np.arange(each, neurons), each)
     if directed:

@@ -99,6 +99,12 @@ def small_world(
     method = arguments.option("method", method, METHODS)
     directed = arguments.directed(directed, by_default=True)
     rng = arguments.generator(seed)
+    arguments.room(
+        "num_nodes and neighbors",
+        "pass a smaller num_nodes or neighbors",
+        neurons=neurons,
+        synapses=neurons * neighbors,
+    )
 
     slots = neurons * (neighbors if directed else neighbors // 2)
     chosen = np.flatnonzero(rng.random(slots) < rewire)

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import build_sorted
 from graphs.generators.profiles import Floats, Law, ProfileName, chance
-from graphs.generators.proximity import Space, connect
+from graphs.generators.proximity import Space, check_room, connect
 
 Placement = Literal["uniform", "lattice"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
@@ -141,6 +141,7 @@ def coordinate_random(
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)
         neurons = arguments.count("num_nodes", num_nodes)
+        arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
         sides = box_sides(extent)
         box = Box(sides, arguments.flags("periodic", periodic, len(sides)))
     else:
@@ -160,8 +161,10 @@ def coordinate_random(
     elif placement == "lattice":
         pos = _lattice(neurons, box.sides, jitter, rng)
     sends, receives = rng.integers(2**64, size=(2, neurons), dtype=np.uint64)
+    space = Space(pos, scale, np.where(box.wraps, box.sides, np.inf))
+    check_room("num_nodes and distance", space, law)
     edges = connect(
-        Space(pos, scale, np.where(box.wraps, box.sides, np.inf)),
+        space,
         law,
         directed=directed,
         self_loops=self_loops,
@@ -173,7 +176,7 @@ def coordinate_random(
 
 def box_sides(extent: Any) -> tuple[float, ...]:
     """Return the side lengths of a box that float32 can hold."""
-    if isinstance(extent, Sequence | np.ndarray) and not isinstance(extent, str):
+    if arguments.is_list(extent):
         if not 1 <= len(extent) <= 3:
             raise ValueError(
                 f"extent must have 1, 2 or 3 sides, got {len(extent)}; pass extent=(20.0, 10.0)"
@@ -223,18 +226,11 @@ def _lattice(
 
 
 def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
-    try:
-        pos = np.asarray(positions)
-    except ValueError:
-        raise ValueError(
-            "positions must be an array [N, D], got rows of different lengths; pass "
-            "positions=np.array([[0.0, 0.0], [1.0, 2.0]])"
-        ) from None
+    expected = 'positions must be "uniform", "lattice" or an array of numbers [N, D]'
+    fix = "pass positions=np.random.default_rng(0).random((100, 2))"
+    pos = arguments.array(expected, positions, fix)
     if pos.dtype.kind not in "iuf":
-        raise TypeError(
-            f'positions must be "uniform", "lattice" or an array of numbers, got {pos.dtype}; pass '
-            "positions=np.random.default_rng(0).random((100, 2))"
-        )
+        raise TypeError(f"{expected}, got {arguments.described(positions)}; {fix}")
     if pos.ndim != 2 or pos.shape[1] not in (1, 2, 3):
         raise ValueError(
             f"positions must be an array [N, D] with D = 1, 2 or 3, got the shape {pos.shape}; "
@@ -286,7 +282,7 @@ def _box_of(
 
 def _lengths(distance: Any, axes: int) -> tuple[float, Floats]:
     """The length of the profile, and the unit of r along each axis."""
-    if not isinstance(distance, Sequence | np.ndarray) or isinstance(distance, str):
+    if not arguments.is_list(distance):
         length = arguments.real("distance", distance)
         if length:
             length = min(max(length, _SHORTEST_UNIT), _LONGEST_UNIT)

@@ -32,7 +32,7 @@ def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8
         )
     elif (ax.name == "3d") != (dimensions == 3):
         raise ValueError(
-            f"the picture has {dimensions} dimensions, got axes of the projection {ax.name!r}; "
+            f"ax must have {dimensions} dimensions, got axes of the projection {ax.name!r}; "
             "pass ax=plt.figure().add_subplot(" + ('projection="3d")' if dimensions == 3 else ")")
         )
     return ax

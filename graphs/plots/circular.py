@@ -88,6 +88,8 @@ def plot_circular(
     shown = lines.sample(data.num_edges, max_edges, rng)
     opacity = None if alpha is None else arguments.real("alpha", alpha, at_most=1.0)
 
+    if edge_color is not None:
+        colors.given("edge_color", edge_color, data.num_edges, shown)
     from matplotlib.collections import LineCollection  # noqa: PLC0415
 
     ax = canvas.axes(ax, figsize=(7, 7))
@@ -113,6 +115,8 @@ def plot_circular(
         if signs(data) is None:
             source = data.edge_index[0].cpu().numpy()[shown]
             edge_color = colors.of_neurons(kinds, data.num_nodes)[source].tolist()
+    else:
+        edge_color = colors.given("edge_color", edge_color, data.num_edges, shown)
     style = {"colors": edge_color, "alpha": opacity, "linewidths": lines.width(opacity)}
     ax.add_collection(LineCollection(list(_curves(*ends)), zorder=1, **style))
     _draw_ring(ax, kinds, angle, radius, letters)

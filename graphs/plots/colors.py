@@ -80,6 +80,29 @@ def of_neurons(kinds: list[Population], neurons: int) -> Any:
     return color
 
 
+def given(name: str, value: Any, number: int, shown: Index) -> Any:
+    """Return one color for all, or those of the neurons or synapses `shown` out of `number`."""
+    plain = value.tolist() if isinstance(value, np.ndarray) else value
+    if _is_color(plain):
+        return plain
+    several = isinstance(plain, list | tuple)
+    if several and len(plain) == number and all(map(_is_color, plain)):
+        return [plain[at] for at in shown.tolist()]
+    # Lists may be long, and arrays have several lines.
+    told = f"{value!r} of type str" if isinstance(value, str) else f"a {type(value).__name__}"
+    raise (ValueError if several or isinstance(plain, str) else TypeError)(
+        f"{name} must be a Matplotlib color, or a list of {number} of them, got {told}; "
+        f"pass {name}='tab:blue'"
+    )
+
+
+def _is_color(value: Any) -> bool:
+    from matplotlib.colors import is_color_like, to_rgba  # noqa: PLC0415
+
+    fits = isinstance(value, str | list | tuple) and is_color_like(value)
+    return fits and bool(np.isfinite(to_rgba(value)).all())
+
+
 def of_synapses(data: Data, shown: Index) -> Any:
     """The colour of each of the synapses `shown` by its sign, or one for all without signs."""
     sign = signs(data)

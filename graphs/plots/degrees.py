@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLES = {"in": ("#3f90da", "o"), "out": ("#bd1f01", "s")}
+# Beyond it zeta functions fall to 0 in float64.
+_STEEPEST = 100.0
 
 
 def plot_degrees(
@@ -83,21 +85,25 @@ def plot_degrees(
     arguments.option("direction", direction, arguments.DIRECTIONS)
     cumulative = arguments.flag("cumulative", cumulative)
     start = arguments.count("power_law_from", power_law_from, at_least=1)
-    exponent = None if power_law is None else arguments.real("power_law", power_law, positive=True)
-    if exponent is not None and exponent <= 1:
+    exponent = None if power_law is None else _exponent(power_law)
+    ends = dict(zip(("out", "in"), data.edge_index.cpu().numpy(), strict=True))
+    counted = {
+        name: np.bincount(ends[name], minlength=neurons)
+        for name in _STYLES
+        if direction in ("both", name)
+    }
+    largest = max(int(degrees.max(initial=0)) for degrees in counted.values())
+    if exponent is not None and start > max(1, largest):
         raise ValueError(
-            f"power_law must be an exponent > 1, got {exponent:g}, whose law has no finite sum; "
-            "pass power_law=2.5"
+            f"power_law_from must be at most {max(1, largest)}, the largest degree, got {start}; "
+            "pass power_law_from=1"
         )
     ax = canvas.axes(ax)
     ax.set_xscale("log")
     ax.set_yscale("log")
     _plain_numbers(ax)
-    ends = dict(zip(("out", "in"), data.edge_index.cpu().numpy(), strict=True))
-    for name, (color, marker) in _STYLES.items():
-        if direction not in ("both", name):
-            continue
-        degrees = np.bincount(ends[name], minlength=neurons)
+    for name, degrees in counted.items():
+        color, marker = _STYLES[name]
         none = float((degrees == 0).mean()) if neurons else 0.0
         label = f"{name} ({100 * none:.3g} % have none)" if none else name
         points = _cumulative(degrees) if cumulative else _binned(degrees)
@@ -114,6 +120,16 @@ def plot_degrees(
     told = f"{neurons:,} neurons, {data.num_edges:,} synapses"
     ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
+
+
+def _exponent(power_law: float) -> float:
+    exponent = arguments.real("power_law", power_law, at_most=_STEEPEST)
+    if exponent <= 1:
+        raise ValueError(
+            f"power_law must be an exponent > 1, got {exponent:g}, whose law has no finite sum; "
+            "pass power_law=2.5"
+        )
+    return exponent
 
 
 def _plain_numbers(ax: Axes) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _BLOCK_PAIRS = 1_000_000
+_MOST_BINS = 100_000
 
 
 def plot_distances(
@@ -95,7 +96,7 @@ def plot_distances(
             f"{type(profile).__name__}; pass profile=lambda r: np.exp(-r)"
         )
     sides = _sides(period, pos)
-    number = arguments.count("bins", bins, at_least=1)
+    number = arguments.count("bins", bins, at_least=1, at_most=_MOST_BINS)
     limit = arguments.count("max_pairs", max_pairs, at_least=1)
     rng = arguments.generator(seed)
 
@@ -130,8 +131,10 @@ def _sides(period: float | Sequence[float] | None, pos: Floats) -> Floats:
     axes = pos.shape[1]
     if period is None:
         return np.zeros(axes)
-    if not isinstance(period, Sequence | np.ndarray) or isinstance(period, str):
-        period = [period] * axes
+    if isinstance(period, np.ndarray):
+        period = period.tolist()
+    if not isinstance(period, Sequence) or isinstance(period, str | bytes):
+        period = [arguments.real("period", period)] * axes
     if len(period) != axes:
         raise ValueError(
             f"period must have one side for each of the {axes} axes, got {len(period)}; "
@@ -142,9 +145,9 @@ def _sides(period: float | Sequence[float] | None, pos: Floats) -> Floats:
     if out.any():
         neuron, axis = np.argwhere(out)[0].tolist()
         raise ValueError(
-            f"positions must lie in [0, {sides[axis]:g}) along axis {axis}, which closes, got "
-            f"{pos[neuron, axis]:g} at neuron {neuron}; pass the side of the box, or 0 for an axis "
-            "that does not close"
+            f"period must be above all positions, which must be >= 0, or 0, got {sides[axis]:g} "
+            f"along axis {axis}, where neuron {neuron} is at {pos[neuron, axis]:g}; pass the side "
+            "of the box, or 0 for an axis that is not periodic"
         )
     return sides
 
@@ -189,7 +192,13 @@ def _expected(
 def _probabilities(law: Callable[[Floats], Floats], distances: Floats) -> Floats:
     if len(distances) == 0:
         return distances
-    chance = np.asarray(law(distances))
+    try:
+        chance = np.asarray(law(distances))
+    except TypeError as error:
+        raise TypeError(
+            f"profile must take an array of {len(distances)} distances, but {law!r} failed: "
+            f"{error}; pass profile=lambda r: np.exp(-r)"
+        ) from error
     if chance.shape != distances.shape or chance.dtype.kind not in "biuf":
         raise ValueError(
             f"profile must return one probability for each of {len(distances)} distances, got "

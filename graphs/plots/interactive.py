@@ -18,7 +18,7 @@ from graphs import arguments
 from graphs.contract import Index
 from graphs.io.atomic import write_atomically
 from graphs.plots import colors, lines
-from graphs.plots.positions import arcs, coordinates, slim, title
+from graphs.plots.positions import arcs, coordinates, slim, span_of, title
 
 _SUFFIXES = (".html", ".htm")
 _LONGEST_NAME = 60
@@ -100,11 +100,16 @@ def plot_html(
     True
     >>> folder.cleanup()
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a str or os.PathLike, got {path!r} of type {type(path).__name__}; "
+            "pass path='connectome.html'"
+        )
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
-            f"the file of a page must end in {' or '.join(_SUFFIXES)}, got {str(path)!r}; "
-            "pass for example 'connectome.html'"
+            f"path must end in {' or '.join(_SUFFIXES)}, got {str(path)!r}; "
+            "pass path='connectome.html'"
         )
     pos = coordinates(data)
     most = arguments.count("max_nodes", max_nodes)
@@ -247,7 +252,7 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
 
 def _box(pos: NDArray[np.float32]) -> list[float]:
     """Sides of the box around neurons, the longest as long as plotly's camera sees."""
-    span = np.ptp(pos, axis=0) if len(pos) else np.ones(3)
+    span = span_of(pos)
     sides = np.maximum(span / (span.max() or 1.0), 0.05)
     # A cube has sides of 1; a body that is slim in other directions may be longer.
     longest = min(1.8, float(sides.prod()) ** (-1 / 6))

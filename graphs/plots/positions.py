@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SLIM = 8
 _MOST_MEASURED = 2000
+# In square points, larger than a page.
+_LARGEST_DOT = 1e6
 
 
 def plot(
@@ -87,8 +89,15 @@ def plot(
     pos = coordinates(data)
     rng = arguments.generator(seed)
     shown = lines.sample(data.num_edges, max_edges, rng)
-    size = None if node_size is None else arguments.real("node_size", node_size)
+    size = (
+        None if node_size is None else arguments.real("node_size", node_size, at_most=_LARGEST_DOT)
+    )
     opacity = None if alpha is None else arguments.real("alpha", alpha, at_most=1.0)
+    neurons = np.arange(data.num_nodes)
+    if node_color is not None:
+        node_color = colors.given("node_color", node_color, data.num_nodes, neurons)
+    if edge_color is not None:
+        colors.given("edge_color", edge_color, data.num_edges, shown)
 
     new = ax is None
     ax = canvas.axes(ax, 3 if pos.shape[1] == 3 else 2)
@@ -103,7 +112,9 @@ def plot(
     _draw_synapses(
         ax,
         pos[edges[:, shown]],
-        colors=colors.of_synapses(data, shown) if edge_color is None else edge_color,
+        colors=colors.of_synapses(data, shown)
+        if edge_color is None
+        else colors.given("edge_color", edge_color, data.num_edges, shown),
         alpha=opacity,
         linewidths=lines.width(opacity),
     )
@@ -136,18 +147,20 @@ def title(data: Data, drawn: int) -> str:
 
 def slim(pos: NDArray[np.float32]) -> bool:
     """Whether a plane is so narrow that equal units would shrink it to a line."""
-    span = _span(pos)
+    span = span_of(pos)
     return len(span) == 2 and bool(span.max() > _SLIM * span.min() > 0)
 
 
-def _span(pos: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ptp(pos, axis=0) if len(pos) else np.ones(pos.shape[1], np.float32)
+def span_of(pos: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the extent of the coordinates along each axis, 1 without neurons."""
+    # Of float32 values the difference may overflow.
+    return np.ptp(pos.astype(np.float64), axis=0) if len(pos) else np.ones(pos.shape[1])
 
 
 def _scale(ax: Axes, pos: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
     """Points per unit along each axis, and the area in square points that neurons spread over."""
     room = np.array(canvas.size(ax))
-    span = _span(pos).astype(np.float64)
+    span = span_of(pos)
     whole = np.where(span > 0, span, max(span.max(), 1e-30))
     if len(span) == 1:
         # Arcs keep to a strip.
@@ -234,7 +247,7 @@ def _mixed(pos: NDArray[np.float32], kinds: list[colors.Population]) -> NDArray[
 
 
 def _frame(ax: Axes, pos: NDArray[np.float32], *, turn: bool) -> None:
-    span = _span(pos)
+    span = span_of(pos)
     ax.autoscale_view()
     if pos.shape[1] == 3:
         _frame_box(ax, span, turn=turn)
@@ -247,7 +260,7 @@ def _frame(ax: Axes, pos: NDArray[np.float32], *, turn: bool) -> None:
     ax.set_aspect("auto" if slim(pos) else "equal", adjustable="datalim" if 0 in span else "box")
 
 
-def _frame_box(ax: Any, span: NDArray[np.float32], *, turn: bool) -> None:
+def _frame_box(ax: Any, span: NDArray[np.float64], *, turn: bool) -> None:
     longest = span.max() or 1.0
     # A flat cloud still needs a box with some height.
     # Zoomed out as far as its numbers need.

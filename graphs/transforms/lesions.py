@@ -153,13 +153,11 @@ def lesion(
 def _chosen(name: str, chosen: Any, size: int) -> Index:
     """Return positions in [0, size), each at most once, from positions or from a mask."""
     expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
-    values = np.asarray(chosen)
+    values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
     if values.size == 0 and values.dtype.kind != "b":
         return np.empty(0, np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iub":
-        raise TypeError(
-            f"{expected}, got {values.dtype} of shape {values.shape}; pass {name}=[0, 1]"
-        )
+        raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
     if values.dtype.kind == "b":
         if len(values) != size:
             raise ValueError(f"{expected}, got a mask of {len(values)}; pass {name}=[0, 1]")

@@ -63,6 +63,7 @@ def match(
     wanted = arguments.count("num_edges", num_edges)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
+    arguments.room("num_edges", "pass a smaller num_edges", synapses=wanted)
     sequence = order(data)
     source, target = ends(data)[:, sequence]
     if wanted <= len(sequence):

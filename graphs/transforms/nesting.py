@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, build, signs, validate
+from graphs.contract import Index, build, signs, validate_as
 from graphs.fields import Array, array, ends, population_names, type_names, types
 from graphs.generators import connectors
 from graphs.generators.connectors import AllToAll, Connector, Rule
@@ -82,12 +82,18 @@ def nest(
     >>> cortex.num_nodes, cortex.num_edges == 5 * 16 + 10 * 3
     (50, True)
     """
-    validate(outer)
-    validate(inner)
+    validate_as("outer", outer)
+    validate_as("inner", inner)
     rule = AllToAll() if connect is None else connectors.check(connect, "connect")
     spacing = arguments.real("spacing", spacing)
     rng = arguments.generator(seed)
     size, copies = int(inner.num_nodes), int(outer.num_nodes)
+    arguments.room(
+        "outer and inner",
+        "pass smaller connectomes",
+        neurons=copies * size,
+        synapses=copies * inner.num_edges,
+    )
     copy, inner_edge = np.divmod(np.arange(copies * inner.num_edges), max(inner.num_edges, 1))
     inner_source, inner_target = ends(inner)[:, inner_edge] + copy * size
     sender, receiver = ends(outer)

@@ -25,6 +25,9 @@ from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 # Bins of length where no tolerance is stated, and the share of synapses that should move at least.
 _BINS, _FEW = 3, 0.01
 
+# A thousand times the swaps after which even dense graphs are mixed.
+_MOST_SWAPS = 100_000.0
+
 
 def rewire_degrees(
     data: Data,
@@ -301,7 +304,7 @@ def rewire_lengths(
 
 def _rounds(swaps: float) -> int:
     # In a round half of the synapses are in a proposal.
-    return round(2 * arguments.real("swaps", swaps))
+    return round(2 * arguments.real("swaps", swaps, at_most=_MOST_SWAPS))
 
 
 def _cells(

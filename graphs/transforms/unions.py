@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs.contract import Index, build, signs, validate
+from graphs import arguments
+from graphs.contract import Index, build, signs, validate_as
 from graphs.fields import Array, array, ends, population_names, type_names, types
 
 
@@ -71,15 +72,20 @@ def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
 
 
 def _parts(parts: Sequence[Data]) -> list[Data]:
-    if isinstance(parts, Data) or not isinstance(parts, Sequence):
+    if isinstance(parts, Data | str | bytes) or not isinstance(parts, Sequence):
         raise TypeError(
-            f"parts must be a sequence of connectomes, got {type(parts).__name__}; "
-            "pass [one, other]"
+            f"parts must be a sequence of connectomes, got {arguments.described(parts)}; "
+            "pass parts=[one, other]"
         )
     if not parts:
-        raise ValueError("parts must have at least one connectome, got none; pass [one, other]")
-    for part in {id(part): part for part in parts}.values():
-        validate(part)
+        raise ValueError(
+            "parts must have at least one connectome, got none; pass parts=[one, other]"
+        )
+    checked: set[int] = set()
+    for number, part in enumerate(parts):
+        if id(part) not in checked:  # the same object may be several parts
+            validate_as(f"parts[{number}]", part)
+            checked.add(id(part))
     return list(parts)
 
 
@@ -89,11 +95,14 @@ def _labels(labels: Sequence[str], parts: int) -> list[str]:
         or not isinstance(labels, Sequence)
         or not all(isinstance(each, str) for each in labels)
     ):
-        raise TypeError(f"labels must be a sequence of str, got {labels!r}; pass ['left', 'right']")
+        raise TypeError(
+            f"labels must be a sequence of str, got {arguments.described(labels)}; "
+            "pass labels=['left', 'right']"
+        )
     if len(labels) != parts or len(set(labels)) != parts:
         raise ValueError(
             f"labels must have another name for each of the {parts} parts, got {list(labels)}; "
-            f"pass {[f'part {number}' for number in range(parts)]}"
+            f"pass labels={[f'part {number}' for number in range(parts)]}"
         )
     return list(labels)
 

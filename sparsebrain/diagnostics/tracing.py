@@ -1,4 +1,4 @@
-"""One call of a layer, watched from inside while the model around it runs."""
+"""Recording of one call of a layer while the surrounding model runs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Call = Tensor | tuple[Any, ...]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a layer of N neurons computed in one call, each tensor in the shape of that call.
+    """The computation of a layer of N neurons in one call; all tensors have the shape of that call.
 
     Attributes:
-        layer: which was watched.
-        function: its activation f.
-        given: what the layer was called with.
-        before: the argument of f at every loop, ``loops`` of them.
-        states: x(0), ..., x(loops).
-        output: what the model returned.
-        node_first: whether the call was ``layer(x, edge_index)``.
+        layer: The layer that was recorded.
+        function: Its activation f.
+        given: The input of the layer.
+        before: The arguments of f, one tensor per loop.
+        states: The states x(0), ..., x(loops).
+        output: The output of the model.
+        node_first: Whether the call was ``layer(x, edge_index)``.
     """
 
     layer: GraphLayer
@@ -44,17 +44,17 @@ class Trace:
     node_first: bool
 
     def rows(self, values: Tensor) -> Tensor:
-        """Values in the shape of the call as [S, N], one row a sample, outside of autograd."""
+        """Return values in the shape of the call as detached [S, N], one row per sample."""
         columns = to_columns(values.detach(), self.layer.num_nodes, node_first=self.node_first)
         return columns.t()
 
 
 def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
-    """The graph layer of a model, or the one named among several.
+    """Return the only graph layer of a model, or check the one given.
 
     Raises:
-        TypeError: ``model`` is no module.
-        ValueError: there is none, more than one to choose from, or not this one.
+        TypeError: ``model`` is not a module, or ``layer`` is not a GraphLayer.
+        ValueError: The model has no graph layer, several to choose from, or not the given one.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a module with a GraphLayer, got {type(model).__name__}.")
@@ -77,20 +77,20 @@ def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
 
 
 def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool = False) -> Trace:
-    """Run a model and watch its layer.
+    """Run a model and record its layer.
 
-    The model stays as it was: its mode, its buffers, which batch normalisation would change, and
-    its gradients.
+    The mode, the gradients and the buffers of the model, such as the statistics of batch
+    normalization, do not change.
 
     Args:
-        model: a GraphLayer or any model that calls one once.
-        x: what the model is called with, a tuple for more arguments than one.
-        layer: which, if the model has several.
-        learns: let autograd see it. What the layer is given and its x(0) are then leaves, so that
-            every tensor of the trace can be differentiated by.
+        model: A GraphLayer, or any model that calls one once.
+        x: The input of the model; a tuple if the model takes several arguments.
+        layer: The layer to record, if the model has several.
+        learns: Record with autograd. The input of the layer and its x(0) are then leaves, so that
+            derivatives with respect to every tensor of the trace exist.
 
     Raises:
-        ValueError: the layer is not called, or more than once.
+        ValueError: The layer is not called, or called more than once.
     """
     layer = find_layer(model, layer)
     watch = _Watch(learns)
@@ -106,11 +106,11 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
 
 
 class _Watch:
-    """A hook that records what the activation is given at every loop, and the state that follows.
+    """A hook that records the argument of the activation at every loop and the next state.
 
-    The activation alone is run on every way through the layer, in the shape of the call. It then
-    does what follows it as well, the leak and the noise, so that each recorded state lies on
-    autograd's path from the input to the output.
+    Every implementation of the loops calls a custom activation, in the shape of the call. This one
+    also applies the leak and the noise that follow the activation, so that each recorded state is
+    on autograd's path from the input to the output.
     """
 
     loops: Recurrence | None = None
@@ -145,7 +145,7 @@ class _Watch:
         drive = None if loops.drive is None else self._leaf(loops.drive)
         self.loops = loops = replace(loops, start=self._leaf(loops.start), drive=drive)
         self.states.append(loops.start)
-        # Computed again for a checkpoint, loops would be recorded twice.
+        # A checkpoint would compute, and record, the loops twice.
         return replace(loops, activation=self._activate, leak=None, noise=None, checkpoint=False)
 
     def _activate(self, total: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from sparsebrain.equilibrium.derivatives import differentiated_once
 from sparsebrain.equilibrium.norms import Size, norm_bound, perron_bound
 from sparsebrain.kernels import Structure
 
@@ -111,11 +111,12 @@ class _Bound(torch.autograd.Function):
     ) -> Tensor:
         source, target = edge_index
         slope = (size.left[target] * size.right[source]).to(synapses.dtype)
-        ctx.save_for_backward(slope * synapses.sign() if magnitude else slope)
+        ctx.save_for_backward(slope * synapses.sign() if magnitude else slope, synapses)
         return size.bound.to(synapses.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (slope,) = ctx.saved_tensors
-        return grad * slope, None, None, None
+        slope, synapses = ctx.saved_tensors
+        with torch.no_grad():
+            found = grad * slope
+        return differentiated_once(found, synapses, "use constraint=None"), None, None, None

@@ -1,4 +1,4 @@
-"""The typed cells of error diffusion: where they come from, and what each of them is for."""
+"""The typed cells of an error-diffusion network and their roles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPES = ("alternating", "random")
 
 
 class Cells(NamedTuple):
-    """A connectome with cells around it, as ErrorDiffusionNetwork takes them."""
+    """A connectome surrounded by bias, input and output cells: arguments of the network."""
 
     connectome: Data
     types: Tensor
@@ -27,28 +27,39 @@ class Cells(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """What the cells of a network are for."""
+    """The type of every cell, and whether it is held at a given value or computed."""
 
     types: Tensor
-    """[N] of -1 and +1."""
+    """The types [N], -1 or +1."""
     row: Tensor
-    """[N], the row of the held values that a cell takes its value from, -1 for cells that are
-    computed. With a bias, row 0 is its value."""
+    """The row [N] of the held values that a cell reads; -1 for computed cells. With a bias, row 0
+    holds its value.
+    """
     bias: bool
 
     @property
     def num_rows(self) -> int:
-        """How many held values there are."""
+        """The number of held values."""
         return int(self.row.max()) + 1
 
     @property
     def in_features(self) -> int:
-        """How many of these are features."""
+        """The number of held values that are features."""
         return self.num_rows - int(self.bias)
 
 
 def alternating(number: int) -> Tensor:
-    """Types [number] as I. Kaneko's hidden cells have them: -1, +1, -1, ...
+    """Return the alternating types of I. Kaneko's hidden cells: -1, +1, -1, ...
+
+    Args:
+        number: The number of cells, 0 or more.
+
+    Returns:
+        The types [number], float32.
+
+    Raises:
+        TypeError: ``number`` is not an integer.
+        ValueError: ``number`` is negative or too large.
 
     Example:
         >>> from sparsebrain.error_diffusion import alternating
@@ -69,10 +80,10 @@ def surround(
     density: float,
     generator: torch.Generator | None,
 ) -> Cells:
-    """Put a bias pair, inputs and an output around a connectome, whose neurons become hidden cells.
+    """Add a bias pair, inputs and an output to a connectome, whose neurons become hidden cells.
 
-    Cells have Kaneko's numbers: 0 and 1 are the bias, then come the inputs, the output, and the
-    hidden cells. ``ErrorDiffusionNetwork.around`` describes the arguments.
+    Cells are numbered as in Kaneko's program: 0 and 1 are the bias, followed by the inputs, the
+    output and the hidden cells. ``ErrorDiffusionNetwork.around`` describes the arguments.
     """
     structure = read_structure(connectome).to("cpu")
     hidden, every = structure.num_nodes, torch.arange(structure.num_nodes)
@@ -101,7 +112,7 @@ def surround(
 
 
 def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
-    """Kaneko's cells with every synapse there can be to the output and to the hidden cells."""
+    """Return Kaneko's cells with every possible synapse to the output and to the hidden cells."""
     in_features, hidden = (
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
@@ -118,7 +129,12 @@ def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
 def assign_roles(
     connectome: Data, types: Tensor, *, inputs: Neurons, bias: Neurons | None, paired: bool
 ) -> Roles:
-    """The roles of all cells; ValueError where they do not go together."""
+    """Return the roles of all cells.
+
+    Raises:
+        ValueError: The types, inputs and bias are inconsistent with each other or with the
+            synapses.
+    """
     num_nodes = int(connectome.num_nodes)
     if not isinstance(types, Tensor) or types.shape != (num_nodes,):
         raise ValueError(
@@ -156,7 +172,7 @@ def assign_roles(
 def check_output(
     structure: Structure, roles: Roles, output: int, loops: int, *, linear: bool
 ) -> None:
-    """ValueError if the output cannot be read, or no input reaches it."""
+    """Raise ValueError if the output cannot be read or no input reaches it."""
     source, target = structure.edge_index
     if roles.row[output] >= 0 or roles.types[output] < 0:
         raise ValueError(f"output must be a + cell that is not held, cell {output} is not.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -94,7 +94,18 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+def check_activation(activation: object, names: Iterable[str | None]) -> None:
+    """TypeError or ValueError unless it is one of ``names``, or a function of a tensor."""
+    if isinstance(activation, type):
+        raise TypeError(
+            f"activation must be a function of a tensor, got the class {activation.__name__}; "
+            f"pass activation={activation.__name__}()"
+        )
+    if not callable(activation):
+        arguments.option("activation", activation, names)
+
+
 def activation_called(name: str) -> Activation:
-    """The entry of the table; ValueError if there is none."""
-    arguments.option("activation", name, ACTIVATIONS)
+    """The entry of the table; TypeError or ValueError if there is none."""
+    check_activation(name, ACTIVATIONS)
     return ACTIVATIONS[name]

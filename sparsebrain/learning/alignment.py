@@ -90,7 +90,7 @@ class AlignmentRule(Rule):
             layer: partial(watch, layer, way.credit) for layer, way in self.ways_back(error).items()
         }
         before = [(buffer, buffer.clone()) for buffer in self.buffers()]
-        with credited(watched):
+        with self.checked(x, y), credited(watched):
             taught = [each for each in self.model.parameters() if each.requires_grad]
             torch.autograd.grad(self._loss_of(x, y, error), taught, allow_unused=True)
         for buffer, value in before:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
 from sparsebrain.learning.credit import out_width
@@ -136,9 +136,8 @@ class ForwardForward(Rule):
         super().__init__(model)
         arguments.option("predict_by", predict_by, ("goodness", "softmax"))
         arguments.option("negatives", negatives, ("uniform", "hard"))
-        if not peer >= 0:
-            raise ValueError(f"peer must be at least 0, got {peer}.")
-        self.predict_by, self.negatives, self.peer = predict_by, negatives, peer
+        self.predict_by, self.negatives = predict_by, negatives
+        self.peer = arguments.real("peer", peer)
         self.generator = generator
         self.blocks = split(model)
         self.num_classes = self._label.num_classes
@@ -301,12 +300,14 @@ class ForwardForward(Rule):
         if groups is None:
             return None
         if self._graph is None:
-            raise ValueError("groups= are neurons of the recurrent form; leave it out.")
-        if groups.shape != (self._graph.num_nodes,) or groups.is_floating_point():
             raise ValueError(
-                f"groups must be [{self._graph.num_nodes}] of int64, a number for each neuron, got "
-                f"{list(groups.shape)} of {groups.dtype}; pass connectome.node_type."
+                "groups are those of the neurons of the recurrent form, and this model is layered; "
+                "pass groups=None."
             )
+        size = self._graph.num_nodes
+        tensors.tensor(
+            "groups", groups, (size,), dtypes=tensors.INTEGERS, fix="pass connectome.node_type"
+        )
         return groups.unique(return_inverse=True)[1].to(self._graph.weight.device)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, distributed, nn
@@ -15,7 +16,14 @@ from torch_geometric.data import Data
 from graphs import arguments
 from sparsebrain.learning.averaging import Averaging
 from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.samples import (
+    check_loss,
+    check_samples,
+    checked_predict,
+    explained,
+)
 from sparsebrain.models import classifier, perceptron
+from sparsebrain.models.labels import check_label_tensor
 
 NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 
@@ -77,6 +85,13 @@ class Rule(nn.Module, ABC):
         self.model = model
         self._averaging = Averaging()
         self._taught = _layers(model)
+        self._own = _OwnParameters()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Add the shared checks to the ``predict`` of every rule."""
+        super().__init_subclass__(**options)
+        if "predict" in cls.__dict__:
+            cls.predict = checked_predict(cls.__dict__["predict"])  # type: ignore[method-assign]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """A step: :meth:`forward`, with torch's hooks, averaged over processes if there are any."""
@@ -86,11 +101,48 @@ class Rule(nn.Module, ABC):
                 " knows those of then; make a new rule around the model that it is now."
             )
         if not self._averaging.is_needed(self):
-            return super().__call__(x, y)
-        with self.together(len(y)) as told:
-            loss: Tensor = super().__call__(x, y)
+            return self._step(x, y, alone=True)
+        # Inside, so that a process with wrong samples does not leave the others waiting.
+        samples = len(y) if isinstance(y, Tensor) and y.dim() else 0
+        with self.together(samples) as told:
+            loss = self._step(x, y, alone=False)
             told.append(loss)
         return loss
+
+    def _step(self, x: Tensor, y: Tensor, *, alone: bool) -> Tensor:
+        check_label_tensor(y)
+        with self.checked(x):
+            if alone and not len(y):
+                raise ValueError(
+                    "y must hold at least one label, got an empty batch; skip batches with "
+                    "len(y) == 0."
+                )
+            self._own.compare(self)
+            loss = super().__call__(x, y)
+        self._own.remember(self)
+        return check_loss(self, loss)
+
+    @contextmanager
+    def checked(self, x: Tensor, y: Tensor | None = None) -> Iterator[None]:
+        """Check samples and labels for a block that runs the model on them.
+
+        ``rule(x, y)`` and ``predict`` do so by themselves; other methods of a rule that take
+        samples begin with it.
+
+        Args:
+            x: The samples.
+            y: The labels, if there are any.
+
+        Raises:
+            TypeError: ``x`` or ``y`` is not a dense tensor of the expected dtype.
+            ValueError: Its shape is wrong or a value is not finite, or the model, in the block,
+                cannot take ``x``.
+        """
+        check_samples(x, any_model=not self.knows_layers)
+        if y is not None:
+            check_label_tensor(y)
+        with explained(self.model):
+            yield
 
     @property
     def process_group(self) -> distributed.ProcessGroup | None:
@@ -184,6 +236,7 @@ class Rule(nn.Module, ABC):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
 
+    @checked_predict
     def predict(self, x: Tensor) -> Tensor:
         """Class scores [B, classes] of x [B, ...], in the mode that the rule is in.
 
@@ -207,3 +260,41 @@ def _layers(model: nn.Module) -> list[nn.Module]:
 
 def _same(first: list[nn.Module], second: list[nn.Module]) -> bool:
     return len(first) == len(second) and all(map(operator.is_, first, second))
+
+
+class _OwnParameters:
+    """The parameters of a rule besides those of its model, and whether an optimizer has them."""
+
+    def __init__(self) -> None:
+        self.model: list[tuple[Tensor, int]] = []
+        self.own: list[tuple[Tensor, int]] = []
+        self.warned = False
+
+    def __reduce__(self) -> tuple[type[_OwnParameters], tuple[()]]:
+        # Versions count the changes of one object, and a copy starts anew.
+        return _OwnParameters, ()
+
+    def remember(self, rule: Rule) -> None:
+        """Note the versions of all parameters that have a gradient after a step."""
+        if self.warned:
+            return
+        own = (each for each in rule.children() if each is not rule.model)
+        learning = (p for each in own for p in each.parameters() if p.grad is not None)
+        self.own = [(p, p._version) for p in learning]
+        if self.own:
+            taught = (p for p in rule.model.parameters() if p.grad is not None)
+            self.model = [(p, p._version) for p in taught]
+
+    def compare(self, rule: Rule) -> None:
+        """Warn once if an optimizer has changed the model, and nothing of the rule."""
+        if not self.own or any(p._version != before for p, before in self.own):
+            return
+        if all(p._version == before for p, before in self.model):
+            return
+        self.warned, self.own = True, []
+        warnings.warn(
+            f"the optimizer changes parameters of the model, but not those of {type(rule).__name__}"
+            " itself, which learn as well; make it over rule.parameters(), or by "
+            "rule.make_optimizer().",
+            stacklevel=4,
+        )

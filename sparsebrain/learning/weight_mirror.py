@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -72,12 +71,10 @@ class WeightMirror(FeedbackRule):
         decay: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        decay = noise**2 if decay is None else decay
-        for name, value in {"noise": noise, "decay": decay}.items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be a positive number, got {value!r}.")
         super().__init__(model, loss=loss, generator=generator)
-        self.noise, self.decay = noise, decay
+        self.noise = arguments.real("noise", noise, positive=True)
+        decay = self.noise**2 if decay is None else decay
+        self.decay = arguments.real("decay", decay, positive=True)
         self.generator = generator
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from graphs import tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.nn.connectome import read_signs, read_weights
@@ -135,6 +136,7 @@ class SynapticWeights(Saved):
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
+            tensors.tensor("weight", weight, tuple(self.weight.shape))
             with torch.no_grad():
                 self.weight.copy_(weight)
 

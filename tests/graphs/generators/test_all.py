@@ -264,7 +264,7 @@ def test_flags_are_bool(parameter, value):
         ("outward", None, TypeError),
         ("in_degrees", [1, -1] * 18, ValueError),
         ("in_degrees", [1, 2], ValueError),
-        ("in_degrees", [[1], [2, 3]], TypeError),
+        ("in_degrees", [[1], [2, 3]], ValueError),
         ("in_degrees", [1.0] * 36, TypeError),
         ("in_degrees", [True] * 36, TypeError),
         ("in_degrees", "12", TypeError),

@@ -67,7 +67,7 @@ def test_a_function_is_a_rule():
         (([0], [10]), r"got \[10, 10\] where the size is 10"),
         (([-1], [0]), r"got \[-1, -1\] where the size is 40"),
         (([3, 3], [1, 1]), r"must return each pair once"),
-        (7, r"a connection rule must return .*got 7; return"),
+        (7, r"a connection rule must return .*got 7 of type int; return"),
     ],
 )
 def test_what_a_function_returns_is_checked(result, message):

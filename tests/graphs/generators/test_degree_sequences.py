@@ -135,7 +135,7 @@ def test_no_neurons_no_synapses():
     ("received", "sent", "match"),
     [
         ([1, 0], [1], "of one length, got 2 and 1"),
-        ([1, 1], [2, 1], "the same sum, the number of synapses, got 2 and 3"),
+        ([1, 1], [1, 0], "the same sum, the number of synapses, got 2 and 1"),
         ([2, 0], [1, 1], "in_degrees must be at most 1, the number of partners, got 2"),
         ([0, 1], [0, 1], "got a sum of 1 for the 1 largest in-degrees, although at most 0"),
         (

@@ -118,16 +118,28 @@ def test_neurons_without_synapses_are_groups_of_their_own():
 def test_bad_arguments():
     data = graphs.small_world(10, 2, 0.0)
     with pytest.raises(
-        ValueError, match=r"no partition, and data has no node_type; pass partition"
+        ValueError, match=r"partition may only be None if .*; pass partition=graphs"
     ):
         graphs.modularity(data)
-    for wrong in ([0] * 9, np.zeros(10), np.zeros((2, 5), int)):
+    for wrong in (
+        [[1], [1, 2]],
+        torch.zeros(10, dtype=torch.long).to_sparse(),
+        torch.zeros(10, dtype=torch.long, device="meta"),
+        torch.zeros(10, requires_grad=True),
+    ):
+        with pytest.raises(TypeError, match="partition must hold one integer .*; pass partition="):
+            graphs.modularity(data, wrong)
+    for wrong in ([0] * 9, np.zeros(10), np.zeros((2, 5), int), np.zeros(10, "m8[s]")):
         with pytest.raises(ValueError, match="one integer for each of the 10 neurons"):
             graphs.modularity(data, wrong)
     with pytest.raises(ValueError, match="resolution must be"):
         graphs.communities(data, resolution=-1)
+    with pytest.raises(ValueError, match=r"resolution must be a finite number in \[0, 1e\+12\]"):
+        graphs.communities(data, resolution=1e20)
     with pytest.raises(ValueError, match="trials must be"):
         graphs.communities(data, trials=0)
+    with pytest.raises(ValueError, match="trials must be .* at most 100000, got 4294967296; pass"):
+        graphs.communities(data, trials=2**32)
 
 
 def test_weights_are_not_read():

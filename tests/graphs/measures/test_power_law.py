@@ -214,6 +214,8 @@ def test_bad_arguments():
         graphs.fit_power_law(data, xmin=0)
     with pytest.raises(TypeError, match="bootstraps must be an integer"):
         graphs.fit_power_law(data, bootstraps=True)
+    with pytest.raises(ValueError, match="bootstraps must be .* at most 1000000, got 4294967296"):
+        graphs.fit_power_law(data, bootstraps=2**32)
 
 
 def test_the_steepest_exponent_is_told():

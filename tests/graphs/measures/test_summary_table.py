@@ -287,7 +287,11 @@ def test_in_full():
     assert 0 <= full.in_power_law.p_value <= 1
     lines = str(found).splitlines()
     assert len(lines) == len(str(graphs.summary(data)).splitlines()) + 7
-    assert "small-world sigma" in str(found)
+    small = [line for line in lines if line.startswith("small-world")]
+    assert len(small) == 2
+    assert all(line.endswith(" (nulls: rewire_degrees)") for line in small)
+    undirected = graphs.summary(graphs.grid_local((5, 5), 1), full=True)
+    assert str(undirected).count(" (nulls: rewire_reciprocal)") == 2
 
 
 @pytest.mark.parametrize("neurons", [0, 1, 2])
@@ -347,7 +351,7 @@ def test_measures_read_no_weights_and_say_so(name):
     weighted.edge_sign = weighted.edge_weight.sign()
     assert MEASURES[name](weighted) == MEASURES[name](data)
     said = " ".join(getattr(graphs, name).__doc__.split())
-    assert "Weights and signs are not read" in said or "whatever their weights" in said
+    assert "weights and signs are not used" in said
 
 
 def test_in_full_of_a_long_directed_ring():

@@ -180,6 +180,9 @@ def test_bad_arguments(tmp_path):
     data, path = graphs.layered([2, 1]), tmp_path / "page.html"
     with pytest.raises(ValueError, match=r"must end in .html or .htm, got 'worm.pdf'"):
         graphs.plot_html(data, "worm.pdf")
+    for wrong in (None, 3, b"page.html", [path]):
+        with pytest.raises(TypeError, match=r"path must be a str or os.PathLike, got .*; pass pat"):
+            graphs.plot_html(data, wrong)
     with pytest.raises(ValueError, match=r"max_edges must be an integer >= 0, got -1"):
         graphs.plot_html(data, path, max_edges=-1)
     with pytest.raises(TypeError, match=r"max_nodes must be an integer >= 0, got None"):

@@ -83,14 +83,14 @@ def test_bare_files_are_mnist_and_nothing_else(write, tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw[:-1], "holds fewer than the 60 values"),
-        (lambda raw: raw + b"\0", "holds more than the 60 values"),
+        (lambda raw: raw[:-1], "has fewer than the 60 values"),
+        (lambda raw: raw + b"\0", "has more than the 60 values"),
         (lambda raw: raw[:3], "no IDX file of unsigned bytes"),
-        (lambda raw: raw[:9], "its header is broken"),
+        (lambda raw: raw[:9], "its header is incomplete"),
         (lambda raw: b"", "no IDX file of unsigned bytes"),
         (lambda raw: b"\x89PNG" + raw[4:], "no IDX file of unsigned bytes"),
         (lambda raw: raw[:2] + b"\x0d" + raw[3:], "no IDX file of unsigned bytes"),
-        (lambda raw: raw[:4] + b"\xff" * 12 + raw[16:], "its header is broken"),
+        (lambda raw: raw[:4] + b"\xff" * 12 + raw[16:], "its header states"),
     ],
 )
 def test_damaged_idx_files(tmp_path, split, zipped, change, match):
@@ -118,7 +118,7 @@ def test_damaged_npz_files(write, tmp_path, split):
             read_npz(path)
     with path.open("wb") as file:
         np.save(file, split.train_x)
-    with pytest.raises(ValueError, match="it is no npz file"):
+    with pytest.raises(ValueError, match="no .npz file"):
         read_npz(path)
     np.savez(path, x_train=split.train_x)
     with pytest.raises(ValueError, match="it lacks y_train, x_test, y_test"):
@@ -137,7 +137,7 @@ def test_an_npz_file_is_not_executed(tmp_path):
     ("change", "match"),
     [
         (lambda s: s._replace(train_y=s.test_y), "5 training images, but 2 labels"),
-        (lambda s: s._replace(test_x=s.test_x[:, :3]), "images differ in size"),
+        (lambda s: s._replace(test_x=s.test_x[:, :3]), "images must have one size"),
         (lambda s: s._replace(train_x=s.train_y, train_y=s.train_x), "must be uint8"),
         (lambda s: s._replace(test_y=s.test_y + 4), "labels must be 0 to 9, got 11"),
         (lambda s: s._replace(test_x=s.test_x[:0], test_y=s.test_y[:0]), "0 test images"),

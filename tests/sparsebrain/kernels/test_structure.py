@@ -52,7 +52,7 @@ def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():
             torch.tensor([[0.0], [1.0]]),
             2,
             TypeError,
-            r"integers, got torch.float32; call edge_index.long\(\)",
+            r"an integer tensor .*, got torch.float32; pass edge_index.long\(\)",
         ),
         (torch.tensor([[True], [False]]), 2, TypeError, "got torch.bool"),
         (torch.tensor([[0, 1], [1, 0], [0, 0]]), 2, ValueError, r"\[2, E\], got \[3, 2\].*\.t\(\)"),

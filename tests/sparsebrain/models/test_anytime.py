@@ -175,7 +175,7 @@ def test_samples_may_be_integers_that_are_encoded():
     ("y", "error", "match"),
     [
         (torch.full((40,), 3), ValueError, r"y must lie in 0\.\.2"),
-        (torch.zeros(40, 1).long(), ValueError, r"for labels y \[B\]"),
+        (torch.zeros(40, 1).long(), ValueError, r"y must be an int64 tensor of shape \[B\]"),
         (torch.zeros(40), TypeError, r"pass y\.long\(\)"),
     ],
 )

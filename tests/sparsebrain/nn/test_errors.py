@@ -26,7 +26,7 @@ def ring(**fields):
             "activation must be one of None, 'tanh', .*'tahn'",
         ),
         ({"activation": "none"}, ValueError, "activation must be one of None, 'tanh'"),
-        ({"activation": torch.nn.Tanh}, TypeError, "the class Tanh; pass an instance"),
+        ({"activation": torch.nn.Tanh}, TypeError, r"the class Tanh; pass activation=Tanh\(\)"),
         ({"inject": "no"}, TypeError, "inject must be True or False, got 'no'"),
         ({"bias": 1}, TypeError, r"bias must be True, False, 'neuron' or 'population', got int"),
         ({"loops": Equilibrium}, TypeError, r"loops is the class Equilibrium.*Equilibrium\(\)"),
@@ -36,7 +36,17 @@ def ring(**fields):
             "got torch.float16; pass.*torch.float32.*autocast",
         ),
         ({"dale": None}, TypeError, "dale must be True or False"),
-        ({"aggr": None}, TypeError, "aggr must be an aggregation of PyG"),
+        ({"aggr": None}, TypeError, "aggr must name an aggregation of PyG, or be one, got None"),
+        ({"aggr": 3}, TypeError, "aggr must name an aggregation of PyG, or be one, got 3"),
+        ({"aggr": ["sum", 3]}, TypeError, "aggr must name an aggregation of PyG, or be one, got 3"),
+        ({"aggr": ""}, ValueError, "aggr must name an aggregation of PyG, got ''; pass aggr='sum'"),
+        ({"aggr": "summ"}, ValueError, "aggr must name an aggregation of PyG, got 'summ'"),
+        ({"aggr": []}, ValueError, "aggr must name an aggregation of PyG, got none"),
+        ({"loops": 2**63}, ValueError, "loops must be an integer >= 1 and at most 1000000"),
+        ({"device": "gpu"}, ValueError, "device must be a device, got 'gpu'"),
+        ({"device": 1.5}, TypeError, "device must be a device, got 1.5 of type float"),
+        ({"dtype": "float32"}, TypeError, "dtype must be torch.float32 or torch.float64"),
+        ({"backend": None}, TypeError, "backend must be one of 'auto'"),
         ({"weight_sharing": "edge"}, ValueError, "weight_sharing must be one of 'synapse', 'type'"),
         (
             {"init": "xavier"},
@@ -185,11 +195,15 @@ def test_parallel_synapses_of_different_types_are_allowed():
         (
             torch.ones(2, 4),
             ValueError,
-            r"must have shape \[..., 3\].*got \[2, 4\].*layer\(x, edge_index\)",
+            r"of shape \[..., 3\], got \[2, 4\].*layer\(x, edge_index\)",
         ),
-        (torch.tensor(1.0), ValueError, r"must have shape \[..., 3\]"),
-        (torch.ones(2, 3).double(), TypeError, r"x is torch.float64, .* torch.float32; call x.to"),
-        (torch.ones(2, 3, dtype=torch.int64), TypeError, "x is torch.int64"),
+        (torch.tensor(1.0), ValueError, r"of shape \[..., 3\], got \[\]"),
+        (torch.ones(2, 3).double(), TypeError, r"x must be a float32 .*float64; pass x.float\(\)"),
+        (
+            torch.ones(2, 3, dtype=torch.int64),
+            TypeError,
+            r"x must be a float32 .*int64; pass x.float\(\)",
+        ),
     ],
 )
 def test_wrong_inputs(x, error, match):
@@ -199,9 +213,11 @@ def test_wrong_inputs(x, error, match):
 
 @pytest.mark.parametrize("x", [None, np.ones((2, 3)), ring()])
 def test_what_is_no_tensor(x):
-    with pytest.raises(TypeError, match=r"x must be a tensor.*layer\(batch.x, batch.edge_index\)"):
+    with pytest.raises(TypeError, match=r"x must be a (float32 )?tensor.*(pass|call) "):
         GraphLayer(ring())(x)
-    with pytest.raises(TypeError, match="state must be a tensor"):
+    with pytest.raises(
+        TypeError, match=r"state must be a float32 tensor .*, got list; pass torch.as_tensor\(state"
+    ):
         GraphLayer(ring(), inject=True)(torch.ones(2, 3), state=[0.0])
     with pytest.raises(TypeError, match="return_states must be True or False"):
         GraphLayer(ring())(torch.ones(2, 3), return_states="yes")
@@ -209,24 +225,16 @@ def test_what_is_no_tensor(x):
 
 @pytest.mark.parametrize("aggr", ["sum", "max"])
 def test_an_activation_that_changes_the_shape(aggr):
-    with pytest.raises(ValueError, match="must keep the shape of the state"):
+    with pytest.raises(ValueError, match="activation must keep the shape of the state"):
         GraphLayer(ring(), activation=torch.sum, aggr=aggr)(torch.ones(2, 3))
-
-
-def test_forward_mode_is_refused_and_not_silently_zero():
-    x = torch.ones(2, 3)
-    with pytest.raises(NotImplementedError, match="use reverse mode"):
-        torch.func.jvp(GraphLayer(ring()), (x,), (x,))
 
 
 def test_half_precision_weights_are_refused_at_the_call():
     layer = GraphLayer(ring()).half()
     with pytest.raises(TypeError, match=r"torch.float16.*float32 or float64.*layer.float\(\)"):
         layer(torch.ones(2, 3).half())
-    with pytest.raises(TypeError, match=r"weights are torch.float32; call x.to\(torch.float32\)\."):
+    with pytest.raises(TypeError, match=r"got torch.float16; pass x.float\(\)"):
         layer.float()(torch.ones(2, 3).half())
-    with pytest.raises(TypeError, match=r"or layer.to\(torch.float64\)\."):
-        layer(torch.ones(2, 3).double())
 
 
 def test_a_narrow_default_dtype_is_refused_at_once():
@@ -255,7 +263,7 @@ def _double(edges):
         (6, lambda e: _double(e).flip(1), "not that of the layer's connectome in the same order"),
         (6, lambda e: torch.cat([e, e.flip(1) + 3], 1), "not that of the layer's connectome"),
         (6, lambda e: torch.cat([e, e], 1), "not that of the layer's connectome"),
-        (6, lambda e: e, r"edge_index must have shape \[2, 6\], 2 times the 3 synapses"),
+        (6, lambda e: e, r"\[2, 6\], got \[2, 3\]; pass the batch.edge_index of 2 copies"),
         (3, lambda e: e.flip(0), "not that of the layer's connectome"),
         (5, lambda e: e, r"B \* 3 rows.*got 5"),
     ],
@@ -267,10 +275,21 @@ def test_edges_that_are_not_the_layers_own(rows, change, match):
         layer(torch.ones(rows, 2), change(data.edge_index))
 
 
-@pytest.mark.parametrize("change", [torch.Tensor.float, torch.Tensor.tolist])
-def test_edges_that_are_no_integers(change):
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (torch.Tensor.float, "torch.float32"),
+        (torch.Tensor.int, r"torch.int32; pass edge_index.long\(\)"),
+        (torch.Tensor.cfloat, "torch.complex64"),
+        (torch.Tensor.tolist, r"list; pass torch.as_tensor\(edge_index, dtype=torch.int64\)"),
+        (torch.Tensor.to_sparse, "the layout torch.sparse_coo"),
+        (lambda edges: edges.to("meta"), "one on 'meta'"),
+        (torch.Tensor.numpy, "ndarray"),
+    ],
+)
+def test_edges_that_are_no_integers(change, got):
     data = ring()
-    with pytest.raises(TypeError, match="edge_index must be a tensor of integers, got"):
+    with pytest.raises((TypeError, ValueError), match=f"edge_index must be an int64 .*, got {got}"):
         GraphLayer(data)(torch.ones(3, 2), change(data.edge_index))
 
 
@@ -286,7 +305,7 @@ def test_edges_changed_in_place_after_a_good_call_are_noticed():
 
 def test_a_vector_of_nodes_needs_a_channel():
     data = ring()
-    with pytest.raises(ValueError, match=r"x must have shape \[B \* 3, C\].*x.unsqueeze\(-1\)"):
+    with pytest.raises(ValueError, match=r"x must be .* shape \[B \* 3, C\].*x.unsqueeze\(-1\)"):
         GraphLayer(data)(torch.ones(3), data.edge_index)
 
 
