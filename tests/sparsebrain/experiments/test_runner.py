@@ -210,8 +210,8 @@ def test_a_process_that_trains_itself_loads_the_images_once(tmp_path, monkeypatc
     assert folders == [tmp_path]
 
 
-@pytest.mark.parametrize("jobs", [0, -2])
+@pytest.mark.parametrize("jobs", [0, -2, 10**20])
 def test_a_number_of_jobs_that_means_nothing_is_refused(jobs):
-    with pytest.raises(ValueError, match=f"jobs must be .* got {jobs}"):
+    with pytest.raises(ValueError, match=f"jobs must be .* got {jobs}; pass jobs=-1"):
         check_jobs(jobs)
     assert check_jobs(-1) == -1
