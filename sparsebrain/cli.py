@@ -311,7 +311,7 @@ def main(arguments: list[str] | None = None) -> None:
             status = _INTERRUPTED
         except Exception as error:
             if signals:
-                # Such as workers that had the same signal and are missed.
+                # For example, workers that received the same signal are missing.
                 status = _INTERRUPTED
             elif isinstance(error, ValueError | TypeError | OSError):
                 _fail(str(error))
