@@ -142,7 +142,7 @@ def draw(
     apart.set_ylabel("RMS distance, one line per seed")
     _draw_band(ratio, [each.ratio for each in trained.values()], COLORS[2], "trained")
     _draw_band(ratio, [each.ratio for each in untrained.values()], COLORS[6], "before training")
-    ratio.set_ylabel("ratio of different classes to same class")
+    ratio.set_ylabel("ratio of the two distances")
     for ax in (apart, ratio):
         loop_axis(ax, ax.get_ylabel())
         ax.set_xlabel("loop (0: input of the layer)")
