@@ -147,6 +147,7 @@ def _run(name: str, data: str, variant: str, epochs: int, seed: int) -> Run:
 
 
 def _save(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Save a ``state_dict``."""
     # Given a path, torch would not say why the file cannot be written.
     with path.open("wb") as file:
         torch.save(state, file)
@@ -224,7 +225,7 @@ def _write_figures(
         lost_features.table(lost),
     )
     number = _CURVES.get(run.data, 9)
-    told = f"{title}, {len(rows[0].runs)} seeds; validation on the test images"
+    told = f"{title}, number of seeds: {len(rows[0].runs)}; validation on the test images"
     _write(
         out / f"figure{number}",
         curves.draw(rows, title=told),
@@ -248,7 +249,7 @@ def _write_figure_11(
         untrained[run.seed] = layer_output.measure_distances(before, images)
     shown, model = next(iter(models.items()))
     samples = layer_output.take_samples(model, images)
-    told = f"{_SHOWN}, {title}: outputs of seed {shown.seed}, distances over {len(models)} seeds"
+    told = f"{_SHOWN}, {title}; outputs of seed {shown.seed}, number of seeds: {len(models)}"
     _write(
         out / "figure11",
         layer_output.draw(samples, trained, untrained, images, title=told),
