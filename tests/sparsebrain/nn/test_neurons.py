@@ -429,6 +429,7 @@ def test_wrong_populations_and_generators(grid):
     grid.node_type = torch.full((30,), 2**40)
     with pytest.raises(ValueError, match=r"node_type must be .*unique\(return_inverse=True\)"):
         GraphLayer(grid, leak="population")
+    del grid.node_type
     with pytest.raises(ValueError, match="generator is for noise.*make it with noise=0.1"):
         GraphLayer(grid)(torch.randn(30), generator=torch.Generator())
     with pytest.raises(
