@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index
 from graphs.generators import bipartite
 from graphs.generators.bipartite import Ends
@@ -188,7 +188,7 @@ def _room(rule: Connector, wanted: int, most: int, what: str) -> None:
 
 
 def _fits(rule: Connector, synapses: float) -> None:
-    arguments.room(str(rule), "pass another rule, or smaller populations", synapses=synapses)
+    memory.check(str(rule), "pass another rule, or smaller populations", synapses=synapses)
 
 
 def check(rule: Any, what: str) -> "Connector | Rule":
