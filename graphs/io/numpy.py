@@ -11,7 +11,6 @@ from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.io.arrays import are_labels, array, floats, integers, labels_fix
 from graphs.io.duplicates import Duplicates, combine
-from graphs.io.limits import MOST_NEURONS
 from graphs.io.scipy import from_scipy, to_scipy
 
 
@@ -191,7 +190,8 @@ def from_edges(
         >>> data.edge_index.tolist(), data.edge_weight.tolist()
         ([[0, 1], [1, 2]], [2.0, 1.0])
     """
-    neurons = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
+    neurons = arguments.count("num_nodes", num_nodes)
+    arguments.room("num_nodes", "pass the number of neurons", neurons=neurons)
     by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
     ends = {
         "source": integers("source", source, by_name),
