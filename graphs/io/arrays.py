@@ -1,4 +1,4 @@
-"""Arguments as NumPy arrays, whatever library they come from."""
+"""Conversion of arguments from any library to NumPy arrays."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -27,7 +27,7 @@ def array(name: str, values: Any) -> NDArray[Any]:
         values: The argument.
 
     Raises:
-        TypeError: The argument is no array, sparse, or holds something else than numbers or text.
+        TypeError: It is not an array, is sparse, or holds other values than numbers and text.
         ValueError: Its rows differ in length, it has no values, or some of them are missing.
     """
     if isinstance(values, torch.Tensor):

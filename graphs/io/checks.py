@@ -45,14 +45,14 @@ def file(name: str, value: Any, fix: str) -> Path:
         fix: What to pass instead.
 
     Raises:
-        TypeError: The value is no path.
+        TypeError: The value is not a path.
         FileNotFoundError: There is no such file, or it is a folder or another special file.
     """
     found = path(name, value)
     if not os.path.isfile(found):
         what = "does not exist"
         if os.path.lexists(found):
-            what = "is a folder" if os.path.isdir(found) else "is no regular file"
+            what = "is a folder" if os.path.isdir(found) else "is not a regular file"
         raise FileNotFoundError(f"the file {str(found)!r} {what}; {fix}")
     return found
 

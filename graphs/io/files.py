@@ -317,6 +317,6 @@ def _explained(error: Exception, suffix: str) -> str:
         return str(error)
     reason = str(error).strip().rstrip(".")[:300]
     return (
-        f"it is damaged, or no {suffix} file ({type(error).__name__}{reason and ': '}{reason}); "
+        f"it is damaged or not a {suffix} file ({type(error).__name__}{reason and ': '}{reason}); "
         "take a whole copy, or save it again with graphs.save"
     )

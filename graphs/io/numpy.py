@@ -48,7 +48,7 @@ def from_numpy(matrix: ArrayLike) -> Data:
     if isinstance(matrix, np.ma.MaskedArray):
         raise TypeError(
             "matrix must have no mask, which would be lost; pass matrix.filled(0) if masked values "
-            "are no synapses"
+            "are not synapses"
         )
     labels = _labels(matrix)
     dense = array("matrix", matrix)
@@ -180,7 +180,7 @@ def from_edges(
         A connectome whose synapses are sorted by (target, source, edge_type).
 
     Raises:
-        TypeError: The ends or types are no integers, or weights or signs are no real numbers.
+        TypeError: The ends or types are not integers, or weights or signs are not real.
         ValueError: The arrays differ in length, a value is out of range or not finite, synapses
             repeat without ``duplicates="sum"``, or synapses of both signs would be added up.
 
