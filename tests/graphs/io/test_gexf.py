@@ -124,7 +124,7 @@ def with_value(value, mode="static", kind="double", title="node_type"):
         (inside("&a;"), "it is not a complete XML file"),
         (inside(NODES, EDGE.replace('"b"', '"c"')), "2 nodes and 1 edges, but 3 and 1"),
         (inside(NODES, '<edge source="a"/>'), "cannot be read"),
-        (inside(NODES + NODES), "4 nodes and 0 edges of which 2 and 0"),
+        (inside(NODES + NODES), "4 nodes and 0 edges, but 2 and 0"),
         (inside(NODES, EDGE + EDGE), "2 edges, but 2 and 1"),
         (
             inside(NODES, EDGE).replace("</gexf>", "<graph><node/></graph></gexf>"),
