@@ -219,7 +219,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
     ("arguments", "told"),
     [
         (["generate", "grid"], "Missing option"),
-        (["measure", "nix.npz"], "FILE: the file 'nix.npz' is not there; pass"),
+        (["measure", "nix.npz"], "FILE: the file 'nix.npz' does not exist; pass"),
         (["compare", "--topology", "file:nix.npz"], "--topology 'file:nix.npz': the file 'nix"),
         (["compare", "--seeds", "-1"], "--seeds must be an integer >= 1, got -1; pass --seeds=1"),
         (["compare", "--jobs", str(10**20)], "--jobs must be an integer >= 1 and at most 10000"),

@@ -212,7 +212,7 @@ def test_a_member_that_lies_about_its_size(path):
 )
 def test_parts_that_numpy_does_not_write(path, members, packing):
     archive(path, members, packing)
-    with pytest.raises(ValueError, match="is no array of NumPy"):
+    with pytest.raises(ValueError, match="is not an array of NumPy"):
         graphs.load(path)
 
 
