@@ -1,4 +1,4 @@
-"""Neural layers whose neurons are wired like a brain, and learn like one."""
+"""Neural networks on brain graphs: layers, kernels, models, learning rules and experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients that have no derivative of their own."""
+"""Gradients that cannot be differentiated again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def differentiated_once(found: Tensor, by: Tensor, remedy: str) -> Tensor:
 
 
 class _DifferentiatedOnce(torch.autograd.Function):
-    """The identity, whose backward pass raises."""
+    """The identity, with a backward pass that raises an error."""
 
     @staticmethod
     def forward(ctx: Any, found: Tensor, by: Tensor, remedy: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Activations that a kernel can fuse, in the one table that every backend follows."""
+"""The table of activations that kernels can fuse, which every backend follows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ SOFTPLUS_LINEAR = 20.0
 
 
 class Activation(NamedTuple):
-    """f as a function, f written over its argument if it can be, and grad * f'(u).
+    """An activation f with its derivative.
 
-    ``backward`` takes grad and y = f(u), or grad and u where ``of_argument`` says that f' cannot be
-    told from f's value. ``lipschitz`` is Lip(f), rounded up.
-
-    ``number`` is that of compiled kernels, which tell their own when they are loaded; it is given
-    once and never to another. None says that no kernel fuses f: loops then take its Python
-    definition step by step.
+    Attributes:
+        function: f.
+        in_place: f, writing over its argument if possible.
+        backward: Computes grad * f'(u) from grad and y = f(u), or from grad and u with
+            ``of_argument``.
+        lipschitz: Lip(f), rounded up.
+        of_argument: Whether f' cannot be computed from the value of f.
+        number: The number by which compiled kernels know f. It is never reused. None means that no
+            kernel fuses f: loops then run one by one with its Python definition.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -98,7 +101,7 @@ ACTIVATIONS: dict[str, Activation] = {
 def check_activation(
     activation: object, names: Iterable[str | None], argument: str = "activation"
 ) -> None:
-    """TypeError or ValueError unless it is one of ``names``, or a function of a tensor."""
+    """Raise TypeError or ValueError unless it is one of ``names`` or a function of a tensor."""
     if isinstance(activation, type):
         raise TypeError(
             f"{argument} must be a function of a tensor, got the class {activation.__name__}; "
@@ -110,6 +113,6 @@ def check_activation(
 
 
 def activation_called(name: str) -> Activation:
-    """The entry of the table; TypeError or ValueError if there is none."""
+    """Return an entry of the table; TypeError or ValueError if there is none of that name."""
     check_activation(name, ACTIVATIONS)
     return ACTIVATIONS[name]

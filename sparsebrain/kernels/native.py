@@ -1,4 +1,4 @@
-"""The ``native`` backend: compiled loops over synapses, a tile of the batch at a time."""
+"""The ``native`` backend: compiled loops over synapses, one tile of the batch at a time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
 class NativeBackend(Backend):
-    r"""C++ for CPUs, in the widest vectors that the machine has.
+    """C++ kernels for CPUs, with the widest vector instructions of the machine.
 
-    The batch is cut into tiles of columns, and the states of a tile lie together, so that all loops
-    run within a core's own cache; a state that outgrows it is shared by all threads, row by row.
-    Weights are read in the order of the synapses and never copied into another.
+    The batch is cut into tiles of columns. The states of a tile are stored together, so that all
+    loops run within a core's own cache; a state that does not fit is shared by all threads, row by
+    row. Weights are read in the order of the synapses and never reordered.
 
-    tanh and sigmoid are right to four units in the last place, gelu, silu and softplus to eight.
-    Sums are taken in an order that depends on the graph and the batch alone, but for the gradients
-    of weights and biases, whose sums over the batch are first taken by each thread: these are the
-    same bit for bit at the same number of threads.
+    tanh and sigmoid are accurate to four units in the last place, gelu, silu and softplus to eight.
+    The order of every sum depends on the graph and the batch alone, except for the gradients of
+    weights and biases, which each thread first sums over its part of the batch: these are
+    reproducible bit by bit for the same number of threads.
     """
 
     name = "native"
@@ -152,7 +152,7 @@ def _strided(x: Tensor | None) -> tuple[int, int, int]:
 
 @functools.cache
 def _extension() -> tuple[ModuleType | None, str | None]:
-    """The compiled module, or None and why it is not there."""
+    """Return the compiled module, or None and the reason why it is missing."""
     try:
         module = importlib.import_module("sparsebrain.kernels._native")
     except ImportError as error:
@@ -165,7 +165,7 @@ def _extension() -> tuple[ModuleType | None, str | None]:
 
 
 def _disagreement(compiled: dict[str, int]) -> str | None:
-    """What compiled kernels know of activations that Python does not, or know otherwise."""
+    """Return how the compiled table of activations differs from Python's, or None."""
     table = {name: each.number for name, each in ACTIVATIONS.items() if each.number is not None}
     if table == compiled:
         return None
@@ -189,7 +189,7 @@ def _module() -> Any:
 
 
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """What the kernels have to know of a structure and a batch."""
+    """Return what the kernels need to know of a structure and a batch."""
     tile = _WIDEST[dtype]
     # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
     # that is cut once they would get unequal parts.

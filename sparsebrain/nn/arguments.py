@@ -1,4 +1,4 @@
-"""Checks of what a layer is made with."""
+"""Checks of the arguments that make a layer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from sparsebrain.nn.sharing import SYNAPSES
 
 
 class Arguments(NamedTuple):
-    """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known.
+    """The checked and completed arguments of a layer.
 
-    ``neurons`` are what :class:`sparsebrain.nn.neurons.NeuronParameters` is made with.
+    Attributes:
+        loops: The number of loops or the Equilibrium.
+        init: The initialization.
+        lipschitz: Lip(f); 1 if it is unknown.
+        neurons: The arguments of :class:`sparsebrain.nn.neurons.NeuronParameters`.
     """
 
     loops: int | Equilibrium
@@ -45,9 +49,24 @@ def check_arguments(
     neurons: dict[str, Any],
     flags: dict[str, bool],
 ) -> Arguments:
-    """Check and complete the arguments of a layer; TypeError or ValueError.
+    """Check and complete the arguments of a layer.
 
-    ``neurons`` are bias, threshold, leak and noise; ``flags`` are inject, dale and checkpoint.
+    Args:
+        loops: As for :class:`~sparsebrain.GraphLayer`.
+        activation: As for a GraphLayer.
+        aggr: As for a GraphLayer.
+        init: As for a GraphLayer.
+        weight_sharing: As for a GraphLayer.
+        gain: As for a GraphLayer.
+        backend: As for a GraphLayer.
+        device: As for a GraphLayer.
+        dtype: As for a GraphLayer.
+        neurons: The values of bias, threshold, leak and noise.
+        flags: The values of inject, dale and checkpoint.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument has the wrong value, or two of them exclude each other.
     """
     loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
@@ -75,10 +94,17 @@ def check_arguments(
 
 
 def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
-    """Check and complete a value that is assigned to an attribute of a layer with these ``loops``.
+    """Check and complete a value that is assigned to an attribute of a layer.
+
+    Args:
+        name: The name of the attribute.
+        value: The new value.
+        loops: The loops of the layer.
 
     Raises:
-        TypeError, ValueError: as when the layer is made with it.
+        TypeError: As when the layer is made with this value.
+        ValueError: As when the layer is made with this value, or if an Equilibrium relies on the
+            old one.
     """
     if name == "activation":
         # The attribute reads "none" where the argument was None.
@@ -109,7 +135,7 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
 
 
 def _check_aggr(aggr: Any) -> None:
-    """TypeError or ValueError unless PyG can make an aggregation of it."""
+    """Raise TypeError or ValueError unless PyG can make an aggregation from ``aggr``."""
     several = isinstance(aggr, list | tuple)
     for each in aggr if several else [aggr]:
         if not isinstance(each, str | Aggregation):
@@ -144,7 +170,7 @@ def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> 
 
 
 def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> float:
-    """Lip(f), which the caller has to give where f is a function, and there alone."""
+    """Return Lip(f), which the caller must pass exactly if f is a function."""
     if callable(activation):
         if loops.constraint is not None and loops.lipschitz is None:
             raise ValueError(
@@ -161,7 +187,7 @@ def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> floa
 
 
 def check_dtype(dtype: torch.dtype | None) -> None:
-    """TypeError unless a layer can compute in this dtype, or with None in torch's default."""
+    """Raise TypeError unless the kernels compute in this dtype; None is torch's default dtype."""
     dtype = torch.get_default_dtype() if dtype is None else dtype
     if not isinstance(dtype, torch.dtype) or dtype not in kernels.DTYPES:
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What a layer accepts: states of its shape and dtype, and PyG batches of its own connectome."""
+"""Checks of a layer's inputs: states of its shape and dtype, and PyG batches of its connectome."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
 def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
-    """Return x, under autocast in the dtype of ``weight``; an error if layer(x) cannot take it.
+    """Return x for a layer, under autocast converted to the dtype of the weights.
+
+    Args:
+        x: What the caller passed.
+        name: The name of the argument, for messages.
+        weight: The weights of the layer, which determine the dtype and device.
+        num_nodes: N.
+        node_first: Whether the shape must be [B * N, C] instead of [..., N].
 
     Raises:
-        TypeError: its dtype is not that of the weights.
-        ValueError: its shape is not [..., N], or with ``node_first`` not [B * N, C].
+        TypeError: If x is not a dense tensor of the dtype of the weights.
+        ValueError: If its shape or device is wrong, or the weights have no values.
     """
     if isinstance(x, BaseData):
         raise TypeError(
@@ -51,7 +58,7 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
 
 
 def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
-    """ValueError unless loops that are driven by ``x`` can begin in ``state``."""
+    """Raise ValueError unless loops that are driven by ``x`` can start from ``state``."""
     if not inject or state.shape != x.shape:
         raise ValueError(
             f"state= needs inject=True and the shape of x {list(x.shape)}, got inject={inject} "
@@ -60,10 +67,10 @@ def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
 
 
 class BatchedEdges:
-    """Checks that an edge_index is that of a connectome, B-fold, in its order.
+    """Checks that an edge_index consists of B copies of a connectome's synapses, in its order.
 
-    Weights belong to synapses by their place, so any other order would silently give them to
-    others. The first copy is compared at every call, the whole once per tensor.
+    Weights are assigned to synapses by position, so another order would silently assign them to
+    other synapses. The first copy is compared at every call, all copies once per tensor.
     """
 
     def __init__(self) -> None:
@@ -75,7 +82,12 @@ class BatchedEdges:
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
-        """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
+        """Check that ``edge_index`` consists of ``rows / N`` copies of the structure's synapses.
+
+        Raises:
+            TypeError: If it is not a dense int64 tensor.
+            ValueError: If it has another shape, device or content.
+        """
         num_nodes, num_edges = structure.num_nodes, structure.num_edges
         tensors.tensor("edge_index", edge_index, (2, "E"), dtypes=(torch.int64,))
         if num_nodes == 0 or rows % num_nodes:

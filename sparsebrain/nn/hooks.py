@@ -13,7 +13,7 @@ LoopHook = Callable[[Recurrence], Recurrence]
 
 
 class HookPlace:
-    """Holds one hook at most, whatever the threads. Deep copies and pickles begin without one."""
+    """Holds at most one hook, across threads. Deep copies and pickles start without a hook."""
 
     def __init__(self) -> None:
         self._hook: LoopHook | None = None
@@ -23,11 +23,11 @@ class HookPlace:
         return HookPlace, ()
 
     def apply(self, recurrence: Recurrence) -> Recurrence:
-        """What the hook makes of it, or ``recurrence`` itself without one.
+        """Return what the hook makes of ``recurrence``, or ``recurrence`` itself without a hook.
 
         Raises:
-            TypeError: the hook returned something else than a description.
-            ValueError: it replaced the weight alone of an exchange that was made with the old one.
+            TypeError: If the hook does not return a description.
+            ValueError: If it replaces the weight but keeps an exchange that uses the old weight.
         """
         if self._hook is None:
             return recurrence
@@ -47,7 +47,7 @@ class HookPlace:
 
     @contextmanager
     def held_by(self, hook: LoopHook, layer: object) -> Iterator[None]:
-        """Have that hook for a while; RuntimeError, which names the layer, if there is another."""
+        """Install a hook within a context; RuntimeError, naming the layer, if there is another."""
         with self._lock:
             if self._hook is not None:
                 raise RuntimeError(
