@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; the command line answers --help before it needs it.
+    # Importing torch takes seconds, and `sparsebrain --help` does not need it.
     if name == "Equilibrium":
         return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":

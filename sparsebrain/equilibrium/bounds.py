@@ -13,7 +13,7 @@ from sparsebrain.equilibrium.norms import Size, norm_bound, perron_bound
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.checks import check_structure
 
-# Rounding of float32 may lift a weight that was set by so much.
+# Rounding in float32 can enlarge an assigned weight by this share.
 _SLACK = 1e-4
 
 
@@ -85,9 +85,8 @@ class Contraction(nn.Module):
         scale = self.scale_of(weight)
         if not scale > 1 - _SLACK:
             raise ValueError(
-                f"constraint={self.kind!r} keeps this size of the weights at most at "
-                f"{self.most:.4g}, but it would be {self.most / scale:.4g}; "
-                f"assign {scale * (1 - _SLACK):.4g} * weight."
+                f"constraint={self.kind!r} bounds the size of the weights by {self.most:.4g}, but "
+                f"it would be {self.most / scale:.4g}; pass {scale * (1 - _SLACK):.4g} * weight"
             )
         return weight
 
@@ -97,7 +96,7 @@ class Contraction(nn.Module):
         return float((self.most / size.bound).clamp_max(1))
 
     def _per_synapse(self, weight: Tensor) -> Tensor:
-        # No buffers, see the layer: they come to where the weights are when these are used.
+        # These are not buffers, as in the layer; they are moved when the weights are used.
         self.structure = self.structure.to(weight.device)
         self.types = None if self.types is None else self.types.to(weight.device)
         return weight if self.types is None else weight.index_select(0, self.types)

@@ -32,6 +32,6 @@ class _DifferentiatedOnce(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError(
-            "the gradient of an Equilibrium is not made by autograd and has no derivative; for "
-            f"second derivatives {ctx.remedy}, or a number of loops"
+            "the gradient of an Equilibrium has no derivative, since autograd does not record it; "
+            f"for second derivatives {ctx.remedy}, or a number of loops"
         )

@@ -51,7 +51,7 @@ def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
             f"k must be at most the number of neurons, {structure.num_nodes}, got {k}; "
             f"pass k={max(structure.num_nodes, 1)}."
         )
-    # Layers themselves need nothing of graphs, and are imported without it.
+    # Layers do not need this module, whose import takes long.
     from graphs.eigenvalues import largest_eigenvalues  # noqa: PLC0415
 
     return torch.from_numpy(largest_eigenvalues(_matrix(structure, weight), k))

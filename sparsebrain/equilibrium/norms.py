@@ -13,10 +13,10 @@ from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.kernels import Structure, backpropagate, loop, propagate
 from sparsebrain.kernels.checks import check_matrix
 
-# Lanczos: the norm is underestimated by more than this share with less than this probability.
+# Lanczos underestimates the norm by more than _SHORT with a probability below _FAILURE.
 _SHORT = 0.05
 _FAILURE = 1e-9
-# Power iteration: loops in one go, how often at most, and what of the bound it should still win.
+# Power iteration: fused loops per round, the most rounds, and the least gain per round.
 _FUSED = 10
 _ROUNDS = 12
 _GAIN = 1e-3
@@ -58,14 +58,14 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
         >>> round(spectral_radius(ring, torch.tensor([1.0, 2.0, 4.0])), 6)
         2.0
     """
-    # Of a complex pair Arnoldi's method finds both or none.
+    # Arnoldi's method finds both eigenvalues of a complex pair or neither.
     check_matrix(structure, weight)
     count = min(2, structure.num_nodes)
     try:
         return float(eigenvalues(structure, weight, count)[0].abs()) if count else 0.0
     except RuntimeError as error:
         raise RuntimeError(
-            f"the spectral radius did not converge ({error}); perron_bound bounds it from above."
+            f"the spectral radius did not converge ({error}); use perron_bound, an upper bound"
         ) from None
 
 
@@ -108,7 +108,7 @@ def perron_bound(structure: Structure, weight: Tensor, *, vectors: bool = False)
     if vectors:
         _, left = _perron(_reversed(structure), magnitude / most)
         left = left / (left @ right).clamp_min(torch.finfo(torch.float64).eps)
-    # The products that make it up are rounded.
+    # An allowance for the rounding of the products.
     slack = 1 + 4 * torch.finfo(torch.float64).eps * structure.num_edges
     return Size(bound * most * slack, left, right)
 
@@ -153,7 +153,7 @@ def norm_bound(structure: Structure, weight: Tensor) -> Size:
         image = propagate(structure, precise, basis[number].unsqueeze(1))
         vector = backpropagate(structure, precise, image).squeeze(1)
         diagonal[number] = basis[number] @ vector
-        # Twice, because rounding in the first pass is as large as what may be left.
+        # Twice, because the rounding of the first pass can be as large as the remainder.
         for _ in range(2):
             vector = vector - basis.t() @ (basis @ vector)
         length = beside[number] = vector.norm()
@@ -178,13 +178,13 @@ def norm_bound(structure: Structure, weight: Tensor) -> Size:
 def _perron(structure: Structure, magnitude: Tensor) -> tuple[Tensor, Tensor]:
     """Return the bound of a matrix with row sums of at most 1, and its v, with largest entry 1."""
     vector = magnitude.new_ones(structure.num_nodes, 1)
-    # Half of the old state stays, or a ring would turn around for ever.
+    # Half of the old state is kept, since a ring would rotate the state forever.
     half = magnitude.new_full((structure.num_nodes,), 0.5)
     bound = magnitude.new_ones(())
     for _ in range(_ROUNDS):
         (vector,) = loop(structure, magnitude, vector, loops=_FUSED, leak=half)
         vector = vector / vector.max()
-        # Far from every strong cycle entries underflow; any positive vector will do.
+        # Entries far from strong cycles underflow; any positive vector gives a valid bound.
         vector = vector.clamp_min(torch.finfo(torch.float32).tiny)
         before = bound
         bound = torch.minimum(before, (propagate(structure, magnitude, vector) / vector).max())

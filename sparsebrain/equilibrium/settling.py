@@ -123,7 +123,7 @@ class Equilibrium:
 def check_loops(loops: object) -> int | Equilibrium:
     """Return the ``loops`` of a layer; TypeError or ValueError unless a count or an Equilibrium."""
     if loops is Equilibrium:
-        raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium().")
+        raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium()")
     if isinstance(loops, Equilibrium):
         return loops
     return arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
@@ -216,7 +216,7 @@ class Reports:
 
     def is_first(self, what: str) -> bool:
         """Return whether this is the first call with this argument, in any thread."""
-        # One operation of the dictionary, so that of two threads one is the first.
+        # One atomic operation of the dictionary, so that exactly one thread is the first.
         mine = object()
         return self._warned.setdefault(what, mine) is mine
 
@@ -303,7 +303,7 @@ def _warn_once(report: Report, what: str, options: Equilibrium, reports: Reports
                 "A state is not finite: x holds NaN or infinity, or the weights are so large that "
                 'it overflows; look at both, or keep the weights small by constraint="norm".'
             )
-        # By its place a warning of Python is shown once for all layers.
+        # Python shows a warning once per source line, which would be once for all layers.
         warnings.warn_explicit(
             f"{what} did not converge for {failed} of {report.converged.numel()} samples "
             f"({report!r}, tol={options.tol:g}). {remedy} This layer warns once; look at "

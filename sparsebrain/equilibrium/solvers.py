@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Loops from one residual to the next: to compute it costs about as much as one loop.
+# The number of loops between two residuals; a residual costs about as much as one loop.
 _BETWEEN = 4
-# Where a residual grows by more, Anderson's history misleads.
+# If a residual grows by more, Anderson's history is misleading.
 _GROWTH = 2.0
 
 Iterate = Callable[[Tensor, tuple[Tensor, ...], int], Tensor]
-"""The state [N, B] after a number of loops, from the state and from what else is [N, B]."""
+"""A function of a state [N, B], further arguments [N, B] and a number of loops."""
 
 
 class Solution(NamedTuple):
@@ -78,7 +78,7 @@ def solve(
     """
     samples = _Samples(start, given)
     mixing = _Anderson(depth) if depth else None
-    # Loops can be fused where nothing is done between them.
+    # Loops are fused if nothing happens between them.
     fused = 1 if whole or depth or damping is not None else _BETWEEN
     loops = 0
     while samples.running:
@@ -89,7 +89,7 @@ def solve(
         after = iterate(before, samples.given, 1)
         loops += count
         residual = relative_residual(before, after)
-        # A comparison with NaN is false, so that NaN stops too.
+        # A comparison with NaN is false, so NaN stops a sample too.
         continues = (residual > tol) & (residual < math.inf) & (loops < max_loops)
         stops = samples.stop(~continues, loops, residual, tol)
         if damping is not None:
@@ -108,7 +108,7 @@ def solve(
 def relative_residual(before: Tensor, after: Tensor) -> Tensor:
     """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
     floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
-    # Several times as fast as norm(), which guards against overflow; such samples are stopped.
+    # Several times as fast as norm(), which guards against overflow; overflow stops a sample.
     change, size = ((x * x).sum(0).sqrt() for x in (after - before, after))
     return change / size.clamp_min(floor)
 
@@ -167,7 +167,7 @@ def _held(state: Tensor, before: Tensor, where: Tensor) -> Tensor:
 
 
 def _put(state: Tensor, number: Tensor, samples: Tensor) -> Tensor:
-    # Without a gradient in place: at the peak every state counts.
+    # In place without a gradient, to save the memory of one state.
     if state.requires_grad or samples.requires_grad:
         return state.index_copy(1, number, samples)
     return state.index_copy_(1, number, samples)
@@ -233,7 +233,7 @@ class _Anderson:
         inverse = usable * length.amin(1, keepdim=True) / length
         matrix = matrix / (length.unsqueeze(2) * length.unsqueeze(1))
         matrix = matrix * usable.unsqueeze(2) * usable.unsqueeze(1)
-        # What rounding leaves of equal gaps must not be mixed with large opposite shares.
+        # Without a ridge, rounding errors of nearly equal gaps would get large opposite shares.
         ridge = held * torch.finfo(products.dtype).eps + (1 - usable)
         shares, _ = torch.linalg.solve_ex(matrix + torch.diag_embed(ridge), inverse.unsqueeze(2))
         shares = shares.squeeze(2) * inverse

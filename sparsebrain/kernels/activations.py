@@ -15,7 +15,7 @@ from graphs import arguments
 
 LEAKY_SLOPE = 0.01
 SOFTPLUS_LINEAR = 20.0
-"""Where torch's softplus becomes u itself."""
+"""The argument above which torch's softplus is the identity."""
 
 
 class Activation(NamedTuple):
@@ -41,14 +41,14 @@ class Activation(NamedTuple):
 
 
 def _gelu(u: Tensor) -> Tensor:
-    # By erfc, which keeps the digits of the lower tail. Torch's own, in single precision on a CPU,
-    # is NaN at infinity.
+    # erfc is accurate in the lower tail. Torch's own GELU, in single precision on a CPU, is NaN at
+    # infinity.
     return u * (0.5 * torch.special.erfc(u * -math.sqrt(0.5)))
 
 
 def _hardtanh(u: Tensor) -> Tensor:
-    # Of NaN torch's own gives a gradient of 0 or 1, by its place in a vector; here it is 1, as
-    # relu's.
+    # For NaN torch's own hardtanh has a gradient of 0 or 1, depending on its position in a vector;
+    # here it is 1, as for relu.
     return torch.where(u.abs() >= 1, u.detach().sign(), u)
 
 
@@ -74,11 +74,11 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda grad, y: torch.ops.aten.leaky_relu_backward(grad, y, LEAKY_SLOPE, True),
         number=4,
     ),
-    # Steepest at the square root of 2.
+    # The slope is largest at the square root of 2.
     "gelu": Activation(
         _gelu, _gelu, torch.ops.aten.gelu_backward, 1.1289043, of_argument=True, number=5
     ),
-    # Steepest at 2.3994.
+    # The slope is largest at 2.3994.
     "silu": Activation(
         functional.silu,
         lambda u: functional.silu(u, inplace=True),
@@ -107,7 +107,7 @@ def check_activation(
             f"{argument} must be a function of a tensor, got the class {activation.__name__}; "
             f"pass {argument}={activation.__name__}()"
         )
-    # PyG's Data can be called, and is no function.
+    # PyG's Data is callable, but is not an activation.
     if not callable(activation) or isinstance(activation, BaseData):
         arguments.option(argument, activation, names)
 

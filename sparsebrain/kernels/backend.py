@@ -182,7 +182,7 @@ class Backend(ABC):
             if chosen.of_argument:
                 known = _argument(step, before, inputs)
             if inputs.leak is not None:
-                # The state is a mixture, from which f's value cannot be told again.
+                # The state is a mixture, from which the value of f cannot be recovered.
                 after = _respond(step, before, inputs, activation)
                 known = known if chosen.of_argument else after
                 leak = inputs.leak.unsqueeze(1)

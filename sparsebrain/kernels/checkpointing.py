@@ -103,7 +103,7 @@ def loop_backward(
         if grad_weight is not None and found.weight is not None:
             grad_weight += found.weight
         total = found.inputs if total is None else _add(total, found.inputs)
-        # Else they would lie beside those of the next segment while it is computed.
+        # Free them before the next segment is computed.
         del looped, states
     assert total is not None
     return LoopGradients(grad_weight, total)

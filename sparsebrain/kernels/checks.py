@@ -17,7 +17,7 @@ from sparsebrain.kernels.structure import Structure
 DTYPES = tensors.FLOATS
 
 MOST_LOOPS = 10**6
-"""The most loops of a layer: more than any state or gradient passes through in practice."""
+"""The largest number of loops of a layer."""
 
 
 def check_tensor(name: str, tensor: Tensor, shape: tensors.Shape, like: Tensor) -> None:
@@ -42,8 +42,8 @@ def check_memory(name: str, tensor: Tensor) -> None:
     needed = (last + 1) * tensor.element_size()
     if there < needed:
         raise ValueError(
-            f"the storage of {name} was freed or cut: it has {there} bytes, and {needed} are "
-            "needed; call after its values are back, as in the forward pass of a sharded module."
+            f"the storage of {name} was freed or cut: it has {there} bytes and needs {needed}; "
+            "call this while the values are there, as in the forward pass of a sharded module"
         )
 
 
@@ -111,7 +111,7 @@ def check_index(structure: Structure) -> None:
         if low < 0 or high >= limit or not rising:
             raise ValueError(
                 "the index arrays of the structure lead to neurons or synapses that it does not "
-                "have: they were changed after they were made; make another by "
+                "have, since they were changed in place; make another structure with "
                 "Structure(edge_index, num_nodes)"
             )
         if not array.is_cpu:
@@ -125,8 +125,8 @@ def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], li
     """Raise TypeError or ValueError unless there are states of these shapes."""
     if len(states) != len(shapes):
         raise ValueError(
-            f"expected {len(shapes)} states of the forward pass, got {len(states)}; pass those "
-            "that sparsebrain.loop returned with learns=True."
+            f"states must be the {len(shapes)} of the forward pass, got {len(states)}; pass those "
+            "that sparsebrain.loop returned with learns=True"
         )
     for number, (state, shape) in enumerate(zip(states, shapes, strict=True)):
         check_tensor(f"states[{number}]", state, shape, like)

@@ -101,7 +101,7 @@ class NativeBackend(Backend):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        # Tile after tile, and in it state after state, as the kernels lay them out.
+        # One tile after another, and within a tile one state after another.
         return [((loops + 1) * neurons * batch,)]
 
     def loop_backward(
@@ -137,8 +137,8 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
     if number is None or number != ACTIVATIONS[activation].number:
         raise ValueError(
             f"the compiled kernels have no activation {activation!r}, only "
-            f"{', '.join(map(repr, _activations()))}; use kernels.loop, which takes the "
-            "definition of others step by step, or another backend."
+            f"{', '.join(map(repr, _activations()))}; use sparsebrain.kernels.loop, which runs "
+            "others loop by loop, or another backend"
         )
     return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
 
@@ -158,7 +158,7 @@ def _extension() -> tuple[ModuleType | None, str | None]:
     except ImportError as error:
         return None, (
             f"the compiled kernels cannot be loaded ({error}); install with a C++17 compiler, and "
-            "pip install -v . tells what stopped it"
+            "call pip install -v . to see why a build fails"
         )
     obstacle = _disagreement(getattr(module, "activations", dict)())
     return (module, None) if obstacle is None else (None, obstacle)
@@ -170,8 +170,8 @@ def _disagreement(compiled: dict[str, int]) -> str | None:
     if table == compiled:
         return None
     return (
-        f"the compiled kernels number activations {compiled}, Python {table}: both come from "
-        "different versions; build them again by pip install ."
+        f"the compiled kernels number activations {compiled}, and Python {table}, since they "
+        "come from different versions; call pip install . to build them again"
     )
 
 
@@ -191,11 +191,11 @@ def _module() -> Any:
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     """Return what the kernels need to know of a structure and a batch."""
     tile = _WIDEST[dtype]
-    # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
-    # that is cut once they would get unequal parts.
+    # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
+    # two tiles of different widths would give them unequal parts.
     if tile < batch < 2 * tile:
         tile //= 2
-    # The power of two that is no wider than the batch.
+    # The largest power of two that is not wider than the batch.
     tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
         _instruction_set(),

@@ -97,7 +97,7 @@ def _check_loop(
     if not chosen.fuses(activation):
         raise ValueError(
             f"backend {chosen.name!r} has no kernel for activation {activation!r}; use "
-            "sparsebrain.kernels.loop, which takes its definition step by step."
+            "sparsebrain.kernels.loop, which runs it loop by loop"
         )
 
 
@@ -318,8 +318,8 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
     shown = given.loops if given.keep else 1
     states, tape = output[:shown], output[shown:]
     ctx.mark_non_differentiable(*tape)
-    # Only some of the states are read by what follows: zeros for the others would cost a pass over
-    # memory each.
+    # Later operations may use only some of the states; zero gradients for the others would cost a
+    # pass over memory each.
     ctx.set_materialize_grads(False)
     if given.segment:
         starts = checkpointing.starts(given.loops, given.segment)[1:]
@@ -330,7 +330,7 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
     else:
         kept = [given.state, *tape, *states]
     ctx.save_for_backward(given.weight, *given.inputs, *kept)
-    # Tensors are saved above, in the way that autograd watches.
+    # Tensors are saved above with save_for_backward, which detects in-place changes.
     ctx.given = given._replace(weight=None, state=None, drive=None, bias=None, leak=None)
 
 
@@ -377,7 +377,7 @@ def _differentiable_backward(
     """
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Through aliases, so that an input that is computed from another one is held fixed.
+        # Aliases, so that no derivative passes from one input to another that it is computed from.
         alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
         states = run_stepwise(
             lambda x: any_propagate(alias, x, given.arrays, False, given.backend),
@@ -411,6 +411,5 @@ loop.register_autograd(_loop_backward, setup_context=_loop_setup)
 
 for _operator in (propagate, correlate, loop, loop_backward):
     for _device in ("cpu", "cuda"):
-        # Autocast would reach the products inside and narrow them; the loops multiply that
-        # rounding.
+        # Autocast would narrow the products inside, and the loops amplify rounding errors.
         _operator.register_autocast(_device, torch.float32)

@@ -15,7 +15,7 @@ BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (NativeBackend(), TritonBackend(), TorchBackend(), ReferenceBackend())
 }
-"""Every backend by name, the fastest first: ``auto`` takes the first that suits."""
+"""Every backend by name, the fastest first; ``auto`` chooses the first that is suitable."""
 
 
 def check_backend(backend: object) -> str:
@@ -38,7 +38,7 @@ def resolve(name: str, device: torch.device) -> Backend:
     backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:
-        raise RuntimeError(f"backend {name!r} was asked for, but {obstacle}; use backend='auto'.")
+        raise RuntimeError(f"backend {name!r} cannot run, since {obstacle}; pass backend='auto'")
     return backend
 
 

@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint as recompute
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import starts
 
-#: W x, of a state x in the layout in which the loops run.
+#: A function that computes W x for a state x in the layout of the loops.
 Exchange = Callable[[Tensor], Tensor]
 
-#: What is added to the state after a loop, by the loop's number from 0.
+#: A function of the loop's number, from 0, that returns what is added to the state after it.
 Noise = Callable[[int], Tensor]
 
 

@@ -77,7 +77,7 @@ class Structure:
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
-        # Two pointers, each made in 64 bits.
+        # Two pointer arrays, which are built in 64 bits.
         tensors.room(
             f"num_nodes={num_nodes}", 16 * num_nodes, "pass 1 + the largest number in edge_index"
         )
@@ -139,7 +139,7 @@ class Structure:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
 
 
-# An order is empty where synapses stand in it already.
+# An order is empty if the synapses are already in it.
 _MAY_LACK = (False, False, False, True, False, False, True)
 
 
@@ -192,7 +192,7 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
     edge_index = tensors.tensor(
         "edge_index", plain_tensor(edge_index), (2, "E"), dtypes=tensors.INTEGERS, fix=fix
     )
-    # A copy of our own: whoever changed theirs later would slip an unchecked index to a kernel.
+    # A copy, so that later changes of the argument cannot bring an unchecked index to a kernel.
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
@@ -202,7 +202,8 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
             wrong = low if low < 0 else high
             raise ValueError(
                 f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
-                f"{num_nodes - 1}; pass num_nodes={high + 1} or drop that synapse."
+                f"{num_nodes - 1}; "
+                + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
             )
     return edge_index
 

@@ -47,7 +47,7 @@ class TritonBackend(Backend):
         if device.type != "cuda":
             return f"triton's kernels run on 'cuda', not on {device.type!r}"
         if interpreted:
-            return "TRITON_INTERPRET=1 leaves triton's kernels to an interpreter on the 'cpu'"
+            return "TRITON_INTERPRET=1 runs triton's kernels in an interpreter on the 'cpu'"
         if not torch.cuda.is_available():
             return "torch finds no GPU"
         return _load()[1] or _obstacle_on_gpu(device.index)
@@ -240,7 +240,7 @@ def _launch(name: str, programs: int, tile: _Tile, **arguments: Any) -> None:
     if module is None:
         raise RuntimeError(obstacle)
     where = next(each for each in arguments.values() if isinstance(each, Tensor))
-    # Triton launches on the current device, whatever that of the tensors.
+    # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(where):
         getattr(module, name)[(programs,)](
             **arguments,
@@ -269,7 +269,7 @@ def _obstacle_on_gpu(index: int | None) -> str | None:
     try:
         with torch.cuda.device(index):
             target = driver.active.get_current_target()
-    # A missing C compiler, header or driver library: each fails in a way of its own.
+    # A missing C compiler, header or driver library raises different errors.
     except Exception as error:
         return f"triton cannot reach the GPU ({error}); it needs a C compiler and Python's headers"
     if target.backend == "cuda" and target.arch < _OLDEST:

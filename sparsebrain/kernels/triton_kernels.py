@@ -53,7 +53,7 @@ def step(
     if leak is not None:
         share = tl.load(leak + row)
         before = tl.load(x + here, mask=inside, other=0.0)
-        # From the nearer end, as torch.lerp: a share of one is exactly f, of zero the old state.
+        # As torch.lerp: a leak of one gives exactly f, and of zero exactly the old state.
         y = tl.where(share < 0.5, before + share * (y - before), y - (y - before) * (1 - share))
     tl.store(out + here, y, mask=inside)
 
@@ -126,7 +126,7 @@ def step_back(
     else:
         known = tl.load(after + here, mask=inside, other=0.0)
     if leak is not None:
-        # The state is a mixture, from which f's value cannot be told again.
+        # The state is a mixture, from which the value of f cannot be recovered.
         y = _activate(known, ACTIVATION)
         if not OF_ARGUMENT:
             known = y
@@ -159,7 +159,7 @@ def correlate(
     COLUMNS: tl.constexpr,
 ):
     """Write the sum over the batch of post[target] * pre[source] to out [E], or add it with ADD."""
-    # Blocks of synapses, not rows, so that a hub is shared by many programs.
+    # Blocks of synapses, not rows, so that many programs share a hub.
     place = tl.program_id(0).to(tl.int64) * SYNAPSES + tl.arange(0, SYNAPSES)
     there = place < synapses
     at_post = tl.load(target + place, mask=there, other=0) * batch
@@ -202,7 +202,7 @@ def _gather(
     COLUMNS: tl.constexpr,
 ):
     """Return some columns of one row of the product, SYNAPSES of its synapses at a time."""
-    # Wide, because a place beyond the last of nearly 2^31 synapses would wrap.
+    # In 64 bits, because a position after the last of nearly 2^31 synapses would overflow.
     start = tl.load(pointer + row).to(tl.int64)
     stop = tl.load(pointer + row + 1).to(tl.int64)
     inside = columns < batch

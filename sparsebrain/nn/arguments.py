@@ -107,7 +107,7 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
             old one.
     """
     if name == "activation":
-        # The attribute reads "none" where the argument was None.
+        # The attribute is "none" if the argument was None.
         value = None if isinstance(value, str) and value == "none" else value
         _lipschitz_of(value)
         value = "none" if value is None else value
@@ -159,13 +159,13 @@ def _check_aggr(aggr: Any) -> None:
 def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> None:
     if checkpoint:
         raise ValueError(
-            "checkpoint=True is for a number of loops; an Equilibrium keeps one state, use "
-            "checkpoint=False."
+            "checkpoint=True is for a number of loops, and an Equilibrium keeps one state; pass "
+            "checkpoint=False"
         )
     if noise:
         raise ValueError(
-            "noise= moves the state at every loop, so that an Equilibrium is never reached; use "
-            "noise=0 or a number of loops."
+            "noise changes the state at every loop, so that it never reaches an Equilibrium; pass "
+            "noise=0 or a number of loops"
         )
 
 
@@ -174,14 +174,14 @@ def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> floa
     if callable(activation):
         if loops.constraint is not None and loops.lipschitz is None:
             raise ValueError(
-                f"constraint={loops.constraint!r} has to know how steep an activation is that is a "
-                "function; pass Equilibrium(lipschitz=...)."
+                f"constraint={loops.constraint!r} needs the Lipschitz constant of an activation "
+                "that is a function; pass Equilibrium(lipschitz=1.0) if its slope is at most 1"
             )
         return loops.lipschitz or known
     if loops.lipschitz is not None:
         raise ValueError(
-            f"lipschitz= is for an activation that is a function; that of {activation!r} is known "
-            f"to be {known:g}, leave it out."
+            f"lipschitz is for an activation that is a function, and that of {activation!r} is "
+            f"known to be {known:g}; pass lipschitz=None"
         )
     return known
 
@@ -192,21 +192,20 @@ def check_dtype(dtype: torch.dtype | None) -> None:
     if not isinstance(dtype, torch.dtype) or dtype not in kernels.DTYPES:
         raise TypeError(
             f"dtype must be torch.float32 or torch.float64, got {dtype!r:.60}; pass dtype="
-            "torch.float32, and call the model under torch.autocast where its other layers should "
-            "be narrower."
+            "torch.float32, and call the model under torch.autocast for narrower other layers"
         )
 
 
 def _init_of_gains(init: str | None, weight_sharing: str) -> str:
     if init not in (None, "edge_weight"):
         raise ValueError(
-            f"gain= multiplies the strengths that the connectome came with, so that init={init!r} "
-            "has nothing to draw; use init='edge_weight'."
+            f"gain multiplies the strengths of the connectome, so init={init!r} draws nothing; "
+            "pass init='edge_weight'"
         )
     if weight_sharing != "synapse":
         raise ValueError(
-            f"with gain= strengths are fixed and only gains are shared; got weight_sharing="
-            f"{weight_sharing!r}, use gain={weight_sharing!r} and weight_sharing='synapse'."
+            f"with gain strengths are fixed and only gains are shared, got weight_sharing="
+            f"{weight_sharing!r}; pass gain={weight_sharing!r} and weight_sharing='synapse'"
         )
     return "edge_weight"
 
@@ -214,7 +213,8 @@ def _init_of_gains(init: str | None, weight_sharing: str) -> str:
 def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
     if isinstance(activation, str) and activation == "maxout":
         raise ValueError(
-            "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
+            "activation='maxout' needs several weights per synapse; use "
+            "sparsebrain.Maxout(connectome, loops)"
         )
     known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
     check_activation(activation, known)

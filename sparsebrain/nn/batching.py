@@ -40,13 +40,12 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
         )
     if dtype not in kernels.DTYPES:
         raise TypeError(
-            f"the layer's weights are {dtype}, and loops are computed in float32 or float64; call "
-            "layer.float(), and the model under torch.autocast where its other layers should be "
-            "narrower."
+            f"the layer's weights must be float32 or float64 for {name}, got {dtype}; call "
+            "layer.float(), and the model under torch.autocast for narrower other layers"
         )
     narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) and not x.is_meta
     if narrow and torch.is_autocast_enabled(x.device.type):
-        # Tied weights multiply over the loops, and so would the rounding of a half-width state.
+        # Tied weights amplify rounding errors over the loops, so a half-width state is too coarse.
         x = x.to(dtype)
     if node_first:
         shape: tensors.Shape = (f"B * {num_nodes}", "C")
@@ -61,8 +60,8 @@ def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
     """Raise ValueError unless loops that are driven by ``x`` can start from ``state``."""
     if not inject or state.shape != x.shape:
         raise ValueError(
-            f"state= needs inject=True and the shape of x {list(x.shape)}, got inject={inject} "
-            f"and {list(state.shape)}; without inject x is the state."
+            f"state needs inject=True and the shape of x {list(x.shape)}, got inject={inject} and "
+            f"{list(state.shape)}; pass inject=True to the layer, or the state as x"
         )
 
 
@@ -77,7 +76,7 @@ class BatchedEdges:
         self._known: tuple[weakref.ref[Tensor], int] | None = None
 
     def __getstate__(self) -> dict[str, None]:
-        # A weak reference cannot be pickled, and means nothing in another process.
+        # A weak reference cannot be pickled and has no meaning in another process.
         return {"_known": None}
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -113,10 +112,11 @@ class BatchedEdges:
             same = torch.equal(plain.reshape(2, copies, num_edges), own.unsqueeze(1) + offset)
         if not same:
             raise ValueError(
-                "edge_index is not that of the layer's connectome in the same order; weights would "
-                "change places. Batch the Data that the layer was made with, or call layer(x)."
+                "edge_index is not that of the layer's connectome in the same order, so synapses "
+                "would get other weights; batch the Data that the layer was made with, or call "
+                "layer(x)"
             )
-        # Inference tensors count no versions, so a later change to one would go unnoticed.
+        # Inference tensors have no version counter, so later changes would go unnoticed.
         if not edge_index.is_inference():
             self._known = (weakref.ref(edge_index), edge_index._version)
 

@@ -36,8 +36,8 @@ def read_shared_types(connectome: Data, option: str) -> Tensor:
     types = _read(connectome, "edge_type")
     if types is None:
         raise ValueError(
-            f"{option}='type' needs connectome.edge_type [E], which is absent; "
-            f"set it, or use {option}='synapse'."
+            f"{option}='type' needs connectome.edge_type [E], which is missing; set it, or pass "
+            f"{option}='synapse'"
         )
     _refuse_gaps(types, "edge_type")
     return types
@@ -49,7 +49,7 @@ def read_node_types(connectome: Data, option: str) -> Tensor:
     if populations is None:
         raise ValueError(
             f"{option} needs connectome.node_type [N], the population of every neuron, which is "
-            "absent; set it."
+            "missing; set connectome.node_type to an int64 tensor [N]"
         )
     _refuse_gaps(populations, "node_type")
     return populations
@@ -60,13 +60,13 @@ def read_weights(connectome: Data, dtype: torch.dtype, *, for_gain: bool) -> Ten
     weight = _read(connectome, "edge_weight")
     if weight is None and for_gain:
         raise ValueError(
-            "gain= needs connectome.edge_weight, the strengths that it multiplies, which is "
-            "absent; set connectome.edge_weight to a float tensor [E], of ones if none are known."
+            "gain needs connectome.edge_weight, the strengths that it multiplies, which is "
+            "missing; set connectome.edge_weight to a float tensor [E], of ones if none are known"
         )
     if weight is None:
         raise ValueError(
-            "init='edge_weight' needs connectome.edge_weight, which is absent; "
-            "set connectome.edge_weight to a float tensor [E], or use init='variance'."
+            "init='edge_weight' needs connectome.edge_weight, which is missing; "
+            "set connectome.edge_weight to a float tensor [E], or pass init='variance'"
         )
     return weight.to(dtype)
 
@@ -77,7 +77,7 @@ def read_signs(connectome: Data) -> Tensor:
     if sign is None:
         raise ValueError(
             "dale=True needs connectome.edge_sign [E] or connectome.node_sign [N] of -1, 0 and "
-            "+1; set one of them, or use dale=False."
+            "+1; set one of them, or pass dale=False"
         )
     return torch.from_numpy(sign.copy())
 
@@ -104,13 +104,13 @@ def fingerprint(
 
 
 def _read(connectome: Data, name: str) -> Tensor | None:
-    # A copy of our own, so that changing the connectome later does not change the layer.
+    # A copy, so that later changes of the connectome do not change the layer.
     return connectome[name].detach().clone() if name in connectome else None
 
 
 def _refuse_gaps(types: Tensor, name: str) -> None:
     if len(types) and int(types.max()) >= max(_TYPES_FOR_EACH * len(types), _FEW):
         raise ValueError(
-            f"{name} goes up to {int(types.max())}, and every type up to that would have a value "
-            f"of its own; number them anew: {name}.unique(return_inverse=True)[1]."
+            f"{name} goes up to {int(types.max())}, and every type up to it would have its own "
+            f"value; set connectome.{name} = connectome.{name}.unique(return_inverse=True)[1]"
         )

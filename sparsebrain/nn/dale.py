@@ -49,15 +49,15 @@ class DaleSign(Fixed):
         if not weight.is_meta and not bool(torch.isfinite(weight).all()):
             place = int((~torch.isfinite(weight)).nonzero()[0])
             raise ValueError(
-                f"weights must be finite, but that of synapse {place} would be "
-                f"{float(weight[place]):g}; look for what made it so."
+                f"weight must be finite, got {float(weight[place]):g} for synapse {place}; pass "
+                "weight.nan_to_num() if 0 is meant"
             )
         wrong = (free < 0) & (sign != 0)
         if not weight.is_meta and bool(wrong.any()):
             place = int(wrong.nonzero()[0])
             raise ValueError(
-                f"dale=True fixes the sign of synapse {place} at {float(sign[place]):+.0f}, "
-                f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
+                f"dale=True fixes the sign of synapse {place} at {float(sign[place]):+.0f}, got "
+                f"the weight {float(weight[place]):g}; pass sign * weight.abs()"
             )
         return free
 

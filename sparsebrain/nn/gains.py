@@ -11,7 +11,7 @@ from sparsebrain.nn.dale import check_assigned, magnitude
 from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.sharing import value_of_groups
 
-# Relative to the largest weight; rounding of float32 is far below.
+# Relative to the largest weight, far above the rounding of float32.
 _ROUNDING = 1e-5
 
 
@@ -86,8 +86,8 @@ class Gain(Fixed):
         if not weight.numel():
             return weight.new_ones(self.count)
         strength = self.value.to(weight.device)
-        # Next to the largest of its group no square of a strength overflows or is lost; powers of
-        # two do not round.
+        # Divided by the largest of its group, no square of a strength overflows or underflows;
+        # division by a power of two does not round.
         exponent = torch.frexp(self._largest(strength.double().abs())).exponent
         scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent)
         share = strength / self._per_synapse(scale)
@@ -97,8 +97,8 @@ class Gain(Fixed):
         error = (strength * self._per_synapse(gain) - weight).abs()
         if not bool((error <= _ROUNDING * weight.abs().max()).all()):
             raise ValueError(
-                "with gain= a weight is its fixed strength times the gain of its group, and no "
-                "gains make these weights; assign layer.weight times one factor for each gain."
+                "with gain a weight is its fixed strength times the gain of its group, and no "
+                "gains give this weight; pass layer.weight times one factor for each gain"
             )
         wrong = gain < 0
         if self.free is not None:
@@ -107,7 +107,7 @@ class Gain(Fixed):
             place = int(wrong.nonzero()[0])
             raise ValueError(
                 f"dale=True keeps gains at 0 or more, but gain {place} would be "
-                f"{float(gain[place]):g}; assign weights of the signs that the strengths have."
+                f"{float(gain[place]):g}; pass a weight with the signs of the strengths"
             )
         return gain
 
@@ -121,8 +121,8 @@ class Gain(Fixed):
             unknown,
             self.groups,
             self.count,
-            "a gain that some synapses of unknown sign, 0, share with synapses of known sign can "
-            "neither change its sign nor keep it; use gain='synapse', or set all signs of a group.",
+            "a gain cannot be shared by synapses of known and of unknown sign (0); pass "
+            "gain='synapse', or set all signs of a group",
         )
 
     def _per_synapse(self, values: Tensor) -> Tensor:

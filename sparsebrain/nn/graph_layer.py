@@ -32,7 +32,7 @@ _PYG_HOOKS = tuple(
 )
 
 
-# What a layer can be given another value of after it was made.
+# The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
@@ -160,8 +160,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         super().__init_subclass__(**kwargs)
         if "propagate" in cls.__dict__:
             raise TypeError(
-                f"{cls.__name__} overrides propagate, which is PyG's own and would not be called; "
-                "override message, aggregate or update."
+                f"{cls.__name__} overrides propagate, which fused kernels do not call; override "
+                "message, aggregate or update"
             )
 
     def __init__(
@@ -202,7 +202,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         # What the loops do.
         self._loops = checked.loops
         self.activation = "none" if activation is None else activation
-        # An equilibrium depends on its input alone, which is therefore added at every loop.
+        # An equilibrium depends only on its input, which is therefore added at every loop.
         self.inject = inject or isinstance(checked.loops, Equilibrium)
         self.checkpoint, self.backend = checkpoint, backend
         self._lipschitz = checked.lipschitz
@@ -210,14 +210,14 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         self.structure = read_structure(connectome)
         self.num_nodes = self.structure.num_nodes
         self._renumbering = renumber(self.structure, checked.loops)
-        # What is learned: weights are drawn for these loops and this activation.
+        # The learned parameters; weights are drawn for these loops and this activation.
         self.weight_sharing, self.init = weight_sharing, checked.init
         where = {"device": device, "dtype": dtype}
         self._make_weights(connectome, gain, dale=dale, where=where)
         self._make_neurons(connectome, checked.neurons, where)
         self._follow_parameters()
         self.reset_parameters()
-        # What is remembered between calls.
+        # The state that is kept between calls.
         self._batched_edges = BatchedEdges()
         self._reports = Reports()
         self._hook = HookPlace()
@@ -242,14 +242,14 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         self._loops = check_new_loops(loops, self._loops)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # What __init__ assigns is checked already; of learned values torch's setters take care.
+        # __init__ assigns checked values, and torch's setters check learned ones.
         if name in _OPTIONS and "_hook" in self.__dict__ and name not in self._per:
             value = check_change(name, value, self._loops)
-            # Torch lets neither a function take the place of a module, nor a number that of None.
+            # Torch refuses to replace a module by a function, or None by a number.
             for held in (self._modules, self._parameters):
                 held.pop(name, None)
         elif name == "loops":
-            # Torch would register a module and not ask the property.
+            # Torch would register a module without calling the property's setter.
             value = check_new_loops(value, self._loops)
         super().__setattr__(name, value)
 
@@ -312,7 +312,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             state = torch.zeros_like(x)
         if return_states and isinstance(self.loops, Equilibrium):
             raise ValueError(
-                "return_states=True is for a number of loops; an Equilibrium keeps one state."
+                "return_states=True is for a number of loops, and an Equilibrium keeps one state; "
+                "pass return_states=False"
             )
         return Recurrence(
             structure=self.structure,
@@ -414,7 +415,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             weight = weight.repeat(edge_index.size(1) // self.structure.num_edges)
 
         def exchange(x: Tensor) -> Tensor:
-            # PyG looks for this call in the text of the class.
+            # PyG searches the source of the class for this call.
             after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
             return after
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sparsebrain.nn.recurrence import Recurrence
 
-#: Sees the description of the loops of a call, and returns the one that is run.
+#: A function of the description of a call's loops that returns the one to run.
 LoopHook = Callable[[Recurrence], Recurrence]
 
 
@@ -34,14 +34,14 @@ class HookPlace:
         found = self._hook(recurrence)
         if not isinstance(found, Recurrence):
             raise TypeError(
-                f"a hook must return a Recurrence, got {type(found).__name__}; return the one that "
-                "it is given, or dataclasses.replace(recurrence, ...)."
+                f"hook must return a Recurrence, got {type(found).__name__}; return its argument, "
+                "or use dataclasses.replace(recurrence, ...)"
             )
         exchange = recurrence.exchange
         if found.weight is not recurrence.weight and found.exchange is exchange is not None:
             raise ValueError(
-                "the exchange of this layer, whose messages are not those of the kernels, was made "
-                "with its weight; replace both weight= and exchange=."
+                "hook replaces the weight, but the exchange of this layer, which has its own "
+                "messages, uses the old one; use dataclasses.replace with both weight and exchange"
             )
         return found
 
@@ -51,9 +51,9 @@ class HookPlace:
         with self._lock:
             if self._hook is not None:
                 raise RuntimeError(
-                    f"the loops of {layer!r} are watched or replaced already, by a diagnostic or "
-                    "a step of a learning rule that is under way on this model, perhaps in "
-                    "another thread; wait until it is done, or use copy.deepcopy(model)."
+                    f"the loops of {layer!r} already have a hook, of a diagnostic or of a learning "
+                    "rule's step that is running on this model, perhaps in another thread; wait "
+                    "until it is done, or use copy.deepcopy(model)"
                 )
             self._hook = hook
         try:

@@ -151,7 +151,7 @@ def variance_gain(
             break
         variance = float(reached.mean())
         log_growth, survived = log_growth + math.log(variance), number
-        # Normalising at every loop keeps long runs from overflowing.
+        # Normalizing at every loop keeps long runs from overflowing.
         state /= math.sqrt(variance)
     return math.exp(log_growth / survived) if survived else 1.0
 
@@ -163,8 +163,9 @@ def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Ten
     missing = structure.num_nodes - len(target[at_self].unique())
     if missing:
         raise ValueError(
-            f'init="identity" needs a self-loop at every neuron, {missing} of '
-            f"{structure.num_nodes} have none; generate with self_loops=True (and padding=True)."
+            f"init='identity' needs a self-loop at every neuron, {missing} of "
+            f"{structure.num_nodes} have none; pass self_loops=True (and padding=True) to the "
+            "generator"
         )
     if types is None:
         return at_self
@@ -172,7 +173,7 @@ def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Ten
     of_weight[types[at_self]] = True
     if bool(of_weight[types[~at_self]].any()):
         raise ValueError(
-            'init="identity" needs self-loops to have edge types of their own, but a type here '
-            "holds self-loops and other synapses; give them another type."
+            "init='identity' needs self-loops to have their own edge types, but one type here has "
+            "self-loops and other synapses; set another edge_type for the self-loops"
         )
     return of_weight

@@ -104,7 +104,7 @@ class Maxout(nn.Module):
         pieces = arguments.count("pieces", pieces, at_least=2, at_most=_MOST_PIECES)
         arguments.flag("inject", inject)
         self.inject = inject
-        # Made with all loops, so that each piece is drawn for them.
+        # Each piece is made with all loops, so that its initial weights suit them.
         made = [
             GraphLayer(
                 connectome,
@@ -158,7 +158,7 @@ class Maxout(nn.Module):
             if not 0 < power < math.inf:
                 return
             log_power += math.log(power)
-            # Normalising at every loop keeps long runs from overflowing.
+            # Normalizing at every loop keeps long runs from overflowing.
             state = state / math.sqrt(power)
         for piece in self._layers():
             piece.assign_weight(piece.weight * math.exp(-0.5 * log_power / self.loops))

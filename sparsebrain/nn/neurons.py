@@ -31,7 +31,7 @@ class Leak(nn.Module):
 
     def forward(self, free: Tensor) -> Tensor:
         """Return the leak for a free parameter of the same shape."""
-        # A free parameter that has overflowed would give zero, and stop its neuron.
+        # A free parameter that has overflowed would give zero and freeze its neuron.
         return (1 / (1 + magnitude(free))).clamp_min(torch.finfo(free.dtype).tiny)
 
     def right_inverse(self, leak: Tensor) -> Tensor:
@@ -43,13 +43,13 @@ class Leak(nn.Module):
         """
         if not isinstance(leak, Tensor):
             raise TypeError(
-                f"a leak that is learned must be a tensor, got {type(leak).__name__} ({leak!r}); "
-                "assign torch.full_like(layer.leak, number)."
+                f"leak is learned and must be a tensor, got {leak!r:.60} of type "
+                f"{type(leak).__name__}; pass torch.full_like(layer.leak, 0.5)"
             )
         if not leak.is_meta and not bool(((leak > 0) & (leak <= 1)).all()):
             raise ValueError(
-                f"a leak is above 0 and at most 1, got {float(leak.min()):g} to "
-                f"{float(leak.max()):g}; assign 1 / tau, with tau >= 1 in loops."
+                f"leak must be above 0 and at most 1, got {float(leak.min()):g} to "
+                f"{float(leak.max()):g}; pass 1 / tau, with a time constant tau >= 1 in loops"
             )
         return 1 / leak - 1
 
@@ -117,7 +117,7 @@ class NeuronParameters(MessagePassing):
         value = getattr(self, name)
         if value is None:
             return None
-        # What is behind a parametrized weight has its device and dtype, and need not be made.
+        # The parameter behind a parametrized weight has the same device and dtype.
         weighted = parametrize.is_parametrized(self, "weight")
         like = self.parametrizations.weight.original if weighted else self.weight
         if isinstance(value, float):
@@ -141,7 +141,8 @@ class NeuronParameters(MessagePassing):
         tensors.generator("generator", generator, like.device)
         if generator is not None and not self.noise:
             raise ValueError(
-                "generator is for noise, which this layer does not have; make it with noise=0.1"
+                "generator is for noise, which this layer does not have; pass noise=0.1 when you "
+                "make it"
             )
         if not self.training or not self.noise:
             return None
@@ -151,7 +152,7 @@ class NeuronParameters(MessagePassing):
         def draw(number: int) -> Tensor:
             source = generator
             if generator is not None and number in before:
-                # Computed again for a checkpoint; torch restores its own generator by itself.
+                # A checkpoint recomputes this loop; torch restores only its default generator.
                 source = torch.Generator(generator.device)
                 source.set_state(before[number])
             elif generator is not None and self.checkpoint:

@@ -193,7 +193,7 @@ def _fused_problem(
         return v
 
     def way_back(state: Tensor, z: Tensor) -> tuple[Iterate, tuple[Tensor, ...]]:
-        # The slope of some activations is told by their argument, that of the others by z.
+        # The slope of some activations follows from their argument, that of others from z.
         return step_back, (pre_activation(state) if entry.of_argument else z,)
 
     @torch.no_grad()
@@ -293,7 +293,7 @@ def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
 
 
 def _renumbering(recurrence: Recurrence) -> Renumbering | None:
-    # Functions, noise and exchanges of others have to meet the neurons in their order.
+    # Functions, noise and exchanges of the caller need the neurons in the original order.
     own = recurrence.exchange is None and recurrence.noise is None
     return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None
 

@@ -15,11 +15,11 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
 
-# With fewer loops moving the states there and back costs more than it saves.
+# With fewer loops, converting the states costs more than it saves.
 _LEAST_LOOPS = 4
-# The states of fewer lie in a core's own cache, wherever they stand.
+# The states of fewer neurons fit into a core's own cache in any order.
 _LEAST_NEURONS = 8192
-# A synapse has to become so many times shorter, since weights are then no longer read in order.
+# The least factor by which synapses must shorten, since weights are then not read in order.
 _SHORTER = 4
 
 
@@ -38,7 +38,7 @@ class Renumbering(NamedTuple):
 
     def enter(self, inputs: LoopInputs) -> LoopInputs:
         """Convert the inputs of a loop, states [N, B] and vectors [N], to the new numbering."""
-        # Rows are moved whole; of samples that lie one after another each number would be sought.
+        # Contiguous rows are copied whole; transposed states would be gathered one by one.
         return inputs.map(lambda each: each.contiguous().index_select(0, self.order))
 
     def leave(self, state: Tensor) -> Tensor:

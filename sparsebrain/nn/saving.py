@@ -46,7 +46,7 @@ class Saved(MessagePassing):
                 self.weight_index,
                 self._sign(),
                 populations=self._populations,
-                # In one dtype, so that layer.double() is still the same layer; -0.0 as 0.0.
+                # float() so that layer.double() has the same fingerprint, + 0.0 for that of -0.0.
                 strength=None if gain is None else gain.value.float() + 0.0,
                 gains=None if gain is None else gain.groups,
                 free_gains=None if gain is None else gain.free,
@@ -108,7 +108,7 @@ def _rebuild(
     layer = cls.__new__(cls)
     layer.__setstate__(state)
     for name, (free, steps) in parametrized.items():
-        # Torch asks the first step for the free parameter of a value, which must be a possible one.
+        # Torch calls the first step's right_inverse, which needs a possible value.
         with torch.no_grad():
             layer.register_parameter(name, nn.Parameter(steps[0](free)))
         for step in steps:

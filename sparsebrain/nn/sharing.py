@@ -13,12 +13,12 @@ from sparsebrain.nn.connectome import read_node_types, read_shared_types
 Sharing = Literal["synapse", "type", "projection", "source", "target"]
 
 SYNAPSES: tuple[Sharing, ...] = get_args(Sharing)
-"""A value for each synapse, edge_type, pair of populations, source or target."""
+"""The groups of synapses that can share a weight or a gain."""
 
 Grouping = Literal["neuron", "population"]
 
 NEURONS: tuple[Grouping, ...] = get_args(Grouping)
-"""A value for each neuron or each node_type."""
+"""The groups of neurons that can share a parameter."""
 
 
 def share_synapses(

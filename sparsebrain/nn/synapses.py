@@ -59,7 +59,7 @@ class SynapticWeights(Saved):
         self.weight_index, num_weights, self.projections = share_synapses(
             connectome, structure, self.weight_sharing, "weight_sharing"
         )
-        # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
+        # Dale's law accepts zeros for every sign, until the weights are drawn.
         self.weight = nn.Parameter(torch.zeros(num_weights, **where))
         sign = read_signs(connectome) if dale else None
         if sign is not None:
@@ -68,7 +68,7 @@ class SynapticWeights(Saved):
         if self.init == "edge_weight":
             measured = read_weights(connectome, self.weight.dtype, for_gain=gain is not None)
             measured = self._per_weight(measured, "edge_weight")
-            # Counts have no sign; Dale's law completes them.
+            # Apply the signs to unsigned counts.
             if sign is not None and bool((measured >= 0).all()):
                 measured = with_signs(measured, sign)
             self._initial_weight = measured
@@ -76,7 +76,7 @@ class SynapticWeights(Saved):
             assert self._initial_weight is not None
             groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
             if sign is not None:
-                # It refuses strengths of the wrong sign, which no gain could put right.
+                # This refuses strengths of the wrong sign, which no gain could correct.
                 DaleSign(sign).right_inverse(self._initial_weight)
             step = Gain(self._initial_weight, groups, count, sign=sign, shared_by=gain)
             parametrize.register_parametrization(self, "weight", step)
@@ -91,8 +91,8 @@ class SynapticWeights(Saved):
         kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
         if not self.has_plain_messages:
             raise ValueError(
-                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
-                "update; use constraint=None."
+                f"constraint={kind!r} needs aggr='sum' and the layer's own message, aggregate and "
+                "update; pass constraint=None"
             )
         bounded = Contraction(self.structure, kind, most, self.weight_index)
         parametrize.register_parametrization(self, "weight", bounded)
@@ -151,7 +151,7 @@ class SynapticWeights(Saved):
             self.weight_index,
             len(self.weight),
             f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
-            f"their {name} differ; use weight_sharing='synapse'.",
+            f"their {name} differ; pass weight_sharing='synapse'",
         )
 
     def _sign(self) -> Tensor | None:
