@@ -1,13 +1,13 @@
 """Checks of tensor arguments for both packages: what came, what was expected, and the fix."""
 
-import functools
-import os
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from graphs import arguments
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -131,14 +131,20 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 
 def room(name: str, num_bytes: int, fix: str) -> None:
+<<<<<<< HEAD
     """Raise ValueError if ``name`` makes a call need more memory than the machine has."""
     if num_bytes > _memory():
+=======
+    """ValueError if ``name`` makes a call allocate more memory than the machine has."""
+    if num_bytes > arguments.memory():
+>>>>>>> main
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
-            f"{_memory() / 2**30:.3g}; {fix}"
+            f"{arguments.memory() / 2**30:.3g}; {fix}"
         )
 
 
+<<<<<<< HEAD
 @functools.cache
 def _memory() -> int:
     try:
@@ -147,6 +153,8 @@ def _memory() -> int:
         return 2**46
 
 
+=======
+>>>>>>> main
 def _fault(
     name: str,
     value: Any,

@@ -86,9 +86,9 @@ def test_wrong_options(options, error, match):
             {"edge_type": torch.tensor([0, 1])},
             {},
             ValueError,
-            r"edge_type must be a int64 tensor of shape \[3\], got \[2\]",
+            r"edge_type must be an int64 tensor of shape \[3\], got \[2\]",
         ),
-        ({"edge_type": torch.ones(3)}, {}, TypeError, "edge_type must be a int64 tensor"),
+        ({"edge_type": torch.ones(3)}, {}, TypeError, "edge_type must be an int64 tensor"),
         ({"edge_type": torch.tensor([0, -1, 1])}, {}, ValueError, "edge_type must be >= 0, got -1"),
         (
             {"edge_weight": torch.tensor([1.0, float("nan"), 1.0])},
@@ -159,7 +159,7 @@ def test_wrong_connectomes(fields, options, error, match):
         (
             Data(edge_index=torch.tensor([[0, 0], [1, 1]]), num_nodes=2),
             ValueError,
-            "no two synapses may .* 0 -> 1 at positions 0 and 1; set data.edge_type",
+            "no two synapses may have the same .* got 0 -> 1 at positions 0 and 1; set",
         ),
         (
             Data(
@@ -168,7 +168,7 @@ def test_wrong_connectomes(fields, options, error, match):
                 edge_type=torch.tensor([1, 0, 0, 1]),
             ),
             ValueError,
-            "got 0 -> 1 at positions 0 and 3; set different data.edge_type",
+            "got 0 -> 1 at positions 0 and 3; set different",
         ),
     ],
 )
