@@ -131,30 +131,14 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 
 def room(name: str, num_bytes: int, fix: str) -> None:
-<<<<<<< HEAD
     """Raise ValueError if ``name`` makes a call need more memory than the machine has."""
-    if num_bytes > _memory():
-=======
-    """ValueError if ``name`` makes a call allocate more memory than the machine has."""
     if num_bytes > arguments.memory():
->>>>>>> main
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
             f"{arguments.memory() / 2**30:.3g}; {fix}"
         )
 
 
-<<<<<<< HEAD
-@functools.cache
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # Windows has no sysconf.
-        return 2**46
-
-
-=======
->>>>>>> main
 def _fault(
     name: str,
     value: Any,
