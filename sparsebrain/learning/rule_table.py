@@ -1,4 +1,4 @@
-"""A table of learning rules, some of which are imported only when they are asked for."""
+"""A table of learning rules, some of which are imported only on first use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class RuleTable(MutableMapping[str, type[Rule]]):
     """Classes of rules by name.
 
     Args:
-        rules: the classes, or where each is, as "module:Class". Rules above this package in the
-            order of imports are given by place, and so can be those of other packages.
+        rules: The classes, or their locations as "module:Class". Locations are for rules of
+            packages that import this one, and for rules of other packages.
     """
 
     def __init__(self, rules: Mapping[str, type[Rule] | str]) -> None:
