@@ -252,7 +252,7 @@ def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
     ids=len,
 )
 def test_other_rates_are_refused(between):
-    with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow Linear\(in_features=6"):
+    with pytest.raises(ValueError, match=r"put nn\.Sigmoid after Linear\(in_features=6"):
         DendriticMicrocircuit(nn.Sequential(nn.Linear(6, 5), *between, nn.Linear(5, 3)))
 
 
@@ -260,7 +260,7 @@ def test_other_rates_are_refused(between):
     "options", [{"leak": 0.5}, {"noise": 0.1}, {"activation": "tanh"}, {"inject": True}], ids=str
 )
 def test_neurons_that_do_more_than_sum_are_refused(options):
-    with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow GraphLayer\(12 neurons"):
+    with pytest.raises(ValueError, match=r"put nn\.Sigmoid after GraphLayer\(12 neurons"):
         DendriticMicrocircuit(sparse(**options))
 
 
