@@ -239,7 +239,7 @@ def test_several_samples_are_the_mean_of_each():
 def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
     connectome = graphs.small_world(12, 4, 0.3, seed=0)
     DendriticMicrocircuit(DendriticMicrocircuit.build(connectome, 6, 3, loops=1))
-    with pytest.raises(ValueError, match=r"have no order; got loops=2, pass loops=1"):
+    with pytest.raises(ValueError, match=r"have no order; got loops=2; pass loops=1"):
         DendriticMicrocircuit.build(connectome, 6, 3, loops=2)
     graph = GraphLayer(connectome, 2)
     with pytest.raises(ValueError, match=r"cannot teach this model: on a loop.*give every"):
