@@ -222,10 +222,16 @@ def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
 
 
 def test_scores_that_rank_no_class_have_no_accuracy():
-    rule, y = Backprop(torch.nn.Identity()), torch.tensor([0, 1])
-    for bad in (math.nan, math.inf):
-        assert math.isnan(evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y))
-    assert evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y) == 1
+    class Given(torch.nn.Module):
+        def forward(self, x):
+            return torch.tensor([[1.0, self.bad], [0.0, 1.0]])
+
+    x, y = torch.zeros(2, 2), torch.tensor([0, 1])
+    rule = Backprop(Given())
+    for rule.model.bad in (math.nan, math.inf):
+        assert math.isnan(evaluate(rule, x, y))
+    rule.model.bad = -math.inf
+    assert evaluate(rule, x, y) == 1
 
 
 def test_accuracy_is_the_share_of_samples_that_are_right():
