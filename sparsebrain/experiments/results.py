@@ -16,7 +16,7 @@ from sparsebrain.experiments.training import Epoch, Outcome, Run
 
 _LATER = {
     field.name for cls in (Run, Outcome) for field in fields(cls) if field.default is not MISSING
-}
+} | Epoch._field_defaults.keys()
 _RENAMED = {"reading": "variant"}
 _COLUMNS = columns_of(Run, Outcome)
 _CURVE_COLUMNS = [*columns_of(Run), *Epoch._fields]
@@ -153,7 +153,8 @@ def _outcome(row: dict[str, str]) -> tuple[Run, Outcome]:
 
 
 def _epoch(row: dict[str, str]) -> tuple[Run, Epoch]:
-    epoch = Epoch(int(row["epoch"]), float(row["loss"]), float(row["test_accuracy"]))
+    measured = {name: float(row[name]) for name in Epoch._fields[1:] if name in row}
+    epoch = Epoch(int(row["epoch"]), **measured)
     # The accuracy of the epoch in which a run diverged is not known.
     if not math.isnan(epoch.test_accuracy):
         check_share(epoch.test_accuracy)

@@ -102,7 +102,7 @@ def test_bad_input_is_refused():
         _ = spectrum(layer, k=1).gap
     with torch.no_grad():
         layer.weight[0] = float("nan")
-    with pytest.raises(ValueError, match="weights must be finite"):
+    with pytest.raises(ValueError, match="weight must be finite"):
         spectrum(layer)
 
 

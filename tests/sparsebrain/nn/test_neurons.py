@@ -431,7 +431,9 @@ def test_wrong_populations_and_generators(grid):
         GraphLayer(grid, leak="population")
     with pytest.raises(ValueError, match="generator is for noise.*make it with noise=0.1"):
         GraphLayer(grid)(torch.randn(30), generator=torch.Generator())
-    with pytest.raises(TypeError, match="generator must be a torch.Generator or None, got 3 of type int"):
+    with pytest.raises(
+        TypeError, match="generator must be a torch.Generator or None, got 3 of type int"
+    ):
         GraphLayer(grid, noise=0.1)(torch.randn(30), generator=3)
 
 
