@@ -1,4 +1,4 @@
-"""Tables on disk, of which every row holds frozen dataclasses of numbers and texts."""
+"""CSV tables whose rows are frozen dataclasses of numbers and strings."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder of an output where it is missing; ValueError where a file is in its way."""
+    """Make a folder if it is missing; OptionError if a file has its path."""
     if path.exists() and not path.is_dir():
         raise OptionError("out", f"{path} is a file; pass the path of a folder")
     path.mkdir(parents=True, exist_ok=True)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, whole or not at all."""
+    """Write a table atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -46,17 +46,17 @@ def read_csv(
     later: Container[str] = (),
     renamed: Mapping[str, str] | None = None,
 ) -> list[Parsed]:
-    """Read what :func:`write_csv` wrote, row by row; nothing where there is no file.
+    """Read a table that :func:`write_csv` wrote; an empty list if there is no file.
 
     Args:
-        path: the file.
-        columns: those that it has, in order.
-        parse: makes of a row what is wanted; may raise ValueError.
-        later: columns that tables of older versions lack, whose value for them is the default.
-        renamed: names of columns in tables of older versions, and their names now.
+        path: The file.
+        columns: Its columns, in order.
+        parse: Converts a row; may raise ValueError.
+        later: Columns that tables of older versions may lack.
+        renamed: Former names of columns, and their present names.
 
     Raises:
-        ValueError: it has other columns, only half of it is there, or a row cannot be parsed.
+        OptionError: The columns differ, the file is cut short, or a row cannot be parsed.
     """
     if not path.exists():
         return []
@@ -68,11 +68,11 @@ def read_csv(
         for old, new in (renamed or {}).items():
             if old in found and new not in found:
                 raise ValueError(
-                    f"its column {old} is now called {new}; rename it in the first line to go on "
-                    "with these results"
+                    f"its column {old} is now called {new}; rename it in the first line to keep "
+                    "these results"
                 )
         if found != [each for each in columns if each in found or each not in later]:
-            raise ValueError("its columns are not those of this command's tables")
+            raise ValueError("its columns are not those that this command writes")
         if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
             raise ValueError("a row is cut short or too long")
         return [parse(row) for row in rows]
@@ -83,12 +83,12 @@ def read_csv(
 
 
 def columns_of(*classes: Any) -> list[str]:
-    """Names of the fields of dataclasses, in order."""
+    """Return the names of the fields of dataclasses, in order."""
     return [field.name for cls in classes for field in fields(cls)]
 
 
 def parse_row(cls: Any, row: dict[str, str]) -> Any:
-    """Make an instance of a dataclass out of those of its fields that the row has."""
+    """Make an instance of a dataclass from the fields that the row has."""
     return cls(
         **{
             field.name: _READERS[str(field.type)](row[field.name])
@@ -99,6 +99,6 @@ def parse_row(cls: Any, row: dict[str, str]) -> Any:
 
 
 def check_share(accuracy: float) -> None:
-    """ValueError unless a test accuracy that was read lies in 0..1."""
+    """Raise ValueError unless a test accuracy is between 0 and 1."""
     if not 0 <= accuracy <= 1:
-        raise ValueError(f"a test_accuracy of {accuracy} is not in 0..1")
+        raise ValueError(f"a test_accuracy of {accuracy} is not between 0 and 1")

@@ -1,4 +1,4 @@
-"""Finished trainings of the study on disk, and those that are missing there."""
+"""Storage of the study's finished trainings, and training of the missing ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sparsebrain.experiments.tables import (
 
 
 def read_scores(path: Path) -> dict[Setting, Score]:
-    """The trainings of a results.csv; none where there is no file.
+    """Read the trainings of a results.csv; an empty dict if there is no file.
 
     Raises:
-        ValueError: it cannot be read.
+        OptionError: The file cannot be read.
     """
     columns = columns_of(Setting, Score)
     return dict(read_csv(path, columns, _parse, later={*CHECKSUMS, "diverged"}))
@@ -39,7 +39,18 @@ def train_missing(
     jobs: int,
     console: Console | None,
 ) -> dict[Setting, Score]:
-    """Train what the file does not hold, add each as soon as it is finished, and return all."""
+    """Train the settings that a file lacks, and add each as soon as it is finished.
+
+    Args:
+        wanted: Settings to train.
+        path: The results.csv.
+        data_dir: Folder of the image files.
+        jobs: Number of simultaneous trainings; -1 for one per core.
+        console: Console that shows progress; None for silence.
+
+    Returns:
+        All trainings in the file.
+    """
     scores = read_scores(path)
     missing = [setting for setting in dict.fromkeys(wanted) if setting not in scores]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
@@ -68,7 +79,7 @@ def _parse(row: dict[str, str]) -> tuple[Setting, Score]:
 
 
 def _tell(setting: Setting) -> dict[str, object]:
-    """What differs from the setting of the articles."""
+    """Return the options that differ from the articles' setting."""
     return {
         name: value
         for name, value in asdict(setting).items()
