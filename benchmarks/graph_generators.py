@@ -114,7 +114,7 @@ def _swapped(neurons: int) -> igraph.Graph:
 
 
 GENERATORS: dict[str, Case] = {
-    "grid_local, 4 neighbours": _case(
+    "grid_local, 4 neighbors": _case(
         lambda n: graphs.grid_local((_side(n),) * 2, 1, metric="manhattan", self_loops=False),
         networkx=_made(lambda n: networkx.grid_2d_graph(_side(n), _side(n))),
         igraph=_made(lambda n: igraph.Graph.Lattice([_side(n)] * 2, directed=True, circular=False)),

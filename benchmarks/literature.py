@@ -150,7 +150,7 @@ def curves(folder: Path) -> dict[str, list[float]]:
     """The test errors by epoch that a folder holds, by recipe."""
     paths = {name: folder / f"{name}.csv" for name in RECIPES}
     return {
-        name: read_csv(path, COLUMNS, lambda row: float(row["test_error"]))
+        name: read_csv(path, COLUMNS, lambda row: float(row["test_error"])).rows
         for name, path in paths.items()
         if path.exists()
     }

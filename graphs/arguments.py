@@ -1,47 +1,136 @@
-"""Checks of arguments: what came, what was expected, and the call that fixes it."""
+"""Checks of arguments that both packages share.
 
+Every check returns the value in its canonical type. Otherwise it raises an error whose message
+states what was passed, what was expected, and the argument to pass instead.
+"""
+
+import difflib
+import functools
 import math
 import operator
+import os
+import reprlib
 from collections.abc import Iterable, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Which of a neuron's synapses its degree counts: received, sent, or all.
+# Which synapses of a neuron its degree counts: incoming, outgoing, or all.
 Direction = Literal["in", "out", "both"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 _Option = TypeVar("_Option")
 
-# More neurons, synapses or rounds than any machine has room or time for.
+# No machine has the memory or the time for more neurons, synapses or rounds.
 MOST = 2**40
+
+# The pairs (source, target) of more neurons could not be numbered in 64 bits.
+_MOST_NEURONS = 2**31 - 1
+# Bytes that a connectome takes at least while it is generated: an estimate from below, so that
+# nothing is refused that fits.
+_PER_NEURON, _PER_SYNAPSE = 40, 32
+# Limits that containers set on Linux.
+_CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to print integers of thousands of digits.
+        if x.bit_length() > 256:
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+
+_SHORT = _Shortened()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def described(value: Any) -> str:
+    """Describe a value for an error message.
+
+    Args:
+        value: Any object.
+
+    Returns:
+        The type with the shape and dtype of an array or tensor; otherwise a shortened repr and the
+        type.
+
+    Example:
+        >>> described(1.5), described(np.zeros((3, 2)))
+        ('1.5 of type float', 'ndarray of shape (3, 2) and dtype float64')
+    """
+    kind = type(value).__name__
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None and not isinstance(value, np.generic):
+        kind = f"sparse {kind}" if getattr(value, "is_sparse", False) else kind
+        where = " without values (device meta)" if getattr(value, "is_meta", False) else ""
+        return f"{kind} of shape {tuple(shape)} and dtype {dtype}{where}"
+    return f"{shortened(value)} of type {kind}"
+
+
+def shortened(value: Any) -> str:
+    """Return the repr of a value, shortened to about a line."""
+    return _SHORT.repr(value)
 
 
 def count(name: str, value: Any, *, at_least: int = 0, at_most: float = MOST) -> int:
-    """Return `value` as an int, or say why it is no whole number in [at_least, at_most]."""
-    # Kernels count at every call, and nearly always get what they expect.
+    """Return `value` as an int in [at_least, at_most].
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+        at_least: Smallest allowed value.
+        at_most: Largest allowed value.
+
+    Returns:
+        The value as a Python int.
+
+    Raises:
+        TypeError: `value` is not an integer. Arrays and tensors are refused, even if they hold a
+            single integer.
+        ValueError: `value` is out of range.
+
+    Example:
+        >>> count("num_nodes", np.int32(5))
+        5
+        >>> count("num_nodes", 5.0)
+        Traceback (most recent call last):
+            ...
+        TypeError: num_nodes must be an integer >= 0, got 5.0 of type float; pass num_nodes=5
+    """
+    # Kernels check counts at every call, and almost always receive a valid int.
     if type(value) is int and at_least <= value <= at_most:
         return value
     expected = f"{name} must be an integer >= {at_least}"
-    # bool is an int to Python, and a True that slips in as a size is a bug at the caller's.
+    # bool is a subclass of int, but True as a size is a mistake of the caller.
     if isinstance(value, bool | np.bool_) or not _is_index(value):
-        fix = _whole(value)
+        number = _number(value)
+        whole = number is not None and int(number) == number and at_least <= number <= at_most
+        fix = f"pass {name}={int(number)}" if whole and number is not None else ""
         raise TypeError(
-            f"{expected}, got {value!r} of type {type(value).__name__}; "
-            + (f"pass {name}={fix}" if fix is not None else f"pass an int, {name}={at_least + 1}")
+            f"{expected}, got {described(value)}; {fix or f'pass an int, {name}={at_least + 1}'}"
         )
     number = operator.index(value)
     if number < at_least:
-        raise ValueError(f"{expected}, got {number}; pass {name}={at_least} or more")
+        raise ValueError(f"{expected}, got {shortened(number)}; pass {name}={at_least} or more")
     if number > at_most:
-        raise ValueError(f"{expected} and at most {at_most}, got {number}; pass a smaller one")
+        raise ValueError(
+            f"{expected} and at most {at_most}, got {shortened(number)}; "
+            f"pass {name}={at_most} or less"
+        )
     return number
 
 
 def _is_index(value: Any) -> bool:
-    # Arrays have the method, and most of them no index.
+    # Arrays and tensors have __index__ too, and fail in it unless they hold one integer.
+    if hasattr(value, "dtype") and not isinstance(value, np.generic):
+        return False
     try:
         operator.index(value)
     except TypeError:
@@ -49,50 +138,122 @@ def _is_index(value: Any) -> bool:
     return True
 
 
-def _whole(value: Any) -> int | None:
-    if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
-        return int(float(value))
-    return None
+def _number(value: Any) -> float | None:
+    """Return the finite number that a value of another type stands for, or None."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    item = getattr(value, "item", None)
+    try:
+        number = item() if callable(item) else value
+        number = None if isinstance(number, bool) else float(number)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+    return number if number is not None and math.isfinite(number) else None
 
 
 def real(name: str, value: Any, *, positive: bool = False, at_most: float = math.inf) -> float:
-    """Return `value` as a finite float in [0, at_most], or (0, at_most] if `positive`."""
+    """Return `value` as a finite float in [0, at_most], or in (0, at_most] if `positive`.
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+        positive: Whether 0 is refused.
+        at_most: Largest allowed value.
+
+    Returns:
+        The value as a Python float.
+
+    Raises:
+        TypeError: `value` is not a real number. Arrays and tensors are refused, even if they hold a
+            single number.
+        ValueError: `value` is NaN, infinite or out of range.
+    """
     bound = f"in [0, {at_most:g}]" if at_most < math.inf else "> 0" if positive else ">= 0"
     expected = f"{name} must be a finite number {bound}"
+
+    def fits(number: float) -> bool:
+        return math.isfinite(number) and 0 <= number <= at_most and (number > 0 or not positive)
+
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        number = _number(value)
+        fix = f"{name}={number!r}" if number is not None and fits(number) else ""
         raise TypeError(
-            f"{expected}, got {value!r} of type {type(value).__name__}; pass a number, {name}=1.0"
+            f"{expected}, got {described(value)}; pass {fix or f'a number, {name}=1.0'}"
         )
-    number = float(value)
-    too_small = number <= 0 if positive else number < 0
-    if not math.isfinite(number) or too_small or number > at_most:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not fits(number):
         raise ValueError(f"{expected}, got {number}; pass for example {name}={min(1.0, at_most)}")
     return number
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return `value` as a bool; anything that is merely truthy is refused."""
+    """Return `value` as a bool.
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+
+    Returns:
+        The value as a Python bool.
+
+    Raises:
+        TypeError: `value` is not a bool; values that are merely truthy or falsy are refused.
+    """
     if not isinstance(value, bool | np.bool_):
         raise TypeError(
-            f"{name} must be True or False, got {value!r} of type {type(value).__name__}; "
+            f"{name} must be True or False, got {described(value)}; "
             f"pass {name}={bool(value) if isinstance(value, int | float) else True}"
         )
     return bool(value)
 
 
 def directed(value: Any, *, by_default: bool) -> bool:
-    """Return whether a random graph is directed; None leaves that to the model's own definition."""
+    """Return whether a random graph is directed.
+
+    Args:
+        value: The argument ``directed``; None selects the model's own definition.
+        by_default: Whether the model is defined as a directed graph.
+
+    Returns:
+        Whether the graph is directed.
+
+    Raises:
+        TypeError: `value` is neither a bool nor None.
+    """
     return by_default if value is None else flag("directed", value)
 
 
+def is_list(value: Any) -> bool:
+    """Return whether `value` is a sequence of values: a list, tuple or array, but not text."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
+
+
 def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
-    """Return one bool per axis from one bool for all, or from one per axis."""
+    """Return one bool per axis from one bool for all axes, or from one per axis.
+
+    Args:
+        name: Name of the argument.
+        value: A bool or a sequence of bools.
+        axes: Number of axes.
+
+    Returns:
+        One bool per axis.
+
+    Raises:
+        TypeError: `value` is neither a bool nor a sequence of bools.
+        ValueError: The sequence does not have one bool per axis.
+    """
     if isinstance(value, bool | np.bool_):
         return (bool(value),) * axes
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+    if not is_list(value):
         raise TypeError(
-            f"{name} must be True, False or one of them per axis, got {value!r} "
-            f"of type {type(value).__name__}; pass {name}=True"
+            f"{name} must be True, False or one of them per axis, got {described(value)}; "
+            f"pass {name}=True"
         )
     if len(value) != axes:
         raise ValueError(
@@ -102,39 +263,178 @@ def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
     return tuple(flag(f"{name}[{axis}]", each) for axis, each in enumerate(value))
 
 
+def counts(name: str, value: Any, example: str) -> list[int]:
+    """Return a sequence of integers >= 1 as a list.
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+        example: A valid value for the error message, such as "[300, 100]".
+
+    Returns:
+        One int per element, at least one.
+
+    Raises:
+        TypeError: `value` is not a sequence of integers.
+        ValueError: `value` is empty, or an element is < 1.
+    """
+    if not is_list(value):
+        raise TypeError(
+            f"{name} must be a sequence of int, got {described(value)}; pass {name}={example}"
+        )
+    if len(value) == 0:
+        raise ValueError(f"{name} must have at least one element, got none; pass {name}={example}")
+    return [count(f"{name}[{number}]", each, at_least=1) for number, each in enumerate(value)]
+
+
+def array(expected: str, value: Any, fix: str) -> NDArray[Any]:
+    """Return `value` as a NumPy array of any dtype.
+
+    Args:
+        expected: What the argument must be, such as "positions must be an array [N, D]".
+        value: What the caller passed.
+        fix: What to pass instead.
+
+    Returns:
+        The array, which shares memory with `value` where NumPy can do so.
+
+    Raises:
+        TypeError: NumPy makes no array of `value`, such as of a sparse tensor.
+        ValueError: `value` has rows of different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{expected}, got rows of different lengths; {fix}") from error
+    except Exception as error:  # whatever the __array__ method of another library raises
+        raise TypeError(f"{expected}, got {described(value)}; {fix}") from error
+
+
 def option(name: str, value: Any, options: Iterable[_Option]) -> _Option:
-    """Return `value` if it is one of `options`: strings, None, True or False."""
+    """Return `value` if it is one of `options`.
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+        options: The allowed values: strings, None, True or False.
+
+    Returns:
+        The option.
+
+    Raises:
+        TypeError: `value` is not an option, and not a string.
+        ValueError: `value` is a string that is not an option.
+    """
     known = list(options)
     for each in known:
         if value is each or (isinstance(value, str) and value == each):
             return each
     expected = f"{name} must be one of {', '.join(map(repr, known))}"
     if not isinstance(value, str):
-        raise TypeError(
-            f"{expected}, got {value!r} of type {type(value).__name__}; pass {name}={known[0]!r}"
-        )
-    raise ValueError(f"{expected}, got {value!r}; pass for example {name}={known[0]!r}")
+        raise TypeError(f"{expected}, got {described(value)}; pass {name}={known[0]!r}")
+    strings = [each for each in known if isinstance(each, str)]
+    nearest = [*difflib.get_close_matches(value[:100], strings, 1), known[0]][0]
+    raise ValueError(f"{expected}, got {shortened(value)}; pass for example {name}={nearest!r}")
 
 
 def node_numbers(name: str, numbers: NDArray[Any], num_nodes: int) -> None:
-    """Say which of `numbers` [K] are not those of neurons, if some are not."""
+    """Check that numbers are those of neurons.
+
+    Args:
+        name: Name of the argument.
+        numbers: Integers [K].
+        num_nodes: Number of neurons N.
+
+    Raises:
+        ValueError: A number is not in [0, N). The message lists the first eight of them.
+    """
     wrong = numbers[(numbers < 0) | (numbers >= num_nodes)].tolist()
     if wrong:
-        told = ", ".join(map(str, wrong[:8]))
-        told += f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        listed = ", ".join(map(str, wrong[:8]))
+        listed += f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise ValueError(
             f"{name} must be from 0 to {num_nodes - 1}, the numbers of {num_nodes} neurons, but "
-            f"{len(wrong)} of {len(numbers)} are not: {told}; leave these out"
+            f"{len(wrong)} of {len(numbers)} are not: {listed}; pass {name} without these"
         )
 
 
 def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
-    """Return the only source of randomness of a call: `numpy.random.default_rng(seed)`."""
+    """Return the only source of randomness of a call, ``numpy.random.default_rng(seed)``.
+
+    Args:
+        seed: An int >= 0, a generator, which is returned as it is, or None.
+
+    Returns:
+        The generator.
+
+    Raises:
+        TypeError: `seed` is of another type.
+        ValueError: `seed` is negative.
+    """
     if seed is None or isinstance(seed, np.random.Generator):
         return np.random.default_rng(seed)
     if isinstance(seed, bool | np.bool_) or not _is_index(seed):
         raise TypeError(
             "seed must be an int >= 0, a numpy.random.Generator or None, "
-            f"got {seed!r} of type {type(seed).__name__}; pass seed=0"
+            f"got {described(seed)}; pass seed=0"
         )
     return np.random.default_rng(count("seed", seed, at_most=math.inf))
+
+
+def room(names: str, fix: str, *, neurons: float = 0, synapses: float = 0) -> None:
+    """Refuse a connectome that does not fit into memory, before anything is allocated.
+
+    Args:
+        names: Names of the arguments that determine the size, such as "num_nodes and probability".
+        fix: What to pass instead.
+        neurons: Number of neurons.
+        synapses: Number of synapses, or the number expected on average.
+
+    Raises:
+        ValueError: There are 2^31 neurons or more, or the connectome takes more memory than this
+            machine or container has.
+
+    Example:
+        >>> room("num_nodes", "pass num_nodes=1000", neurons=10**12)
+        Traceback (most recent call last):
+            ...
+        ValueError: num_nodes must be at most 2147483647 neurons, got 1e+12; pass num_nodes=1000
+    """
+    if fits(neurons, synapses):
+        return
+    neurons, synapses = min(neurons, 1e300), min(synapses, 1e300)  # integers may be larger
+    if neurons > _MOST_NEURONS:
+        raise ValueError(
+            f"{names} must be at most {_MOST_NEURONS} neurons, got {neurons:.4g}; {fix}"
+        )
+    raise ValueError(
+        f"{names} must be small enough for {memory() / 2**30:.3g} GiB of memory, got "
+        f"{neurons:.4g} neurons and {synapses:.4g} synapses, which take at least "
+        f"{_bytes(neurons, synapses) / 2**30:.3g} GiB; {fix}"
+    )
+
+
+def fits(neurons: float, synapses: float = 0) -> bool:
+    """Return whether a connectome of this size may fit into the memory of this machine."""
+    return neurons <= _MOST_NEURONS and _bytes(neurons, synapses) <= memory()
+
+
+def _bytes(neurons: float, synapses: float) -> float:
+    return _PER_NEURON * neurons + _PER_SYNAPSE * synapses
+
+
+@functools.cache
+def memory() -> int:
+    """Return the bytes of memory of this machine, or of the container in which it runs."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        size = MOST
+    for path in _CONTAINER_LIMITS:
+        try:
+            limit = path.read_text().strip()
+        except OSError:
+            continue
+        if limit.isdigit():  # otherwise "max"
+            size = min(size, int(limit))
+    return size

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -173,12 +177,24 @@ def reproduce(
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
-    The command trains the models {ejima_models}, and draws figure 2 (the coordinate graph), 6
-    (features that are lost over the loops), 9 and 10 (loss and accuracy) and 11 (the output of
-    Y's graph layer for each class).
+    The command trains the models {ejima_models}, and draws the figures.
+
+    Figure 2 is the coordinate graph; figure 6 shows how two inputs become alike over
+    the loops.
+
+    Figure 9 (MNIST) and figure 10 (Fashion-MNIST) show training loss, validation loss
+    and validation accuracy over the epochs. The test images serve as validation
+    images. Other data sets are drawn as figure 9.
+
+    Figure 11 shows single test images, the output of Y's graph layer after its first
+    and its last loop, and, over all seeds, the distances between outputs of the same
+    class and of different classes at every loop.
+
+    The article chooses its model by the final validation loss and accuracy; the
+    command says which model each of them chooses here.
 
     The article does not specify the activations. The variant "relu" has them after
-    each batch normalization, and the next two also in the loops; "identity" initializes the
+    each batch normalization, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
     Finished trainings are kept in the output folder and not repeated, unless images
@@ -281,29 +297,57 @@ def measure(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
-    Errors that the user can correct give exit status 2 and one line on standard error.
+    The exit status is 2, after one line on stderr, if the user can fix the problem, and 128 plus
+    the number of the signal if SIGINT, SIGTERM or SIGHUP stopped the command.
 
     Args:
         arguments: Arguments of the command line; None for those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = app(args=arguments or ["--help"], standalone_mode=False, prog_name=_NAME)
-    except BadValueError as error:
-        _fail(error.format_message())
-    except _USAGE_ERROR as error:
-        command = error.ctx.command_path if error.ctx else _NAME
-        _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
-    except (ValueError, TypeError, OSError) as error:
-        _fail(str(error))
-    except MemoryError as error:
-        _fail(f"not enough memory: {error}")
-    except (KeyboardInterrupt, typer.Abort):
-        status = _INTERRUPTED
+    with _stopped_by_signals() as signals:
+        try:
+            status = app(args=arguments or ["--help"], standalone_mode=False, prog_name=_NAME)
+        except BadValueError as error:
+            _fail(error.format_message())
+        except _USAGE_ERROR as error:
+            command = error.ctx.command_path if error.ctx else _NAME
+            _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+        except (KeyboardInterrupt, typer.Abort):
+            status = _INTERRUPTED
+        except Exception as error:
+            if signals:
+                # For example, workers that received the same signal are missing.
+                status = _INTERRUPTED
+            elif isinstance(error, ValueError | TypeError | OSError):
+                _fail(str(error))
+            elif isinstance(error, MemoryError):
+                _fail(f"not enough memory: {error}")
+            else:
+                raise
     if status == _INTERRUPTED:
-        # Newer releases of typer return this status instead of raising an exception.
+        # Newer releases of typer return this status instead of raising.
         print("stopped; finished runs are kept, and the same command continues", file=sys.stderr)
+        status = 128 + signals[0] if signals else _INTERRUPTED
     sys.exit(status or 0)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[list[int]]:
+    """Let SIGTERM and SIGHUP stop the block as SIGINT does, and yield those that arrived."""
+    arrived: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        arrived.append(number)
+        raise KeyboardInterrupt
+
+    with contextlib.ExitStack() as stack:
+        names = [each for each in ("SIGTERM", "SIGHUP") if hasattr(signal, each)]
+        for number in (getattr(signal, each) for each in names):
+            # Python takes handlers in its main thread only, and nohup ignores SIGHUP.
+            is_default = signal.getsignal(number) is signal.SIG_DFL
+            if is_default and threading.current_thread() is threading.main_thread():
+                stack.callback(signal.signal, number, signal.signal(number, stop))
+        yield arrived
 
 
 def _fail(message: str) -> None:

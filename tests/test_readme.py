@@ -59,22 +59,23 @@ def test_the_table_shows_what_the_command_builds():
 
 
 RULE_TABLES = {
-    "trains each around each": ("results.csv", 2),
-    "The same on MNIST": ("mnist/results.csv", 1),
+    "On digits, 20 epochs": ("results.csv", 2),
+    "On MNIST, a single epoch": ("mnist/results.csv", 1),
 }
+RULES_README = README.parent / "examples" / "learning_rules" / "README.md"
 
 
 @pytest.mark.parametrize("sentence", RULE_TABLES)
 def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(sentence):
     path, digits = RULE_TABLES[sentence]
-    with (README.parent / "examples" / "learning_rules" / path).open(newline="") as file:
+    with (RULES_README.parent / path).open(newline="") as file:
         rows = list(csv.DictReader(file))
 
     def values(rule, topology, name):
         keys = rule, topology
         return [float(row[name]) for row in rows if (row["rule"], row["topology"]) == keys]
 
-    lines = table_of(README, sentence)
+    lines = table_of(RULES_README, sentence)
     assert [line[0].strip("`") for line in lines] == list(RULES)
     for (_, *answers, seconds, mebibytes), rule in zip(lines, RULES, strict=True):
         told = {}
@@ -92,11 +93,16 @@ def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(s
         assert mebibytes == f"{fmean(values(rule, costs, 'peak_bytes')) / 2**20:.1f}"
 
 
-def test_every_file_that_the_readme_shows_is_there():
-    links = re.findall(r"\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", [README, RULES_README], ids=["project", "rules"])
+def test_every_file_that_a_readme_shows_is_there(path):
+    links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
     assert links
     for link in links:
-        assert (README.parent / link).is_file(), link
+        assert (path.parent / link).is_file(), link
+
+
+def test_the_readme_stays_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 MODELS = {
@@ -155,7 +161,9 @@ def test_the_times_are_what_was_measured():
     }
     text = README.read_text(encoding="utf-8")
     table = text[text.index("| | forward, ms |") :].split("\n\n")[0].splitlines()[2:]
-    assert {tuple(cells(line)[1:]) for line in table} == wanted
+    shown = {tuple(cells(line)[1:]) for line in table}
+    assert len(shown) == 5
+    assert shown <= wanted
     share = float(rows["sparsebrain", "forward_backward"]["share"])
     assert f"reach {share:.0%}".replace("%", " %") in text
 
@@ -172,7 +180,7 @@ def test_the_fly_is_what_was_measured():
         }
         for peer in ("sparsebrain", "torch-sparse", "torch-sparse-reduce")
     )
-    text = " ".join(README.read_text(encoding="utf-8").split())
+    text = " ".join((MEASURED / "README.md").read_text(encoding="utf-8").split())
     loops = [
         float(rows["sparsebrain", one]["ms_per_loop"]) for one in ("forward", "forward_backward")
     ]
@@ -185,7 +193,7 @@ def test_the_fly_is_what_was_measured():
         in text
     )
     assert (
-        f"in {ours['gib']:.1f} GiB where that takes {min(each['gib'] for each in others):.1f}"
+        f"in {ours['gib']:.1f} GiB of memory instead of {min(each['gib'] for each in others):.1f}"
         in text
     )
 
@@ -231,9 +239,9 @@ def test_training_at_equilibrium_is_what_was_measured():
             ]
         )
     assert table_of(MEASURED / "README.md", "## Training at equilibrium") == wanted
-    text = " ".join(README.read_text(encoding="utf-8").split())
+    text = " ".join((MEASURED / "README.md").read_text(encoding="utf-8").split())
     few, endless = accuracy["20"], accuracy["equilibrium"]
-    assert f"reaches {endless} % on MNIST, with 20 loops {few} %" in text
+    assert f"At equilibrium it reaches {endless} %, with 20 loops {few} %" in text
     assert float(endless.split()[0]) >= float(few.split()[0])
 
 
@@ -256,10 +264,13 @@ def test_the_second_look_is_what_was_measured():
         third: 100 * (mean("loop 8", third, "accuracy") - mean("loop 1", third, "accuracy"))
         for third in ("easy", "hard")
     }
-    text = " ".join(README.read_text(encoding="utf-8").split())
-    assert f"gains {gain['hard']:.0f} points" in text
-    assert f"the easiest {gain['easy']:.0f}," in text
-    assert f"get that with {mean('confidence 0.9', 'all', 'loops'):.1f} loops on average" in text
+    text = " ".join((MEASURED / "README.md").read_text(encoding="utf-8").split())
+    assert f"add {gain['hard']:.0f} points for the hardest third" in text
+    assert f"and {gain['easy']:.0f} for the easiest" in text
+    assert (
+        f"reach that accuracy with {mean('confidence 0.9', 'all', 'loops'):.1f} loops on average"
+        in text
+    )
     exits = mean("confidence 0.9", "all", "accuracy")
     assert exits >= mean("loop 8", "all", "accuracy") - 0.001
 

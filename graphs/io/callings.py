@@ -1,14 +1,15 @@
-"""How the tables of other programs call neurons: which texts are one name, and which are none."""
+"""Names of neurons in the tables of other programs: which texts are valid, and which are equal."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
-# What dataframes, spreadsheets and databases write where a value is missing; NA also in lower case
-# would be the name of a cell.
+# Signs of a missing value in dataframes, spreadsheets and databases; NA in lower case would be the
+# name of a cell.
 _MISSING = frozenset({"", "nan", "none", "null", "n/a", "<na>", "nat", "nil"})
 _COMMENTS = ("#", "%", "//")
-# A whole number that went through a float, and one whose last digits may have been lost on the way.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# A whole number that was a float, and one whose last digits the float may have lost.
 _WHOLE = re.compile(r"(-?)([0-9]++)\.0*")
 _EXPONENT = re.compile(r"-?[0-9]+(\.[0-9]*)?[eE]\+[0-9]+|-?[0-9]+\.[0-9]*[eE][0-9]+")
 _EXACT = 2**53
@@ -16,24 +17,27 @@ _MOST_DIGITS = 16
 
 
 def fault(text: str) -> str | None:
-    """Return why a text calls no neuron, and what to do; None if it does."""
+    """Return why a text is no name of a neuron and what to do, or None if it is one."""
     if text.casefold() in _MISSING or text == "NA":
         return "it stands for a missing value; name the neuron, or delete the row"
     if text.startswith(_COMMENTS):
         return "it looks like a comment; delete the row, or rename the neuron"
+    if _CONTROL.search(text):
+        return "it has a control character; save the table as UTF-8 text, or rename the neuron"
     whole = _WHOLE.fullmatch(text)
     digits = whole[2].lstrip("0") if whole else ""
     cut = len(digits) > _MOST_DIGITS or int(digits or "0") >= _EXACT
     if cut or _EXPONENT.fullmatch(text):
         return (
-            "a dataframe or a spreadsheet made a float of the number, which cuts its last digits; "
-            "read the original as text, such as pandas.read_csv(path, dtype=str), and write it anew"
+            "it is a number that a dataframe or spreadsheet has stored as a float, which cuts its "
+            "last digits; read the original as text, such as pandas.read_csv(path, dtype=str), and "
+            "write it again"
         )
     return None
 
 
 def spelled(text: str) -> str:
-    """Return a name as another column of the table would have it: the integer of a whole float."""
+    """Return the integer of a whole float, as another column of the table would have it."""
     whole = _WHOLE.fullmatch(text)
     if whole is None:
         return text
@@ -42,11 +46,18 @@ def spelled(text: str) -> str:
 
 
 def near_alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return two names, in the order given, that differ by case or leading zeros only."""
+    """Return two names, in the order given, that look alike.
+
+    They differ only by case, leading zeros, or invisible or full-width characters.
+    """
     seen: dict[str, str] = {}
     for name in names:
-        digits = name.isascii() and name.isdigit()
-        plain = name.lstrip("0") if digits else unicodedata.normalize("NFC", name).casefold()
+        plain = name.casefold()
+        if not name.isascii():
+            shown = (each for each in name if unicodedata.category(each) != "Cf")
+            plain = unicodedata.normalize("NFKC", "".join(shown)).casefold()
+        if plain.isascii() and plain.isdigit():
+            plain = plain.lstrip("0")
         other = seen.setdefault(plain, name)
         if other is not name:
             return other, name

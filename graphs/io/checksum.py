@@ -1,16 +1,16 @@
-"""Checksums that tell a damaged file from a whole one."""
+"""Checksums that reveal damaged files."""
 
 import hashlib
 import os
 import re
 from typing import BinaryIO
 
-# A comment in XML and in ZIP, and beyond the end of what HDF5 reads. Programs that write the file
-# anew leave it out, and what they wrote is then read without a check.
+# A comment in XML and in ZIP, and beyond the end of an HDF5 file. Other programs do not write it
+# again, and their files are then read without a check.
 _BEGIN = b"<!-- sha256 "
 _END = b" -->\n"
 _SEAL = re.compile(rb"<!-- sha256 ([0-9a-f]{64}) -->\s*")
-# Where a checksum is looked for: it may be followed by blank lines that an editor has added.
+# The bytes at the end that may hold a checksum; an editor may have added blank lines below it.
 _TAIL = 1024
 _PIECE = 2**20
 # The last record of a ZIP archive without a comment, whose last two bytes are the comment's length.
@@ -19,7 +19,7 @@ _ARCHIVE_END_SIZE = 22
 
 
 def digest(file: BinaryIO, size: int | None = None) -> str:
-    """Return the SHA-256 of a file, or of its first `size` bytes, and go back to its begin."""
+    """Return the SHA-256 of a file, or of its first `size` bytes, and rewind it."""
     found = hashlib.sha256()
     file.seek(0)
     left = os.fstat(file.fileno()).st_size if size is None else size
@@ -31,7 +31,7 @@ def digest(file: BinaryIO, size: int | None = None) -> str:
 
 
 def seal(file: BinaryIO) -> None:
-    """Write the checksum of a file at its end."""
+    """Append the checksum of a file to it."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(end - _ARCHIVE_END_SIZE, 0))
     if file.read(len(_ARCHIVE_END)) == _ARCHIVE_END:
@@ -45,7 +45,11 @@ def seal(file: BinaryIO) -> None:
 
 
 def check_seal(file: BinaryIO) -> None:
-    """Compare a file with the checksum at its end, if there is one, and go back to its begin."""
+    """Compare a file with the checksum at its end, if there is one, and rewind it.
+
+    Raises:
+        ValueError: The checksum differs or is damaged itself.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL, 0))
     tail = file.read()
@@ -56,6 +60,6 @@ def check_seal(file: BinaryIO) -> None:
     found = _SEAL.fullmatch(tail, at)
     if found is None or digest(file, size - len(tail) + at) != found[1].decode():
         raise ValueError(
-            "it is damaged or was edited: it differs from the checksum in its last line; take a "
+            "it is damaged or was edited, as it differs from the checksum in its last line; take a "
             "whole copy, or, if you have edited it, delete that line"
         )

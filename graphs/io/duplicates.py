@@ -1,4 +1,4 @@
-"""Synapses that a file or a graph states more than once."""
+"""Synapses that a file or a graph contains more than once."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -27,8 +27,19 @@ def combine(
 ) -> dict[str, Any]:
     """Return synapses as arguments of `contract.build`, each (source, target, edge_type) once.
 
-    With `duplicates` "error" those that repeat are refused. With "sum" their weights are added up,
-    in float64; where there are none, each counts 1. `names` only serve the messages.
+    Args:
+        num_nodes: The number of neurons N.
+        source: The source of each synapse [E].
+        target: The target of each synapse [E].
+        duplicates: "error" refuses synapses that repeat; "sum" adds up their weights in float64 (1
+            each if there are none).
+        edge_weight: Weights [E].
+        edge_type: Types [E].
+        edge_sign: Signs [E].
+        names: The names of neurons, for messages.
+
+    Raises:
+        ValueError: A synapse repeats, or synapses of both signs would be added up.
     """
     arguments.option("duplicates", duplicates, DUPLICATES)
     order = canonical_order(num_nodes, source, target, edge_type)
@@ -48,12 +59,12 @@ def combine(
         if len(starts) < len(order):
             raise ValueError(
                 f"expected each synapse once, got {told(int(np.flatnonzero(~first)[0]))} again "
-                f"({len(order) - len(starts)} of {len(order)} repeat another); tell them apart by "
+                f"({len(order) - len(starts)} of {len(order)} repeat another); give them different "
                 "edge_type, or pass duplicates='sum' to add up their weights"
             )
         return {"source": source, "target": target, **given}
     weight = np.ones(len(order)) if edge_weight is None else edge_weight[order].astype(np.float64)
-    with np.errstate(over="ignore"):  # becomes infinite, and validate says so
+    with np.errstate(over="ignore"):  # The sum becomes infinite, and validate refuses it.
         given["edge_weight"] = np.add.reduceat(weight, starts).astype(np.float32)
     if edge_type is not None:
         given["edge_type"] = keys[2][starts]
@@ -64,6 +75,6 @@ def combine(
         if mixed.size:
             raise ValueError(
                 f"synapses that are added up must have one sign, got {told(int(starts[mixed[0]]))} "
-                "with both; tell them apart by edge_type, or leave the signs out"
+                "with both; give them different edge_type, or leave edge_sign out"
             )
     return {"source": keys[0][starts], "target": keys[1][starts], **given}

@@ -1,4 +1,4 @@
-"""What no table of an edge list can tell, and which tables it belongs to: JSON beside them."""
+"""The header of an edge list: JSON with everything that its tables cannot hold."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphs.io.checksum import digest
 from graphs.io.limits import check_bytes
 
-# The first one had no checksums and did not say its number.
+# Version 1 had no checksums and no version number.
 _VERSION = 2
 _COUNTS = ("num_nodes", "num_edges")
 _LISTS = {"edge_type_names": str, "node_type_names": str, "shape": int}
@@ -23,7 +23,7 @@ class PartsDifferError(ValueError):
 
 
 def write(data: Data, edges: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
-    """Write what belongs to the tables `edges` and `neurons`, which are whole."""
+    """Write the header of the complete tables `edges` and `neurons`."""
     told: dict[str, Any] = {"version": _VERSION}
     told.update(num_nodes=data.num_nodes, num_edges=data.num_edges)
     told.update({name: data[name] for name in _LISTS if name in data})
@@ -36,7 +36,11 @@ def write(data: Data, edges: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> N
 
 
 def read(path: Path, max_bytes: int) -> dict[str, Any]:
-    """Return what `write` has told of the tables, or nothing where it has not written them."""
+    """Return the header that `write` has written, or an empty dict if there is none.
+
+    Raises:
+        ValueError: The file is damaged, too large, or of a newer version.
+    """
     try:
         with path.open("rb") as file:
             check_bytes(f"{path.name!r} has", os.fstat(file.fileno()).st_size, max_bytes)
@@ -45,7 +49,7 @@ def read(path: Path, max_bytes: int) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     good = isinstance(found, dict) and all(type(found.get(name)) is int for name in _COUNTS)
     for name, kind in _LISTS.items() if good else ():
@@ -55,38 +59,51 @@ def read(path: Path, max_bytes: int) -> dict[str, Any]:
         version = found.get("version")
         if type(version) is int and version > _VERSION:
             raise ValueError(
-                f"{path.name!r}, which belongs to it, has the version {version}, and this program "
-                f"reads up to {_VERSION}; update it, or delete that file to read the tables as "
-                "another program's"
+                f"{path.name!r}, which belongs to it, has version {version}, but this program "
+                "reads "
+                f"up to {_VERSION}; update the program, or delete that file to read the tables as "
+                "those of another program"
             )
         good = version == _VERSION and _has_digests(found)
     if not good:
         raise ValueError(
-            f"{path.name!r}, which belongs to it, is damaged, or no JSON that graphs.save has "
-            "written; delete that file to read the tables as another program's"
+            f"{path.name!r}, which belongs to it, is damaged, or no JSON of graphs.save; take a "
+            "whole "
+            "copy, or delete that file to read the tables as those of another program"
         )
     return found
 
 
 def check(told: dict[str, Any], part: str, what: str, file: BinaryIO, header: str) -> None:
-    """Compare a table, `part` "edges" or "neurons", with what its `header` tells of it."""
+    """Compare a table with its checksum in the header.
+
+    Args:
+        told: The header, see `read`.
+        part: "edges" or "neurons".
+        what: The name of the table in messages.
+        file: The open table.
+        header: The name of the file of the header.
+
+    Raises:
+        PartsDifferError: The checksums differ.
+    """
     if "sha256" in told and digest(file) != told["sha256"][part]:
         raise PartsDifferError(
             f"{what} is not the one that {header!r} was saved with: its checksum differs; save the "
-            f"connectome anew, or take whole copies of its files; if you have edited {what}, "
-            f"delete {header!r}, and the tables are read as another program's"
+            f"connectome again, or take whole copies of its files; if you have edited {what}, "
+            f"delete {header!r} to read the tables as those of another program"
         )
 
 
 def _own_digest(told: dict[str, Any]) -> str:
-    """Return the checksum of all that a header tells but this."""
+    """Return the checksum of a header without this checksum."""
     parts = {name: told["sha256"][name] for name in _PARTS}
     text = json.dumps({**told, "sha256": parts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _has_digests(told: dict[str, Any]) -> bool:
-    """Whether a header has all checksums, and is what its own one was computed from."""
+    """Return whether a header has all checksums and fits its own one."""
     digests = told.get("sha256")
     if not isinstance(digests, dict) or set(digests) != {*_PARTS, "header"}:
         return False

@@ -1,4 +1,4 @@
-"""Edge lists in CSV and TSV: one row a synapse, and a table of the neurons beside it."""
+"""Edge lists in CSV and TSV: one row per synapse, and a table of the neurons beside them."""
 
 import contextlib
 import csv
@@ -10,9 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
 from graphs.contract import Index, build
-from graphs.io import edge_header, neuron_table
+from graphs.io import checks, edge_header, neuron_table
 from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, join, signs, type_texts, types
 from graphs.io.duplicates import Duplicates, combine
@@ -20,7 +19,7 @@ from graphs.io.left_out import tell
 from graphs.io.limits import check_bytes
 from graphs.io.tables import Table, Texts, is_whole, write_rows
 
-# Names of columns that connectomes are published with, in any case; that of the role comes first.
+# Names of columns in published connectomes, in lower case. The name of the role has precedence.
 SYNAPSE_COLUMNS = {
     "source": (
         *("pre", "src", "from", "source_id", "source_name", "source_node_id", "presynaptic"),
@@ -41,9 +40,9 @@ SYNAPSE_COLUMNS = {
 
 
 def beside(path: Path) -> tuple[Path, Path]:
-    """Return the files of the neurons, and of what no table can tell.
+    """Return the paths of the table of neurons and of the header.
 
-    Where `path` is a symbolic link that lies alone, they are beside the file that it points to.
+    If `path` is a symbolic link with neither of them beside it, they are beside its target.
     """
     here, there = (
         (at.with_name(f"{at.stem}.neurons{at.suffix}"), at.with_name(f"{at.name}.json"))
@@ -53,16 +52,17 @@ def beside(path: Path) -> tuple[Path, Path]:
 
 
 def write_csv(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
-    """Write a connectome that keeps the contract, with commas."""
+    """Write a valid connectome with commas."""
     _write(data, file, neurons, stated, ",")
 
 
 def write_tsv(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:
-    """Write a connectome that keeps the contract, with tabs."""
+    """Write a valid connectome with tabs."""
     _write(data, file, neurons, stated, "\t")
 
 
 def _write(data: Data, file: BinaryIO, neurons: BinaryIO, stated: BinaryIO, delimiter: str) -> None:
+    """Write both tables and their header."""
     for name in ("names", "edge_type_names", "node_type_names"):
         longest = max(map(len, data.get(name, ())), default=0)
         if longest > csv.field_size_limit():
@@ -99,9 +99,21 @@ def read(
     duplicates: Duplicates = "error",
     delimiter: str | None = None,
 ) -> Data:
-    """Read what `write_csv` or another program wrote, of at most `max_bytes`.
+    """Read an edge list of `write_csv` or another program.
 
-    Raises whatever the tables and the contract say; files.py checks the size of `file`.
+    Args:
+        file: The open edge list, whose size has been checked.
+        max_bytes: The largest size of each other file.
+        neurons: See `graphs.load`, as all further arguments.
+        num_nodes: The number of neurons.
+        columns: The columns of the edge list.
+        neuron_columns: The columns of the table of neurons.
+        transmitter_signs: The signs of transmitters.
+        duplicates: Whether synapses may repeat.
+        delimiter: The character between two values.
+
+    Raises:
+        ValueError: A table is damaged, or the tables do not belong together.
     """
     path = Path(file.name)
     if delimiter is None:
@@ -115,7 +127,8 @@ def read(
         elif neurons is not None:
             if num_nodes is not None:
                 raise ValueError(
-                    "the table counts the neurons; pass neurons= or num_nodes=, not both"
+                    "num_nodes is the number of rows of the table of neurons; pass neurons= or "
+                    "num_nodes=, not both"
                 )
             opened = stack.enter_context(Path(neurons).open("rb"))
         header = beside(path)[1].name
@@ -130,7 +143,9 @@ def read(
             )
             _check_whole(opened, table, stated.get("num_nodes"))
         elif neuron_columns:
-            raise ValueError("neuron_columns are those of a table; pass neurons='neurons.csv' too")
+            raise ValueError(
+                "neuron_columns are columns of a table of neurons; pass neurons='neurons.csv' too"
+            )
     rows = Table("the edge list", file, delimiter, exact=bool(stated))
     labels = Labels()
     find = _finder(rows, labels, population, num_nodes)
@@ -141,7 +156,7 @@ def read(
     if population is None:
         population = _implied(labels, synapses, num_nodes)
     left_out = [*rows.left_out, *(table.left_out if table is not None else ())]
-    tell(left_out, "pass columns= or neuron_columns= for one that has a role, as graphs.load tells")
+    tell(left_out, "pass columns= or neuron_columns= for a column that has a role, see graphs.load")
     names = population.fields.get("names")
     return build(
         population.count,
@@ -155,52 +170,56 @@ def read(
 def _open_beside(
     path: Path, max_bytes: int, stack: contextlib.ExitStack
 ) -> tuple[BinaryIO | None, dict[str, Any]]:
-    """Open the table of neurons beside an edge list, if there is one, and read the header.
+    """Open the table of neurons beside an edge list, if it exists, and read the header.
 
-    The header is replaced first and read last: whoever has opened a new table finds the new one.
+    The header is replaced first and read last, so that a new table is never read with an old
+    header.
     """
     table_path, header_path = beside(path)
     opened = stack.enter_context(table_path.open("rb")) if table_path.is_file() else None
     stated = edge_header.read(header_path, max_bytes)
     if stated and opened is None:
-        # Says that it is missing, or opens what has come in the meantime.
-        opened = stack.enter_context(table_path.open("rb"))
+        # The table may have been written in the meantime.
+        fix = f"put it back, or delete {header_path.name!r}"
+        opened = stack.enter_context(checks.file("path", table_path, fix).open("rb"))
     return opened, stated
 
 
 def _check_whole(file: BinaryIO, table: Table, expected: int | None) -> None:
-    """Compare a table that was read to its end with what `write` has told, if it has."""
+    """Compare a table that was read to its end with the number of rows in the header, if any."""
     if expected is None:
         return
     file.seek(-1, os.SEEK_END)
     if table.size != expected or file.read(1) != b"\n":
         raise ValueError(
             f"{table.what} is not whole: expected {expected} rows and the end of the last line, "
-            f"got {table.size} rows; if you have edited it, delete the .json file beside it"
+            f"got {table.size} rows; take a whole copy, or, if you have edited it, delete the "
+            ".json "
+            "file beside it"
         )
 
 
 def _finder(
     rows: Table, labels: Labels, population: neuron_table.Neurons | None, num_nodes: int | None
 ) -> Callable[[str, Texts], Index]:
-    """Return what turns one end of synapses into numbers of neurons."""
+    """Return the function that converts texts of a role into numbers of neurons."""
     if population is not None:
         index = population.index
         return lambda role, texts: rows.members(role, rows.names(role, texts), index)
     if num_nodes is not None:
-        below = arguments.count("num_nodes", num_nodes)
+        below = num_nodes  # Bound, because the lambda cannot narrow its type.
         return lambda role, texts: rows.indices(role, texts, below)
     return lambda role, texts: labels.encode(rows.names(role, texts))
 
 
 def _check_ends(rows: Table, roles: Mapping[str, int]) -> None:
-    """Say so unless there is a column of sources and another one of targets."""
+    """Refuse a table without one column of sources and another one of targets."""
     for role in ("source", "target"):
         if role not in roles:
             raise ValueError(
                 f"{rows.what} must have a column {role!r}, got "
-                f"{', '.join(map(repr, rows.header[:20]))}; pass "
-                f"columns={{{role!r}: {rows.header[0]!r}}}, or delimiter=';' if that parts them"
+                f"{', '.join(map(repr, rows.header[:20]))}; "
+                f"{rows.advice('columns', 'source', 'target')}"
             )
     if roles["source"] == roles["target"]:
         name = rows.header[roles["source"]]
@@ -248,7 +267,7 @@ def _read_synapses(
 def _implied(
     labels: Labels, synapses: dict[str, Any], num_nodes: int | None
 ) -> neuron_table.Neurons:
-    """Return the neurons that no table lists, and number them in `synapses` in their order."""
+    """Return the neurons of synapses without a table, and replace their codes in `synapses`."""
     if num_nodes is not None:
         return neuron_table.Neurons(num_nodes, {}, {})
     texts = list(labels.index)
@@ -265,7 +284,7 @@ def _implied(
 
 
 def _refuse_near_alike(labels: Labels, synapses: dict[str, Any]) -> None:
-    """Refuse names that are most likely two spellings of one."""
+    """Refuse two names that are most likely spellings of one."""
     pair = near_alike(labels.index)
     if pair is None:
         return
@@ -273,7 +292,7 @@ def _refuse_near_alike(labels: Labels, synapses: dict[str, Any]) -> None:
     row = int(np.flatnonzero(here[0] | here[1])[0])
     raise ValueError(
         f"the {'source' if here[0][row] else 'target'} of the edge list must be spelled alike in "
-        f"all rows, got {pair[1][:50]!r} in row {row + 1} beside {pair[0][:50]!r}, which differs "
-        "by case or leading zeros only; if both are neurons, list them in a table, "
-        "neurons='neurons.csv'"
+        f"all rows, got {pair[1][:50]!r} in row {row + 1} and {pair[0][:50]!r}, which differ only "
+        "by case, leading zeros, or invisible or full-width characters; if both are neurons, list "
+        "them in a table and pass neurons='neurons.csv'"
     )

@@ -1,4 +1,4 @@
-"""Connectomes on disk; the suffix of the file chooses its format."""
+"""Save connectomes to files and load them; the suffix of a file selects its format."""
 
 import contextlib
 import inspect
@@ -14,32 +14,28 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import validate
 from graphs.fields import beyond
-from graphs.io import edge_list, gexf, graphml, npz, pt, sonata
+from graphs.io import checks, edge_list, gexf, graphml, npz, pt, sonata
 from graphs.io.atomic import write_together
 from graphs.io.checksum import check_seal, seal
 from graphs.io.edge_header import PartsDifferError
 from graphs.io.limits import check_bytes
 
-# What NumPy and torch can reshape to; the product of more sides could take hours.
+# NumPy and torch cannot reshape to more axes, and the product of many sides could take hours.
 _MOST_AXES = 64
 _LONGEST_MESSAGE = 600
-# Seconds to wait for whoever replaces the files that belong together.
+# Seconds to wait while another process replaces files that belong together.
 _PAUSES = (0.02,)
 
 
 class Format(NamedTuple):
-    """How a connectome is kept in a file.
+    """How a connectome is stored in a file.
 
-    Attributes
-    ----------
-    write : function
-        Of the connectome, the open file, and the open files `beside` it.
-    read : function
-        Of the open file, how many bytes anything may take, and options as keywords.
-    beside : function
-        Of the path of the file: those of others that belong to it.
-    sealed : bool
-        Whether the file ends in a checksum of itself.
+    Attributes:
+        write: Receives the connectome, the open file, and the open files `beside` it.
+        read: Receives the open file, the number of bytes that anything may take, and options as
+            keywords.
+        beside: Returns the paths of the other files that belong to the file at a path.
+        sealed: Whether the file ends in a checksum of itself.
     """
 
     write: Callable[..., None]
@@ -49,7 +45,7 @@ class Format(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        """What `graphs.load` takes for it."""
+        """The options that `graphs.load` takes for this format."""
         parameters = inspect.signature(self.read).parameters.values()
         return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
 
@@ -66,19 +62,24 @@ FORMATS = {
 
 
 def format_of(path: str | os.PathLike[str]) -> Format:
-    """Return the format that the suffix of a file stands for."""
-    suffix = Path(path).suffix
+    """Return the format that belongs to the suffix of a path.
+
+    Raises:
+        TypeError: The path is neither a str nor an `os.PathLike`.
+        ValueError: No format has this suffix.
+    """
+    suffix = checks.path("path", path).suffix
     if suffix.lower() not in FORMATS:
         *most, last = FORMATS
         raise ValueError(
-            f"the file of a connectome must end in {', '.join(most)} or {last}, got {str(path)!r}; "
-            "pass for example 'connectome.npz'"
+            f"path, the file of a connectome, must end in {', '.join(most)} or {last}, got "
+            f"{str(path)!r}; pass for example 'connectome.npz'"
         )
     return FORMATS[suffix.lower()]
 
 
 def files_of(path: str | os.PathLike[str]) -> list[Path]:
-    """Return a file, and those beside it that `load` reads too."""
+    """Return a file, and the existing files beside it that `load` also reads."""
     path = Path(path)
     kept = FORMATS.get(path.suffix.lower())
     return [path, *(each for each in kept.beside(path) if each.is_file())] if kept else [path]
@@ -87,98 +88,86 @@ def files_of(path: str | os.PathLike[str]) -> list[Path]:
 def save(data: Data, path: str | os.PathLike[str]) -> None:
     """Write a connectome to a file.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Only fields of the contract are kept, see `graphs.contract`; a warning names
-        those that are left out.
-    path : str or os.PathLike
-        A file whose suffix chooses the format. One that is there is replaced, and stays whole if
-        writing fails. A symbolic link stays, and the file that it points to is replaced.
+    All floats are exact, and :func:`graphs.load` refuses a file that was damaged. An existing file
+    is replaced, and remains unchanged if writing fails. A symbolic link is kept, and the file that
+    it points to is replaced. Takes O(N + E) time and memory.
 
-        ``.npz``
-            NumPy, small and fast.
-        ``.csv``, ``.tsv``
-            An edge list for people and spreadsheets; with ``x.csv`` come ``x.neurons.csv``, a row a
-            neuron, and ``x.csv.json``, the shape, the names of types, how many rows there are, and
-            checksums of all three files.
-        ``.graphml``, ``.gexf``
-            XML that Gephi, Cytoscape and igraph read.
-        ``.pt``
-            A `Data` as ``torch.save`` writes it.
-        ``.h5``
-            SONATA edges and nodes, population ``default``; needs ``pip install h5py``.
+    Args:
+        data: A connectome. Only the fields of `graphs.contract` are saved; a warning names the
+            others.
+        path: A file whose suffix selects the format.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or the suffix is unknown.
-    ModuleNotFoundError
-        If h5py is needed and not installed.
-    OSError
-        If the file cannot be written.
+            ``.npz``
+                A NumPy archive, small and fast: one array per field, synapses in their order.
+            ``.csv``, ``.tsv``
+                An edge list for people and spreadsheets, with the columns ``source``, ``target``,
+                ``weight``, ``type`` and ``sign``. Beside ``x.csv`` are written ``x.neurons.csv``,
+                one row per neuron with the columns ``neuron``, ``name``, ``type``, ``x``, ``y``,
+                ``z`` and ``sign``, and ``x.csv.json``, the shape, the names of types, the numbers
+                of rows, and checksums of all three files. Synapses refer to neurons by ``names`` if
+                these differ, and otherwise by number; types are written by name if they have one.
+            ``.graphml``, ``.gexf``
+                XML for Gephi, Cytoscape and igraph, with the attributes of
+                :func:`graphs.to_networkx`, but with one attribute per axis (``pos_x``, ``pos_y``,
+                ``pos_z``) and with the lists of the graph as JSON. Names that XML cannot represent,
+                such as an empty one, are stored in such a list.
+            ``.pt``
+                A `Data` as ``torch.save`` writes it.
+            ``.h5``
+                SONATA edges and nodes of the population ``default``: weights are ``syn_weight``,
+                types ``edge_type_id`` and ``node_type_id``, coordinates ``x``, ``y`` and ``z``.
+                Needs ``pip install h5py``.
 
-    Warns
-    -----
-    UserWarning
-        If `data` has fields beyond the contract; ``del data.x`` of those that need not be kept.
+    Raises:
+        TypeError: A field of `data` or the path has the wrong type.
+        ValueError: `data` breaks the contract, or no format has this suffix.
+        ModuleNotFoundError: h5py is needed and not installed.
+        OSError: The file cannot be written.
 
-    See Also
-    --------
-    graphs.load : reads it again.
+    Warns:
+        UserWarning: `data` has fields beyond the contract; call ``del data.x`` for those that you
+            do not need.
 
-    Notes
-    -----
-    In ``.npz`` every field is an array of its own name, synapses in their order. In ``.csv`` and
-    ``.tsv`` synapses name their ends by ``names`` if these differ, and else by number; the columns
-    are ``source``, ``target``, ``weight``, ``type`` and ``sign``, and ``neuron``, ``name``,
-    ``type``, ``x``, ``y``, ``z`` and ``sign``, a type is told by its name if there is one. In
-    ``.graphml`` and ``.gexf`` a field is the attribute that `graphs.to_networkx` tells, but ``pos``
-    is one attribute per axis, ``pos_x``, ``pos_y`` and ``pos_z``, and the lists of the graph are
-    JSON; where XML cannot carry a name, such as an empty one, all names are one such list. In
-    ``.h5`` weights are ``syn_weight``, types ``edge_type_id`` and ``node_type_id``, coordinates
-    ``x``, ``y`` and ``z``. All floats are exact. O(N + E) time and memory.
+    Note:
+        A file ends in a line with the SHA-256 of everything before it. Other programs ignore this
+        line, and do not write it again. The files of ``.csv`` and ``.tsv`` are replaced one after
+        the other: :func:`graphs.load` reads them again if it finds files of two calls, and raises
+        an error if they still do not belong together.
 
-    Checksums let `graphs.load` refuse a damaged file. A file ends in a line with the SHA-256 of all
-    that precedes it, which other programs pass over and leave out of what they write; for ``.csv``
-    and ``.tsv`` it is the ``.json`` file that has the checksums. The files of these two formats are
-    replaced one after the other: `graphs.load` reads them again when it meets files of two calls,
-    and raises an error if they still do not belong together.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import graphs
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = pathlib.Path(folder.name, "grid.npz")
-    >>> graphs.save(graphs.grid_local((4, 5), 1), path)
-    >>> graphs.load(path).shape
-    (4, 5)
-    >>> folder.cleanup()
+    Example:
+        >>> import pathlib, tempfile
+        >>> import graphs
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = pathlib.Path(folder.name, "grid.npz")
+        >>> graphs.save(graphs.grid_local((4, 5), 1), path)
+        >>> graphs.load(path).shape
+        (4, 5)
+        >>> folder.cleanup()
     """
-    path = Path(path)
+    path = checks.path("path", path)
     kept = format_of(path)
     validate(data)
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"the folder of {str(path)!r} is not there; make it, "
+            f"the folder of path, {str(path)!r}, does not exist; call "
             f"pathlib.Path({str(folder)!r}).mkdir(parents=True)"
         )
     if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder; pass the path of a file")
+        raise IsADirectoryError(f"path, {str(path)!r}, is a folder; pass the path of a file")
     lost = beyond(data)
     if lost:
         warnings.warn(
             f"{path.name!r} is written without {', '.join(lost)}: files keep the fields of "
-            f"graphs.contract only; {'; '.join(f'del data.{name}' for name in lost)} before, or "
-            "torch.save(data, 'connectome.pt')",
+            f"graphs.contract only; call {'; '.join(f'del data.{name}' for name in lost)} before, "
+            "or torch.save(data, 'connectome.pt')",
             stacklevel=2,
         )
     write_together([path, *kept.beside(path)], lambda *asides: _fill(asides, kept, data))
 
 
 def _fill(asides: Sequence[Path], kept: Format, data: Data) -> None:
+    """Write the files of a connectome."""
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(aside.open("w+b")) for aside in asides]
         kept.write(data, *files)
@@ -187,136 +176,147 @@ def _fill(asides: Sequence[Path], kept: Format, data: Data) -> None:
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any) -> Data:
-    """Read a connectome from a file; nothing in it is executed.
+    r"""Read a connectome from a file without executing anything in it.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A file of `graphs.save`, or of another program:
+    Takes O(N + E) time and memory.
 
-        ``.npz``
-            of ``scipy.sparse.save_npz``; rows are sources.
-        ``.csv``, ``.tsv``
-            an edge list: a row a synapse, under a header. See the options and the notes.
-        ``.graphml``, ``.gexf``
-            read as `graphs.from_networkx` tells; node ids (in GEXF labels) become ``names``, unless
-            they are 0 to N - 1 in order or nodes have the attribute ``name``.
-        ``.pt``
-            a `Data` of ``torch.save``. Its fields beyond the contract are kept; `graphs.save`
-            writes none.
-        ``.h5``
-            SONATA edges. Where the populations of sources and targets differ, those are the node
-            types.
-    max_bytes : int
-        A file that is larger, or unpacks to more, is refused before it is read; 1 GiB if left out.
-        NetworkX may take tens of times the size of an XML file, other readers several times.
-    **options
-        Of some formats, as follows; a format refuses those of others.
-    duplicates : {"error", "sum"}
-        All but ``.pt``: whether synapses that state source, target and type of another are refused,
-        or become one with the sum of their weights (1 each if there are none). What `graphs.save`
-        has written repeats none.
-    neurons : str or os.PathLike
-        ``.csv``, ``.tsv``: a table with a row a neuron. Left out, it is ``x.neurons.csv`` if that
-        lies beside ``x.csv``. ``.h5``: the file with the nodes, if not the same.
-    num_nodes : int
-        ``.csv``, ``.tsv``, ``.h5``: number of neurons, where there is no table; sources and targets
-        are then numbers in [0, num_nodes). Without either, the neurons are those that have
-        synapses, numbered in the order of their numbers or of the alphabet (in ``.h5`` those up to
-        the largest number).
-    columns, neuron_columns : dict
-        ``.csv``, ``.tsv``: columns by their role: ``{"weight": "strength"}``, or None for none. The
-        roles are source, target, weight, type, sign, transmitter; and neuron (what the edge list
-        calls it), name, type, sign, transmitter, x, y, z. Left out, a column is known by the name
-        of its role or usual ones, such as pre, post, synapses or cell_type, in any case. Other
-        columns are left out with a warning.
-    transmitter_signs : dict
-        ``.csv``, ``.tsv``: what a transmitter is worth where there is no column of signs, beyond
-        acetylcholine (+1), GABA and glycine (-1): ``{"glutamate": 1}`` in vertebrates. One that is
-        not known is refused.
-    delimiter : str
-        ``.csv``, ``.tsv``: what parts values, where it is no comma or tab.
-    population : str
-        ``.h5``: which edges, where there are several populations of them.
+    Args:
+        path: A file of :func:`graphs.save`, or of another program:
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        What was saved. Synapses have the order of an ``.npz`` or ``.pt`` file, and are else sorted
-        by (target, source, edge_type).
+            ``.npz``
+                An archive of ``scipy.sparse.save_npz``; rows are sources.
+            ``.csv``, ``.tsv``
+                An edge list with one row per synapse below a header, see the options and the note.
+            ``.graphml``, ``.gexf``
+                A graph, read as :func:`graphs.from_networkx` does. Node ids (in GEXF labels) become
+                ``names``, unless they are 0 to N - 1 in order or nodes have the attribute ``name``.
+            ``.pt``
+                A `Data` of ``torch.save``. Its fields beyond the contract are kept.
+            ``.h5``
+                SONATA edges. If the populations of sources and targets differ, they become the
+                node types.
+        max_bytes: The largest size of a file, packed and unpacked. A larger file is refused before
+            it is read. NetworkX may need tens of times the size of an XML file, and the other
+            readers several times the size of theirs.
+        **options: Options that only some formats take:
 
-    Raises
-    ------
-    ValueError
-        If the suffix is unknown, or the file is damaged, too large, or breaks the contract; if
-        files that belong together are not those of one call of `graphs.save`.
-    TypeError
-        If the format does not take an option.
-    ModuleNotFoundError
-        If h5py is needed and not installed.
-    OSError
-        If the file, or one that belongs to it, is not there or may not be read.
+            duplicates : {"error", "sum"}
+                All formats but ``.pt``: "error" refuses synapses with the same source, target and
+                type; "sum" replaces them by one with the sum of their weights (1 each if there are
+                none).
+            neurons : str or os.PathLike
+                ``.csv``, ``.tsv``: a table with one row per neuron; by default ``x.neurons.csv``
+                beside ``x.csv``, if it exists. ``.h5``: the file with the nodes, by default the
+                same.
+            num_nodes : int
+                ``.csv``, ``.tsv``, ``.h5``: the number of neurons if no table lists them; sources
+                and targets are then numbers in [0, num_nodes). By default the neurons are those
+                with synapses, in numeric or alphabetic order (in ``.h5`` all up to the largest
+                number).
+            columns, neuron_columns : dict
+                ``.csv``, ``.tsv``: the column of a role, such as ``{"weight": "strength"}``, or
+                None for no column. The roles are source, target, weight, type, sign and
+                transmitter; and neuron (the identifier in the edge list), name, type, sign,
+                transmitter, x, y and z. By default a column has the name of its role or another
+                usual one, such as pre, post, synapses or cell_type, in upper or lower case. A
+                warning names the columns that are not read.
+            transmitter_signs : dict
+                ``.csv``, ``.tsv``: the signs of transmitters if there is no column of signs, in
+                addition to acetylcholine (+1), GABA and glycine (-1); ``{"glutamate": 1}`` in
+                vertebrates. Other transmitters are refused.
+            delimiter : str
+                ``.csv``, ``.tsv``: the character between two values, by default a comma or a tab.
+            population : str
+                ``.h5``: the population of edges, if the file has several.
 
-    Warns
-    -----
-    LeftOutWarning
-        If the file holds something that a connectome has no field for; the warning names it. In XML
-        files labels become names, and x, y and z positions, where there are no others.
+    Returns:
+        The connectome. Synapses have the order of an ``.npz`` or ``.pt`` file, and are otherwise
+        sorted by (target, source, edge_type).
 
-    See Also
-    --------
-    graphs.save : writes one, with an example.
+    Raises:
+        ValueError: No format has this suffix; or the file is damaged, too large, or breaks the
+            contract; or files that belong together are not of one call of :func:`graphs.save`.
+        TypeError: An argument has the wrong type, or the format does not take it.
+        ModuleNotFoundError: h5py is needed and not installed.
+        OSError: A file does not exist or cannot be read.
 
-    Notes
-    -----
-    Tables that `graphs.save` has written, known by the ``.json`` file beside them, are read to the
-    letter. In those of other programs blanks around values are not part of them, and whole numbers
-    that a dataframe has written as floats are integers again: ``1.0`` is the neuron ``1``. A row
-    is refused whose end is empty or another sign of a missing value, such as ``nan``, which begins
-    with ``#``, ``%`` or ``//`` as comments do, or whose number has lost digits as a float
-    (``7.2e+17``); so are two names that differ by case or leading zeros only, unless a table of
-    neurons lists both.
+    Warns:
+        LeftOutWarning: The file holds something that a connectome has no field for; the warning
+            names it. In XML files labels become names and x, y and z become positions if there are
+            no others.
 
-    O(N + E) time and memory.
+    Note:
+        Tables of :func:`graphs.save`, recognized by the ``.json`` file beside them, are read
+        exactly. In tables of other programs, blanks around values are removed, and whole numbers
+        that a dataframe has written as floats become integers: ``1.0`` is the neuron ``1``. A row
+        is refused if one of its ends is empty or another sign of a missing value, such as ``nan``,
+        contains a control character, begins with ``#``, ``%`` or ``//`` as comments do, or is a
+        number that has lost digits as a float (``7.2e+17``). Two names that look alike, because
+        they differ only by case, leading zeros, or invisible or full-width characters, are refused
+        unless a table of neurons lists both.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import graphs
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "synapses.csv")
+        ...     _ = path.write_text("pre,post,count\nAVAL,DA1,3\nAVAR,DA1,2\n")
+        ...     data = graphs.load(path)
+        >>> data.names, data.edge_weight.tolist()
+        (['AVAL', 'AVAR', 'DA1'], [3.0, 2.0])
     """
-    path = Path(path)
     kept = format_of(path)
+    place = checks.file("path", path, "pass the path of a file that graphs.save wrote")
     unknown = sorted(set(options) - set(kept.options))
     if unknown:
         raise TypeError(
-            f"graphs.load of a {path.suffix.lower()} file takes the options max_bytes"
+            f"graphs.load of a {place.suffix.lower()} file takes the options max_bytes"
             f"{''.join(f', {name}' for name in kept.options)}, got {unknown[0]!r}; leave it out"
         )
     most = arguments.count("max_bytes", max_bytes, at_least=1)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "not there"
-        raise FileNotFoundError(
-            f"the file {str(path)!r} is {what}; pass the path of one that graphs.save wrote"
-        )
+    checked = {name: checks.OPTIONS[name](name, value) for name, value in options.items()}
     for pause in _PAUSES:
         try:
-            return _read(path, kept, most, options)
+            return _read(place, kept, most, checked)
         except ValueError as error:
             if not isinstance(error.__cause__, PartsDifferError):
                 raise
-        # Another process may just be replacing them, which takes it a moment.
+        # Another process may be replacing the files right now, which takes it a moment.
         time.sleep(pause)
-    return _read(path, kept, most, options)
+    return _read(place, kept, most, checked)
 
 
 def _read(path: Path, kept: Format, most: int, options: dict[str, Any]) -> Data:
+    """Read and check a connectome; every error of a reader becomes one that names the file."""
     with path.open("rb") as file:
-        # Parsers of hostile input raise whatever they like, down to RecursionError.
+        # Parsers raise any kind of exception on hostile input, down to RecursionError.
         try:
             check_bytes("it has", os.fstat(file.fileno()).st_size, most)
             if kept.sealed:
                 check_seal(file)
             data = kept.read(file, most, **options)
             if len(data.get("shape", ())) > _MOST_AXES:
-                raise ValueError(f"its shape has more than {_MOST_AXES} sides")
+                raise ValueError(
+                    f"its shape has more than {_MOST_AXES} sides; save it again without shape"
+                )
             return validate(data)
         except (ModuleNotFoundError, FileNotFoundError, Warning):
             raise
         except Exception as error:
-            told = str(error)[:_LONGEST_MESSAGE] or type(error).__name__
+            told = _explained(error, path.suffix.lower())[:_LONGEST_MESSAGE]
             raise ValueError(f"{str(path)!r} cannot be read as a connectome: {told}") from error
+
+
+def _explained(error: Exception, suffix: str) -> str:
+    """Return the message of an error, with a remedy if it is of another library."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = "" if last is None else last.tb_frame.f_globals.get("__name__", "")
+    if type(error) in (ValueError, TypeError, PartsDifferError) and module.startswith("graphs."):
+        return str(error)
+    reason = str(error).strip().rstrip(".")[:300]
+    return (
+        f"it is damaged, or no {suffix} file ({type(error).__name__}{reason and ': '}{reason}); "
+        "take a whole copy, or save it again with graphs.save"
+    )

@@ -1,4 +1,4 @@
-"""GEXF, the XML of Gephi, by way of NetworkX."""
+"""GEXF, the XML of Gephi, read and written by NetworkX."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from graphs.io.markup import check_lists, flatten, gather, scan
 if TYPE_CHECKING:
     import networkx as nx
 
-# A graph has no attributes in GEXF, but the file has a description.
+# GEXF has no attributes of a graph, but a description of the file.
 _DESCRIPTION = "description"
-# With and without "www.", of any version, and what a picture adds.
+# With or without "www.", of any version, and of the extension for drawings.
 _SPACE = re.compile(r"\{https?://(www\.)?gexf\.net/[^/]+(/viz)?/?")
 
 
 def write(data: Data, file: BinaryIO) -> None:
-    """Write a connectome that keeps the contract."""
+    """Write a valid connectome."""
     from networkx.readwrite.gexf import GEXFWriter  # noqa: PLC0415
 
     graph, lists = flatten(data)
@@ -31,7 +31,7 @@ def write(data: Data, file: BinaryIO) -> None:
             node["label"] = node["name"]
     writer = GEXFWriter(graph)
     meta = writer.xml.find("meta")
-    # Today's date would make the same connectome another file tomorrow.
+    # With the date, the same connectome would become a different file tomorrow.
     meta.attrib.clear()
     if lists:
         ElementTree.SubElement(meta, _DESCRIPTION).text = json.dumps(lists)
@@ -39,7 +39,16 @@ def write(data: Data, file: BinaryIO) -> None:
 
 
 def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
-    """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
+    """Read a file of `write` or another program.
+
+    Args:
+        file: The open file, whose size has been checked.
+        max_bytes: The largest size, which all formats receive.
+        duplicates: Whether synapses may repeat.
+
+    Raises:
+        ValueError: The file is damaged or breaks the contract.
+    """
     elements = scan(file, mutual=True)
     graph = _read(file)
     if graph.graph.get("mode") == "static":
@@ -51,7 +60,7 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") ->
 
 
 def _described(file: BinaryIO) -> dict[str, Any]:
-    """What `write` put into the description; another program's is prose."""
+    """Return the lists in the description; that of another program is prose."""
     for _, element in ElementTree.iterparse(file):
         if element.tag.rpartition("}")[2] == _DESCRIPTION:
             try:
@@ -65,7 +74,11 @@ def _described(file: BinaryIO) -> dict[str, Any]:
 
 
 def _read(file: BinaryIO) -> nx.Graph[Any]:
-    """Return the graph of a file, whichever of the names of GEXF's versions it has."""
+    """Return the graph of a file in any version of GEXF.
+
+    Raises:
+        ValueError: The file has no graph of GEXF.
+    """
     from networkx.readwrite.gexf import GEXFReader  # noqa: PLC0415
 
     reader = GEXFReader()
@@ -79,13 +92,14 @@ def _read(file: BinaryIO) -> nx.Graph[Any]:
     if graph is None:
         raise ValueError(
             f"expected a <graph> in a namespace of GEXF such as {reader.NS_GEXF}, got the root "
-            f"{reader.xml.getroot().tag!r}"
+            f"{reader.xml.getroot().tag!r:.60}; export the graph as GEXF, or use the suffix of its "
+            "format"
         )
     return reader.make_graph(graph)
 
 
 def _fill_weights(graph: nx.Graph[Any]) -> None:
-    """Give edges without a weight that of 1, which GEXF means by it, if others have another."""
+    """Give edges without a weight the default of GEXF, 1, if others have a weight."""
     default = graph.graph.get("edge_default", {})
     rows = [row for *_, row in graph.edges(data=True)]
     if "weight" not in default and any("weight" in row for row in rows):

@@ -1,4 +1,4 @@
-"""GraphML, the XML of graph programs, by way of NetworkX."""
+"""GraphML, the XML of graph programs, read and written by NetworkX."""
 
 from __future__ import annotations
 
@@ -16,17 +16,26 @@ if TYPE_CHECKING:
 
 
 def write(data: Data, file: BinaryIO) -> None:
-    """Write a connectome that keeps the contract."""
+    """Write a valid connectome."""
     import networkx as nx  # noqa: PLC0415
 
     graph, lists = flatten(data)
     graph.graph.update({name: json.dumps(values) for name, values in lists.items()})
-    # write_graphml would take lxml where it is there: the same file on every machine.
+    # write_graphml would use lxml if it is installed, and files would differ between machines.
     nx.write_graphml_xml(graph, file)
 
 
 def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
-    """Read what `write` or another program wrote, of at most `max_bytes`, which files.py checks."""
+    """Read a file of `write` or another program.
+
+    Args:
+        file: The open file, whose size has been checked.
+        max_bytes: The largest size, which all formats receive.
+        duplicates: Whether synapses may repeat.
+
+    Raises:
+        ValueError: The file is damaged or breaks the contract.
+    """
     elements = scan(file)
     graph = _read(file)
     lists = check_lists({name: _decode(value) for name, value in graph.graph.items()})
@@ -34,7 +43,7 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") ->
 
 
 def _decode(value: Any) -> Any:
-    """Return what a text in JSON says; other programs' attributes as they are."""
+    """Return the value of a text in JSON, and any other attribute unchanged."""
     try:
         return json.loads(value)
     except (TypeError, ValueError):
@@ -42,19 +51,27 @@ def _decode(value: Any) -> Any:
 
 
 class _Types(dict[str, Any]):
-    """How the text of an attribute is read by its type; text of a type unknown is left as it is."""
+    """The conversion of an attribute by its type; text of an unknown type stays text."""
 
     def __missing__(self, name: str) -> Any:
-        # Of graph-tool: vector_double, vector_string and others.
+        # graph-tool has vector_double, vector_string and others.
         return _vector if name.startswith("vector_") else str
 
 
 def _number(text: str | float) -> float:
-    # As graph-tool writes them, 0x1.8p+1. What NetworkX has read of a default, it reads again.
-    return float.fromhex(text) if isinstance(text, str) and "0x" in text.lower() else float(text)
+    """Return a number that may be hexadecimal."""
+    try:
+        # graph-tool writes 0x1.8p+1. NetworkX converts defaults twice.
+        return float.fromhex(str(text)) if "0x" in str(text).lower() else float(text)
+    except ValueError:
+        raise ValueError(
+            f"an attribute that is a number by its key has the value {text!r:.60}; correct it, or "
+            "take a whole copy of the file"
+        ) from None
 
 
 def _vector(text: str | tuple[float, ...]) -> Any:
+    """Return a list of numbers as a tuple, and any other text unchanged."""
     if isinstance(text, tuple):
         return text
     try:
@@ -64,7 +81,11 @@ def _vector(text: str | tuple[float, ...]) -> Any:
 
 
 def _read(file: BinaryIO) -> nx.Graph[Any]:
-    """Return the first graph of a file of any program."""
+    """Return the first graph of a file of any program.
+
+    Raises:
+        ValueError: The file has no graph.
+    """
     from networkx.readwrite.graphml import GraphMLReader  # noqa: PLC0415
 
     reader = GraphMLReader()
@@ -75,7 +96,10 @@ def _read(file: BinaryIO) -> nx.Graph[Any]:
     keys, defaults = reader.find_graphml_keys(root)
     graph = root.find(f"{{{reader.NS_GRAPHML}}}graph")
     if graph is None:
-        raise ValueError(f"expected a <graph> in the root of GraphML, got the root {root.tag!r}")
+        raise ValueError(
+            f"expected a <graph> in the root of GraphML, got the root {root.tag!r:.60}; export the "
+            "graph as GraphML, or use the suffix of its format"
+        )
     read = reader.make_graph(graph, keys, defaults)
     if ports:
         read.graph["ports"] = ports
@@ -83,7 +107,7 @@ def _read(file: BinaryIO) -> nx.Graph[Any]:
 
 
 def _tidy(root: ElementTree.Element, space: str) -> int:
-    """State what GraphML lets a file leave out, drop the ports of nodes, and count these."""
+    """Add what GraphML lets a file omit, remove the ports of nodes, and return their number."""
     bare = not root.tag.startswith("{")
     ports = 0
     for element in root.iter():

@@ -1,4 +1,4 @@
-"""What a loader found and had no place for, and numbers that float32 has none for."""
+"""Warnings of data that a connectome has no field for, and of numbers that float32 cannot hold."""
 
 import sys
 import warnings
@@ -12,11 +12,11 @@ _MOST_TOLD = 12
 
 
 class LeftOutWarning(UserWarning):
-    """A loader has left out something that the contract of connectomes has no field for."""
+    """A loader has left out data that the contract of connectomes has no field for."""
 
 
 def tell(left_out: Iterable[str], advice: str) -> None:
-    """Warn once of all that was left out, in the name of the first caller outside graphs."""
+    """Warn once of everything that was left out, at the line of the first caller outside graphs."""
     names = list(dict.fromkeys(left_out))
     if not names:
         return
@@ -34,13 +34,17 @@ def tell(left_out: Iterable[str], advice: str) -> None:
 
 
 def to_float32(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return weights as float32, unless one would become 0. Infinite ones are the caller's."""
+    """Return weights as float32; some may become infinite.
+
+    Raises:
+        ValueError: A weight other than 0 would become 0.
+    """
     with np.errstate(over="ignore", under="ignore"):
         rounded = values.astype(np.float32)
     lost = np.flatnonzero((rounded == 0) & (values != 0))
     if lost.size:
         raise ValueError(
             f"{name} must be 0 or at least 1e-45 in float32, got {values[lost[0]]} at position "
-            f"{lost[0]}; multiply all by one number, or set so small ones to 0"
+            f"{lost[0]}; multiply all of them by one number, or pass 0 for such small ones"
         )
     return rounded

@@ -1,18 +1,30 @@
-"""How much a file may make its reader hold in memory."""
+"""Limits on the memory that a file may make its reader use."""
 
+from graphs import arguments
+
+# As many as int32 can number, which SciPy and the kernels use.
+MOST_NEURONS = 2**31 - 1
 _BYTES_PER_NEURON = 8
 
 
 def check_bytes(what: str, size: int, max_bytes: int) -> None:
-    """Refuse what takes more than `max_bytes`, before it is read."""
+    """Refuse data that takes more than `max_bytes`, before it is read.
+
+    Raises:
+        ValueError: With `what` as the subject of the message.
+    """
     if size > max_bytes:
-        raise ValueError(
-            f"{what} {size} bytes, more than max_bytes={max_bytes}; if you trust the file, pass "
-            f"graphs.load(path, max_bytes={size}) or more"
-        )
+        fix = f"if you trust the file, pass graphs.load(path, max_bytes={size}) or more"
+        if size > arguments.MOST:
+            fix = "no computer has as much memory: take a whole copy of the file"
+        raise ValueError(f"{what} {size} bytes, more than max_bytes={max_bytes}; {fix}")
 
 
 def check_neurons(neurons: int, max_bytes: int) -> None:
-    """Refuse a number of neurons that costs no bytes in the file."""
-    # Whatever visits each neuron, such as the check of the contract, takes that much.
+    """Refuse a number of neurons that the size of the file does not limit.
+
+    Raises:
+        ValueError: Their fields take more than `max_bytes`.
+    """
+    # The check of the contract and the readers visit each neuron.
     check_bytes(f"its {neurons} neurons take", neurons * _BYTES_PER_NEURON, max_bytes)

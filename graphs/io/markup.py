@@ -1,4 +1,4 @@
-"""What the XML formats share: a scan that bounds them, and fields as plain attributes."""
+"""Parts of both XML formats: a scan of untrusted files, and fields as plain attributes."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from graphs.io.networkx import (
 if TYPE_CHECKING:
     import networkx as nx
 
-# XML has no other characters, reads a carriage return as a newline, and loses empty text.
+# XML has no other characters, converts a carriage return to a newline, and loses empty text.
 _PLAIN = re.compile("[\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LISTS = (*GRAPH_FIELDS, EMPTY_FIELDS, "names")
-# Of a graph: what is read otherwise, and what NetworkX puts there.
+# Attributes of a graph that are read elsewhere, or set by NetworkX.
 _KNOWN = {*_LISTS, "node_default", "edge_default"}
-# How other programs call a node's name and place.
+# Attributes of other programs with the name and the position of a node.
 _DRAWN = ("name", "label", "x", "y", "z")
 
 
 def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
-    """Return a connectome with numbers and plain text as attributes, and the lists of its graph."""
+    """Return a connectome as a graph with numbers and plain text as attributes, and its lists."""
     graph = to_networkx(data)
     for _, node in graph.nodes(data=True):
         node.update(zip(AXES, node.pop("pos", ()), strict=False))
@@ -51,16 +51,26 @@ def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
 def gather(
     graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], duplicates: Duplicates
 ) -> Data:
-    """Return the connectome of a parsed file, in which the scan has `found` so many elements."""
+    """Return the connectome of a parsed file.
+
+    Args:
+        graph: The graph of NetworkX.
+        lists: The lists of the graph.
+        found: The number of elements of each kind in the file.
+        duplicates: Whether synapses may repeat.
+
+    Raises:
+        ValueError: Ids repeat, edges end at undeclared nodes, or attributes break the contract.
+    """
     import networkx as nx  # noqa: PLC0415
 
-    # Whatever has the id of another, or stands at an undeclared node or in a second graph.
+    # They differ if ids repeat, or for undeclared nodes or a second graph.
     told = len(graph), graph.number_of_edges()
     if told != (found["node"], found["edge"]):
         raise ValueError(
             f"expected one graph, in which all ids differ and edges end at its nodes, got "
-            f"{found['node']} nodes and {found['edge']} edges of which {told[0]} and "
-            f"{told[1]} can be told apart"
+            f"{found['node']} nodes and {found['edge']} edges, but {told[0]} and {told[1]} "
+            "different ones; give each an id of its own, and write one graph per file"
         )
     left_out = [f"{name!r} of the graph" for name in graph.graph if name not in _KNOWN]
     left_out += _apply_defaults(graph)
@@ -75,20 +85,22 @@ def gather(
     for *_, row in graph.edges(data=True):
         # Every edge of a file has one, for what refers to it.
         row.pop("id", None)
-    # from_networkx would check a shape of any length, and take names from the nodes.
+    # convert would check a shape of any length, and take names from the nodes.
     late = {name: lists.pop(name) for name in ("names", "shape") if name in lists}
     graph.graph.clear()
     graph.graph.update(lists)
     if list(graph.nodes) == [str(number) for number in range(len(graph))]:
         graph = nx.convert_node_labels_to_integers(graph)
     data = convert(graph, duplicates).update(late)
-    # An empty list of names would be made anew from the ids.
-    tell([*left_out, *unread(graph)], "rename what belongs to one, in the program that wrote it")
+    # An empty list of names would be replaced by the ids.
+    tell(
+        [*left_out, *unread(graph)], "rename what belongs to one in the program that wrote the file"
+    )
     return data
 
 
 def _name_by_label(graph: nx.Graph[Any]) -> None:
-    """Take labels for names where some node's differs from its id, and none has a name."""
+    """Use labels as names if some label differs from the id, and no node has a name."""
     nodes = list(graph.nodes(data=True))
     if any(not isinstance(row.get("label"), str) for _, row in nodes):
         for node, row in nodes:
@@ -105,7 +117,7 @@ def _name_by_label(graph: nx.Graph[Any]) -> None:
 
 
 def _place(nodes: list[dict[str, Any]]) -> None:
-    """Take where a program has drawn the nodes for their positions, if none has any."""
+    """Use the positions in a drawing if no node has another one."""
     if any("pos" in row for row in nodes):
         return
     drawn = [row.get("viz", {}).get("position", row) for row in nodes]
@@ -116,7 +128,7 @@ def _place(nodes: list[dict[str, Any]]) -> None:
         return
     if axes not in (["x", "y"], ["x", "y", "z"]):
         return
-    # Programs that draw in a plane write a third coordinate of 0.
+    # Programs that draw in a plane write 0 as the third coordinate.
     flat = len(axes) == 3 and not any(point[2] for point in points)
     for row, point, drawing in zip(nodes, points, drawn, strict=True):
         row["pos"] = point[:2] if flat else point
@@ -125,7 +137,7 @@ def _place(nodes: list[dict[str, Any]]) -> None:
 
 
 def _unpack_drawing(nodes: Iterable[dict[str, Any]]) -> None:
-    """Turn what is left of each node's drawing into attributes that can be told by name."""
+    """Rename the remaining attributes of the drawing, so that a warning can name them."""
     for row in nodes:
         for name, value in row.pop("viz", {}).items():
             if value:
@@ -133,14 +145,22 @@ def _unpack_drawing(nodes: Iterable[dict[str, Any]]) -> None:
 
 
 def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
-    """Count the elements of each kind in a stream, and refuse what can be told from it.
+    """Return the number of elements of each kind.
 
-    Where there are `mutual` edges, each counts as two.
+    Args:
+        file: The open file, which is rewound.
+        mutual: Whether an edge may be of type "mutual", which counts as two.
+
+    Raises:
+        ValueError: The file is no complete XML, or declares a DOCTYPE.
     """
     parser = expat.ParserCreate()
     elements: Counter[str] = Counter()
 
+    refused = []
+
     def refuse(*_: Any) -> None:
+        refused.append("DOCTYPE")
         raise ValueError(
             "it declares a DOCTYPE, by which XML can fetch files and grow without bound; "
             "delete the declaration"
@@ -156,19 +176,30 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
     try:
         parser.ParseFile(file)
     except expat.ExpatError as error:
-        raise ValueError(f"it is no whole XML file ({error})") from None
+        raise ValueError(
+            f"it is no complete XML file ({error}); take a whole copy, or save it again with "
+            "graphs.save"
+        ) from None
+    except (LookupError, ValueError) as error:
+        if refused:
+            raise
+        raise ValueError(f"it is no XML in a known encoding ({error}); save it as UTF-8") from None
     file.seek(0)
     return elements
 
 
 def check_lists(found: dict[str, Any]) -> dict[str, Any]:
-    """Return those out of what was `found` in JSON that are lists of a graph."""
+    """Return the lists of a graph among attributes that were decoded from JSON.
+
+    Raises:
+        ValueError: One of them is no list.
+    """
     lists = {name: found[name] for name in _LISTS if name in found}
     for name, values in lists.items():
         if not isinstance(values, list):
             raise ValueError(
                 f"the attribute {name!r} of the graph must be a list in JSON, got "
-                f"{str(values)[:100]!r}"
+                f"{str(values)[:100]!r}; delete the attribute"
             )
     if "shape" in lists:
         lists["shape"] = tuple(lists["shape"])
@@ -176,9 +207,10 @@ def check_lists(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply_defaults(graph: nx.Graph[Any]) -> list[str]:
-    """Give nodes and edges what the file states for those that have no value of their own.
+    """Give nodes and edges without a value the default of the file.
 
-    Returns the names of defaults that no field is made of.
+    Returns:
+        The defaults that no field holds, as texts for a warning.
     """
     left_out = []
     rows = {

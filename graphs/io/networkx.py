@@ -1,4 +1,4 @@
-"""NetworkX graphs, with every field of the contract as an attribute."""
+"""Connectomes from and to NetworkX graphs, with every field of the contract as an attribute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 class Field(NamedTuple):
-    """A field of the contract, its attribute in NetworkX and its dtype in NumPy."""
+    """A field of the contract in NetworkX.
+
+    Attributes:
+        name: The name of the field.
+        attribute: The name of its attribute in NetworkX.
+        dtype: Its dtype in NumPy.
+    """
 
     name: str
     attribute: str
@@ -37,45 +43,38 @@ EDGE_FIELDS = (
     Field("edge_sign", "edge_sign", np.float32),
 )
 GRAPH_FIELDS = ("edge_type_names", "node_type_names", "shape")
-# Attributes that a graph without nodes or edges has nowhere else to show, as their names.
+# The attribute with the names of fields that a graph without nodes or edges cannot hold.
 EMPTY_FIELDS = "empty_fields"
 AXES = ("pos_x", "pos_y", "pos_z")
 
 
 def to_networkx(data: Data) -> nx.DiGraph[int]:
-    """Return a connectome as a NetworkX graph with nodes 0 to N - 1.
+    """Return a connectome as a NetworkX graph with the nodes 0 to N - 1.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
+    Takes O(N + E) time and memory.
 
-    Returns
-    -------
-    networkx.DiGraph or networkx.MultiDiGraph
-        A multigraph if two synapses have the same source and target. Nodes carry ``pos`` (a tuple),
-        ``node_type``, ``node_sign`` and ``name``; edges ``weight`` (that is ``edge_weight``),
-        ``edge_type`` and ``edge_sign``; the graph ``edge_type_names``, ``node_type_names`` and
-        ``shape``: each if the connectome has it. Where there is no node or edge to carry one, the
-        graph lists it in ``empty_fields``.
+    Args:
+        data: A connectome.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract.
+    Returns:
+        A `networkx.DiGraph`, or a `networkx.MultiDiGraph` if two synapses have the same source and
+        target. Nodes have the attributes ``pos`` (a tuple), ``node_type``, ``node_sign`` and
+        ``name``; edges ``weight`` (of ``edge_weight``), ``edge_type`` and ``edge_sign``; the graph
+        ``edge_type_names``, ``node_type_names`` and ``shape``; each if the connectome has the
+        field. If there is no node or edge to hold an attribute, the graph lists its name in
+        ``empty_fields``.
 
-    Notes
-    -----
-    O(N + E) time and memory.
+    Raises:
+        TypeError: The connectome breaks the contract, see :func:`graphs.validate`.
+        ValueError: As above.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graph = graphs.to_networkx(graphs.layered([2, 1]))
-    >>> sorted(graph.edges)
-    [(0, 2), (1, 2)]
-    >>> graph.nodes[2]["pos"]
-    (1.0, 0.0)
+    Example:
+        >>> import graphs
+        >>> graph = graphs.to_networkx(graphs.layered([2, 1]))
+        >>> sorted(graph.edges)
+        [(0, 2), (1, 2)]
+        >>> graph.nodes[2]["pos"]
+        (1.0, 0.0)
     """
     import networkx as nx  # noqa: PLC0415
 
@@ -100,66 +99,54 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
 def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> Data:
     """Return a NetworkX graph as a connectome.
 
-    Parameters
-    ----------
-    graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
-        Neurons are numbered in the order of ``graph.nodes``. An undirected edge becomes two
-        synapses, an undirected self-loop one.
-    duplicates : {"error", "sum"}
-        Whether parallel edges of a multigraph, of one ``edge_type`` if they have any, are refused
-        or become one synapse with the sum of their weights (1 each if they have none).
+    Takes O(N + E) time and memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The attributes listed at `to_networkx` become fields. ``names`` are the attribute ``name``,
-        or else the node labels where these are not 0 to N - 1 in order.
+    Args:
+        graph: A graph of any class of NetworkX. Neurons have the order of ``graph.nodes``. An
+            undirected edge becomes two synapses, an undirected self-loop one.
+        duplicates: "error" refuses parallel edges of a multigraph with the same ``edge_type``;
+            "sum" replaces them by one synapse with the sum of their weights (1 each if they have
+            none).
 
-    Raises
-    ------
-    TypeError
-        If `graph` is no NetworkX graph.
-    ValueError
-        If only some nodes or edges have an attribute, its values do not fit the contract, a
-        multigraph has parallel edges without distinct ``edge_type`` or ``duplicates="sum"``, or
-        those that are added up have both signs. Complex numbers do not fit, nor weights that
-        float32 rounds to 0.
+    Returns:
+        A connectome whose fields are the attributes listed at :func:`to_networkx`. ``names`` are
+        the attribute ``name``, or otherwise the node labels unless these are 0 to N - 1 in order.
 
-    Warns
-    -----
-    LeftOutWarning
-        Once, naming every attribute that the connectome is made without, labels of nodes that have
-        another ``name``, and keys of parallel edges that are no numbers.
+    Raises:
+        TypeError: The graph is no NetworkX graph.
+        ValueError: Only some nodes or edges have an attribute, its values do not fit the contract
+            or are complex, a weight other than 0 becomes 0 in float32, parallel edges repeat
+            without ``duplicates="sum"``, or synapses of both signs would be added up.
 
-    Notes
-    -----
-    O(N + E) time and memory.
+    Warns:
+        LeftOutWarning: Attributes, labels of nodes that have another ``name``, or keys of parallel
+            edges that are no numbers are left out; one warning names all of them.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> import networkx as nx
-    >>> data = graphs.from_networkx(nx.Graph([("a", "b")]))
-    >>> data.edge_index.tolist(), data.names
-    ([[1, 0], [0, 1]], ['a', 'b'])
+    Example:
+        >>> import graphs
+        >>> import networkx as nx
+        >>> data = graphs.from_networkx(nx.Graph([("a", "b")]))
+        >>> data.edge_index.tolist(), data.names
+        ([[1, 0], [0, 1]], ['a', 'b'])
     """
     import networkx as nx  # noqa: PLC0415
 
     if not isinstance(graph, nx.Graph):
         raise TypeError(
-            f"expected a networkx graph, got {type(graph).__name__}; "
-            "pass networkx.DiGraph(edges), or use graphs.from_scipy for a matrix"
+            f"graph must be a networkx graph, got {type(graph).__name__}; "
+            "pass networkx.DiGraph(edges), or call graphs.from_scipy(matrix) for a matrix"
         )
     data = convert(graph, duplicates)
     tell(
         [*unread(graph), *_unread_labels(graph)],
-        "rename attributes that belong to one (a type of synapse is 'edge_type'), or delete them",
+        "rename attributes that belong to one (the type of a synapse is 'edge_type'), or delete "
+        "them",
     )
     return data
 
 
 def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
-    """Return the connectome of a graph, without a word about what is left out."""
+    """Return the connectome of a graph as `from_networkx` does, but without a warning."""
     index = {node: number for number, node in enumerate(graph.nodes)}
     edges = list(graph.edges(data=True))
     ends = np.array([(index[s], index[t]) for s, t, _ in edges], dtype=np.int64).reshape(-1, 2)
@@ -188,7 +175,7 @@ def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
 
 
 def unread(graph: nx.Graph[Any]) -> list[str]:
-    """Name the attributes of a graph that no field of a connectome is made of."""
+    """Return the attributes of a graph that no field holds, as texts for a warning."""
     owners = {
         "nodes": ((row for _, row in graph.nodes(data=True)), {*_names_of(NODE_FIELDS), "name"}),
         "edges": ((row for *_, row in graph.edges(data=True)), _names_of(EDGE_FIELDS)),
@@ -202,10 +189,12 @@ def unread(graph: nx.Graph[Any]) -> list[str]:
 
 
 def _names_of(fields: Sequence[Field]) -> set[str]:
+    """Return the attributes of fields."""
     return {field.attribute for field in fields}
 
 
 def _unread_labels(graph: nx.Graph[Any]) -> list[str]:
+    """Return whether labels of nodes and keys of edges are left out, as texts for a warning."""
     rows = graph.nodes(data=True)
     numbered = list(graph.nodes) == list(range(len(graph)))
     left_out = []
@@ -219,6 +208,7 @@ def _unread_labels(graph: nx.Graph[Any]) -> list[str]:
 
 
 def _empty(data: Data, fields: Sequence[Field]) -> list[str]:
+    """Return the attributes of the fields that a connectome has, positions by axis."""
     found = [field.attribute for field in fields if field.name in data]
     if "pos" in found:
         at = found.index("pos")
@@ -227,7 +217,11 @@ def _empty(data: Data, fields: Sequence[Field]) -> list[str]:
 
 
 def _fill_empty(graph: nx.Graph[Any], per_node: dict[str, Any], per_edge: dict[str, Any]) -> None:
-    """Add the columns of no rows that `to_networkx` has listed."""
+    """Add the columns without rows that `to_networkx` has listed.
+
+    Raises:
+        ValueError: The attribute of the graph is no list.
+    """
     listed = graph.graph.get(EMPTY_FIELDS, [])
     if not isinstance(listed, list):
         raise ValueError(
@@ -246,10 +240,12 @@ def _fill_empty(graph: nx.Graph[Any], per_node: dict[str, Any], per_edge: dict[s
 
 
 def _columns(data: Data, fields: Sequence[Field]) -> dict[str, list[Any]]:
+    """Return the values of fields by attribute."""
     return {field.attribute: data[field.name].tolist() for field in fields if field.name in data}
 
 
 def _rows(columns: dict[str, list[Any]], length: int) -> list[dict[str, Any]]:
+    """Return the attributes of each node or edge."""
     if not columns:
         return [{} for _ in range(length)]
     return [
@@ -258,7 +254,11 @@ def _rows(columns: dict[str, list[Any]], length: int) -> list[dict[str, Any]]:
 
 
 def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
-    """One attribute of all nodes or edges as an array, or None if none has it."""
+    """Return one attribute of all nodes or edges as an array, or None if none has it.
+
+    Raises:
+        ValueError: Only some have it, or its values do not fit the dtype.
+    """
     values = [row[field.attribute] for row in rows if field.attribute in row]
     if not values:
         return None
@@ -274,14 +274,14 @@ def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
         if np.issubdtype(field.dtype, np.integer) and column.dtype.kind not in "iu":
             raise TypeError(f"not integers but {column.dtype}")
         if column.dtype.kind == "O":
-            # float() of NumPy's complex numbers takes the real part.
+            # float() takes the real part of NumPy's complex numbers.
             column = np.array([_real(value) for value in values])
         if column.dtype.kind not in "biufU":
             raise TypeError(f"not real numbers but {column.dtype}")
         if field.name == "edge_weight":
             numbers = column.astype(np.float64) if column.dtype.kind == "U" else column
             return to_float32(name, numbers)
-        with np.errstate(over="ignore"):  # becomes infinite, and validate says so
+        with np.errstate(over="ignore"):  # Values become infinite, and validate refuses them.
             return column.astype(field.dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(
@@ -291,12 +291,18 @@ def _column(rows: Sequence[dict[str, Any]], field: Field, owners: str) -> Any:
 
 
 def _real(value: Any) -> float:
+    """Return a value as a float, unless it is complex."""
     if isinstance(value, Complex) and not isinstance(value, Real):
         raise TypeError(f"{value!r} is complex")
     return float(value)
 
 
 def _names(graph: nx.Graph[Any], nodes: Sequence[dict[str, Any]]) -> list[str] | None:
+    """Return the names of neurons, or None if they are 0 to N - 1 in order.
+
+    Raises:
+        ValueError: Only some nodes have a name.
+    """
     named = [node["name"] for node in nodes if "name" in node]
     if named:
         if len(named) < len(nodes):

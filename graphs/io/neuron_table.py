@@ -1,4 +1,4 @@
-"""The table of the neurons that belongs to an edge list: one row a neuron."""
+"""The table of neurons that belongs to an edge list: one row per neuron."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphs.io.columns import Labels, join, signs, type_texts, types
 from graphs.io.tables import Table, write_rows
 
-# Names of columns that connectomes are published with, in any case; that of the role comes first.
+# Names of columns in published connectomes, in lower case. The name of the role has precedence.
 NEURON_COLUMNS = {
     "neuron": ("id", "node", "neuron_id", "node_id", "cell_id", "root_id", "pt_root_id", "bodyid"),
     "name": ("neuron_name", "node_name", "cell_name", "label"),
@@ -27,7 +27,13 @@ _AXES = ("x", "y", "z")
 
 @dataclass(frozen=True)
 class Neurons:
-    """How many there are, their numbers by what an edge list calls them, and their fields."""
+    """The neurons of a table.
+
+    Attributes:
+        count: The number of neurons.
+        index: The number of each neuron by its identifier in the edge list.
+        fields: Their fields of the contract.
+    """
 
     count: int
     index: dict[str, int]
@@ -35,7 +41,7 @@ class Neurons:
 
 
 def write(data: Data, file: BinaryIO, delimiter: str) -> None:
-    """Write one row a neuron, under its number unless its name tells it apart."""
+    """Write one row per neuron, with its number unless all names differ."""
     columns: dict[str, Any] = {}
     if not named_apart(data):
         columns["neuron"] = range(data.num_nodes)
@@ -51,7 +57,7 @@ def write(data: Data, file: BinaryIO, delimiter: str) -> None:
 
 
 def named_apart(data: Data) -> bool:
-    """Whether an edge list can call neurons by their names."""
+    """Return whether the names of neurons differ, so that an edge list can refer to them."""
     return "names" in data and len(set(data["names"])) == data.num_nodes
 
 
@@ -61,16 +67,27 @@ def read(
     transmitter_signs: Mapping[str, float] | None,
     node_type_names: list[str] | None,
 ) -> Neurons:
-    """Read what `write` or another program wrote."""
+    """Read a table of `write` or another program.
+
+    Args:
+        table: The table.
+        columns: The column of some roles, or None for no column.
+        transmitter_signs: The signs of further transmitters.
+        node_type_names: The names of types in the header of `graphs.save`, if any.
+
+    Raises:
+        ValueError: A column is missing or damaged, or identifiers repeat.
+    """
     roles = table.find(NEURON_COLUMNS, columns, "neuron_columns")
-    # A table of cell types lists them as its neurons.
+    # In a table of cell types, each type is a neuron.
     if "neuron" not in roles and "name" not in roles and "type" in roles:
         roles["neuron"] = roles.pop("type")
     key = "neuron" if "neuron" in roles else "name"
     if key not in roles:
         raise ValueError(
-            f"{table.what} must have a column 'name', got {', '.join(map(repr, table.header))}; "
-            f"pass neuron_columns={{'name': {table.header[0]!r}}}"
+            f"{table.what} must have a column 'name', got "
+            f"{', '.join(map(repr, table.header[:20]))}; "
+            f"{table.advice('neuron_columns', 'name')}"
         )
     texts, labels, numbers = _read_columns(table, roles, key)
     index = {text: number for number, text in enumerate(texts[key])}
@@ -79,8 +96,8 @@ def read(
         twice, text = next((at, text) for at, text in enumerate(texts[key], 1) if rows[text] < at)
         raise ValueError(
             f"the {key} of {table.what} must differ in each row, got {text[:50]!r} again in row "
-            f"{twice}, as in row {rows[text]}; pass another column, "
-            f"neuron_columns={{'neuron': {table.header[0]!r}}}"
+            f"{twice}, as in row {rows[text]}; delete the row, or pass another column, "
+            "neuron_columns={'neuron': ...}"
         )
     fields: dict[str, Any] = {"names": texts.get("name") or _names(texts[key], key)}
     if "type" in labels:
@@ -98,8 +115,8 @@ def read(
 def _read_columns(
     table: Table, roles: dict[str, int], key: str
 ) -> tuple[dict[str, list[str]], dict[str, Labels], dict[str, NDArray[np.float32]]]:
-    """Return what neurons are called, what stands for types and signs, and what is a number."""
-    # A sign that is told needs no transmitter.
+    """Return the columns of names, those of types and transmitters, and those of numbers."""
+    # A column of signs makes that of transmitters superfluous.
     used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
     texts: dict[str, list[str]] = {role: [] for role in ("neuron", "name") if role in used}
     labels: dict[str, Labels] = {role: Labels() for role in ("type", "transmitter") if role in used}
@@ -116,5 +133,6 @@ def _read_columns(
 
 
 def _names(keys: list[str], key: str) -> list[str] | None:
+    """Return identifiers as names, or None if they are 0 to N - 1 in order."""
     counts = key == "neuron" and keys == [str(number) for number in range(len(keys))]
     return None if counts else keys

@@ -1,4 +1,4 @@
-"""PyG's `Data` as `torch.save` writes it, read without executing what it says."""
+"""PyG's `Data` in files of `torch.save`, read without executing anything in them."""
 
 import io
 import pickletools
@@ -17,9 +17,9 @@ from graphs.io.networkx import EDGE_FIELDS, GRAPH_FIELDS, NODE_FIELDS
 
 _TENSORS = ("edge_index", *(field.name for field in (*NODE_FIELDS, *EDGE_FIELDS)))
 _OWN = (Data, DataEdgeAttr, DataTensorAttr, GlobalStorage)
-# Parts of the archive that torch needs; the rest is left out.
+# The parts of the archive that torch needs.
 _PARTS = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder)")
-# torch itself would also take names such as bytearray and torch.Tensor, which claim any memory.
+# torch itself also allows names such as bytearray and torch.Tensor, which can claim any memory.
 _NAMES = re.compile(
     "|".join(
         [
@@ -30,15 +30,15 @@ _NAMES = re.compile(
         ]
     )
 )
-# As one Data and its store take.
+# One Data and its store.
 _MOST_OBJECTS = 2
-# Attributes that a Data reads through properties of its class, and may be set.
+# Attributes of a Data that are properties of its class and can be set.
 _SETTABLE = ("x", "edge_index", "edge_attr", "edge_weight", "y", "pos", "time", "num_nodes", "face")
 
 
 def write(data: Data, file: BinaryIO) -> None:
-    """Write a connectome that keeps the contract."""
-    # Copies, because torch saves all that a view looks at.
+    """Write a valid connectome."""
+    # Copy, because torch saves the whole storage of a view.
     fields: dict[str, Any] = {
         name: data[name].detach().cpu().clone(memory_format=torch.contiguous_format)
         for name in _TENSORS
@@ -52,7 +52,14 @@ def write(data: Data, file: BinaryIO) -> None:
 
 
 def read(file: BinaryIO, max_bytes: int) -> Data:
-    """Read what `write` or torch.save wrote; the result is still to be validated."""
+    """Read a file of `write` or torch.save.
+
+    The caller validates the connectome.
+
+    Raises:
+        ValueError: The file is damaged or too large, or holds something else than a `Data` with
+            tensors, numbers and text.
+    """
     clean = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(clean, "w") as copy:
         members = archive.infolist()
@@ -62,9 +69,12 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
         pickles = [each for each in parts if each.filename.endswith("/data.pkl")]
         folders = {each.filename.partition("/")[0] for each in parts}
         if packed or len(pickles) != 1 or len(folders) != 1:
-            raise ValueError("expected what torch.save(data, path) writes, got another archive")
+            raise ValueError(
+                "expected an archive of torch.save(data, path), got another; write it with "
+                "graphs.save(data, path)"
+            )
         _scan(archive.read(pickles[0]))
-        # What torch reads is what was scanned, whatever else the file may hold.
+        # Torch reads only what was scanned, whatever else the file may hold.
         for part in parts:
             copy.writestr(f"data/{part.filename.partition('/')[2]}", archive.read(part))
     clean.seek(0)
@@ -74,7 +84,11 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
 
 
 def _scan(pickled: bytes) -> None:
-    """Refuse a pickle that names more than tensors in a `Data`, or copies what it holds."""
+    """Refuse a pickle that holds more than a `Data` with tensors, or that multiplies its content.
+
+    Raises:
+        ValueError: The pickle names another class or function, or calls one in an unusual way.
+    """
     built = 0
     before, last = "", ""
     for opcode, argument, _ in pickletools.genops(pickled):
@@ -85,12 +99,15 @@ def _scan(pickled: bytes) -> None:
         if named and not (name == "GLOBAL" and _NAMES.fullmatch(str(argument))):
             raise ValueError(
                 f"expected a Data with tensors, numbers and text, got {argument or name!s}, which "
-                "is not called; call graphs.save(data, path)"
+                "is not executed; write it with graphs.save(data, path)"
             )
-        # torch writes OrderedDict() and tensors, whose arguments end in one; OrderedDict(large)
-        # over and over would take the square of the file in memory.
+        # torch writes OrderedDict() and tensors, whose arguments end in one. Repeated calls of
+        # OrderedDict(large) would take the square of the size of the file in memory.
         if name == "REDUCE" and last != "EMPTY_TUPLE" and (before, last) != ("REDUCE", "TUPLE"):
-            raise ValueError("expected tensors as torch.save writes them, got another call")
+            raise ValueError(
+                "expected tensors of torch.save, got another call; write it with "
+                "graphs.save(data, path)"
+            )
         built += name in ("BUILD", "NEWOBJ")
         if built > 2 * _MOST_OBJECTS:
             raise ValueError("expected one Data, got more objects; save each to a file of its own")
@@ -98,20 +115,30 @@ def _scan(pickled: bytes) -> None:
 
 
 def _connectome(loaded: Any, max_bytes: int) -> Data:
-    """Return a new `Data` with what one that was read holds; its own methods may be overwritten."""
+    """Return a new `Data` with the fields of a loaded one, whose methods may be overwritten.
+
+    Raises:
+        ValueError: It is no `Data`, or a field has a reserved name or takes too much memory.
+    """
     if type(loaded) is not Data:
-        raise ValueError(f"expected a torch_geometric.data.Data, got {type(loaded).__name__}")
+        raise ValueError(
+            f"expected a torch_geometric.data.Data, got {type(loaded).__name__}; write it with "
+            "graphs.save(data, path)"
+        )
     store = vars(loaded).get("_store")
     fields = vars(store).get("_mapping") if type(store) is GlobalStorage else None
     if type(fields) is not dict:
-        raise ValueError("expected a Data with its fields in one store, as PyG 2 makes it")
+        raise ValueError(
+            "expected a Data with its fields in one store, as PyG 2 makes it; write it with "
+            "graphs.save(data, path)"
+        )
     data = Data()
     for name, value in fields.items():
         free = isinstance(name, str) and name.isidentifier() and not name.startswith("_")
         if not free or (hasattr(Data, name) and name not in _SETTABLE):
             raise ValueError(f"expected the name of a field, got {str(name)[:50]!r}; rename it")
         if isinstance(value, Tensor):
-            # One value may be repeated without bound.
+            # A view can repeat one value any number of times.
             check_bytes(f"{name} takes", value.numel() * value.element_size(), max_bytes)
         data[name] = value
     neurons = fields.get("num_nodes")

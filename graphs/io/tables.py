@@ -1,4 +1,4 @@
-"""Tables as text: rows under a header, read in pieces, numbers checked."""
+"""Tables as text: rows below a header, read in pieces, with checked numbers."""
 
 import csv
 import io
@@ -11,16 +11,21 @@ from numpy.typing import NDArray
 
 from graphs.io.callings import fault, spelled
 
-# What one row may make its reader hold, and how many are turned into arrays at a time.
+# The longest row, and the number of rows that become arrays at a time.
 _LONGEST_ROW = 2**20
 _MOST_COLUMNS = 1000
 _PIECE = 2**14
+_DELIMITERS = (",", "\t", ";", "|", " ")
 
 Texts = tuple[str, ...]
 
 
 class _Lines:
-    """Lines of a text, no longer than a row may be; `held` is the length since it was set to 0."""
+    """The lines of a text, limited to the length of a row.
+
+    Attributes:
+        held: The number of characters since it was last set to 0.
+    """
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self.held = 0
@@ -30,12 +35,20 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._text.readline(_LONGEST_ROW + 1)
+        try:
+            line = self._text.readline(_LONGEST_ROW + 1)
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start : error.start + 1].hex()
+            raise ValueError(
+                f"it is no text in UTF-8 (the byte 0x{byte} cannot be decoded); save it as UTF-8, "
+                "path.write_text(path.read_text('latin-1'), 'utf-8') with its encoding in place of "
+                "latin-1"
+            ) from error
         self.held += len(line)
         if self.held > _LONGEST_ROW:
             raise ValueError(
                 f"it has a row of more than {_LONGEST_ROW} characters; close its quotes, or write "
-                "one row a line"
+                "one row per line"
             )
         if not line:
             raise StopIteration
@@ -43,7 +56,7 @@ class _Lines:
 
 
 class _Spelled(dict[str, str]):
-    """Names of neurons by the texts of a table, which are looked at once each."""
+    """Names of neurons by the texts of a table, each computed once."""
 
     def __missing__(self, text: str) -> str:
         if fault(text) is not None:
@@ -55,35 +68,42 @@ class _Spelled(dict[str, str]):
 class Table:
     """A table in UTF-8, of which some columns are read.
 
-    Parameters
-    ----------
-    what : str
-        How messages call it.
-    file : BinaryIO
-        Open at its begin; the table reads it to its end.
-    delimiter : str
-        Between two values of a row.
-    exact : bool
-        Whether blanks around values belong to them, and any text is the name of a neuron, as in
-        tables that `graphs.save` has written.
+    Attributes:
+        what: The name of the table in messages.
+        header: The names of the columns.
+        size: The number of rows that have been read.
+
+    Args:
+        what: The name of the table in messages.
+        file: A file at its beginning; the table reads it to its end.
+        delimiter: The character between two values of a row.
+        exact: Whether blanks around values belong to them, and any text is the name of a neuron, as
+            in tables of `graphs.save`.
+
+    Raises:
+        ValueError: The file is no text in UTF-8, or has no header.
     """
 
     def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
         self.what = what
         self.size = 0
+        self._delimiter = delimiter
         self._unread: set[int] = set()
         self._declined: set[int] = set()
+        self._option = ""
         self._exact = exact
         self._spelled = _Spelled()
-        # csv cannot write some characters that Python's text may hold; so they pass in any case.
+        # csv cannot write some characters that a str may hold, so let them pass.
         self._text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogatepass", newline="")
         self._lines = _Lines(self._text)
-        self._rows = csv.reader(
-            self._lines,
-            delimiter=delimiter,
-            strict=True,
-            # A quote after a blank would else be part of the name.
-            skipinitialspace=not exact and delimiter != " ",
+        self._rows = self._split(
+            csv.reader(
+                self._lines,
+                delimiter=delimiter,
+                strict=True,
+                # A quote after a blank would otherwise be part of the name.
+                skipinitialspace=not exact and delimiter != " ",
+            )
         )
         self.header = [name.strip() for name in next(self._rows, [])]
         if not any(self.header) or len(self.header) > _MOST_COLUMNS:
@@ -91,25 +111,71 @@ class Table:
                 f"{what} must start with a header of 1 to {_MOST_COLUMNS} names, got "
                 f"{len(self.header)}; add one, such as 'source,target,weight'"
             )
-
         if all(_is_number(name) for name in self.header):
             raise ValueError(
                 f"{what} must start with a header, got {', '.join(map(repr, self.header[:20]))}, "
                 "which is a row of numbers; add a first line such as 'source,target,weight'"
             )
 
+    def _split(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        """Yield rows, and explain those that cannot be split into values."""
+        number = 0
+        try:
+            for row in rows:
+                yield row
+                number += 1
+        except csv.Error as error:
+            raise ValueError(
+                f"{self.what} cannot be split into values after {number} rows ({error}); close the "
+                "quotes, and write a quote within a value twice"
+            ) from error
+
+    def advice(self, option: str, *roles: str) -> str:
+        """Return how to read a table that lacks a column for one of the `roles`.
+
+        Args:
+            option: The argument that selects columns.
+            *roles: The roles that need a column.
+        """
+        first = self.header[0]
+        whole = self._delimiter.join(self.header)
+        if "\0" in whole:
+            return "save it as text in UTF-8, if it is text in another encoding"
+        if first.split()[0:1] in (["edge_type_id"], ["node_type_id"]):
+            return "pass the .h5 file of SONATA, since this table lists types and no synapses"
+        if fault(first) and first.startswith(("#", "%", "//")):
+            return (
+                "delete the comments above the header, or the character with which the header "
+                "begins if it is a header"
+            )
+        others = [each for each in _DELIMITERS if each != self._delimiter and each in whole]
+        if len(self.header) < max(len(roles), 2) and others:
+            return f"pass delimiter={max(others, key=whole.count)!r} if it separates the values"
+        names = [name for name in dict.fromkeys(self.header) if name]
+        if len(names) < len(roles):
+            return f"add the {' and the '.join(map(repr, roles))} column"
+        chosen = ", ".join(f"{role!r}: {name!r}" for role, name in zip(roles, names, strict=False))
+        return f"pass {option}={{{chosen}}} with the names of the columns"
+
     def find(
         self, roles: Mapping[str, Sequence[str]], chosen: Mapping[str, str | None], option: str
     ) -> dict[str, int]:
-        """Return which column plays which of the `roles`, known by its names or `chosen`.
+        """Return the position of the column of each role.
 
-        A role whose choice is None has no column. `option` is the argument with the choices.
+        Args:
+            roles: The usual names of columns for each role.
+            chosen: The name of the column for some roles, or None for no column.
+            option: The argument with these choices.
+
+        Raises:
+            ValueError: Several columns fit a role, or the chosen one does not exist.
         """
+        self._option = option
         unknown = sorted(set(chosen) - set(roles))
         if unknown:
             raise ValueError(
                 f"{option} must choose columns for some of {', '.join(roles)}, got {unknown[0]!r}; "
-                f"pass for example {option}={{{next(iter(roles))!r}: {self.header[0]!r}}}"
+                f"{self.advice(option, next(iter(roles)))}"
             )
         found = {}
         lower = [name.lower().replace(" ", "_") for name in self.header]
@@ -128,21 +194,31 @@ class Table:
             if len(places) == 1:
                 found[role] = places[0]
             elif places or (names and role in chosen):
-                got = [self.header[at] for at in places] or self.header
+                names = [self.header[at] for at in places] or self.header
+                # Of columns with the same name none can be chosen.
+                twice = len(places) > 1 and len(set(names)) < len(names)
+                named = next(filter(None, names))
+                fix = f"pass {option}={{{role!r}: {named!r}}} or another, or None for none"
                 raise ValueError(
                     f"{self.what} must have one column for the {role}, got "
-                    f"{', '.join(map(repr, got))}; pass {option}={{{role!r}: {got[0]!r}}} or "
-                    "another, or None for none"
+                    f"{', '.join(map(repr, names[:20]))}; "
+                    f"{'rename one of the columns' if twice else fix}"
                 )
         return found
 
     @property
     def left_out(self) -> list[str]:
-        """Columns that were neither read nor declined with None, as texts for a warning."""
+        """The columns that were neither read nor declined with None, as texts for a warning."""
         return [f"the column {self.header[at]!r} of {self.what}" for at in sorted(self._unread)]
 
     def pieces(self, columns: Sequence[int]) -> Iterator[list[Texts]]:
-        """Yield some columns, some thousand rows at a time; `size` counts the rows before."""
+        """Yield columns by position, some thousand rows at a time.
+
+        While the caller handles a piece, `size` counts the rows before it.
+
+        Raises:
+            ValueError: A row has another number of values than the header.
+        """
         width = len(self.header)
         self._unread = set(range(width)) - set(columns) - self._declined
         pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
@@ -154,7 +230,8 @@ class Table:
                     continue
                 raise ValueError(
                     f"{self.what} must have {width} values in each row, as its header has, got "
-                    f"{len(row)} in row {self.size + len(held) + 1}"
+                    f"{len(row)} in row {self.size + len(held) + 1}; add or delete values of that "
+                    "row"
                 )
             held.append(pick(row))
             if len(held) == _PIECE:
@@ -167,13 +244,18 @@ class Table:
         self._text.detach()
 
     def _columns(self, rows: Sequence[Texts]) -> list[Texts]:
+        """Return the columns of some rows."""
         columns = zip(*rows, strict=True)
         if self._exact:
             return list(columns)
         return [tuple(map(str.strip, texts)) for texts in columns]
 
     def names(self, role: str, texts: Texts) -> Texts:
-        """Return what neurons are called in the rows after `size`; refuse what calls none."""
+        """Return the names of neurons in the rows after `size`.
+
+        Raises:
+            ValueError: A text is no name, see `fault`.
+        """
         if self._exact:
             return texts
         try:
@@ -183,11 +265,15 @@ class Table:
             self._refuse(role, "the name of a neuron", texts, lambda text: not fault(text), fix=fix)
 
     def types(self, texts: Texts) -> Texts:
-        """Return what types are called; a column of whole numbers may have come as floats."""
+        """Return the names of types; whole numbers may be written as floats."""
         return texts if self._exact else tuple(map(spelled, texts))
 
     def floats(self, role: str, texts: Texts) -> NDArray[np.float32]:
-        """Return numbers of the rows after `size` that are finite in float32."""
+        """Return numbers in the rows after `size` as float32.
+
+        Raises:
+            ValueError: A text is no number, or not finite in float32, or a weight becomes 0.
+        """
         try:
             if "_" in "".join(texts):
                 raise ValueError
@@ -199,7 +285,7 @@ class Table:
         if not np.isfinite(narrow).all():
             at = int(np.flatnonzero(~np.isfinite(narrow))[0])
             self._refuse(role, "finite in float32", texts[at:], lambda _: False, skipped=at)
-        # A coordinate may be rounded to 0; a weight that is would be no synapse any more.
+        # A coordinate may be rounded to 0, but a weight of 0 would no longer be a synapse.
         zeros = np.flatnonzero(narrow == 0).tolist() if role == "weight" else ()
         lost = [at for at in zeros if not _is_zero(texts[at])]
         if lost:
@@ -208,7 +294,11 @@ class Table:
         return narrow
 
     def indices(self, role: str, texts: Texts, below: int) -> NDArray[np.int64]:
-        """Return neurons out of [0, `below`)."""
+        """Return the numbers of neurons in the rows after `size`.
+
+        Raises:
+            ValueError: A text is no integer in [0, below).
+        """
         joined = "".join(texts)
         try:
             if not (joined.isascii() and joined.isdigit()):
@@ -217,21 +307,25 @@ class Table:
             if len(values) and values.max() >= below:
                 raise ValueError
         except (ValueError, OverflowError):
-            expected = f"a neuron in [0, {below})"
             self._refuse(
                 role,
-                expected,
+                f"a neuron in [0, {below})",
                 texts,
                 lambda text: text.isascii() and text.isdigit() and int(text[:20]) < below,
+                fix="correct the row, or leave num_nodes= out, and the texts become names",
             )
         return values
 
     def members(self, role: str, texts: Texts, index: Mapping[str, int]) -> NDArray[np.int64]:
-        """Return neurons by what they are called in `index`."""
+        """Return the numbers of neurons in the rows after `size` by their names.
+
+        Raises:
+            ValueError: A name is not in `index`.
+        """
         try:
             values = np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
         except KeyError:
-            fix = "add it to the table, or leave neurons= out"
+            fix = "add it to the table of neurons, or correct the row"
             self._refuse(role, "in the table of neurons", texts, index.__contains__, fix=fix)
         return values
 
@@ -243,9 +337,14 @@ class Table:
         good: Callable[[str], bool],
         *,
         skipped: int = 0,
-        fix: str = "mend it, or choose another column",
+        fix: str = "",
     ) -> NoReturn:
+        """Raise an error that names the first of `texts` that is not `good`, and its row."""
         at = next(at for at, text in enumerate(texts) if not good(text))
+        if not fix:
+            comma = texts[at].count(",") == 1 and _is_number(texts[at].replace(",", "."))
+            fix = "write a decimal point" if comma else "correct the row"
+            fix += f", or pass {self._option}={{{role!r}: None}} to leave the column out"
         raise ValueError(
             f"the {role} of {self.what} must be {expected}, got {texts[at][:50]!r} in row "
             f"{self.size + skipped + at + 1}; {fix}"
@@ -253,22 +352,23 @@ class Table:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a text is an integer >= 0 as Python writes it, that int64 holds."""
+    """Return whether a text is an integer >= 0, as Python writes it, that fits into int64."""
     plain = text.isascii() and text.isdigit() and len(text) < 20
     return plain and str(int(text)) == text and int(text) < 2**63
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a text is a number, finite or not."""
     try:
         float(text)
     except ValueError:
         return False
-    # Python reads 1_0 as 10; in a table it is no number.
+    # Python reads 1_0 as 10, which is no number in a table.
     return "_" not in text
 
 
 def _is_zero(text: str) -> bool:
-    """Whether a number that became 0 was written as 0."""
+    """Return whether a number that became 0 was written as 0."""
     digits = text.lower().partition("e")[0]
     return not any(digit.isdigit() and digit != "0" for digit in digits)
 
@@ -276,9 +376,9 @@ def _is_zero(text: str) -> bool:
 def write_rows(
     file: BinaryIO, delimiter: str, columns: Mapping[str, Sequence[Any]], *, length: int
 ) -> None:
-    """Write columns of a `length` under their names."""
+    """Write columns of a `length` below their names."""
     text = io.TextIOWrapper(file, "utf-8", errors="surrogatepass", newline="")
-    # Its line ends, \\r\\n, also make it quote values that hold either character.
+    # With the default line end, \\r\\n, csv quotes values that hold either character.
     writer = csv.writer(text, delimiter=delimiter)
     writer.writerow(columns)
     for start in range(0, length, _PIECE):
@@ -288,7 +388,7 @@ def write_rows(
 
 
 def _texts(values: Any) -> Sequence[Any]:
-    """Return values as csv may write them; floats by the fewest digits that lead back to them."""
+    """Return values for csv to write, floats with the fewest digits that represent them exactly."""
     if not isinstance(values, np.ndarray):
         return values
     if values.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""Measures of connectomes: how far, how clustered, how connected."""
+"""Measures of connectomes: paths, clustering, communities, degrees, null models."""
 
 from graphs.measures.clustering_coefficients import clustering
 from graphs.measures.community_structure import communities, modularity

@@ -1,4 +1,4 @@
-"""The simple graph that measures look at, without self-loops and parallel synapses."""
+"""The simple graph of a connectome, without self-loops and parallel synapses."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,18 @@ from torch_geometric.data import Data
 from graphs import compiled
 from graphs.contract import CheckedEdges, Index
 
-# Synapses beyond which indices of 32 bits do not count them, with both directions of each.
+# Above this number of synapses, both directions of each may overflow an int32 index.
 MOST = 2**30
 
 
 def simple(data: Data, *, directed: bool = True) -> csr_array:
-    """Return its adjacency matrix of ones, rows sources, sorted.
+    """Return the sorted adjacency matrix of the simple graph, int32 ones with sources as rows.
 
-    If not `directed`, two neurons are adjacent if either sends to the other. O(N + E).
+    Takes O(N + E) time and memory.
+
+    Args:
+        data: A connectome.
+        directed: If False, two neurons are adjacent if either sends to the other.
     """
     neurons = data.num_nodes
     source, target = data.edge_index.cpu().numpy()
@@ -35,8 +39,8 @@ def simple(data: Data, *, directed: bool = True) -> csr_array:
 
 
 def single_edges(data: Data, seen: CheckedEdges) -> tuple[Index, int]:
-    """Return its synapses [2, E], parallel ones once, and how many of them are self-loops."""
-    # By the contract only types tell two synapses of a pair apart, and these do not rise.
+    """Return the synapses [2, E] without parallel ones, and the number of self-loops among them."""
+    # By the contract, synapses are parallel only if they have types and their order does not rise.
     if seen.rising or "edge_type" not in data:
         return seen.edges, seen.self_loops
     adjacency = simple(data).tocoo()
@@ -44,7 +48,7 @@ def single_edges(data: Data, seen: CheckedEdges) -> tuple[Index, int]:
 
 
 def degrees(end: Index, other: Index, neurons: int) -> Index:
-    """Count the synapses that have each neuron at one end, and another neuron at the other."""
+    """Count the synapses with each neuron at ``end`` and another neuron at ``other``."""
     helpers = compiled.module()
     if helpers is not None:
         counted: Index = helpers.degrees(*compiled.plain(end, other), neurons)

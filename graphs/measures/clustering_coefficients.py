@@ -1,4 +1,4 @@
-"""How often two neighbours of a neuron are neighbours themselves."""
+"""Clustering coefficients: how often two neighbors of a neuron are neighbors themselves."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from graphs.measures.adjacency import simple
 from graphs.measures.sampling import EXACT, Estimate, sample, standard_error
 from graphs.measures.triangles import triangles
 
-# Paths of two steps held at a time.
+# Maximum number of two-step paths in memory at a time.
 _BLOCK_PATHS = 4_000_000
 
 
@@ -25,64 +25,55 @@ def clustering(
     max_sources: int | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Estimate:
-    r"""Return the mean local clustering coefficient, of the undirected or the directed graph.
+    r"""Return the mean local clustering coefficient of the undirected or the directed graph.
 
     .. math:: C = \frac{1}{N} \sum_i \frac{2 t_i}{k_i (k_i - 1)}
 
-    where neuron i has :math:`k_i` neighbours, and :math:`t_i` pairs of them are neighbours too;
-    a neuron with fewer than two counts as 0. Two neurons are neighbours if either sends to the
-    other; self-loops are left out. This is the C of Watts and Strogatz [1]_ and equals
-    ``networkx.average_clustering`` of the undirected graph.
+    Neuron i has :math:`k_i` neighbors, and :math:`t_i` pairs of them are neighbors too. A neuron
+    with fewer than two neighbors contributes 0. Two neurons are neighbors if either sends to the
+    other. This is the C of Watts and Strogatz [1]_ and equals ``networkx.average_clustering`` of
+    the undirected graph.
 
-    If `directed`, triangles are counted by the synapses on their sides, as Fagiolo does [2]_:
+    With ``directed=True``, each triangle is weighted by the synapses on its sides, as defined by
+    Fagiolo [2]_:
 
     .. math:: C = \frac{1}{N} \sum_i
               \frac{(A + A^T)^3_{ii}}{2 [d_i (d_i - 1) - 2 d^\leftrightarrow_i]}
 
-    with A of zeros and ones, :math:`d_i` the sum of in- and out-degree, and
-    :math:`d^\leftrightarrow_i` the number of neurons that i both sends to and receives from. It
-    equals ``networkx.average_clustering`` of the directed graph, and both are the same where all
-    synapses go both ways.
+    A is the binary adjacency matrix, :math:`d_i` the sum of in- and out-degree, and
+    :math:`d^\leftrightarrow_i` the number of neurons that i both sends to and receives from. This
+    equals ``networkx.average_clustering`` of the directed graph. Both definitions agree if all
+    synapses are reciprocal.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops and parallel synapses make no difference.
-        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
-    directed : bool
-        Whether the directions of the synapses count.
-    max_sources : int, optional
-        The mean is taken over all neurons if there are at most so many, else over so many drawn
-        without replacement; 2000 if left out.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used: a synapse of weight 0 counts too.
+        directed: Whether the directions of the synapses count.
+        max_sources: The mean is taken over all neurons if there are at most this many, and
+            otherwise over this many neurons drawn without replacement. The default is 2000.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    Estimate
-        ``value``, and its standard ``error`` as a mean over sampled neurons. nan without neurons.
+    Returns:
+        The mean as ``value`` and its standard ``error``, which is 0 if all neurons were included.
+        The value is nan without neurons.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    Notes
-    -----
-    Over all neurons O(N + E^1.5) time at the worst, each triangle being found once. Over a sample
-    O(N + E + paths of two steps from the neurons looked at). Memory is bounded by blocks.
+    Note:
+        All neurons take at most O(N + E^1.5) time, since each triangle is found once. A sample
+        takes O(N + E) time plus the number of two-step paths from its neurons. Memory is bounded.
 
-    References
-    ----------
-    .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature 393
-       (1998) 440-442.
-    .. [2] G. Fagiolo, "Clustering in complex directed networks", Phys. Rev. E 76 (2007) 026107.
+    References:
+        .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature
+           393 (1998) 440-442.
+        .. [2] G. Fagiolo, "Clustering in complex directed networks", Phys. Rev. E 76 (2007) 026107.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.clustering(graphs.small_world(100, 4, 0.0))
-    Estimate(value=0.5, error=0.0)
+    Example:
+        >>> import graphs
+        >>> graphs.clustering(graphs.small_world(100, 4, 0.0))
+        Estimate(value=0.5, error=0.0)
     """
     neurons = validate(data).num_nodes
     directed = arguments.flag("directed", directed)
@@ -109,13 +100,13 @@ def local_clustering(adjacency: csr_array, chosen: Index, *, directed: bool) -> 
     if directed:
         sent = np.diff(adjacency.indptr).astype(np.int64)
         synapses = (sent + np.bincount(adjacency.indices, minlength=len(sent)))[chosen]
-        # Two synapses with the same neighbour are no pair.
+        # Two synapses with the same neighbor do not form a pair.
         possible = 2 * (synapses * (synapses - 1) - 2 * (synapses - neighbors))
     return closed / np.maximum(possible, 1)
 
 
 def _closed(between: csr_array, chosen: Index) -> Index:
-    """Walks of three steps from each chosen neuron back to it."""
+    """Count the closed three-step walks from each chosen neuron."""
     helpers = compiled.module()
     if helpers is not None:
         arrays = *compiled.rows(between), *compiled.plain(between.data, chosen)
@@ -130,7 +121,7 @@ def _closed(between: csr_array, chosen: Index) -> Index:
 
 
 def _blocks(between: csr_array, chosen: Index) -> Iterator[Index]:
-    """Cut the chosen neurons where the paths of two steps that they start would fill a block."""
+    """Split the chosen neurons into blocks that start at most ``_BLOCK_PATHS`` two-step paths."""
     degree = np.diff(between.indptr).astype(np.int64)
     before = np.concatenate(([0], np.cumsum(degree[between.indices])))
     paths = np.cumsum(before[between.indptr[chosen + 1]] - before[between.indptr[chosen]])

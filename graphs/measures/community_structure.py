@@ -1,4 +1,4 @@
-"""Communities: groups of neurons with more synapses among them than chance gives."""
+"""Communities: groups of neurons with more synapses within than expected by chance."""
 
 import math
 
@@ -12,57 +12,54 @@ from graphs.measures.adjacency import single_edges
 from graphs.measures.connectedness import by_size
 from graphs.measures.louvain import louvain
 
+# At a resolution above the number of synapses every neuron is a group of its own.
+_FINEST = 1e12
+_MOST_TRIALS = 100_000
+
 
 def modularity(data: Data, partition: ArrayLike | None = None, *, resolution: float = 1.0) -> float:
-    r"""Return the modularity of a partition of a directed graph, whatever its weights.
+    r"""Return the modularity of a partition of the directed, unweighted graph.
 
     .. math:: Q = \frac{1}{E} \sum_{s, t} \left[ A_{st} -
               \gamma \frac{k^\text{out}_s k^\text{in}_t}{E} \right] \delta(c_s, c_t)
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
-    partition : array_like, [N] integers, optional
-        The group c of each neuron; ``node_type`` if left out.
-    resolution : float
-        :math:`\gamma`; larger values favour smaller groups.
+    The definition is that of Leicht and Newman [1]_.
 
-    Returns
-    -------
-    float
-        At most 1, and 0 if all neurons are of one group; nan without synapses. Equals
-        ``networkx.community.modularity(graph, groups, weight=None)`` of the graph without
-        self-loops and parallel edges; without ``weight=None`` NetworkX reads weights.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
+        partition: The group c of each neuron, [N] integers. The default is ``node_type``.
+        resolution: :math:`\gamma`, from 0 to 1e12. Larger values favor smaller groups.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or there is no partition, or one of another size.
+    Returns:
+        The modularity, at most 1. It is 0 if all neurons are in one group, and nan without
+        synapses. It equals ``networkx.community.modularity(graph, groups, weight=None)`` of the
+        graph without self-loops and parallel edges. NetworkX uses weights unless ``weight=None`` is
+        passed.
 
-    See Also
-    --------
-    graphs.communities : a partition of large modularity.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, ``partition`` is missing or has the wrong size,
+            or ``resolution`` is out of range.
 
-    Notes
-    -----
-    O(N + E).
+    See Also:
+        :func:`graphs.communities`: finds a partition of high modularity.
 
-    References
-    ----------
-    .. [1] E. A. Leicht, M. E. J. Newman, "Community structure in directed networks", Phys. Rev.
-       Lett. 100 (2008) 118703.
+    Note:
+        O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> chain = graphs.grid_local(4, 1)
-    >>> round(graphs.modularity(chain, [0, 0, 1, 1]), 4)
-    0.1667
+    References:
+        .. [1] E. A. Leicht, M. E. J. Newman, "Community structure in directed networks", Phys. Rev.
+           Lett. 100 (2008) 118703.
+
+    Example:
+        >>> import graphs
+        >>> chain = graphs.grid_local(4, 1)
+        >>> round(graphs.modularity(chain, [0, 0, 1, 1]), 4)
+        0.1667
     """
     seen = checked(data)
-    resolution = arguments.real("resolution", resolution)
+    resolution = arguments.real("resolution", resolution, at_most=_FINEST)
     group = _groups(data, partition, seen.num_nodes)
     return _modularity(*single_edges(data, seen), group, resolution)
 
@@ -77,7 +74,10 @@ def _modularity(edges: Index, self_loops: int, group: Index, resolution: float) 
 
 
 def _between(edges: Index, group: Index) -> tuple[int, Index, Index]:
-    """Count the synapses inside groups, and those that each sends and receives, but self-loops."""
+    """Count the synapses within groups, and those that each group sends and receives.
+
+    Self-loops are not counted.
+    """
     helpers = compiled.module()
     if helpers is not None:
         inside, sent, received = helpers.group_ends(*compiled.plain(*edges, group))
@@ -96,57 +96,49 @@ def communities(
     trials: int = 3,
     seed: int | np.random.Generator | None = 0,
 ) -> Index:
-    """Return the partition of largest modularity found by Louvain's method.
+    """Return the partition with the highest modularity that Louvain's method finds.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
-    resolution : float
-        As in `modularity`.
-    trials : int
-        How often the method runs, through the neurons in another random order each time.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of these orders.
+    The method [1]_ is applied to directed modularity [2]_. It finds a local maximum. Quite
+    different partitions can have nearly the same modularity.
 
-    Returns
-    -------
-    numpy.ndarray, [N] int64
-        The group of each neuron, numbered from the largest; of equally large ones that with the
-        first neuron comes first. Neurons without synapses are each a group of their own.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
+        resolution: As in :func:`graphs.modularity`.
+        trials: Number of runs, each of which visits the neurons in another random order. The best
+            partition is returned.
+        seed: Source of randomness of the orders.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Returns:
+        The group of each neuron, int64 [N]. Groups are numbered by decreasing size; of equally
+        large groups, the one with the first neuron comes first. Each neuron without synapses is a
+        group of its own.
 
-    Notes
-    -----
-    Louvain's method [1]_ for directed modularity [2]_. It finds a local maximum: the largest
-    modularity is hard to find, and quite different partitions come close to it. Gains are compared
-    on whole numbers of synapses, so that a seed leads to the same partition on every machine. Near
-    linear time: a third of a second to a second for each trial of 10^6 synapses, and about fifteen
-    times that where `graphs` was installed without a compiler.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    References
-    ----------
-    .. [1] V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of communities
-       in large networks", J. Stat. Mech. (2008) P10008.
-    .. [2] N. Dugue, A. Perez, "Directed Louvain: maximizing modularity in directed networks",
-       research report hal-01231784, Universite d'Orleans, 2015.
+    Note:
+        Gains are compared as whole numbers of synapses, so a seed gives the same partition on every
+        machine. The time is nearly linear: a third of a second to a second per trial for 10^6
+        synapses, and about fifteen times as long if ``graphs`` was installed without a compiler.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> import scipy.sparse
-    >>> cliques = graphs.from_scipy(scipy.sparse.block_diag([[[1] * 3] * 3, [[1] * 4] * 4]).tocsr())
-    >>> graphs.communities(cliques)
-    array([1, 1, 1, 0, 0, 0, 0])
+    References:
+        .. [1] V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of
+           communities in large networks", J. Stat. Mech. (2008) P10008.
+        .. [2] N. Dugue, A. Perez, "Directed Louvain: maximizing modularity in directed networks",
+           research report hal-01231784, Universite d'Orleans, 2015.
+
+    Example:
+        >>> import graphs
+        >>> import scipy.sparse
+        >>> cliques = scipy.sparse.block_diag([[[1] * 3] * 3, [[1] * 4] * 4])
+        >>> graphs.communities(graphs.from_scipy(cliques.tocsr()))
+        array([1, 1, 1, 0, 0, 0, 0])
     """
     seen = checked(data)
-    resolution = arguments.real("resolution", resolution)
-    trials = arguments.count("trials", trials, at_least=1)
+    resolution = arguments.real("resolution", resolution, at_most=_FINEST)
+    trials = arguments.count("trials", trials, at_least=1, at_most=_MOST_TRIALS)
     rng = arguments.generator(seed)
     edges, self_loops = single_edges(data, seen)
     best, largest = np.arange(seen.num_nodes), -math.inf
@@ -164,12 +156,19 @@ def _groups(data: Data, partition: ArrayLike | None, neurons: int) -> Index:
     if partition is None:
         if "node_type" not in data:
             raise ValueError(
-                "there is no partition, and data has no node_type; "
+                "partition is None, and data has no node_type to use instead; "
                 "pass partition=graphs.communities(data)"
             )
         partition = data["node_type"].cpu().numpy()
-    group = np.asarray(partition)
-    if group.shape != (neurons,) or (group.size and not np.issubdtype(group.dtype, np.integer)):
+    try:
+        group = np.asarray(partition)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"partition must hold one integer for each of the {neurons} neurons, got a "
+            f"{type(partition).__name__} that is not an array: {error}; "
+            "pass partition=graphs.communities(data)"
+        ) from error
+    if group.shape != (neurons,) or (group.size and group.dtype.kind not in "iu"):
         raise ValueError(
             f"partition must hold one integer for each of the {neurons} neurons, got "
             f"{group.dtype} of shape {list(group.shape)}; pass partition=graphs.communities(data)"

@@ -1,4 +1,4 @@
-"""Parts of a connectome whose neurons all reach each other."""
+"""Strongly and weakly connected components."""
 
 import math
 from typing import Literal, get_args
@@ -17,44 +17,36 @@ CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
 
 
 def components(data: Data, *, connection: Connection = "strong") -> Index:
-    """Return the connected part of each neuron, numbered from the largest.
+    """Return the connected component of each neuron.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops and parallel synapses make no difference.
-        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
-    connection : {"strong", "weak"}
-        ``"strong"``: neurons of one part reach each other along the synapses' direction;
-        ``"weak"``: paths may run against it.
+    Args:
+        data: A connectome. Self-loops and parallel synapses do not matter, and weights and signs
+            are not used: a synapse of weight 0 counts too.
+        connection: ``"strong"``: neurons of a component reach each other along the direction of the
+            synapses. ``"weak"``: paths may also run against it.
 
-    Returns
-    -------
-    numpy.ndarray, [N] int64
-        0 for the neurons of the largest part, 1 for those of the next; of equally large ones that
-        with the first neuron comes first. ``numpy.bincount`` of it counts their neurons.
+    Returns:
+        The component of each neuron, int64 [N]. Components are numbered by decreasing size; of
+        equally large ones, the one with the first neuron comes first. ``numpy.bincount`` of the
+        result gives the sizes.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or `connection` is none of these.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or ``connection`` is unknown.
 
-    Notes
-    -----
-    O(N + E), strong ones by Tarjan's method [1]_.
+    Note:
+        O(N + E) time and memory; strong components by Tarjan's method [1]_.
 
-    References
-    ----------
-    .. [1] R. E. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1 (1972)
-       146-160.
+    References:
+        .. [1] R. E. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1
+           (1972) 146-160.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.components(graphs.layered([1, 2]))
-    array([0, 1, 2])
-    >>> graphs.components(graphs.layered([1, 2]), connection="weak")
-    array([0, 0, 0])
+    Example:
+        >>> import graphs
+        >>> graphs.components(graphs.layered([1, 2]))
+        array([0, 1, 2])
+        >>> graphs.components(graphs.layered([1, 2]), connection="weak")
+        array([0, 0, 0])
     """
     connection = arguments.option("connection", connection, CONNECTIONS)
     return by_size(_parts(data, strong=connection == "strong"))
@@ -72,17 +64,18 @@ def _parts(data: Data, *, strong: bool) -> NDArray[np.integer]:
 
 
 def by_size(group: NDArray[np.integer]) -> Index:
-    """Number groups 0 ... K - 1 from the largest; of equally large ones that with the first member
-    first.
+    """Number groups 0 ... K - 1 by decreasing size.
+
+    Of equally large groups, the one with the first member comes first.
     """
     helpers = compiled.module()
     if helpers is not None:
         ordered: Index = helpers.by_size(*compiled.plain(group))
-        # To NumPy what comes out is a long long, which it prints otherwise.
+        # The compiled code returns long long, which NumPy prints with its dtype.
         return ordered.view(np.int64)
     size = np.bincount(group)
     first = np.empty(len(size), np.int64)
-    # The last to write its number wins.
+    # With repeated indices the last value is kept.
     first[group[::-1]] = np.arange(len(group))[::-1]
     place = np.empty(len(size), np.int64)
     place[np.lexsort((first, -size))] = np.arange(len(size))
@@ -90,39 +83,31 @@ def by_size(group: NDArray[np.integer]) -> Index:
 
 
 def strongly_connected(data: Data) -> float:
-    """Return the share of neurons in the largest strongly connected part.
+    """Return the share of neurons in the largest strongly connected component.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops and parallel synapses make no difference.
-        Weights and signs are not read, not even a weight of 0: every synapse counts the same.
+    Args:
+        data: A connectome. Self-loops and parallel synapses do not matter, and weights and signs
+            are not used: a synapse of weight 0 counts too.
 
-    Returns
-    -------
-    float
-        1 / N if no two neurons reach each other both ways, 1 if all do; nan without neurons.
+    Returns:
+        1 / N if no two neurons reach each other, 1 if all do, nan without neurons.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract.
+    Raises:
+        TypeError: If ``data`` or one of its fields has the wrong type.
+        ValueError: If ``data`` breaks the contract.
 
-    See Also
-    --------
-    graphs.components : which neurons these are.
+    See Also:
+        :func:`graphs.components`: the component of each neuron.
 
-    Notes
-    -----
-    O(N + E).
+    Note:
+        O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.strongly_connected(graphs.grid_local((5, 5), 1))
-    1.0
-    >>> graphs.strongly_connected(graphs.layered([2, 2]))
-    0.25
+    Example:
+        >>> import graphs
+        >>> graphs.strongly_connected(graphs.grid_local((5, 5), 1))
+        1.0
+        >>> graphs.strongly_connected(graphs.layered([2, 2]))
+        0.25
     """
     part = _parts(data, strong=True)
     return float(np.bincount(part).max() / len(part)) if len(part) else math.nan

@@ -1,4 +1,4 @@
-"""How many synapses neurons have."""
+"""Degree distributions."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,12 @@ from graphs.measures.adjacency import degrees, single_edges
 
 
 class DegreeDistribution(NamedTuple):
-    """The degrees that occur, in ascending order, and the number of neurons with each."""
+    """The degrees that occur and the number of neurons of each degree.
+
+    Attributes:
+        degree: Degrees in ascending order, int64 [K].
+        num_nodes: Number of neurons of each degree, int64 [K].
+    """
 
     degree: Index
     num_nodes: Index
@@ -20,34 +25,26 @@ class DegreeDistribution(NamedTuple):
 def degree_distribution(data: Data, *, direction: arguments.Direction = "in") -> DegreeDistribution:
     """Count the neurons of each degree.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
-    direction : {"in", "out", "both"}
-        ``"in"`` counts the synapses that a neuron receives, ``"out"`` those that it sends,
-        ``"both"`` all.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
+        direction: ``"in"`` counts the synapses that a neuron receives, ``"out"`` those that it
+            sends, ``"both"`` all of them.
 
-    Returns
-    -------
-    DegreeDistribution
-        ``degree`` and ``num_nodes``, both [K] int64.
+    Returns:
+        The degrees that occur and the number of neurons of each degree.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or `direction` is none of these.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or ``direction`` is unknown.
 
-    Notes
-    -----
-    O(N + E).
+    Note:
+        O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.degree_distribution(graphs.grid_local(5, 1))  # a chain of five
-    DegreeDistribution(degree=array([1, 2]), num_nodes=array([2, 3]))
+    Example:
+        >>> import graphs
+        >>> graphs.degree_distribution(graphs.grid_local(5, 1))  # a chain of five
+        DegreeDistribution(degree=array([1, 2]), num_nodes=array([2, 3]))
     """
     seen = checked(data)
     direction = arguments.option("direction", direction, arguments.DIRECTIONS)

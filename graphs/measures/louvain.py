@@ -1,7 +1,11 @@
-"""Louvain's method: neurons move between groups, groups become neurons, until nothing moves.
+"""Louvain's method for the maximization of modularity.
 
-V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of communities in large
-networks", J. Stat. Mech. (2008) P10008.
+Each neuron moves to the group with the largest gain until none moves. Then groups become neurons,
+and the same is repeated.
+
+References:
+    V. D. Blondel, J.-L. Guillaume, R. Lambiotte, E. Lefebvre, "Fast unfolding of communities in
+    large networks", J. Stat. Mech. (2008) P10008.
 """
 
 from collections import deque
@@ -13,25 +17,28 @@ from graphs import compiled
 from graphs.contract import Index
 from graphs.measures.adjacency import MOST
 
-# What a gain must exceed, in synapses, so that rounding moves no neuron back and forth for ever.
+# Smallest gain of a move, in synapses. Rounding alone must not move a neuron back and forth.
 LEAST = 1e-5
 
 
 def louvain(edges: Index, place: Index, resolution: float) -> Index:
-    """Return the group of each neuron, of synapses [2, E] of which no two are parallel.
+    """Return the group of each neuron.
 
-    `place` holds each neuron's place among those that move in turn.
+    Args:
+        edges: Synapses [2, E], none of them parallel.
+        place: The position of each neuron in the order of moves, [N].
+        resolution: The factor of the expected number of synapses.
     """
     source, target = place[edges[:, edges[0] != edges[1]]]
     sent, received = (np.bincount(each, minlength=len(place)) for each in (source, target))
     share = resolution / len(source)
-    # Whether a synapse lies within a group does not depend on its direction.
+    # The direction of a synapse does not matter for whether it is within a group.
     joined = _counted(
         np.concatenate((source, target)), np.concatenate((target, source)), len(place)
     )
     group = place
     while True:
-        # A group has the number of a neuron, so that their order is one of groups as well.
+        # A group is named by one of its neurons, so the order of neurons also orders the groups.
         names, found = np.unique(_moved(joined, sent, received, share), return_inverse=True)
         if len(names) == joined.shape[0]:
             return group
@@ -42,7 +49,7 @@ def louvain(edges: Index, place: Index, resolution: float) -> Index:
 
 
 def _counted(row: Index, column: Index, size: int, count: Index | None = None) -> csr_array:
-    """Return how many synapses join any two, rows sorted."""
+    """Return the number of synapses between any two neurons as a sparse matrix with sorted rows."""
     count = np.ones(len(row), np.int64) if count is None else count
     return coo_array((count, (row, column)), shape=(size, size)).tocsr()
 
@@ -54,10 +61,11 @@ def _sums(values: Index, group: Index) -> Index:
 
 
 def _moved(joined: csr_array, sent: Index, received: Index, share: float) -> Index:
-    """Move neurons in turn, and those next to one that has moved once more [1]_.
+    """Move neurons in turn, and then again the neighbors of each neuron that moved [1]_.
 
-    .. [1] N. Ozaki, H. Tezuka, M. Inaba, "A simple acceleration method for the Louvain algorithm",
-       Int. J. Comput. Electr. Eng. 8 (2016) 207-218.
+    References:
+        .. [1] N. Ozaki, H. Tezuka, M. Inaba, "A simple acceleration method for the Louvain
+           algorithm", Int. J. Comput. Electr. Eng. 8 (2016) 207-218.
     """
     helpers = compiled.module()
     if helpers is not None and max(joined.shape[0], joined.nnz) < MOST:
@@ -83,7 +91,7 @@ def _moved_plainly(joined: csr_array, given: list[int], taken: list[int], share:
                 links[near] = links.get(near, 0) + count[at]
         all_given[before] -= given[each]
         all_taken[before] -= taken[each]
-        # Synapses to and from a group, less those that chance gives.
+        # The number of synapses to and from a group, minus the number expected by chance.
         worth = {
             one: found - share * float(given[each] * all_taken[one] + taken[each] * all_given[one])
             for one, found in links.items()

@@ -1,4 +1,4 @@
-"""How many synapses lie between two neurons."""
+"""Path lengths and efficiency: the number of synapses between two neurons."""
 
 import math
 from typing import NamedTuple
@@ -12,12 +12,18 @@ from graphs.measures.adjacency import simple
 from graphs.measures.sampling import Estimate, sample, standard_error
 from graphs.measures.walks import Walks, walks
 
-# Neurons drawn where there are too many to start from all.
+# Number of sources that are drawn in a large graph.
 _SAMPLED = 256
 
 
 class PathLength(NamedTuple):
-    """Mean path length, its standard error (0 if exact), and the share of reachable pairs."""
+    """Mean path length and the share of reachable pairs.
+
+    Attributes:
+        mean: Mean path length over the reachable ordered pairs.
+        error: Standard error of the mean, 0 if it is exact.
+        reachable: Share of the ordered pairs that are reachable.
+    """
 
     mean: float
     error: float
@@ -35,48 +41,40 @@ def path_length(
 
     .. math:: L = \frac{\sum_{s \ne t, \text{reachable}} d(s, t)}{\#\{s \ne t, \text{reachable}\}}
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops and parallel synapses make no difference.
-        Weights and signs are not read: a path is as long as it has synapses.
-    directed : bool
-        Whether paths follow the synapses' direction, or may run against it as well.
-    max_sources : int, optional
-        Paths start from all neurons if there are at most so many, else from so many drawn without
-        replacement. If left out, all of up to 2000 neurons, else 256.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome. Self-loops and parallel synapses do not matter, and weights and signs
+            are not used: the length of a path is its number of synapses.
+        directed: Whether paths follow the direction of the synapses. If False, they may also run
+            against it.
+        max_sources: Paths start from all neurons if there are at most this many, and otherwise from
+            this many neurons drawn without replacement. By default all of up to 2000 neurons are
+            sources, and 256 of more.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    PathLength
-        ``mean``, nan if no pair is reachable; ``error``, its standard error; ``reachable``, the
-        share of ordered pairs that are reachable, nan if there are fewer than two neurons.
+    Returns:
+        ``mean``, nan if no pair is reachable; ``error``, its standard error; and ``reachable``, the
+        share of ordered pairs that are reachable, nan with fewer than two neurons.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    Notes
-    -----
-    A breadth-first search runs from 64 sources at once, one bit each, and touches only the synapses
-    of neurons reached at the step before: O(N + E) memory, and at most O(N + E) time per source.
+    Note:
+        A breadth-first search runs from 64 sources at once, with one bit for each, and only visits
+        the synapses of neurons reached in the previous step. It takes O(N + E) memory and at most
+        O(N + E) time per source.
 
-    L is a ratio of two means over sources, of the sum of distances :math:`D_s` over the number of
-    neurons reached :math:`R_s`. Its standard error is that of the mean of
-    :math:`(D_s - L R_s) / \bar R`, the linearised ratio estimator [1]_.
+        L is a ratio of two means over sources s: the sum of distances :math:`D_s` and the number of
+        neurons reached :math:`R_s`. Its standard error is that of the mean of
+        :math:`(D_s - L R_s) / \bar R`, the linearized ratio estimator [1]_.
 
-    References
-    ----------
-    .. [1] W. G. Cochran, "Sampling Techniques", 3rd edition, Wiley 1977, chapter 6.
+    References:
+        .. [1] W. G. Cochran, "Sampling Techniques", 3rd edition, Wiley 1977, chapter 6.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.path_length(graphs.small_world(5, 2, 0))
-    PathLength(mean=1.5, error=0.0, reachable=1.0)
+    Example:
+        >>> import graphs
+        >>> graphs.path_length(graphs.small_world(5, 2, 0))
+        PathLength(mean=1.5, error=0.0, reachable=1.0)
     """
     return _length(*_searches(data, directed, max_sources, seed))
 
@@ -88,50 +86,40 @@ def efficiency(
     max_sources: int | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Estimate:
-    r"""Return the global efficiency: the mean inverse path length over all ordered pairs.
+    r"""Return the global efficiency, the mean inverse path length over all ordered pairs.
 
     .. math:: E = \frac{1}{N (N - 1)} \sum_{s \ne t} \frac{1}{d(s, t)}
 
-    A pair that is not reachable counts as 0 [1]_.
+    A pair that is not reachable contributes 0 [1]_.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops and parallel synapses make no difference.
-        Weights and signs are not read: a path is as long as it has synapses.
-    directed : bool
-        Whether paths follow the synapses' direction, or may run against it as well; then it equals
-        ``networkx.global_efficiency``.
-    max_sources : int, optional
-        Paths start from all neurons if there are at most so many, else from so many drawn without
-        replacement. If left out, all of up to 2000 neurons, else 256.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome. Self-loops and parallel synapses do not matter, and weights and signs
+            are not used: the length of a path is its number of synapses.
+        directed: Whether paths follow the direction of the synapses. If False, they may also run
+            against it, and the result equals ``networkx.global_efficiency``.
+        max_sources: Paths start from all neurons if there are at most this many, and otherwise from
+            this many neurons drawn without replacement. By default all of up to 2000 neurons are
+            sources, and 256 of more.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    Estimate
-        ``value``, nan if there are fewer than two neurons, and its standard ``error``.
+    Returns:
+        The efficiency as ``value``, nan with fewer than two neurons, and its standard ``error``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    Notes
-    -----
-    As `path_length`.
+    Note:
+        Time and memory are those of :func:`graphs.path_length`.
 
-    References
-    ----------
-    .. [1] V. Latora, M. Marchiori, "Efficient behavior of small-world networks", Phys. Rev. Lett.
-       87 (2001) 198701.
+    References:
+        .. [1] V. Latora, M. Marchiori, "Efficient behavior of small-world networks", Phys. Rev.
+           Lett. 87 (2001) 198701.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.efficiency(graphs.small_world(5, 2, 0))
-    Estimate(value=0.75, error=0.0)
+    Example:
+        >>> import graphs
+        >>> graphs.efficiency(graphs.small_world(5, 2, 0))
+        Estimate(value=0.75, error=0.0)
     """
     return _efficiency(*_searches(data, directed, max_sources, seed))
 
@@ -139,7 +127,7 @@ def efficiency(
 def lengths(
     data: Data, *, max_sources: int | None, seed: int | np.random.Generator | None
 ) -> tuple[PathLength, Estimate]:
-    """Return `path_length` and `efficiency` from the same searches."""
+    """Return :func:`path_length` and :func:`efficiency` from the same searches."""
     neurons, found = _searches(data, True, max_sources, seed)
     return _length(neurons, found), _efficiency(neurons, found)
 

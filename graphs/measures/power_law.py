@@ -1,4 +1,4 @@
-"""Whether degrees follow a power law: the method of Clauset, Shalizi and Newman."""
+"""Power laws fitted to degrees by the method of Clauset, Shalizi and Newman."""
 
 import math
 from dataclasses import dataclass
@@ -16,19 +16,27 @@ from graphs.measures.degrees import degree_distribution
 
 Floats = NDArray[np.float64]
 
-# Exponents looked for; beyond, no tail is left that a power law could be told from.
+# Range of the exponents. A steeper tail is too short to be distinguished from other laws.
 _SMALLEST, _LARGEST = 1.0001, 20.0
 _STEP = 1e-4
 
-# How many of the smallest degrees tails may start at, and as many of the others.
+# Number of the smallest degrees at which a tail may start, and of the other degrees.
 _STARTS = 256
 
-# Degrees of the table that bootstraps draw from; beyond it, one is searched for.
+# Degrees in the table that bootstraps draw from. Larger degrees are found by bisection.
 _TABLE = 50_000
+
+_MOST_BOOTSTRAPS = 1_000_000
 
 
 class LikelihoodRatio(NamedTuple):
-    """Vuong's ratio in standard deviations, positive for the power law; and that by chance."""
+    """Vuong's test of two distributions.
+
+    Attributes:
+        ratio: The log-likelihood ratio in standard deviations, positive if the power law fits
+            better.
+        p_value: Probability of so large a ratio, of either sign, by chance.
+    """
 
     ratio: float
     p_value: float
@@ -36,22 +44,20 @@ class LikelihoodRatio(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PowerLaw:
-    """A power law fitted to the degrees from `xmin` on; what is not defined is nan.
+    """A power law fitted to the tail of the degrees. Undefined values are nan.
 
-    Attributes
-    ----------
-    alpha, alpha_error : float
-        Exponent and its standard error, for a known `xmin`. An exponent of 20 is the largest that
-        is looked for: the tail falls at least so fast, and its error is nan.
-    xmin, tail : int
-        Smallest degree that follows the law, and the number of neurons from there on.
-    distance : float
-        Largest distance between the two cumulative distributions, of Kolmogorov and Smirnov.
-    p_value, p_value_error : float
-        How often a power law's own samples lie farther from their fit; small values, as below 0.1,
-        speak against it. The error comes from the number of bootstraps.
-    lognormal, exponential : LikelihoodRatio
-        The comparison with each; where its ``p_value`` is not small, neither is better.
+    Attributes:
+        alpha: The exponent, at most 20. At 20 the tail falls at least this steeply.
+        alpha_error: Standard error of ``alpha`` for a known ``xmin``; nan at the largest exponent.
+        xmin: The smallest degree that follows the law.
+        tail: The number of neurons of degree ``xmin`` or more.
+        distance: The Kolmogorov-Smirnov distance of the tail from the law.
+        p_value: The share of samples of the law that are farther from their own fit than the tail.
+            A small value, such as below 0.1, is evidence against the power law.
+        p_value_error: The standard error of ``p_value`` due to the number of bootstraps.
+        lognormal: The comparison with a lognormal. If its ``p_value`` is not small, neither
+            distribution is preferred.
+        exponential: The comparison with an exponential.
     """
 
     alpha: float
@@ -81,66 +87,54 @@ def fit_power_law(
     bootstraps: int = 0,
     seed: int | np.random.Generator | None = 0,
 ) -> PowerLaw:
-    r"""Fit a power law to the tail of the degrees, and tell how good it is.
+    r"""Fit a power law to the tail of the degrees and test how well it fits.
 
     .. math:: P(k) = \frac{k^{-\alpha}}{\zeta(\alpha, k_\text{min})}, \quad k \ge k_\text{min}
 
-    :math:`\alpha`, up to 20, has the largest likelihood, :math:`k_\text{min}` the smallest
-    distance of Kolmogorov and Smirnov [1]_.
+    :math:`\alpha`, at most 20, maximizes the likelihood, and :math:`k_\text{min}` minimizes the
+    Kolmogorov-Smirnov distance [1]_. The fit is compared with a lognormal, rounded to integers, and
+    with an exponential, which is a geometric distribution. A lognormal can approximate a power law
+    arbitrarily well, so its ratio is rarely far above 0.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
-    direction : {"in", "out", "both"}
-        Degrees: ``"in"``, ``"out"`` or ``"both"``, as in `degree_distribution`.
-    xmin : int, optional
-        Where the tail starts, instead of looking for it.
-    bootstraps : int
-        Samples that the p-value is taken from: 2500 tell it to 0.01. Without, it is nan.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the bootstraps.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
+        direction: The degrees: ``"in"``, ``"out"`` or ``"both"``, as in
+            :func:`graphs.degree_distribution`.
+        xmin: The smallest degree of the tail. By default it is fitted.
+        bootstraps: Number of samples for the p-value, which is nan without any. With 2500 samples
+            it is accurate to 0.01.
+        seed: Source of randomness of the bootstraps.
 
-    Returns
-    -------
-    PowerLaw
-        ``alpha``, ``xmin``, ``distance``, ``p_value``, ``lognormal`` and ``exponential`` and more.
-        Without two different degrees (from `xmin` on) there is nothing to fit: ``tail`` is 0.
+    Returns:
+        The fit, its distance, p-value and comparisons. If there are not two different degrees (from
+        ``xmin`` on), nothing is fitted and ``tail`` is 0.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    Notes
-    -----
-    With K different degrees O(N + E + K^2), and O(N + K^2) for each bootstrap, which draws degrees
-    below the tail from those that there are, others from the fitted law, and looks for its own
-    tail. In a heavy tail nearly every degree is another: of more than 512 the tail starts at one of
-    the 256 smallest, or of 256 whose ranks rise by a constant factor, so that K^2 is K.
+    Note:
+        With K different degrees the fit takes O(N + E + K^2) time, and each bootstrap O(N + K^2). A
+        bootstrap draws the degrees below the tail from the sample and the others from the fitted
+        law, and fits its own tail. If K is above 512, the candidates for ``xmin`` are the 256
+        smallest degrees and 256 others at geometrically spaced ranks, so K^2 becomes K.
 
-    The likelihoods of all are those of whole numbers: the lognormal's is that of rounded values,
-    the exponential's a geometric distribution. A lognormal can be as close to a power law as one
-    likes, so its ratio is rarely far above 0.
+    References:
+        .. [1] A. Clauset, C. R. Shalizi, M. E. J. Newman, "Power-law distributions in empirical
+           data", SIAM Review 51 (2009) 661-703.
 
-    References
-    ----------
-    .. [1] A. Clauset, C. R. Shalizi, M. E. J. Newman, "Power-law distributions in empirical data",
-       SIAM Review 51 (2009) 661-703.
-
-    Examples
-    --------
-    >>> import graphs, numpy as np
-    >>> hubs = np.minimum((np.arange(1, 3001) / 3000) ** (-1 / 1.5), 200).astype(int)
-    >>> targets = np.repeat(np.arange(3000), hubs)
-    >>> sources = (targets + 1 + np.arange(len(targets))) % 3000
-    >>> found = graphs.fit_power_law(graphs.contract.build(3000, sources, targets))
-    >>> 2.4 < found.alpha < 2.7, found.exponential.ratio > 3
-    (True, True)
+    Example:
+        >>> import graphs, numpy as np
+        >>> hubs = np.minimum((np.arange(1, 3001) / 3000) ** (-1 / 1.5), 200).astype(int)
+        >>> targets = np.repeat(np.arange(3000), hubs)
+        >>> sources = (targets + 1 + np.arange(len(targets))) % 3000
+        >>> found = graphs.fit_power_law(graphs.contract.build(3000, sources, targets))
+        >>> 2.4 < found.alpha < 2.7, found.exponential.ratio > 3
+        (True, True)
     """
     degree, neurons = degree_distribution(data, direction=direction)
-    bootstraps = arguments.count("bootstraps", bootstraps)
+    bootstraps = arguments.count("bootstraps", bootstraps, at_most=_MOST_BOOTSTRAPS)
     rng = arguments.generator(seed)
     if xmin is not None:
         xmin = arguments.count("xmin", xmin, at_least=1)
@@ -192,7 +186,7 @@ class _Fit(NamedTuple):
 
 
 def _fit(degree: Index, neurons: Index, xmin: int | None) -> _Fit:
-    """Fit every tail of two degrees or more (or that from `xmin`), and keep the closest."""
+    """Fit all tails of at least two degrees (or the one from ``xmin``) and return the closest."""
     size = np.cumsum(neurons[::-1])[::-1]
     logarithm = np.cumsum((neurons * np.log(degree))[::-1])[::-1] / size
     numbers = _candidates(len(degree) - 1) if xmin is None else np.array([0])
@@ -204,7 +198,7 @@ def _fit(degree: Index, neurons: Index, xmin: int | None) -> _Fit:
         above = zeta(alpha, points)
         survival = above / zeta(alpha, start)
         share = size[number:] / size[number]
-        # Between two degrees the law goes on while the sample stands still.
+        # Between two degrees the law falls while the sample is constant.
         after = (above - points**-alpha) / zeta(alpha, start)
         behind = np.append(share[1:], 0.0)
         distance = float(max(np.abs(survival - share).max(), np.abs(after - behind).max()))
@@ -214,7 +208,7 @@ def _fit(degree: Index, neurons: Index, xmin: int | None) -> _Fit:
 
 
 def _candidates(number: int) -> Index:
-    """Return which of so many degrees tails start at."""
+    """Return the ranks of the degrees at which tails may start."""
     if number <= 2 * _STARTS:
         return np.arange(number)
     rarer = np.geomspace(_STARTS, number - 1, _STARTS).astype(np.int64)
@@ -222,16 +216,16 @@ def _candidates(number: int) -> Index:
 
 
 def _exponents(start: Index, logarithm: Floats) -> Floats:
-    """Exponents of largest likelihood for tails of these mean logarithms, by Newton's method.
+    """Return the maximum-likelihood exponents of tails with these mean logarithms.
 
-    In log(alpha - 1) the likelihood has no pole.
+    Newton's method is applied to log(alpha - 1), in which the likelihood has no pole.
     """
     alpha = np.clip(1 + 1 / (logarithm - np.log(start - 0.5)), _SMALLEST, _LARGEST)
     for _ in range(12):
         slope, curvature = _slopes(alpha, start)
         slope = slope + logarithm
         shift = -slope * (alpha - 1) / (curvature * (alpha - 1) ** 2 + slope * (alpha - 1))
-        # Far away, where that is no step downhill, go on by the slope's sign.
+        # Far from the optimum Newton's step may go uphill; then only the sign of the slope is used.
         shift = np.where(shift * slope < 0, np.clip(shift, -1, 1), -np.sign(slope))
         alpha = np.clip(1 + (alpha - 1) * np.exp(shift), _SMALLEST, _LARGEST)
         if np.abs(shift).max() < 1e-9:
@@ -240,7 +234,7 @@ def _exponents(start: Index, logarithm: Floats) -> Floats:
 
 
 def _slopes(alpha: Floats, start: Index) -> tuple[Floats, Floats]:
-    """First and second derivative of log zeta by its exponent, by differences."""
+    """Return the first two derivatives of log zeta by the exponent, from finite differences."""
     step = _STEP * (alpha - 1)
     low, middle, high = (np.log(zeta(alpha + shift, start)) for shift in (-step, 0, step))
     return (high - low) / (2 * step), (high - 2 * middle + low) / step**2
@@ -263,7 +257,7 @@ def _p_value(
         short = rng.binomial(size, below)
         values, counts = np.unique(_draw(fit, table, size - short, rng), return_counts=True)
         if short:
-            # Degrees below the tail, and below what it draws.
+            # Degrees below the tail are drawn from those of the sample.
             values = np.concatenate((degree[body], values))
             counts = np.concatenate(
                 (rng.multinomial(short, neurons[body] / neurons[body].sum()), counts)
@@ -274,7 +268,7 @@ def _p_value(
 
 
 def _draw(fit: _Fit, table: Floats, size: int, rng: np.random.Generator) -> Index:
-    """Draw from the power law: the largest degree that so large a share reaches."""
+    """Draw from the power law by inversion of its survival function."""
     share = 1 - rng.random(size)
     value = fit.xmin - 1 + np.searchsorted(-table, -share, side="right")
     far = np.flatnonzero(share <= table[-1])
@@ -288,7 +282,7 @@ def _draw(fit: _Fit, table: Floats, size: int, rng: np.random.Generator) -> Inde
 
 
 def _compare(law: Floats, other: Floats, neurons: Index) -> LikelihoodRatio:
-    """Vuong's test of two logarithms of likelihood per degree."""
+    """Apply Vuong's test to the log-likelihoods of two distributions, given per degree."""
     difference = law - other
     size = neurons.sum()
     mean = neurons @ difference / size

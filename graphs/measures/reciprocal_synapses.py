@@ -1,4 +1,4 @@
-"""How many synapses are answered."""
+"""Reciprocity: the share of synapses with a synapse in the opposite direction."""
 
 import math
 
@@ -12,43 +12,38 @@ from graphs.measures.adjacency import MOST, single_edges
 
 
 def reciprocity(data: Data) -> float:
-    r"""Return the share of synapses whose target sends to their source.
+    r"""Return the share of reciprocal synapses: those whose target also sends to their source.
 
     .. math:: r = \frac{\sum_{s \ne t} A_{st} A_{ts}}{\sum_{s \ne t} A_{st}}
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
+    The definition is that of Newman, Forrest and Balthrop [1]_. In a random graph the expected
+    value is the density of synapses, about E / N^2.
 
-    Returns
-    -------
-    float
-        From 0 to 1, nan without synapses. Without self-loops it is
-        ``networkx.overall_reciprocity``. At random it is the density of synapses, about E / N^2.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract.
+    Returns:
+        A number from 0 to 1, nan without synapses. It equals ``networkx.overall_reciprocity`` of
+        the graph without self-loops.
 
-    Notes
-    -----
-    O(N + E).
+    Raises:
+        TypeError: If ``data`` or one of its fields has the wrong type.
+        ValueError: If ``data`` breaks the contract.
 
-    References
-    ----------
-    .. [1] M. E. J. Newman, S. Forrest, J. Balthrop, "Email networks and the spread of computer
-       viruses", Phys. Rev. E 66 (2002) 035101.
+    Note:
+        O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.reciprocity(graphs.grid_local((5, 5), 1))
-    1.0
-    >>> graphs.reciprocity(graphs.layered([2, 2]))
-    0.0
+    References:
+        .. [1] M. E. J. Newman, S. Forrest, J. Balthrop, "Email networks and the spread of computer
+           viruses", Phys. Rev. E 66 (2002) 035101.
+
+    Example:
+        >>> import graphs
+        >>> graphs.reciprocity(graphs.grid_local((5, 5), 1))
+        1.0
+        >>> graphs.reciprocity(graphs.layered([2, 2]))
+        0.0
     """
     seen = checked(data)
     (source, target), self_loops = single_edges(data, seen)

@@ -1,4 +1,4 @@
-"""Means over a random sample of neurons, and how far they may be off."""
+"""Means over random samples of neurons and their standard errors."""
 
 import math
 from typing import NamedTuple
@@ -11,13 +11,18 @@ from graphs.contract import Index
 
 
 class Estimate(NamedTuple):
-    """A mean over neurons and its standard error, which is 0 if all neurons were looked at."""
+    """A mean over neurons.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error, 0 if all neurons were included.
+    """
 
     value: float
     error: float
 
 
-# Up to so many neurons, measures look at all unless told otherwise.
+# Up to this number of neurons, measures are exact by default.
 EXACT = 2000
 
 
@@ -28,9 +33,14 @@ def sample(
     *,
     default: int,
 ) -> Index:
-    """Return all neurons if there are at most `max_sources`, else that many distinct ones.
+    """Return all neurons if there are at most ``max_sources``, and otherwise a sample.
 
-    Left out, `max_sources` is EXACT, and beyond that `default` are drawn.
+    Args:
+        neurons: The number of neurons.
+        max_sources: The largest sample, at least 2. By default it is ``EXACT`` neurons, and
+            ``default`` if there are more.
+        seed: Source of randomness.
+        default: The size of a sample if ``max_sources`` is None.
     """
     rng = arguments.generator(seed)
     if max_sources is None:
@@ -43,7 +53,9 @@ def sample(
 
 
 def standard_error(deviations: NDArray[np.float64], neurons: int) -> float:
-    r"""Return :math:`\sqrt{s^2 / n \cdot (1 - n / N)}` of a sample of n out of N neurons.
+    r"""Return the standard error of the mean of n out of N neurons from the deviations from it.
+
+    .. math:: \sqrt{s^2 / n \cdot (1 - n / N)}
 
     The last factor is the correction for drawing without replacement.
     """

@@ -1,4 +1,4 @@
-"""Whether a connectome is a small world: more clustered than chance, and hardly longer paths."""
+"""Small-world coefficients: clustering and path length compared with null models."""
 
 import math
 from dataclasses import dataclass
@@ -10,27 +10,30 @@ from graphs import arguments
 from graphs.contract import build, validate
 from graphs.measures.adjacency import simple
 from graphs.measures.clustering_coefficients import local_clustering
-from graphs.measures.nulls import Nulls, bare, null_graphs
+from graphs.measures.nulls import NullModel, Nulls, bare, null_graphs
 from graphs.measures.paths import path_length
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmallWorldness:
-    r"""Small-world coefficients and what they are made of; what is not defined is nan.
+    r"""Small-world coefficients and the quantities that they are computed from.
 
-    Attributes
-    ----------
-    sigma, sigma_error : float
-        :math:`\sigma = (C / C_\text{rand}) / (L / L_\text{rand})`; above 1 in a small world.
-    omega, omega_error : float
-        :math:`\omega = L_\text{rand} / L - C / C_\text{lattice}`: near 0 in a small world, near -1
-        in a lattice, near 1 in a random graph.
-    clustering, path_length, path_length_error : float
-        C and L of the connectome.
-    random_clustering, random_path_length : float
-        Means over the null graphs.
-    lattice_clustering : float
-        C of the lattice.
+    Undefined values are nan.
+
+    Attributes:
+        sigma: :math:`\sigma = (C / C_\text{rand}) / (L / L_\text{rand})`; above 1 in a small world.
+        sigma_error: Standard error of sigma.
+        omega: :math:`\omega = L_\text{rand} / L - C / C_\text{lattice}`: near 0 in a small world,
+            near -1 in a lattice, near 1 in a random graph.
+        omega_error: Standard error of omega.
+        clustering: Mean clustering coefficient C of the connectome.
+        path_length: Mean path length L of the connectome.
+        path_length_error: Standard error of L, 0 if L is exact.
+        random_clustering: Mean of C over the null graphs.
+        random_path_length: Mean of L over the null graphs.
+        lattice_clustering: C of the lattice.
+        null_model: The model of the null graphs: ``"rewire_degrees"``, ``"rewire_reciprocal"``, the
+            name of the function that was passed, or ``"given"`` if graphs were passed.
     """
 
     sigma: float
@@ -43,6 +46,7 @@ class SmallWorldness:
     random_clustering: float
     random_path_length: float
     lattice_clustering: float
+    null_model: str
 
     def __str__(self) -> str:
         return (
@@ -50,7 +54,8 @@ class SmallWorldness:
             f"omega {self.omega:.3g} ± {self.omega_error:.2g}: "
             f"clustering {self.clustering:.3g} (random {self.random_clustering:.3g}, "
             f"lattice {self.lattice_clustering:.3g}), "
-            f"path length {self.path_length:.3g} (random {self.random_path_length:.3g})"
+            f"path length {self.path_length:.3g} (random {self.random_path_length:.3g}); "
+            f"nulls: {self.null_model}"
         )
 
 
@@ -58,6 +63,7 @@ def small_worldness(
     data: Data,
     *,
     nulls: Nulls = 10,
+    null_model: NullModel | None = None,
     max_sources: int | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> SmallWorldness:
@@ -66,65 +72,67 @@ def small_worldness(
     .. math:: \sigma = \frac{C / C_\text{rand}}{L / L_\text{rand}}, \quad
               \omega = \frac{L_\text{rand}}{L} - \frac{C}{C_\text{lattice}}
 
-    C is the mean local clustering coefficient of the directed graph, of all neurons (not the
-    transitivity, which the hubs make up), as in `clustering` with ``directed=True``; L the mean
-    path length over reachable ordered pairs, as in `path_length`. Sigma is Humphries and Gurney's
-    [1]_, omega Telesford and others' [2]_.
+    Sigma is defined by Humphries and Gurney [1]_, omega by Telesford et al. [2]_. C is the mean
+    local clustering coefficient of the directed graph, as in :func:`graphs.clustering` with
+    ``directed=True`` (not the transitivity, which hubs dominate). L is the mean path length over
+    the reachable ordered pairs, as in :func:`graphs.path_length`.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
-    nulls : int, callable or iterable of Data
-        The random graphs: a number of `graphs.rewire_degrees`, in which each neuron keeps its
-        in- and out-degree; a function called as ``nulls(bare, seed=generator)`` for each of ten,
-        where `bare` is the simple graph alone, without ``pos`` and all other fields; or the graphs
-        themselves, such as ``[graphs.rewire_lengths(data, seed=seed) for seed in range(10)]``.
-    max_sources : int, optional
-        Path lengths are exact if there are at most so many neurons, else means over so many; if
-        left out, they are exact up to 2000 neurons, and beyond 256 are drawn in each graph.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the nulls and of the sample.
+    By default the null model depends on the reciprocity of the connectome. If all synapses are
+    reciprocal, the graph is undirected and so are its null graphs
+    (:func:`graphs.rewire_reciprocal`). Otherwise each neuron keeps its in- and out-degree only
+    (:func:`graphs.rewire_degrees`). The choice can change sigma considerably, so pass the same
+    ``null_model`` for all connectomes that you compare. The result names the model.
 
-    Returns
-    -------
-    SmallWorldness
-        ``sigma`` and ``omega``, and their standard errors. These hold what the sample of sources
-        adds and the uncertainty of both means over the nulls (not their spread), and are nan of a
-        single null. Clustering is exact.
+    In the lattice the neurons lie on a ring, sorted by degree up one side and down the other, and
+    each sends to its nearest neighbors. Out-degrees are kept, in-degrees approximately. If all
+    degrees are equal and even, this is the ring of Watts and Strogatz. Telesford et al. rewire
+    towards a lattice instead, which keeps both degrees but takes minutes.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` or a null graph breaks the contract, or an argument is out of range.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
+        nulls: The null graphs: their number; a function, called as ``nulls(bare, seed=generator)``
+            for each of ten graphs, where ``bare`` is the simple graph without ``pos`` and other
+            fields; or the graphs themselves, such as
+            ``[graphs.rewire_lengths(data, seed=seed) for seed in range(10)]``.
+        null_model: The model of a number of null graphs, ``"rewire_degrees"`` or
+            ``"rewire_reciprocal"``. None chooses by reciprocity, as described above.
+        max_sources: Path lengths are exact if there are at most this many neurons, and otherwise
+            means over this many. By default they are exact up to 2000 neurons; in larger graphs 256
+            neurons are drawn.
+        seed: Source of randomness of the null graphs and of the sample.
 
-    Notes
-    -----
-    Of each graph O(N + E^1.5) time for C and O(N + E) per source for L, besides what making the
-    nulls takes.
+    Returns:
+        Sigma and omega with their standard errors. The errors combine the sampling of sources with
+        the uncertainty of both means over the null graphs (not their spread), and are nan with a
+        single null graph. Clustering is exact.
 
-    In the lattice neurons lie on a ring in the order of their degrees, up one side and down the
-    other, and each sends to as many nearest ones as it did before: out-degrees are the same,
-    in-degrees about those of its neighbours. Where all degrees are equal and even this is the ring
-    of Watts and Strogatz. [2]_ rewires towards a ring instead, which keeps both and takes minutes.
+    Raises:
+        TypeError: If an argument has the wrong type, or a field of ``data`` or of a null graph.
+        ValueError: If an argument is out of range, ``data`` or a null graph breaks the contract, a
+            null graph has another number of neurons, or ``null_model`` is passed although ``nulls``
+            is not a number.
 
-    References
-    ----------
-    .. [1] M. D. Humphries, K. Gurney, "Network 'small-world-ness'", PLoS ONE 3 (2008) e0002051.
-    .. [2] Q. K. Telesford, K. E. Joyce, S. Hayasaka, J. H. Burdette, P. J. Laurienti, "The ubiquity
-       of small-world networks", Brain Connectivity 1 (2011) 367-375.
+    Note:
+        Each graph takes O(N + E^1.5) time for C and O(N + E) per source for L, in addition to the
+        time of making the null graphs.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> ring = graphs.small_world(500, 10, 0.0)
-    >>> rewired = graphs.small_world(500, 10, 0.1, seed=0)
-    >>> ring, rewired = (graphs.small_worldness(each, nulls=3) for each in (ring, rewired))
-    >>> rewired.sigma > ring.sigma > 1
-    True
-    >>> ring.omega < -0.8 and abs(rewired.omega) < 0.5
-    True
+    References:
+        .. [1] M. D. Humphries, K. Gurney, "Network 'small-world-ness'", PLoS ONE 3 (2008) e0002051.
+        .. [2] Q. K. Telesford, K. E. Joyce, S. Hayasaka, J. H. Burdette, P. J. Laurienti, "The
+           ubiquity of small-world networks", Brain Connectivity 1 (2011) 367-375.
+
+    Example:
+        >>> import graphs
+        >>> ring = graphs.small_world(500, 10, 0.0)
+        >>> rewired = graphs.small_world(500, 10, 0.1, directed=False, seed=0)
+        >>> ring, rewired = (graphs.small_worldness(each, nulls=3) for each in (ring, rewired))
+        >>> rewired.sigma > ring.sigma > 1
+        True
+        >>> ring.omega < -0.8 and abs(rewired.omega) < 0.5
+        True
+        >>> rewired.null_model
+        'rewire_reciprocal'
     """
     validate(data)
     rng = arguments.generator(seed)
@@ -136,7 +144,8 @@ def small_worldness(
         return _clustering(graph), length.mean, length.error
 
     clustering, length, length_error = measure(data)
-    found = np.array([measure(null)[:2] for null in null_graphs(data, nulls, rng)])
+    model, null_data = null_graphs(data, nulls, null_model, rng)
+    found = np.array([measure(null)[:2] for null in null_data])
     random_clustering, random_length = found.mean(axis=0).tolist()
     lattice_clustering = _clustering(_lattice(data))
     spread = np.full(2, math.nan)
@@ -144,7 +153,7 @@ def small_worldness(
         spread = found.std(axis=0, ddof=1) / math.sqrt(len(found))
     ratio = _divide(random_length, length)
     sigma = _divide(clustering, random_clustering) * ratio
-    # Relative errors of a product add up as squares; C itself has none.
+    # The squared relative errors of a product add up; C itself is exact.
     relative = _divide(float(spread[1]), random_length) ** 2 + _divide(length_error, length) ** 2
     return SmallWorldness(
         sigma=sigma,
@@ -157,6 +166,7 @@ def small_worldness(
         random_clustering=random_clustering,
         random_path_length=random_length,
         lattice_clustering=lattice_clustering,
+        null_model=model,
     )
 
 
@@ -172,7 +182,7 @@ def _clustering(data: Data) -> float:
 
 
 def _lattice(data: Data) -> Data:
-    """Return a ring in the order of degrees, where each neuron sends to as many nearest ones."""
+    """Return a ring sorted by degree where each neuron sends to its nearest neighbors."""
     neurons = data.num_nodes
     adjacency = simple(data)
     sent = np.diff(adjacency.indptr).astype(np.int64)
@@ -181,6 +191,6 @@ def _lattice(data: Data) -> Data:
     sent = sent[around]
     place = np.repeat(np.arange(neurons), sent)
     number = np.arange(len(place)) - np.repeat(np.cumsum(sent) - sent, sent)
-    # The nearest on one side and the other in turn: 1, -1, 2, -2, ...
+    # Offsets alternate between the two sides: 1, -1, 2, -2, ...
     offset = (number // 2 + 1) * np.where(number % 2, -1, 1)
     return build(neurons, around[place], around[(place + offset) % max(neurons, 1)])

@@ -1,9 +1,9 @@
-"""The numbers that tell topologies apart, in one table."""
+"""A table of the measures that distinguish topologies."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -21,14 +21,21 @@ from graphs.measures.spectra import spectrum
 from graphs.measures.triads import triad_census
 from graphs.measures.wiring import WiringLength, wiring_length
 
-# Enough for a p-value within 0.05, which tells 0.01 from 0.2.
+# The standard error of the p-value is then at most 0.05, enough to distinguish 0.01 from 0.2.
 _BOOTSTRAPS = 100
 _NONE = np.full(2, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Degrees:
-    """Mean, standard deviation, minimum and maximum of the synapses per neuron."""
+    """Distribution of the number of synapses per neuron.
+
+    Attributes:
+        mean: Mean degree.
+        std: Standard deviation.
+        min: Smallest degree.
+        max: Largest degree.
+    """
 
     mean: float
     std: float
@@ -41,10 +48,21 @@ class Degrees:
 
 @dataclass(frozen=True, kw_only=True)
 class Costly:
-    """What `graphs.summary` measures beyond, if ``full``.
+    """The slow measures of ``graphs.summary(data, full=True)``.
 
-    What could not be computed is nan (0 communities, no triads), and `reasons` tells why, by the
-    label of its row.
+    Values that could not be computed are nan (0 communities, no triads).
+
+    Attributes:
+        in_power_law: Power law of the in-degrees, with a p-value from 100 bootstraps.
+        out_power_law: Power law of the out-degrees, likewise.
+        small_worldness: Small-world coefficients relative to 10 null graphs, whose model is
+            ``small_worldness.null_model``.
+        communities: Number of communities.
+        modularity: Modularity of the communities.
+        spectral_radius: Largest magnitude of an eigenvalue of the weight matrix.
+        spectral_gap: Difference between the two largest magnitudes.
+        triads: Number of triples of neurons of each type.
+        reasons: Why a value could not be computed, by the label of its row.
     """
 
     in_power_law: PowerLaw
@@ -58,36 +76,66 @@ class Costly:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return labels and values of a table."""
+        """Return the labels and values of the table."""
         small = self.small_worldness
+        against = f" (nulls: {small.null_model})"
         closed = {
             kind: number for kind, number in self.triads.items() if kind in _CLOSED and number
         }
         rows = [
             (_IN, str(self.in_power_law)),
             (_OUT, str(self.out_power_law)),
-            (_SIGMA, _estimate(small.sigma, small.sigma_error)),
-            ("small-world omega", _estimate(small.omega, small.omega_error)),
+            (_SIGMA, _estimate(small.sigma, small.sigma_error) + against),
+            (_OMEGA, _estimate(small.omega, small.omega_error) + against),
             (_MODULARITY, f"{self.modularity:.4g} in {self.communities:,} communities"),
             (_RADIUS, f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
             (_TRIADS, ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
         ]
-        # Sigma and omega are measured together.
-        told = {**self.reasons, "small-world omega": self.reasons.get(_SIGMA, "")}
+        # Sigma and omega are computed together.
+        told = {**self.reasons, _OMEGA: self.reasons.get(_SIGMA, "")}
         return [
             (label, f"nan ({told[label]})" if told.get(label) else value) for label, value in rows
         ]
 
 
 _IN, _OUT = "in-degree power law", "out-degree power law"
-_SIGMA, _MODULARITY, _RADIUS = "small-world sigma", "modularity Q", "spectral radius"
+_SIGMA, _OMEGA = "small-world sigma", "small-world omega"
+_MODULARITY, _RADIUS = "modularity Q", "spectral radius"
 _TRIADS = "closed triads"
 _CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What `graphs.summary` measures; ``print`` it for a table."""
+    """The result of :func:`graphs.summary`; ``print`` shows it as a table.
+
+    Self-loops are included in the sizes and degrees only. Sampled means have a standard error,
+    which is 0 if they are exact. Undefined values, such as the path length without reachable pairs,
+    are nan.
+
+    Attributes:
+        num_nodes: Number of neurons.
+        num_edges: Number of synapses.
+        self_loops: Number of self-loops.
+        in_degree: Distribution of the number of synapses that a neuron receives.
+        out_degree: Distribution of the number of synapses that a neuron sends.
+        path_length: Mean path length over reachable ordered pairs.
+        path_length_error: Its standard error.
+        reachable: Share of ordered pairs that are reachable.
+        undirected_path_length: Mean path length if paths may run against the synapses.
+        undirected_path_length_error: Its standard error.
+        clustering: Mean local clustering coefficient of the undirected simple graph.
+        clustering_error: Its standard error.
+        strongly_connected: Share of neurons in the largest strongly connected component.
+        directed_clustering: Mean local clustering coefficient of the directed graph.
+        directed_clustering_error: Its standard error.
+        efficiency: Global efficiency.
+        efficiency_error: Its standard error.
+        reciprocity: Share of synapses that are reciprocal.
+        weakly_connected: Share of neurons in the largest weakly connected component.
+        wiring_length: Mean and total length of the synapses; None without ``pos``.
+        full: The slow measures, or None.
+    """
 
     num_nodes: int
     num_edges: int
@@ -147,7 +195,11 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class FullSummary(Summary):
-    """What `graphs.summary` measures if ``full``: its `full` is never None."""
+    """The result of :func:`graphs.summary` with ``full=True``.
+
+    Attributes:
+        full: The slow measures, never None.
+    """
 
     full: Costly
 
@@ -155,7 +207,7 @@ class FullSummary(Summary):
 def _estimate(value: float, error: float) -> str:
     if error == 0 or not math.isfinite(error):
         return f"{value:.4g}"
-    # As many decimals as the error has at two significant digits.
+    # Round to the second significant digit of the error.
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
@@ -187,77 +239,58 @@ def summary(
     max_sources: int | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Summary:
-    """Measure a connectome: size, degrees, path lengths, clustering, connectedness.
+    """Measure size, degrees, path lengths, clustering and connectedness of a connectome.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Weights and signs make a difference to ``spectral_radius`` and
-        ``spectral_gap`` alone.
-    full : bool
-        Whether to measure also what takes long, up to minutes for 10^6 synapses.
-    max_sources : int, optional
-        Path lengths and clustering are means over all neurons if there are at most so many, else
-        over so many drawn without replacement. If left out, they are exact up to 2000 neurons;
-        beyond, 256 neurons are drawn for path lengths and 2000 for clustering.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome. Weights and signs only affect ``spectral_radius`` and ``spectral_gap``.
+        full: Whether to compute slow measures too, which take up to minutes for 10^6 synapses:
+            power laws, small-world coefficients, communities, eigenvalues and the triad census.
+        max_sources: Path lengths and clustering are means over all neurons if there are at most
+            this many, and otherwise over this many neurons drawn without replacement. By default
+            they are exact up to 2000 neurons; in larger graphs 256 neurons are drawn for path
+            lengths and 2000 for clustering.
+        seed: Source of randomness of the sample and of the null graphs.
 
-    Returns
-    -------
-    Summary, or FullSummary if ``full``
-        ``num_nodes``, ``num_edges``, ``self_loops``; ``in_degree`` and ``out_degree`` (each with
-        ``mean``, ``std``, ``min``, ``max``; every synapse counts, self-loops too);
-        ``path_length`` over reachable ordered pairs, ``reachable`` their share;
-        ``undirected_path_length`` where paths may run against synapses; ``clustering``, the mean
-        local clustering coefficient of the undirected simple graph; ``strongly_connected``, the
-        share of neurons in the largest strongly connected part, and ``weakly_connected``, in the
-        largest where direction does not count; ``directed_clustering``, ``efficiency``,
-        ``reciprocity``; ``wiring_length``, None without ``pos``. Self-loops are left out of all but
-        the sizes and degrees. Sampled means have a standard error in the field of the same name
-        with ``_error``, which is 0 if they are exact. What is not defined, such as the path length
-        where no pair is reachable, is nan.
+    Returns:
+        The measures, as listed in :class:`graphs.Summary`. With ``full=True`` the attribute
+        ``full`` has the slow measures. If one of these fails, its value is nan and ``full.reasons``
+        and the table give the reason.
 
-        ``full`` is None, or holds ``in_power_law`` and ``out_power_law`` (with a p-value of 100
-        bootstraps), ``small_worldness`` (against 10 null graphs), ``communities``, the number of
-        those found, and their ``modularity``, ``spectral_radius``, ``spectral_gap``, the difference
-        of the two largest magnitudes, and ``triads``, the census. One of these that fails on this
-        graph is nan, ``reasons`` tells why by the label of its row, and so does the table.
+        The table names the model of the null graphs beside the small-world coefficients: null
+        graphs of an undirected connectome are undirected, see :func:`graphs.small_worldness`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, or an argument is out of range.
 
-    See Also
-    --------
-    graphs.path_length, graphs.clustering, graphs.efficiency, graphs.reciprocity, graphs.components,
-    graphs.wiring_length, graphs.fit_power_law, graphs.small_worldness, graphs.modularity,
-    graphs.spectrum, graphs.triad_census : where each is defined.
+    See Also:
+        :func:`graphs.path_length`, :func:`graphs.clustering`, :func:`graphs.efficiency`,
+        :func:`graphs.reciprocity`, :func:`graphs.components`, :func:`graphs.wiring_length`,
+        :func:`graphs.fit_power_law`, :func:`graphs.small_worldness`, :func:`graphs.modularity`,
+        :func:`graphs.spectrum`, :func:`graphs.triad_census`: the definitions.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> print(graphs.summary(graphs.grid_local((28, 28), 1)))
-    neurons             784
-    synapses            6,724
-    self-loops          784
-    in-degree           8.577, std 1.07, from 4 to 9
-    out-degree          8.577, std 1.07, from 4 to 9
-    path length L       13.07
-    reachable pairs     1
-    undirected L        13.07
-    clustering C        0.4542
-    directed C          0.4542
-    efficiency          0.1141
-    reciprocity         1
-    strongly connected  1
-    weakly connected    1
-    wiring length       1.203, total 7148
+    Example:
+        >>> import graphs
+        >>> print(graphs.summary(graphs.grid_local((28, 28), 1)))
+        neurons             784
+        synapses            6,724
+        self-loops          784
+        in-degree           8.577, std 1.07, from 4 to 9
+        out-degree          8.577, std 1.07, from 4 to 9
+        path length L       13.07
+        reachable pairs     1
+        undirected L        13.07
+        clustering C        0.4542
+        directed C          0.4542
+        efficiency          0.1141
+        reciprocity         1
+        strongly connected  1
+        weakly connected    1
+        wiring length       1.203, total 7148
     """
     neurons = validate(data).num_nodes
     full = arguments.flag("full", full)
-    # All measures look at the same neurons, also if the seed is a generator that moves on.
+    # All measures draw the same sample, even if the seed is a generator.
     state = int(arguments.generator(seed).integers(2**63))
     source, target = data.edge_index.cpu().numpy()
     forward, near = lengths(data, max_sources=max_sources, seed=state)
@@ -319,7 +352,8 @@ def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
 
     number, quality = measured(_MODULARITY, grouped, (0, math.nan))
     first, second = measured(_RADIUS, sizes, _NONE).tolist()
-    small = SmallWorldness(**{each.name: math.nan for each in fields(SmallWorldness)})
+    undefined: dict[str, Any] = {each.name: math.nan for each in fields(SmallWorldness)}
+    small = SmallWorldness(**{**undefined, "null_model": "none"})
     return Costly(
         in_power_law=measured(_IN, lambda: power_law("in"), NOTHING),
         out_power_law=measured(_OUT, lambda: power_law("out"), NOTHING),

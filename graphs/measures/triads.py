@@ -1,4 +1,4 @@
-"""Which of the sixteen ways to be connected each three neurons have."""
+"""The triad census: the type of connection of every three neurons."""
 
 from itertools import permutations
 
@@ -9,13 +9,13 @@ from graphs.contract import validate
 from graphs.measures.adjacency import simple
 from graphs.measures.triangles import triangles
 
-# M-A-N labels: how many pairs of the three are mutual, asymmetric and null.
+# M-A-N labels: the numbers of mutual, asymmetric and null pairs.
 TRIADS = (
     "003", "012", "102", "021D", "021U", "021C", "111D", "111U",
     "030T", "030C", "201", "120D", "120U", "120C", "210", "300",
 )  # fmt: skip
 
-# A triad with three sides, as the synapses among neurons 0, 1 and 2.
+# Triads with three connected pairs, as synapses among neurons 0, 1 and 2.
 _CLOSED = {
     "030T": "01 02 12",
     "030C": "01 12 20",
@@ -26,7 +26,7 @@ _CLOSED = {
     "300": "01 10 12 21 02 20",
 }
 
-# A triad with two sides, by what its middle neuron has on them: it sends, it receives, or both.
+# Triads with two connected pairs, by whether the neuron in the middle sends, receives or both.
 _SENDS, _RECEIVES, _BOTH = 0, 1, 2
 _OPEN = {
     "021D": (_SENDS, _SENDS),
@@ -39,47 +39,40 @@ _OPEN = {
 
 
 def triad_census(data: Data) -> dict[str, int]:
-    r"""Count the triples of neurons of each of the sixteen types of directed triads.
+    """Count the triples of neurons of each of the sixteen types of directed triads.
 
-    Types have their names of Holland and Leinhardt [1]_: how many of the three pairs are mutual,
-    asymmetric and null, and a letter (down, up, cyclic, transitive) where that is not enough.
+    The types are named after Holland and Leinhardt [1]_: the numbers of mutual, asymmetric and null
+    pairs, and a letter (down, up, cyclic, transitive) if these are ambiguous.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Self-loops are left out, and parallel synapses count once.
-        Weights and signs are not read: every synapse counts the same.
+    Args:
+        data: A connectome. Self-loops are ignored, parallel synapses count once, and weights and
+            signs are not used.
 
-    Returns
-    -------
-    dict of str to int
-        All sixteen, in the order of [2]_; they add up to N (N - 1) (N - 2) / 6. Equals
-        ``networkx.triadic_census``.
+    Returns:
+        The number of triples of all sixteen types, in the order of [2]_. They add up to N (N - 1)
+        (N - 2) / 6 and equal ``networkx.triadic_census``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract.
+    Raises:
+        TypeError: If ``data`` or one of its fields has the wrong type.
+        ValueError: If ``data`` breaks the contract.
 
-    Notes
-    -----
-    O(N + E^1.5) time at the worst. Only triangles are looked at one by one; [2]_ looks at every
-    pair of connected pairs. How many triples have two sides follows from what each neuron has on
-    its sides, less what triangles hold of them; how many have one or none, from the degrees.
+    Note:
+        At most O(N + E^1.5) time. Only triangles are enumerated, while [2]_ enumerates all
+        connected pairs of synapses. The number of triples with two connected pairs follows from the
+        neighbors of each neuron, minus those within triangles, and the numbers with one or none
+        from the degrees.
 
-    References
-    ----------
-    .. [1] P. W. Holland, S. Leinhardt, "A method for detecting structure in sociometric data",
-       Am. J. Sociol. 76 (1970) 492-513.
-    .. [2] V. Batagelj, A. Mrvar, "A subquadratic triad census algorithm for large sparse networks
-       with small maximum degree", Social Networks 23 (2001) 237-243.
+    References:
+        .. [1] P. W. Holland, S. Leinhardt, "A method for detecting structure in sociometric data",
+           Am. J. Sociol. 76 (1970) 492-513.
+        .. [2] V. Batagelj, A. Mrvar, "A subquadratic triad census algorithm for large sparse
+           networks with small maximum degree", Social Networks 23 (2001) 237-243.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> found = graphs.triad_census(graphs.grid_local(5, 1))  # a chain of five
-    >>> {kind: number for kind, number in found.items() if number}
-    {'003': 1, '102': 6, '201': 3}
+    Example:
+        >>> import graphs
+        >>> found = graphs.triad_census(graphs.grid_local(5, 1))  # a chain of five
+        >>> {kind: number for kind, number in found.items() if number}
+        {'003': 1, '102': 6, '201': 3}
     """
     neurons = validate(data).num_nodes
     adjacency = simple(data)
@@ -98,7 +91,7 @@ def triad_census(data: Data) -> dict[str, int]:
                 corners[each] += number
     sides = [sends, receives, mutual]
     if neurons * float(found.neighbors.max(initial=0)) ** 2 >= 2**63:
-        # Python's integers, for the hubs of a large graph have more pairs of sides than that.
+        # The number of pairs at the hubs of a large graph may overflow int64.
         sides = [each.astype(object) for each in sides]
     for kind, (one, other) in _OPEN.items():
         pairs = sides[one] @ (sides[other] - (one == other))
@@ -108,7 +101,11 @@ def triad_census(data: Data) -> dict[str, int]:
 
 
 def _count_pairs(census: dict[str, int], neurons: int, sides: list[np.ndarray]) -> None:
-    """Triples of one side: each pair with each third neuron, less those that have more sides."""
+    """Fill in the numbers of triples with one connected pair and with none.
+
+    Each connected pair forms a triple with each third neuron. Triples with more pairs are
+    subtracted.
+    """
     asymmetric, mutual = int(sides[0].sum()), int(sides[2].sum()) // 2
     for kind, pairs, letter in (("012", asymmetric, 1), ("102", mutual, 0)):
         more = sum(int(other[letter]) * number for other, number in census.items())
@@ -117,7 +114,7 @@ def _count_pairs(census: dict[str, int], neurons: int, sides: list[np.ndarray]) 
 
 
 def _types() -> dict[int, tuple[str, list[str]]]:
-    """Of each code of `Triangles.types`: the triad, and the open triads at its three corners."""
+    """Return the triad and the open triads at its corners by code, as in ``Triangles.types``."""
     found = {}
     for kind, text in _CLOSED.items():
         for order in permutations(range(3)):

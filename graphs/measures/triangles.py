@@ -1,4 +1,4 @@
-"""Triangles: three neurons each two of which are connected, in either direction."""
+"""Triangles: three neurons of which all pairs are connected, in either direction."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,19 +9,24 @@ from scipy.sparse import csr_array
 from graphs import compiled
 from graphs.contract import Index
 
-# Paths of two steps held at a time.
+# Maximum number of two-step paths in memory at a time.
 _BLOCK_PATHS = 4_000_000
 
-# Who of a pair sends: the first, the second, both; and how many synapses that is.
+# Number of synapses of a pair by code: 1 if the first neuron sends, 2 the second, 3 both.
 _WAYS = np.array([0, 1, 1, 2])
 
 
 class Triangles(NamedTuple):
-    """Of each neuron its neighbours, its triangles, and the sum of these weighted by the product of
-    each side's synapses.
+    """The triangles of a simple directed graph.
 
-    ``types`` [64] counts all by code: with neurons a, b, c it is ab + 4 bc + 16 ac, where each side
-    is 1 if its first neuron sends, 2 if its second does, 3 if both do.
+    Attributes:
+        neighbors: Number of neighbors of each neuron, [N].
+        number: Number of triangles of each neuron, [N].
+        weighted: The same with each triangle weighted by the product of the numbers of synapses on
+            its sides, [N].
+        types: Number of triangles by code, [64]. The code of a triangle of neurons a, b, c is ab +
+            4 bc + 16 ac, where each side is 1 if its first neuron sends, 2 if its second does, and
+            3 if both do.
     """
 
     neighbors: Index
@@ -53,7 +58,7 @@ def triangles(adjacency: csr_array) -> Triangles:
 
 
 def _upward(both: csr_array) -> tuple[Index, Index, Index]:
-    """Pairs [P] of neighbours from lower to higher degree, by row, and who of the two sends."""
+    """Return the pairs of neighbors from lower to higher degree, by row, and their codes."""
     both.sort_indices()
     degree = np.diff(both.indptr)
     low = np.repeat(np.arange(len(degree)), degree)
@@ -63,7 +68,7 @@ def _upward(both: csr_array) -> tuple[Index, Index, Index]:
 
 
 def _closed(low: Index, high: Index, code: Index) -> Iterator[tuple[Index, Index]]:
-    """Corners [3, T] and sides [3, T] of triangles, block by block."""
+    """Yield the corners [3, T] and sides [3, T] of the triangles, block by block."""
     neurons = int(max(low.max(initial=-1), high.max(initial=-1))) + 1
     pointer = np.searchsorted(low, np.arange(neurons + 1))
     fanout = np.diff(pointer)[high] if len(high) else high

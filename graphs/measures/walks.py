@@ -9,13 +9,19 @@ from scipy.sparse import csr_array
 from graphs import compiled
 from graphs.contract import Index
 
-# Sources that walk together, one bit each; little-endian, so that the bits unpack in order.
+# Sources are searched together, with one bit each. Little-endian bits unpack in order.
 _WORD = np.dtype("<u8")
 _BITS = 64
 
 
 class Walks(NamedTuple):
-    """Of each source: sum of distances and of inverse distances to the neurons reached, number."""
+    """Results of the searches, one value per source.
+
+    Attributes:
+        distance: Sum of the distances to the neurons reached.
+        reached: Number of neurons reached.
+        inverse: Sum of the inverse distances.
+    """
 
     distance: Index
     reached: Index
@@ -23,10 +29,10 @@ class Walks(NamedTuple):
 
 
 def walks(adjacency: csr_array, sources: Index) -> Walks:
-    """Search from every source; each touches only the synapses of neurons reached before.
+    """Search from every source.
 
-    O(N + E) memory, and at most O(N + E) time per source, a small part of it per search where many
-    walk together.
+    Each step only visits the synapses of neurons reached in the previous one. The searches take
+    O(N + E) memory and at most O(N + E) time per source, and much less if many share their steps.
     """
     helpers = compiled.module()
     if helpers is not None:
@@ -40,7 +46,7 @@ def walks(adjacency: csr_array, sources: Index) -> Walks:
 
 
 def _walk(adjacency: csr_array, sources: Index) -> Walks:
-    """Search from up to 64 sources. A word per neuron holds which of them have seen it."""
+    """Search from up to 64 sources, each of which has a bit in every neuron's word."""
     neurons = adjacency.shape[0]
     bits = np.left_shift(1, np.arange(len(sources), dtype=_WORD), dtype=_WORD)
     seen, arriving = np.zeros(neurons, _WORD), np.zeros(neurons, _WORD)
@@ -54,7 +60,7 @@ def _walk(adjacency: csr_array, sources: Index) -> Walks:
         news = np.repeat(bits, fanout) & ~seen[targets]
         targets, news = targets[news != 0], news[news != 0]
         np.bitwise_or.at(arriving, targets, news)
-        # Each target once, without sorting: the last to write its number wins.
+        # Keep each target once without sorting: with repeated indices the last number is kept.
         numbers = np.arange(len(targets))
         last[targets] = numbers
         active = targets[last[targets] == numbers]
@@ -71,7 +77,7 @@ def _walk(adjacency: csr_array, sources: Index) -> Walks:
 
 
 def _targets(adjacency: csr_array, active: Index) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Targets of all synapses of the active neurons, and how many each has."""
+    """Return the targets of all synapses of the active neurons, and how many each has."""
     first = adjacency.indptr[active]
     fanout = adjacency.indptr[active + 1] - first
     before = np.cumsum(fanout) - fanout

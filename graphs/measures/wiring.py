@@ -1,4 +1,4 @@
-"""How much wire the synapses take."""
+"""Wiring length: the lengths of the synapses."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +12,12 @@ from graphs.contract import Index, checked
 
 
 class WiringLength(NamedTuple):
-    """Mean length of the synapses between two neurons, and the sum of all."""
+    """Length of the synapses between two neurons, in the unit of ``pos``.
+
+    Attributes:
+        mean: Mean length, nan without synapses.
+        total: Sum of the lengths.
+    """
 
     mean: float
     total: float
@@ -23,42 +28,36 @@ def wiring_length(data: Data) -> WiringLength:
 
     .. math:: \text{total} = \sum_{s \to t} \lVert x_t - x_s \rVert
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos``. Distances are straight, also where its lattice is periodic.
+    Bullmore and Sporns [1]_ review why brains minimize this length, and where they do not.
 
-    Returns
-    -------
-    WiringLength
-        ``mean`` over the synapses between two neurons, nan if there are none, and ``total``.
-        Self-loops have no length and are left out; parallel synapses count each, whatever
-        their weights.
+    Args:
+        data: A connectome with ``pos``. Distances are Euclidean even if its lattice is periodic.
+            Self-loops are ignored, parallel synapses count separately, and weights and signs are
+            not used.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or has no ``pos``.
+    Returns:
+        ``mean``, nan without synapses between two neurons, and ``total``, in the unit of ``pos``.
 
-    Notes
-    -----
-    O(N + E).
+    Raises:
+        TypeError: If ``data`` or one of its fields has the wrong type.
+        ValueError: If ``data`` breaks the contract, or has no ``pos``.
 
-    References
-    ----------
-    .. [1] E. Bullmore, O. Sporns, "The economy of brain network organization", Nat. Rev. Neurosci.
-       13 (2012) 336-349: why brains save wire, and where they do not.
+    Note:
+        O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.wiring_length(graphs.grid_local((1, 5), 2, metric="euclidean"))
-    WiringLength(mean=1.4285714285714286, total=20.0)
+    References:
+        .. [1] E. Bullmore, O. Sporns, "The economy of brain network organization", Nat. Rev.
+           Neurosci. 13 (2012) 336-349.
+
+    Example:
+        >>> import graphs
+        >>> graphs.wiring_length(graphs.grid_local((1, 5), 2, metric="euclidean"))
+        WiringLength(mean=1.4285714285714286, total=20.0)
     """
     _, (source, target), *_ = checked(data)
     if "pos" not in data:
         raise ValueError(
-            "wiring_length needs coordinates, and data has no pos; "
+            "wiring_length needs pos, the coordinates of the neurons, but data has none; "
             "set data.pos to a float32 tensor [N, D], D = 1, 2 or 3"
         )
     length = _lengths(source, target, data["pos"].detach().cpu().numpy())

@@ -1,4 +1,4 @@
-"""Looking into a graph layer: what its loops do to states and gradients."""
+"""Diagnostics of a graph layer: the effect of its loops on states and gradients."""
 
 from sparsebrain.diagnostics.gradients import LoopGradients, loop_gradients
 from sparsebrain.diagnostics.loop_spectrum import Spectrum, spectrum

@@ -1,4 +1,4 @@
-"""Eigenvalues of a layer's weights: whether its loops grow, fade or settle, and how fast."""
+"""The eigenvalues of a layer's weights, which determine whether its loops grow, decay or settle."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    r"""The largest eigenvalues of the weights.
+    r"""The eigenvalues of largest magnitude.
 
     Attributes:
-        eigenvalues: [k] complex128, :math:`|\lambda_1| \ge |\lambda_2| \ge \dots`; of a complex
-            pair the one above the real axis comes first.
+        eigenvalues: complex128 [k], :math:`|\lambda_1| \ge |\lambda_2| \ge \dots`; of a complex
+            pair, the one with positive imaginary part comes first.
     """
 
     eigenvalues: Tensor
@@ -35,18 +35,25 @@ class Spectrum:
 
     @property
     def gap(self) -> float:
-        r""":math:`|\lambda_1| - |\lambda_2|`; zero for a complex pair in front."""
+        r""":math:`|\lambda_1| - |\lambda_2|`; zero if the leading two are a complex pair."""
         second = self._second()
         return self.radius - second
 
     @property
     def ratio(self) -> float:
-        r""":math:`|\lambda_2 / \lambda_1|`, the fading of differences by loop; NaN for 0 / 0."""
+        r""":math:`|\lambda_2 / \lambda_1|`, the decay of differences per loop; NaN for 0 / 0."""
         second = self._second()
         return second / self.radius if self.radius else float("nan")
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the eigenvalues in the complex plane, the unit circle and that of the radius."""
+        """Plot the eigenvalues in the complex plane, with the unit circle and the spectral radius.
+
+        Args:
+            ax: The axes to draw on; those of a new figure by default.
+
+        Returns:
+            The axes.
+        """
         ax = axes_of(ax)
         turn = np.exp(2j * np.pi * np.linspace(0, 1, 361))
         ax.plot(turn.real, turn.imag, ":", color="black", lw=1, label="unit circle")
@@ -66,23 +73,25 @@ class Spectrum:
 def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -> Spectrum:
     r"""Find the eigenvalues of largest magnitude of a layer's weights W.
 
-    A linear loop is :math:`x \leftarrow W x`, so states grow as :math:`|\lambda_1|^L`, and what
-    tells them apart fades as :math:`|\lambda_2 / \lambda_1|^L` beside what they share.
-
-    A connectome without cycles has none but zero, exactly. How they are found is described at
-    :func:`sparsebrain.equilibrium.eigenvalues.eigenvalues`.
+    A linear loop is :math:`x \leftarrow W x`. States therefore grow as :math:`|\lambda_1|^L`, and
+    the differences between them decay as :math:`|\lambda_2 / \lambda_1|^L` relative to their common
+    part. All eigenvalues of a connectome without cycles are exactly zero.
+    :func:`sparsebrain.equilibrium.eigenvalues.eigenvalues` describes the algorithm.
 
     Args:
-        model: a GraphLayer or a model with one.
-        k: how many, from 1 to N.
-        layer: which, if the model has several.
+        model: A GraphLayer, or a model with one.
+        k: The number of eigenvalues, from 1 to N.
+        layer: The layer to look into, if the model has several.
+
+    Returns:
+        The spectrum.
 
     Raises:
-        TypeError: ``model`` is no module, or ``k`` no int.
-        ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: a leak, another
-            aggregation than "sum", changed messages.
-        RuntimeError: the iteration does not converge, as where very many eigenvalues are nearly
-            equally large in a strongly connected component of more than 3000 neurons.
+        TypeError: ``model`` is not a module, or ``k`` is not an integer.
+        ValueError: ``k`` is not from 1 to N, or a loop of the layer is not W x: the layer has a
+            leak, an aggregation other than "sum", or changed messages.
+        RuntimeError: The iteration does not converge, which happens if very many eigenvalues have
+            nearly the same magnitude in a strongly connected component of more than 3000 neurons.
 
     Example:
         >>> import torch
@@ -100,12 +109,12 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
     layer = find_layer(model, layer)
     if layer.leak is not None:
         raise ValueError(
-            "a loop of this layer is not W x but (1 - a) x + a W x, as it has a leak a; look into "
-            "one with the same weights and leak=None."
+            "model has a leak a, so that a loop is not W x but (1 - a) x + a W x; pass a layer "
+            "with the same weights and leak=None."
         )
     if not layer.has_plain_messages:
         raise ValueError(
-            "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "
-            "or watched; eigenvalues of W would say nothing about it."
+            "model has a layer whose loop is not W x, because its messages or their aggregation "
+            "are changed; pass a layer with aggr='sum' and no hooks on its messages."
         )
     return Spectrum(eigenvalues(layer.structure, layer.weight_per_synapse(), k))

@@ -1,8 +1,10 @@
-"""What the pictures of all diagnostics share."""
+"""Helpers shared by the plots of all diagnostics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from graphs import arguments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -11,17 +13,22 @@ BLUE, RED = "#3a7ca5", "#c8553d"
 
 
 def axes_of(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is None:
-        # Loaded where something is drawn, as it takes half a second.
+        # Imported only when something is drawn, because the import takes half a second.
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    elif not hasattr(ax, "plot"):
+        raise TypeError(
+            f"ax must be the Axes of a figure, got {arguments.described(ax)}; pass "
+            "matplotlib.pyplot.gca(), or None for a new figure."
+        )
     return ax
 
 
 def by_factors(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, which says 6 and not 6 x 10^0."""
+    """Make the vertical axis logarithmic, with labels such as 6 instead of 6 x 10^0."""
     from matplotlib.ticker import LogFormatter  # noqa: PLC0415
 
     class Plain(LogFormatter):
@@ -34,7 +41,7 @@ def by_factors(ax: Axes) -> None:
 
 
 def loop_axis(ax: Axes, label: str) -> None:
-    """Name both axes; loops are whole numbers."""
+    """Label both axes and restrict the ticks of the loop axis to integers."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     ax.set(xlabel="loops L", ylabel=label)

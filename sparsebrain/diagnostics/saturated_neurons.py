@@ -1,4 +1,4 @@
-"""Neurons that no longer pass a gradient, and neurons that say nothing, by loop."""
+"""Saturated neurons, which pass no gradient, and dead neurons, which are always zero, by loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Saturation:
-    """Saturated and dead neurons after each loop; loop 1 comes first.
+    """The saturated and dead neurons after each loop, starting with loop 1.
 
     Attributes:
-        saturated: [loops, N] float32, the share of samples in which |f'| is below ``threshold``.
-        dead: [loops, N] bool, whether the state is zero in all samples: a ReLU that is never
-            driven above zero.
-        threshold: of the slope.
+        saturated: float32 [loops, N], the share of samples in which |f'| is below ``threshold``.
+        dead: bool [loops, N], whether the state is zero in all samples, as in a ReLU neuron whose
+            input is never positive.
+        threshold: The threshold of |f'|.
     """
 
     saturated: Tensor
@@ -34,16 +35,23 @@ class Saturation:
 
     @property
     def saturated_share(self) -> Tensor:
-        """The share of neurons and samples [loops]."""
+        """The share [loops] of saturated neurons, a mean over neurons and samples."""
         return self.saturated.mean(1)
 
     @property
     def dead_share(self) -> Tensor:
-        """The share of neurons [loops]."""
+        """The share [loops] of dead neurons."""
         return self.dead.float().mean(1)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw both shares by loop."""
+        """Plot both shares by loop.
+
+        Args:
+            ax: The axes to draw on; those of a new figure by default.
+
+        Returns:
+            The axes.
+        """
         ax = axes_of(ax)
         loops = torch.arange(1, len(self.dead) + 1)
         label = f"saturated, |f'| < {self.threshold:g}"
@@ -58,19 +66,23 @@ class Saturation:
 def saturation(
     model: nn.Module, x: Call, *, threshold: float = 0.05, layer: GraphLayer | None = None
 ) -> Saturation:
-    """Count neurons whose activation is flat where it stands, and neurons that stay at zero.
+    """Count the neurons with a flat activation and the neurons that stay at zero.
 
     Args:
-        model: a GraphLayer or a model that calls one once, in the mode that it is in.
-        x: what the model is called with, a tuple for more arguments than one.
-        threshold: |f'| below it is saturated. At its steepest the sigmoid has 1/4, tanh and ReLU
-            have 1; below 0.05 is sigmoid outside of about 0.05 to 0.95, tanh outside of +-0.975.
-        layer: which, if the model has several.
+        model: A GraphLayer, or a model that calls one once, in its current mode.
+        x: The input of the model; a tuple if the model takes several arguments.
+        threshold: Neurons with |f'| below it are saturated. The maximum of |f'| is 1/4 for the
+            sigmoid and 1 for tanh and ReLU; it is below 0.05 for sigmoid outputs outside about 0.05
+            to 0.95 and tanh outputs outside +-0.975.
+        layer: The layer to look into, if the model has several.
+
+    Returns:
+        The saturation.
 
     Raises:
-        ValueError: ``threshold`` is not positive, or the activation is a function that mixes
-            neurons, such as a softmax, and has no derivative value by value.
-        TypeError: ``model`` is no module.
+        TypeError: ``model`` is not a module, or ``threshold`` is not a number.
+        ValueError: ``threshold`` is not positive, or the activation is not elementwise, such as a
+            softmax.
 
     Example:
         >>> import torch
@@ -88,25 +100,24 @@ def saturation(
         >>> found.dead.tolist()
         [[True, False], [True, True]]
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold must be above 0, got {threshold!r}.")
+    threshold = arguments.real("threshold", threshold, positive=True)
     seen = trace(model, x, layer)
     slopes = [seen.rows(_slope(seen.function, total)) for total in seen.before]
     states = [seen.rows(state) for state in seen.states[1:]]
     return Saturation(
         torch.stack([(slope.abs() < threshold).float().mean(0) for slope in slopes]).cpu(),
         torch.stack([(state == 0).all(0) for state in states]).cpu(),
-        float(threshold),
+        threshold,
     )
 
 
 def _slope(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
-    """The derivative at every value; ValueError if a value depends on more than one."""
+    """Return the derivative at every value; ValueError if the function is not elementwise."""
     with torch.enable_grad():
         at = total.detach().requires_grad_()
         after = function(at)
     if not after.requires_grad:
-        # A step, which is flat wherever it has a derivative.
+        # A step function, whose derivative is zero wherever it exists.
         return torch.zeros_like(total)
     sign = torch.ones_like(after)
     (slope,) = torch.autograd.grad(after, at, sign, retain_graph=True)
@@ -115,7 +126,7 @@ def _slope(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
     (signed,) = torch.autograd.grad(after, at, sign)
     if not torch.allclose(signed * sign, slope, equal_nan=True):
         raise ValueError(
-            "the activation mixes neurons, so that none has a derivative of its own; saturation is "
-            "told of functions that work value by value."
+            "model has an activation that is not elementwise, such as a softmax, so that neurons "
+            "have no derivative of their own; pass a layer with an elementwise activation."
         )
     return slope

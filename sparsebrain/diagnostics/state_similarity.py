@@ -1,14 +1,15 @@
-"""How alike different inputs become over the loops: features are lost."""
+"""The similarity of the states of different inputs over the loops: over-smoothing."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.diagnostics.loop_spectrum import spectrum
 from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
@@ -17,24 +18,24 @@ from sparsebrain.nn.graph_layer import GraphLayer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Eigenvalues that differ by no more are told to be equally large.
+#: Eigenvalues whose magnitudes differ by at most this are called equal in the plot.
 _EQUAL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    r"""How alike the states of different inputs are at every loop, means over their pairs.
+    r"""The similarity of the states of different inputs at every loop, as means over all pairs.
 
-    A state of zeros has no direction, and its pairs do not count; where none is left, as at loop 0
-    of ``inject=True``, a value is NaN.
+    Pairs with a state of zeros are left out, because it has no direction. If no pair is left, as at
+    loop 0 with ``inject=True``, the value is NaN.
 
     Attributes:
-        cosine: [loops + 1] float64, between -1 and 1.
-        difference: [loops + 1] float64, :math:`\min \lVert a \mp b \rVert` of states brought to
-            length 1: the sign does not count, as W with a negative first eigenvalue turns it over.
-            At most sqrt(2), and 0 where all features are lost.
-        ratio: :math:`|\lambda_2 / \lambda_1|` of the weights, 1 for a complex pair in front; NaN
-            without a prediction.
+        cosine: float64 [loops + 1], the cosine similarity, between -1 and 1.
+        difference: float64 [loops + 1], :math:`\min \lVert a \mp b \rVert` of states normalized to
+            length 1. The sign is ignored, because a W with a negative leading eigenvalue flips it
+            at every loop. The value is at most sqrt(2), and 0 if all features are lost.
+        ratio: :math:`|\lambda_2 / \lambda_1|` of the weights; 1 if the leading two eigenvalues are
+            a complex pair, NaN without a prediction.
     """
 
     cosine: Tensor
@@ -43,21 +44,27 @@ class Similarity:
 
     @property
     def prediction(self) -> Tensor:
-        r""":math:`c\,|\lambda_2/\lambda_1|^L` [loops + 1] for the difference.
+        r""":math:`c\,|\lambda_2/\lambda_1|^L` [loops + 1], the predicted difference.
 
-        The eigenvalues give the slope alone; c depends on the inputs and is such that prediction
-        and measurement meet at the last loop, which should come before rounding levels the
-        difference off.
+        The eigenvalues determine only the slope. The factor c depends on the inputs and is chosen
+        so that prediction and measurement agree at the last loop, which should come before the
+        difference reaches the rounding error.
         """
         last = len(self.difference) - 1
         loops = torch.arange(last + 1, dtype=torch.float64)
         return self.difference[-1] * self.ratio ** (loops - last)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the difference and its prediction by loop, on a logarithmic axis.
+        """Plot the difference and its prediction by loop, on a logarithmic axis.
 
-        The prediction is flat where the first two eigenvalues are equally large, as a complex pair
-        is: states then turn in the plane of both for ever, and their difference need not fade.
+        The prediction is flat if the leading two eigenvalues have equal magnitude, as in a complex
+        pair: states then rotate in the plane of both forever, and their difference need not decay.
+
+        Args:
+            ax: The axes to draw on; those of a new figure by default.
+
+        Returns:
+            The axes.
         """
         ax = axes_of(ax)
         ax.plot(self.difference, color=BLUE, lw=2, label="measured")
@@ -76,23 +83,29 @@ class Similarity:
 def similarity(
     model: nn.Module, x: Call, *, layer: GraphLayer | None = None, predict: bool = True
 ) -> Similarity:
-    r"""Measure how alike different inputs become over the loops, beside what W predicts.
+    r"""Measure how similar the states of different inputs become, and what W predicts.
 
-    Linear loops are a power iteration, in which all states turn into the first eigenvector of W
-    (the Perron vector, where weights are positive), whatever they were: figure 6 of A. Ejima,
-    "Neurons regarded as Graph". The difference of two states fades as
-    :math:`|\lambda_2 / \lambda_1|^L` in the end. Activation, bias and injection change that, and
-    the prediction shows how much.
+    Linear loops are a power iteration: all states converge to the direction of the leading
+    eigenvector of W (the Perron vector if weights are positive), whatever the input; see figure 6
+    of A. Ejima, "Neurons regarded as Graph". The difference of two states eventually decays as
+    :math:`|\lambda_2 / \lambda_1|^L`. The prediction shows by how much activation, bias and
+    injection change that.
 
     Args:
-        model: a GraphLayer or a model that calls one once, in the mode that it is in.
-        x: what the model is called with, a tuple for more arguments than one; S >= 2 samples.
-        layer: which, if the model has several.
-        predict: find the eigenvalues, as :func:`spectrum` does.
+        model: A GraphLayer, or a model that calls one once, in its current mode.
+        x: The input of the model, with S >= 2 samples; a tuple if the model takes several
+            arguments.
+        layer: The layer to look into, if the model has several.
+        predict: Compute the eigenvalues, as :func:`spectrum` does.
+
+    Returns:
+        The similarity.
 
     Raises:
-        ValueError: fewer than two samples, or states that are not finite.
-        TypeError, RuntimeError: as :func:`spectrum`, with ``predict``.
+        TypeError: ``model`` is not a module, or ``predict`` is not a bool.
+        ValueError: There are fewer than two samples, or states are not finite. With ``predict``,
+            also as for :func:`spectrum`.
+        RuntimeError: As for :func:`spectrum`, with ``predict``.
 
     Example:
         >>> import torch
@@ -119,25 +132,42 @@ def similarity(
 
 
 def similarity_of(states: Tensor, ratio: float = float("nan")) -> Similarity:
-    """The same of states [loops + 1, ..., S, N], as ``return_states=True`` gives them.
+    r"""Measure the similarity of given states, such as those from ``return_states=True``.
 
-    Pairs are taken among S inputs; further dimensions are averaged over.
+    The computation takes O(loops S^2 N) time, and O(S^2 + S N) memory in addition to the states.
+
+    Args:
+        states: The states [loops + 1, ..., S, N] of S inputs. Pairs are formed among the S inputs;
+            the values are averaged over further dimensions.
+        ratio: :math:`|\lambda_2 / \lambda_1|` of the weights; NaN for no prediction.
+
+    Returns:
+        The similarity.
 
     Raises:
-        ValueError: fewer than two inputs, or states that are not finite.
+        TypeError: ``states`` is not a real floating-point tensor, or ``ratio`` is not a number.
+        ValueError: There are fewer than two inputs, or states are not finite.
 
-    O(loops S^2 N) time, O(S^2 + S N) memory beside the states.
+    Example:
+        >>> import torch
+        >>> from sparsebrain import diagnostics
+        >>> diagnostics.similarity_of(torch.eye(2).expand(2, 2, 2)).cosine
+        tensor([0., 0.], dtype=torch.float64)
     """
-    if states.dim() < 3 or states.size(-2) < 2:
+    tensors.tensor("states", states, (..., "loops + 1", "S", "N"))
+    if states.size(-2) < 2 or not states.numel():
         raise ValueError(
             "states must have shape [loops + 1, ..., S, N] with at least S = 2 inputs to compare, "
-            f"got {list(states.shape)}."
+            f"got {list(states.shape)}; pass a batch of two samples or more."
         )
+    # NaN is the ratio without a prediction.
+    if not (isinstance(ratio, float) and math.isnan(ratio)):
+        ratio = arguments.real("ratio", ratio)
     finite = states.flatten(1).isfinite().all(1)
     if not bool(finite.all()):
         raise ValueError(
-            f"states are not finite from loop {int(finite.long().argmin())} on; use fewer loops, "
-            "smaller weights, or an activation that brings states to unit length."
+            f"states must be finite, but are not from loop {int(finite.long().argmin())} on; use "
+            "fewer loops, smaller weights, or an activation that brings states to unit length."
         )
     by_loop = [_compare(state) for state in states.detach()]
     cosine, difference = torch.tensor(by_loop, dtype=torch.float64).unbind(1)
@@ -145,8 +175,8 @@ def similarity_of(states: Tensor, ratio: float = float("nan")) -> Similarity:
 
 
 def _compare(states: Tensor) -> tuple[float, float]:
-    """Mean cosine and difference of all pairs of states [..., S, N]."""
-    # The length of tiny or huge values would be 0 or infinity; that of their proportions is not.
+    """Return the mean cosine and the mean difference over all pairs of states [..., S, N]."""
+    # Scale first: the norm of tiny or huge values would underflow or overflow.
     states = states.double()
     states = states / states.abs().amax(-1, keepdim=True)
     unit = states / states.norm(dim=-1, keepdim=True)
@@ -160,5 +190,5 @@ def _compare(states: Tensor) -> tuple[float, float]:
 
 
 def _distances(one: Tensor, other: Tensor) -> Tensor:
-    # By way of products, as 1 - cosine is, small distances would lose their digits.
+    # Small distances computed from products, as 1 - cosine is, would lose their digits.
     return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")

@@ -1,4 +1,4 @@
-"""One call of a layer, watched from inside while the model around it runs."""
+"""Recording of one call of a layer while the surrounding model runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.stepwise import per_row, respond
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.maxout import Maxout
+from sparsebrain.nn.misfits import explain
 from sparsebrain.nn.recurrence import Recurrence, to_columns
 
 Call = Tensor | tuple[Any, ...]
@@ -23,16 +25,16 @@ Call = Tensor | tuple[Any, ...]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a layer of N neurons computed in one call, each tensor in the shape of that call.
+    """The computation of a layer of N neurons in one call; all tensors have the shape of that call.
 
     Attributes:
-        layer: which was watched.
-        function: its activation f.
-        given: what the layer was called with.
-        before: the argument of f at every loop, ``loops`` of them.
-        states: x(0), ..., x(loops).
-        output: what the model returned.
-        node_first: whether the call was ``layer(x, edge_index)``.
+        layer: The layer that was recorded.
+        function: Its activation f.
+        given: The input of the layer.
+        before: The arguments of f, one tensor per loop.
+        states: The states x(0), ..., x(loops).
+        output: The output of the model.
+        node_first: Whether the call was ``layer(x, edge_index)``.
     """
 
     layer: GraphLayer
@@ -44,73 +46,96 @@ class Trace:
     node_first: bool
 
     def rows(self, values: Tensor) -> Tensor:
-        """Values in the shape of the call as [S, N], one row a sample, outside of autograd."""
+        """Return values in the shape of the call as detached [S, N], one row per sample."""
         columns = to_columns(values.detach(), self.layer.num_nodes, node_first=self.node_first)
         return columns.t()
 
 
 def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
-    """The graph layer of a model, or the one named among several.
+    """Return the only graph layer of a model, or check the one given.
 
     Raises:
-        TypeError: ``model`` is no module.
-        ValueError: there is none, more than one to choose from, or not this one.
+        TypeError: ``model`` is not a module, or ``layer`` is not a GraphLayer.
+        ValueError: The model has no graph layer, several to choose from, or not the given one.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a module with a GraphLayer, got {type(model).__name__}.")
+        raise TypeError(
+            f"model must be a module, got {arguments.described(model)}; pass a GraphLayer, or a "
+            "model with one."
+        )
     layers = [module for module in model.modules() if isinstance(module, GraphLayer)]
     if layer is not None:
+        if not isinstance(layer, GraphLayer):
+            raise TypeError(
+                f"layer must be a GraphLayer, got {arguments.described(layer)}; pass one of the "
+                "model's GraphLayers."
+            )
         if not any(layer is each for each in layers):
-            raise ValueError("layer= is not in the model; pass one of its GraphLayers.")
+            raise ValueError("layer is not in the model; pass one of its GraphLayers.")
         return layer
     if any(isinstance(module, Maxout) for module in model.modules()):
         raise ValueError(
-            "a Maxout is no GraphLayer: its pieces are, and none of them sees the loops; pass a "
-            "model with a GraphLayer, or the one beside the Maxout, layer=..."
+            "model has a Maxout, whose loops cannot be recorded; pass a model without one, or "
+            "another GraphLayer of the model, layer=..."
         )
     if len(layers) != 1:
         raise ValueError(
-            f"the model has {len(layers)} GraphLayers; "
+            f"model has {len(layers)} GraphLayers; "
             + ("pass the one to look into, layer=..." if layers else "pass a model with one.")
         )
     return layers[0]
 
 
 def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool = False) -> Trace:
-    """Run a model and watch its layer.
+    """Run a model and record its layer.
 
-    The model stays as it was: its mode, its buffers, which batch normalisation would change, and
-    its gradients.
+    The mode, the gradients and the buffers of the model, such as the statistics of batch
+    normalization, do not change.
 
     Args:
-        model: a GraphLayer or any model that calls one once.
-        x: what the model is called with, a tuple for more arguments than one.
-        layer: which, if the model has several.
-        learns: let autograd see it. What the layer is given and its x(0) are then leaves, so that
-            every tensor of the trace can be differentiated by.
+        model: A GraphLayer, or any model that calls one once.
+        x: The input of the model; a tuple if the model takes several arguments.
+        layer: The layer to record, if the model has several.
+        learns: Record with autograd. The input of the layer and its x(0) are then leaves, so that
+            derivatives with respect to every tensor of the trace exist.
 
     Raises:
-        ValueError: the layer is not called, or more than once.
+        ValueError: The layer is not called, or called more than once.
     """
     layer = find_layer(model, layer)
+    given = x if isinstance(x, tuple) else (x,)
+    if not given:
+        raise ValueError("x must hold at least one argument of the model, got (); pass a tensor.")
+    for place, each in enumerate(given):
+        name = f"x[{place}]" if isinstance(x, tuple) else "x"
+        if isinstance(each, Tensor):
+            tensors.tensor(name, each, dtypes=(each.dtype,), finite=True)
+        elif not isinstance(x, tuple):
+            tensors.tensor(name, each)
     watch = _Watch(learns)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    arguments = x if isinstance(x, tuple) else (x,)
-    with torch.set_grad_enabled(learns), layer.hooked(watch):
-        output = torch.func.functional_call(model, buffers, arguments)
+    try:
+        with torch.set_grad_enabled(learns), layer.hooked(watch):
+            output = torch.func.functional_call(model, buffers, given)
+    except Exception as error:
+        explain(model, error)
+        raise
     if watch.loops is None:
-        raise ValueError("the model ran without calling its GraphLayer; nothing was seen.")
-    given = watch.loops.start if watch.loops.drive is None else watch.loops.drive
+        raise ValueError(
+            "model ran without calling its GraphLayer, so that nothing was recorded; pass a model "
+            "that calls it, or the layer itself."
+        )
+    before = watch.loops.start if watch.loops.drive is None else watch.loops.drive
     node_first = watch.loops.edge_index is not None
-    return Trace(layer, watch.function, given, watch.before, watch.states, output, node_first)
+    return Trace(layer, watch.function, before, watch.before, watch.states, output, node_first)
 
 
 class _Watch:
-    """A hook that records what the activation is given at every loop, and the state that follows.
+    """A hook that records the argument of the activation at every loop and the next state.
 
-    The activation alone is run on every way through the layer, in the shape of the call. It then
-    does what follows it as well, the leak and the noise, so that each recorded state lies on
-    autograd's path from the input to the output.
+    Every implementation of the loops calls a custom activation, in the shape of the call. This one
+    also applies the leak and the noise that follow the activation, so that each recorded state is
+    on autograd's path from the input to the output.
     """
 
     loops: Recurrence | None = None
@@ -125,27 +150,26 @@ class _Watch:
     def __call__(self, loops: Recurrence) -> Recurrence:
         if threading.get_ident() != self.thread:
             raise RuntimeError(
-                "the layer is called while another thread watches it, which would take one call "
-                "for the other; wait until the diagnostic is done, or give it "
-                "copy.deepcopy(model)."
+                "the layer is called while a diagnostic in another thread records it, which would "
+                "mix up the calls; wait until the diagnostic has returned, or pass "
+                "copy.deepcopy(model) to it."
             )
         if self.loops is not None:
             raise ValueError(
-                "the model calls its GraphLayer more than once, or the layer runs its loops more "
-                "than once; pass the layer itself with one of its inputs, and let its forward run "
-                "them once."
+                "model calls its GraphLayer more than once, or the layer runs its loops more than "
+                "once; pass the layer itself with one of its inputs as x."
             )
         if isinstance(loops.loops, Equilibrium):
             raise ValueError(
-                f"expected a number of loops that run one by one, got loops={loops.loops!r}; make "
-                "the layer with loops=N to see N of them."
+                f"model must run a number of loops one by one, got loops={loops.loops!r}; make the "
+                "layer with loops=N to record N of them."
             )
         f = loops.activation
         self.function = ACTIVATIONS[f].function if isinstance(f, str) else f
         drive = None if loops.drive is None else self._leaf(loops.drive)
         self.loops = loops = replace(loops, start=self._leaf(loops.start), drive=drive)
         self.states.append(loops.start)
-        # Computed again for a checkpoint, loops would be recorded twice.
+        # A checkpoint would compute, and record, the loops twice.
         return replace(loops, activation=self._activate, leak=None, noise=None, checkpoint=False)
 
     def _activate(self, total: Tensor) -> Tensor:

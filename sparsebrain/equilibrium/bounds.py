@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from graphs import arguments, tensors
+from sparsebrain.equilibrium.derivatives import differentiated_once
 from sparsebrain.equilibrium.norms import Size, norm_bound, perron_bound
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.checks import check_structure
 
 # Rounding of float32 may lift a weight that was set by so much.
 _SLACK = 1e-4
@@ -53,9 +55,12 @@ class Contraction(nn.Module):
         self, structure: Structure, kind: str, most: float, types: Tensor | None = None
     ) -> None:
         super().__init__()
+        check_structure(structure)
         self.structure = structure
-        self.kind = kind
-        self.most = most
+        self.kind = arguments.option("kind", kind, ("norm", "perron"))
+        self.most = arguments.real("most", most, positive=True)
+        if types is not None:
+            tensors.tensor("types", types, (structure.num_edges,), dtypes=(torch.int64,))
         self.types = types
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -111,11 +116,12 @@ class _Bound(torch.autograd.Function):
     ) -> Tensor:
         source, target = edge_index
         slope = (size.left[target] * size.right[source]).to(synapses.dtype)
-        ctx.save_for_backward(slope * synapses.sign() if magnitude else slope)
+        ctx.save_for_backward(slope * synapses.sign() if magnitude else slope, synapses)
         return size.bound.to(synapses.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (slope,) = ctx.saved_tensors
-        return grad * slope, None, None, None
+        slope, synapses = ctx.saved_tensors
+        with torch.no_grad():
+            found = grad * slope
+        return differentiated_once(found, synapses, "use constraint=None"), None, None, None

@@ -11,14 +11,17 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from graphs import arguments
+from sparsebrain.equilibrium.derivatives import differentiated_once
 from sparsebrain.equilibrium.solvers import Iterate, Solution, solve
+from sparsebrain.kernels.checks import MOST_LOOPS
 
 Solver = Literal["fixed-point", "anderson"]
 Gradient = Literal["implicit", "jacobian-free", "unrolled"]
 Constraint = Literal["norm", "perron"]
+
+_MOST_STATES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -95,9 +98,12 @@ class Equilibrium:
         for name in ("tol", "bound"):
             _check_between(name, getattr(self, name), 1.0)
         object.__setattr__(
-            self, "max_loops", arguments.count("max_loops", self.max_loops, at_least=1)
+            self,
+            "max_loops",
+            arguments.count("max_loops", self.max_loops, at_least=1, at_most=MOST_LOOPS),
         )
-        object.__setattr__(self, "depth", arguments.count("depth", self.depth, at_least=2))
+        depth = arguments.count("depth", self.depth, at_least=2, at_most=_MOST_STATES)
+        object.__setattr__(self, "depth", depth)
         arguments.option("solver", self.solver, get_args(Solver))
         arguments.option("gradient", self.gradient, get_args(Gradient))
         arguments.option("constraint", self.constraint, (None, *get_args(Constraint)))
@@ -117,7 +123,9 @@ def check_loops(loops: object) -> int | Equilibrium:
     """``loops`` of a layer: TypeError or ValueError unless it is a count or an equilibrium."""
     if loops is Equilibrium:
         raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium().")
-    return loops if isinstance(loops, Equilibrium) else arguments.count("loops", loops, at_least=1)
+    if isinstance(loops, Equilibrium):
+        return loops
+    return arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
 
 
 def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium:
@@ -132,8 +140,8 @@ def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium
         == (made.constraint, made.bound, made.lipschitz)
     ):
         raise ValueError(
-            f"loops={made!r} cannot become {checked!r}: weights, their constraint and inject are "
-            "made for it with the layer; make a new GraphLayer(connectome, loops=...)."
+            f"loops={made!r} cannot become {checked!r}, since weights, constraint and inject are "
+            "those that the layer was made with; make a new GraphLayer(connectome, loops=...)"
         )
     return checked
 
@@ -313,17 +321,23 @@ class _Corrected(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, correct: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.correct = correct
+        ctx.save_for_backward(z)
         return z.view_as(z)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return ctx.correct(grad), None
+        with torch.no_grad():
+            found = ctx.correct(grad)
+        (z,) = ctx.saved_tensors
+        return differentiated_once(found, z, 'use Equilibrium(gradient="unrolled")'), None
 
 
 def _check_between(name: str, value: object, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__} ({value!r}).")
+        raise TypeError(
+            f"{name} must be a number, got {value!r:.60} of type {type(value).__name__}; pass "
+            f"{name}=0.5"
+        )
     if not 0 < value < most:
         limit = "finite and more than 0" if most == math.inf else f"between 0 and {most:g}"
         raise ValueError(f"{name} must be {limit}, got {value!r}; pass {name}=0.5, for example")

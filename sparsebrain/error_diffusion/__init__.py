@@ -1,7 +1,7 @@
-"""Error diffusion, I. Kaneko's learning without backpropagation.
+"""Error diffusion: I. Kaneko's learning rule without backpropagation.
 
-Cells of fixed type on any directed graph (:class:`ErrorDiffusionNetwork`), and the rule that sends
-the error of an output to all of them alike (:class:`ErrorDiffusion`).
+:class:`ErrorDiffusionNetwork` is a network of cells of fixed type on any directed graph.
+:class:`ErrorDiffusion` is the rule, which sends the error of an output to all cells alike.
 """
 
 from sparsebrain.error_diffusion.cells import alternating

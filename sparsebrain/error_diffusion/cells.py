@@ -1,4 +1,4 @@
-"""The typed cells of error diffusion: where they come from, and what each of them is for."""
+"""The typed cells of an error-diffusion network and their roles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.structure import MOST_NEURONS
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.nn.connectome import read_structure
 
@@ -17,7 +18,7 @@ TYPES = ("alternating", "random")
 
 
 class Cells(NamedTuple):
-    """A connectome with cells around it, as ErrorDiffusionNetwork takes them."""
+    """A connectome surrounded by bias, input and output cells: arguments of the network."""
 
     connectome: Data
     types: Tensor
@@ -27,34 +28,47 @@ class Cells(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """What the cells of a network are for."""
+    """The type of every cell, and whether it is held at a given value or computed."""
 
     types: Tensor
-    """[N] of -1 and +1."""
+    """The types [N], -1 or +1."""
     row: Tensor
-    """[N], the row of the held values that a cell takes its value from, -1 for cells that are
-    computed. With a bias, row 0 is its value."""
+    """The row [N] of the held values that a cell reads; -1 for computed cells. With a bias, row 0
+    holds its value.
+    """
     bias: bool
 
     @property
     def num_rows(self) -> int:
-        """How many held values there are."""
+        """The number of held values."""
         return int(self.row.max()) + 1
 
     @property
     def in_features(self) -> int:
-        """How many of these are features."""
+        """The number of held values that are features."""
         return self.num_rows - int(self.bias)
 
 
 def alternating(number: int) -> Tensor:
-    """Types [number] as I. Kaneko's hidden cells have them: -1, +1, -1, ...
+    """Return the alternating types of I. Kaneko's hidden cells: -1, +1, -1, ...
+
+    Args:
+        number: The number of cells, 0 or more.
+
+    Returns:
+        The types [number], float32.
+
+    Raises:
+        TypeError: ``number`` is not an integer.
+        ValueError: ``number`` is negative or too large.
 
     Example:
         >>> from sparsebrain.error_diffusion import alternating
         >>> alternating(3)
         tensor([-1.,  1., -1.])
     """
+    number = arguments.count("number", number, at_most=MOST_NEURONS)
+    tensors.room(f"number={number}", 8 * number, "pass a smaller number")
     return 2.0 * (torch.arange(number) % 2) - 1
 
 
@@ -69,20 +83,22 @@ def surround(
     density: float,
     generator: torch.Generator | None,
 ) -> Cells:
-    """Put a bias pair, inputs and an output around a connectome, whose neurons become hidden cells.
+    """Add a bias pair, inputs and an output to a connectome, whose neurons become hidden cells.
 
-    Cells have Kaneko's numbers: 0 and 1 are the bias, then come the inputs, the output, and the
-    hidden cells. ``ErrorDiffusionNetwork.around`` describes the arguments.
+    Cells are numbered as in Kaneko's program: 0 and 1 are the bias, followed by the inputs, the
+    output and the hidden cells. ``ErrorDiffusionNetwork.around`` describes the arguments.
     """
     structure = read_structure(connectome).to("cpu")
     hidden, every = structure.num_nodes, torch.arange(structure.num_nodes)
     receiving = every if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = every if outputs is None else find_neurons(connectome, outputs, "outputs")
     in_features = arguments.count("in_features", in_features, at_least=1)
-    if not 0 < density <= 1:
-        raise ValueError(f"density must be over 0 and at most 1, got {density}.")
+    density = arguments.real("density", density, positive=True, at_most=1)
+    generator = tensors.generator("generator", generator, torch.device("cpu"))
     given = in_features * (2 if paired else 1)
     output, base = 2 + given, 2 + given + 1
+    # int64 pairs, once more while they are joined.
+    tensors.room(f"in_features={in_features}", 32 * given * len(receiving), "pass a smaller number")
     from_inputs = _all_pairs(torch.arange(2, output), receiving + base)
     if density < 1:
         kept = torch.randperm(from_inputs.size(1), generator=generator)
@@ -101,13 +117,19 @@ def surround(
 
 
 def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
-    """Kaneko's cells with every synapse there can be to the output and to the hidden cells."""
+    """Return Kaneko's cells with every possible synapse to the output and to the hidden cells."""
     in_features, hidden = (
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
+    arguments.flag("self_loops", self_loops)
     output = 2 + 2 * in_features
     size = output + 1 + hidden
+    tensors.room(
+        f"in_features={in_features} and hidden={hidden}",
+        32 * size * (hidden + 1),
+        "pass smaller numbers",
+    )
     edges = _all_pairs(torch.arange(size), torch.arange(output, size))
     if not self_loops:
         edges = edges[:, edges[0] != edges[1]]
@@ -118,16 +140,14 @@ def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
 def assign_roles(
     connectome: Data, types: Tensor, *, inputs: Neurons, bias: Neurons | None, paired: bool
 ) -> Roles:
-    """The roles of all cells; ValueError where they do not go together."""
+    """Return the roles of all cells.
+
+    Raises:
+        ValueError: The types, inputs and bias are inconsistent with each other or with the
+            synapses.
+    """
     num_nodes = int(connectome.num_nodes)
-    if not isinstance(types, Tensor) or types.shape != (num_nodes,):
-        raise ValueError(
-            f"types must be a tensor [{num_nodes}] of -1 and +1, got {types!r}; "
-            f"sparsebrain.error_diffusion.alternating({num_nodes}) makes one."
-        )
-    if not bool((types.abs() == 1).all()):
-        raise ValueError("types must hold -1 and +1 only; use torch.where(x > 0, 1, -1).")
-    types = types.detach().cpu().float()
+    types = _check_types(types, num_nodes)
     row = torch.full((num_nodes,), -1)
     given = find_neurons(connectome, inputs, "inputs")
     if paired and (len(given) % 2 or bool((types[given[::2]] == types[given[1::2]]).any())):
@@ -156,10 +176,13 @@ def assign_roles(
 def check_output(
     structure: Structure, roles: Roles, output: int, loops: int, *, linear: bool
 ) -> None:
-    """ValueError if the output cannot be read, or no input reaches it."""
+    """Raise ValueError if the output cannot be read or no input reaches it."""
     source, target = structure.edge_index
     if roles.row[output] >= 0 or roles.types[output] < 0:
-        raise ValueError(f"output must be a + cell that is not held, cell {output} is not.")
+        raise ValueError(
+            f"output must be a + cell that is not held, and cell {output} is not; pass another, "
+            "with types[output] = 1."
+        )
     if linear and bool((source == output).any()):
         raise ValueError(
             "a linear output may be negative and must not send to other cells; use linear=False."
@@ -182,15 +205,20 @@ def _all_pairs(sources: Tensor, targets: Tensor) -> Tensor:
 
 
 def _types(types: str | Tensor, number: int, generator: torch.Generator | None) -> Tensor:
-    if isinstance(types, Tensor):
-        if types.shape != (number,):
-            raise ValueError(
-                f"types must have shape [{number}], one for each neuron of the connectome, got "
-                f"{list(types.shape)}."
-            )
-        return types.detach().cpu().float()
+    if not isinstance(types, str):
+        return _check_types(types, number)
     arguments.option("types", types, TYPES)
     return alternating(number) if types == "alternating" else _draw(number, generator)
+
+
+def _check_types(types: Tensor, number: int) -> Tensor:
+    """Return the types of cells as float32 on the CPU."""
+    fix = f"pass types=sparsebrain.error_diffusion.alternating({number})"
+    dtypes = (*tensors.FLOATS, torch.int64)
+    types = tensors.tensor("types", types, (number,), dtypes=dtypes, fix=fix).detach().cpu().float()
+    if not bool((types.abs() == 1).all()):
+        raise ValueError("types must hold -1 and +1 only; pass torch.where(types > 0, 1.0, -1.0).")
+    return types
 
 
 def _draw(number: int, generator: torch.Generator | None) -> Tensor:

@@ -1,10 +1,10 @@
-"""How an error-diffusion network lies in memory: cells in stages, synapses in bundles.
+"""The memory layout of an error-diffusion network: cells in stages, synapses in bundles.
 
-This is the only encoding that is computed with. A *stage* is a set of cells that are computed
-together: a layer, or all cells where there are cycles. The state of a stage has one row per cell.
-A *bundle* is the set of all synapses that lead into one stage from cells of one sign, either of the
-stage before (``feed``) or of the same stage (``loop``). The strengths of a bundle are contiguous,
-so a bundle in which no synapse is missing is a matrix, and any other one is sparse.
+All computation uses this encoding. A *stage* is a set of cells that are computed together: one
+layer or, in a graph with cycles, all computed cells. The state of a stage has one row per cell. A
+*bundle* is the set of all synapses that lead into one stage from cells of one sign, either from
+the previous stage (``feed``) or from the same stage (``loop``). The strengths of a bundle are
+contiguous, so that a complete bundle is a dense matrix; any other bundle is sparse.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sparsebrain.kernels.select import resolve
 class Bundle:
     """All synapses into a stage from the + cells, or from the - cells, of one stage.
 
-    The strengths of network 0 come first, then those of network 1, and so on; within a network they
-    are sorted by target and then by source.
+    The strengths of network 0 come first, then those of network 1, and so on. Within a network they
+    are sorted by target, then by source.
     """
 
     positive: bool
     """The sign of the sources."""
     first: int
-    """Where the strengths begin among those of all bundles."""
+    """The index of its first strength among the strengths of all bundles."""
     size: int
     """The number of strengths, over all networks."""
     networks: int
@@ -42,25 +42,29 @@ class Bundle:
     """The rows of the sources' state that the bundle reads."""
     structure: Structure | None
     """None if every target has a synapse from each of the rows. Otherwise the synapses of all
-    networks at once; sources and targets are both numbered from 0."""
+    networks together, with sources and targets each numbered from 0.
+    """
 
     def part(self, strength: Tensor) -> Tensor:
-        """The strengths of this bundle, a view of those of all bundles."""
+        """Return the strengths of this bundle as a view of the strengths of all bundles."""
         return strength.narrow(0, self.first, self.size)
 
     def sums(self, part: Tensor, state: Tensor) -> Tensor:
-        """What arrives at the targets, [K, targets, B], before any sign.
+        """Sum the inputs of the targets, before any sign is applied.
 
         Args:
-            part: the strengths of this bundle.
-            state: the sources' state: [rows, B] if all networks share it, else [K, rows, B].
+            part: The strengths of this bundle.
+            state: The sources' state: [rows, B] if all networks share it, else [K, rows, B].
+
+        Returns:
+            The sums [K, targets, B].
         """
         if self.structure is not None:
             columns = self._columns(state)
             if torch.is_grad_enabled():
                 sums = kernels.propagate(self.structure, part, columns)
             else:
-                # An operator of torch takes longer to call than a small stage to compute.
+                # Calling a torch operator takes longer than computing a small stage.
                 backend = resolve("auto", columns.device)
                 sums = backend.operator(self.structure, part, transpose=False)(columns)
             sums = sums[: self.networks * self.targets]
@@ -84,11 +88,11 @@ class Bundle:
             torch.bmm(post, self._read(state).transpose(1, 2), out=matrices)
 
     def _read(self, state: Tensor) -> Tensor:
-        # Narrow takes half the time of a slice.
+        # narrow() takes half the time of a slice.
         return state.narrow(-2, self.rows.start, len(self.rows))
 
     def _columns(self, values: Tensor) -> Tensor:
-        """Values of a stage as the columns [N, B] of the structure, padded with zeros."""
+        """Return the values of a stage as columns [N, B] of the structure, padded with zeros."""
         assert self.structure is not None
         flat = values.reshape(-1, values.size(-1))
         missing = self.structure.num_nodes - flat.size(0)
@@ -97,24 +101,24 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Stage:
-    """Cells that are computed together, those of type + first, and what they hear.
+    """Cells that are computed together, first those of type +, and the bundles that lead to them.
 
-    With ``bias``, the stage's state has one more row at either end, so that the + cell of the bias
-    pair lies beside the other + cells, and the - cell beside the other - cells.
+    With ``bias``, the state of the stage has one more row at either end, so that the + cell of the
+    bias pair is adjacent to the other + cells and the - cell to the other - cells.
     """
 
     cells: Tensor
-    """Their numbers in the connectome, on the CPU."""
+    """The numbers of the cells in the connectome, on the CPU."""
     sign: Tensor
-    """Their types [n, 1]."""
+    """The types of the cells [n, 1]."""
     bias: bool
     feed: tuple[Bundle, ...]
-    """Synapses from the stage before, at most one bundle per sign, + first."""
+    """Synapses from the previous stage, at most one bundle per sign, + first."""
     loop: tuple[Bundle, ...]
-    """Synapses within the stage, likewise."""
+    """Synapses within the stage, in the same order."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Stage:
-        """Move to a device, with signs in that dtype."""
+        """Return the stage on a device, with signs of the given dtype."""
 
         def moved(bundles: tuple[Bundle, ...]) -> tuple[Bundle, ...]:
             return tuple(
@@ -132,14 +136,14 @@ def arrange(
     """Sort cells into stages and synapses into bundles.
 
     Args:
-        structure: the synapses of one network.
-        roles: what the cells are.
-        stage_of: [N], the stage of every cell as :func:`number_stages` returns it; stage 0 is held.
-        networks: K.
+        structure: The synapses of one network.
+        roles: The roles of the cells.
+        stage_of: The stage [N] of every cell, as :func:`number_stages` returns it. Stage 0 is held.
+        networks: The number of networks K.
 
     Returns:
-        Stages 1, 2, ... in the order in which they are computed, and the places [K, E] of the
-        strengths of all synapses.
+        Stages 1, 2, ... in the order of computation, and the positions [K, E] of the strengths of
+        all synapses.
     """
     source, target = structure.edge_index
     cells, place, heights = _sort_cells(roles, stage_of)
@@ -181,15 +185,15 @@ def arrange(
 
 
 def _sort_cells(roles: Roles, stage_of: Tensor) -> tuple[tuple[Tensor, ...], Tensor, list[int]]:
-    """The cells of every stage, + first; each cell's place among them; each state's height."""
+    """Return the cells of every stage (+ first), the place of each cell, and the state heights."""
     count = torch.bincount(stage_of)
     order = torch.argsort(2 * stage_of + (roles.types < 0), stable=True)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order)) - (count.cumsum(0) - count)[stage_of[order]]
-    # Stage 0 has a row per value that is held, which both cells of a pair read.
+    # Stage 0 has one row per held value. Both cells of a pair read the same row.
     place = torch.where(roles.row < 0, place, roles.row)
     heights = [roles.num_rows, *(count[1:] + 2 * int(roles.bias)).tolist()]
-    # No stage reads the bias from the last one.
+    # The last stage has no bias rows, because no stage reads them.
     heights[-1] = int(count[-1])
     return order.split(count.tolist()), place, heights
 
@@ -197,16 +201,16 @@ def _sort_cells(roles: Roles, stage_of: Tensor) -> tuple[tuple[Tensor, ...], Ten
 def _rows_read(
     structure: Structure, roles: Roles, stage_of: Tensor, place: Tensor, heights: list[int]
 ) -> Tensor:
-    """The row [E] that each synapse reads in the state of its source."""
+    """Return the row [E] that each synapse reads in the state of its source."""
     source, target = structure.edge_index
     read = place[source]
     if not roles.bias:
         return read
-    # In the states between the first and the last one, row 0 is the + cell of the bias.
+    # In every state except the first and the last, row 0 is the + cell of the bias.
     stage = stage_of[source]
     read = read + ((stage > 0) & (stage < len(heights) - 1))
-    # Cells of the bias are in stage 0, but every stage reads them in the state before its own: the
-    # + cell in row 0 as above, and the - cell in the last row.
+    # The bias cells are in stage 0, but every stage reads them from the previous state: the + cell
+    # from row 0, as above, and the - cell from the last row.
     of_minus = (roles.row[source] == 0) & (roles.types[source] < 0) & (stage_of[target] > 1)
     return torch.where(of_minus, torch.tensor(heights)[stage_of[target] - 1] - 1, read)
 
@@ -222,21 +226,21 @@ def _bundle(
     height: int,
     shared: bool,
 ) -> Bundle:
-    """A bundle of synapses, which are sorted by target and then by the row that they read.
+    """Make a bundle of synapses that are sorted by target, then by the row that they read.
 
     Args:
-        read: the rows [E].
-        target: the targets [E], numbered within their stage.
-        positive: the sign of the sources.
-        first: where the strengths begin.
-        networks: K.
-        targets: the number of targets per network.
-        height: the number of rows in the sources' state, per network.
-        shared: whether all networks read one state.
+        read: The rows [E].
+        target: The targets [E], numbered within their stage.
+        positive: The sign of the sources.
+        first: The index of the first strength.
+        networks: The number of networks K.
+        targets: The number of targets per network.
+        height: The number of rows in the sources' state, per network.
+        shared: Whether all networks read one state.
     """
     low, high = int(read.min()), int(read.max()) + 1
     width, structure = high - low, None
-    # Their number alone does not say that none is missing: synapses of two types may be parallel.
+    # The count alone does not prove completeness: synapses of two types may be parallel.
     matrix = torch.arange(len(read))
     if len(read) != targets * width or not torch.equal(target * width + read - low, matrix):
         network = torch.arange(networks).unsqueeze(1)
@@ -248,16 +252,17 @@ def _bundle(
 
 
 def number_stages(structure: Structure, roles: Roles, level: Tensor | None, loops: int) -> Tensor:
-    """The stage [N] of every cell, 0 for cells that are held.
+    """Return the stage [N] of every cell; stage 0 holds the cells with given values.
 
-    Every layer is a stage, computed once, where ``loops`` sweeps settle all layers and every
-    synapse leads from one layer to the next. All other networks are swept as one stage.
+    Every layer is a stage of its own and computed once, provided that ``loops`` sweeps settle all
+    layers and every synapse leads from one layer to the next. In all other networks the computed
+    cells form a single stage.
 
     Args:
-        structure: the synapses.
-        roles: what the cells are.
-        level: what :func:`longest_paths` returned.
-        loops: the number of sweeps.
+        structure: The synapses.
+        roles: The roles of the cells.
+        level: The result of :func:`longest_paths`.
+        loops: The number of sweeps.
     """
     computed = roles.row < 0
     if level is None or int(level.max()) > loops:
@@ -272,11 +277,11 @@ def number_stages(structure: Structure, roles: Roles, level: Tensor | None, loop
 
 
 def longest_paths(structure: Structure) -> Tensor | None:
-    """The largest number [N] of synapses on a path to each cell; None if there is a cycle."""
+    """Return the length [N] of the longest path to each cell, or None if there is a cycle."""
     level = torch.zeros(structure.num_nodes, dtype=torch.int64)
     left, depth = structure.edge_index, 0
     while left.size(1):
-        # Remove the synapses of all cells that hear nothing any more.
+        # Remove the outgoing synapses of all cells without remaining inputs.
         hears = torch.zeros(structure.num_nodes, dtype=torch.bool)
         hears[left[1]] = True
         kept = left[:, hears[left[0]]]

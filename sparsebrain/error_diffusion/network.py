@@ -1,8 +1,7 @@
-"""Networks of typed cells, one for each output: what error diffusion teaches."""
+"""Networks of typed cells, one per output, which error diffusion teaches."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
 from sparsebrain.error_diffusion.layout import (
     Bundle,
@@ -20,63 +19,72 @@ from sparsebrain.error_diffusion.layout import (
     number_stages,
 )
 from sparsebrain.error_diffusion.step import CompiledStep
+from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.models.neurons import Neurons, find_neurons
+from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
 
 
 class ErrorDiffusionNetwork(nn.Module):
-    r"""Cells of fixed type on any directed graph, as I. Kaneko's error diffusion wants them.
+    r"""Cells of fixed type on any directed graph, the model of I. Kaneko's error diffusion.
 
-    Every cell has a type s of -1 or +1, and a synapse from m to k the weight
+    Every cell has a type s of -1 or +1. A synapse from m to k has the weight
 
     .. math:: w_{km} = s_m s_k |w_{km}|, \qquad |w_{km}| \sim U(0, \mathrm{init})
 
-    so that it is positive between equal types and negative otherwise, whatever teaches it. Inputs
-    and the bias are held; from zero, all other cells are computed at once in each of ``loops``
-    sweeps along all synapses:
+    which is positive between cells of equal type and negative otherwise, under any learning rule.
+    Inputs and the bias are held at their values. All other cells start from zero and are updated
+    synchronously in each of ``loops`` sweeps along all synapses:
 
     .. math:: o_k(t + 1) = \sigma\left(\frac{2}{u_0} \sum_m w_{km} o_m(t)\right)
 
-    Each of K outputs has a network of its own: the same cells and synapses, other weights.
+    Each of the K outputs has a network of its own, with the same cells and synapses but other
+    weights.
 
     Args:
-        connectome: any ``Data`` with ``edge_index`` and ``num_nodes``; no synapse may lead to a
-            cell that is held.
-        types: [N] of -1 and +1; :func:`sparsebrain.error_diffusion.alternating` makes Kaneko's.
-        inputs: the cells that are given the input, by numbers, mask, names or population; in
-            pairs of a + and a - cell, first feature first.
-        output: the one cell that is read, of type +.
-        bias: a pair of cells held at ``bias_value``; none by default.
-        networks: K, one for each class; one alone tells two classes apart.
-        loops: sweeps; by default as many as settle a graph without cycles, its depth.
-        linear: read the sum that arrives at the output and not its sigmoid, for cross-entropy.
-        paired: every feature goes to a pair; False gives each to one input cell.
-        u0: the slope; 2 is the plain sigmoid.
-        bias_value: of both cells of the pair.
-        init: the largest initial magnitude, or "degree" for 1 over the synapses that a cell has in.
-        keep_signs: False draws weights from -init to init and lets signs change: the control, for
-            which error diffusion's theorem does not hold.
-        generator: draws the weights; torch's own by default.
-        device, dtype: of the weights.
+        connectome: Any ``Data`` with ``edge_index`` and ``num_nodes``. No synapse may lead to a
+            held cell.
+        types: The types [N], -1 or +1; :func:`sparsebrain.error_diffusion.alternating` makes
+            Kaneko's.
+        inputs: The input cells, by numbers, mask, names or population; in pairs of a + and a - cell
+            with the pair of the first feature first.
+        output: The number of the output cell, which must be of type +.
+        bias: The pair of cells held at ``bias_value``; None for no bias.
+        networks: The number of networks K, one per class; a single one separates two classes.
+        loops: The number of sweeps; by default the depth of a graph without cycles, which settles
+            it.
+        linear: Read the sum that arrives at the output instead of its sigmoid, for cross-entropy.
+        paired: Give every feature to a pair of cells; False gives each to one input cell.
+        u0: The slope parameter of the sigmoid; 2 is the standard sigmoid.
+        bias_value: The value of both bias cells.
+        init: The largest initial magnitude, or "degree" for 1 / in-degree of the target.
+        keep_signs: False draws weights from -init to init and lets signs change. This is the
+            control, for which the theorem of error diffusion does not hold.
+        generator: The generator that draws the weights; torch's global one by default.
+        device: The device of the weights.
+        dtype: The dtype of the weights.
 
     Attributes:
-        strength: the parameter, whose magnitude is \|w\|, in an order of its own.
-        places: [K, E], where in ``strength`` each synapse of each network is.
-        weight: w [K, E], in the order of ``edge_index``; can be assigned.
-        stages: cells in the order in which they are computed. Where ``loops`` suffice to settle
-            layers, each layer is a stage and is computed once, with the same result.
-        compiled: a step of the rule in compiled code, None for networks with loops. What it does
-            not take is computed stage by stage, and so is everything if None is assigned.
+        strength: The parameter, whose magnitude is \|w\|, in an internal order.
+        places: The position [K, E] of each synapse of each network in ``strength``.
+        weight: w [K, E] in the order of ``edge_index``; can be assigned.
+        stages: The cells in the order of computation. If ``loops`` sweeps settle all layers, each
+            layer is a stage and is computed once, with the same result.
+        compiled: The compiled step of the rule; None for networks with loops. Inputs that it does
+            not support are computed stage by stage. Assign None to always do so.
 
     Shapes:
-        x [B, F] of numbers that are not negative -> scores [B, K].
+        x [B, F], finite and not negative, of the dtype of the weights -> scores [B, K].
 
     Raises:
-        TypeError, ValueError: what cannot be wired so; a negative input.
+        TypeError: An argument, or x, has a wrong type or dtype.
+        ValueError: The cells cannot be wired as requested, or x has a wrong shape or negative
+            values.
 
-    Kaneko's program starts each sample from the state that the last one left; here it starts from
-    zero, so that a batch has no order. Without cycles that makes no difference. Each sweep costs
-    O(K E B); a bundle of synapses in which none is missing is a matrix product.
+    Kaneko's program starts each sample from the final state of the previous one. Here every sample
+    starts from zero, so that the order within a batch does not matter; without cycles this makes no
+    difference. Each sweep costs O(K E B). A complete bundle of synapses is computed as a matrix
+    product.
 
     Source: I. Kaneko, the error diffusion method, 1999
     (https://web.archive.org/web/19991124023203/http://village.infoweb.ne.jp:80/~fwhz9346/ed.htm).
@@ -119,8 +127,15 @@ class ErrorDiffusionNetwork(nn.Module):
         self.in_features, self.bias, self.types = roles.in_features, roles.bias, roles.types
         self.networks = arguments.count("networks", networks, at_least=1)
         self.linear, self.paired, self.keep_signs = linear, paired, keep_signs
-        self.u0, self.bias_value = _check_positive("u0", u0), bias_value
-        self.init = "degree" if init == "degree" else _check_positive("init", init)
+        self.u0 = arguments.real("u0", u0, positive=True)
+        self.bias_value = arguments.real("bias_value", bias_value)
+        if isinstance(init, str):
+            self.init: float | str = arguments.option("init", init, ("degree",))
+        else:
+            self.init = arguments.real("init", init, positive=True)
+        check_dtype(dtype)
+        device = torch.get_default_device() if device is None else tensors.device("device", device)
+        generator = tensors.generator("generator", generator, torch.device("cpu"))
         level = longest_paths(structure)
         if loops is None:
             if level is None:
@@ -129,9 +144,13 @@ class ErrorDiffusionNetwork(nn.Module):
                     "loops=, such as loops=5."
                 )
             loops = int(level.max())
-        self.loops = arguments.count("loops", loops, at_least=1)
+        self.loops = arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
+        output = arguments.count("output", output, at_most=self.num_nodes - 1)
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
+        tensors.room(
+            f"networks={self.networks}", 16 * self.networks * structure.num_edges, "pass fewer"
+        )
         stage_of = number_stages(structure, roles, level, self.loops)
         self.stages, self.places = arrange(structure, roles, stage_of, self.networks)
         self.compiled = CompiledStep.of(
@@ -164,23 +183,31 @@ class ErrorDiffusionNetwork(nn.Module):
         generator: torch.Generator | None = None,
         **options: Any,
     ) -> ErrorDiffusionNetwork:
-        """Make the neurons of a connectome the hidden cells of a network.
+        """Make a network whose hidden cells are the neurons of a connectome.
 
-        A bias pair, inputs and an output are put around them, in this order of numbers, and the
-        neurons follow. The bias sends to all that are computed. Without synapses among the neurons
-        these are one hidden layer; ``graphs.layered`` gives several, with ``inputs`` the first and
+        The cells are, in the order of their numbers: a bias pair, the inputs, the output and the
+        neurons. The bias sends to all computed cells. Neurons without synapses among them form one
+        hidden layer; ``graphs.layered`` gives several, with ``inputs`` the first layer and
         ``outputs`` the last.
 
         Args:
-            connectome: the neurons and the synapses among them.
-            in_features: F.
-            inputs: the neurons that inputs send to, all by default.
-            outputs: the neurons that the output reads, all by default.
-            types: "alternating", of which the first is -, "random", or [N] of -1 and +1.
-            paired: two inputs of opposite types for each feature; else one, of types as above.
-            density: the share of the synapses from inputs that exist.
-            generator: draws types, synapses and weights.
-            options: the other arguments of the class.
+            connectome: The neurons and the synapses among them.
+            in_features: The number of features F.
+            inputs: The neurons that receive the inputs; all by default.
+            outputs: The neurons that the output reads; all by default.
+            types: "alternating" (the first is -), "random", or a tensor [N] of -1 and +1.
+            paired: Give every feature two inputs of opposite types; otherwise one, whose type is
+                alternating or random as in ``types``.
+            density: The share of the synapses from inputs that exist, in (0, 1].
+            generator: The generator that draws types, synapses and weights.
+            **options: The other arguments of the class.
+
+        Returns:
+            The network.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            ValueError: An argument has a wrong value.
         """
         cells = surround(
             connectome,
@@ -198,21 +225,24 @@ class ErrorDiffusionNetwork(nn.Module):
     def all_to_all(
         cls, in_features: int, hidden: int, *, loops: int, self_loops: bool = True, **options: Any
     ) -> ErrorDiffusionNetwork:
-        """Make Kaneko's most general network: all cells send to the output and to hidden ones.
+        """Make Kaneko's most general network: all cells send to the output and to all hidden cells.
 
         Args:
-            in_features: F.
-            hidden: hidden cells, alternating, the first -.
-            loops: sweeps.
-            self_loops: whether cells send to themselves.
-            options: the other arguments of the class.
+            in_features: The number of features F.
+            hidden: The number of hidden cells, of alternating types, the first -.
+            loops: The number of sweeps.
+            self_loops: Whether cells send to themselves.
+            **options: The other arguments of the class.
+
+        Returns:
+            The network.
         """
         cells = all_to_all(in_features, hidden, self_loops=self_loops)
         return cls(**cells._asdict(), loops=loops, **options)
 
     @property
     def weight(self) -> Tensor:
-        """W [K, E], in the order of ``edge_index``."""
+        """The weights w [K, E], in the order of ``edge_index``."""
         magnitude = self._magnitude()
         return self._sign.to(magnitude) * magnitude[self.places]
 
@@ -233,12 +263,12 @@ class ErrorDiffusionNetwork(nn.Module):
 
     @property
     def sign(self) -> Tensor:
-        """The sign of every synapse [E], that of the product of its cells' types."""
+        """The sign [E] of every synapse, the product of the types of its cells."""
         return self._sign
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, from torch's generator or the one passed."""
+        """Draw new weights, from the generator given or torch's global one."""
         if self.strength.is_meta:
             return
         low = 0.0 if self.keep_signs else -1.0
@@ -252,14 +282,19 @@ class ErrorDiffusionNetwork(nn.Module):
         self.strength[self.places] = drawn.to(self.strength.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores [B, K] of x [B, F]."""
+        """Return the scores [B, K] of x [B, F]."""
         return self.run(x)[1]
 
     def run(self, x: Tensor, strength: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
-        """The states of the stages, inputs first, and the scores [B, K].
+        """Compute the states of all stages and the scores.
 
-        The first state is [rows, B], the others [K, rows, B]; all but the last have rows for the
-        bias. ``strength`` is what :meth:`fold` returned, if that was just called.
+        Args:
+            x: Samples [B, F].
+            strength: The result of :meth:`fold`, if it was just called.
+
+        Returns:
+            The states, inputs first, and the scores [B, K]. The first state is [rows, B], the
+            others [K, rows, B]; all but the last have rows for the bias.
         """
         state, strength = self._hold(x), self._magnitude() if strength is None else strength
         states, scores = [state], None
@@ -280,14 +315,17 @@ class ErrorDiffusionNetwork(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> Tensor:
-        """Bring strengths below zero, where an optimizer left some, to their magnitudes.
+        """Replace negative strengths, which an optimizer may leave, by their magnitudes, in place.
 
-        The weights stay what they are. Returns the strengths, without a gradient.
+        The weights do not change.
+
+        Returns:
+            The strengths, detached.
         """
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
 
     def slopes(self, stage: Stage, state: Tensor) -> Tensor:
-        """O (1 - o) of the cells of a stage [K, n, B], and 1 of an output that is linear."""
+        """Return o (1 - o) for the cells of a stage [K, n, B], and 1 for a linear output."""
         if stage.bias:
             state = state.narrow(1, 1, len(stage.cells))
         slope = torch.addcmul(state, state, state, value=-1)
@@ -296,39 +334,32 @@ class ErrorDiffusionNetwork(nn.Module):
         return slope
 
     def _hold(self, x: Tensor) -> Tensor:
-        """The state [rows, B] of bias and inputs."""
-        if x.dim() != 2 or x.size(1) != self.in_features:
-            raise ValueError(
-                f"x must have shape [B, {self.in_features}], got {list(x.shape)}; images need "
-                "x.flatten(1)."
-            )
-        if x.dtype != self.strength.dtype:
-            raise TypeError(
-                f"x is {x.dtype}, the weights are {self.strength.dtype}; call "
-                f"x.to({self.strength.dtype}) first."
-            )
+        """Return the state [rows, B] of the bias and the inputs."""
+        fix = f"pass {self.in_features} features for each sample, such as x.flatten(1) of images"
+        shape = ("B", self.in_features)
+        tensors.tensor("x", x, shape, dtypes=(self.strength.dtype,), finite=True, fix=fix)
         if x.numel() and not bool(x.amin() >= 0):
             raise ValueError(
-                f"inputs of error diffusion must not be negative, got {float(x.amin()):g}; scale "
-                "them to 0..1, or pass torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
+                f"x must not be negative in error diffusion, got {float(x.amin()):g}; pass x "
+                "scaled to 0..1, or torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
             )
         bias = x.new_full((len(x), int(self.bias)), self.bias_value)
         state = torch.cat([bias, x], 1).t()
-        # Matrix products take it as it lies, kernels do not.
+        # Matrix products accept any strides; kernels need contiguous memory.
         full = all(each.structure is None for each in self.stages[0].feed)
         return state if full else state.contiguous()
 
     def _sums(
         self, stage: Stage, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor
     ) -> Tensor:
-        """What arrives at the cells of a stage [K, n, B], before their own signs."""
+        """Sum the inputs of a stage's cells [K, n, B], before their own signs are applied."""
         if not bundles:
             return state.new_zeros(self.networks, len(stage.cells), state.size(-1))
         first, *others = bundles
         part = first.part(strength)
         full = all(each.structure is None for each in bundles)
         if full and [each.rows for each in others] == [first.rows]:
-            # The + and the - cell of a pair have one value: half the products.
+            # Both cells of a pair have the same value, which halves the products.
             part, others = part - others[0].part(strength), []
         total = first.sums(part, state)
         for each in others:
@@ -342,11 +373,11 @@ class ErrorDiffusionNetwork(nn.Module):
         return torch.sigmoid(sums * (stage.sign * (2 / self.u0)))
 
     def get_extra_state(self) -> Tensor:
-        """A SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
+        """Return a SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
         return self._fingerprint
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Nothing to do: the fingerprint was compared before any weight was loaded."""
+        """Do nothing: the fingerprint was compared before any weight was loaded."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         found = state_dict.get(f"{prefix}_extra_state")
@@ -365,7 +396,7 @@ class ErrorDiffusionNetwork(nn.Module):
         return self
 
     def _follow(self) -> None:
-        """Bring signs and indices to where the weights are; ``to_empty`` would spoil buffers."""
+        """Move signs and indices to the weights; ``to_empty`` would overwrite buffers."""
         device, dtype = self.strength.device, self.strength.dtype
         if device.type == "meta":
             return
@@ -374,12 +405,6 @@ class ErrorDiffusionNetwork(nn.Module):
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:
-        """Tell the sizes."""
+        """Return the numbers of cells, synapses, networks and loops."""
         told = f"{self.num_nodes} cells, {self.edge_index.size(1)} synapses"
         return f"{told}, networks={self.networks}, loops={self.loops}"
-
-
-def _check_positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number over 0, got {value!r}.")
-    return float(value)

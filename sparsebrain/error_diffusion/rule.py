@@ -1,4 +1,4 @@
-"""Error diffusion: one error for all cells, and types that say what it means to each."""
+"""The error-diffusion rule: one error for all cells, interpreted by each according to its type."""
 
 from __future__ import annotations
 
@@ -16,46 +16,52 @@ from sparsebrain.models.labels import check_labels
 
 
 class ErrorDiffusion(Rule):
-    r"""Every cell of an output's network gets the output's error, and no error goes back.
+    r"""I. Kaneko's error diffusion: every cell receives the output's error directly.
 
-    With the error :math:`e = t - o` of an output, of which the positive and the negative part are
-    two amines, :math:`d^+ = \max(e, 0)` and :math:`d^- = \max(-e, 0)`, a synapse from m to k
-    changes by
+    The error :math:`e = t - o` of an output is split into two amines,
+    :math:`d^+ = \max(e, 0)` and :math:`d^- = \max(-e, 0)`. A synapse from m to k changes by
 
     .. math::
         \Delta w_{km} = \alpha \, o_m \, o_k (1 - o_k) \, s_m s_k \,
         (d^+ \text{ if } s_m > 0 \text{ else } d^-)
 
-    The type of the *presynaptic* cell selects the amine. So every \|w\| only grows, and as the
-    output rises with every + cell and falls with every - cell, at any depth, every change that is
-    not zero has the sign of :math:`-\partial E / \partial w`, as long as inputs are not negative
-    and weights have the signs that types give them. Kaneko leaves out the factor 2 / u0 of the
-    sigmoid's slope, and so does this.
+    The type of the *presynaptic* cell selects the amine, so every \|w\| only grows. The output
+    rises with every + cell and falls with every - cell, at any depth. Every nonzero change
+    therefore has the sign of :math:`-\partial E / \partial w`, provided that inputs are not
+    negative and weights have the signs given by the types. As in Kaneko's program, the factor
+    :math:`2 / u_0` of the sigmoid's slope is omitted.
 
-    ``.grad`` is minus the mean of this over the batch, without alpha: with a batch of one
-    ``torch.optim.SGD(rule.parameters(), lr=alpha)`` is Kaneko's rule. Magnitudes are what is
-    learned, so that no optimizer, weight decay or momentum flips a sign: what would pass zero
-    comes back. Use SGD: which magnitudes grow faster is all that the rule says, and Adam lets all
-    grow alike.
+    ``.grad`` is minus the mean of this change over the batch, without alpha. With batches of one
+    sample, ``torch.optim.SGD(rule.parameters(), lr=alpha)`` is Kaneko's rule. The learned
+    parameters are magnitudes, so no optimizer, weight decay or momentum can flip a sign: a
+    magnitude that would cross zero is reflected. Use SGD: the rule only specifies which magnitudes
+    grow faster than others, and Adam makes all of them grow at the same rate.
 
-    Teaches an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` of any connectome. Loops
-    are its sweeps, Kaneko's own way: the last state is both ends of the product, and nothing is
-    unrolled. O(E) a sample and network. Layers without loops are one call of the compiled kernels.
+    The rule teaches an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` on any
+    connectome. Loops are its sweeps, as in Kaneko's program: both factors of the product come from
+    the last state, and nothing is unrolled. A step costs O(E) per sample and network. Networks
+    without loops are computed by one call of the compiled kernels.
 
-    ``build`` makes a network with linear outputs, one for each class. It adds two sweeps to
-    ``loops``, for the ways in and out, and draws magnitudes below 1 / the synapses that a cell has
-    in: with Kaneko's U(0, 1) loops saturate at once.
+    ``build`` makes a network with linear outputs, one per class. It adds two sweeps to ``loops``,
+    one for the input and one for the output synapses, and draws magnitudes below 1 / in-degree:
+    with Kaneko's U(0, 1), networks with loops saturate immediately.
 
     Args:
-        model: the network. With one network, classes are 0 and 1 and the target of its output.
-        loss: "cross-entropy", with linear outputs, whose error is onehot - softmax over the
-            networks; or "quadratic", 1/2 \|onehot - scores\|^2.
-        reduction: "mean" over the batch or "sum", with which a rate divided by (units + layers) is
-            the mini-batch form of the article.
+        model: The network. A single network separates classes 0 and 1, which are then the targets
+            of its output.
+        loss: "cross-entropy", which needs linear outputs and whose error is onehot - softmax over
+            the networks; or "quadratic", 1/2 \|onehot - scores\|^2.
+        reduction: "mean" or "sum" over the batch. With "sum" and a learning rate divided by
+            (units + layers), the step is the mini-batch form of the Qiita article.
 
-    Source: I. Kaneko, the error diffusion method, 1999; the mini-batch form and the softmax from
-    "ED method sped up, MNIST" (Qiita). K. Fujita, arXiv 2504.14814, finds it below
-    backpropagation.
+    Raises:
+        TypeError: ``model`` is not a module.
+        ValueError: ``model`` is not an error-diffusion network, an option is unknown, or the loss
+            does not fit the network.
+
+    Source: I. Kaneko, the error diffusion method, 1999; the mini-batch form and the softmax are
+    from "ED method sped up, MNIST" (Qiita). K. Fujita, arXiv 2504.14814, reports lower accuracies
+    than with backpropagation.
 
     Example:
         >>> import torch
@@ -94,7 +100,7 @@ class ErrorDiffusion(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: its cells have no types."""
+        """Return why the rule cannot teach a model (its cells have no types), or None if it can."""
         if isinstance(model, ErrorDiffusionNetwork):
             return None
         return (
@@ -105,28 +111,22 @@ class ErrorDiffusion(Rule):
     @classmethod
     def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
         unconnected = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=hidden)
-        return cls._around(unconnected, in_features, num_classes, loops=0)
+        return _surround(unconnected, in_features, num_classes, loops=2)
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if isinstance(loops, Equilibrium):
             raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
-        return ErrorDiffusionNetwork.around(
-            connectome,
-            in_features,
-            networks=num_classes,
-            loops=loops + 2,
-            linear=True,
-            init="degree",
-        )
+        return _surround(connectome, in_features, num_classes, loops + 2)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer that comparisons use: SGD, since Adam lets all magnitudes grow."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
-        return torch.optim.SGD(self.parameters(), lr=rate)
+        """Make the optimizer of comparisons: SGD, because Adam makes all magnitudes grow."""
+        return torch.optim.SGD(self.parameters(), lr=self._rate(learning_rate))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the network on x [B, ...] with labels y [B], fill the gradient, return the loss."""
+        """Run the network on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         found, model, strength = None, self.model, self.model.strength
         if model.compiled is not None and strength.requires_grad:
             found = model.compiled(
@@ -156,11 +156,11 @@ class ErrorDiffusion(Rule):
         return loss
 
     def diffuse(self, states: list[Tensor], error: Tensor) -> None:
-        """Fill the gradient for an error of any origin, such as that of a regression.
+        """Fill the gradient for an error from another source, such as a regression loss.
 
         Args:
-            states: what ``model.run`` returned.
-            error: e [B, K], what is wanted minus what came.
+            states: The states returned by ``model.run``.
+            error: The error [B, K], target minus output.
         """
         with self.together(len(error)):
             self._diffuse(states, error)
@@ -173,7 +173,7 @@ class ErrorDiffusion(Rule):
         if self.reduction == "mean":
             error = error / max(len(error), 1)
         error = error.t().unsqueeze(1)
-        # Minus the update, as an optimizer wants it.
+        # The gradient is minus the update.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
         grad = torch.empty_like(strength)
         for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
@@ -185,17 +185,25 @@ class ErrorDiffusion(Rule):
         strength.grad = grad if strength.grad is None else strength.grad + grad
 
     def predict(self, x: Tensor) -> Tensor:
-        """Class scores [B, classes] of x [B, ...]; two columns with one network."""
+        """Return class scores [B, classes] of x [B, ...]; two columns if there is one network."""
         return self._by_class(self.model(x.flatten(1)))
 
     def _by_class(self, scores: Tensor) -> Tensor:
         return torch.cat([1 - scores, scores], 1) if scores.size(1) == 1 else scores
 
     def _compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the error [B, K] of every output in every sample, minus its gradient."""
+        """Return the loss, and the error [B, K] of every output: minus the gradient of the loss."""
         networks = self.model.networks
         wanted = y.unsqueeze(1) if networks == 1 else functional.one_hot(y, networks)
         if self.loss == "quadratic":
             error = wanted - scores
             return 0.5 * error.square().sum(1).mean(), error
         return functional.cross_entropy(scores, y), wanted - scores.softmax(1)
+
+
+def _surround(
+    connectome: Data, in_features: int, num_classes: int, loops: int
+) -> ErrorDiffusionNetwork:
+    return ErrorDiffusionNetwork.around(
+        connectome, in_features, networks=num_classes, loops=loops, linear=True, init="degree"
+    )

@@ -1,4 +1,4 @@
-"""A step of error diffusion in one call of compiled code, for networks without loops."""
+"""One step of error diffusion as a single call of compiled code, for networks without loops."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from sparsebrain.error_diffusion.layout import Bundle, Stage
 
-# ``Wires`` of kernels.hpp: where strengths begin, the first row that is read, how many are, and
-# where the two index arrays begin.
+# ``Wires`` of kernels.hpp: the offset of the strengths, the first row read, the number of rows, and
+# the offsets of the two index arrays.
 _NO_WIRES = (0, 0, 0, -1, -1)
 
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """The stages of a network as a table, which the kernel of diffusion.hpp reads as it lies."""
+    """The stages of a network as a table in the memory layout of the kernel in diffusion.hpp."""
 
     table: Tensor
-    """[stages, 16] int64, a ``Layer`` of kernels.hpp per stage."""
+    """int64 [stages, 16], one ``Layer`` of kernels.hpp per stage."""
     index: Tensor
-    """int32, the index arrays of all sparse bundles, one after the other."""
+    """int32, the index arrays of all sparse bundles, concatenated."""
     networks: int
     in_features: int
     bias: bool
@@ -36,9 +36,9 @@ class CompiledStep:
     def of(
         cls, stages: Sequence[Stage], output: int, *, networks: int, in_features: int, bias: bool
     ) -> CompiledStep | None:
-        """Make the table; None if the network has loops or needs indices of 64 bits."""
+        """Make the table, or return None if the network has loops or needs 64-bit indices."""
         index, rows, size = [torch.empty(0, dtype=torch.int32)], [], 0
-        # Of the state before a stage, per network; inputs are the same for all networks.
+        # The state read by the next stage: its height per network, and whether networks share it.
         height, shared = in_features + bias, True
         for stage in stages:
             if stage.loop:
@@ -75,21 +75,22 @@ class CompiledStep:
         entropy: bool,
         mean: bool,
     ) -> tuple[Tensor, Tensor] | None:
-        """The loss and the gradient of the strengths.
-
-        Returns None where there is no compiled code, or it does not take x and y: the caller then
-        computes the step, or reports the error, in another way.
+        """Compute the loss and the gradient with respect to the strengths.
 
         Args:
-            x: samples [B, F].
-            y: labels [B].
-            strength: of all synapses.
-            slope: what a sum is multiplied by before the sigmoid.
-            bias_value: the value of the bias.
-            linear: whether the score is the sum, and not its sigmoid.
-            fold: whether strengths below zero are brought to their magnitudes first, in place.
-            entropy: cross-entropy of the softmax, or else half the squared error.
-            mean: whether the gradient is divided by B.
+            x: Samples [B, F].
+            y: Labels [B].
+            strength: The strengths of all synapses.
+            slope: The factor applied to a sum before the sigmoid.
+            bias_value: The value of the bias cells.
+            linear: Whether the score is the sum itself, without the sigmoid.
+            fold: Whether negative strengths are first replaced by their magnitudes, in place.
+            entropy: Use the cross-entropy of the softmax; otherwise half the squared error.
+            mean: Whether the gradient is divided by B.
+
+        Returns:
+            The loss and the gradient. None if there is no compiled code or it does not support x
+            and y; the caller then computes the step, or reports the error, in another way.
         """
         kernel, batch, dtype = load_kernel(), y.numel(), strength.dtype
         if not (
@@ -127,18 +128,18 @@ class CompiledStep:
 
 
 def _index_arrays(bundle: Bundle) -> list[Tensor]:
-    """Pointer and source of the synapses by target; none of a full bundle."""
+    """Return pointer and source of the synapses sorted by target; empty for a complete bundle."""
     if bundle.structure is None:
         return []
     view = bundle.structure.by_target
-    # The kernel reads strengths in the order in which they lie.
+    # The kernel reads the strengths in storage order.
     assert view.order is None
     return [view.pointer[: bundle.networks * bundle.targets + 1], view.neuron]
 
 
 @functools.cache
 def load_kernel() -> tuple[Any, str] | None:
-    """The compiled module and the widest instruction set of this machine, or None without one."""
+    """Return the compiled module and the widest supported instruction set; None if not built."""
     try:
         module = importlib.import_module("sparsebrain.kernels._native")
     except ImportError:

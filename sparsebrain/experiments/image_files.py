@@ -1,16 +1,16 @@
-"""MNIST-like image sets from files: IDX, gzipped IDX, or one npz. Nothing in them is executed."""
+"""MNIST-like image sets in files: IDX, gzipped IDX, or one npz; nothing in them is executed."""
 
 from __future__ import annotations
 
 import gzip
 import math
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from graphs.io.archives import check_archive
 
 _IDX_NAMES = (
     "train-images-idx3-ubyte",
@@ -20,11 +20,21 @@ _IDX_NAMES = (
 )
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _UNSIGNED_BYTE = 0x08
-_MOST_BYTES = 2**31
+# 20 times MNIST.
+_MOST_BYTES = 2**30
+_PIECE = 2**20
+_AGAIN = "download it again"
 
 
 class Split(NamedTuple):
-    """Images [n, height, width] uint8 and labels [n] uint8, for training and for the test."""
+    """Images for training and testing.
+
+    Attributes:
+        train_x: Images [n, height, width] uint8.
+        train_y: Labels [n] uint8.
+        test_x: Images [m, height, width] uint8.
+        test_y: Labels [m] uint8.
+    """
 
     train_x: NDArray[np.uint8]
     train_y: NDArray[np.uint8]
@@ -33,13 +43,17 @@ class Split(NamedTuple):
 
 
 def find(folder: Path, name: str) -> Split | None:
-    """The image set ``name`` out of ``folder``, or None where it holds none of its files.
+    """Return an image set, or None if the folder has none of its files.
 
-    Looked for are ``NAME.npz``, and the four IDX files, plain or with ``.gz``, in ``folder/NAME``
-    and, for "mnist", in ``folder`` itself; NAME is written with - or _.
+    The files are ``NAME.npz`` in the folder, or the four IDX files, plain or with ``.gz``, in
+    ``folder/NAME`` and, for "mnist", in the folder itself. NAME may have ``_`` in place of ``-``.
+
+    Args:
+        folder: The folder.
+        name: The name of the image set, such as "fashion-mnist".
 
     Raises:
-        ValueError: a file is truncated, of another kind, or does not fit the others.
+        ValueError: A file is damaged, too large, missing, or does not fit the others.
     """
     spellings = (name, name.replace("-", "_"))
     for spelling in spellings:
@@ -47,7 +61,7 @@ def find(folder: Path, name: str) -> Split | None:
         if npz.is_file():
             return _checked(read_npz(npz), str(npz))
     places = [folder / spelling for spelling in spellings]
-    # Both sets use the same file names, so a bare folder can only be taken at its word for one.
+    # Both sets use the same file names, so that files without a folder of their own must be MNIST.
     if name == "mnist":
         places.append(folder)
     for place in places:
@@ -55,64 +69,86 @@ def find(folder: Path, name: str) -> Split | None:
         if any(paths):
             absent = [idx for idx, path in zip(_IDX_NAMES, paths, strict=True) if path is None]
             if absent:
-                raise ValueError(f"{place} lacks {', '.join(absent)} (or with .gz).")
+                raise ValueError(
+                    f"{place} lacks {', '.join(absent)}; put them there, plain or with .gz."
+                )
             arrays = [read_idx(path) for path in paths if path is not None]
             return _checked(Split(*arrays), str(place))
     return None
 
 
 def read_npz(path: Path) -> Split:
-    """Read the arrays x_train, y_train, x_test and y_test; ValueError if one is not there."""
+    """Read the arrays x_train, y_train, x_test and y_test of an archive.
+
+    Raises:
+        ValueError: The file is damaged, unpacks to more than 1 GiB, or lacks an array.
+    """
     try:
         with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError("it is no npz file")
-            absent = [key for key in _NPZ_KEYS if key not in arrays.files]
+            names = check_archive(file, _MOST_BYTES)
+            absent = [key for key in _NPZ_KEYS if key not in names]
             if absent:
-                raise ValueError(f"it lacks {', '.join(absent)}")
-            return Split(*(arrays[key] for key in _NPZ_KEYS))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from None
+                raise ValueError(f"it lacks {', '.join(absent)}; write it with numpy.savez")
+            with np.load(file, allow_pickle=False) as arrays:
+                return Split(*(arrays[key] for key in _NPZ_KEYS))
+    except Exception as error:
+        raise _unreadable(path, error) from error
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or gzipped.
 
-    IDX: two zero bytes, the type (0x08), the number of axes, each length as a big-endian int32,
-    then the values.
+    The format has two zero bytes, the type (0x08), the number of axes, the length of each axis as a
+    big-endian int32, and then the values.
 
     Raises:
-        ValueError: it is no IDX file of unsigned bytes, or is not as long as it says.
+        ValueError: The file is damaged, unpacks to more than 1 GiB, or has other values.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4)
             if len(head) < 4 or head[:3] != bytes((0, 0, _UNSIGNED_BYTE)) or not 1 <= head[3] <= 3:
-                raise ValueError("it is no IDX file of unsigned bytes in 1 to 3 axes")
+                raise ValueError(f"it is no IDX file of unsigned bytes in 1 to 3 axes; {_AGAIN}")
             axes = file.read(4 * head[3])
             if len(axes) < 4 * head[3]:
-                raise ValueError("its header is broken")
+                raise ValueError(f"its header is incomplete; {_AGAIN}")
             shape = tuple(int(side) for side in np.frombuffer(axes, dtype=">u4"))
             size = math.prod(shape)
             if size > _MOST_BYTES:
-                raise ValueError("its header is broken")
-            # One byte more than announced tells a longer file, without reading all of it.
-            values = file.read(size + 1)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from None
+                raise ValueError(
+                    f"its header states {size} values, more than {_MOST_BYTES}; {_AGAIN}"
+                )
+            values = bytearray()
+            # One byte more reveals a longer file. A larger piece would be allocated at once.
+            while piece := file.read(min(_PIECE, size + 1 - len(values))):
+                values += piece
+    except Exception as error:
+        raise _unreadable(path, error) from error
     if len(values) != size:
         amount = "fewer" if len(values) < size else "more"
-        raise ValueError(f"{path} holds {amount} than the {size} values that its header tells.")
+        raise ValueError(f"{path} has {amount} than the {size} values in its header; {_AGAIN}.")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    """Return an error that names the file."""
+    told = str(error).rstrip(".") or type(error).__name__
+    fix = "" if type(error) is ValueError and "; " in told else f"; {_AGAIN}"
+    return ValueError(f"{path} cannot be read: {told}{fix}.")
+
+
 def _plain_or_gzipped(path: Path) -> Path | None:
+    """Return the file of a path, with or without ``.gz``, or None if there is none."""
     zipped = path.with_name(f"{path.name}.gz")
     return next((found for found in (path, zipped) if found.is_file()), None)
 
 
 def _checked(split: Split, where: str) -> Split:
+    """Return an image set whose parts fit.
+
+    Raises:
+        ValueError: A part has the wrong dtype, shape or labels.
+    """
     for part, x, y in (
         ("training", split.train_x, split.train_y),
         ("test", split.test_x, split.test_y),
@@ -120,12 +156,20 @@ def _checked(split: Split, where: str) -> Split:
         if x.dtype != np.uint8 or x.ndim != 3 or y.dtype != np.uint8 or y.ndim != 1:
             raise ValueError(
                 f"{where}: {part} images must be uint8 [n, height, width] and labels uint8 [n], "
-                f"got {x.dtype} {list(x.shape)} and {y.dtype} {list(y.shape)}."
+                f"got {x.dtype} {list(x.shape)} and {y.dtype} {list(y.shape)}; {_AGAIN}."
             )
         if len(x) != len(y) or not len(x):
-            raise ValueError(f"{where}: {len(x)} {part} images, but {len(y)} labels.")
+            raise ValueError(
+                f"{where}: {part} images and labels must have the same number, at least 1, got "
+                f"{len(x)} {part} images, but {len(y)} labels; {_AGAIN}."
+            )
         if int(y.max()) > 9:
-            raise ValueError(f"{where}: {part} labels must be 0 to 9, got {int(y.max())}.")
+            raise ValueError(
+                f"{where}: {part} labels must be 0 to 9, got {int(y.max())}; {_AGAIN}."
+            )
     if split.train_x.shape[1:] != split.test_x.shape[1:]:
-        raise ValueError(f"{where}: training and test images differ in size.")
+        raise ValueError(
+            f"{where}: training and test images must have one size, got "
+            f"{list(split.train_x.shape[1:])} and {list(split.test_x.shape[1:])}; {_AGAIN}."
+        )
     return split

@@ -75,19 +75,35 @@ class Run:
 
 
 class Epoch(NamedTuple):
-    """Result of one epoch.
+    """The losses and the accuracy of one epoch.
 
     Attributes:
-        epoch: Number of the epoch, from 1.
-        loss: Mean training loss; in an epoch that diverged, the first loss that is not finite, if
-            there is one.
-        test_accuracy: Share of correctly classified test images after the epoch; NaN in an epoch
-            that diverged.
+        epoch: The number of the epoch, from 1.
+        loss: The mean training loss over the samples of the epoch. In the epoch in which a run
+            diverged, the first loss that is not finite, if there is one.
+        test_accuracy: The share of test images that are classified correctly after the epoch, in
+            0..1. NaN in the epoch in which a run diverged.
+        test_loss: The mean loss over the test images after the epoch, in evaluation mode. NaN
+            where ``test_accuracy`` is, in results written before this field existed, and for rules
+            other than backpropagation, whose loss is not always one of the class scores.
     """
 
     epoch: int
     loss: float
     test_accuracy: float
+    test_loss: float = math.nan
+
+
+class Evaluation(NamedTuple):
+    """What :func:`evaluate` measures.
+
+    Attributes:
+        accuracy: The share of samples that are classified correctly, in 0..1.
+        loss: The mean loss over the samples; NaN for rules other than backpropagation.
+    """
+
+    accuracy: float
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -223,9 +239,11 @@ def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], fl
         loss = _train_epoch(rule, optimizer, images, run.batch_size, order)
         seconds += time.perf_counter() - start
         alive = math.isfinite(loss) and watched <= _finite_tensors(rule)
-        accuracy = evaluate(rule, images.test_x, images.test_y) if alive else float("nan")
-        curve.append(Epoch(number, loss, accuracy))
-        if math.isnan(accuracy):
+        tested = Evaluation(math.nan, math.nan)
+        if alive:
+            tested = evaluate(rule, images.test_x, images.test_y)
+        curve.append(Epoch(number, loss, tested.accuracy, tested.loss))
+        if math.isnan(tested.accuracy):
             break
     return curve, seconds
 
@@ -339,27 +357,28 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def evaluate(rule: Rule, x: Tensor, y: Tensor) -> float:
-    """Return the share of samples that a rule classifies correctly.
-
-    A score of minus infinity excludes a class and is allowed.
+def evaluate(rule: Rule, x: Tensor, y: Tensor) -> Evaluation:
+    """Measure the accuracy and the loss of a rule's model on samples.
 
     Args:
-        rule: The rule.
+        rule: The rule; it is set to evaluation mode.
         x: Samples [n, pixels].
-        y: Labels [n].
+        y: Their labels [n], int64.
 
     Returns:
-        The share in [0, 1]; NaN if a score is NaN or plus infinity.
+        Both NaN where a score is NaN or infinitely high, since no class is then the answer. A score
+        of minus infinity rules a class out; the loss is infinite where that is the right one.
     """
     rule.eval()
-    right = 0
+    right, total = 0, 0.0
     for part, labels in zip(x.split(1024), y.split(1024), strict=True):
         scores = rule.predict(part)
         if not bool((scores < math.inf).all()):
-            return math.nan
+            return Evaluation(math.nan, math.nan)
         right += int((scores.argmax(1) == labels).sum())
-    return right / len(x)
+        if isinstance(rule, Backprop):
+            total += float(rule.loss(scores, labels)) * len(labels)
+    return Evaluation(right / len(x), total / len(x) if isinstance(rule, Backprop) else math.nan)
 
 
 @torch.no_grad()

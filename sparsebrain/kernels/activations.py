@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch_geometric.data.data import BaseData
 
 from graphs import arguments
 
@@ -94,7 +95,21 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+def check_activation(
+    activation: object, names: Iterable[str | None], argument: str = "activation"
+) -> None:
+    """TypeError or ValueError unless it is one of ``names``, or a function of a tensor."""
+    if isinstance(activation, type):
+        raise TypeError(
+            f"{argument} must be a function of a tensor, got the class {activation.__name__}; "
+            f"pass {argument}={activation.__name__}()"
+        )
+    # PyG's Data can be called, and is no function.
+    if not callable(activation) or isinstance(activation, BaseData):
+        arguments.option(argument, activation, names)
+
+
 def activation_called(name: str) -> Activation:
-    """The entry of the table; ValueError if there is none."""
-    arguments.option("activation", name, ACTIVATIONS)
+    """The entry of the table; TypeError or ValueError if there is none."""
+    check_activation(name, ACTIVATIONS)
     return ACTIVATIONS[name]

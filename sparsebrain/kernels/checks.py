@@ -8,45 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from graphs import tensors
 from sparsebrain.kernels.structure import Structure
 
-DTYPES = (torch.float32, torch.float64)
+DTYPES = tensors.FLOATS
+
+MOST_LOOPS = 10**6
+"""The most loops of a layer: more than any state or gradient passes through in practice."""
 
 
-def check_tensor(
-    name: str, tensor: Tensor, shape: tuple[int, ...], like: Tensor, *, whole: bool = True
-) -> None:
-    """ValueError or TypeError unless a tensor has a shape, and the dtype and place of another.
-
-    ``whole`` asks also whether its memory is there, which a traced tensor cannot tell.
-    """
-    if tensor.shape != shape:
-        raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}.")
-    if tensor.dtype is not like.dtype:
-        raise TypeError(
-            f"{name} must be {like.dtype} as all else, got {tensor.dtype}; "
-            f"call {name}.to({like.dtype})."
-        )
-    check_place(name, tensor, like.device)
-    if whole:
-        check_memory(name, tensor)
-
-
-def check_place(name: str, tensor: Tensor, device: torch.device) -> None:
-    """ValueError unless a tensor is on a device."""
-    if tensor.device == device:
-        return
-    remedy = f"call {name}.to('{device}')"
-    if tensor.is_meta:
-        remedy = (
-            "a tensor on 'meta' has no values: load it, or make it by to_empty(device=...) and "
-            "reset_parameters()"
-        )
-    raise ValueError(f"{name} is on {tensor.device}, but must be on {device}; {remedy}.")
+def check_tensor(name: str, tensor: Tensor, shape: tensors.Shape, like: Tensor) -> None:
+    """ValueError or TypeError unless a tensor has that shape, and dtype and device of another."""
+    tensors.tensor(name, tensor, shape, dtypes=(like.dtype,), device=like.device)
+    check_memory(name, tensor)
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
@@ -70,30 +47,44 @@ def check_memory(name: str, tensor: Tensor) -> None:
         )
 
 
-def check_weight(structure: Structure, weight: Tensor, like: Tensor) -> None:
-    """ValueError or TypeError unless the weights [E] fit the synapses and a state."""
-    if weight.dtype not in DTYPES:
-        raise TypeError(f"weight must be float32 or float64, got {weight.dtype}.")
-    check_tensor("weight", weight, (structure.num_edges,), like)
-
-
 def check_columns(structure: Structure, **columns: Tensor) -> None:
     """ValueError or TypeError unless states [N, B] fit the neurons and each other."""
     first: Tensor | None = None
     for name, each in columns.items():
-        if each.dim() != 2 or each.size(0) != structure.num_nodes:
-            raise ValueError(
-                f"{name} must have shape [{structure.num_nodes}, B], one column a sample, "
-                f"got {list(each.shape)}."
-            )
-        if each.dtype not in DTYPES:
-            raise TypeError(f"{name} must be float32 or float64, got {each.dtype}.")
         if first is None:
             first = each
-            check_place("edge_index", structure.edge_index, each.device)
+            tensors.tensor(name, each, (structure.num_nodes, "B"), device=structure.device)
             check_memory(name, each)
         else:
             check_tensor(name, each, tuple(first.shape), first)
+
+
+def check_structure(structure: object) -> None:
+    """TypeError unless it is a Structure."""
+    if not isinstance(structure, Structure):
+        raise TypeError(
+            f"structure must be a Structure, got {type(structure).__name__}; pass "
+            "Structure(edge_index, num_nodes)"
+        )
+
+
+def check_matrix(structure: Structure, weight: Tensor, *, finite: bool = False) -> None:
+    """TypeError or ValueError unless ``weight`` [E] are the weights of the synapses."""
+    check_structure(structure)
+    size, device = (structure.num_edges,), structure.device
+    tensors.tensor("weight", weight, size, device=device, finite=finite)
+
+
+def check_leak(leak: Tensor) -> None:
+    """ValueError unless all values of a leak are from 0 to 1."""
+    check_memory("leak", leak)
+    inside = (leak >= 0) & (leak <= 1)
+    if not bool(inside.all()):
+        at = int((~inside).nonzero()[0])
+        raise ValueError(
+            f"leak must be from 0 to 1, the share of the new value in the next state, got "
+            f"{float(leak[at]):g} at neuron {at}; pass 1 / tau for a time constant of tau loops"
+        )
 
 
 def check_index(structure: Structure) -> None:

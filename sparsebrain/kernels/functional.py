@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.autograd import forward_ad
+from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.kernels import operators
-from sparsebrain.kernels.activations import activation_called
+from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
-from sparsebrain.kernels.checks import DTYPES, check_place, check_tensor
+from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
+from sparsebrain.kernels.select import check_backend
 from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.transforms import is_transformed
 
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
@@ -45,8 +47,8 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         >>> propagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([0., 2., 3.])
     """
-    _check(structure, weight, x=x)
-    return operators.propagate(weight, x, structure.arrays(), False, backend)
+    _check(structure, weight, backend, x=x)
+    return operators.any_propagate(weight, x, structure.arrays(), False, backend)
 
 
 def backpropagate(
@@ -66,8 +68,8 @@ def backpropagate(
         >>> backpropagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([2., 3., 0.])
     """
-    _check(structure, weight, grad=grad)
-    return operators.propagate(weight, grad, structure.arrays(), True, backend)
+    _check(structure, weight, backend, grad=grad)
+    return operators.any_propagate(weight, grad, structure.arrays(), True, backend)
 
 
 def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str = "auto") -> Tensor:
@@ -98,8 +100,8 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         >>> correlate(structure, x, x)
         tensor([2., 6.])
     """
-    _check(structure, None, post=post, pre=pre)
-    return operators.correlate(post, pre, structure.arrays(), backend)
+    _check(structure, None, backend, post=post, pre=pre)
+    return operators.any_correlate(post, pre, structure.arrays(), backend)
 
 
 def loop(
@@ -159,30 +161,42 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    loops = arguments.count("loops", loops, at_least=1)
+    _check_options(loops, activation, noise, keep, checkpoint)
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
-    _check(structure, weight, **given)
+    _check(structure, weight, backend, **given)
     for name, each in {"bias": bias, "leak": leak}.items():
         if each is not None:
-            check_tensor(name, each, (structure.num_nodes,), state, whole=False)
-    arguments.flag("checkpoint", checkpoint)
+            size, dtypes = (structure.num_nodes,), (state.dtype,)
+            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device, like="state")
+    transformed = is_transformed()
+    if leak is not None and not transformed and not torch.compiler.is_compiling():
+        check_leak(leak)
     inputs = LoopInputs(state, drive, bias, leak)
+    learns = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (weight, *inputs)
+    )
+    kept = loops + 1 if keep or learns else 1
     segment = segment_length(loops) if checkpoint else 0
+    if segment and not keep:
+        kept = 2 * segment
+    if not torch.compiler.is_compiling():
+        tensors.room(
+            f"loops={loops}",
+            kept * state.nbytes,
+            "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
+        )
+    function = activation if callable(activation) else activation_called(activation).function
     fused = not callable(activation) and activation_called(activation).number is not None
-    if callable(activation) or not fused or noise is not None:
+    if not fused or noise is not None or transformed:
         return run_stepwise(
             partial(_exchange, weight, structure.arrays(), backend),
             inputs,
             loops=loops,
-            activation=activation
-            if callable(activation)
-            else activation_called(activation).function,
+            activation=function,
             noise=None if noise is None else partial(_checked_noise, noise, state),
             keep=keep,
             segment=segment,
         )
-    tensors = [tensor for tensor in (weight, *inputs) if tensor is not None]
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states = operators.loop(
         weight,
         *inputs,
@@ -198,80 +212,47 @@ def loop(
 
 
 def _exchange(weight: Tensor, arrays: list[Tensor], backend: str, state: Tensor) -> Tensor:
-    return operators.propagate(weight, state, arrays, False, backend)
+    return operators.any_propagate(weight, state, arrays, False, backend)
 
 
 def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -> Tensor:
-    drawn = noise(number)
-    check_tensor("noise", drawn, tuple(state.shape), state, whole=False)
-    return drawn
+    return tensors.tensor(
+        "noise(number)",
+        noise(number),
+        tuple(state.shape),
+        dtypes=(state.dtype,),
+        device=state.device,
+    )
 
 
-def _check(structure: Structure, weight: Tensor | None, **states: Tensor) -> None:
+def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
+    arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
+    check_activation(activation, ACTIVATIONS)
+    if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):
+        raise TypeError(
+            f"noise must be a function of the loop's number, got {type(noise).__name__}; pass "
+            "noise=lambda number: std * torch.randn_like(state)"
+        )
+    arguments.flag("keep", keep)
+    arguments.flag("checkpoint", checkpoint)
+
+
+def _check(structure: Structure, weight: Tensor | None, backend: str, **states: Tensor) -> None:
     """Raise unless a call makes sense, in the words of the functions above.
 
-    Operators check again all that memory is safe by, since they can be called without us; here is
-    what only a user of tensors can get wrong. ``states`` [N, B] are named as the caller's arguments
-    are; the first of them says what shape and dtype the others, and ``weight`` [E], must have.
+    Operators check again everything that memory safety depends on, since they can be called
+    directly. ``states`` [N, B] are named as the caller's arguments are; the first of them says what
+    shape and dtype the others, and ``weight`` [E], must have.
     """
-    if not isinstance(structure, Structure):
-        raise TypeError(
-            f"expected a Structure, got {type(structure).__name__}; "
-            "pass Structure(edge_index, num_nodes)."
-        )
-    first = next(iter(states.values()))
+    check_structure(structure)
+    check_backend(backend)
+    device = structure.device
+    dtypes: tuple[torch.dtype, ...] = DTYPES
+    shape: tuple[int | str, ...] = (structure.num_nodes, "B")
+    first = next(iter(states))
     for name, state in states.items():
-        if state.dim() != 2 or state.size(0) != structure.num_nodes:
-            raise ValueError(
-                f"{name} must have shape [{structure.num_nodes}, B], one column a sample, "
-                f"got {list(state.shape)}."
-            )
-        if state is not first and state.shape != first.shape:
-            raise ValueError(
-                f"{' and '.join(states)} must have one shape, "
-                f"got {list(first.shape)} and {list(state.shape)}."
-            )
-    tensors = states
+        tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first)
+        shape, dtypes = tuple(state.shape), (state.dtype,)
     if weight is not None:
-        if weight.shape != (structure.num_edges,):
-            raise ValueError(
-                f"weight must have shape [{structure.num_edges}], one for each synapse, "
-                f"got {list(weight.shape)}."
-            )
-        tensors = {"weight": weight, **states}
-    _check_no_tangents(tensors)
-    _check_dtypes(tensors)
-    for name, tensor in tensors.items():
-        if tensor.device != structure.device:
-            _raise_misplaced(name, tensor, structure)
-
-
-def _check_no_tangents(tensors: dict[str, Tensor]) -> None:
-    """NotImplementedError in forward mode: an operator of torch.library drops tangents silently."""
-    if forward_ad._current_level >= 0 and any(
-        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors.values()
-    ):
-        raise NotImplementedError(
-            "forward-mode derivatives (torch.func.jvp) are not implemented; "
-            "use reverse mode, such as torch.func.vjp or backward()."
-        )
-
-
-def _check_dtypes(tensors: dict[str, Tensor]) -> None:
-    """TypeError unless all are float32, or all float64."""
-    dtypes = {tensor.dtype for tensor in tensors.values()}
-    if len(dtypes) > 1 or not dtypes.issubset(DTYPES):
-        told = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
-        raise TypeError(
-            f"expected float32 or float64, the same for all, got {told}; call .float() first."
-        )
-
-
-def _raise_misplaced(name: str, tensor: Tensor, structure: Structure) -> None:
-    """ValueError that says which of both should move: the structure, or a tensor without values."""
-    if tensor.is_meta:
-        check_place(name, tensor, structure.device)
-    raise ValueError(
-        f"{name} is on {tensor.device}, the structure on {structure.device}; "
-        f"call structure.to('{tensor.device}')."
-    )
+        size = (structure.num_edges,)
+        tensors.tensor("weight", weight, size, dtypes=dtypes, device=device, like=first)

@@ -33,7 +33,7 @@ from torch.library import custom_op
 
 from graphs import arguments
 from sparsebrain.kernels import checkpointing
-from sparsebrain.kernels.activations import activation_called
+from sparsebrain.kernels.activations import ACTIVATIONS, activation_called
 from sparsebrain.kernels.backend import Backend, LoopInputs
 from sparsebrain.kernels.checks import (
     check_columns,
@@ -41,11 +41,13 @@ from sparsebrain.kernels.checks import (
     check_memory,
     check_states,
     check_tensor,
-    check_weight,
 )
 from sparsebrain.kernels.layout import like
+from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
+from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 
 
 class _LoopArguments(NamedTuple):
@@ -87,7 +89,7 @@ def _check_loop(
     state, drive, bias, leak = inputs
     columns = {"state": state} if drive is None else {"state": state, "drive": drive}
     check_columns(structure, **columns)
-    check_weight(structure, weight, state)
+    check_tensor("weight", weight, (structure.num_edges,), state)
     for name, each in (("bias", bias), ("leak", leak)):
         if each is not None:
             check_tensor(name, each, (structure.num_nodes,), state)
@@ -106,7 +108,7 @@ def propagate(
     chosen = resolve(backend, x.device)
     structure = _structure(arrays, chosen)
     check_columns(structure, x=x)
-    check_weight(structure, weight, x)
+    check_tensor("weight", weight, (structure.num_edges,), x)
     return chosen.operator(structure, weight, transpose=transpose)(x.contiguous())
 
 
@@ -261,6 +263,22 @@ def _(weight: Tensor, *others: Any) -> list[Tensor]:
     return [each.new_empty(each.shape) for each in given]
 
 
+def any_propagate(
+    weight: Tensor, x: Tensor, arrays: Sequence[Tensor], transpose: bool, backend: str
+) -> Tensor:
+    """``propagate``, or what it computes in operations that torch can transform."""
+    if is_transformed():
+        return exchange(arrays[0], weight, x, transpose=transpose)
+    return propagate(weight, x, arrays, transpose, backend)
+
+
+def any_correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
+    """``correlate``, or what it computes in operations that torch can transform."""
+    if is_transformed():
+        return products(arrays[0], post, pre)
+    return correlate(post, pre, arrays, backend)
+
+
 def _propagate_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     weight, x, ctx.arrays, ctx.transpose, ctx.backend = inputs
     ctx.save_for_backward(weight, x)
@@ -268,13 +286,14 @@ def _propagate_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _propagate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     weight, x = ctx.saved_tensors
+    refuse_batched(grad)
     grad = grad.contiguous()
     grad_weight = grad_x = None
     if ctx.needs_input_grad[0]:
         post, pre = (x, grad) if ctx.transpose else (grad, x)
-        grad_weight = correlate(post, pre, ctx.arrays, ctx.backend)
+        grad_weight = any_correlate(post, pre, ctx.arrays, ctx.backend)
     if ctx.needs_input_grad[1]:
-        grad_x = propagate(weight, grad, ctx.arrays, not ctx.transpose, ctx.backend)
+        grad_x = any_propagate(weight, grad, ctx.arrays, not ctx.transpose, ctx.backend)
     return grad_weight, grad_x, [None] * len(ctx.arrays), None, None
 
 
@@ -285,11 +304,12 @@ def _correlate_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _correlate_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     post, pre = ctx.saved_tensors
+    refuse_batched(grad)
     grad_post = grad_pre = None
     if ctx.needs_input_grad[0]:
-        grad_post = propagate(grad, pre, ctx.arrays, False, ctx.backend)
+        grad_post = any_propagate(grad, pre, ctx.arrays, False, ctx.backend)
     if ctx.needs_input_grad[1]:
-        grad_pre = propagate(grad, post, ctx.arrays, True, ctx.backend)
+        grad_pre = any_propagate(grad, post, ctx.arrays, True, ctx.backend)
     return grad_post, grad_pre, [None] * len(ctx.arrays), None
 
 
@@ -317,6 +337,10 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
 def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     given: _LoopArguments = ctx.given
     weight, state, drive, bias, leak, *kept = ctx.saved_tensors
+    refuse_batched(*grads)
+    if torch.is_grad_enabled() or is_transformed():
+        inputs = LoopInputs(state, drive, bias, leak)
+        return _differentiable_backward(given, weight, inputs, ctx.needs_input_grad[:5], grads)
     need_weight = ctx.needs_input_grad[0]
     without = [None] * (given.loops - 1)
     found = loop_backward(
@@ -338,6 +362,47 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
     of_arrays = [None] * len(given.arrays)
     return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays))
+
+
+def _differentiable_backward(
+    given: _LoopArguments,
+    weight: Tensor,
+    inputs: LoopInputs,
+    needed: tuple[bool, ...],
+    grads: list[Tensor | None],
+) -> tuple[Any, ...]:
+    """The gradients by autograd, through loops that are run again one by one.
+
+    Second derivatives need this (``create_graph=True``), and gradients that are batched.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Through aliases, so that an input that is computed from another one is held fixed.
+        alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
+        states = run_stepwise(
+            lambda x: any_propagate(alias, x, given.arrays, False, given.backend),
+            again,
+            loops=given.loops,
+            activation=ACTIVATIONS[given.activation].function,
+            noise=None,
+            keep=given.keep,
+            segment=0,
+        )
+        reached = [(x, grad) for x, grad in zip(states, grads, strict=False) if grad is not None]
+        both = zip((alias, *again), needed, strict=True)
+        asked = [x for x, need in both if need and x is not None]
+        found: Sequence[Tensor | None] = [None] * len(asked)
+        if reached:
+            found = torch.autograd.grad(
+                [x for x, _ in reached],
+                asked,
+                [grad for _, grad in reached],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+    gradients = iter(found)
+    of_inputs = [next(gradients) if need else None for need in needed]
+    return tuple(_LoopArguments._make([*of_inputs, [None] * len(given.arrays), *[None] * 6]))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

@@ -1,4 +1,4 @@
-"""The oracle: gather, multiply, add up. Slow, obvious, and on every device."""
+"""The ``reference`` backend: gather, multiply, add up. Slow, obvious, and on every device."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ class ReferenceBackend(Backend):
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
     ) -> Callable[[Tensor], Tensor]:
-        source, target = structure.edge_index.flip(0) if transpose else structure.edge_index
-
-        def apply(x: Tensor) -> Tensor:
-            messages = weight.unsqueeze(1) * x.index_select(0, source)
-            return torch.zeros_like(x).index_add_(0, target, messages)
-
-        return apply
+        return lambda x: exchange(structure.edge_index, weight, x, transpose=transpose)
 
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
-        source, target = structure.edge_index
-        return (post.index_select(0, target) * pre.index_select(0, source)).sum(1)
+        return products(structure.edge_index, post, pre)
+
+
+def exchange(edge_index: Tensor, weight: Tensor, x: Tensor, *, transpose: bool) -> Tensor:
+    """Compute W x, or W^T x, for states [N, B], as torch differentiates it."""
+    source, target = edge_index.flip(0) if transpose else edge_index
+    messages = weight.unsqueeze(1) * x.index_select(0, source)
+    return torch.zeros_like(x).index_add(0, target, messages)
+
+
+def products(edge_index: Tensor, post: Tensor, pre: Tensor) -> Tensor:
+    """Sum post[target] * pre[source] over the batch, [E], as torch differentiates it."""
+    source, target = edge_index
+    return (post.index_select(0, target) * pre.index_select(0, source)).sum(1)

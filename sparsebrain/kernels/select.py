@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.kernels.backend import Backend
 from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
@@ -18,6 +18,13 @@ BACKENDS: dict[str, Backend] = {
 """Every backend by name, the fastest first: ``auto`` takes the first that suits."""
 
 
+def check_backend(backend: object) -> str:
+    """``backend`` itself; TypeError or ValueError unless it is "auto" or in :data:`BACKENDS`."""
+    if isinstance(backend, str) and (backend == "auto" or backend in BACKENDS):
+        return backend
+    return arguments.option("backend", backend, ("auto", *BACKENDS))
+
+
 def resolve(name: str, device: torch.device) -> Backend:
     """The backend called ``name`` on ``device``; "auto" is the fastest that can run there.
 
@@ -27,8 +34,7 @@ def resolve(name: str, device: torch.device) -> Backend:
     """
     if name == "auto":
         return next(backend for backend in BACKENDS.values() if backend.suits(device))
-    arguments.option("backend", name, ("auto", *BACKENDS))
-    backend = BACKENDS[name]
+    backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:
         raise RuntimeError(f"backend {name!r} was asked for, but {obstacle}; use backend='auto'.")
@@ -45,5 +51,5 @@ def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
         >>> available("meta")["torch"]
         "torch has no sparse kernels on 'meta', only on 'cpu' and 'cuda'"
     """
-    device = torch.device(device)
+    device = tensors.device("device", device, present=False)
     return {name: backend.obstacle(device) for name, backend in BACKENDS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def step(
     """
     state = inputs.state
     total = exchange(state)
-    check_shape_kept(state, total)
+    check_kept("aggr", state, total)
     if inputs.bias is not None:
         total = total + per_row(inputs.bias, state)
     if inputs.drive is not None:
@@ -54,7 +55,7 @@ def respond(
     All tensors have one shape, but for ``leak``, which need only broadcast to it.
     """
     after = activation(total)
-    check_shape_kept(total, after)
+    check_kept("activation", total, after)
     if leak is not None:
         after = torch.lerp(state, after, leak)
     return after if noise is None else after + noise()
@@ -109,14 +110,31 @@ def run_stepwise(
     return states
 
 
-def check_shape_kept(before: Tensor, after: Tensor) -> None:
-    """ValueError if a loop changed the shape of the state."""
+def check_kept(name: str, before: Tensor, after: Any) -> None:
+    """TypeError or ValueError unless a function keeps the shape, dtype and device of the state.
+
+    ``name`` is the argument that it comes from, "activation" or "aggr".
+    """
+    if (
+        isinstance(after, Tensor)
+        and after.shape == before.shape
+        and after.dtype is before.dtype
+        and after.device == before.device
+    ):
+        return
+    kept = "activation=torch.tanh" if name == "activation" else "aggr='max'"
+    fix = f"pass one that does, such as {kept}"
+    if not isinstance(after, Tensor):
+        raise TypeError(f"{name} must return a tensor, got {type(after).__name__}; {fix}")
     if after.shape != before.shape:
         raise ValueError(
-            f"a loop must keep the shape of the state, but {list(before.shape)} became "
-            f"{list(after.shape)}; use an aggregation that keeps the width, such as aggr='max', "
-            "and an activation that works value by value."
+            f"{name} must keep the shape of the state, but {list(before.shape)} became "
+            f"{list(after.shape)}; {fix}"
         )
+    raise TypeError(
+        f"{name} must keep the dtype and device of the state, but {before.dtype} on "
+        f"{before.device} became {after.dtype} on {after.device}; {fix}"
+    )
 
 
 def per_row(of_neurons: Tensor, state: Tensor) -> Tensor:

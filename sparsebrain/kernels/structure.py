@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch_geometric import EdgeIndex
 
-from graphs import arguments
+from graphs import arguments, tensors
+
+MOST_NEURONS = 2**31 - 1
+"""The most neurons of a structure; the number of synapses has no such limit."""
 
 
 class Compressed(NamedTuple):
@@ -66,7 +70,11 @@ class Structure:
     __slots__ = ("by_source", "by_target", "edge_index", "num_nodes")
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
-        num_nodes = arguments.count("num_nodes", num_nodes, at_least=0)
+        num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
+        # Two pointers, each made in 64 bits.
+        tensors.room(
+            f"num_nodes={num_nodes}", 16 * num_nodes, "pass 1 + the largest number in edge_index"
+        )
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes = num_nodes
@@ -99,6 +107,7 @@ class Structure:
         Raises:
             ValueError: the arrays are not those of a structure of ``num_nodes`` neurons.
         """
+        num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
@@ -109,7 +118,8 @@ class Structure:
 
     def to(self, device: torch.device | str) -> Structure:
         """The same structure with its index arrays on another device."""
-        if torch.device(device) == self.device:
+        device = tensors.device("device", device)
+        if device == self.device:
             return self
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
 
@@ -127,9 +137,13 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
     Every call of an operator comes through here, so what is right is told from what is wrong first,
     and the wrong is described afterwards.
     """
+    if not isinstance(arrays, list | tuple) or not all(isinstance(a, Tensor) for a in arrays):
+        raise TypeError(
+            f"arrays must be a list of tensors, got {arrays!r:.60}; pass structure.arrays()"
+        )
     if len(arrays) != 7:
         raise ValueError(
-            f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
+            f"arrays must be the seven of a structure, got {len(arrays)}; pass structure.arrays()"
         )
     edge_index, pointer, *_ = arrays
     dtype, device = pointer.dtype, edge_index.device
@@ -151,32 +165,21 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
         return
     told = ", ".join(f"{list(array.shape)} {array.dtype} on {array.device}" for array in arrays)
     raise ValueError(
-        f"these are not the index arrays of a structure of {num_nodes} neurons: {told}; all must "
-        "be contiguous, on one device and as structure.arrays() gives them."
+        f"arrays are not the index arrays of a structure of num_nodes={num_nodes}: {told}; pass "
+        "structure.arrays(), contiguous and on one device"
     )
 
 
-def plain_tensor(edge_index: Tensor) -> Tensor:
-    """PyG's ``EdgeIndex`` as an ordinary tensor: kernels want none of its dispatch."""
-    return edge_index.as_tensor() if hasattr(edge_index, "as_tensor") else edge_index
+def plain_tensor(edge_index: Any) -> Any:
+    """PyG's ``EdgeIndex`` as an ordinary tensor, without its dispatch; anything else as it is."""
+    return edge_index.as_tensor() if isinstance(edge_index, EdgeIndex) else edge_index
 
 
 def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
-    if not isinstance(edge_index, Tensor):
-        raise TypeError(
-            f"edge_index must be a tensor [2, E], got {type(edge_index).__name__}; "
-            "call torch.as_tensor(edge_index, dtype=torch.int64) first."
-        )
-    edge_index = plain_tensor(edge_index)
-    if edge_index.is_floating_point() or edge_index.is_complex() or edge_index.dtype == torch.bool:
-        raise TypeError(
-            f"edge_index must hold integers, got {edge_index.dtype}; call edge_index.long() first."
-        )
-    if edge_index.dim() != 2 or edge_index.size(0) != 2:
-        raise ValueError(
-            f"edge_index must have shape [2, E], got {list(edge_index.shape)}; "
-            "rows are (source, target): a list of pairs needs .t()."
-        )
+    fix = "pass edge_index.t() if its rows are pairs of source and target"
+    edge_index = tensors.tensor(
+        "edge_index", plain_tensor(edge_index), (2, "E"), dtypes=tensors.INTEGERS, fix=fix
+    )
     # A copy of our own: whoever changed theirs later would slip an unchecked index to a kernel.
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format

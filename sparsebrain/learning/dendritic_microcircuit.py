@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphs import arguments
 from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
-from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.rule import Rule, check_room
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.misfits import check_fit
 from sparsebrain.nn.recurrence import to_columns
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
@@ -23,6 +27,12 @@ LOW, HIGH = 0.1, 0.8
 _LOOPS = (
     "on a loop a neuron stands above and below itself, so that the two steps, up and then down, "
     "have no order; "
+)
+
+
+_NARROW = (
+    "it learns from small differences of rates, which weights narrower than float32 round away; "
+    "call model.float(), and the rule under torch.autocast where other modules should be narrower."
 )
 
 
@@ -144,16 +154,13 @@ class DendriticMicrocircuit(Rule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model)
-        shares = {
-            "output_nudge": output_nudge,
-            "interneuron_nudge": interneuron_nudge,
-            "apical_share": apical_share,
-        }
-        for name, share in shares.items():
-            if not 0 < share < 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {share}.")
-        self.output_nudge, self.interneuron_nudge = output_nudge, interneuron_nudge
-        self.apical_share, self.rescale = apical_share, rescale
+        self.output_nudge = _check_share("output_nudge", output_nudge)
+        self.interneuron_nudge = _check_share("interneuron_nudge", interneuron_nudge)
+        self.apical_share = _check_share("apical_share", apical_share)
+        self_predicting = arguments.flag("self_predicting", self_predicting)
+        plastic_inhibition = arguments.flag("plastic_inhibition", plastic_inhibition)
+        self.rescale = arguments.flag("rescale", rescale)
+        generator = check_generator(generator, model)
         blocks = split(model)
         self.before, self.layers = blocks[0].before, [block.layer for block in blocks]
         self.num_classes = out_width(self.layers[-1])
@@ -180,6 +187,8 @@ class DendriticMicrocircuit(Rule):
         if reason is not None:
             return reason
         blocks = split(model)
+        if any(block.layer.weight.dtype not in kernels.DTYPES for block in blocks):
+            return _NARROW
         if any(isinstance(b.layer, GraphLayer) and b.layer.loops != 1 for b in blocks):
             return (
                 f"{_LOOPS}give every GraphLayer loops=1, or use DendriticMicrocircuit.build(..., "
@@ -204,7 +213,9 @@ class DendriticMicrocircuit(Rule):
         )
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if loops != 1:
             raise ValueError(
                 f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}, pass "
@@ -212,6 +223,7 @@ class DendriticMicrocircuit(Rule):
                 "the model without."
             )
         graph = GraphLayer(connectome, 1, bias=True)
+        check_room(in_features, graph.num_nodes, num_classes)
         return nn.Sequential(
             nn.Linear(in_features, graph.num_nodes),
             nn.Sigmoid(),
@@ -224,7 +236,6 @@ class DendriticMicrocircuit(Rule):
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the circuit on x [B, ...] with labels y [B], fill gradients, return the loss."""
-        check_labels(x.new_empty(len(x), self.num_classes), y)
         found = self.potentials(x, y)
         errors = [
             torch.sigmoid(soma) - torch.sigmoid(alone)
@@ -253,12 +264,25 @@ class DendriticMicrocircuit(Rule):
     @torch.no_grad()
     def potentials(self, x: Tensor, y: Tensor | None = None) -> Potentials:
         """All potentials for x [B, ...], with the labels y [B] or without a target."""
-        # What is learned are small differences of rates, which a narrower type would round away.
-        with torch.autocast(x.device.type, enabled=False):
-            return self._potentials(x.to(self.layers[0].weight.dtype), y)
+        with self.checked(x, y):
+            dtype = self.layers[0].weight.dtype
+            if dtype not in kernels.DTYPES:
+                raise TypeError(f"the model's weights are {dtype}: {_NARROW}")
+            if y is not None:
+                check_labels(x.new_empty(len(x), self.num_classes), y)
+            if torch.is_autocast_enabled(x.device.type):
+                x = x.to(dtype)
+            # Without autocast, since small differences of rates are learned from.
+            with torch.autocast(x.device.type, enabled=False):
+                return self._potentials(x, y)
 
     def _potentials(self, x: Tensor, y: Tensor | None) -> Potentials:
         inputs, basal = through(self.before, x), list[Tensor]()
+        if inputs.dim() != 2:
+            raise ValueError(
+                f"x must reach the first layer as [B, features], got {list(inputs.shape)}; pass "
+                "x.flatten(1)."
+            )
         rate = inputs
         for layer in self.layers:
             basal.append(_forth(layer, _weight(layer), _offset(layer), rate))
@@ -310,6 +334,15 @@ class DendriticMicrocircuit(Rule):
         return [self.output_nudge * share**depth for depth in depths]
 
 
+def _check_share(name: str, share: float) -> float:
+    share = arguments.real(name, share)
+    if not 0 < share < 1:
+        raise ValueError(
+            f"{name} must lie between 0 and 1, got {share:g}; pass for example {name}=0.1."
+        )
+    return share
+
+
 def _is_logistic(block: Block, *, last: bool) -> bool:
     layer = block.layer
     if isinstance(layer, GraphLayer):
@@ -342,6 +375,7 @@ def _offset(layer: Weighted) -> Tensor | None:
 def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:
     """Sums [B, targets] of rates [B, sources] along the synapses of a layer."""
     if isinstance(layer, nn.Linear):
+        check_fit(layer, rate)
         return functional.linear(rate, weight, bias)
     columns = to_columns(rate, layer.num_nodes, node_first=False)
     sums = kernels.propagate(layer.structure, weight, columns, backend=layer.backend).t()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.rule import Rule
@@ -85,9 +85,8 @@ class LocalErrors(Rule):
     ) -> None:
         super().__init__(model)
         arguments.option("kind", kind, KINDS)
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must lie in 0..1, got {share}.")
-        self.share = {"similarity": 1.0, "prediction": 0.0, "both": float(share)}[kind]
+        share = arguments.real("share", share, at_most=1.0)
+        self.share = {"similarity": 1.0, "prediction": 0.0, "both": share}[kind]
         self.blocks = split(model)
         hidden = [(b.layer, width) for b in self.blocks for width in _widths(b)]
         self.classifies = num_classes is None
@@ -100,6 +99,12 @@ class LocalErrors(Rule):
                 )
         else:
             _, self.num_classes = hidden.pop()
+        for layer, width in hidden:
+            tensors.room(
+                f"num_classes={num_classes}",
+                (width + 1) * self.num_classes * layer.weight.element_size(),
+                "pass the number of classes",
+            )
         self.similarity_heads, self.prediction_heads = nn.ModuleList(), nn.ModuleList()
         for layer, width in hidden:
             if self.share > 0:
@@ -125,10 +130,11 @@ class LocalErrors(Rule):
 
     def losses(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """The loss of every layer and loop, each with a gradient for its own weights alone."""
-        check_labels(x.new_empty(len(x), self.num_classes), y)
-        activities = list(self._activities(x))
-        scores = activities.pop() if self.classifies else None
-        losses = [self._loss(place, h, y) for place, h in enumerate(activities)]
+        with self.checked(x, y):
+            check_labels(x.new_empty(len(x), self.num_classes), y)
+            activities = list(self._activities(x))
+            scores = activities.pop() if self.classifies else None
+            losses = [self._loss(place, h, y) for place, h in enumerate(activities)]
         return losses if scores is None else [*losses, functional.cross_entropy(scores, y)]
 
     def predict(self, x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphs import arguments
-from sparsebrain.equilibrium import Equilibrium
+from graphs import arguments, tensors
+from sparsebrain.models.inputs import check_encoded, check_layer, check_module, check_samples
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import Neurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -78,25 +78,21 @@ class AnytimeClassifier(nn.Module):
     ) -> None:
         super().__init__()
         num_classes = arguments.count("num_classes", num_classes, at_least=1)
-        if not isinstance(layer, GraphLayer):
-            raise TypeError(f"layer must be a GraphLayer, got {type(layer).__name__}.")
-        if isinstance(layer.loops, Equilibrium):
-            raise ValueError(
-                "an Equilibrium keeps no state on its way that could be read; make the layer with "
-                "a number of loops, as in loops=10."
-            )
-        self.encode = nn.Identity() if encode is None else encode
+        loops = check_layer(layer)
+        self.encode = check_module("encode", encode)
         self.layer = layer
         self.read: nn.Module = nn.Identity()
         width = layer.num_nodes
         if outputs is not None:
             neurons = find_neurons(Data(num_nodes=layer.num_nodes), outputs, "outputs")
             self.read, width = ReadNeurons(neurons), len(neurons)
-        self.readouts = nn.ModuleList(nn.Linear(width, num_classes) for _ in range(layer.loops))
+        weights = 4 * loops * width * num_classes
+        tensors.room(f"num_classes={num_classes}", weights, "pass fewer classes or loops")
+        self.readouts = nn.ModuleList(nn.Linear(width, num_classes) for _ in range(loops))
 
     def forward(self, x: Tensor) -> Tensor:
         """The class scores after every loop."""
-        _, states = self.layer(self.encode(x), return_states=True)
+        _, states = self.layer(self._encoded(x, (..., "F")), return_states=True)
         read = zip(self.readouts, self.read(states[1:]), strict=True)
         return torch.stack([readout(state) for readout, state in read])
 
@@ -121,11 +117,8 @@ class AnytimeClassifier(nn.Module):
         Raises:
             ValueError: x is not [B, F], or ``confidence`` not between 0 and 1.
         """
-        if not 0 <= confidence <= 1:
-            raise ValueError(f"confidence must be from 0 to 1, got {confidence!r}.")
-        if x.dim() != 2:
-            raise ValueError(f"x must have shape [B, F], got {list(x.shape)}.")
-        drive = self.encode(x)
+        confidence = arguments.real("confidence", confidence, at_most=1)
+        drive = self._encoded(x, ("B", "F"))
         once = copy.copy(self.layer)
         once.loops = 1
         state = torch.zeros_like(drive) if once.inject else drive
@@ -147,3 +140,7 @@ class AnytimeClassifier(nn.Module):
             if not len(unsure):
                 break
         return found
+
+    def _encoded(self, x: Tensor, shape: tensors.Shape) -> Tensor:
+        check_samples(x, shape, self.encode)
+        return check_encoded(self.encode, x, self.layer.num_nodes)

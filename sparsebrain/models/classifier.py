@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.activations import check_activation
+from sparsebrain.models.inputs import check_samples
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
 
@@ -79,7 +81,9 @@ def classifier(
         >>> model(torch.randn(8, 2)).shape
         torch.Size([8, 2])
     """
+    arguments.option("activation", activation, ACTIVATIONS)
     num_classes = arguments.count("num_classes", num_classes, at_least=1)
+    check_activation(loop_activation, ACTIVATIONS, "loop_activation")
     graph = GraphLayer(connectome, loops, activation=loop_activation, **layer)
     receiving = None if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = None if outputs is None else find_neurons(connectome, outputs, "outputs")
@@ -94,7 +98,7 @@ def classifier(
         parts["read"] = ReadNeurons(read)
     parts["graph_norm"] = nn.BatchNorm1d(width_out)
     parts["graph_activation"] = ACTIVATIONS[activation]()
-    parts["decode"] = nn.Linear(width_out, num_classes)
+    parts["decode"] = _linear("num_classes", width_out, num_classes)
     return nn.Sequential(parts)
 
 
@@ -111,9 +115,10 @@ def perceptron(
         >>> perceptron(64, 256, 10)(torch.randn(8, 64)).shape
         torch.Size([8, 10])
     """
+    arguments.option("activation", activation, ACTIVATIONS)
     num_classes = arguments.count("num_classes", num_classes, at_least=1)
     parts = _encoder(in_features, hidden, activation)
-    parts["decode"] = nn.Linear(hidden, num_classes)
+    parts["decode"] = _linear("num_classes", hidden, num_classes)
     return nn.Sequential(parts)
 
 
@@ -122,12 +127,31 @@ def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDi
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
-    arguments.option("activation", activation, ACTIVATIONS)
+    encode = _linear("hidden" if hidden > in_features else "in_features", in_features, hidden)
+    encode.register_forward_pre_hook(_check_samples)
     return OrderedDict(
-        encode=nn.Linear(in_features, hidden),
+        encode=encode,
         encode_norm=nn.BatchNorm1d(hidden),
         encode_activation=ACTIVATIONS[activation](),
     )
+
+
+def _linear(name: str, width_in: int, width_out: int) -> nn.Linear:
+    """A linear layer; ``name`` is the argument to blame if it is too large for the memory."""
+    size = width_in if name == "in_features" else width_out
+    bytes_each = torch.get_default_dtype().itemsize
+    tensors.room(f"{name}={size}", width_in * width_out * bytes_each, f"pass a smaller {name}")
+    return nn.Linear(width_in, width_out)
+
+
+def _check_samples(encode: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """The check of x before the first layer, which is followed by batch normalization."""
+    x = check_samples(inputs[0], ("B", "F"), encode)
+    if encode.training and len(x) == 1:
+        raise ValueError(
+            "x must hold two samples or more while training, as batch normalization compares them, "
+            "got 1; pass a larger batch, or call model.eval()"
+        )
 
 
 def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | None) -> None:
@@ -150,6 +174,6 @@ def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | Non
                 break
     if not bool((signal if read is None else signal[read.to(structure.device)]).any()):
         raise ValueError(
-            f"no neuron that is read is reached from one that receives in {graph.loops} loops; "
-            "on a graph without cycles, such as graphs.layered, let loops be its depth."
+            f"loops={graph.loops} is too few for an input to reach a neuron that is read; pass "
+            "more loops, for a graph without cycles as many as its depth, or other outputs"
         )

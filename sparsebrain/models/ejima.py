@@ -1,4 +1,4 @@
-"""The models of A. Ejima, "Neurons regarded as Graph"."""
+"""The image classifiers of A. Ejima, "Neurons regarded as Graph"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 import graphs
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.models.classifier import classifier, perceptron
 
 EjimaName = Literal["MLP", "alpha", "beta", "X", "Y"]
@@ -18,14 +18,25 @@ EjimaVariant = Literal["relu", "relu-in-loop", "tanh-in-loop", "identity", "line
 
 
 class Window(NamedTuple):
-    """How far a neuron of the graph layer sends, in pixels each way, and how often."""
+    """The graph layer of a model.
+
+    Attributes:
+        distance: The distance d, in pixels along each axis, up to which a neuron sends.
+        loops: The number of loops.
+    """
 
     distance: int
     loops: int
 
 
 class Variant(NamedTuple):
-    """Options of :func:`~sparsebrain.models.classifier`."""
+    """Options of :func:`~sparsebrain.models.classifier` that define a variant.
+
+    Attributes:
+        activation: The activation after each batch normalization; None for none.
+        loop_activation: The activation inside the loops; None for none.
+        init: The initialization of the graph layer; None for its default.
+    """
 
     activation: str | None = "relu"
     loop_activation: str | None = None
@@ -41,7 +52,7 @@ EJIMA_MODELS: Mapping[str, Window | None] = MappingProxyType(
         "Y": Window(2, 20),
     }
 )
-"""The models of Ejima's article by name: the graph layer of each; the MLP has none."""
+"""The graph layer of each of the article's models by name; None for the MLP, which has none."""
 
 EJIMA_VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
@@ -52,7 +63,7 @@ EJIMA_VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "linear": Variant(activation=None),
     }
 )
-"""Variants of these models: the article leaves activations and initial weights open."""
+"""Variants of the models by name: the article does not specify activations and initial weights."""
 
 
 def ejima_model(
@@ -62,10 +73,11 @@ def ejima_model(
     *,
     variant: EjimaVariant = "relu",
 ) -> nn.Sequential:
-    """Make a model of A. Ejima, "Neurons regarded as Graph", for images of ``shape``.
+    """Make one of the image classifiers of A. Ejima, "Neurons regarded as Graph".
 
-    Linear - BatchNorm - ReLU - GraphLayer - BatchNorm - ReLU - Linear, with a neuron a pixel. Each
-    sends to its window of 2 d + 1 pixels each way, itself included, with weights of its own:
+    The model is Linear - BatchNorm - ReLU - GraphLayer - BatchNorm - ReLU - Linear, with one neuron
+    per pixel. Each neuron sends to all neurons up to d pixels away along each axis, itself
+    included, and every synapse has its own weight:
 
     ======= ======= ====== ===================
     name    d       loops  synapses at 28x28
@@ -77,24 +89,24 @@ def ejima_model(
     Y       2       20     17,956
     ======= ======= ====== ===================
 
-    The text names fully connected layers and batch normalisation, and says neither where
-    activations stand nor how weights start, so that several variants agree with it.
+    The article names fully connected layers and batch normalization but says neither where the
+    activations are nor how weights are initialized, so several variants agree with it.
 
     Args:
         name: "MLP", "alpha", "beta", "X" or "Y".
-        num_classes: the width of the output.
-        shape: of the image, and of the lattice of neurons.
-        variant: "relu" has a ReLU after each batch normalisation; "relu-in-loop" and "tanh-in-loop"
-            have a further activation inside the loops; "identity" starts the layer near the
-            identity; "linear" has no activation anywhere, which makes a linear classifier.
+        num_classes: The width of the output.
+        shape: The shape of the image, and of the lattice of neurons.
+        variant: "relu" has a ReLU after each batch normalization; "relu-in-loop" and "tanh-in-loop"
+            have another activation inside the loops; "identity" initializes the layer near the
+            identity; "linear" has no activation, which makes a linear classifier.
 
-    Shapes:
-        x [B, pixels] float -> class scores [B, num_classes]. The text trains with Adam at a
-        learning rate of 1e-3 on cross-entropy.
+    Returns:
+        A model that maps x [B, pixels] to class scores [B, num_classes]. The article trains it with
+        Adam at a learning rate of 1e-3 on the cross-entropy.
 
     Raises:
-        ValueError: an unknown name or variant, or a side or ``num_classes`` below 1.
-        TypeError: a count is no int.
+        ValueError: ``name`` or ``variant`` is unknown, or a side or ``num_classes`` is below 1.
+        TypeError: A side or ``num_classes`` is not an int.
 
     Example:
         >>> import torch
@@ -105,13 +117,20 @@ def ejima_model(
         >>> model(torch.randn(32, 784)).shape
         torch.Size([32, 10])
     """
-    # The one place of the models where the two packages meet, and only when it is called.
     arguments.option("name", name, EJIMA_MODELS)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    sides = [arguments.count("each side of shape", side, at_least=1) for side in shape]
+    if isinstance(shape, str | bytes) or not isinstance(shape, Sequence):
+        raise TypeError(
+            f"shape must be the sides of an image, got {shape!r:.60}; pass shape=(28, 28)"
+        )
+    sides = [arguments.count(f"shape[{at}]", side, at_least=1) for at, side in enumerate(shape)]
+    if not sides:
+        raise ValueError("shape must have one side or more, got none; pass shape=(28, 28)")
+    # The number of neurons, and of the weights from each pixel to each of them.
+    pixels = math.prod(sides)
+    tensors.room(f"shape={tuple(sides)}", 4 * pixels**2, "pass a smaller image")
     options, window = EJIMA_VARIANTS[variant], EJIMA_MODELS[name]
     if window is None:
-        width = math.prod(sides)
-        return perceptron(width, width, num_classes, activation=options.activation)
+        return perceptron(pixels, pixels, num_classes, activation=options.activation)
     grid = graphs.grid_local(sides, window.distance)
     return classifier(grid, num_classes, loops=window.loops, **options._asdict())

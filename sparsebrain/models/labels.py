@@ -1,24 +1,49 @@
-"""A check of labels, with one wording for models and rules of learning."""
+"""Checks of labels, with the same messages for models and learning rules."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from graphs import tensors
+
+
+def check_label_tensor(labels: Any) -> None:
+    """Check that labels are a tensor [B] int64 with values, before the model runs.
+
+    Raises:
+        TypeError: They are not a dense int64 tensor.
+        ValueError: They are not one-dimensional, or have no values.
+    """
+    fix = "flatten one-hot labels with y.argmax(-1), and pass one label as y.reshape(1)"
+    tensors.tensor("y", labels, ("B",), dtypes=(torch.int64,), fix=fix)
+
 
 def check_labels(scores: Tensor, labels: Tensor) -> None:
-    """TypeError or ValueError unless labels [B] int64 name columns of scores [B, classes]."""
+    """Check that labels [B] int64 name columns of the model's scores [B, classes].
+
+    Raises:
+        TypeError: The scores are not a tensor, or the labels are not a dense int64 tensor.
+        ValueError: The shapes do not fit each other, or a label is out of range.
+    """
     if not isinstance(scores, Tensor):
         raise TypeError(
             f"the model must give scores [B, classes], got {type(scores).__name__}; wrap it in a "
             "module that returns these alone."
         )
-    if labels.dtype != torch.int64:
-        raise TypeError(f"y must hold class numbers, got {labels.dtype}; pass y.long().")
-    if scores.dim() != 2 or labels.shape != scores.shape[:1]:
+    check_label_tensor(labels)
+    if scores.dim() != 2:
         raise ValueError(
             f"the model must give scores [B, classes] for labels y [B], got {list(scores.shape)} "
-            f"and {list(labels.shape)}; flatten one-hot labels with y.argmax(-1)."
+            f"for {list(labels.shape)}; pass x [B, features] to a model that ends in one score per "
+            "class."
+        )
+    if len(labels) != len(scores):
+        raise ValueError(
+            f"y must hold one label for each sample of x, got {len(labels)} labels y and scores "
+            f"{list(scores.shape)}; pass x and y of the same {len(scores)} samples."
         )
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < scores.size(1):
         raise ValueError(

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphs import arguments
+from graphs import arguments, tensors
+from sparsebrain.nn.arguments import check_dtype
 
 NeuronLoss = Literal["logistic", "hinge"]
+_MOST_STEPS = 10**6
 LOSSES: tuple[NeuronLoss, ...] = get_args(NeuronLoss)
 
 
@@ -76,6 +78,11 @@ class NeuronClassifier(nn.Module):
         arguments.flag("bias", bias)
         self.in_features = arguments.count("in_features", in_features, at_least=1)
         self.kind = kind
+        check_dtype(dtype)
+        if device is not None:
+            tensors.device("device", device)
+        width = torch.get_default_dtype().itemsize * self.in_features
+        tensors.room(f"in_features={self.in_features}", width, "pass a smaller one")
         self.weight = nn.Parameter(torch.zeros(self.in_features, device=device, dtype=dtype))
         if bias:
             self.bias = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
@@ -95,8 +102,7 @@ class NeuronClassifier(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The mean loss of samples x [..., in_features] with labels y [...] of 0 and 1."""
         total = self._sum(x)
-        if y.shape != total.shape:
-            raise ValueError(f"y must have shape {list(total.shape)}, got {list(y.shape)}.")
+        tensors.tensor("y", y, tuple(total.shape), dtypes=tensors.REAL, device=total.device)
         if not bool(((y == 0) | (y == 1)).all()):
             raise ValueError("y must be 0 or 1, also with the hinge loss; pass (y > 0).long().")
         label = y.to(total.dtype)
@@ -115,8 +121,9 @@ class NeuronClassifier(nn.Module):
         return f"{self.in_features}, kind={self.kind!r}, bias={self.bias is not None}"
 
     def _sum(self, x: Tensor) -> Tensor:
-        if x.dim() == 0 or x.size(-1) != self.in_features:
-            raise ValueError(f"x must have shape [..., {self.in_features}], got {list(x.shape)}.")
+        weight = self.weight
+        shape = (..., self.in_features)
+        tensors.tensor("x", x, shape, dtypes=(weight.dtype,), device=weight.device)
         total = x @ self.weight
         return total if self.bias is None else total + self.bias
 
@@ -153,7 +160,12 @@ def decay_weights(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
         >>> neuron.weight.data  # (1 - 0.25) ** 2
         tensor([0.5625])
     """
-    steps = arguments.count("steps", steps, at_least=0)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer must be a torch.optim.Optimizer, got {optimizer!r:.60}; pass "
+            "torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.01)"
+        )
+    steps = arguments.count("steps", steps, at_most=_MOST_STEPS)
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     kept = [parameter.grad for parameter in parameters]
     learned = [parameter for parameter in parameters if parameter.requires_grad]

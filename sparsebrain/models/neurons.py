@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.nn.fixed import Fixed
 
 Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
@@ -23,7 +23,7 @@ def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
     if isinstance(neurons, str):
         given = _find_population(connectome, neurons, option)
     else:
-        given = neurons.cpu().numpy() if isinstance(neurons, Tensor) else np.asarray(neurons)
+        given = _as_array(neurons, option)
     if given.dtype.kind == "U" and given.ndim == 1:
         given = _find_names(connectome, given.tolist(), option)
     elif given.dtype == bool and given.shape == (num_nodes,):
@@ -31,13 +31,15 @@ def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise ValueError(
             f"{option} must be neuron numbers [K], a mask [{num_nodes}] of bool, names or a "
-            f"population, got {neurons!r}."
+            f"population, got {neurons!r:.60}; pass {option}=[0, 1]"
         )
     if not given.size:
-        raise ValueError(f"{option} must name at least one neuron, got none.")
+        raise ValueError(f"{option} must name at least one neuron, got none; pass {option}=[0, 1]")
     arguments.node_numbers(option, given, num_nodes)
     if len(np.unique(given)) < len(given):
-        raise ValueError(f"{option} names a neuron twice; name each once.")
+        raise ValueError(
+            f"{option} names a neuron twice; pass each once, as in sorted(set({option}))"
+        )
     return torch.from_numpy(given.astype(np.int64))
 
 
@@ -69,6 +71,17 @@ class ReadNeurons(Fixed):
         return f"{len(self.value)} neurons"
 
 
+def _as_array(neurons: Any, option: str) -> NDArray[Any]:
+    if isinstance(neurons, Tensor):
+        kinds = (*tensors.INTEGERS, torch.bool)
+        return tensors.tensor(option, neurons, ("K",), dtypes=kinds).cpu().numpy()
+    try:
+        # A list that is empty has no dtype of its own.
+        return np.asarray(neurons) if np.size(neurons) else np.zeros(0, np.int64)
+    except ValueError:  # Rows of different lengths.
+        return np.zeros((), object)
+
+
 def _find_population(connectome: Data, name: str, option: str) -> NDArray[np.int64]:
     populations = getattr(connectome, "node_type_names", None)
     if populations is None or getattr(connectome, "node_type", None) is None:
@@ -91,5 +104,8 @@ def _find_names(connectome: Data, wanted: list[str], option: str) -> NDArray[np.
     number = {name: place for place, name in enumerate(names)}
     for name in wanted:
         if name not in number:
-            raise ValueError(f"{option} names {name!r}, which is not in connectome.names.")
+            raise ValueError(
+                f"{option} names {name!r}, which is not in connectome.names; pass some of "
+                f"{', '.join(map(repr, names[:3]))}, ..."
+            )
     return np.array([number[name] for name in wanted])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
-from sparsebrain.equilibrium import Equilibrium
+from graphs import arguments, tensors
+from sparsebrain.models.inputs import check_encoded, check_layer, check_module, check_samples
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
@@ -56,33 +57,38 @@ class Recurrent(nn.Module):
         self, layer: GraphLayer, *, encode: nn.Module | None = None, decode: nn.Module | None = None
     ) -> None:
         super().__init__()
-        if not isinstance(layer, GraphLayer):
-            raise TypeError(f"layer must be a GraphLayer, got {type(layer).__name__}.")
-        if isinstance(layer.loops, Equilibrium):
-            raise ValueError(
-                "an Equilibrium is the same from whatever state it starts, so that nothing is "
-                "remembered; make the layer with a number of loops, as in loops=1."
-            )
+        check_layer(layer)
         if not layer.inject:
-            raise ValueError("the layer must add its input to a state; make it with inject=True.")
-        self.encode = nn.Identity() if encode is None else encode
+            raise ValueError(
+                "layer must add its input to a state; pass GraphLayer(connectome, inject=True)"
+            )
+        self.encode = check_module("encode", encode)
         self.layer = layer
-        self.decode = nn.Identity() if decode is None else decode
+        self.decode = check_module("decode", decode)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The outputs of all steps, and the last state."""
-        if x.dim() < 2 or not x.size(-2):
+        check_samples(x, (..., "T", "F"), self.encode)
+        if not x.size(-2):
             raise ValueError(
-                "x must be a sequence [B, T, F] or [T, F] of at least one step, got shape "
-                f"{list(x.shape)}."
+                f"x must be a sequence [B, T, F] or [T, F] of at least one step, got "
+                f"{list(x.shape)}; pass one step or more"
             )
-        driven = self.encode(x).unbind(-2)
+        driven = check_encoded(self.encode, x, self.layer.num_nodes).unbind(-2)
         state = torch.zeros_like(driven[0]) if state is None else state
         states = []
         for drive in driven:
             output, state = self.layer(drive, state=state)
             states.append(output)
         return self.decode(torch.stack(states, -2)), state
+
+
+def _pair(returned: Any) -> tuple[Tensor, Tensor]:
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Tensor):
+        return returned
+    raise TypeError(
+        f"model must return (outputs, state), got {type(returned).__name__}; pass a Recurrent"
+    )
 
 
 def truncated_backward(
@@ -141,16 +147,25 @@ def truncated_backward(
         torch.Size([4])
     """
     every = arguments.count("every", every, at_least=1)
+    for name, function in {"model": model, "loss": loss}.items():
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(
+                f"{name} must be a module or function, got {function!r:.60}; pass "
+                + ("a Recurrent" if name == "model" else "torch.nn.functional.mse_loss")
+            )
+    tensors.tensor("x", x, (..., "T", "F"), dtypes=tensors.REAL)
+    tensors.tensor("y", y, dtypes=tensors.REAL)
     time = x.dim() - 2
-    if time < 0 or y.dim() <= time or y.shape[: time + 1] != x.shape[:-1]:
+    if y.shape[: time + 1] != x.shape[:-1]:
         raise ValueError(
-            "x must be a sequence [B, T, F] or [T, F] and y have one entry for each of its steps, "
-            f"[B, T, ...] or [T, ...]; got {list(x.shape)} and {list(y.shape)}."
+            f"y must have one entry for each step of x {list(x.shape)}, "
+            f"{tensors.text((*x.shape[:-1], '...'))}, got {list(y.shape)}; pass y.unsqueeze(-1) or "
+            "another that fits"
         )
     total = torch.zeros((), device=x.device)
     for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
-        outputs, left = model(chunk, state)
-        part = loss(outputs, wanted)
+        outputs, left = _pair(model(chunk, state))
+        part = tensors.tensor("loss(outputs, y)", loss(outputs, wanted), (), fix="pass its mean")
         part.backward()
         total = total + part.detach()
         state = left.detach()

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.resolver import aggregation_resolver
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, check_loops
-from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.nn.neurons import check_neurons
+from sparsebrain.kernels.activations import ACTIVATIONS, check_activation
+from sparsebrain.kernels.select import check_backend
+from sparsebrain.nn.neurons import check_neurons, check_number
 from sparsebrain.nn.sharing import SYNAPSES
 
 
@@ -37,6 +40,7 @@ def check_arguments(
     weight_sharing: str,
     gain: str | None,
     backend: str,
+    device: torch.device | str | None,
     dtype: torch.dtype | None,
     neurons: dict[str, Any],
     flags: dict[str, bool],
@@ -49,14 +53,13 @@ def check_arguments(
     lipschitz = _lipschitz_of(activation)
     for name, flag in flags.items():
         arguments.flag(name, flag)
-    if aggr is None:
-        raise TypeError("aggr must be an aggregation of PyG such as 'sum' or 'max', got None.")
+    _check_aggr(aggr)
     neurons = check_neurons(**neurons)
     arguments.option("weight_sharing", weight_sharing, SYNAPSES)
     arguments.option("gain", gain, (None, *SYNAPSES))
     if gain is not None:
         init = _init_of_gains(init, weight_sharing)
-    arguments.option("backend", backend, ("auto", *kernels.BACKENDS))
+    check_backend(backend)
     if isinstance(loops, Equilibrium):
         init = "contraction" if init is None else init
         arguments.option("init of an Equilibrium", init, ("contraction", "edge_weight"))
@@ -65,8 +68,66 @@ def check_arguments(
     else:
         init = "variance" if init is None else init
         arguments.option("init", init, ("variance", "identity", "edge_weight"))
-    _check_dtype(dtype)
+    if device is not None:
+        tensors.device("device", device)
+    check_dtype(dtype)
     return Arguments(loops, init, lipschitz, neurons)
+
+
+def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
+    """Check and complete a value that is assigned to an attribute of a layer with these ``loops``.
+
+    Raises:
+        TypeError, ValueError: as when the layer is made with it.
+    """
+    if name == "activation":
+        # The attribute reads "none" where the argument was None.
+        value = None if isinstance(value, str) and value == "none" else value
+        _lipschitz_of(value)
+        value = "none" if value is None else value
+    elif name == "backend":
+        check_backend(value)
+    elif name in ("inject", "checkpoint"):
+        arguments.flag(name, value)
+    elif value is not None or name == "noise":
+        value = check_number(name, value)
+    if not isinstance(loops, Equilibrium):
+        return value
+    if name == "activation" and loops.constraint is not None:
+        raise ValueError(
+            f"activation cannot change, since constraint={loops.constraint!r} bounds the weights "
+            "for the one that the layer was made with; make a new GraphLayer(activation=...)"
+        )
+    if name == "inject" and not value:
+        raise ValueError(
+            "inject cannot be False with an Equilibrium, which depends on its input alone; make a "
+            "new GraphLayer(connectome, loops=10)"
+        )
+    if name in ("checkpoint", "noise"):
+        _refuse_with_equilibrium(**{"checkpoint": False, "noise": None, name: value})
+    return value
+
+
+def _check_aggr(aggr: Any) -> None:
+    """TypeError or ValueError unless PyG can make an aggregation of it."""
+    several = isinstance(aggr, list | tuple)
+    for each in aggr if several else [aggr]:
+        if not isinstance(each, str | Aggregation):
+            raise TypeError(
+                f"aggr must name an aggregation of PyG, or be one, got {each!r:.60} of type "
+                f"{type(each).__name__}; pass aggr='sum' or 'max'"
+            )
+        try:
+            known = type(aggregation_resolver(each)) is not Aggregation
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"aggr must name an aggregation of PyG, got {each!r}; pass aggr='sum', 'mean' or "
+                "'max', or an instance from torch_geometric.nn.aggr"
+            )
+    if several and not aggr:
+        raise ValueError("aggr must name an aggregation of PyG, got none; pass aggr='sum'")
 
 
 def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> None:
@@ -99,11 +160,12 @@ def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> floa
     return known
 
 
-def _check_dtype(dtype: torch.dtype | None) -> None:
+def check_dtype(dtype: torch.dtype | None) -> None:
+    """TypeError unless a layer can compute in this dtype, or with None in torch's default."""
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if dtype not in kernels.DTYPES:
+    if not isinstance(dtype, torch.dtype) or dtype not in kernels.DTYPES:
         raise TypeError(
-            f"dtype must be torch.float32 or torch.float64, got {dtype!r}; pass dtype="
+            f"dtype must be torch.float32 or torch.float64, got {dtype!r:.60}; pass dtype="
             "torch.float32, and call the model under torch.autocast where its other layers should "
             "be narrower."
         )
@@ -124,14 +186,12 @@ def _init_of_gains(init: str | None, weight_sharing: str) -> str:
 
 
 def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
-    if isinstance(activation, type):
-        raise TypeError(f"activation is the class {activation.__name__}; pass an instance of it.")
-    if callable(activation):
-        return 1.0
-    if activation == "maxout":
+    if isinstance(activation, str) and activation == "maxout":
         raise ValueError(
             "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
         )
     known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
-    arguments.option("activation", activation, known)
+    check_activation(activation, known)
+    if callable(activation):
+        return 1.0
     return ACTIVATIONS[known[activation]].lipschitz

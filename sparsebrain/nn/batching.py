@@ -6,22 +6,30 @@ import weakref
 
 import torch
 from torch import Tensor
+from torch_geometric.data.data import BaseData
 
+from graphs import tensors
 from sparsebrain import kernels
 from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
-def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_first: bool) -> Tensor:
-    """``x`` itself, or under autocast in ``dtype``; an error if layer(x) cannot take it.
+def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
+    """Return x, under autocast in the dtype of ``weight``; an error if layer(x) cannot take it.
 
     Raises:
         TypeError: its dtype is not that of the weights.
         ValueError: its shape is not [..., N], or with ``node_first`` not [B * N, C].
     """
-    if not isinstance(x, Tensor):
+    if isinstance(x, BaseData):
         raise TypeError(
-            f"{name} must be a tensor, got {type(x).__name__}; "
-            "a batch of PyG needs layer(batch.x, batch.edge_index)."
+            f"{name} must be a tensor, got {type(x).__name__}; call "
+            "layer(batch.x, batch.edge_index)"
+        )
+    dtype, device = weight.dtype, weight.device
+    if weight.is_meta:
+        raise ValueError(
+            "the layer's weights are on 'meta' and have no values; load them, or call "
+            "layer.to_empty(device='cpu') and layer.reset_parameters()"
         )
     if dtype not in kernels.DTYPES:
         raise TypeError(
@@ -29,25 +37,17 @@ def admit(x: Tensor, name: str, dtype: torch.dtype, num_nodes: int, *, node_firs
             "layer.float(), and the model under torch.autocast where its other layers should be "
             "narrower."
         )
-    if torch.is_autocast_enabled(x.device.type) and x.dtype in (torch.float16, torch.bfloat16):
+    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) and not x.is_meta
+    if narrow and torch.is_autocast_enabled(x.device.type):
         # Tied weights multiply over the loops, and so would the rounding of a half-width state.
         x = x.to(dtype)
-    if x.dtype != dtype:
-        other = f" or layer.to({x.dtype})" if x.dtype in kernels.DTYPES else ""
-        raise TypeError(
-            f"{name} is {x.dtype}, the layer's weights are {dtype}; call {name}.to({dtype}){other}."
-        )
-    if node_first and x.dim() != 2:
-        raise ValueError(
-            f"with edge_index, {name} must have shape [B * {num_nodes}, C], got {list(x.shape)}; "
-            "one value a neuron needs x.unsqueeze(-1)."
-        )
-    if not node_first and (x.dim() == 0 or x.size(-1) != num_nodes):
-        raise ValueError(
-            f"{name} must have shape [..., {num_nodes}], one value for each neuron, "
-            f"got {list(x.shape)}; a node-first batch of PyG needs layer(x, edge_index)."
-        )
-    return x
+    if node_first:
+        shape: tensors.Shape = (f"B * {num_nodes}", "C")
+        fix = "pass x.unsqueeze(-1) for one value a neuron, or call layer(x) for x [..., N]"
+    else:
+        shape = (..., num_nodes)
+        fix = "pass one value for each neuron, or call layer(x, edge_index) for a batch of PyG"
+    return tensors.tensor(name, x, shape, dtypes=(dtype,), device=device, fix=fix)
 
 
 def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
@@ -77,26 +77,21 @@ class BatchedEdges:
     def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
         """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
         num_nodes, num_edges = structure.num_nodes, structure.num_edges
-        if not isinstance(edge_index, Tensor) or edge_index.is_floating_point():
-            got = edge_index.dtype if isinstance(edge_index, Tensor) else type(edge_index).__name__
-            raise TypeError(f"edge_index must be a tensor of integers, got {got}.")
+        tensors.tensor("edge_index", edge_index, (2, "E"), dtypes=(torch.int64,))
         if num_nodes == 0 or rows % num_nodes:
             raise ValueError(
-                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of "
-                f"each of B graphs, got {rows}; states [..., {num_nodes}] need layer(x)."
+                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of each "
+                f"of B graphs, got {rows}; call layer(x) for states [..., {num_nodes}]"
             )
         copies = rows // num_nodes
-        if edge_index.shape != (2, copies * num_edges):
-            raise ValueError(
-                f"edge_index must have shape [2, {copies * num_edges}], {copies} times the "
-                f"{num_edges} synapses of the layer, got {list(edge_index.shape)}; "
-                "pass batch.edge_index of the connectome that the layer was made with."
-            )
-        if edge_index.device != structure.device:
-            raise ValueError(
-                f"edge_index is on {edge_index.device}, the layer on {structure.device}; "
-                f"call layer.to('{edge_index.device}')."
-            )
+        edge_index = tensors.tensor(
+            "edge_index",
+            edge_index,
+            (2, copies * num_edges),
+            dtypes=(torch.int64,),
+            device=structure.device,
+            fix=f"pass the batch.edge_index of {copies} copies of the layer's connectome",
+        )
         if edge_index is structure.edge_index or not copies:
             return
         plain, own = plain_tensor(edge_index), structure.edge_index

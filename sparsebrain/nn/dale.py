@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphs import tensors
 from sparsebrain.nn.fixed import Fixed
 
 
@@ -37,6 +38,7 @@ class DaleSign(Fixed):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The free parameter for a weight; ValueError for a wrong sign, NaN or infinity."""
+        check_assigned(weight, len(self.value))
         sign = self.value.to(weight.device)
         free = with_signs(weight, sign)
         if not weight.is_meta and not bool(torch.isfinite(weight).all()):
@@ -53,6 +55,12 @@ class DaleSign(Fixed):
                 f"but its weight would be {float(weight[place]):g}; assign sign * weight.abs()."
             )
         return free
+
+
+def check_assigned(weight: object, count: int) -> None:
+    """TypeError or ValueError unless a parametrized weight can be made of this value."""
+    meta = isinstance(weight, Tensor) and weight.is_meta
+    tensors.tensor("weight", weight, (count,), device=torch.device("meta") if meta else None)
 
 
 def with_signs(magnitudes: Tensor, sign: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sparsebrain.nn.dale import magnitude
+from sparsebrain.nn.dale import check_assigned, magnitude
 from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.sharing import value_of_groups
 
@@ -79,6 +79,7 @@ class Gain(Fixed):
         Raises:
             ValueError: no gains make these weights.
         """
+        check_assigned(weight, len(self.value))
         if weight.is_meta:
             return weight.new_empty(self.count)
         if not weight.numel():

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
-from sparsebrain.nn.arguments import check_arguments
+from sparsebrain.nn.arguments import check_arguments, check_change
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
 from sparsebrain.nn.hooks import HookPlace, LoopHook
@@ -30,6 +30,10 @@ _PYG_HOOKS = tuple(
     for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
     for when in ("", "pre_")
 )
+
+
+# What a layer can be given another value of after it was made.
+_OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
 class GraphLayer(SynapticWeights, NeuronParameters):
@@ -168,6 +172,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             weight_sharing=weight_sharing,
             gain=gain,
             backend=backend,
+            device=device,
             dtype=dtype,
             neurons={"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
             flags={"inject": inject, "dale": dale, "checkpoint": checkpoint},
@@ -215,8 +220,21 @@ class GraphLayer(SynapticWeights, NeuronParameters):
     def loops(self, loops: int | Equilibrium) -> None:
         self._loops = check_new_loops(loops, self._loops)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What __init__ assigns is checked already; of learned values torch's setters take care.
+        if name in _OPTIONS and "_hook" in self.__dict__ and name not in self._per:
+            value = check_change(name, value, self._loops)
+            # Torch lets neither a function take the place of a module, nor a number that of None.
+            for held in (self._modules, self._parameters):
+                held.pop(name, None)
+        elif name == "loops":
+            # Torch would register a module and not ask the property.
+            value = check_new_loops(value, self._loops)
+        super().__setattr__(name, value)
+
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""
+        tensors.generator("generator", generator, self.weight.device)
         super().reset_parameters()
         self._reset_neurons()
         self._reset_weights(generator)
@@ -256,11 +274,11 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             TypeError, ValueError: as the call itself.
         """
         weight, node_first = self.weight_per_synapse(), edge_index is not None
-        x = admit(x, "x", weight.dtype, self.num_nodes, node_first=node_first)
+        x = admit(x, "x", weight, self.num_nodes, node_first=node_first)
         if edge_index is not None:
             self._batched_edges.check(edge_index, self.structure, x.size(0))
         if state is not None:
-            state = admit(state, "state", weight.dtype, self.num_nodes, node_first=node_first)
+            state = admit(state, "state", weight, self.num_nodes, node_first=node_first)
             check_start(state, x, inject=self.inject)
         elif self.inject:
             state = torch.zeros_like(x)
@@ -327,6 +345,11 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             ...     _ = layer(torch.ones(5, 3))
             2 [5, 3]
         """
+        if not callable(hook) or isinstance(hook, type):
+            raise TypeError(
+                f"hook must be a function of a Recurrence, got {type(hook).__name__}; pass "
+                "hook=lambda recurrence: recurrence"
+            )
         return self._hook.held_by(hook, self)
 
     @property
@@ -363,6 +386,13 @@ class GraphLayer(SynapticWeights, NeuronParameters):
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
         return weight.unsqueeze(-1) * x_j
+
+    def __prepare_scriptable__(self) -> None:
+        """Refuse ``torch.jit.script``, which asks for this, with the way that works."""
+        raise NotImplementedError(
+            "torch.jit.script cannot read a GraphLayer; use torch.export.export(model, (x,)) or "
+            "torch.compile(model)"
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)

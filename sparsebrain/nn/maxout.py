@@ -11,15 +11,17 @@ from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
-from sparsebrain.nn.batching import check_start
+from sparsebrain.kernels.checks import MOST_LOOPS
+from sparsebrain.nn.batching import admit, check_start
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.sharing import Grouping, Sharing
 
 _CELLS = 2**17
 _FEWEST_ROWS = 32
+_MOST_PIECES = 1024
 
 
 class Maxout(nn.Module):
@@ -87,10 +89,11 @@ class Maxout(nn.Module):
         super().__init__()
         if isinstance(loops, Equilibrium):
             raise ValueError(
-                "Maxout has no Equilibrium: what makes one certain is a bound on one weight a "
-                "synapse; pass a number of loops."
+                "loops of Maxout cannot be an Equilibrium, whose bound is for one weight a "
+                "synapse; pass a number, such as loops=10"
             )
-        self.loops = arguments.count("loops", loops, at_least=1)
+        self.loops = arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
+        pieces = arguments.count("pieces", pieces, at_least=2, at_most=_MOST_PIECES)
         arguments.flag("inject", inject)
         self.inject = inject
         # Made with all loops, so that each piece is drawn for them.
@@ -107,7 +110,7 @@ class Maxout(nn.Module):
                 device=device,
                 dtype=dtype,
             )
-            for _ in range(arguments.count("pieces", pieces, at_least=2))
+            for _ in range(pieces)
         ]
         for piece in made:
             piece.loops = 1
@@ -117,6 +120,7 @@ class Maxout(nn.Module):
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights anew, from torch's generator or the one passed; set biases to zero."""
+        tensors.generator("generator", generator, self._layers()[0].weight.device)
         for piece in self._layers():
             piece.loops = self.loops
             piece.reset_parameters(generator)
@@ -154,9 +158,10 @@ class Maxout(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; shapes and results are described at the class."""
         arguments.flag("return_states", return_states)
+        first, node_first = self._layers()[0], edge_index is not None
+        x = admit(x, "x", first.weight, first.num_nodes, node_first=node_first)
         if state is not None:
-            if not isinstance(state, Tensor):
-                raise TypeError(f"state must be a tensor, got {type(state).__name__} ({state!r}).")
+            state = admit(state, "state", first.weight, first.num_nodes, node_first=node_first)
             check_start(state, x, inject=self.inject)
         current = x
         if self.inject:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_geometric.nn import MessagePassing
 
-from graphs import arguments
-from sparsebrain.kernels.checks import check_place
+from graphs import arguments, tensors
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
 from sparsebrain.nn.sharing import NEURONS, count_groups
@@ -118,7 +117,7 @@ class NeuronParameters(MessagePassing):
         like = self.parametrizations.weight.original if weighted else self.weight
         if isinstance(value, float):
             return like.new_full((self.num_nodes,), value)
-        check_place(name, value, like.device)
+        tensors.tensor(name, value, device=like.device)
         populations = self._populations if self._per[name] == "population" else None
         return value if populations is None else value.index_select(0, populations)
 
@@ -134,13 +133,11 @@ class NeuronParameters(MessagePassing):
         self, like: Tensor, generator: torch.Generator | None
     ) -> Callable[[int], Tensor] | None:
         """The noise at every loop, in the shape of a state, by the loop's number; or None."""
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(
-                f"generator must be a torch.Generator, got {type(generator).__name__}; "
-                "pass torch.Generator().manual_seed(seed)."
-            )
+        tensors.generator("generator", generator, like.device)
         if generator is not None and not self.noise:
-            raise ValueError("generator= is for noise, which this layer has not; pass noise=std.")
+            raise ValueError(
+                "generator is for noise, which this layer does not have; make it with noise=0.1"
+            )
         if not self.training or not self.noise:
             return None
         std = self.noise
@@ -168,9 +165,9 @@ def check_neurons(
     if not isinstance(bias, str):
         if not isinstance(bias, bool):
             raise TypeError(
-                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got "
-                f"{type(bias).__name__} ({bias!r}); it is learned from zero, and may be given "
-                "another start by torch.nn.init.constant_(layer.bias, number)."
+                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got {bias!r:.60} of "
+                f"type {type(bias).__name__}; pass bias=True, and for values other than zero to "
+                "start from call torch.nn.init.constant_(layer.bias, number)"
             )
         bias = "neuron" if bias else None
     values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}
@@ -178,15 +175,16 @@ def check_neurons(
         if isinstance(value, str) and name != "noise":
             arguments.option(name, value, (True, False, *NEURONS) if name == "bias" else NEURONS)
         elif name == "noise" or (value is not None and name != "bias"):
-            values[name] = _number(name, value)
+            values[name] = check_number(name, value)
     return values
 
 
-def _number(name: str, value: object) -> float:
+def check_number(name: str, value: object) -> float:
+    """Check a number in the place of a threshold, leak or noise; TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(
-            f"{name} must be a number, got {type(value).__name__} ({value!r})"
-            + ("." if name == "noise" else f"; {' or '.join(map(repr, NEURONS))} learn it.")
+            f"{name} must be a number, got {value!r:.60} of type {type(value).__name__}; pass "
+            + ("noise=0.1" if name == "noise" else f"{name}=0.5, or {name}='neuron' to learn it")
         )
     valid, told = {
         "threshold": (math.isfinite(value), "finite"),
@@ -194,5 +192,5 @@ def _number(name: str, value: object) -> float:
         "noise": (0 <= value < math.inf, "0 or more and finite, a standard deviation"),
     }[name]
     if not valid:
-        raise ValueError(f"{name} must be {told}, got {value!r}.")
+        raise ValueError(f"{name} must be {told}, got {value!r}; pass {name}=0.5, for example")
     return float(value)

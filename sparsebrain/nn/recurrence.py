@@ -16,7 +16,8 @@ from sparsebrain.equilibrium.solvers import Iterate
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.stepwise import Exchange, Noise, check_shape_kept, step, steps
+from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
+from sparsebrain.kernels.transforms import is_transformed
 from sparsebrain.nn.renumbering import Renumbering
 
 
@@ -131,6 +132,12 @@ def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> lis
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Reports) -> Tensor:
     """The state that one more loop leaves where it is."""
+    if is_transformed():
+        raise NotImplementedError(
+            "an Equilibrium looks at its states, which torch.func, forward-mode derivatives and "
+            "torch.jit.trace do not allow; use torch.autograd.grad or backward(), or make the "
+            "layer with a number of loops"
+        )
     inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
     if renumbering is not None:
         inputs = renumbering.enter(inputs)
@@ -263,7 +270,7 @@ def _activation_of_columns(recurrence: Recurrence) -> str | Callable[[Tensor], T
     def apply(columns: Tensor) -> Tensor:
         state = recurrence.from_columns(columns)
         after = function(state)
-        check_shape_kept(state, after)
+        check_kept("activation", state, after)
         return recurrence.to_columns(after)
 
     return apply

@@ -45,8 +45,8 @@ class Saved(MessagePassing):
                 self.weight_index,
                 self._sign(),
                 populations=self._populations,
-                # In one dtype, so that layer.double() is still the same layer.
-                strength=None if gain is None else gain.value.float(),
+                # In one dtype, so that layer.double() is still the same layer; -0.0 as 0.0.
+                strength=None if gain is None else gain.value.float() + 0.0,
                 gains=None if gain is None else gain.groups,
                 free_gains=None if gain is None else gain.free,
             )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from graphs import tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.nn.connectome import read_signs, read_weights
@@ -132,6 +133,7 @@ class SynapticWeights(Saved):
         Raises:
             ValueError: a parametrization (``dale``, ``gain``, a constraint) cannot have this value.
         """
+        tensors.tensor("weight", weight, tuple(self.weight.shape))
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:

@@ -74,7 +74,7 @@ def test_survives_a_loader():
         ("num_nodes", True, TypeError, r"got True of type bool"),
         ("num_nodes", 3, ValueError, r"in \[0, 3\), got the synapse 3 -> 3 at position 2; set"),
         ("edge_index", None, ValueError, r"edge_index is missing"),
-        ("edge_index", [[0], [1]], TypeError, r"got list; data.edge_index = torch.as_tensor"),
+        ("edge_index", [[0], [1]], TypeError, r"got list; pass torch.as_tensor\(data.edge_index"),
         ("edge_index", torch.zeros(3, 2).long(), ValueError, r"shape \[2, E\], got \[3, 2\]"),
         ("edge_index", torch.zeros(6).long(), ValueError, r"shape \[2, E\], got \[6\]"),
         ("edge_index", torch.zeros(2, 3), TypeError, r"got torch.float32; .*edge_index.long\(\)"),
@@ -91,7 +91,7 @@ def test_survives_a_loader():
         ("edge_weight", torch.ones(2), ValueError, r"edge_weight must .* \[3\], got \[2\]"),
         ("edge_weight", torch.ones(3, 1), ValueError, r"edge_weight.flatten\(\)"),
         ("edge_weight", torch.ones(3).double(), TypeError, r"edge_weight.float\(\)"),
-        ("edge_weight", np.ones(3), TypeError, r"got ndarray; .*torch.as_tensor"),
+        ("edge_weight", np.ones(3), TypeError, r"got ndarray; pass torch.as_tensor\("),
         ("edge_weight", torch.tensor([1, INF, 2]), ValueError, r"finite, got inf at position 1"),
         ("edge_weight", torch.tensor([1, 2, NAN]), ValueError, r"finite, got nan at position 2"),
         ("edge_type", torch.ones(3), TypeError, r"int64 .* got torch.float32"),
@@ -105,13 +105,13 @@ def test_survives_a_loader():
         ("node_sign", torch.ones(3), ValueError, r"node_sign must .* \[4\], got \[3\]"),
         ("node_sign", torch.tensor([1.0, 1, 1, 2]), ValueError, r"got 2.0 at position 3"),
         ("node_type", torch.zeros(4), TypeError, r"node_type.long\(\)"),
-        ("node_type", torch.tensor([0, 1, -1, 0]), ValueError, r">= 0, got -1 at position 2"),
+        ("node_type", torch.tensor([0, 1, -1, 0]), ValueError, r"10000000, got -1 at position 2"),
         ("node_type", torch.tensor([0, 1, 2, 0]), ValueError, r"name all 3 populations, got 2"),
         ("node_type", None, ValueError, r"node_type_names needs node_type"),
-        ("node_type_names", "ab", TypeError, r"list of str, got str"),
+        ("node_type_names", "ab", TypeError, r"list of str, got 'ab' of type str"),
         ("node_type_names", ["a", 1], TypeError, r"holds 1 of type int"),
         ("names", ["a"], ValueError, r"each of the 4 neurons, got 1"),
-        ("names", ("a", "b", "c", "d"), TypeError, r"names must be a list of str, got tuple"),
+        ("names", ("a", "b", "c", "d"), TypeError, r"must be a list of str, got .* of type tuple"),
         ("names", [0, 1, 2, 3], TypeError, r"data.names = \[str\(each\) for each in data.names\]"),
         ("shape", "22", TypeError, r"shape must be a tuple of int, got '22' of type str"),
         ("shape", (2.0, 2), TypeError, r"tuple of int"),
@@ -137,10 +137,10 @@ def test_number_of_neurons_is_never_guessed():
 def test_duplicate_synapses():
     data = full()
     data.edge_type = torch.tensor([1, 1, 1])
-    with pytest.raises(ValueError, match=r"got 0 -> 1 at positions 0 and 1; give them different"):
+    with pytest.raises(ValueError, match=r"got 0 -> 1 at positions 0 and 1; set different"):
         graphs.validate(data)
     del data.edge_type, data.edge_type_names
-    with pytest.raises(ValueError, match=r"tell them apart by edge_type, or add them up"):
+    with pytest.raises(ValueError, match=r"set data.edge_type to tell them apart, or add them up"):
         graphs.validate(data)
 
 
@@ -182,7 +182,7 @@ def test_a_batch_is_not_one_connectome():
 
 
 def test_a_clone_keeps_the_contract():
-    """PyG makes lists of tuples."""
+    """PyG turns tuples into lists."""
     data = graphs.grid_local((4, 5), 1)
     for copy in (data.clone(), data.to("cpu")):
         graphs.validate(copy)

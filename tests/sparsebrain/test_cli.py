@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields
 
 import pytest
@@ -11,13 +10,14 @@ import pytest
 import graphs
 import sparsebrain
 from graphs.io.files import FORMATS
-from sparsebrain.cli import app
+from sparsebrain.cli import app, main
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.learning import RULES
 from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS
+from tests.processes import are_gone, begin, workers_of
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
 COMMANDS = [each.name or each.callback.__name__ for each in app.registered_commands]
@@ -109,20 +109,63 @@ def test_no_help_has_a_place_that_is_not_filled(command):
     assert "{" not in told(command).partition("]")[2].replace("{SPEC}", "").replace("{FILE}", "")
 
 
-def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(
-        [*COMMAND, "compare", "--out", str(tmp_path), "--topology", "none", "--seeds", "1000"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert told == "stopped; finished runs are kept, and the same command continues\n"
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
+    """And says how to go on, if it can."""
+    number = signal.Signals[name]
+    options = ["--topology", "none", "--seeds", "1000", "--jobs", "2", "--out", str(tmp_path)]
+    process = begin([*COMMAND, "compare", *options], tmp_path / "results.csv")
+    workers = workers_of(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(number)
+    _, told = process.communicate(timeout=600)
+    assert are_gone(workers)
+    if name == "SIGKILL":
+        assert process.returncode == -9
+    else:
+        assert told == "stopped; finished runs are kept, and the same command continues\n"
+        assert process.returncode == 128 + number
+    done = (tmp_path / "results.csv").read_bytes()
+    assert done.endswith(b"\n")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part")]
+
+
+FULL = """
+import resource, sys
+from sparsebrain import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+cli.main(sys.argv[2:])
+"""
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_what_is_finished(tmp_path):
+    options = ["--topology", "none", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", FULL, "1500", "compare", *options, "--seeds", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = "File too large; free some space and try again; the previous file is unchanged"
+    path = tmp_path / "results.csv"
+    assert done.stderr == f"sparsebrain: [Errno 27] {told}: '{path}'\n"
+    rows = path.read_text().splitlines()
+    assert 2 <= len(rows) <= 10
+    assert {each.name for each in tmp_path.iterdir()} <= {
+        ".claims",
+        ".lock",
+        "curves.csv",
+        "results.csv",
+    }
+    again = run("compare", *options, "--seeds", str(len(rows)))
+    assert again.returncode == 0
+    assert f"{len(rows) - 1} of {len(rows)} runs are already in" in again.stdout
+    assert path.read_text().splitlines()[: len(rows)] == rows
+
+
+def test_handlers_of_signals_are_put_back(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out.strip() == sparsebrain.__version__
 
 
 def test_compare_runs(tmp_path):
@@ -176,7 +219,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
     ("arguments", "told"),
     [
         (["generate", "grid"], "Missing option"),
-        (["measure", "nix.npz"], "FILE: the file 'nix.npz' is not there; pass"),
+        (["measure", "nix.npz"], "FILE: the file 'nix.npz' does not exist; pass"),
         (["compare", "--topology", "file:nix.npz"], "--topology 'file:nix.npz': the file 'nix"),
         (["compare", "--seeds", "-1"], "--seeds must be an integer >= 1, got -1; pass --seeds=1"),
         (["compare", "--jobs", str(10**20)], "--jobs must be an integer >= 1 and at most 10000"),

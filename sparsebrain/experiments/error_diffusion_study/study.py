@@ -16,7 +16,7 @@ from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
 from sparsebrain.experiments.datasets import load_anew
 from sparsebrain.experiments.error_diffusion_study import training, xor
-from sparsebrain.experiments.error_diffusion_study.kept import read_scores, train_missing
+from sparsebrain.experiments.error_diffusion_study.kept import Scores, train_missing
 from sparsebrain.experiments.error_diffusion_study.settings import (
     ALL_STUDIES,
     STUDIES,
@@ -68,8 +68,8 @@ def run(
     data_dir = options.data_folder("data_dir", data_dir)
     out = options.out_folder("out", out)
     make_folder(out)
-    # A damaged file is reported before hours of training, not after them.
-    read_scores(out / "results.csv")
+    # Damaged results are reported before hours of training, not after them.
+    kept = Scores(out)
     chosen = [study for study in studies if study != XOR]
     wanted = dict.fromkeys(
         replace(case.setting, epochs=epochs, seed=seed)
@@ -82,10 +82,8 @@ def run(
         _repeat_xor(out / "xor.csv", console)
     if not chosen:
         return []
-    kept = train_missing(
-        sealed.values(), out / "results.csv", data_dir=data_dir, jobs=jobs, console=console
-    )
-    scores = {setting: kept[each] for setting, each in sealed.items()}
+    train_missing(sealed.values(), kept, data_dir=data_dir, jobs=jobs, console=console)
+    scores = {setting: kept.scores[each] for setting, each in sealed.items()}
     lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}
     drawn = figure.draw(lines)
     write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))

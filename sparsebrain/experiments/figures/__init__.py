@@ -1,1 +1,1 @@
-"""Pictures of comparisons, and those of the paper, one file each."""
+"""The figures of comparisons, of studies and of the paper, one per file."""

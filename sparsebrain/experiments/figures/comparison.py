@@ -1,4 +1,4 @@
-"""The picture of a comparison: the connectomes, and how well they learn."""
+"""The figure of a comparison: its connectomes and their test accuracies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NEUTRAL = "#7f8c99"
 
 
 def draw(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure:
-    """The connectomes of the first seed, the accuracy over the epochs, and that of every run.
+    """Draw the connectomes of the first seed, the accuracy by epoch and that of every run.
 
     Args:
-        rows: with topologies as labels.
-        sheet: the lattice of the data set.
-        title: of the whole.
+        rows: One row per topology, with the topology as its label.
+        sheet: The lattice of the data set.
+        title: The title of the figure.
     """
     labels = _labels(rows)
     drawn = [place for place, row in enumerate(rows) if row.mean("synapses")]
@@ -44,9 +44,12 @@ def draw(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure:
 
 
 def draw_rules(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure:
-    """For each topology its connectome and the accuracy of all rules over the epochs, and the ends.
+    """Draw, per topology, its connectome, the accuracies of all rules by epoch and the final ones.
 
-    Arguments are those of :func:`draw`, with several rows for a topology; each rule has a color.
+    Args:
+        rows: One row per topology and rule, with the topology as its label; each rule has a color.
+        sheet: The lattice of the data set.
+        title: The title of the figure.
     """
     rules = list(dict.fromkeys(row.rule for row in rows))
     colors = dict(zip(rules, itertools.cycle(COLORS), strict=False))
@@ -68,7 +71,7 @@ def draw_rules(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure
         panel.get_legend().remove()
         panel.set_title(labels[column], fontsize=9)
         panel.label_outer()
-    # Of all panels together: each has set the limit that all share.
+    # The panels share one axis, and each has set its limit for itself alone.
     settled = [
         epoch.test_accuracy for row in rows for curve in row.finished.curves for epoch in curve[2:]
     ]
@@ -88,6 +91,7 @@ def draw_rules(rows: list[Row], sheet: tuple[int, ...], *, title: str) -> Figure
 def _draw_connectome(
     figure: SubFigure, where: tuple[int, int, int], data: Data, label: str, color: str
 ) -> None:
+    """Draw a connectome into one place of a figure, as its adjacency matrix without positions."""
     solid = "pos" in data and data.pos.size(1) == 3
     ax = figure.add_subplot(*where, projection="3d" if solid else None)
     if "pos" in data:
@@ -99,7 +103,7 @@ def _draw_connectome(
 
 
 def _draw_matrix(ax: Axes, data: Data, color: str) -> None:
-    """What can be drawn of neurons without a place: a dot for each synapse."""
+    """Draw the adjacency matrix, one dot per synapse."""
     source, target = data.edge_index.tolist()
     ax.plot(source, target, ",", color=color)
     ax.set(aspect="equal", xlabel="source", ylabel="target", xticks=[], yticks=[])
@@ -107,7 +111,7 @@ def _draw_matrix(ax: Axes, data: Data, color: str) -> None:
 
 
 def _labels(rows: list[Row]) -> list[str]:
-    """The kind alone where it tells topologies apart, else the whole text, an option a line."""
+    """Return each kind if it is unique among the rows, else the full text, one option per line."""
     kinds = [parse(row.label).kind for row in rows]
     return [
         kind if kinds.count(kind) == 1 else break_options(row.label, "\n")

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs, and the end of every run; of runs that did not diverge."""
+"""Loss and accuracy over the epochs and after the last one, for runs that did not diverge."""
 
 from __future__ import annotations
 
@@ -6,27 +6,57 @@ import statistics
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sparsebrain.diagnostics.plotting import by_factors
 from sparsebrain.experiments.report import Row
 
 COLORS = (
     *("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e"),
     *("#16324f", "#7f7f7f", "#bc4b51", "#4fb3bf", "#7b4f2c"),
 )
+COLUMNS = ("model", "seed", "epoch", "loss", "test_loss", "test_accuracy")
 
 
-def draw_loss(ax: Axes, rows: list[Row]) -> None:
-    """The mean loss of training over the epochs, with a band of one standard deviation."""
-    _draw_curves(ax, rows, "loss", 1)
-    ax.set(ylabel="training loss", yscale="log")
+def draw(rows: list[Row], *, title: str) -> Figure:
+    """Draw training loss, validation loss and validation accuracy over the epochs.
+
+    The test images serve as validation images.
+
+    Args:
+        rows: One row per model; each becomes a line with a band of one standard deviation.
+        title: The title of the figure.
+
+    Returns:
+        A figure with three panels and one legend.
+    """
+    figure = Figure(figsize=(13, 4.4), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    training, validation, accuracy = figure.subplots(1, 3)
+    _draw_curves(training, rows, "loss", 1)
+    training.set_ylabel("training loss")
+    by_factors(training)
+    _draw_curves(validation, rows, "test_loss", 1)
+    validation.set_ylabel("validation loss")
+    draw_accuracy(accuracy, rows)
+    accuracy.set_ylabel("validation accuracy, %")
+    for ax in (validation, accuracy):
+        ax.get_legend().remove()
+    return figure
 
 
 def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> None:
-    """The mean test accuracy over the epochs, with a band of one standard deviation."""
+    """Draw the mean test accuracy over the epochs with a band of one standard deviation.
+
+    Args:
+        ax: The axes to draw on.
+        rows: One line each.
+        colors: The colors of the rows, reused in turn if there are fewer.
+    """
     _draw_curves(ax, rows, "test_accuracy", 100, colors)
     ax.set_ylabel("test accuracy, %")
-    # The first epochs lie far below and would press all that follows into one line.
+    # Without this limit the low first epochs would compress the rest of the curves into a line.
     settled = [
         100 * epoch.test_accuracy
         for row in rows
@@ -38,29 +68,43 @@ def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> 
 
 
 def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
-    """The test accuracy of every run as a dot, and the mean of each row as a bar."""
+    """Draw the final test accuracy of every run as a dot and the mean of each row as a bar.
+
+    Args:
+        ax: The axes to draw on.
+        rows: One place on the horizontal axis each.
+        labels: The tick labels of the rows.
+    """
     for place, row in enumerate(rows):
         draw_ends(ax, row, place, 0.5, COLORS[place % len(COLORS)])
     ax.set_xticks(range(len(rows)), labels, rotation=20, fontsize=8)
 
 
 def draw_ends(ax: Axes, row: Row, place: float, width: float, color: str) -> None:
-    """The test accuracy of every run of a row as a dot, and their mean as a bar of that width."""
+    """Draw the final test accuracy of every run of one row as a dot and their mean as a bar.
+
+    Args:
+        ax: The axes to draw on.
+        row: The runs.
+        place: The center of the bar on the horizontal axis.
+        width: The width of the bar.
+        color: The color of dots and bar.
+    """
     values = [100 * outcome.test_accuracy for outcome in row.finished.outcomes]
-    # Accuracies are multiples of one test image: side by side, equal ones stay visible.
+    # Accuracies are multiples of 1 / test images, so equal ones are drawn side by side.
     step = 0.6 * width / max(len(values), 1)
     across = [place + step * (number - (len(values) - 1) / 2) for number in range(len(values))]
     ax.plot(across, values, "o", color=color, alpha=0.6, markersize=5)
     ends = [place - width / 2, place + width / 2]
     if values:
         ax.plot(ends, [statistics.fmean(values)] * 2, color=color, lw=2)
-    ax.set_ylabel("test accuracy at the end, %")
+    ax.set_ylabel("final test accuracy, %")
 
 
-def table(rows: list[Row], figure: str) -> list[tuple[str, int, int, float]]:
-    """Label, seed, epoch, and the loss or the test accuracy of it, over all runs."""
+def table(rows: list[Row]) -> list[tuple[str, int, int, float, float, float]]:
+    """List :data:`COLUMNS` for every epoch of every run, diverged runs included."""
     return [
-        (row.label, run.seed, epoch.epoch, getattr(epoch, figure))
+        (row.label, run.seed, epoch.epoch, epoch.loss, epoch.test_loss, epoch.test_accuracy)
         for row in rows
         for run, curve in zip(row.runs, row.curves, strict=True)
         for epoch in curve
@@ -68,12 +112,13 @@ def table(rows: list[Row], figure: str) -> list[tuple[str, int, int, float]]:
 
 
 def _draw_curves(
-    ax: Axes, rows: list[Row], figure: str, scale: float, colors: Sequence[str] = COLORS
+    ax: Axes, rows: list[Row], name: str, scale: float, colors: Sequence[str] = COLORS
 ) -> None:
+    """Draw the mean of one field of the epochs, times ``scale``, with its standard deviation."""
     for place, row in enumerate(rows):
         by_epoch = list(zip(*row.finished.curves, strict=True))
         epochs = [of_epoch[0].epoch for of_epoch in by_epoch]
-        values = [[scale * getattr(epoch, figure) for epoch in of_epoch] for of_epoch in by_epoch]
+        values = [[scale * getattr(epoch, name) for epoch in of_epoch] for of_epoch in by_epoch]
         means = [statistics.fmean(of_epoch) for of_epoch in values]
         spreads = [statistics.stdev(of_epoch) if len(of_epoch) > 1 else 0 for of_epoch in values]
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
@@ -83,7 +128,7 @@ def _draw_curves(
             ax.plot([], [], color=color, label=f"{row.label} (diverged)")
             continue
         if len(epochs) == 1:
-            # A band of one epoch has no width.
+            # A band over a single epoch would have no width.
             ax.errorbar(epochs, means, spreads, color=color, fmt="o", capsize=3, label=row.label)
             ax.set_xticks(epochs)
             continue

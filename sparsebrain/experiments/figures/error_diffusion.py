@@ -1,4 +1,4 @@
-"""Test accuracy of error diffusion and of backpropagation by what a study varies."""
+"""The test accuracy of error diffusion and backpropagation against the quantity a study varies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from sparsebrain.experiments.figures.curves import COLORS
 _COLUMNS = 2
 
 Points = list[tuple[float | str, float, float]]
-"""x, mean and standard deviation of the accuracy."""
+"""Triples of x and the mean and standard deviation of the accuracy."""
 
 
 def draw(studies: Mapping[str, Mapping[str, Points]]) -> Figure:
-    """One picture a study, with bars of one standard deviation over the seeds."""
+    """Draw one panel per study, with error bars of one standard deviation over the seeds.
+
+    Args:
+        studies: For each study the points of each of its lines, by name.
+    """
     rows = math.ceil(len(studies) / _COLUMNS)
     figure = Figure(figsize=(5.2 * _COLUMNS, 3.4 * rows), layout="constrained")
     for place, (study, lines) in enumerate(studies.items(), 1):
@@ -26,6 +30,7 @@ def draw(studies: Mapping[str, Mapping[str, Points]]) -> Figure:
 
 
 def _draw(ax: Axes, study: str, lines: Mapping[str, Points]) -> None:
+    """Draw one study; points with a text as x share one list of categories."""
     for place, (line, points) in enumerate(lines.items()):
         x, mean, spread = zip(*points, strict=True)
         percent, bars = [100 * each for each in mean], [100 * each for each in spread]
@@ -42,7 +47,7 @@ def _draw(ax: Axes, study: str, lines: Mapping[str, Points]) -> None:
     ax.set_xscale("log")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    # Bars of a line that jumps between chance and success would go past all that can be.
+    # Without limits, the error bars of runs that either fail or succeed would exceed 100 %.
     ax.set(xlabel=study, ylabel="test accuracy, %", ylim=(45, 100))
     ax.axhline(50, color="#bbbbbb", lw=0.8, ls=":")
     if len(lines) > 1:

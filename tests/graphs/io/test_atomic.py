@@ -1,8 +1,13 @@
+import fcntl
 import os
+import subprocess
+import sys
 
 import pytest
 
+import graphs
 from graphs.io.atomic import write_atomically, write_together
+from graphs.io.files import FORMATS
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -66,3 +71,84 @@ def test_bytes_reach_the_disk_before_names_and_the_first_name_comes_last(tmp_pat
     assert kinds == ("sync", "sync", "move", "move", "sync")
     assert [name.rpartition("-")[2] for name in names[:4]] == ["a", "b", "b", "a"]
     assert names[4] == tmp_path.name
+
+
+@pytest.mark.parametrize("leftover", ["file", "folder", "link", "in use"])
+def test_a_killed_writer_leaves_one_file_that_is_used_again(tmp_path, leftover):
+    """Anything else of that name is left alone, and so is the file of a writer that is alive."""
+    path, part = tmp_path / "graph.npz", tmp_path / ".part-graph.npz"
+    other = tmp_path / "other"
+    other.write_text("precious")
+    if leftover == "folder":
+        part.mkdir()
+    elif leftover == "link":
+        part.symlink_to(other)
+    else:
+        part.write_text("half of a gra")
+    if leftover == "in use":
+        with part.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            write_atomically(path, lambda aside: aside.write_text("whole"))
+        assert part.read_text() == "half of a gra"
+    else:
+        write_atomically(path, lambda aside: aside.write_text("whole"))
+    assert path.read_text() == "whole"
+    assert other.read_text() == "precious"
+    kept = set() if leftover == "file" else {part}
+    assert set(tmp_path.iterdir()) == {path, other} | kept
+
+
+def test_writers_of_one_path_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "table.csv"
+
+    def write(aside):
+        aside.write_text("outer")
+        write_atomically(path, lambda inner: inner.write_text("inner"))
+        assert path.read_text() == "inner"
+        assert aside.read_text() == "outer"
+
+    write_atomically(path, write)
+    assert path.read_text() == "outer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+FULL = """
+import resource, sys, torch, graphs
+from pathlib import Path
+from graphs.io.atomic import write_atomically
+
+folder = Path(sys.argv[1])
+# The disk is full after 8 KiB of any file.
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**13, 2**13))
+
+def save(aside):
+    with aside.open("wb") as file:
+        torch.save(torch.rand(10**4), file)
+
+large, generator = graphs.erdos_renyi(300, 0.1, seed=0), torch.Generator().manual_seed(0)
+large.edge_weight = torch.rand(large.num_edges, generator=generator)
+for name in sys.argv[2:]:
+    try:
+        if name == "state.pt":
+            write_atomically(folder / name, save)
+        else:
+            graphs.save(large, folder / name)
+    except OSError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    names = ["state.pt", *(f"graph{suffix}" for suffix in FORMATS)]
+    for name in names[1:]:
+        graphs.save(graphs.grid_local((4, 5), 1), tmp_path / name)
+    (tmp_path / "state.pt").write_text("old")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    command = [sys.executable, "-c", FULL, tmp_path, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "[Errno 27] File too large; free some space and try again; the previous file is "
+        f"unchanged: '{tmp_path / name}'"
+        for name in names
+    ]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

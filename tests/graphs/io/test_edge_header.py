@@ -88,7 +88,7 @@ def test_an_edited_table_is_refused_until_its_header_is_deleted(tmp_path, full, 
     with pytest.raises(
         ValueError,
         match=f"{what} is not the one that 'a.csv.json' was saved with: its checksum differs; "
-        f"save the connectome anew, .*if you have edited {what}, delete 'a.csv.json'",
+        f"save the connectome again, .*if you have edited {what}, delete 'a.csv.json'",
     ):
         graphs.load(path)
     for each in PARTS[:2]:
@@ -167,7 +167,7 @@ def test_a_header_of_a_later_version(tmp_path, full):
     graphs.save(full, tmp_path / "a.csv")
     header = tmp_path / "a.csv.json"
     header.write_text(json.dumps({**json.loads(header.read_text()), "version": 3}))
-    with pytest.raises(ValueError, match="has the version 3, and this program reads up to 2; upda"):
+    with pytest.raises(ValueError, match="has version 3, but this program reads up to 2; upda"):
         graphs.load(tmp_path / "a.csv")
 
 
@@ -178,7 +178,7 @@ def test_a_type_that_is_not_stated(tmp_path):
     as_first_version(path)
     table = tmp_path / "a.neurons.csv"
     table.write_text(table.read_text().replace("layer 1", "layer 2"))
-    with pytest.raises(ValueError, match="the type of the table of neurons must be one of those"):
+    with pytest.raises(ValueError, match="the type of the table of neurons must be one of"):
         graphs.load(path)
 
 

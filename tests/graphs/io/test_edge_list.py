@@ -83,15 +83,17 @@ def test_columns_by_choice(load):
     [
         ("", {}, "the edge list must start with a header of 1 to 1000 names, got 0"),
         ("\n", {}, "must start with a header"),
-        ("a,b\n", {}, r"must have a column 'source', got 'a', 'b'; pass columns={'source': 'a'}"),
-        ("source;target\n", {}, "delimiter=';' if that parts them"),
+        (
+            "a,b\n",
+            {},
+            r"must have a column 'source', got 'a', 'b'; pass columns={'source': 'a', 'targ",
+        ),
+        ("source;target\n", {}, "delimiter=';' if it separates the values"),
         ("pre,src,post\n", {}, r"one column for the source, got 'pre', 'src'; pass columns={"),
         ("pre,pre,post\n", {}, "one column for the source, got 'pre', 'pre'"),
         (HEADER, {"columns": {"source": "nix"}}, "one column for the source, got 'source'"),
         (HEADER, {"columns": {"sauce": "source"}}, "columns must choose .* got 'sauce'"),
         (HEADER, {"neuron_columns": {"name": "x"}}, "pass neurons='neurons.csv' too"),
-        (HEADER, {"delimiter": "ab"}, "delimiter"),
-        (HEADER, {"num_nodes": -1}, "num_nodes must be an integer >= 0"),
         (HEADER + "a,b\n", {}, "must have 3 values in each row, as its header has, got 2 in row 1"),
         (HEADER + "a,b,1\na,b,2,3\n", {}, "got 4 in row 2"),
         (HEADER + "a,b,1\na,c,x\n", {}, "weight of the edge list must be a number, got 'x' in row"),
@@ -180,7 +182,7 @@ def test_unknown_transmitters(load):
         load(text)
     assert load(text, transmitter_signs={"glutamate": -1, "": 1}).edge_sign.tolist() == [-1, -1, 1]
     with pytest.raises(
-        ValueError, match="transmitter_signs must be -1, 0 .* or 1, got 2 for 'Glu'"
+        ValueError, match="transmitter_signs must be -1, 0 .* or 1, got 2 of type int for 'Glu'"
     ):
         load(text, transmitter_signs={"Glu": 2})
     assert load(text, transmitter_signs={"glutamate": 0, "": 1}).edge_sign.tolist() == [0, 0, 1]

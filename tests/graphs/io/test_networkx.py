@@ -142,7 +142,7 @@ def test_what_an_empty_graph_lists_must_be_a_list():
 @pytest.mark.parametrize("other", [None, {0: [1]}, np.eye(2)])
 def test_no_graph_at_all(other):
     with pytest.raises(
-        TypeError, match=r"expected a networkx graph, got .*; pass networkx.DiGraph"
+        TypeError, match=r"graph must be a networkx graph, got .*; pass networkx.DiGraph"
     ):
         graphs.from_networkx(other)
 

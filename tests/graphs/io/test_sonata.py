@@ -107,12 +107,10 @@ def test_nodes_out_of_order_are_refused(path, full):
 def test_several_populations(path):
     write(path, population="a")
     write(path, population="b", source_node_id=[4, 4], target_node_id=[4, 4])
-    with pytest.raises(
-        ValueError, match="edges of one population, got those of 'a', 'b'; pass pop"
-    ):
+    with pytest.raises(ValueError, match="populations, 'a', 'b', got None; pass pop"):
         graphs.load(path)
     assert graphs.load(path, population="a").num_nodes == 3
-    with pytest.raises(ValueError, match="edges of 'c', got those of 'a', 'b'"):
+    with pytest.raises(ValueError, match="populations, 'a', 'b', got 'c'"):
         graphs.load(path, population="c")
     with pytest.raises(ValueError, match="once, got 4 -> 4 again"):
         graphs.load(path, population="b")
@@ -136,7 +134,10 @@ def test_odd_names(path, assert_same, names):
         ({"source_node_id": [0, -1]}, "source_node_id must be a node >= 0, got -1 to 0"),
         ({"source_node_id": np.array([0, 2**64 - 1], np.uint64)}, "source_node_id must be a node"),
         ({"source_node_id": [0, 10**15]}, r"1000000000000001 neurons take \d+ bytes, more than"),
-        ({"source_node_id": [0.0, 1.0]}, "source_node_id must be a row values of .* got float64"),
+        (
+            {"source_node_id": [0.0, 1.0]},
+            "source_node_id must be a row of .* got float64",
+        ),
         ({"source_node_id": [[0], [1]]}, r"source_node_id must be .* got int64 \[2, 1\]"),
         ({"source_node_id": 0}, r"source_node_id must be .* got int64 \[\]"),
         ({"source_node_id": ["a", "b"]}, "source_node_id must be"),
@@ -150,7 +151,10 @@ def test_odd_names(path, assert_same, names):
         ({"group": {"syn_weight": [1.0]}}, "must have 2 values, each at one index, got 1"),
         ({"group": {"syn_weight": [1.0, np.nan]}}, "edge_weight must be finite"),
         ({"group": {"syn_weight": ["a", "b"]}}, "syn_weight must be"),
-        ({"nodes": {"cells": 2}}, r"source_node_id must be in \[0, 2\), got 2; pass num_nodes=3"),
+        (
+            {"nodes": {"cells": 2}},
+            r"source_node_id must be in \[0, 2\), got 2; pass neurons=",
+        ),
     ],
 )
 def test_damaged_populations(path, changed, match):
@@ -173,7 +177,7 @@ def test_too_small_a_number_of_nodes(path):
     with pytest.raises(ValueError, match=r"source_node_id must be in \[0, 2\), got 2"):
         graphs.load(path, num_nodes=2)
     write(path, population="b", nodes={"cells": 3})
-    with pytest.raises(ValueError, match="its nodes are 3; leave num_nodes= out"):
+    with pytest.raises(ValueError, match="num_nodes is 3 in the file, .*; leave num_nodes= out"):
         graphs.load(path, num_nodes=3, population="b")
 
 
@@ -232,7 +236,7 @@ def test_groups_in_place_of_datasets_and_cycles(path):
     with h5py.File(path, "w") as root:
         edges = root.create_group("edges")
         edges["edges"] = edges
-    with pytest.raises(ValueError, match="has no source_node_id, which SONATA asks for"):
+    with pytest.raises(ValueError, match="has no source_node_id, which SONATA requires"):
         graphs.load(path)
 
 
@@ -248,8 +252,8 @@ def test_groups_in_place_of_datasets_and_cycles(path):
             {"shape": (2,), "maxshape": (None,), "chunks": (2**28,), "compression": "gzip"},
             r"a chunk of .* has 2147483648 bytes, more than max_bytes",
         ),
-        ({"shape": (2,), "chunks": (2,), "compression": "lzf"}, "packed by other means than gzip"),
-        ({"shape": (2,), "chunks": (2,), "scaleoffset": 3}, "packed by other means than gzip"),
+        ({"shape": (2,), "chunks": (2,), "compression": "lzf"}, "is not packed by gzip"),
+        ({"shape": (2,), "chunks": (2,), "scaleoffset": 3}, "is not packed by gzip"),
     ],
 )
 def test_datasets_that_claim_much(path, how, match):

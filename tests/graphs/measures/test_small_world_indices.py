@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_from_the_ring_to_the_random_graph():
     assert abs(small.omega) < 0.2
     assert random.omega > 0.9
     assert small.sigma > 3 * ring.sigma
-    # A random graph is its own null, but that its synapses still go both ways.
+    # A random graph resembles its null graphs.
     assert random.sigma == pytest.approx(1, abs=0.3)
 
 
@@ -81,9 +82,12 @@ def test_nulls_in_all_their_forms():
 
     called = graphs.small_worldness(data, nulls=null, seed=3)
     assert len(made) == 10
-    assert called == graphs.small_worldness(data, nulls=10, seed=3)
-    assert called == graphs.small_worldness(data, nulls=iter(made), seed=3)
-    assert called != graphs.small_worldness(data, nulls=10, seed=4)
+    assert called.null_model == "null"
+    counted = graphs.small_worldness(data, nulls=10, seed=3)
+    assert counted == dataclasses.replace(called, null_model="rewire_degrees")
+    given = graphs.small_worldness(data, nulls=iter(made), seed=3)
+    assert given == dataclasses.replace(called, null_model="given")
+    assert counted != graphs.small_worldness(data, nulls=10, seed=4)
     one = graphs.small_worldness(data, nulls=1)
     assert one.sigma > 1
     assert math.isnan(one.sigma_error)
@@ -112,7 +116,14 @@ def test_bad_nulls():
         (2.5, TypeError, "nulls must be an integer >= 1, got 2.5"),
         ([], ValueError, "nulls must hold at least one graph"),
         ([graphs.layered([2, 2])], ValueError, "must have the 20 neurons of data, got one of 4"),
-        ([None], TypeError, "expected a torch_geometric.data.Data"),
+        ([None], TypeError, "nulls must be an integer, a function .* or an iterable of them"),
+        (lambda data, seed: 3, TypeError, "nulls must be an integer, a function .*, got 3 of type"),
+        (int, TypeError, r"nulls is called as nulls\(data, seed=generator\) .*; pass a function"),
+        (2**32, ValueError, "nulls must be .* at most 100000, got 4294967296; pass a smaller"),
+        (np.array(3.0), TypeError, "nulls must be an integer"),
+        (torch.tensor(1.5), TypeError, "nulls must be an integer"),
+        (b"x", TypeError, "nulls must be an integer"),
+        ({1: data}, TypeError, "nulls must be an integer"),
         (data, TypeError, "nulls must be an integer"),
     ):
         for measure in (graphs.small_worldness, graphs.rich_club):
@@ -120,6 +131,53 @@ def test_bad_nulls():
                 measure(data, nulls=wrong)
 
 
+UNDIRECTED = graphs.small_world(60, 4, 0.1, directed=False, seed=0)
+
+
+@pytest.mark.parametrize("measure", [graphs.small_worldness, graphs.rich_club])
+def test_the_null_model_is_chosen_by_reciprocity(measure):
+    lost = Data(edge_index=UNDIRECTED.edge_index[:, 1:], num_nodes=60)
+    empty = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=3)
+    for data, expected in (
+        (UNDIRECTED, "rewire_reciprocal"),
+        (graphs.grid_local((5, 5), 1), "rewire_reciprocal"),
+        (lost, "rewire_degrees"),
+        (graphs.layered([10, 10]), "rewire_degrees"),
+        (empty, "rewire_degrees"),
+    ):
+        found = measure(data, nulls=2)
+        assert found.null_model == expected
+        assert str(found) == str(measure(data, nulls=2, null_model=expected))
+    other = measure(UNDIRECTED, nulls=2, null_model="rewire_degrees")
+    assert other.null_model == "rewire_degrees"
+    assert "nulls: rewire_degrees" in str(other)
+
+
+def test_null_graphs_of_an_undirected_connectome_are_undirected():
+    # Sigma depends on the null model, so the default must not be the directed one.
+    chosen = graphs.small_worldness(UNDIRECTED, seed=0)
+    undirected = graphs.small_worldness(UNDIRECTED, nulls=graphs.rewire_reciprocal, seed=0)
+    directed = graphs.small_worldness(UNDIRECTED, null_model="rewire_degrees", seed=0)
+    assert chosen == dataclasses.replace(undirected, null_model="rewire_reciprocal")
+    assert (round(chosen.sigma, 2), round(directed.sigma, 2)) == (5.54, 4.13)
+
+
+@pytest.mark.parametrize("measure", [graphs.small_worldness, graphs.rich_club])
+def test_bad_null_models(measure):
+    data = graphs.small_world(20, 4, 0.1, seed=0)
+    for nulls, wrong, error, match in (
+        (2, "rewire_degree", ValueError, "null_model must be one of None, 'rewire_degrees', "),
+        (2, 3, TypeError, "null_model must be one of None, 'rewire_degrees', "),
+        ([data], "rewire_degrees", ValueError, "pass null_model=None, or nulls=10"),
+        (graphs.rewire_degrees, "rewire_degrees", ValueError, "with a function as nulls; pass"),
+    ):
+        with pytest.raises(error, match=match):
+            measure(data, nulls=nulls, null_model=wrong)
+    with pytest.raises(ValueError, match=r"null_model needs nulls, .*; pass nulls=10 too"):
+        graphs.rich_club(data, null_model="rewire_degrees")
+
+
 def test_it_prints_in_one_line():
     found = graphs.small_worldness(graphs.grid_local((6, 6), 1), seed=0)
-    assert str(found).startswith("sigma 2.3 ± 0.045, omega -0.213 ± 0.00088: clustering 0.568 (")
+    assert str(found).startswith("sigma 2.86 ± 0.14, omega -0.196 ± 0.0013: clustering 0.568 (")
+    assert str(found).endswith("; nulls: rewire_reciprocal")

@@ -53,7 +53,7 @@ def test_names_without_room_are_left_out():
     assert len(named) < 42
 
 
-def test_colours_are_those_of_signs_else_of_the_source():
+def test_colors_are_those_of_signs_else_of_the_source():
     data = graphs.layered([1, 1, 1])
     ax = graphs.plot_circular(data, alpha=1)
     kinds = colors.populations(data)
@@ -96,6 +96,8 @@ def test_bad_arguments():
     data = graphs.layered([2, 2])
     with pytest.raises(ValueError, match=r"alpha must be a finite number in \[0, 1\], got 2"):
         graphs.plot_circular(data, alpha=2)
+    with pytest.raises(TypeError, match="edge_color must be a Matplotlib color, .*; pass edge_col"):
+        graphs.plot_circular(data, edge_color={})
     with pytest.raises(ValueError, match="got axes of the projection '3d'"):
         graphs.plot_circular(data, ax=plt.figure().add_subplot(projection="3d"))
     with pytest.raises(TypeError, match="unexpected keyword argument 'order'"):

@@ -19,7 +19,7 @@ def test_shares_of_neurons_with_so_many_synapses_or_more():
     np.testing.assert_allclose(inward.get_xydata(), [[1, 1], [2, 1 / 6]])
     np.testing.assert_allclose(outward.get_xydata(), [[2, 2 / 6], [5, 1 / 6]])
     assert inward.get_label() == "in"
-    assert outward.get_label() == "out (66.7 % have none)"
+    assert outward.get_label() == "out (66.7 % of degree 0)"
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     ax.figure.canvas.draw()
 
@@ -77,7 +77,13 @@ def test_draws_on_the_axes_given():
         ({"direction": "up"}, ValueError, r"direction must be one of .*, got 'up'"),
         ({"cumulative": 1}, TypeError, r"cumulative must be True or False"),
         ({"power_law": 1}, ValueError, r"power_law must be an exponent > 1, got 1"),
-        ({"power_law": "2"}, TypeError, r"power_law must be a finite number > 0"),
+        ({"power_law": "2"}, TypeError, r"power_law must be a finite number in \[0, 100\]"),
+        ({"power_law": 1e308}, ValueError, r"power_law must be a finite number in \[0, 100\]"),
+        (
+            {"power_law": 2, "power_law_from": 2**40},
+            ValueError,
+            r"power_law_from must be at most \d+, the largest degree, .*; pass power_law_from=1",
+        ),
         ({"power_law_from": 0}, ValueError, r"power_law_from must be an integer >= 1, got 0"),
         ({"bins": 3}, TypeError, r"unexpected keyword argument 'bins'"),
     ],

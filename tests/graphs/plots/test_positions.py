@@ -1,3 +1,4 @@
+import math
 import re
 
 import matplotlib as mpl
@@ -79,7 +80,7 @@ def test_draws_on_the_axes_given():
     assert not axes[0].collections
 
 
-def test_populations_and_signs_have_colours():
+def test_populations_and_signs_have_colors():
     data = graphs.layered([2, 3])
     data.node_sign = torch.tensor([1.0, -1.0, 1.0, 1.0, 1.0])
     ax = graphs.plot(data, alpha=1)
@@ -137,13 +138,13 @@ def test_dots_fit_the_axes_and_the_gaps_between_neurons():
     few, many = graphs.grid_local((30, 30), 1), graphs.grid_local((60, 60), 1)
     assert dot(few, (8, 6)) > 2 * dot(few, (4, 3))
     assert dot(few, (8, 6)) > 2 * dot(many, (8, 6))
-    # Populations in the same places take no room from each other.
+    # Populations at the same places do not reduce the size of the dots.
     twice = graphs.grid_local((30, 30), 1)
     twice.update({"num_nodes": 1800, "pos": twice.pos.repeat(2, 1), "shape": (2, 30, 30)})
     assert dot(twice, (8, 6)) == pytest.approx(dot(few, (8, 6)))
 
 
-def test_many_populations_share_one_colour_map():
+def test_many_populations_share_one_color_map():
     data = graphs.layered([1] * 30)
     ax = graphs.plot(data)
     assert ax.get_legend() is None
@@ -173,7 +174,23 @@ def test_axes_of_another_dimension():
         ({"max_edges": -1}, ValueError, r"max_edges must be an integer >= 0, got -1"),
         ({"max_edges": 1e4}, TypeError, r"got 10000.0 of type float; pass max_edges=10000"),
         ({"alpha": 1.5}, ValueError, r"alpha must be a finite number in \[0, 1\], got 1.5"),
-        ({"node_size": -1}, ValueError, r"node_size must be a finite number >= 0, got -1.0"),
+        ({"node_size": -1}, ValueError, r"node_size must be a finite number in \[0, 1e\+06\]"),
+        ({"node_size": 1e308}, ValueError, r"node_size must be a finite number in \[0, 1e\+06\]"),
+        *(
+            ({name: wrong}, error, rf"{name} must be a Matplotlib color, .*; pass {name}='tab:")
+            for name in ("node_color", "edge_color")
+            for wrong, error in (
+                ("abcd", ValueError),
+                ([], ValueError),
+                (["red"] * 3, ValueError),
+                ((math.nan, 0, 0), ValueError),
+                ({}, TypeError),
+                (3, TypeError),
+                (torch.zeros(3), TypeError),
+                (np.zeros((2, 2)), ValueError),
+                (graphs.grid_local((3, 3), 1), TypeError),
+            )
+        ),
         ({"seed": "x"}, TypeError, r"seed must be an int >= 0"),
         ({"color": "red"}, TypeError, r"unexpected keyword argument 'color'"),
     ],
@@ -181,6 +198,31 @@ def test_axes_of_another_dimension():
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         graphs.plot(graphs.grid_local((3, 3), 1), **arguments)
+    # Arguments are checked before a figure is made.
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("draw", [graphs.plot, graphs.plot_circular])
+def test_each_synapse_may_have_its_own_color(draw):
+    data = graphs.grid_local((3, 3), 1)
+    one_red = [(0.0, 0.0, 1.0)] * data.num_edges
+    one_red[40] = "red"
+    ax = draw(data, edge_color=one_red)
+    assert np.flatnonzero(collection(ax, LineCollection).get_colors()[:, 0] == 1).tolist() == [40]
+    few = draw(data, edge_color=np.eye(3)[np.arange(data.num_edges) % 3], max_edges=5)
+    assert len(collection(few, LineCollection).get_colors()) == 5
+
+
+def test_each_neuron_may_have_its_own_color():
+    ax = graphs.plot(graphs.layered([2, 1]), node_color=["red", "0.5", (0, 0, 1)])
+    faces = collection(ax, PathCollection).get_facecolors()
+    np.testing.assert_allclose(faces[:, :3], [(1, 0, 0), (0.5, 0.5, 0.5), (0, 0, 1)])
+
+
+def test_the_largest_coordinates_are_drawn():
+    data = graphs.layered([2, 1])
+    data.pos = torch.tensor([[-3e38, 0.0], [3e38, 0.0], [0.0, 3e38]])
+    graphs.plot(data).figure.canvas.draw()
 
 
 def test_axes_of_another_kind_are_refused():

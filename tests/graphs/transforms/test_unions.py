@@ -91,11 +91,26 @@ def test_join_shares_no_memory():
     ("parts", "labels", "error", "message"),
     [
         ([], None, ValueError, "at least one connectome, got none; pass"),
-        (FULL, None, TypeError, "a sequence of connectomes, got Data; pass"),
+        (
+            FULL,
+            None,
+            TypeError,
+            r"got Data\(.* of type Data; pass parts=",
+        ),
         ([FULL, 3], None, TypeError, "expected a torch_geometric.data.Data, got int"),
-        ([FULL], ["a", "b"], ValueError, "another name for each of the 1 parts, got .*pass"),
-        ([FULL, FULL], ["a", "a"], ValueError, "another name for each of the 2 parts, got .*pass"),
-        ([FULL], "a", TypeError, "labels must be a sequence of str, got 'a'; pass"),
+        ([FULL], ["a", "b"], ValueError, "a different name for each of the 1 parts, got .*pass"),
+        (
+            [FULL, FULL],
+            ["a", "a"],
+            ValueError,
+            "a different name for each of the 2 parts, got .*pass",
+        ),
+        (
+            [FULL],
+            "a",
+            TypeError,
+            "labels must be a sequence of str, got 'a' of type str; pass",
+        ),
     ],
 )
 def test_join_refuses(parts, labels, error, message):

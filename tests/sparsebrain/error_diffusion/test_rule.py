@@ -233,9 +233,12 @@ def test_a_batch_is_the_mean_or_the_sum_of_its_samples(name, learns):
 def test_negative_inputs_are_refused():
     rule = make("layers")
     x, y = samples(2)
-    with pytest.raises(ValueError, match=r"not be negative, got -0\.5; scale .*clamp"):
+    with pytest.raises(
+        ValueError,
+        match=r"x must not be negative in error diffusion, got -0\.5; pass x scaled .*clamp",
+    ):
         rule(torch.full_like(x, -0.5), y)
-    with pytest.raises(ValueError, match="not be negative, got nan"):
+    with pytest.raises(ValueError, match="x must be finite, got nan"):
         rule(x * torch.nan, y)
     assert rule.model.strength.grad is None
 

@@ -334,13 +334,17 @@ def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, r
     assert len(rows(tmp_path / "results.csv")) == 4
 
 
+def has_rows(path):
+    return path.exists() and path.read_bytes().count(b"\n") > 1
+
+
 def test_a_killed_process_leaves_only_whole_runs(tmp_path, rows):
     command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
     command += ["--topology", "none", "--epochs", "3", "--seeds", "1000"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 600
+        while not has_rows(tmp_path / "results.csv") and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.7)
     finally:
@@ -369,7 +373,7 @@ def test_two_processes_may_write_into_one_folder(tmp_path, rows):
         subprocess.Popen([*command, topology], stdout=subprocess.DEVNULL)
         for topology in ("none", "grid:shape=5x5,distance=1")
     ]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert [process.wait(timeout=600) for process in both] == [0, 0]
     found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path / "results.csv"))
     assert found == [
         (topology, str(seed))
@@ -417,6 +421,22 @@ def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, t
 
 
 @pytest.mark.parametrize("name", ["results.csv", "curves.csv"])
+def test_a_row_that_a_kill_cut_short_is_told_and_trained_again(tmp_path, trained, name, rows):
+    compare(**FAST, out=tmp_path)
+    before = rows(tmp_path / "results.csv")
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-3])
+    _, text = printed(compare, **FAST, out=tmp_path)
+    assert f"{name} ended in an incomplete row, as a killed command leaves it." in text
+    assert "3 of 4 runs are already in" in text
+    assert trained[4:] == [("none", 1)]
+    assert rows(tmp_path / "results.csv")[:3] == before[:3]
+    assert len(rows(tmp_path / "curves.csv")) == 8
+    _, text = printed(compare, **FAST, out=tmp_path)
+    assert "incomplete row" not in text
+
+
+@pytest.mark.parametrize("name", ["results.csv", "curves.csv"])
 def test_results_of_before_reading_was_called_variant_are_told(tmp_path, trained, name):
     """Their columns are not taken for others; with the new name they go on."""
     options = {**FAST, "seeds": 1, "out": tmp_path}
@@ -431,7 +451,7 @@ def test_results_of_before_reading_was_called_variant_are_told(tmp_path, trained
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
+    "damage", ["first line", "foreign", "binary", "no share", "not a number", "short row"]
 )
 def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     compare(**FAST, out=tmp_path)
@@ -439,7 +459,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     whole = file.read_text()
     file.write_bytes(
         {
-            "truncated": whole[: whole.index("none") + 30].encode(),
+            "first line": whole[:30].encode(),
             "foreign": b"a,b\n1,2\n",
             "binary": b"\xff\xfe\x00\x01" * 20,
             "no share": whole[: whole.index("none")].replace(",0.", ",7.").encode(),

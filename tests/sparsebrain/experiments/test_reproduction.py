@@ -1,17 +1,22 @@
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from statistics import fmean
 
 import pytest
 import torch
 from rich.console import Console
 
 from sparsebrain.experiments import reproduce, reproduction, runner
+from sparsebrain.experiments.datasets import DATASETS
+from sparsebrain.experiments.training import Epoch
 from sparsebrain.experiments.verdict import tell_differences
 from sparsebrain.models import EJIMA_MODELS, ejima_model
 
 FAST = {"data": "digits", "epochs": 1, "seeds": 2, "jobs": 1}
-FIGURES = [2, 6, 9, 10, 11]
+FIGURES = [2, 6, 9, 11]
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +53,27 @@ def test_every_figure_is_a_picture_and_a_table(reproduced, rows):
         picture = (folder / f"figure{number}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 20_000
-    losses = rows(folder / "figure9.csv")
-    assert [(row["model"], row["seed"]) for row in losses[:3]] == [
+    found = rows(folder / "figure9.csv")
+    assert [(row["model"], row["seed"]) for row in found[:3]] == [
         ("MLP", "0"),
         ("MLP", "1"),
         ("alpha", "0"),
     ]
-    accuracy = [float(row["test_accuracy"]) for row in rows(folder / "figure10.csv")]
-    assert accuracy == [epoch.test_accuracy for row in summed for (epoch,) in row.curves]
-    assert len(rows(folder / "figure11.csv")) == 10 * 256
+    for name in ("loss", "test_loss", "test_accuracy"):
+        wanted = [getattr(epoch, name) for row in summed for (epoch,) in row.curves]
+        assert [float(row[name]) for row in found] == wanted
+    assert all(float(row["test_loss"]) > 0 for row in found)
+    # Two images of ten digits, after the first and the last loop.
+    assert len(rows(folder / "figure11.csv")) == 2 * 2 * 10 * 256
+    distances = rows(folder / "figure11-distances.csv")
+    assert [(row["seed"], row["loop"]) for row in distances] == [
+        (str(seed), str(loop)) for seed in range(2) for loop in range(21)
+    ]
+    trained, untrained = (
+        [float(row[name]) for row in distances] for name in ("ratio", "untrained_ratio")
+    )
+    assert min(trained + untrained) > 1
+    assert trained != untrained
     synapses = rows(folder / "figure2.csv")
     # 6444.9 pairs are expected, each of them two synapses.
     assert abs(len(synapses) / 2 - 6444.9) < 5 * 6444.9**0.5
@@ -74,9 +91,15 @@ def test_nothing_is_trained_twice(reproduced, monkeypatch):
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
-def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced):
+def weights_of(folder, seed=0):
+    (path,) = folder.glob(f"Y-digits-relu-1-epochs-seed-{seed}-*.pt")
+    return path
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced, seed):
     folder, _, _ = reproduced
-    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0-*.pt")
+    weights = weights_of(folder, seed)
     before = torch.load(weights, weights_only=True)
     weights.unlink()
     reproduce(**FAST, out=folder)
@@ -93,8 +116,7 @@ def test_lost_weights_are_trained_anew_and_damaged_ones_told(reproduced):
 def test_the_weights_are_those_of_the_papers_model(reproduced):
     """But for the first layer: digits have fewer pixels than neurons."""
     folder, _, _ = reproduced
-    (weights,) = folder.glob("Y-digits-relu-1-epochs-seed-0-*.pt")
-    state = torch.load(weights, weights_only=True)
+    state = torch.load(weights_of(folder), weights_only=True)
     model = ejima_model("Y", shape=(16, 16))
     model.encode = torch.nn.Linear(64, 256)
     model.load_state_dict(state)
@@ -108,10 +130,52 @@ def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, 
     assert [row.accuracy() for row in found] == ["diverged"] * 5
     text = " ".join(console.export_text().split())
     assert "Every run diverged: nothing to compare." in text
-    assert "no figure 11, as Y, seed 0, diverged" in text
-    assert (tmp_path / "figure10.png").exists()
+    assert "No model can be chosen: every run diverged." in text
+    assert "figures 2, 6, 9 (no figure 11: every run of Y diverged)" in text
+    assert (tmp_path / "figure9.png").exists()
     assert not (tmp_path / "figure11.png").exists()
     assert not list(tmp_path.glob("*.pt"))
+
+
+def test_figure_11_leaves_out_the_seeds_that_diverged(tmp_path, monkeypatch, rows):
+    real = runner.train
+
+    def first_diverges(run, images):
+        found = real(run, images)
+        if run.seed:
+            return found
+        lost = replace(found.outcome, diverged=1, test_accuracy=math.nan)
+        return found._replace(outcome=lost, curve=[Epoch(1, math.inf, math.nan)])
+
+    monkeypatch.setattr(runner, "train", first_diverges)
+    reproduce(**FAST, out=tmp_path)
+    assert {row["seed"] for row in rows(tmp_path / "figure11-distances.csv")} == {"1"}
+    weights_of(tmp_path, seed=1)
+    assert len(list(tmp_path.glob("*.pt"))) == 1
+
+
+def test_the_models_are_chosen_by_loss_and_by_accuracy(reproduced):
+    _, summed, text = reproduced
+    losses = {row.label: fmean(curve[-1].test_loss for curve in row.curves) for row in summed}
+    accuracies = {row.label: row.mean("test_accuracy") for row in summed}
+    by_loss = min(losses, key=losses.get)
+    best = [label for label in losses if accuracies[label] == max(accuracies.values())]
+    told = " ".join(text.split())
+    if best == [by_loss]:
+        assert f"Final validation loss and accuracy both choose {by_loss}; the paper" in told
+    else:
+        wanted = f"The final validation loss chooses {by_loss}, the accuracy {' or '.join(best)};"
+        assert f"{wanted} the paper chooses Y." in told
+    for label in EJIMA_MODELS:
+        assert f"{label} {losses[label]:.4f} and {accuracies[label]:.2%}" in told
+
+
+def test_fashion_is_figure_10(tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "fashion-mnist", DATASETS["digits"])
+    reproduce(**{**FAST, "data": "fashion-mnist", "seeds": 1}, out=tmp_path)
+    names = {path.name for path in tmp_path.glob("figure*")}
+    assert {"figure10.png", "figure10.csv"} <= names
+    assert not {"figure9.png", "figure9.csv"} & names
 
 
 @pytest.mark.parametrize(

@@ -224,15 +224,45 @@ def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
 def test_scores_that_rank_no_class_have_no_accuracy():
     rule, y = Backprop(torch.nn.Identity()), torch.tensor([0, 1])
     for bad in (math.nan, math.inf):
-        assert math.isnan(evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y))
-    assert evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y) == 1
+        found = evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y)
+        assert math.isnan(found.accuracy)
+        assert math.isnan(found.loss)
+    found = evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y)
+    assert found == (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
+    assert evaluate(rule, torch.tensor([[-math.inf, 1.0]]), y[:1]) == (0, math.inf)
 
 
 def test_accuracy_is_the_share_of_samples_that_are_right():
     scores, rule = torch.eye(3), Backprop(torch.nn.Identity())
-    assert evaluate(rule, scores, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)
+    assert evaluate(rule, scores, torch.tensor([0, 1, 0])).accuracy == pytest.approx(2 / 3)
     many = torch.eye(2).repeat(1500, 1)
-    assert evaluate(rule, many, torch.tensor([0, 1]).repeat(1500)) == 1
+    assert evaluate(rule, many, torch.tensor([0, 1]).repeat(1500)).accuracy == 1
+
+
+def test_the_loss_is_the_mean_over_all_samples_in_evaluation_mode(run, images):
+    """More samples than are tested at once, in parts of different size."""
+    data = graphs.grid_local((3, 3), 1)
+    rule = make_rule(run, data, images)
+    x, y = images.test_x.repeat(50, 1), images.test_y.repeat(50)
+    y[:700] = 0
+    with torch.no_grad():
+        wanted = torch.nn.functional.cross_entropy(rule.model.eval()(x), y)
+    rule.train()
+    assert evaluate(rule, x, y).loss == pytest.approx(float(wanted), rel=1e-5)
+    quadratic = Backprop(rule.model, loss="quadratic")
+    with torch.no_grad():
+        wanted = quadratic.loss(rule.model(x), y)
+    assert evaluate(quadratic, x, y).loss == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_only_backpropagation_has_a_loss_of_test_images(run, images):
+    _, curve, model = train(run, images)
+    with torch.no_grad():
+        wanted = torch.nn.functional.cross_entropy(model.eval()(images.test_x), images.test_y)
+    assert curve[-1].test_loss == pytest.approx(float(wanted), rel=1e-6)
+    rate = RULES["feedback-alignment"].learning_rate
+    other = dataclasses.replace(run, rule="feedback-alignment", learning_rate=rate)
+    assert math.isnan(train(other, images).curve[-1].test_loss)
 
 
 def test_loops_that_a_run_took_are_counted(run, images):

@@ -110,6 +110,8 @@ def test_torchs_own_check_of_gradients(backend, activation, extras, checkpoint):
 
     shapes = {"drive": (4, 3), "bias": (4,), "leak": (4,)}
     leaves = [leaf(6), leaf(4, 3), *(leaf(*shapes[name]) for name in extras)]
+    if "leak" in extras:
+        leaves[-1] = leaves[-1].detach().sigmoid().requires_grad_()
 
     def run(weight, state, *others):
         return kernels.loop(

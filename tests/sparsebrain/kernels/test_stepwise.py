@@ -70,7 +70,7 @@ def test_fused_loops_are_these_steps(activation):
 
 def test_a_loop_keeps_the_shape_of_the_state():
     for wrong in (lambda x: x[:1], lambda x: x.unsqueeze(0)):
-        with pytest.raises(ValueError, match="a loop must keep the shape of the state"):
+        with pytest.raises(ValueError, match="activation must keep the shape of the state"):
             step(exchange, INPUTS, wrong)
-        with pytest.raises(ValueError, match="a loop must keep the shape of the state"):
+        with pytest.raises(ValueError, match="aggr must keep the shape of the state"):
             step(wrong, INPUTS, torch.relu)

@@ -236,7 +236,7 @@ def test_signs_are_kept():
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="kind must be one of 'similarity'"):
         LocalErrors(perceptron(), kind="cosine")
-    with pytest.raises(ValueError, match=r"share must lie in 0\.\.1, got 2"):
+    with pytest.raises(ValueError, match=r"share must be a finite number in \[0, 1\], got 2"):
         LocalErrors(perceptron(), share=2)
     with pytest.raises(ValueError, match="use kind='both'"):
         LocalErrors(perceptron(), kind="similarity", num_classes=3)

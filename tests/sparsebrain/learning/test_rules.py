@@ -93,11 +93,11 @@ def test_only_modules_are_taught(name):
 def test_wrong_labels_are_refused(name):
     rule = make(name, "layered")
     x, y = samples(8)
-    with pytest.raises(TypeError, match="class numbers"):
+    with pytest.raises(TypeError, match="y must be an int64 tensor"):
         rule(x, y.float())
     with pytest.raises(ValueError, match="y must lie in"):
         rule(x, y + CLASSES)
-    with pytest.raises(ValueError, match="labels y"):
+    with pytest.raises(ValueError, match="y must hold one label for each sample"):
         rule(x, y[:4])
 
 

@@ -94,7 +94,7 @@ def test_noise_comes_from_the_generator():
 
 def test_bad_options_are_told():
     for options in ({"noise": 0.0}, {"decay": -1.0}, {"decay": math.inf}, {"noise": math.nan}):
-        with pytest.raises(ValueError, match=f"{next(iter(options))} must be a positive number"):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be a finite number > 0"):
             WeightMirror(nn.Linear(2, 2), **options)
     with pytest.raises(ValueError, match="samples must be an integer >= 1"):
         WeightMirror(nn.Linear(2, 2)).mirror(0)

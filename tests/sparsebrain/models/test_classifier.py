@@ -134,7 +134,7 @@ def test_names_need_a_connectome_that_has_them():
 
 @pytest.mark.parametrize("loops", [1, 3])
 def test_outputs_that_nothing_can_reach_in_so_many_loops_are_refused(loops):
-    with pytest.raises(ValueError, match=f"in {loops} loops.*let loops be its depth"):
+    with pytest.raises(ValueError, match=f"loops={loops} is too few.*as many as its depth"):
         classifier(graphs.layered([4, 3, 2]), 2, loops=loops, inputs="layer 0", outputs="layer 2")
 
 
@@ -173,7 +173,7 @@ def test_with_a_leak_a_signal_stays():
         model = classifier(graphs.layered([4, 3, 2]), 2, loops=loops, **options).eval()
         scores = model(torch.randn(5, 4))
         assert not torch.equal(scores, scores[:1].expand_as(scores))
-    with pytest.raises(ValueError, match="in 1 loops"):
+    with pytest.raises(ValueError, match="loops=1 is too few"):
         classifier(graphs.layered([4, 3, 2]), 2, loops=1, **options)
 
 
@@ -186,7 +186,7 @@ def test_with_injection_a_signal_needs_one_loop_more_and_then_stays(loops, reach
         scores = model(torch.randn(5, 4))
         assert not torch.equal(scores, scores[:1].expand_as(scores))
         return
-    with pytest.raises(ValueError, match=f"in {loops} loops"):
+    with pytest.raises(ValueError, match=f"loops={loops} is too few"):
         classifier(graphs.layered([4, 3, 2]), 2, **options)
 
 

@@ -352,7 +352,7 @@ def test_what_follows_may_write_over_the_output(random_graph, x):
         ({"tol": 0}, ValueError, "tol must be between 0 and 1, got 0"),
         ({"tol": -1e-3}, ValueError, "tol must be between 0 and 1"),
         ({"tol": math.nan}, ValueError, "tol must be between 0 and 1, got nan"),
-        ({"tol": "small"}, TypeError, "tol must be a number, got str"),
+        ({"tol": "small"}, TypeError, "tol must be a number, got 'small' of type str"),
         ({"bound": 1.0}, ValueError, "bound must be between 0 and 1"),
         ({"lipschitz": math.inf}, ValueError, "lipschitz must be finite and more than 0"),
         ({"max_loops": 0}, ValueError, "max_loops must be an integer >= 1"),

@@ -407,15 +407,15 @@ def test_compile_takes_noise(populated):
         ({"leak": 0}, ValueError, "leak must be more than 0 and at most 1, got 0"),
         ({"leak": 1.1}, ValueError, "leak must be more than 0 and at most 1"),
         ({"leak": math.nan}, ValueError, "leak must be more than 0"),
-        ({"leak": True}, TypeError, r"leak must be a number, got bool.*'neuron' or 'population'"),
+        ({"leak": True}, TypeError, "leak must be a number, got True .*leak='neuron'"),
         ({"leak": "type"}, ValueError, "leak must be one of 'neuron', 'population', got 'type'"),
         ({"leak": "population"}, ValueError, "leak='population' needs connectome.node_type"),
         ({"bias": "layer"}, ValueError, "bias must be one of True, False, 'neuron', 'population'"),
         ({"bias": "population"}, ValueError, "bias='population' needs connectome.node_type"),
         ({"threshold": math.inf}, ValueError, "threshold must be finite"),
-        ({"threshold": [0.1]}, TypeError, "threshold must be a number, got list"),
+        ({"threshold": [0.1]}, TypeError, r"threshold must be a number, got \[0.1\]"),
         ({"noise": -0.1}, ValueError, "noise must be 0 or more and finite"),
-        ({"noise": "neuron"}, TypeError, "noise must be a number, got str"),
+        ({"noise": "neuron"}, TypeError, "noise must be a number, got 'neuron'"),
         ({"noise": 0.1, "loops": Equilibrium()}, ValueError, "an Equilibrium is never reached"),
         ({"time_constant": 2}, TypeError, "unexpected keyword argument"),
     ],
@@ -429,9 +429,11 @@ def test_wrong_populations_and_generators(grid):
     grid.node_type = torch.full((30,), 2**40)
     with pytest.raises(ValueError, match=r"node_type goes up to .*unique\(return_inverse=True\)"):
         GraphLayer(grid, leak="population")
-    with pytest.raises(ValueError, match=r"generator= is for noise.*pass noise=std"):
+    with pytest.raises(ValueError, match="generator is for noise.*make it with noise=0.1"):
         GraphLayer(grid)(torch.randn(30), generator=torch.Generator())
-    with pytest.raises(TypeError, match="generator must be a torch.Generator, got int"):
+    with pytest.raises(
+        TypeError, match="generator must be a torch.Generator or None, got 3 of type int"
+    ):
         GraphLayer(grid, noise=0.1)(torch.randn(30), generator=3)
 
 

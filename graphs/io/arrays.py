@@ -1,0 +1,160 @@
+"""Arguments as NumPy arrays, whatever library they come from."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from graphs.contract import Index
+from graphs.io.checks import got
+from graphs.io.left_out import to_float32
+
+# Larger numbers of a few neurons are labels from a database.
+_LABELS_FROM = 10**7
+_LABELS_PER_VALUE = 100
+
+
+def array(name: str, values: Any) -> NDArray[Any]:
+    """Return an argument as an array of bools, numbers or text.
+
+    Tensors of a dtype that NumPy does not have become float32. Objects, such as the columns of a
+    pandas frame of dtype ``Float64`` or ``object``, become numbers if all of them are.
+
+    Args:
+        name: The name of the argument.
+        values: The argument.
+
+    Raises:
+        TypeError: The argument is no array, sparse, or holds something else than numbers or text.
+        ValueError: Its rows differ in length, it has no values, or some of them are missing.
+    """
+    if isinstance(values, torch.Tensor):
+        values = _from_tensor(name, values)
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} must be an array, got {got(values)}, of which NumPy makes none ({error}); "
+            f"pass {name} with rows of one length"
+        ) from error
+    if found.ndim == 0:
+        raise TypeError(
+            f"{name} must be an array, got {got(values)}; pass {name}=numpy.array(list(...)), the "
+            "values in their order"
+        )
+    return _numbers(name, found) if found.dtype.kind == "O" else found
+
+
+def _from_tensor(name: str, values: torch.Tensor) -> Any:
+    if values.layout != torch.strided or values.is_nested:
+        raise TypeError(
+            f"{name} must be dense, got a tensor of layout {values.layout}; pass {name}.to_dense()"
+        )
+    if values.is_meta:
+        raise ValueError(
+            f"{name} must have values, got a tensor on the device 'meta'; pass {name} on 'cpu'"
+        )
+    plain = values.detach().cpu().resolve_conj().resolve_neg()
+    widths = (torch.float16, torch.float32, torch.float64)
+    return plain.float() if plain.is_floating_point() and plain.dtype not in widths else plain
+
+
+def _numbers(name: str, objects: NDArray[Any]) -> NDArray[Any]:
+    """Return objects that are all real numbers, or all text, as an array of them."""
+    flat = objects.ravel().tolist()
+    if flat and all(isinstance(value, str) for value in flat):
+        return np.array(flat).reshape(objects.shape)
+    for at, value in enumerate(flat):
+        if not isinstance(value, Real):
+            place = ", ".join(map(str, np.unravel_index(at, objects.shape)))
+            told = f"{name} must hold numbers, got {got(value)} at [{place}]"
+            if value is None or type(value).__name__ in ("NAType", "NaTType"):
+                raise ValueError(f"{told}; leave it out, or pass {name}.fillna(0)")
+            raise TypeError(f"{told}; pass {name} with a number in its place")
+    whole = all(isinstance(value, Integral) and -(2**63) <= int(value) < 2**63 for value in flat)
+    try:
+        return np.array(flat, dtype=np.int64 if whole else np.float64).reshape(objects.shape)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must hold numbers that float64 can hold, got one above 1e308; pass {name} "
+            "divided by its maximum"
+        ) from None
+
+
+def row(name: str, values: Any) -> NDArray[Any]:
+    """Return an argument as an array of one axis.
+
+    Raises:
+        TypeError: As :func:`array`.
+        ValueError: As :func:`array`, or the array has several axes.
+    """
+    found = array(name, values)
+    if found.ndim != 1:
+        raise ValueError(
+            f"{name} must be one row with a value per synapse, got the shape {found.shape}; pass "
+            f"numpy.ravel({name})"
+        )
+    return found
+
+
+def integers(name: str, values: Any, text_fix: str) -> Index:
+    """Return an argument as int64, with one value per synapse.
+
+    Args:
+        name: The name of the argument.
+        values: The argument.
+        text_fix: What to pass in place of text.
+
+    Raises:
+        TypeError: It does not hold integers.
+        ValueError: As :func:`row`, or an integer does not fit into int64.
+    """
+    found = row(name, values)
+    # An empty list is an array of floats.
+    if found.dtype.kind not in "iu" and found.size:
+        fix = f"pass the integers that {name} stands for"
+        if found.dtype.kind == "b":
+            fix = f"pass numpy.flatnonzero({name}) if it is a mask"
+        elif found.dtype.kind in "US":
+            fix = text_fix
+        elif (
+            found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (np.trunc(found) == found)).all()
+        ):
+            fix = f"pass numpy.asarray({name}).astype(int)"
+        raise TypeError(
+            f"{name} must hold integers, got {found.dtype}, such as {found[0].item()!r:.60}; {fix}"
+        )
+    if found.dtype.kind == "u" and found.size and int(found.max()) >= 2**63:
+        raise ValueError(f"{name} must fit into int64, got {found.max()}; {labels_fix()}")
+    return found.astype(np.int64)
+
+
+def floats(name: str, values: Any) -> NDArray[np.float32]:
+    """Return an argument as float32, with one value per synapse.
+
+    Raises:
+        TypeError: It does not hold real numbers.
+        ValueError: As :func:`row`, or float32 rounds a number to 0.
+    """
+    found = row(name, values)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must hold real numbers, got {found.dtype}; pass one number per synapse, such "
+            f"as {name}=numpy.ones({len(found)})"
+        )
+    return to_float32(name, found)
+
+
+def labels_fix() -> str:
+    """Return the call that numbers neurons with large labels."""
+    return (
+        "number the neurons from 0, labels, ends = numpy.unique([source, target], "
+        "return_inverse=True), and pass *ends.reshape(2, -1), num_nodes=len(labels)"
+    )
+
+
+def are_labels(largest: int, values: int) -> bool:
+    """Return whether numbers up to `largest` are rather labels than the numbers of neurons."""
+    return largest >= max(_LABELS_FROM, _LABELS_PER_VALUE * values)

@@ -1,0 +1,134 @@
+"""Checks of the arguments of `graphs.load` and `graphs.save`."""
+
+import os
+from collections.abc import Callable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from graphs import arguments
+from graphs.io.duplicates import DUPLICATES
+from graphs.io.limits import MOST_NEURONS
+
+# csv cannot use these as delimiters.
+_QUOTING = '"\r\n'
+
+
+def got(value: Any) -> str:
+    """Return a value and its type for a message."""
+    return f"{value!r:.60} of type {type(value).__name__}"
+
+
+def path(name: str, value: Any) -> Path:
+    """Return the path that an argument states.
+
+    Raises:
+        TypeError: The value is neither a str nor an `os.PathLike` of str.
+        ValueError: The path is empty or contains the character NUL.
+    """
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = value
+    if not isinstance(text, str):
+        raise TypeError(
+            f"{name} must be a str or an os.PathLike, got {got(value)}; "
+            f"pass {name}='connectome.npz'"
+        )
+    if not text or "\0" in text:
+        raise ValueError(
+            f"{name} must be the path of a file, got {text!r}; pass {name}='connectome.npz'"
+        )
+    return Path(text)
+
+
+def file(name: str, value: Any, fix: str) -> Path:
+    """Return the path of an existing regular file.
+
+    Args:
+        name: The name of the argument.
+        value: The argument.
+        fix: What to pass instead.
+
+    Raises:
+        TypeError: The value is no path.
+        FileNotFoundError: There is no such file, or it is a folder or another special file.
+    """
+    found = path(name, value)
+    if not os.path.isfile(found):
+        what = "does not exist"
+        if os.path.lexists(found):
+            what = "is a folder" if os.path.isdir(found) else "is no regular file"
+        raise FileNotFoundError(f"the file {str(found)!r} {what}; {fix}")
+    return found
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{name} must be a str or None, got {got(value)}; pass {name}=None")
+
+
+def _delimiter(name: str, value: Any) -> str | None:
+    text = _text(name, value)
+    if text is not None and (len(text) != 1 or text in _QUOTING):
+        raise ValueError(
+            f"{name} must be one character other than a quote or a line end, got {text!r}; pass "
+            f"{name}=';'"
+        )
+    return text
+
+
+def _columns(name: str, value: Any) -> dict[str, str | None]:
+    if value is None:
+        return {}
+    example = f"pass {name}={{'type': 'class'}}"
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be a dict from roles to names of columns, got {got(value)}; {example}"
+        )
+    for each in (*value.keys(), *value.values()):
+        if each is not None and not isinstance(each, str):
+            raise TypeError(f"{name} must map a str to a str or None, got {got(each)}; {example}")
+    return dict(value)
+
+
+def _transmitter_signs(name: str, value: Any) -> dict[str, float]:
+    if value is None:
+        return {}
+    example = f"pass {name}={{'glutamate': 1}}"
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(
+            f"{name} must be a dict from names of transmitters to signs, got "
+            f"{got(value)}; {example}"
+        )
+    for transmitter, sign in value.items():
+        if isinstance(sign, bool) or not isinstance(sign, Real) or sign not in (-1, 0, 1):
+            raise ValueError(
+                f"{name} must be -1, 0 (unknown) or 1, got {got(sign)} for "
+                f"{transmitter!r}; {example}, or leave the column out with "
+                "columns={'transmitter': None} or neuron_columns={'transmitter': None}"
+            )
+    return {transmitter: float(sign) for transmitter, sign in value.items()}
+
+
+def _neurons(name: str, value: Any) -> Path | None:
+    fix = f"pass {name}= the path of the file that lists the neurons"
+    return None if value is None else file(name, value, fix)
+
+
+def _num_nodes(name: str, value: Any) -> int | None:
+    return None if value is None else arguments.count(name, value, at_most=MOST_NEURONS)
+
+
+OPTIONS: dict[str, Callable[[str, Any], Any]] = {
+    "neurons": _neurons,
+    "num_nodes": _num_nodes,
+    "columns": _columns,
+    "neuron_columns": _columns,
+    "transmitter_signs": _transmitter_signs,
+    "delimiter": _delimiter,
+    "population": _text,
+    "duplicates": lambda name, value: arguments.option(name, value, DUPLICATES),
+}
+"""The check of each option that a format may take; it returns the value."""

@@ -1,0 +1,33 @@
+"""When the operators give way to torch's own operations, which torch can transform."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def is_transformed() -> bool:
+    """Whether torch transforms or traces the running call in a way that the operators do not know.
+
+    These are the transforms of ``torch.func`` (``vmap``, ``grad``, ``jvp``, ...), forward-mode
+    derivatives, ``torch.jit.trace`` and ``torch.onnx.export``. The kernels' results are then
+    computed by :mod:`sparsebrain.kernels.reference`, whose operations torch transforms by itself.
+    """
+    if torch.compiler.is_compiling():
+        return torch.onnx.is_in_onnx_export()
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    )
+
+
+def refuse_batched(*grads: Tensor | None) -> None:
+    """NotImplementedError for gradients that ``is_grads_batched`` or ``vectorize`` has batched."""
+    for grad in grads:
+        if grad is not None and torch._C._functorch.is_legacy_batchedtensor(grad):
+            raise NotImplementedError(
+                "gradients cannot be batched by is_grads_batched=True or vectorize=True; use "
+                "torch.func.jacrev or torch.func.vmap"
+            )

@@ -1,0 +1,378 @@
+"""A good call of every public function, class and method: what shared tests start from."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import networkx as nx
+import numpy as np
+import scipy.sparse
+import torch
+from torch import nn
+
+import graphs
+import sparsebrain
+from sparsebrain import diagnostics, error_diffusion, experiments, kernels, learning, models
+from sparsebrain.learning import RULES
+from tests.graphs.cases import CASES, ON_DATA
+
+PACKAGES = (
+    graphs,
+    sparsebrain,
+    kernels,
+    models,
+    learning,
+    error_diffusion,
+    diagnostics,
+    experiments,
+)
+
+
+class Call(NamedTuple):
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    # A module's own call takes anything and hands it on.
+    described = function.forward if isinstance(function, nn.Module) else function
+    parameters = inspect.signature(described).parameters.values()
+    return {
+        each.name: each.default
+        for each in parameters
+        if each.default is not each.empty and each.kind is not each.VAR_KEYWORD
+    }
+
+
+def _of_graphs() -> Iterator[tuple[str, Call]]:
+    data = graphs.coordinate_random(20, (4, 4), 2, seed=0)
+    for name, case in CASES.items():
+        seed = {"seed": 0} if "seed" in inspect.signature(case.make).parameters else {}
+        yield f"graphs.{case.make.__name__} ({name})", Call(case.make, case.arguments | seed)
+    for name, options in ON_DATA.items():
+        yield f"graphs.{name}", Call(getattr(graphs, name), {"data": data} | options)
+    source, target = data.edge_index.numpy()
+    calls = {
+        "AllToAll": {},
+        "OneToOne": {},
+        "FixedInDegree": {"degree": 2},
+        "FixedOutDegree": {"degree": 2},
+        "FixedProbability": {"probability": 0.5},
+        "FixedTotal": {"num_edges": 3},
+        "from_edges": {"source": source, "target": target, "num_nodes": 20},
+        "from_networkx": {"graph": nx.DiGraph([(0, 1), (1, 2)])},
+        "from_numpy": {"matrix": np.eye(4)},
+        "from_scipy": {"matrix": scipy.sparse.eye_array(4, format="csr")},
+        "join": {"parts": [data, data], "labels": ["a", "b"]},
+        "lesion": {"data": data, "fraction": 0.5},
+        "nest": {"outer": data, "inner": data},
+        "plot_distances": {"data": data, "bins": 5, "max_pairs": 100},
+        "validate": {"data": data},
+    }
+    for name, arguments in calls.items():
+        yield f"graphs.{name}", Call(getattr(graphs, name), arguments)
+
+
+def _of_layers() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    layer = sparsebrain.GraphLayer(data, loops=2, activation="relu", leak=0.5, inject=True)
+    maxout = sparsebrain.Maxout(data, loops=2)
+    x = torch.rand(3, 20)
+    yield "Equilibrium", Call(sparsebrain.Equilibrium, {})
+    yield "GraphLayer", Call(sparsebrain.GraphLayer, {"connectome": data})
+    yield "Maxout", Call(sparsebrain.Maxout, {"connectome": data})
+    yield "GraphLayer.forward", Call(layer, {"x": x, "state": x})
+    nodes = {"x": torch.rand(20, 3), "edge_index": data.edge_index}
+    yield "GraphLayer.forward (PyG)", Call(layer, nodes)
+    yield "GraphLayer.describe", Call(layer.describe, {"x": x})
+    yield "GraphLayer.reset_parameters", Call(layer.reset_parameters, {})
+    yield "GraphLayer.hooked", Call(layer.hooked, {"hook": lambda recurrence: recurrence})
+    yield "Maxout.forward", Call(maxout, {"x": x})
+
+
+def _of_kernels() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    structure = kernels.Structure(data.edge_index, 20)
+    weight, state = torch.rand(data.num_edges), torch.rand(20, 3)
+    yield "kernels.available", Call(kernels.available, {"device": "cpu"})
+    arguments: dict[str, Any] = {"edge_index": data.edge_index, "num_nodes": 20}
+    yield "kernels.Structure", Call(kernels.Structure, arguments)
+    yield "Structure.to", Call(structure.to, {"device": "cpu"})
+    both = {"structure": structure, "weight": weight}
+    yield "kernels.propagate", Call(kernels.propagate, {**both, "x": state})
+    yield "kernels.backpropagate", Call(kernels.backpropagate, {**both, "grad": state})
+    arguments = {"structure": structure, "post": state, "pre": state}
+    yield "kernels.correlate", Call(kernels.correlate, arguments)
+    arguments = {
+        **both,
+        "state": state,
+        "loops": 2,
+        "drive": state,
+        "bias": torch.rand(20),
+        "leak": torch.rand(20),
+    }
+    yield "kernels.loop", Call(kernels.loop, arguments)
+
+
+def _of_models() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    layer = sparsebrain.GraphLayer(data, loops=2, activation="relu", inject=True)
+    x, y = torch.rand(6, 20), torch.arange(6) % 3
+    yield "models.classifier", Call(models.classifier, {"connectome": data, "num_classes": 3})
+    sizes = {"in_features": 4, "hidden": 5, "num_classes": 3}
+    yield "models.perceptron", Call(models.perceptron, sizes)
+    yield "models.ejima_model", Call(models.ejima_model, {"name": "MLP", "shape": (6, 6)})
+    yield (
+        "models.AnytimeClassifier",
+        Call(models.AnytimeClassifier, {"layer": layer, "num_classes": 3}),
+    )
+    anytime = models.AnytimeClassifier(layer, 3)
+    yield "AnytimeClassifier.forward", Call(anytime, {"x": x})
+    yield "AnytimeClassifier.loss", Call(anytime.loss, {"x": x, "y": y})
+    yield "AnytimeClassifier.predict", Call(anytime.predict, {"x": x, "confidence": 0.5})
+    yield "models.Recurrent", Call(models.Recurrent, {"layer": layer})
+    recurrent = models.Recurrent(layer)
+    series = torch.rand(3, 4, 20)
+    yield "Recurrent.forward", Call(recurrent, {"x": series, "state": x[:3]})
+    arguments: dict[str, Any] = {
+        "model": recurrent,
+        "x": series,
+        "y": series,
+        "loss": nn.functional.mse_loss,
+        "every": 2,
+    }
+    yield "models.truncated_backward", Call(models.truncated_backward, arguments)
+    yield "models.NeuronClassifier", Call(models.NeuronClassifier, {"in_features": 4})
+    neuron = models.NeuronClassifier(20)
+    for name in ("forward", "predict"):
+        yield f"NeuronClassifier.{name}", Call(getattr(neuron, name), {"x": x})
+    yield "NeuronClassifier.loss", Call(neuron.loss, {"x": x, "y": y % 2})
+    optimizer = torch.optim.SGD(neuron.parameters(), lr=0.1, weight_decay=0.01)
+    yield "models.decay_weights", Call(models.decay_weights, {"optimizer": optimizer})
+
+
+def _of_rules() -> Iterator[tuple[str, Call]]:
+    x, y = torch.rand(6, 12), torch.arange(6) % 3
+    for name in RULES:
+        rule = RULES[name]
+        sizes: dict[str, Any] = {
+            "connectome": None,
+            "in_features": 12,
+            "num_classes": 3,
+            "loops": 1,
+        }
+        yield f"RULES[{name}].build", Call(rule.build, sizes)
+        model = rule.build(**sizes)
+        yield f"RULES[{name}]", Call(rule, {"model": model})
+        made = rule(model)
+        yield f"RULES[{name}].forward", Call(made, {"x": x, "y": y})
+        yield f"RULES[{name}].predict", Call(made.predict, {"x": x})
+        rate = {"learning_rate": 0.1}
+        yield f"RULES[{name}].make_optimizer", Call(made.make_optimizer, rate)
+    yield "learning.LabelInputs", Call(learning.LabelInputs, {"num_classes": 3})
+    data = graphs.layered([12, 6, 6])
+    network = {"connectome": data, "types": error_diffusion.alternating(24), "inputs": range(12)}
+    yield (
+        "error_diffusion.ErrorDiffusionNetwork",
+        Call(error_diffusion.ErrorDiffusionNetwork, network | {"output": 23}),
+    )
+    yield "error_diffusion.alternating", Call(error_diffusion.alternating, {"number": 4})
+
+
+def _of_diagnostics() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    model = models.classifier(data, 3, loops=2)
+    x = torch.rand(3, 20)
+    watched = {"model": model, "x": x}
+    calls: dict[str, dict[str, Any]] = {
+        "loop_gradients": {**watched, "loss": lambda output: output.sum()},
+        "reach": {"model": model, "neurons": [0, 1]},
+        "receptive_field": {**watched, "neurons": [0, 1]},
+        "saturation": {**watched, "threshold": 0.05},
+        "similarity": watched,
+        "similarity_of": {"states": torch.rand(3, 4, 5)},
+        "spectrum": {"model": model},
+    }
+    for name, arguments in calls.items():
+        yield f"diagnostics.{name}", Call(getattr(diagnostics, name), arguments)
+
+
+def _of_experiments() -> Iterator[tuple[str, Call]]:
+    values = {"a": [1.0, 2.0, 1.5], "b": [2.0, 3.5, 2.5]}
+    yield "experiments.differences", Call(experiments.differences, {"values": values})
+
+
+def public_calls() -> dict[str, Call]:
+    """Return a good call of every public callable, by its name, with every argument it has."""
+    mpl.use("Agg")
+    tables = (
+        _of_graphs,
+        _of_layers,
+        _of_kernels,
+        _of_models,
+        _of_rules,
+        _of_diagnostics,
+        _of_experiments,
+    )
+    return {
+        name: call._replace(arguments=_defaults(call.function) | call.arguments)
+        for table in tables
+        for name, call in table()
+    }
+
+
+# Records that functions return, warnings and base classes: nobody makes them from values.
+NOT_CALLED = {
+    *("DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
+    *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
+    *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
+    *("Spectrum", "Prediction", "Rule"),
+    # Files and folders, which have tests of their own.
+    *("load", "save", "plot_html", "compare", "reproduce"),
+    # The rules, which are called by their names in RULES.
+    *(RULES[name].__name__ for name in RULES),
+}
+
+_NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
+_WHOLE = {"2**40", "2**63", "10**20"}
+_COLORS = {"None", "array float16"}
+
+# What an argument may be given besides what its good call has, by its name.
+_SUITS: dict[str, set[str]] = {
+    "activation": {"None", "function", "class", "object"},
+    "alpha": {"None", "zero", "float"},
+    "ax": {"None"},
+    "bias": {"bool", "None"},
+    "bootstraps": {"zero"},
+    "by_default": {"bool"},
+    "cells": {"None"},
+    "checkpoint": {"bool"},
+    "confidence": {"zero"},
+    "connect": {"None", "function", "dict"},
+    "constraint": {"None"},
+    "cumulative": {"bool"},
+    "degree": {"zero", "2**40"},
+    "device": {"None"},
+    "directed": {"None", "bool"},
+    "distance": _NUMBERS | {"None"},
+    "drive": {"None"},
+    "dale": {"bool"},
+    "dtype": {"None"},
+    "edge_color": _COLORS,
+    "edge_index": {"None"},
+    "edge_sign": {"None"},
+    "edge_type": {"None"},
+    "edge_weight": {"None"},
+    "extent": {"None", "float", "2**40"},
+    "fraction": {"zero", "None"},
+    "full": {"bool"},
+    "gain": {"None"},
+    "generator": {"None"},
+    "groups": {"None"},
+    "hidden": {"None"},
+    "hook": {"function", "class"},
+    "in_degree": {"zero"},
+    "init": {"None"},
+    "inject": {"bool"},
+    "in_features": {"None"},
+    "inputs": {"None"},
+    "jitter": {"zero"},
+    "keep": {"bool"},
+    "labels": {"None", "list of strings"},
+    "layer": {"None"},
+    "loop_activation": {"None", "function", "class", "object"},
+    "leak": {"None", "zero"},
+    "learning_rate": _NUMBERS | {"None"},
+    "plastic_inhibition": {"bool"},
+    "rescale": {"bool"},
+    "self_predicting": {"bool"},
+    "u0": _NUMBERS,
+    "uniform": {"bool"},
+    "bias_value": {"negative", "negative float"} | _NUMBERS,
+    "levels": {"zero"},
+    "linear": {"bool"},
+    "lipschitz": _NUMBERS | {"None"},
+    "max_edges": {"None", "zero", "2**40"},
+    "max_loops": {"2**40"},
+    "max_pairs": {"2**40"},
+    "max_sources": {"None", "2**40"},
+    "neighbors": {"zero"},
+    "neurons": {"None", "empty list", "tuple", "empty array"},
+    "node_color": _COLORS,
+    "node_size": _NUMBERS | {"None"},
+    "noise": _NUMBERS | {"None", "function", "class"},
+    "null_model": {"None"},
+    "nulls": {"None"},
+    "num_classes": {"None"},
+    "num_edges": {"zero"},
+    "num_nodes": {"zero"},
+    "out_degree": {"zero"},
+    "outputs": {"None"},
+    "outward": {"zero"},
+    "p_max": {"zero"},
+    "padding": {"bool"},
+    "paired": {"bool"},
+    "keep_signs": {"bool"},
+    "pairs": {"None"},
+    "period": _NUMBERS | {"None"},
+    "periodic": {"bool"},
+    "positions": {"array"},
+    "power_law": _NUMBERS | {"None"},
+    "power_law_from": {"2**40"},
+    "predict": {"bool"},
+    "probabilities": {"array"},
+    "probability": {"zero"},
+    "profile": {"None", "function", "class"},
+    "radius": {"None", "zero"},
+    "ratio": {"zero"},
+    "resolution": _NUMBERS | {"None"},
+    "return_states": {"bool"},
+    "rewire": {"zero"},
+    "seed": {"None", "zero", "2**40", "2**63", "10**20"},
+    "self_loops": {"bool"},
+    "shape": {"None"},
+    "signs": {"None", "dict"},
+    "spacing": _NUMBERS,
+    "state": {"None"},
+    "swaps": {"zero", "float"},
+    "synapses": {"None"},
+    "threshold": {"None", "negative", "negative float"} | _NUMBERS,
+    "tolerance": _NUMBERS | {"None"},
+    "triangle": {"zero"},
+    "xmin": {"None", "2**40"},
+}
+# The same for one call.
+_SUITS_OF: dict[tuple[str, str], set[str]] = {
+    ("graphs.from_networkx", "graph"): {"graph"},
+    ("graphs.from_numpy", "matrix"): {"array"},
+    # A connectome may have no synapse, and a sparse matrix no neuron.
+    ("GraphLayer.forward (PyG)", "edge_index"): {"None"},
+    # [B * N, C] and [N, B]: any number of samples or channels, none among them.
+    ("GraphLayer.forward (PyG)", "x"): {"wider", "no width"},
+    ("kernels.propagate", "x"): {"wider", "no width"},
+    ("kernels.backpropagate", "grad"): {"wider", "no width"},
+    ("kernels.Structure", "edge_index"): {"wider", "no width"},
+    # [..., N], as nn.Linear takes.
+    ("GraphLayer.describe", "x"): {"one axis more"},
+    ("Maxout.forward", "x"): {"one axis more"},
+    ("AnytimeClassifier.forward", "x"): {"one axis more"},
+    ("NeuronClassifier.forward", "x"): {"one axis more"},
+    ("NeuronClassifier.predict", "x"): {"one axis more"},
+    ("diagnostics.similarity_of", "states"): {"one axis more", "tensor", "wider"},
+    ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
+    ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
+    ("error_diffusion.alternating", "number"): {"zero"},
+    ("RULES[forward-forward]", "peer"): _NUMBERS,
+    ("RULES[local-errors]", "share"): {"zero"},
+    ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},
+    ("diagnostics.reach", "loops"): {"None"},
+    ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
+    ("experiments.differences", "values"): {"dict"},
+    ("models.decay_weights", "steps"): {"zero"},
+}
+
+
+def suits(name: str, argument: str) -> set[str]:
+    """Return the kinds of value in `tests.bad_values` that an argument may be given."""
+    return _SUITS.get(argument, set()) | _SUITS_OF.get((name, argument), set())
