@@ -250,7 +250,7 @@ def check_jobs(jobs: object) -> int:
         return arguments.count("jobs", jobs, at_least=1)
     except ValueError:
         raise ValueError(
-            "jobs must be the number of trainings side by side, or -1 for one per core, got "
+            "jobs must be a number of trainings side by side, or -1 for one per core, got "
             f"{jobs}; pass jobs=-1"
         ) from None
 

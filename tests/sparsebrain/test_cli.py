@@ -239,7 +239,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
         (["reproduce", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
         (["reproduce", "--reading", "relu"], "No such option"),
         (["error-diffusion", "--only", "depth"], "study must be one of 'units'"),
-        (["error-diffusion", "--jobs", "0"], "jobs must be the number of trainings"),
+        (["error-diffusion", "--jobs", "0"], "jobs must be a number of trainings"),
         (["compare", "--rule", "magic"], "rule must be one of 'backprop'"),
         (["compare", "--loops", "many"], "loops must be a number or equilibrium"),
         (["compare", "--lops", "2"], "No such option"),
