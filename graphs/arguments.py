@@ -38,7 +38,16 @@ _CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-_SHORT = reprlib.Repr()
+
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to print integers of thousands of digits.
+        if x.bit_length() > 256:
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+
+_SHORT = _Shortened()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -67,9 +76,6 @@ def described(value: Any) -> str:
 
 def shortened(value: Any) -> str:
     """Return the repr of a value, shortened to about a line."""
-    # Python refuses to print integers of thousands of digits.
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"an integer of {value.bit_length()} bits"
     return _SHORT.repr(value)
 
 
@@ -396,6 +402,7 @@ def room(names: str, fix: str, *, neurons: float = 0, synapses: float = 0) -> No
     """
     if fits(neurons, synapses):
         return
+    neurons, synapses = min(neurons, 1e300), min(synapses, 1e300)  # integers may be larger
     if neurons > _MOST_NEURONS:
         raise ValueError(
             f"{names} must be at most {_MOST_NEURONS} neurons, got {neurons:.4g}; {fix}"

@@ -1,13 +1,13 @@
 """Checks of tensor arguments, for both packages: what came, what was expected, and the fix."""
 
-import functools
-import os
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from graphs import arguments
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -32,6 +32,7 @@ def tensor(
     dtypes: tuple[torch.dtype, ...] = FLOATS,
     device: torch.device | None = None,
     finite: bool = False,
+    like: str | None = None,
     fix: str | None = None,
 ) -> Tensor:
     """Return ``value`` if it is a dense tensor that has values, of that shape and dtype.
@@ -43,6 +44,7 @@ def tensor(
         dtypes: The dtypes that are allowed; the message proposes the first one.
         device: The expected device; None allows all but "meta".
         finite: Whether NaN and infinity are refused, which reads all values.
+        like: The argument that the expected dtype is taken from, for the message.
         fix: What to call instead if the shape is wrong.
 
     Raises:
@@ -68,7 +70,7 @@ pass torch.as_tensor(x, dtype=torch.float32)
         and (value.device.type != "meta" if device is None else value.device == device)
         and (shape is None or fits(value.shape, shape))
     ):
-        raise _fault(name, value, shape, dtypes, device, fix)
+        raise _fault(name, value, shape, dtypes, device, like, fix)
     if finite and not torch.compiler.is_compiling() and not bool(value.isfinite().all()):
         place = (~value.isfinite()).nonzero()[0]
         raise ValueError(
@@ -106,7 +108,7 @@ def device(name: str, value: Any, *, present: bool = True) -> torch.device:
         raise TypeError(f"{name} must be a device, got {_told(value)}; pass {name}='cpu' or 'cuda'")
     try:
         found = torch.device(value)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         known = str(error).splitlines()[0]
         raise ValueError(
             f"{name} must be a device, got {value!r} ({known}); pass {name}='cpu' or 'cuda'"
@@ -130,19 +132,11 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 def room(name: str, num_bytes: int, fix: str) -> None:
     """ValueError if ``name`` makes a call allocate more memory than the machine has."""
-    if num_bytes > _memory():
+    if num_bytes > arguments.memory():
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
-            f"{_memory() / 2**30:.3g}; {fix}"
+            f"{arguments.memory() / 2**30:.3g}; {fix}"
         )
-
-
-@functools.cache
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # A system that does not tell, such as Windows.
-        return 2**46
 
 
 def _fault(
@@ -151,6 +145,7 @@ def _fault(
     shape: Shape | None,
     dtypes: tuple[torch.dtype, ...],
     device: torch.device | None,
+    like: str | None,
     fix: str | None,
 ) -> TypeError | ValueError:
     kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
@@ -163,7 +158,8 @@ def _fault(
     if value.dtype not in dtypes:
         real = ".real" if value.is_complex() else ""
         cast = _CASTS.get(dtypes[0], f"to({dtypes[0]})")
-        return TypeError(f"{expected}, got {value.dtype}; pass {name}{real}.{cast}")
+        as_other = "" if like is None or like == name else f", as {like} is"
+        return TypeError(f"{expected}{as_other}, got {value.dtype}; pass {name}{real}.{cast}")
     if shape is not None and not fits(value.shape, shape):
         fix = fix or _reshaped(name, value, shape)
         return ValueError(f"{expected}, got {text(value.shape)}; {fix}")

@@ -14,31 +14,45 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from sparsebrain.experiments.command_options import (
+    BadValueError,
+    BatchSize,
+    DataDir,
+    DataSet,
+    Epochs,
+    File,
+    Full,
+    Jobs,
+    LearningRate,
+    Loops,
+    NewFile,
+    Out,
+    Rules,
+    Seed,
+    Seeds,
+    Shape,
+    Spec,
+    Studies,
+    Topologies,
+    Variant,
+    name_of,
+)
+
+_NAME = "sparsebrain"
+
 app = typer.Typer(
-    name="sparsebrain",
+    name=_NAME,
     help="Neural layers whose neurons are wired like a brain.",
     add_completion=False,
 )
 
 
 _INTERRUPTED = 130
+_LONGEST = 1000
 # Every run diverged.
 _NOTHING_LEARNED = 1
 # Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
-
-_SUFFIXES = "Ends in {formats}."
-
-DataSet = Annotated[str, typer.Option(help="{datasets}.")]
-Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
-    ),
-]
-Jobs = Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")]
-Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 
 
 class _Command(TyperCommand):
@@ -53,6 +67,20 @@ class _Command(TyperCommand):
             if text := getattr(each, "help", None):
                 each.help = fill(text)
         super().format_help(*arguments)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and say which option is to blame by the name that it has here."""
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
+
+            if isinstance(error, OptionError):
+                params: list[Any] = list(self.params)
+                for param in params:
+                    if param.name == error.option:
+                        raise BadValueError(error.told(name_of(param))) from None
+            raise
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,28 +102,13 @@ def _commands(
 @app.command(cls=_Command)
 def compare(
     data: DataSet = "digits",
-    topology: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
-        ),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Learning rule, once or more; see above. Default: backprop."
-        ),
-    ] = None,
-    loops: Annotated[
-        str, typer.Option(metavar="N|equilibrium", help="Loops of the graph layer; see above.")
-    ] = "5",
+    topology: Topologies = None,
+    rule: Rules = None,
+    loops: Loops = "5",
     epochs: Epochs = 20,
-    seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of every rule; by default each has its own.")
-    ] = None,
+    seeds: Seeds = 5,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = None,
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("results"),
@@ -154,8 +167,8 @@ def compare(
 def reproduce(
     data: DataSet = "mnist",
     epochs: Epochs = 10,
-    seeds: Annotated[int, typer.Option(help="Trainings of every model.")] = 5,
-    variant: Annotated[str, typer.Option(help="Of the models: {variants}.")] = "relu",
+    seeds: Seeds = 5,
+    variant: Variant = "relu",
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("reproduction"),
@@ -205,15 +218,9 @@ def reproduce(
 
 @app.command(name="error-diffusion", cls=_Command)
 def error_diffusion(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STUDY",
-            help="{studies}, once or more.",
-        ),
-    ] = None,
+    only: Studies = None,
     epochs: Epochs = 10,
-    seeds: Annotated[int, typer.Option(help="Trainings of every setting.")] = 5,
+    seeds: Seeds = 5,
     data_dir: DataDir = None,
     jobs: Jobs = 1,
     out: Out = Path("error-diffusion"),
@@ -247,10 +254,10 @@ def error_diffusion(
 
 @app.command(cls=_Command)
 def generate(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology; see above.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES)],
-    seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
-    shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
+    topology: Spec,
+    out: NewFile,
+    seed: Seed = 0,
+    shape: Shape = "28x28",
 ) -> None:
     """Generate a connectome and write it to a file.
 
@@ -264,17 +271,15 @@ def generate(
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
-    data = run(spec, out, shape=shape, seed=seed)
+    data = run(topology, out, shape=shape, seed=seed)
     print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")
 
 
 @app.command(cls=_Command)
 def measure(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
-    full: Annotated[
-        bool, typer.Option("--full", help="Also what takes long, up to minutes.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
+    file: File,
+    full: Full = False,
+    seed: Seed = 0,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
 
@@ -282,8 +287,9 @@ def measure(
     graphs of the same degrees, modularity, the spectrum and the triads.
     """
     import graphs  # noqa: PLC0415
+    from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
 
-    print(graphs.summary(graphs.load(file), full=full, seed=seed))
+    print(graphs.summary(saved_connectome(file), full=full, seed=seed))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -295,9 +301,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     with _stopped_by_signals() as signals:
         try:
-            status = app(args=arguments or ["--help"], standalone_mode=False)
-        except _USAGE_ERROR as error:
+            status = app(args=arguments or ["--help"], standalone_mode=False, prog_name=_NAME)
+        except BadValueError as error:
             _fail(error.format_message())
+        except _USAGE_ERROR as error:
+            command = error.ctx.command_path if error.ctx else _NAME
+            _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
         except (KeyboardInterrupt, typer.Abort):
             status = _INTERRUPTED
         except Exception as error:
@@ -337,7 +346,11 @@ def _stopped_by_signals() -> Iterator[list[int]]:
 
 
 def _fail(message: str) -> None:
-    print(f"sparsebrain: {' '.join(message.split())}", file=sys.stderr)
+    told = " ".join(message.split())
+    if len(told) > _LONGEST:
+        # What is wrong stands at the beginning, and what to do at the end.
+        told = f"{told[: _LONGEST // 2]} ... {told[-_LONGEST // 2 :]}"
+    print(f"{_NAME}: {told}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -73,7 +73,7 @@ def _numbers(name: str, objects: NDArray[Any]) -> NDArray[Any]:
             if value is None or type(value).__name__ in ("NAType", "NaTType"):
                 raise ValueError(f"{told}; leave it out, or pass {name}.fillna(0)")
             raise TypeError(f"{told}; pass {name} with a number in its place")
-    whole = all(isinstance(value, Integral) and -(2**63) <= value < 2**63 for value in flat)
+    whole = all(isinstance(value, Integral) and -(2**63) <= int(value) < 2**63 for value in flat)
     try:
         return np.array(flat, dtype=np.int64 if whole else np.float64).reshape(objects.shape)
     except OverflowError:
@@ -119,7 +119,9 @@ def integers(name: str, values: Any, text_fix: str) -> Index:
             fix = f"pass numpy.flatnonzero({name}) if it is a mask"
         elif found.dtype.kind in "US":
             fix = text_fix
-        elif found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (found % 1 == 0)).all():
+        elif (
+            found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (np.trunc(found) == found)).all()
+        ):
             fix = f"pass numpy.asarray({name}).astype(int)"
         raise TypeError(
             f"{name} must hold integers, got {found.dtype}, such as {found[0].item()!r:.60}; {fix}"

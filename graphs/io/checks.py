@@ -8,6 +8,7 @@ from typing import Any
 
 from graphs import arguments
 from graphs.io.duplicates import DUPLICATES
+from graphs.io.limits import MOST_NEURONS
 
 # csv cannot use these as delimiters.
 _QUOTING = '"\r\n'
@@ -116,9 +117,13 @@ def _neurons(name: str, value: Any) -> Path | None:
     return None if value is None else file(name, value, fix)
 
 
+def _num_nodes(name: str, value: Any) -> int | None:
+    return None if value is None else arguments.count(name, value, at_most=MOST_NEURONS)
+
+
 OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "neurons": _neurons,
-    "num_nodes": lambda name, value: None if value is None else arguments.count(name, value),
+    "num_nodes": _num_nodes,
     "columns": _columns,
     "neuron_columns": _columns,
     "transmitter_signs": _transmitter_signs,

@@ -157,7 +157,10 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
     parser = expat.ParserCreate()
     elements: Counter[str] = Counter()
 
+    refused = []
+
     def refuse(*_: Any) -> None:
+        refused.append("DOCTYPE")
         raise ValueError(
             "it declares a DOCTYPE, by which XML can fetch files and grow without bound; "
             "delete the declaration"
@@ -177,7 +180,9 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
             f"it is no complete XML file ({error}); take a whole copy, or save it again with "
             "graphs.save"
         ) from None
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
+        if refused:
+            raise
         raise ValueError(f"it is no XML in a known encoding ({error}); save it as UTF-8") from None
     file.seek(0)
     return elements

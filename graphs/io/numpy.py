@@ -11,6 +11,7 @@ from graphs import arguments
 from graphs.contract import Index, build, validate
 from graphs.io.arrays import are_labels, array, floats, integers, labels_fix
 from graphs.io.duplicates import Duplicates, combine
+from graphs.io.limits import MOST_NEURONS
 from graphs.io.scipy import from_scipy, to_scipy
 
 
@@ -190,7 +191,7 @@ def from_edges(
         >>> data.edge_index.tolist(), data.edge_weight.tolist()
         ([[0, 1], [1, 2]], [2.0, 1.0])
     """
-    neurons = arguments.count("num_nodes", num_nodes)
+    neurons = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
     by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
     ends = {
         "source": integers("source", source, by_name),

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments, tensors
 from sparsebrain.equilibrium.derivatives import differentiated_once
 from sparsebrain.equilibrium.norms import Size, norm_bound, perron_bound
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.checks import check_structure
 
 # Rounding of float32 may lift a weight that was set by so much.
 _SLACK = 1e-4
@@ -53,9 +55,12 @@ class Contraction(nn.Module):
         self, structure: Structure, kind: str, most: float, types: Tensor | None = None
     ) -> None:
         super().__init__()
+        check_structure(structure)
         self.structure = structure
-        self.kind = kind
-        self.most = most
+        self.kind = arguments.option("kind", kind, ("norm", "perron"))
+        self.most = arguments.real("most", most, positive=True)
+        if types is not None:
+            tensors.tensor("types", types, (structure.num_edges,), dtypes=(torch.int64,))
         self.types = types
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]

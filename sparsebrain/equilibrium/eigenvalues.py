@@ -11,6 +11,7 @@ from torch import Tensor
 
 from graphs import arguments
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.checks import check_matrix
 
 
 def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
@@ -42,6 +43,7 @@ def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
         >>> eigenvalues(selves, torch.tensor([2.0, -3.0, 5.0]), k=2).real
         tensor([-3.,  2.], dtype=torch.float64)
     """
+    check_matrix(structure, weight)
     if arguments.count("k", k, at_least=1) > structure.num_nodes:
         raise ValueError(
             f"k must be at most the number of neurons, {structure.num_nodes}, got {k}; "
@@ -57,6 +59,9 @@ def _matrix(structure: Structure, weight: Tensor) -> csr_array[Any]:
     source, target = structure.edge_index.cpu().numpy()
     values = weight.detach().double().cpu().numpy()
     if not np.isfinite(values).all():
-        raise ValueError("weights must be finite to have eigenvalues; these hold NaN or infinity.")
+        raise ValueError(
+            "weight must be finite to have eigenvalues, got NaN or infinity; pass "
+            "weight.nan_to_num()"
+        )
     shape = (structure.num_nodes, structure.num_nodes)
     return coo_array((values, (target, source)), shape=shape).tocsr()

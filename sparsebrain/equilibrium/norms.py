@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphs import arguments
 from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.kernels import Structure, backpropagate, loop, propagate
+from sparsebrain.kernels.checks import check_matrix
 
 # Lanczos: the norm is underestimated by more than this share with less than this probability.
 _SHORT = 0.05
@@ -53,6 +55,7 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
         2.0
     """
     # Of a complex pair Arnoldi's method finds both or none.
+    check_matrix(structure, weight)
     count = min(2, structure.num_nodes)
     try:
         return float(eigenvalues(structure, weight, count)[0].abs()) if count else 0.0
@@ -81,6 +84,8 @@ def perron_bound(structure: Structure, weight: Tensor, *, vectors: bool = False)
         The bound, in float64. H. Wielandt, "Unzerlegbare, nicht negative Matrizen", Mathematische
         Zeitschrift 52 (1950) 642-648.
     """
+    check_matrix(structure, weight)
+    arguments.flag("vectors", vectors)
     magnitude = weight.detach().double().abs()
     ones = magnitude.new_ones(structure.num_nodes, 1)
     zeros = torch.zeros_like(ones[:, 0])
@@ -117,6 +122,7 @@ def norm_bound(structure: Structure, weight: Tensor) -> Size:
     Returns:
         The bound, in float64, with the singular vectors. O(k (N + E)) time, O(k N) memory.
     """
+    check_matrix(structure, weight)
     precise, neurons = weight.detach().double(), structure.num_nodes
     zeros = precise.new_zeros(neurons)
     if not structure.num_edges or not bool(torch.isfinite(precise).all()):

@@ -11,6 +11,8 @@ import numpy as np
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments
+from sparsebrain.experiments.saved import saved_connectome
 
 
 def stochastic_block(
@@ -25,6 +27,13 @@ def stochastic_block(
 ) -> Data:
     """Blocks of equal size; ``ratio`` times the probability within them holds between them."""
     sizes = _divided("blocks", num_nodes, blocks)
+    probability = arguments.real("probability", probability, at_most=1)
+    ratio = _ratio(ratio)
+    if ratio * probability > 1:
+        raise ValueError(
+            f"ratio must be at most 1 / probability = {1 / probability:g}, got {ratio:g}; pass a "
+            "smaller one"
+        )
     probabilities = np.full((len(sizes),) * 2, ratio * probability)
     np.fill_diagonal(probabilities, probability)
     return graphs.stochastic_block(
@@ -35,7 +44,7 @@ def stochastic_block(
 def pairs_of_blocks(*, num_nodes: int, blocks: int, ratio: float, **others: object) -> float:
     """The synapses that :func:`stochastic_block` has in the mean at probability 1."""
     inside = sum(size * size for size in _divided("blocks", num_nodes, blocks))
-    return inside - num_nodes + ratio * (num_nodes * num_nodes - inside)
+    return inside - num_nodes + _ratio(ratio) * (num_nodes * num_nodes - inside)
 
 
 def hierarchical_modules(
@@ -68,6 +77,7 @@ def pairs_of_modules(
     """The synapses that :func:`hierarchical_modules` has in the mean at probability 1."""
     smallest = _count_modules(branching, levels)
     _divided("branching ** levels", num_nodes, smallest)
+    ratio = _ratio(ratio)
     inside, total = num_nodes, 0.0
     for level in range(levels + 1):
         parts = _divided("modules", num_nodes, smallest // branching**level)
@@ -92,7 +102,7 @@ def layered(sizes: Sequence[int] | None = None, num_nodes: int | None = None) ->
 
 def from_file(path: str) -> Data:
     """A saved connectome."""
-    return graphs.load(path)
+    return saved_connectome(path)
 
 
 def no_graph() -> None:
@@ -100,11 +110,14 @@ def no_graph() -> None:
 
 
 def _count_modules(branching: int, levels: int) -> int:
-    if levels < 0 or branching < 2:
-        # Its own check says why not.
-        graphs.hierarchical_modules(1, branching, levels, 0.0, 1.0)
+    branching = arguments.count("branching", branching, at_least=2)
+    levels = arguments.count("levels", levels)
     # More than any number of neurons, where the power itself would not end.
     return int(branching ** min(levels, 64))
+
+
+def _ratio(ratio: float) -> float:
+    return arguments.real("ratio", ratio)
 
 
 def _divided(name: str, num_nodes: int, parts: int) -> list[int]:
@@ -112,6 +125,6 @@ def _divided(name: str, num_nodes: int, parts: int) -> list[int]:
     if not 1 <= parts <= num_nodes:
         raise ValueError(
             f"{name} must be from 1 to the number of neurons, {num_nodes}, got {parts}; "
-            "take fewer, or more neurons"
+            "pass fewer, or more neurons"
         )
     return [num_nodes // parts + (part < num_nodes % parts) for part in range(parts)]

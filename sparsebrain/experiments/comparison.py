@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from graphs import arguments
 from graphs.io.atomic import write_atomically
-from sparsebrain.experiments.datasets import Images, load_anew
+from sparsebrain.experiments import options
+from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
@@ -25,8 +27,8 @@ from sparsebrain.experiments.report import (
     tell_loops,
 )
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.runner import check_jobs, train_missing
-from sparsebrain.experiments.topology import Budget, Topology, budget, parse
+from sparsebrain.experiments.runner import train_missing
+from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
 from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
@@ -45,9 +47,9 @@ def compare(
     seeds: int = 5,
     batch_size: int = 64,
     learning_rate: float | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
-    out: Path = Path("results"),
+    out: str | os.PathLike[str] = "results",
     console: Console | None = None,
 ) -> list[Row]:
     """Train every topology by every rule with every seed, and report.
@@ -98,10 +100,13 @@ def compare(
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
-    jobs = check_jobs(jobs)
-    _check_rules(rules)
+    jobs = options.jobs("jobs", jobs)
+    rules = options.names("rules", rules, RULES)
+    parsed = _parse_all(topologies)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", out)
     images = load_anew(data, data_dir)
-    plan = _plan(_parse_all(topologies), rules, settings, images)
+    plan = _plan(parsed, rules, settings, images)
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [
@@ -154,13 +159,14 @@ def _check_settings(
     batch_size: int,
     learning_rate: float | None,
 ) -> _Settings:
-    epochs = arguments.count("epochs", epochs, at_least=1)
-    seeds = arguments.count("seeds", seeds, at_least=1)
-    # Batch normalisation has no variance of one sample.
-    batch_size = arguments.count("batch_size", batch_size, at_least=2)
-    if learning_rate is not None and not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
-    return _Settings(data, parse_loops(loops).spec, epochs, seeds, batch_size, learning_rate)
+    return _Settings(
+        data=arguments.option("data", data, DATASETS),
+        loops=parse_loops(loops).spec,
+        epochs=options.epochs("epochs", epochs),
+        seeds=options.seeds("seeds", seeds),
+        batch_size=options.batch_size("batch_size", batch_size),
+        learning_rate=options.learning_rate("learning_rate", learning_rate),
+    )
 
 
 def _plan(
@@ -209,7 +215,7 @@ def _refusal(run: Run, images: Images) -> Refusal | None:
     """Why the rule of a run can teach no model around its topology; None where it can."""
     data = connectome_of(run, images.sheet)
     if data is not None and not data.num_nodes:
-        raise ValueError(f"topology {run.topology!r} has no neurons.")
+        raise TopologyError(run.topology, "it has no neurons; write num_nodes=1 or more")
     try:
         make_rule(run, data, images)
     except ValueError as error:
@@ -240,22 +246,9 @@ def _print(
         console.print(tell_loops(rows))
 
 
-def _check_rules(rules: Sequence[str]) -> None:
-    if not rules:
-        raise ValueError(f"no rule given; choose some of {', '.join(RULES)}.")
-    for rule in rules:
-        arguments.option("rule", rule, RULES)
-    twice = sorted({rule for rule in rules if rules.count(rule) > 1})
-    if twice:
-        raise ValueError(f"rule {twice[0]!r} is given twice.")
-
-
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:
-    if not topologies:
-        raise ValueError(f"no topology given; choose some of {', '.join(DEFAULT_TOPOLOGIES)}.")
-    parsed = [parse(spec) for spec in topologies]
-    specs = [topology.spec for topology in parsed]
-    twice = sorted({spec for spec in specs if specs.count(spec) > 1})
-    if twice:
-        raise ValueError(f"topology {twice[0]!r} is given twice.")
+    specs = options.texts("topologies", topologies, example="grid")
+    parsed = [parse(spec) for spec in specs]
+    # Texts that differ may state the same.
+    options.once("topologies", [topology.spec for topology in parsed])
     return parsed

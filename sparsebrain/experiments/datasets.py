@@ -17,6 +17,7 @@ from torch import Tensor
 from graphs import arguments
 from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.image_files import Split, find
+from sparsebrain.experiments.options import OptionError, data_folder
 
 _VARIABLE = "SPARSEBRAIN_DATA"
 _WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
@@ -63,8 +64,8 @@ def load(name: str, folder: Path | None = None) -> Images:
     Raises:
         ValueError: an unknown name, a damaged file, or nowhere to get the images from.
     """
-    arguments.option("data", name, DATASETS)
-    return DATASETS[name](folder)
+    arguments.option("name", name, DATASETS)
+    return DATASETS[name](data_folder("folder", folder))
 
 
 _held: dict[tuple[str, Path | None], Images] = {}
@@ -117,9 +118,15 @@ def _mnist_like(name: str, openml_name: str) -> Callable[[Path | None], Images]:
 
     def load_images(folder: Path | None) -> Images:
         place = folder or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
-        split = None if place is None else find(place, name)
+        try:
+            split = None if place is None else find(place, name)
+        except ValueError as error:
+            raise OptionError("data_dir", f"{error}; pass a folder with whole files") from None
         if split is None and folder is not None:
-            raise ValueError(f"{folder} holds no {name}; it must hold {_WANTED.format(name=name)}.")
+            raise OptionError(
+                "data_dir",
+                f"{folder} has no {name}; pass a folder with {_WANTED.format(name=name)}",
+            )
         split = split or _fetch(name, openml_name)
         train_x, test_x = (
             torch.tensor(x.reshape(len(x), -1), dtype=torch.float32) / 255
@@ -138,11 +145,11 @@ def _fetch(name: str, openml_name: str) -> Split:
     try:
         found = fetch_openml(openml_name, version=1, as_frame=False, parser="liac-arff")
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{name} is not here and OpenML could not be reached ({error}). Provide it in one of "
-            f"three ways: --data-dir FOLDER with {_WANTED.format(name=name)}; the environment "
-            f"variable {_VARIABLE} naming such a folder; or a connection, once, to let "
-            "scikit-learn fetch and keep it."
+        raise OptionError(
+            "data_dir",
+            f"{name} is not here and OpenML could not be reached ({error}); pass a folder with "
+            f"{_WANTED.format(name=name)}, name it in the environment variable {_VARIABLE}, or "
+            "connect once, so that scikit-learn fetches and keeps the images",
         ) from None
     x = found.data.astype(np.uint8).reshape(-1, 28, 28)
     y = found.target.astype(np.uint8)

@@ -16,6 +16,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments as checks
 from graphs.generators.profiles import PROFILES
 
 Make = Callable[..., Data]
@@ -182,7 +183,8 @@ def probability_of(count_pairs: Callable[..., float]) -> Fit:
 
 def _sides(arguments: Mapping[str, Any]) -> tuple[float, ...]:
     extent = arguments["extent"]
-    return (extent,) if isinstance(extent, float | int) else tuple(extent)
+    sides = (extent,) if isinstance(extent, float | int) else tuple(extent)
+    return tuple(checks.real("extent", side, positive=True) for side in sides)
 
 
 def _spacing(arguments: Mapping[str, Any]) -> float:

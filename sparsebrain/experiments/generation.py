@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from torch_geometric.data import Data
 
 import graphs
 from graphs.fields import beyond
 from graphs.io.files import format_of
-from sparsebrain.experiments import texts
-from sparsebrain.experiments.topology import budget, build, parse
+from sparsebrain.experiments import options
+from sparsebrain.experiments.topology import TopologyError, budget, build, parse
 
 
-def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
+def generate(spec: str, out: str | os.PathLike[str], *, shape: str, seed: int = 0) -> Data:
     """Generate a connectome as a comparison on images of that shape would, and save it.
 
     Args:
@@ -28,18 +28,14 @@ def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
         OSError: ``out`` cannot be written.
     """
     topology = parse(spec)
-    try:
-        sheet = texts.shape(shape)
-    except texts.NotReadableError as error:
-        raise ValueError(f"shape={shape!r} {error}.") from None
+    sheet = options.sheet("shape", shape)
+    out = options.path("out", out)
     # Told before what may take minutes.
     format_of(out)
     wanted = 0 if topology.states_its_size else budget([], sheet).num_edges
     data = build(topology, sheet, num_edges=wanted, seed=seed)
     if data is None:
-        raise ValueError(
-            f"topology {topology.spec!r} has no connectome to write; generate for example grid."
-        )
+        raise TopologyError(topology.spec, "it has no connectome to write; pass for example grid")
     # Real connectomes tell more than files keep, and there is nobody here to choose.
     for name in beyond(data):
         del data[name]

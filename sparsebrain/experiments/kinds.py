@@ -11,7 +11,9 @@ from typing import Any
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments as checks
 from sparsebrain.experiments import builders, fits, texts
+from sparsebrain.experiments.options import MOST_NEURONS
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -56,6 +58,9 @@ class Kind:
             num_edges: the number of synapses to come near to.
             seed: for generators that take one.
         """
+        if "num_nodes" in options:
+            # Fits count with it before the generator checks it.
+            checks.count("num_nodes", options["num_nodes"], at_most=MOST_NEURONS)
         parameters = inspect.signature(self.make).parameters
         arguments = {
             name: each.default

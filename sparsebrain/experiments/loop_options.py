@@ -7,6 +7,7 @@ from typing import NamedTuple
 from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments import texts
+from sparsebrain.experiments.options import MOST_LOOPS
 
 _KIND = "equilibrium"
 # lipschitz= is for activations that are functions, which have no text.
@@ -20,7 +21,7 @@ class LoopsOption(NamedTuple):
     value: int | Equilibrium
 
 
-def parse_loops(given: int | str) -> LoopsOption:
+def parse_loops(given: int | str, name: str = "loops") -> LoopsOption:
     """Read a number, or ``equilibrium:option=value,option=value`` with those of an Equilibrium.
 
     Raises:
@@ -33,19 +34,20 @@ def parse_loops(given: int | str) -> LoopsOption:
         >>> parse_loops("equilibrium:tol=1e-3").value
         Equilibrium(tol=0.001)
     """
-    kind, _, rest = str(given).strip().partition(":")
+    kind, _, rest = given.strip().partition(":") if isinstance(given, str) else ("", "", "")
     if kind != _KIND:
-        if isinstance(given, str) and not given.strip().isdecimal():
+        try:
+            number = texts.integer(given) if isinstance(given, str) else given
+        except texts.NotReadableError:
             raise ValueError(
-                f"loops must be a number or {_KIND}, as in {_KIND}:tol=1e-3, got {given!r}."
-            )
-        number = int(given) if isinstance(given, str) else given
-        loops = arguments.count("loops", number, at_least=1)
+                f"{name} must be an integer >= 1 or {_KIND}, got {given!r}; pass for example "
+                f"{name}=5 or {name}={_KIND}:tol=1e-3"
+            ) from None
+        loops = arguments.count(name, number, at_least=1, at_most=MOST_LOOPS)
         return LoopsOption(loops, loops)
-    what = f"loops {given!r}"
-    name, options = texts.read_options(what, kind, rest, _READERS)
     try:
+        told, options = texts.read_options(kind, rest, _READERS)
         value = Equilibrium(**options)
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
-    return LoopsOption(f"{kind}:{name}" if name else kind, value)
+        raise ValueError(f"{name}={given!r}: {error}") from None
+    return LoopsOption(f"{kind}:{told}" if told else kind, value)

@@ -33,7 +33,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from graphs import arguments
 from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
@@ -80,8 +79,7 @@ def train_missing(
         labels: The runs that are wanted, and their names for the progress display.
         results: The finished runs.
         data_dir: Where the images are, as for :func:`~sparsebrain.experiments.datasets.load`.
-        jobs: The result of :func:`check_jobs`: the number of trainings side by side, each on one
-            thread; -1 is one per core.
+        jobs: The number of trainings side by side, each on one thread; -1 is one per core.
         console: Shows progress; None shows nothing.
         finish: Is called with a training before its result is kept.
 
@@ -236,23 +234,6 @@ def tell_torn(finished: SharedFolder[Any], console: Console) -> None:
             f"{finished.folder / name} ended in an incomplete row, as a killed command leaves it. "
             "The row is left out, and its training is run again if it is wanted."
         )
-
-
-def check_jobs(jobs: object) -> int:
-    """Return ``jobs`` as an int.
-
-    Raises:
-        TypeError, ValueError: It is neither 1 or more nor -1.
-    """
-    if jobs == -1:
-        return -1
-    try:
-        return arguments.count("jobs", jobs, at_least=1)
-    except ValueError:
-        raise ValueError(
-            "jobs must be a number of trainings side by side, or -1 for one per core, got "
-            f"{jobs}; pass jobs=-1"
-        ) from None
 
 
 def _parallel(jobs: int, most: int) -> joblib.Parallel:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from graphs.io.atomic import named, write_atomically
+from sparsebrain.experiments.options import OptionError
 
 Parsed = TypeVar("Parsed")
 
@@ -30,7 +31,7 @@ def make_folder(path: Path) -> None:
         ValueError: ``path`` is a file.
     """
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; choose a folder as --out.")
+        raise OptionError("out", f"{path} is a file; pass the path of a folder")
     path.mkdir(parents=True, exist_ok=True)
 
 
@@ -142,8 +143,8 @@ def read_csv(
             raise ValueError("a row is cut short or too long")
         rows = [parse(dict(zip(found, line, strict=True))) for line in lines[1:]]
     except (ValueError, csv.Error) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); move it away or choose another --out."
+        raise OptionError(
+            "out", f"{path} cannot be read ({error}); move it away or pass another folder"
         ) from None
     return Table(rows, torn)
 

@@ -25,13 +25,10 @@ class NotReadableError(ValueError):
     """A text that does not stand for a value; its message completes "option='text' ..."."""
 
 
-def read_options(
-    what: str, kind: str, rest: str, known: Mapping[str, Reader]
-) -> tuple[str, dict[str, Any]]:
+def read_options(kind: str, rest: str, known: Mapping[str, Reader]) -> tuple[str, dict[str, Any]]:
     """Read ``option=value,option=value`` into that text and its values, in the order of ``known``.
 
     Args:
-        what: names the whole in errors, such as "topology 'grid:distance=2'".
         kind: what takes the options.
         rest: their text.
         known: every option, and what reads its value.
@@ -45,21 +42,20 @@ def read_options(
         key, equals, text = (part.strip() for part in item.partition("="))
         if _RENAMED.get(key) in known and key not in known:
             raise ValueError(
-                f"cannot read {item!r} in {what}; {key}= is now called {_RENAMED[key]}=, write "
-                f"{_RENAMED[key]}={text}."
+                f"cannot read {item!r}; {key}= is now called {_RENAMED[key]}=, write "
+                f"{_RENAMED[key]}={text}"
             )
         if key not in known or not equals:
-            told = ", ".join(f"{name}=" for name in known) or "no options"
-            raise ValueError(f"cannot read {item!r} in {what}; {kind} takes {told}.")
+            told = ", ".join(f"{name}=" for name in known)
+            fix = f"write option=value, with the options {told}" if known else f"write {kind} alone"
+            raise ValueError(f"cannot read {item!r}; {fix}")
         if key in options:
-            raise ValueError(f"{what} states {key} twice.")
+            raise ValueError(f"{key} is given twice; write {key}= once")
         stated[key] = text
         try:
             options[key] = known[key](text)
         except NotReadableError as error:
-            raise ValueError(f"{what}: {key}={text!r} {error}.") from None
-        except ValueError as error:
-            raise ValueError(f"{what}: {error}") from None
+            raise ValueError(f"{key}={text!r} {error}") from None
     order = [key for key in known if key in options]
     told = ",".join(f"{key}={stated[key]}" for key in order)
     return told, {key: options[key] for key in order}
@@ -133,7 +129,7 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise NotReadableError("is no whole number") from None
+        raise NotReadableError("is no integer; write for example 5") from None
 
 
 def number(text: str) -> float:
@@ -141,13 +137,13 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise NotReadableError("is no number") from None
+        raise NotReadableError("is no number; write for example 2.5") from None
 
 
 def flag(text: str) -> bool:
     """Read true or false."""
     if text.lower() not in _WORDS:
-        raise NotReadableError("is no truth value; write true or false")
+        raise NotReadableError("is neither true nor false; write one of them")
     return _WORDS[text.lower()]
 
 

@@ -12,6 +12,24 @@ from torch_geometric.data import Data
 from graphs.io.files import files_of
 from sparsebrain.experiments import texts
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH
+from sparsebrain.experiments.options import OptionError
+
+
+class TopologyError(OptionError):
+    """A text that is no topology, or one whose generator refuses its options.
+
+    Attributes:
+        spec: The text.
+    """
+
+    def __init__(self, spec: str, reason: str) -> None:
+        super().__init__("topology", reason)
+        self.args = (spec, reason)
+        self.spec = spec
+
+    def told(self, name: str) -> str:
+        """Return the message under the name that the caller has for topologies."""
+        return f"{name} {self.spec!r}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -63,15 +81,18 @@ def parse(spec: str) -> Topology:
     """
     kind, _, rest = spec.strip().partition(":")
     if kind not in KINDS:
-        raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
+        raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
     if kind == FROM_FILE:
         # All of it is the path, which may hold what separates options elsewhere.
         if not rest:
-            raise ValueError(f"topology {spec!r} states no path; write file:some/path.npz.")
+            raise TopologyError(spec, "it has no path; write for example file:some/path.npz")
         return Topology(f"{kind}:{rest}", kind, (("path", rest),))
     # The same options in another order are the same topology.
     known = KINDS[kind].readers
-    name, options = texts.read_options(f"topology {spec!r}", kind, rest, known)
+    try:
+        name, options = texts.read_options(kind, rest, known)
+    except ValueError as error:
+        raise TopologyError(spec, str(error)) from None
     return Topology(f"{kind}:{name}" if name else kind, kind, tuple(options.items()))
 
 
@@ -150,4 +171,9 @@ def build(
     try:
         return KINDS[topology.kind].build(options, sheet, num_edges, seed)
     except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"topology {topology.spec!r}: {error}") from None
+        reason = error.reason if isinstance(error, OptionError) else str(error)
+        raise TopologyError(topology.spec, reason) from None
+    except MemoryError:
+        raise TopologyError(
+            topology.spec, "it needs more memory than there is; pass fewer neurons or synapses"
+        ) from None

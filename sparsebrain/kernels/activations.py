@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch_geometric.data.data import BaseData
 
 from graphs import arguments
 
@@ -94,15 +95,18 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def check_activation(activation: object, names: Iterable[str | None]) -> None:
+def check_activation(
+    activation: object, names: Iterable[str | None], argument: str = "activation"
+) -> None:
     """TypeError or ValueError unless it is one of ``names``, or a function of a tensor."""
     if isinstance(activation, type):
         raise TypeError(
-            f"activation must be a function of a tensor, got the class {activation.__name__}; "
-            f"pass activation={activation.__name__}()"
+            f"{argument} must be a function of a tensor, got the class {activation.__name__}; "
+            f"pass {argument}={activation.__name__}()"
         )
-    if not callable(activation):
-        arguments.option("activation", activation, names)
+    # PyG's Data can be called, and is no function.
+    if not callable(activation) or isinstance(activation, BaseData):
+        arguments.option(argument, activation, names)
 
 
 def activation_called(name: str) -> Activation:

@@ -59,6 +59,22 @@ def check_columns(structure: Structure, **columns: Tensor) -> None:
             check_tensor(name, each, tuple(first.shape), first)
 
 
+def check_structure(structure: object) -> None:
+    """TypeError unless it is a Structure."""
+    if not isinstance(structure, Structure):
+        raise TypeError(
+            f"structure must be a Structure, got {type(structure).__name__}; pass "
+            "Structure(edge_index, num_nodes)"
+        )
+
+
+def check_matrix(structure: Structure, weight: Tensor, *, finite: bool = False) -> None:
+    """TypeError or ValueError unless ``weight`` [E] are the weights of the synapses."""
+    check_structure(structure)
+    size, device = (structure.num_edges,), structure.device
+    tensors.tensor("weight", weight, size, device=device, finite=finite)
+
+
 def check_leak(leak: Tensor) -> None:
     """ValueError unless all values of a leak are from 0 to 1."""
     check_memory("leak", leak)

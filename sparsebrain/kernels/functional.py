@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphs import arguments, tensors
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
-from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak
+from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
 from sparsebrain.kernels.select import check_backend
 from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
@@ -167,7 +167,7 @@ def loop(
     for name, each in {"bias": bias, "leak": leak}.items():
         if each is not None:
             size, dtypes = (structure.num_nodes,), (state.dtype,)
-            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device)
+            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device, like="state")
     transformed = is_transformed()
     if leak is not None and not transformed and not torch.compiler.is_compiling():
         check_leak(leak)
@@ -228,7 +228,7 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
 def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
-    if noise is not None and not callable(noise):
+    if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):
         raise TypeError(
             f"noise must be a function of the loop's number, got {type(noise).__name__}; pass "
             "noise=lambda number: std * torch.randn_like(state)"
@@ -244,17 +244,15 @@ def _check(structure: Structure, weight: Tensor | None, backend: str, **states: 
     directly. ``states`` [N, B] are named as the caller's arguments are; the first of them says what
     shape and dtype the others, and ``weight`` [E], must have.
     """
-    if not isinstance(structure, Structure):
-        raise TypeError(
-            f"structure must be a Structure, got {type(structure).__name__}; "
-            "pass Structure(edge_index, num_nodes)"
-        )
+    check_structure(structure)
     check_backend(backend)
     device = structure.device
     dtypes: tuple[torch.dtype, ...] = DTYPES
     shape: tuple[int | str, ...] = (structure.num_nodes, "B")
+    first = next(iter(states))
     for name, state in states.items():
-        tensors.tensor(name, state, shape, dtypes=dtypes, device=device)
+        tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first)
         shape, dtypes = tuple(state.shape), (state.dtype,)
     if weight is not None:
-        tensors.tensor("weight", weight, (structure.num_edges,), dtypes=dtypes, device=device)
+        size = (structure.num_edges,)
+        tensors.tensor("weight", weight, size, dtypes=dtypes, device=device, like=first)

@@ -107,6 +107,7 @@ class Structure:
         Raises:
             ValueError: the arrays are not those of a structure of ``num_nodes`` neurons.
         """
+        num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
@@ -136,9 +137,13 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
     Every call of an operator comes through here, so what is right is told from what is wrong first,
     and the wrong is described afterwards.
     """
+    if not isinstance(arrays, list | tuple) or not all(isinstance(a, Tensor) for a in arrays):
+        raise TypeError(
+            f"arrays must be a list of tensors, got {arrays!r:.60}; pass structure.arrays()"
+        )
     if len(arrays) != 7:
         raise ValueError(
-            f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
+            f"arrays must be the seven of a structure, got {len(arrays)}; pass structure.arrays()"
         )
     edge_index, pointer, *_ = arrays
     dtype, device = pointer.dtype, edge_index.device
@@ -160,8 +165,8 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
         return
     told = ", ".join(f"{list(array.shape)} {array.dtype} on {array.device}" for array in arrays)
     raise ValueError(
-        f"these are not the index arrays of a structure of {num_nodes} neurons: {told}; all must "
-        "be contiguous, on one device and as structure.arrays() gives them."
+        f"arrays are not the index arrays of a structure of num_nodes={num_nodes}: {told}; pass "
+        "structure.arrays(), contiguous and on one device"
     )
 
 

@@ -21,6 +21,7 @@ from sparsebrain.learning.credit import (
 )
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
 
@@ -130,6 +131,7 @@ class FeedbackRule(AlignmentRule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model, loss=loss)
+        generator = check_generator(generator, model)
         self.feedback = nn.ParameterList(
             nn.Parameter(draw_like(layer.weight, generator)) for layer in self.layers.values()
         ).requires_grad_(self.feedback_learns)

@@ -70,9 +70,9 @@ def through(modules: list[nn.Module], x: Tensor) -> Tensor:
 def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> Tensor:
     """One loop of a layer, f(W state + b + drive) with its leak and noise, of states [B, N]."""
     # States of narrow layers under autocast get the dtype of the weights, as in layer(x).
-    dtype, size = layer.weight.dtype, layer.num_nodes
-    state = admit(state, "x", dtype, size, node_first=False)
-    drive = None if drive is None else admit(drive, "x", dtype, size, node_first=False)
+    weight, size = layer.weight, layer.num_nodes
+    state = admit(state, "x", weight, size, node_first=False)
+    drive = None if drive is None else admit(drive, "x", weight, size, node_first=False)
     # For one loop renumbering and checkpoints cost more than they save.
     once = replace(layer.describe(state), loops=1, checkpoint=False, renumbering=None)
     (after,) = run(replace(once, start=state, drive=drive))

@@ -11,12 +11,14 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
-from sparsebrain.learning.rule import Rule
-from sparsebrain.learning.samples import check_fit
+from sparsebrain.learning.rule import Rule, check_room
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.misfits import check_fit
 from sparsebrain.nn.recurrence import to_columns
 
 #: The rates that output neurons are nudged to: of the other classes, and of the label.
@@ -158,6 +160,7 @@ class DendriticMicrocircuit(Rule):
         self_predicting = arguments.flag("self_predicting", self_predicting)
         plastic_inhibition = arguments.flag("plastic_inhibition", plastic_inhibition)
         self.rescale = arguments.flag("rescale", rescale)
+        generator = check_generator(generator, model)
         blocks = split(model)
         self.before, self.layers = blocks[0].before, [block.layer for block in blocks]
         self.num_classes = out_width(self.layers[-1])
@@ -210,7 +213,9 @@ class DendriticMicrocircuit(Rule):
         )
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if loops != 1:
             raise ValueError(
                 f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}, pass "
@@ -218,6 +223,7 @@ class DendriticMicrocircuit(Rule):
                 "the model without."
             )
         graph = GraphLayer(connectome, 1, bias=True)
+        check_room(in_features, graph.num_nodes, num_classes)
         return nn.Sequential(
             nn.Linear(in_features, graph.num_nodes),
             nn.Sigmoid(),

@@ -8,9 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.learning.alignment import AlignmentRule, WayBack
 from sparsebrain.learning.credit import Weighted, out_width
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
@@ -59,10 +60,17 @@ class DirectFeedbackAlignment(AlignmentRule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model, loss=loss)
+        generator = check_generator(generator, model)
         layers = list(self.layers.values())
         if num_classes is None:
             num_classes = out_width(layers[-1]) if layers else 1
         self.num_classes = arguments.count("num_classes", num_classes, at_least=1)
+        for layer in layers:
+            tensors.room(
+                f"num_classes={num_classes}",
+                self.num_classes * _units(layer) * layer.weight.element_size(),
+                "pass the number of columns of the scores",
+            )
         self.feedback = nn.ParameterList(
             _draw(layer, self.num_classes, generator) for layer in layers
         ).requires_grad_(False)
@@ -75,9 +83,14 @@ class DirectFeedbackAlignment(AlignmentRule):
         }
 
 
+def _units(layer: Weighted) -> int:
+    """The width of its input."""
+    return layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
+
+
 def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> nn.Parameter:
     """Uniform weights [units, classes], as large as those of a fresh nn.Linear that reads them."""
-    units = layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
+    units = _units(layer)
     drawn = layer.weight.detach().new_empty(units, classes)
     bound = max(units, 1) ** -0.5
     return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator), requires_grad=False)

@@ -12,7 +12,8 @@ from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
 from sparsebrain.learning.credit import out_width
-from sparsebrain.learning.rule import NO_SWEEPS, Rule
+from sparsebrain.learning.rule import NO_SWEEPS, Rule, check_room
+from sparsebrain.learning.samples import check_generator, check_samples
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -40,12 +41,15 @@ class LabelInputs(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = arguments.count("num_classes", num_classes, at_least=2)
+        tensors.room(f"num_classes={num_classes}", 4 * self.num_classes, "pass a smaller number")
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Write labels [B] int64 before x."""
+        check_samples(x, any_model=False)
         if labels is None:
             label = x.new_full((len(x), self.num_classes), 1 / self.num_classes)
         else:
+            check_labels(x.new_empty(len(x), self.num_classes), labels)
             label = functional.one_hot(labels, self.num_classes).to(x.dtype)
         return torch.cat((label, x.flatten(1)), 1)
 
@@ -138,7 +142,7 @@ class ForwardForward(Rule):
         arguments.option("negatives", negatives, ("uniform", "hard"))
         self.predict_by, self.negatives = predict_by, negatives
         self.peer = arguments.real("peer", peer)
-        self.generator = generator
+        self.generator = check_generator(generator, model)
         self.blocks = split(model)
         self.num_classes = self._label.num_classes
         self.register_buffer("groups", self._check_groups(groups))
@@ -184,15 +188,19 @@ class ForwardForward(Rule):
     @classmethod
     def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
         label, width = LabelInputs(num_classes), in_features + num_classes
+        check_room(width, hidden, hidden)
         first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
         return _at_threshold(label, first, nn.ReLU(), second, nn.ReLU())
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if isinstance(loops, Equilibrium):
             raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
         label, width = LabelInputs(num_classes), in_features + num_classes
         graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
+        check_room(width, graph.num_nodes, 0)
         return _at_threshold(label, nn.Linear(width, graph.num_nodes), graph)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

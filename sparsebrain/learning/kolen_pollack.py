@@ -64,7 +64,7 @@ class KolenPollack(FeedbackRule):
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
         """Make the optimizer that comparisons use: AdamW, with a decay of 0.5 for W and B alone."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
+        rate = self._rate(learning_rate)
         biases = {layer.bias for layer in self.layers.values()}
         weights = {p for layer in self.layers.values() for p in layer.parameters()} - biases
         decaying = weights | {*self.feedback}

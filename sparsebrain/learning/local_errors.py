@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.rule import Rule
@@ -99,6 +99,12 @@ class LocalErrors(Rule):
                 )
         else:
             _, self.num_classes = hidden.pop()
+        for layer, width in hidden:
+            tensors.room(
+                f"num_classes={num_classes}",
+                (width + 1) * self.num_classes * layer.weight.element_size(),
+                "pass the number of classes",
+            )
         self.similarity_heads, self.prediction_heads = nn.ModuleList(), nn.ModuleList()
         for layer, width in hidden:
             if self.share > 0:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, final
 
@@ -13,17 +14,18 @@ import torch
 from torch import Tensor, distributed, nn
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
+from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.learning.averaging import Averaging
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.samples import (
     check_loss,
     check_samples,
     checked_predict,
-    explained,
 )
 from sparsebrain.models import classifier, perceptron
 from sparsebrain.models.labels import check_label_tensor
+from sparsebrain.nn.misfits import explain
 
 NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 
@@ -114,8 +116,8 @@ class Rule(nn.Module, ABC):
         with self.checked(x):
             if alone and not len(y):
                 raise ValueError(
-                    "y must hold at least one label, got an empty batch; skip batches with "
-                    "len(y) == 0."
+                    "y must hold at least one label, got an empty batch; pass batches of "
+                    "at least one sample."
                 )
             self._own.compare(self)
             loss = super().__call__(x, y)
@@ -141,8 +143,11 @@ class Rule(nn.Module, ABC):
         check_samples(x, any_model=not self.knows_layers)
         if y is not None:
             check_label_tensor(y)
-        with explained(self.model):
+        try:
             yield
+        except Exception as error:
+            explain(self.model, error)
+            raise
 
     @property
     def process_group(self) -> distributed.ProcessGroup | None:
@@ -198,7 +203,7 @@ class Rule(nn.Module, ABC):
         in_features: int,
         num_classes: int,
         *,
-        loops: int = 5,
+        loops: int | Equilibrium = 5,
         hidden: int | None = None,
     ) -> nn.Module:
         """Make a classifier around a connectome, or without one, which this rule can teach.
@@ -212,11 +217,18 @@ class Rule(nn.Module, ABC):
         """
         in_features = arguments.count("in_features", in_features, at_least=1)
         num_classes = arguments.count("num_classes", num_classes, at_least=1)
+        loops = check_loops(loops)
+        width = 4 * in_features if hidden is None else hidden
+        width = arguments.count("hidden", width, at_least=1, at_most=math.inf)
         if connectome is None:
-            width = (
-                4 * in_features if hidden is None else arguments.count("hidden", hidden, at_least=1)
-            )
+            check_room(in_features, width, num_classes)
             return cls._layered(in_features, width, num_classes)
+        if not isinstance(connectome, Data):
+            raise TypeError(
+                "connectome must be a torch_geometric.data.Data or None, got "
+                f"{arguments.described(connectome)}; pass a connectome, such as "
+                "graphs.small_world(100, 10, 0.1, seed=0)."
+            )
         return cls._around(connectome, in_features, num_classes, loops)
 
     @classmethod
@@ -224,13 +236,19 @@ class Rule(nn.Module, ABC):
         return perceptron(in_features, hidden, num_classes)
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         return classifier(connectome, num_classes, loops=loops, in_features=in_features)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
         """Make the optimizer that comparisons use: Adam, with the rule's own rate by default."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
-        return torch.optim.Adam(self.parameters(), lr=rate)
+        return torch.optim.Adam(self.parameters(), lr=self._rate(learning_rate))
+
+    def _rate(self, learning_rate: float | None) -> float:
+        if learning_rate is None:
+            return self.learning_rate
+        return arguments.real("learning_rate", learning_rate)
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -245,6 +263,19 @@ class Rule(nn.Module, ABC):
         and dropout and noise go on.
         """
         return self.model(x)
+
+
+def check_room(in_features: int, hidden: int, num_classes: int) -> None:
+    """Check that the weights of a model, with ``hidden`` neurons in its middle, fit into memory.
+
+    Raises:
+        ValueError: They do not.
+    """
+    tensors.room(
+        f"a model with in_features={in_features}, hidden={hidden} and num_classes={num_classes}",
+        torch.get_default_dtype().itemsize * hidden * (in_features + num_classes),
+        "pass smaller numbers",
+    )
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
@@ -266,9 +297,9 @@ class _OwnParameters:
     """The parameters of a rule besides those of its model, and whether an optimizer has them."""
 
     def __init__(self) -> None:
-        self.model: list[tuple[Tensor, int]] = []
-        self.own: list[tuple[Tensor, int]] = []
-        self.warned = False
+        self.parameters: list[Tensor] | None = None
+        self.before: list[tuple[Tensor, int]] = []
+        self.of_model: list[tuple[Tensor, int]] = []
 
     def __reduce__(self) -> tuple[type[_OwnParameters], tuple[()]]:
         # Versions count the changes of one object, and a copy starts anew.
@@ -276,25 +307,29 @@ class _OwnParameters:
 
     def remember(self, rule: Rule) -> None:
         """Note the versions of all parameters that have a gradient after a step."""
-        if self.warned:
-            return
-        own = (each for each in rule.children() if each is not rule.model)
-        learning = (p for each in own for p in each.parameters() if p.grad is not None)
-        self.own = [(p, p._version) for p in learning]
-        if self.own:
-            taught = (p for p in rule.model.parameters() if p.grad is not None)
-            self.model = [(p, p._version) for p in taught]
+        if self.parameters is None:
+            own = (each for each in rule.children() if each is not rule.model)
+            self.parameters = [parameter for each in own for parameter in each.parameters()]
+        if self.parameters:
+            self.before = _versions(self.parameters)
+            self.of_model = _versions(rule.model.parameters()) if self.before else []
 
     def compare(self, rule: Rule) -> None:
         """Warn once if an optimizer has changed the model, and nothing of the rule."""
-        if not self.own or any(p._version != before for p, before in self.own):
+        if not self.before or _changed(self.before) or not _changed(self.of_model):
             return
-        if all(p._version == before for p, before in self.model):
-            return
-        self.warned, self.own = True, []
+        self.parameters, self.before = [], []
         warnings.warn(
             f"the optimizer changes parameters of the model, but not those of {type(rule).__name__}"
             " itself, which learn as well; make it over rule.parameters(), or by "
             "rule.make_optimizer().",
             stacklevel=4,
         )
+
+
+def _versions(parameters: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
+    return [(each, each._version) for each in parameters if each.grad is not None]
+
+
+def _changed(versions: list[tuple[Tensor, int]]) -> bool:
+    return any(each._version != before for each, before in versions)

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.learning.alignment import FeedbackRule, per_synapse
+from sparsebrain.learning.credit import out_width
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
@@ -88,7 +89,7 @@ class WeightMirror(FeedbackRule):
 
         B has a straight way to where it settles, and should be there before W has moved on.
         """
-        rate = self.learning_rate if learning_rate is None else learning_rate
+        rate = self._rate(learning_rate)
         groups: list[dict[str, Any]] = [
             {"params": self.model.parameters()},
             {"params": self.feedback.parameters(), "lr": 10 * rate},
@@ -103,6 +104,12 @@ class WeightMirror(FeedbackRule):
             ValueError, TypeError: ``samples`` is no number of 1 or more.
         """
         samples = arguments.count("samples", samples, at_least=1)
+        for layer in self.layers.values():
+            tensors.room(
+                f"samples={samples}",
+                samples * out_width(layer) * layer.weight.element_size(),
+                "pass a smaller number",
+            )
         with self.together(samples):
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
                 if not feedback.requires_grad:

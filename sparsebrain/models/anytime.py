@@ -143,4 +143,4 @@ class AnytimeClassifier(nn.Module):
 
     def _encoded(self, x: Tensor, shape: tensors.Shape) -> Tensor:
         check_samples(x, shape, self.encode)
-        return check_encoded(self.encode(x), self.layer.num_nodes)
+        return check_encoded(self.encode, x, self.layer.num_nodes)

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.activations import check_activation
 from sparsebrain.models.inputs import check_samples
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -82,6 +83,7 @@ def classifier(
     """
     arguments.option("activation", activation, ACTIVATIONS)
     num_classes = arguments.count("num_classes", num_classes, at_least=1)
+    check_activation(loop_activation, ACTIVATIONS, "loop_activation")
     graph = GraphLayer(connectome, loops, activation=loop_activation, **layer)
     receiving = None if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = None if outputs is None else find_neurons(connectome, outputs, "outputs")
@@ -125,7 +127,7 @@ def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDi
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
-    encode = _linear("in_features", in_features, hidden)
+    encode = _linear("hidden" if hidden > in_features else "in_features", in_features, hidden)
     encode.register_forward_pre_hook(_check_samples)
     return OrderedDict(
         encode=encode,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -119,7 +119,7 @@ def ejima_model(
     """
     arguments.option("name", name, EJIMA_MODELS)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
+    if isinstance(shape, str | bytes) or not isinstance(shape, Sequence):
         raise TypeError(
             f"shape must be the sides of an image, got {shape!r:.60}; pass shape=(28, 28)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,13 +74,21 @@ class Recurrent(nn.Module):
                 f"x must be a sequence [B, T, F] or [T, F] of at least one step, got "
                 f"{list(x.shape)}; pass one step or more"
             )
-        driven = check_encoded(self.encode(x), self.layer.num_nodes).unbind(-2)
+        driven = check_encoded(self.encode, x, self.layer.num_nodes).unbind(-2)
         state = torch.zeros_like(driven[0]) if state is None else state
         states = []
         for drive in driven:
             output, state = self.layer(drive, state=state)
             states.append(output)
         return self.decode(torch.stack(states, -2)), state
+
+
+def _pair(returned: Any) -> tuple[Tensor, Tensor]:
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Tensor):
+        return returned
+    raise TypeError(
+        f"model must return (outputs, state), got {type(returned).__name__}; pass a Recurrent"
+    )
 
 
 def truncated_backward(
@@ -155,7 +164,7 @@ def truncated_backward(
         )
     total = torch.zeros((), device=x.device)
     for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
-        outputs, left = model(chunk, state)
+        outputs, left = _pair(model(chunk, state))
         part = tensors.tensor("loss(outputs, y)", loss(outputs, wanted), (), fix="pass its mean")
         part.backward()
         total = total + part.detach()

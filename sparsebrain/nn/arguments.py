@@ -163,9 +163,9 @@ def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> floa
 def check_dtype(dtype: torch.dtype | None) -> None:
     """TypeError unless a layer can compute in this dtype, or with None in torch's default."""
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if dtype not in kernels.DTYPES:
+    if not isinstance(dtype, torch.dtype) or dtype not in kernels.DTYPES:
         raise TypeError(
-            f"dtype must be torch.float32 or torch.float64, got {dtype!r}; pass dtype="
+            f"dtype must be torch.float32 or torch.float64, got {dtype!r:.60}; pass dtype="
             "torch.float32, and call the model under torch.autocast where its other layers should "
             "be narrower."
         )

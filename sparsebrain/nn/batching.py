@@ -37,7 +37,7 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
             "layer.float(), and the model under torch.autocast where its other layers should be "
             "narrower."
         )
-    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16)
+    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) and not x.is_meta
     if narrow and torch.is_autocast_enabled(x.device.type):
         # Tied weights multiply over the loops, and so would the rounding of a half-width state.
         x = x.to(dtype)
@@ -77,10 +77,11 @@ class BatchedEdges:
     def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
         """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
         num_nodes, num_edges = structure.num_nodes, structure.num_edges
+        tensors.tensor("edge_index", edge_index, (2, "E"), dtypes=(torch.int64,))
         if num_nodes == 0 or rows % num_nodes:
             raise ValueError(
-                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of "
-                f"each of B graphs, got {rows}; states [..., {num_nodes}] need layer(x)."
+                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of each "
+                f"of B graphs, got {rows}; call layer(x) for states [..., {num_nodes}]"
             )
         copies = rows // num_nodes
         edge_index = tensors.tensor(

@@ -21,6 +21,11 @@ def read_structure(connectome: Data) -> Structure:
     Raises:
         TypeError, ValueError: as :func:`graphs.validate`.
     """
+    if not isinstance(connectome, Data):
+        raise TypeError(
+            f"connectome must be a torch_geometric.data.Data, got {type(connectome).__name__}; "
+            "pass Data(edge_index=edge_index, num_nodes=N), or what a function of graphs returns"
+        )
     validate(connectome)
     return Structure(connectome.edge_index, int(connectome.num_nodes))
 

@@ -227,6 +227,9 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             # Torch lets neither a function take the place of a module, nor a number that of None.
             for held in (self._modules, self._parameters):
                 held.pop(name, None)
+        elif name == "loops":
+            # Torch would register a module and not ask the property.
+            value = check_new_loops(value, self._loops)
         super().__setattr__(name, value)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -342,7 +345,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             ...     _ = layer(torch.ones(5, 3))
             2 [5, 3]
         """
-        if not callable(hook):
+        if not callable(hook) or isinstance(hook, type):
             raise TypeError(
                 f"hook must be a function of a Recurrence, got {type(hook).__name__}; pass "
                 "hook=lambda recurrence: recurrence"

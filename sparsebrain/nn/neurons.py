@@ -165,9 +165,9 @@ def check_neurons(
     if not isinstance(bias, str):
         if not isinstance(bias, bool):
             raise TypeError(
-                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got "
-                f"{type(bias).__name__} ({bias!r}); it is learned from zero, and may be given "
-                "another start by torch.nn.init.constant_(layer.bias, number)."
+                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got {bias!r:.60} of "
+                f"type {type(bias).__name__}; pass bias=True, and for values other than zero to "
+                "start from call torch.nn.init.constant_(layer.bias, number)"
             )
         bias = "neuron" if bias else None
     values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}

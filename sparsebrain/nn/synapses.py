@@ -133,10 +133,10 @@ class SynapticWeights(Saved):
         Raises:
             ValueError: a parametrization (``dale``, ``gain``, a constraint) cannot have this value.
         """
+        tensors.tensor("weight", weight, tuple(self.weight.shape))
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
-            tensors.tensor("weight", weight, tuple(self.weight.shape))
             with torch.no_grad():
                 self.weight.copy_(weight)
 

@@ -1,4 +1,4 @@
-"""What the arguments of all public functions have in common."""
+"""Conventions that the arguments of all public functions follow."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ UNSEEN = {"Axes": Any, "ColorType": Any, "nx": SimpleNamespace(Graph=list, DiGra
 
 
 def literals(hint: Any) -> list[str]:
-    """The strings that an annotation names."""
+    """The strings that an annotation lists."""
     if get_origin(hint) is Literal:
         return list(get_args(hint))
     return [option for part in get_args(hint) for option in literals(part)]
@@ -95,7 +95,7 @@ def test_flags_are_keyword_only_and_the_seed_comes_last(name):
 def test_sizes_have_the_names_of_pyg():
     for name, function in FUNCTIONS.items():
         assert not {"num_neurons", "num_synapses"} & set(inspect.signature(function).parameters)
-        if name not in ("lesion", "subgraph"):  # which neurons and synapses, and not how many
+        if name not in ("lesion", "subgraph"):  # these are indices, not counts
             assert not {"neurons", "synapses"} & set(inspect.signature(function).parameters)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from graphs import arguments
 from graphs.io.atomic import write_atomically
+from sparsebrain.experiments import options
 from sparsebrain.experiments.datasets import load_anew
 from sparsebrain.experiments.error_diffusion_study import training, xor
 from sparsebrain.experiments.error_diffusion_study.kept import Scores, train_missing
@@ -26,8 +27,7 @@ from sparsebrain.experiments.error_diffusion_study.settings import (
 from sparsebrain.experiments.error_diffusion_study.training import Score
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code
-from sparsebrain.experiments.runner import check_jobs
-from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.tables import make_folder, write_csv
 
 
 def run(
@@ -35,9 +35,9 @@ def run(
     studies: Sequence[str] = ALL_STUDIES,
     epochs: int = 10,
     seeds: int = 5,
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = 1,
-    out: Path = Path("error-diffusion"),
+    out: str | os.PathLike[str] = "error-diffusion",
     console: Console | None = None,
 ) -> list[Score]:
     """Train what the studies ask for, and write results.csv, xor.csv and figure.png into ``out``.
@@ -60,27 +60,26 @@ def run(
         ValueError, TypeError: an option, or a results.csv in ``out``, that cannot be used, before
             anything is run.
     """
-    for study in studies:
-        arguments.option("study", study, ALL_STUDIES)
-    epochs, seeds = (
-        arguments.count("epochs", epochs, at_least=1),
-        arguments.count("seeds", seeds, at_least=1),
-    )
-    jobs = check_jobs(jobs)
+    studies = options.names("studies", studies, ALL_STUDIES)
+    epochs, seeds = options.epochs("epochs", epochs), options.seeds("seeds", seeds)
+    jobs = options.jobs("jobs", jobs)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", out)
+    make_folder(out)
     # Damaged results are reported before hours of training, not after them.
     kept = Scores(out)
-    if XOR in studies:
-        _repeat_xor(out / "xor.csv", console)
     chosen = [study for study in studies if study != XOR]
-    if not chosen:
-        return []
     wanted = dict.fromkeys(
         replace(case.setting, epochs=epochs, seed=seed)
         for seed in range(seeds)
         for study in chosen
         for case in STUDIES[study]
     )
-    sealed = _seal(wanted, data_dir)
+    sealed = _seal(wanted, data_dir) if chosen else {}
+    if XOR in studies:
+        _repeat_xor(out / "xor.csv", console)
+    if not chosen:
+        return []
     train_missing(sealed.values(), kept, data_dir=data_dir, jobs=jobs, console=console)
     scores = {setting: kept.scores[each] for setting, each in sealed.items()}
     lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}

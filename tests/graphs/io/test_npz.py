@@ -78,7 +78,7 @@ def savez(path, **arrays):
         ({"edge_index": [0, 1]}, r"edge_index must be a int64 tensor of shape \[2, E\], got"),
         (
             {"edge_index": [[0.0], [1.0]]},
-            r"must be int64, got float64 \[2, 1\]; write it again with",
+            r"must be int64, got float64 \[2, 1\]; write it ag",
         ),
         ({"edge_index": [["0"], ["1"]]}, "edge_index must be int64, got <U1"),
         ({"edge_index": [[0, 1], [1, 3]]}, r"got the synapse 1 -> 3 at position 1"),

@@ -67,7 +67,7 @@ def test_from_the_ring_to_the_random_graph():
     assert abs(small.omega) < 0.2
     assert random.omega > 0.9
     assert small.sigma > 3 * ring.sigma
-    # A random graph is its own null, but that its synapses still go both ways.
+    # A random graph resembles its null graphs.
     assert random.sigma == pytest.approx(1, abs=0.3)
 
 
@@ -154,7 +154,7 @@ def test_the_null_model_is_chosen_by_reciprocity(measure):
 
 
 def test_null_graphs_of_an_undirected_connectome_are_undirected():
-    # The null model changes sigma, so the default must not be the directed one here.
+    # Sigma depends on the null model, so the default must not be the directed one.
     chosen = graphs.small_worldness(UNDIRECTED, seed=0)
     undirected = graphs.small_worldness(UNDIRECTED, nulls=graphs.rewire_reciprocal, seed=0)
     directed = graphs.small_worldness(UNDIRECTED, null_model="rewire_degrees", seed=0)

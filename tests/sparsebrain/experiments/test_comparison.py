@@ -468,7 +468,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         }[damage]
     )
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+    with pytest.raises(ValueError, match=r"out: .*results.csv cannot be read .*another folder"):
         compare(**FAST, out=tmp_path)
     assert file.read_bytes() == before
 
@@ -476,21 +476,27 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"topologies": []}, "no topology given"),
-        ({"topologies": ["none", "none"]}, "'none' is given twice"),
-        ({"rules": []}, "no rule given"),
-        ({"rules": ["backprop", "backprop"]}, "rule 'backprop' is given twice"),
-        ({"rules": ["backprob"]}, "rule must be one of 'backprop', 'feedback-alignment'"),
+        ({"topologies": []}, "topologies must not be empty; pass"),
+        ({"topologies": ["none", "none"]}, "topologies has 'none' twice"),
+        ({"rules": []}, "rules must not be empty; pass"),
+        ({"rules": ["backprop", "backprop"]}, "rules has 'backprop' twice"),
+        ({"rules": ["backprob"]}, r"rules\[0\] must be one of 'backprop', 'feedback-alignment'"),
         ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
-        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number > 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number > 0"),
         ({"batch_size": 1}, "batch_size must be an integer >= 2"),
-        ({"topologies": ["coordinate:num_nodes=0"]}, "'coordinate:num_nodes=0' has no neurons"),
-        ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
-        ({"jobs": 0}, "jobs must be a number of trainings"),
+        (
+            {"topologies": ["coordinate:num_nodes=0"]},
+            "num_nodes=0': it has no neurons",
+        ),
+        (
+            {"topologies": ["grid:distance=1", "grid:distance=1,"]},
+            "has 'grid:distance=1' twice",
+        ),
+        ({"jobs": 0}, "jobs must be an integer >= 1, got 0; .* jobs=-1 for one"),
         ({"seeds": 0}, "seeds must be an integer >= 1"),
         ({"loops": 0}, "loops must be an integer >= 1"),
-        ({"loops": "forever"}, "loops must be a number or equilibrium"),
+        ({"loops": "forever"}, "loops must be an integer >= 1 or equilibrium"),
         ({"loops": "equilibrium:tol=3"}, "tol must be between 0 and 1"),
         ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
     ],

@@ -15,7 +15,7 @@ from rich.console import Console
 from sparsebrain.experiments import compare, reproduce, runner
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.training import Run
 from tests.processes import are_gone, begin, workers_of
 
@@ -208,10 +208,3 @@ def test_a_process_that_trains_itself_loads_the_images_once(tmp_path, monkeypatc
     monkeypatch.setitem(DATASETS, "digits", watched)
     command(data="digits", data_dir=tmp_path, epochs=1, seeds=1, jobs=1, out=tmp_path / "out")
     assert folders == [tmp_path]
-
-
-@pytest.mark.parametrize("jobs", [0, -2, 10**20])
-def test_a_number_of_jobs_that_means_nothing_is_refused(jobs):
-    with pytest.raises(ValueError, match=f"jobs must be .* got {jobs}; pass jobs=-1"):
-        check_jobs(jobs)
-    assert check_jobs(-1) == -1

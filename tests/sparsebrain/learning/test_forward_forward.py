@@ -239,9 +239,9 @@ def test_wrong_options_are_refused():
         ForwardForward(layered(), negatives="soft")
     with pytest.raises(ValueError, match="peer must be a finite number >= 0"):
         ForwardForward(layered(), peer=-1)
-    with pytest.raises(ValueError, match="groups= are neurons of the recurrent form"):
+    with pytest.raises(ValueError, match="groups are those of the neurons of the recurrent form"):
         ForwardForward(layered(), groups=torch.zeros(12, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"groups must be \[12\] of int64"):
+    with pytest.raises(ValueError, match=r"groups must be an integer tensor of shape \[12\]"):
         ForwardForward(recurrent(), groups=torch.zeros(11, dtype=torch.int64))
     with pytest.raises(ValueError, match="num_classes must be an integer >= 2"):
         LabelInputs(1)

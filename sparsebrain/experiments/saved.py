@@ -1,0 +1,29 @@
+"""Connectomes read from files where no options of ``graphs.load`` can be given."""
+
+from __future__ import annotations
+
+import os
+
+from torch_geometric.data import Data
+
+import graphs
+from sparsebrain.experiments.options import OptionError
+
+
+def saved_connectome(path: str | os.PathLike[str]) -> Data:
+    """Load a connectome.
+
+    Raises:
+        OptionError: The file cannot be read. Its reason advises no arguments of ``graphs.load``,
+            which commands and texts of topologies do not have.
+    """
+    try:
+        return graphs.load(path)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        # Messages of graphs have the form "what is wrong; what to pass".
+        reason = str(error).partition("; ")[0]
+        raise OptionError(
+            "file",
+            f"{reason}; pass a file written by graphs.save, and convert others with graphs.load, "
+            "which has options for them",
+        ) from None
