@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.brains import tables
 from graphs.contract import Index, build
 
@@ -79,7 +79,7 @@ def fly_visual_system(radius: int = 15) -> Data:
     """
     radius = arguments.count("radius", radius)
     neurons, edges = (number * (3 * radius * (radius + 1) + 1) for number in _PER_COLUMN)
-    arguments.room("radius", "pass radius=15", neurons=neurons, synapses=edges)
+    memory.check("radius", "pass radius=15", neurons=neurons, synapses=edges)
     cells, synapses = (tables.read(f"fly_visual_system_{name}") for name in ("types", "synapses"))
     kinds = {name: number for number, name in enumerate(cells["type"])}
     ends = list(zip(synapses["source"], synapses["target"], strict=True))

@@ -6,7 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.io.duplicates import DUPLICATES
 
 # csv cannot use these as delimiters.
@@ -127,7 +127,7 @@ def _num_nodes(name: str, value: Any) -> int | None:
     if value is None:
         return None
     neurons = arguments.count(name, value)
-    arguments.room(name, "pass the number of neurons", neurons=neurons)
+    memory.check(name, "pass the number of neurons", neurons=neurons)
     return neurons
 
 

@@ -7,7 +7,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, validate
 from graphs.io.arrays import are_labels, array, floats, integers, labels_fix
 from graphs.io.duplicates import Duplicates, combine
@@ -191,7 +191,7 @@ def from_edges(
         ([[0, 1], [1, 2]], [2.0, 1.0])
     """
     neurons = arguments.count("num_nodes", num_nodes)
-    arguments.room("num_nodes", "pass the number of neurons", neurons=neurons)
+    memory.check("num_nodes", "pass the number of neurons", neurons=neurons)
     by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
     ends = {
         "source": integers("source", source, by_name),
