@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +15,14 @@ from torch import nn
 
 from graphs import arguments
 from graphs.io.atomic import write_atomically
+from sparsebrain.experiments import options
 from sparsebrain.experiments.checksums import checksum_of
-from sparsebrain.experiments.datasets import Images, load_anew
+from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.report import Row, summarise, tabulate
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Run, Trained, connectome_of, make_model, train
 from sparsebrain.experiments.verdict import tell_differences
@@ -38,9 +40,9 @@ def reproduce(
     epochs: int = 10,
     seeds: int = 5,
     variant: str = "relu",
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train the paper's five models and draw its figures 2, 6, 9 or 10, and 11.
@@ -84,12 +86,13 @@ def reproduce(
         TypeError: An option has the wrong type; nothing has been run.
         OSError: ``out`` cannot be written.
     """
-    arguments.count("epochs", epochs, at_least=1)
-    arguments.count("seeds", seeds, at_least=1)
+    arguments.option("data", data, DATASETS)
+    epochs, seeds = options.epochs("epochs", epochs), options.seeds("seeds", seeds)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    jobs = check_jobs(jobs)
+    jobs = options.jobs("jobs", jobs)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", "reproduction" if out is None else out)
     images = load_anew(data, data_dir)
-    out = Path("reproduction") if out is None else out
     runs = {
         name: list(seal([_run(name, data, variant, epochs, seed) for seed in range(seeds)], images))
         for name in EJIMA_MODELS
@@ -144,6 +147,7 @@ def _run(name: str, data: str, variant: str, epochs: int, seed: int) -> Run:
 
 
 def _save(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Save a ``state_dict``."""
     # Given a path, torch would not say why the file cannot be written.
     with path.open("wb") as file:
         torch.save(state, file)
@@ -221,7 +225,7 @@ def _write_figures(
         lost_features.table(lost),
     )
     number = _CURVES.get(run.data, 9)
-    told = f"{title}, {len(rows[0].runs)} seeds; validation on the test images"
+    told = f"{title}, number of seeds: {len(rows[0].runs)}; validation on the test images"
     _write(
         out / f"figure{number}",
         curves.draw(rows, title=told),
@@ -245,7 +249,7 @@ def _write_figure_11(
         untrained[run.seed] = layer_output.measure_distances(before, images)
     shown, model = next(iter(models.items()))
     samples = layer_output.take_samples(model, images)
-    told = f"{_SHOWN}, {title}: outputs of seed {shown.seed}, distances over {len(models)} seeds"
+    told = f"{_SHOWN}, {title}; outputs of seed {shown.seed}, number of seeds: {len(models)}"
     _write(
         out / "figure11",
         layer_output.draw(samples, trained, untrained, images, title=told),

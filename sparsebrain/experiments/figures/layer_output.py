@@ -21,6 +21,7 @@ DISTANCE_COLUMNS = ("seed", "loop", "within", "between", "ratio", "untrained_rat
 
 _SAMPLES = 2
 _CLASSES = 10
+_STYLES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +138,14 @@ def draw(
             (each.between, COLORS[1], "different classes"),
             (each.within, COLORS[0], "same class"),
         ):
-            apart.plot(values, color=color, lw=1.2, label=None if number else label)
+            style = _STYLES[number % len(_STYLES)]
+            shown = None if number else label
+            apart.plot(values, color=color, ls=style, lw=1.2, label=shown)
     by_factors(apart)
-    apart.set_ylabel("RMS distance, one line per seed")
+    apart.set_ylabel("RMS distance, one line style per seed")
     _draw_band(ratio, [each.ratio for each in trained.values()], COLORS[2], "trained")
     _draw_band(ratio, [each.ratio for each in untrained.values()], COLORS[6], "before training")
-    ratio.set_ylabel("ratio of different classes to same class")
+    ratio.set_ylabel("ratio of the two distances")
     for ax in (apart, ratio):
         loop_axis(ax, ax.get_ylabel())
         ax.set_xlabel("loop (0: input of the layer)")
