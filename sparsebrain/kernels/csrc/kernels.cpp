@@ -193,28 +193,31 @@ struct Algorithms {
   // Whether the chunk of weights differs from what its words of the key were made of, which it then
   // replaces. A lane is a chain of bijections, so that one changed value in it never goes unseen.
   static bool renew(const Real *weight, int64_t begin, int64_t end, uint32_t *key) {
-    uint32_t lanes[kKeyWords];
-    for (int64_t lane = 0; lane < kKeyWords; ++lane) lanes[lane] = uint32_t(lane) * 0x9E3779B9u + 1;
-    constexpr int64_t words = sizeof(Real) / sizeof(uint32_t);
+    using Words = typename Lanes<float, 16>::wholes;
+    constexpr int64_t many = kKeyWords / 16;
+    Words lanes[many];
+    for (int64_t lane = 0; lane < many; ++lane) lanes[lane] = Words{} + uint32_t(lane + 1);
     const char *from = reinterpret_cast<const char *>(weight + begin);
-    const int64_t size = (end - begin) * words;
+    const int64_t size = (end - begin) * int64_t(sizeof(Real));
     int64_t at = 0;
-    for (; at + kKeyWords <= size; at += kKeyWords) {
-      uint32_t block[kKeyWords];
-      std::memcpy(block, from + at * sizeof(uint32_t), sizeof block);
-      for (int64_t lane = 0; lane < kKeyWords; ++lane) {
-        const uint32_t mixed = (lanes[lane] ^ block[lane]) * 0x85EBCA6Bu;
-        lanes[lane] = (mixed << 13) | (mixed >> 19);
+    for (; at + int64_t(sizeof lanes) <= size; at += sizeof lanes)
+      for (int64_t lane = 0; lane < many; ++lane) {
+        Words block;
+        std::memcpy(&block, from + at + lane * int64_t(sizeof block), sizeof block);
+        lanes[lane] = mix<Words>(lanes[lane] ^ block);
       }
-    }
-    for (int64_t lane = 0; at < size; ++at, ++lane) {
-      uint32_t word;
-      std::memcpy(&word, from + at * sizeof(uint32_t), sizeof word);
-      lanes[lane] = (lanes[lane] ^ word) * 0x85EBCA6Bu + 1;
-    }
+    Words rest[many] = {};
+    std::memcpy(rest, from + at, size_t(size - at));
+    for (int64_t lane = 0; lane < many; ++lane) lanes[lane] = mix<Words>(lanes[lane] ^ rest[lane]);
     const bool same = !std::memcmp(key, lanes, sizeof lanes);
     if (!same) std::memcpy(key, lanes, sizeof lanes);
     return !same;
+  }
+
+  template <class Words>
+  static INLINE Words mix(Words words) {
+    words *= 0x85EBCA6Bu;
+    return (words << 13) | (words >> 19);
   }
 
   static Outcome arrange(const Problem &p, const Arrangement &a) {

@@ -146,6 +146,11 @@ INLINE void transpose(typename Vector<Real, lanes>::type (&rows)[lanes]) {
   }
 }
 
+template <class Real, int lanes>
+INLINE Real sum(typename Vector<Real, lanes>::type v) {
+  return fold<Real, lanes, 1>(v);
+}
+
 // The sum of weight times x along the synapses of one row, as many at once as a vector holds. Only
 // where gathering is one instruction that beats as many loads.
 template <class Real, class Index>
@@ -174,7 +179,7 @@ struct Along<float, int32_t> {
     __m512 total = _mm512_setzero_ps();
     for (; at + 16 <= end; at += 16) total = some<ordered>(0xFFFF, weight, order, neuron, x, at, total);
     if (at < end) total = some<ordered>(__mmask16((1u << (end - at)) - 1), weight, order, neuron, x, at, total);
-    return _mm512_reduce_add_ps(total);
+    return sparsebrain::sum<float, 16>(total);
   }
 };
 
@@ -198,15 +203,10 @@ struct Along<double, int32_t> {
     __m512d total = _mm512_setzero_pd();
     for (; at + 8 <= end; at += 8) total = some<ordered>(0xFF, weight, order, neuron, x, at, total);
     if (at < end) total = some<ordered>(__mmask8((1u << (end - at)) - 1), weight, order, neuron, x, at, total);
-    return _mm512_reduce_add_pd(total);
+    return sparsebrain::sum<double, 8>(total);
   }
 };
 #endif
-
-template <class Real, int lanes>
-INLINE Real sum(typename Vector<Real, lanes>::type v) {
-  return fold<Real, lanes, 1>(v);
-}
 
 }  // namespace
 }  // namespace sparsebrain
