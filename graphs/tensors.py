@@ -176,7 +176,7 @@ def _told(value: Any) -> str:
         return "a nested tensor" if value.is_nested else f"the layout {value.layout}"
     if value is None or isinstance(value, bool | int | float | str):
         kind = "" if value is None else f" of type {type(value).__name__}"
-        return f"{value!r:.60}{kind}"
+        return f"{arguments.shortened(value)}{kind}"
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
