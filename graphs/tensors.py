@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphs import arguments
+from graphs import memory
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -132,10 +132,10 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 def room(name: str, num_bytes: int, fix: str) -> None:
     """Raise ValueError if ``name`` makes a call need more memory than the machine has."""
-    if num_bytes > arguments.memory():
+    if num_bytes > memory.available():
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
-            f"{arguments.memory() / 2**30:.3g}; {fix}"
+            f"{memory.available() / 2**30:.3g}; {fix}"
         )
 
 

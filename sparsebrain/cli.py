@@ -1,4 +1,4 @@
-"""The command line: commands and their options, nothing else."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ _NAME = "sparsebrain"
 
 app = typer.Typer(
     name=_NAME,
-    help="Neural layers whose neurons are wired like a brain.",
+    help="Neural layers on the graphs of brains, and experiments with them.",
     add_completion=False,
 )
 
 
 _INTERRUPTED = 130
 _LONGEST = 1000
-# Every run diverged.
+# Exit status if every run diverged.
 _NOTHING_LEARNED = 1
-# Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
+# UsageError has no name that both typer with its own copy of click and older releases have.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 class _Command(TyperCommand):
-    """A command in whose help ``{rules}`` and the like stand for what the tables hold."""
+    """A command whose help contains lists from tables, such as ``{rules}``."""
 
     def format_help(self, *arguments: Any) -> None:
-        """Write the help, filled from the tables."""
+        """Write the help with the lists from the tables."""
         from sparsebrain.experiments.help_texts import fill  # noqa: PLC0415
 
         parts: list[Any] = [self, *self.params]
@@ -69,7 +69,7 @@ class _Command(TyperCommand):
         super().format_help(*arguments)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, and say which option is to blame by the name that it has here."""
+        """Run the command, and report a wrong option by its name on the command line."""
         try:
             return super().invoke(ctx)
         except ValueError as error:
@@ -89,11 +89,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# With a callback, compare stays a command of its own while it is the only one.
 @app.callback()
 def _commands(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -113,33 +115,33 @@ def compare(
     jobs: Jobs = -1,
     out: Out = Path("results"),
 ) -> None:
-    """Train topologies on images, at an equal budget of synapses, and compare them.
+    """Train topologies on images with the same number of synapses, and compare them.
 
-    Learning rules, each of which is crossed with each topology, are {rules}. What a
-    rule cannot teach is told and left out.
+    The learning rules are {rules}. Every rule trains every topology. Combinations that
+    a rule refuses are reported and left out.
 
-    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and
-    their options, are
+    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
+    their options are
 
     {kinds}
 
-    The path of file is a connectome, as in file:brain.npz or file:brain.csv; none is the
-    model without a graph.
+    The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
+    none is the model without a graph.
 
     The first topology that states its size sets the budget, or else a grid of
-    distance 2 on the sheet of the data set. The number of neurons, shape and extent that
-    others leave out follow from it, and so does the width of none; an option marked *
-    is fitted to its synapses.
+    distance 2 on the sheet of the data set. The budget determines the number of neurons, shape
+    and extent that other topologies do not state, and the width of none. Options
+    marked * are fitted to the number of synapses.
 
-    Loops are a number, or equilibrium: until nothing changes, the input staying. It
-    takes options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
+    Loops are a number or an equilibrium, which loops with constant input until the state no longer
+    changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
 
     Finished runs are kept in the output folder and not repeated, unless images,
-    connectome or code have changed since. A run that diverges, so that its loss or
-    its parameters are no longer finite, is told and left out of means and tests;
-    where every run does, the exit status is 1.
+    connectome or code have changed. Runs that diverge, so that their loss or
+    parameters are no longer finite, are reported and left out of means and tests. If every
+    run diverges, the exit status is 1.
     """
-    # Torch takes seconds to import, which --help should not.
+    # Torch takes seconds to import, and --help does not need it.
     from rich.console import Console  # noqa: PLC0415
 
     from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
@@ -175,7 +177,7 @@ def reproduce(
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
-    Trains its models, {ejima_models}, and draws its figures.
+    The command trains the models {ejima_models}, and draws the figures.
 
     Figure 2 is the coordinate graph; figure 6 shows how two inputs become alike over
     the loops.
@@ -191,12 +193,12 @@ def reproduce(
     The article chooses its model by the final validation loss and accuracy; the
     command says which model each of them chooses here.
 
-    The article does not say where activations stand. The variant "relu" has them after
+    The article does not specify the activations. The variant "relu" has them after
     each batch normalization, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
     Finished trainings are kept in the output folder and not repeated, unless images
-    or code have changed since. Where every run diverges, the exit status is 1.
+    or code have changed. If every run diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -225,14 +227,14 @@ def error_diffusion(
     jobs: Jobs = 1,
     out: Out = Path("error-diffusion"),
 ) -> None:
-    """Measure what the articles on I. Kaneko's error diffusion tell.
+    """Repeat the experiments of the articles on I. Kaneko's error diffusion.
 
-    Kaneko's table of XOR, and the digits 4 and 9 of MNIST: units, layers, rate and
-    batch size, backpropagation beside it, and the questions that the seed article
-    leaves open: random types, random synapses, other initial weights.
+    The studies are Kaneko's table of XOR and, on the digits 4 and 9 of MNIST, units, layers,
+    learning rate and batch size, compared with backpropagation, and the questions that the
+    article leaves open: random cell types, random synapses and other initial weights.
 
     Finished trainings are kept in the output folder and not repeated, unless images
-    or code have changed since. Where every training diverges, the exit status is 1.
+    or code have changed. If every training diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -261,18 +263,18 @@ def generate(
 ) -> None:
     """Generate a connectome and write it to a file.
 
-    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and their
-    options, are
+    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and their
+    options are
 
     {kinds}
 
-    The number of neurons, shape and extent that SPEC leaves out follow from the lattice; an
-    option marked * is fitted to the synapses of its grid of distance 2.
+    The number of neurons, shape and extent that SPEC does not state follow from the lattice.
+    Options marked * are fitted to the synapses of its grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
     data = run(topology, out, shape=shape, seed=seed)
-    print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")
+    print(f"Wrote {out}: {data.num_nodes} neurons, {data.num_edges} synapses")
 
 
 @app.command(cls=_Command)
@@ -283,8 +285,8 @@ def measure(
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
 
-    --full adds whether degrees follow a power law, small-worldness against random
-    graphs of the same degrees, modularity, the spectrum and the triads.
+    With --full, the measures include the power-law fit of degrees, small-worldness relative to
+    random graphs with the same degrees, modularity, the spectrum and the triads.
     """
     import graphs  # noqa: PLC0415
     from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
@@ -297,6 +299,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     The exit status is 2, after one line on stderr, if the user can fix the problem, and 128 plus
     the number of the signal if SIGINT, SIGTERM or SIGHUP stopped the command.
+
+    Args:
+        arguments: Arguments of the command line; None for those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with _stopped_by_signals() as signals:
@@ -321,7 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
                 raise
     if status == _INTERRUPTED:
         # Newer releases of typer return this status instead of raising.
-        print("stopped; what is finished is kept, and the same command goes on", file=sys.stderr)
+        print("stopped; finished runs are kept, and the same command continues", file=sys.stderr)
         status = 128 + signals[0] if signals else _INTERRUPTED
     sys.exit(status or 0)
 

@@ -1,6 +1,6 @@
-"""The options of the commands, each of which is checked before its command begins.
+"""The options of the commands, which are checked before a command starts.
 
-Importing this module imports no torch, which takes seconds that ``--help`` should not take.
+This module does not import torch, which takes seconds, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ _SUFFIXES = "Ends in {formats}."
 
 
 class BadValueError(typer.BadParameter):
-    """A value that an option refuses, in a sentence that names the option."""
+    """An option refuses its value; the message names the option."""
 
     def format_message(self) -> str:
-        """Return the sentence without the words that typer puts before it."""
+        """Return the message without typer's prefix."""
         return self.message
 
 
 def name_of(param: typer.CallbackParam) -> str:
-    """Return what a user calls an option, such as ``--epochs``, or an argument, such as FILE."""
+    """Return the user's name of an option, such as ``--epochs``, or argument, such as FILE."""
     name = param.opts[0]
     return name if name.startswith("-") else str(param.metavar)
 
 
 def _checked(check: Callable[[str, Any], Any]) -> dict[str, Any]:
-    """Return the arguments of ``typer.Option`` that make an option check its text."""
+    """Return keyword arguments of ``typer.Option`` for an option that checks its text."""
 
     def callback(param: typer.CallbackParam, value: Any) -> Any:
         name = name_of(param)
@@ -56,7 +56,7 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _integer(check: str) -> dict[str, Any]:
-    """Read an integer, and check it by a function of ``experiments.options``."""
+    """Return the same for an integer that a function of ``experiments.options`` checks."""
 
     def read(name: str, text: str) -> int:
         from sparsebrain.experiments import options  # noqa: PLC0415
@@ -142,7 +142,7 @@ def _shape(name: str, text: str) -> str:
 
 
 def _folder(check: str) -> dict[str, Any]:
-    """Check a folder by a function of ``experiments.options``."""
+    """Return the same for a folder that a function of ``experiments.options`` checks."""
 
     def read(name: str, text: str) -> Path:
         from sparsebrain.experiments import options  # noqa: PLC0415

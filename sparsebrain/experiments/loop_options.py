@@ -1,4 +1,4 @@
-"""Loops as text: how many, or until nothing changes."""
+"""Parsing of loops: a number, or an equilibrium."""
 
 from __future__ import annotations
 
@@ -10,22 +10,36 @@ from sparsebrain.experiments import texts
 from sparsebrain.experiments.options import MOST_LOOPS
 
 _KIND = "equilibrium"
-# lipschitz= is for activations that are functions, which have no text.
+# lipschitz= is for activations that are functions, which no text can express.
 _READERS = texts.readers_of(Equilibrium, without=("lipschitz",))
 
 
 class LoopsOption(NamedTuple):
-    """What a layer is made with, and the number or text by which results know it."""
+    """Loops of a layer.
+
+    Attributes:
+        spec: The number or text that result tables contain.
+        value: The ``loops`` argument of the layer.
+    """
 
     spec: int | str
     value: int | Equilibrium
 
 
 def parse_loops(given: int | str, name: str = "loops") -> LoopsOption:
-    """Read a number, or ``equilibrium:option=value,option=value`` with those of an Equilibrium.
+    """Parse a number, or ``equilibrium:option=value,option=value``.
+
+    Args:
+        given: The number, or the text of a number or of an equilibrium, whose options are the
+            arguments of :class:`~sparsebrain.equilibrium.Equilibrium`.
+        name: Name of the argument, for messages.
+
+    Returns:
+        The loops.
 
     Raises:
-        ValueError: an unknown text, option or value, or a number less than 1. TypeError: neither.
+        TypeError: ``given`` is neither an int nor a string.
+        ValueError: The text, an option or a value is unknown, or the number is less than 1.
 
     Example:
         >>> from sparsebrain.experiments.loop_options import parse_loops

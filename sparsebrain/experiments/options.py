@@ -1,7 +1,8 @@
 """Checks of the arguments of ``compare``, ``reproduce`` and the study of error diffusion.
 
-Each check takes the name under which the caller knows the value, ``epochs`` in Python and
-``--epochs`` on the command line, so that both give the same answers in their own terms.
+The first argument of each check is the caller's name of the value, ``epochs`` in Python and
+``--epochs`` on the command line, so that messages use the caller's terms. All checks raise
+TypeError for wrong types and ValueError for wrong values.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from graphs import arguments
 from sparsebrain.experiments import texts as read_texts
 
-# More than anybody waits for; what is larger is a mistake, and counting to it would never end.
+# Larger numbers are mistakes, and would never finish.
 MOST_EPOCHS = 1_000_000
 MOST_SEEDS = 10_000
 MOST_SEED = 2**63 - 1
@@ -25,15 +26,15 @@ MOST_NEURONS = 10_000_000
 
 
 class OptionError(ValueError):
-    """An option with a value that cannot be used, found only while the value was being used.
+    """An argument whose value turns out to be unusable while it is used.
 
     Attributes:
-        option: The argument's name, such as ``"data_dir"``. The command line tells its own.
+        option: Name of the argument, such as ``"data_dir"``.
         reason: What is wrong, and what to pass instead.
     """
 
     def __init__(self, option: str, reason: str) -> None:
-        # Exceptions are pickled with their arguments on the way back from other processes.
+        # Exceptions from other processes are made again from these arguments.
         super().__init__(option, reason)
         self.option = option
         self.reason = reason
@@ -42,7 +43,7 @@ class OptionError(ValueError):
         return self.told(self.option)
 
     def told(self, name: str) -> str:
-        """Return the message under the name that the caller has for the option."""
+        """Return the message with the caller's name of the option."""
         return f"{name}: {self.reason}"
 
 
@@ -82,17 +83,17 @@ def learning_rate(name: str, value: object) -> float | None:
 
 
 def names(name: str, value: object, known: Iterable[str]) -> tuple[str, ...]:
-    """Return some of the known names, each given once."""
+    """Return names if all are known and different."""
     known = tuple(known)
     chosen = texts(name, value, example=known[0])
     for at, each in enumerate(chosen):
-        # An option of the command line is repeated, and has no index.
+        # An option of the command line is repeated, so it has no index.
         arguments.option(name if name.startswith("-") else f"{name}[{at}]", each, known)
     return chosen
 
 
 def texts(name: str, value: object, *, example: str) -> tuple[str, ...]:
-    """Return the texts of a sequence that has one at least; a single text is no sequence."""
+    """Return the different strings of a sequence of at least one; a single string is refused."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         fix = value if isinstance(value, str) else example
         raise TypeError(
@@ -112,14 +113,14 @@ def texts(name: str, value: object, *, example: str) -> tuple[str, ...]:
 
 
 def once(name: str, value: Sequence[str]) -> None:
-    """Refuse a text that is given twice."""
+    """Raise ValueError if a string is given twice."""
     twice = [each for at, each in enumerate(value) if each in value[:at]]
     if twice:
         raise ValueError(f"{name} has {twice[0]!r} twice; pass {name}={twice[0]!r} once")
 
 
 def sheet(name: str, value: object) -> tuple[int, ...]:
-    """Return the sides of a lattice from a text such as ``28x28``."""
+    """Return the shape of a lattice from a string such as ``28x28``."""
     if not isinstance(value, str):
         raise TypeError(
             f"{name} must be a string, got {value!r} of type {type(value).__name__}; pass for "
@@ -151,7 +152,7 @@ def path(name: str, value: object) -> Path:
 
 
 def out_folder(name: str, value: object) -> Path:
-    """Return the path of a folder that is there or can be made."""
+    """Return the path of a folder that exists or can be made."""
     folder = path(name, value)
     try:
         above = next(each for each in (folder, *folder.parents) if each.exists())
@@ -166,7 +167,7 @@ def out_folder(name: str, value: object) -> Path:
 
 
 def data_folder(name: str, value: object) -> Path | None:
-    """Return the path of a folder that is there; None stands for the default."""
+    """Return the path of a folder that exists; None stands for the default."""
     if value is None:
         return None
     folder = path(name, value)
@@ -177,12 +178,12 @@ def data_folder(name: str, value: object) -> Path | None:
     if not there:
         raise ValueError(
             f"{name} must be a folder with the files of the data set, but {shortened(folder)} is "
-            f"{'no folder' if there else 'not one'}; pass the path of one, or leave {name} out"
+            f"no folder; pass the path of one, or leave {name} out"
         )
     return folder
 
 
 def shortened(folder: Path) -> str:
-    """The text of a path, without the middle of one that fills the screen."""
+    """Return a path as a string, without the middle of a very long one."""
     text = str(folder)
     return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"

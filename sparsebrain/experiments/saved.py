@@ -1,4 +1,4 @@
-"""Connectomes read from files where no options of ``graphs.load`` can be given."""
+"""Loading of connectomes for commands and for texts of topologies."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from sparsebrain.experiments.options import OptionError
 def saved_connectome(path: str | os.PathLike[str]) -> Data:
     """Load a connectome.
 
+    Args:
+        path: Path of the file.
+
     Raises:
-        OptionError: The file cannot be read. Its reason advises no arguments of ``graphs.load``,
-            which commands and texts of topologies do not have.
+        OptionError: The file cannot be read. The reason does not suggest arguments of
+            ``graphs.load``, which commands and texts of topologies do not have.
     """
     try:
         return graphs.load(path)

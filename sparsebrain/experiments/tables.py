@@ -134,8 +134,8 @@ def read_csv(
         for old, new in (renamed or {}).items():
             if old in found and new not in found:
                 raise ValueError(
-                    f"its column {old} is now called {new}; rename it in the first line to go on "
-                    "with these results"
+                    f"its column {old} is now called {new}; rename it in the first line to keep "
+                    "these results"
                 )
         if lines and found != [each for each in columns if each in found or each not in later]:
             raise ValueError("its columns are not those of this command's tables")

@@ -101,7 +101,7 @@ def test_the_help_of_an_option_names_every_choice(command, option, table):
 
 def test_the_help_names_every_model_of_the_article():
     *most, last = EJIMA_MODELS
-    assert f"Trains its models, {', '.join(most)} and {last}, " in told("reproduce")
+    assert f"trains the models {', '.join(most)} and {last}, " in told("reproduce")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -123,7 +123,7 @@ def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
     if name == "SIGKILL":
         assert process.returncode == -9
     else:
-        assert told == "stopped; what is finished is kept, and the same command goes on\n"
+        assert told == "stopped; finished runs are kept, and the same command continues\n"
         assert process.returncode == 128 + number
     done = (tmp_path / "results.csv").read_bytes()
     assert done.endswith(b"\n")
@@ -192,7 +192,7 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     done = run("generate", "small-world:rewire=0.3", "-o", str(path), *options)
     assert (done.returncode, done.stderr) == (0, "")
     # As near as an even number of neighbours comes to the 1564 synapses of the grid.
-    assert done.stdout == f"written: {path}, 80 neurons, 1520 synapses\n"
+    assert done.stdout == f"Wrote {path}: 80 neurons, 1520 synapses\n"
     data = graphs.load(path)
     expected = graphs.small_world(80, 18, 0.3, self_loops=True, seed=3)
     assert data.edge_index.equal(expected.edge_index)
@@ -219,7 +219,7 @@ def test_what_is_generated_can_be_compared(tmp_path):
     ("arguments", "told"),
     [
         (["generate", "grid"], "Missing option"),
-        (["measure", "nix.npz"], "FILE: the file 'nix.npz' is not there; pass"),
+        (["measure", "nix.npz"], "FILE: the file 'nix.npz' does not exist; pass"),
         (["compare", "--topology", "file:nix.npz"], "--topology 'file:nix.npz': the file 'nix"),
         (["compare", "--seeds", "-1"], "--seeds must be an integer >= 1, got -1; pass --seeds=1"),
         (["compare", "--jobs", str(10**20)], "--jobs must be an integer >= 1 and at most 10000"),

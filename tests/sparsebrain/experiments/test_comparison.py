@@ -213,7 +213,7 @@ def test_an_unequal_budget_is_told(tmp_path):
     # Of 10 classes, 64 pixels and 36 neurons; 320 synapses more.
     parameters = 64 * 36 + 36 + 2 * 36 + 256 + 2 * 36 + 36 * 10 + 10
     assert (
-        "Not an equal budget of 36 neurons, 256 synapses and the parameters that come with them: "
+        "Outside the budget of 36 neurons, 256 synapses and the corresponding parameters: "
         f"grid:shape=6x6,distance=2 +125% synapses, {320 / parameters:+.0%} parameters." in text
     )
 
@@ -248,7 +248,7 @@ def test_a_file_sets_neurons_synapses_and_the_width_of_the_perceptron(tmp_path, 
         "small-world": "0",
     }
     assert abs(int(found["coordinate"]["synapses"]) - 4000) <= 80
-    _, _, told = text.partition("Not an equal budget of 500 neurons, 4000 synapses")
+    _, _, told = text.partition("Outside the budget of 500 neurons, 4000 synapses")
     assert "none -11% parameters; small-world:num_nodes=100 -80% neurons" in told
     assert "coordinate" not in told.partition(".")[0]
     # What follows names it as not compared, with one seed.
@@ -302,7 +302,7 @@ def test_a_run_that_diverges_is_left_out_of_means_and_tests(tmp_path, rows, monk
     )
     assert told in text
     assert len(none.finished.runs) == 3
-    assert "Compared over the seeds that all have: 0, 2." in text
+    assert "Compared over the common seeds: 0, 2." in text
     assert "2 seeds" in text
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
@@ -313,7 +313,7 @@ def test_rows_that_diverge_at_every_seed_leave_the_others_to_be_compared(tmp_pat
     assert grid.accuracy() == "diverged"
     assert grid.mean("parameters") > 0
     assert math.isnan(grid.mean("test_accuracy"))
-    assert "Not compared, with fewer than two finished seeds: grid:shape=6x6,distance=1." in text
+    assert "Not compared, because fewer than two seeds finished: grid:shape=6x6,distance=1." in text
     assert "Nothing to compare" in text
 
 
@@ -414,7 +414,7 @@ def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, t
     assert 1 < float(found[2]["loops_used"]) < 20
     text = " ".join(console.export_text().split())
     told = f"grid:shape=6x6,distance=1 {float(found[2]['loops_used']):.1f}."
-    assert f"Loops to the equilibrium, mean over test images: {told}" in text
+    assert f"Mean loops to the equilibrium over the test images: {told}" in text
     assert len(trained) == 6
     compare(**{**options, "loops": "equilibrium:tol=0.01,constraint=norm"})
     assert len(trained) == 6
