@@ -398,7 +398,11 @@ def test_the_checksum_is_that_of_all_files_of_a_connectome(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("nix.npz", "does not exist"), ("a.npz", "cannot be read as a connectome"), ("a.txt", "end in")],
+    [
+        ("nix.npz", "does not exist"),
+        ("a.npz", "cannot be read as a connectome"),
+        ("a.txt", "end in"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, match):
     for damaged in ("a.npz", "a.txt"):

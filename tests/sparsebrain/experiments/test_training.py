@@ -221,15 +221,29 @@ def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
     assert outcome.test_accuracy >= 0
 
 
+class Scores(torch.nn.Module):
+    """Scores that do not depend on the sample, since rules refuse samples that are not finite."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = torch.tensor(scores)
+
+    def forward(self, x):
+        return self.scores
+
+
 def test_scores_that_rank_no_class_have_no_accuracy():
-    rule, y = Backprop(torch.nn.Identity()), torch.tensor([0, 1])
+    def found(scores, y):
+        rule = Backprop(Scores(scores))
+        return evaluate(rule, torch.zeros(len(y), 2), torch.tensor(y))
+
     for bad in (math.nan, math.inf):
-        found = evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y)
-        assert math.isnan(found.accuracy)
-        assert math.isnan(found.loss)
-    found = evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y)
-    assert found == (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
-    assert evaluate(rule, torch.tensor([[-math.inf, 1.0]]), y[:1]) == (0, math.inf)
+        accuracy, loss = found([[1.0, bad], [0.0, 1.0]], [0, 1])
+        assert math.isnan(accuracy)
+        assert math.isnan(loss)
+    expected = (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
+    assert found([[1.0, -math.inf], [0.0, 1.0]], [0, 1]) == expected
+    assert found([[-math.inf, 1.0]], [0]) == (0, math.inf)
 
 
 def test_accuracy_is_the_share_of_samples_that_are_right():
