@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs import arguments, tensors
+from graphs import arguments, memory, tensors
 
 # Lists of names and arrays of counts are as long as the largest number of a population.
 _MOST_POPULATIONS = 10_000_000
@@ -49,7 +49,7 @@ def check_num_nodes(data: Data) -> int:
         )
     if neurons < 0:
         raise ValueError(f"num_nodes must be >= 0, got {neurons}; set data.num_nodes = N")
-    arguments.room("num_nodes", "set data.num_nodes = N, the number of neurons", neurons=neurons)
+    memory.check("num_nodes", "set data.num_nodes = N, the number of neurons", neurons=neurons)
     return neurons
 
 

@@ -1,4 +1,4 @@
-"""Checks of tensor arguments, for both packages: what came, what was expected, and the fix."""
+"""Checks of tensor arguments for both packages: what came, what was expected, and the fix."""
 
 from types import EllipsisType
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphs import arguments
+from graphs import memory
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 REAL = (*FLOATS, torch.float16, torch.bfloat16, *INTEGERS, torch.bool)
 
 Shape = tuple[int | str | EllipsisType, ...]
-"""A size is a number, or a name that stands for any; a leading ``...`` is any number of sizes."""
+"""Sizes, with a name for a size that is free, and a leading ``...`` for any batch dimensions."""
 
 _CASTS = {
     torch.float32: "float()",
@@ -61,7 +61,7 @@ def tensor(
         TypeError: x must be a float32 or float64 tensor of shape [B, 2], got list; \
 pass torch.as_tensor(x, dtype=torch.float32)
     """
-    # Every call of a layer comes through here, so the description of a fault is made afterwards.
+    # Every call of a layer comes through here, so an error is described only if there is one.
     if not (
         isinstance(value, Tensor)
         and value.dtype in dtypes
@@ -81,7 +81,7 @@ pass torch.as_tensor(x, dtype=torch.float32)
 
 
 def fits(sizes: torch.Size, shape: Shape) -> bool:
-    """Whether ``sizes`` are those of the template ``shape``."""
+    """Return whether ``sizes`` match the template ``shape``."""
     if shape and shape[0] is ...:
         shape = shape[1:]
         if len(sizes) < len(shape):
@@ -131,11 +131,11 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 
 def room(name: str, num_bytes: int, fix: str) -> None:
-    """ValueError if ``name`` makes a call allocate more memory than the machine has."""
-    if num_bytes > arguments.memory():
+    """Raise ValueError if ``name`` makes a call need more memory than the machine has."""
+    if num_bytes > memory.available():
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
-            f"{arguments.memory() / 2**30:.3g}; {fix}"
+            f"{memory.available() / 2**30:.3g}; {fix}"
         )
 
 
@@ -181,7 +181,7 @@ def _told(value: Any) -> str:
 
 
 def _dense(name: str, value: Any, dtype: torch.dtype) -> str:
-    """The call that makes a dense tensor of ``value``, if there is one."""
+    """Return the call that makes a dense tensor of ``value``, if there is one."""
     if isinstance(value, Tensor):
         padded = f"torch.nested.to_padded_tensor({name}, 0.0)"
         return f"pass {padded if value.is_nested else f'{name}.to_dense()'}"
@@ -196,7 +196,7 @@ def _dense(name: str, value: Any, dtype: torch.dtype) -> str:
 
 
 def _reshaped(name: str, value: Tensor, shape: Shape) -> str:
-    """The call that gives ``value`` its shape, if no value changes its place."""
+    """Return the call that gives ``value`` its shape without reordering its values."""
     if value.dim() == 2 and fits(value.shape[::-1], shape):
         return f"pass {name}.t()"
     if len(shape) == 1 and shape[0] is not ... and fits(value.flatten().shape, shape):

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.brains import tables
 from graphs.contract import Index, build
 
-# 3 million columns; a billion synapses take tens of GiB.
-_MOST_RINGS = 1000
+# Approximate numbers of neurons and synapses.
+_PER_COLUMN = 60, 1800
 
 
 def fly_visual_system(radius: int = 15) -> Data:
@@ -24,7 +24,7 @@ def fly_visual_system(radius: int = 15) -> Data:
     observed at the offset :math:`(u_t - u_s, v_t - v_s)`. Takes O(N + E) time and memory.
 
     Args:
-        radius: The number of rings of columns around the central one, r in [0, 1000].
+        radius: The number of rings of columns around the central one, r >= 0.
 
             ======  =======  ======  =========
             radius  columns  N       E
@@ -52,7 +52,7 @@ def fly_visual_system(radius: int = 15) -> Data:
 
     Raises:
         TypeError: `radius` is not an integer.
-        ValueError: `radius` is not in [0, 1000].
+        ValueError: `radius` is negative, or the connectome does not fit into memory.
 
     Note:
         There is no ``node_sign``, because R8, Am, C2 and C3 excite some types and inhibit others.
@@ -77,7 +77,9 @@ def fly_visual_system(radius: int = 15) -> Data:
         >>> len(light)
         296
     """
-    radius = arguments.count("radius", radius, at_most=_MOST_RINGS)
+    radius = arguments.count("radius", radius)
+    neurons, edges = (number * (3 * radius * (radius + 1) + 1) for number in _PER_COLUMN)
+    memory.check("radius", "pass radius=15", neurons=neurons, synapses=edges)
     cells, synapses = (tables.read(f"fly_visual_system_{name}") for name in ("types", "synapses"))
     kinds = {name: number for number, name in enumerate(cells["type"])}
     ends = list(zip(synapses["source"], synapses["target"], strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build
 from graphs.generators import connectors
 from graphs.generators.connectors import Connector, Rule
@@ -79,7 +79,7 @@ def populations(
     widths = np.array(list(sizes.values()))
     first = dict(zip(sizes, (np.cumsum(widths) - widths).tolist(), strict=True))
     total = int(widths.sum())
-    arguments.room("population_sizes", "pass smaller populations", neurons=sum(sizes.values()))
+    memory.check("population_sizes", "pass smaller populations", neurons=sum(sizes.values()))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for (sender, receiver), rule in rules.items():
         try:

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index
 from graphs.generators import bipartite
 from graphs.generators.bipartite import Ends
@@ -168,7 +169,7 @@ class FixedTotal(Connector):
     num_edges: int
 
     def __post_init__(self) -> None:
-        arguments.count("num_edges", self.num_edges)
+        _fits(self, arguments.count("num_edges", self.num_edges))
 
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
@@ -187,7 +188,7 @@ def _room(rule: Connector, wanted: int, most: int, what: str) -> None:
 
 
 def _fits(rule: Connector, synapses: float) -> None:
-    arguments.room(str(rule), "pass another rule, or smaller populations", synapses=synapses)
+    memory.check(str(rule), "pass another rule, or smaller populations", synapses=synapses)
 
 
 def check(rule: Any, what: str) -> "Connector | Rule":
@@ -203,7 +204,8 @@ def check(rule: Any, what: str) -> "Connector | Rule":
     Raises:
         TypeError: `rule` is neither a connection rule nor a function.
     """
-    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type)):
+    # Data can be called too, and is no rule.
+    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type | Data)):
         return rule
     fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"
     raise TypeError(

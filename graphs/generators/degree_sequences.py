@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 
@@ -85,7 +85,7 @@ def configuration(
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
     self_loops = arguments.flag("self_loops", self_loops)
     _check(received, sent, self_loops)
-    arguments.room(
+    memory.check(
         "in_degrees and out_degrees",
         "pass lower degrees",
         neurons=len(received),

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build_sorted
 from graphs.generators.profiles import chance
 from graphs.generators.proximity import Space, check_room, connect
@@ -76,7 +76,7 @@ def kaiser_hilgetag(
         1.0
     """
     neurons = arguments.count("num_nodes", num_nodes)
-    arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
+    memory.check("num_nodes", "pass a smaller num_nodes", neurons=neurons)
     alpha = arguments.real("alpha", alpha)
     beta = arguments.real("beta", beta, at_most=1.0)
     if beta == 0:

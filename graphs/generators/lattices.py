@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build_sorted
 from graphs.ordering import canonical_order
 
@@ -301,7 +301,7 @@ def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
             )
     else:
         sides = (arguments.count("shape", shape, at_least=1),)
-    arguments.room("shape", "pass shorter sides", neurons=math.prod(map(float, sides)))
+    memory.check("shape", "pass shorter sides", neurons=math.prod(map(float, sides)))
     return sides
 
 
@@ -314,7 +314,7 @@ def _check_window(offsets: int, distance: float) -> None:
 
 
 def _check_room(name: str, neurons: float, synapses: float) -> None:
-    arguments.room(
+    memory.check(
         f"{name} and distance",
         f"pass a smaller {name} or distance",
         neurons=neurons,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators.bipartite import below_diagonal
 from graphs.generators.drawing import distinct
@@ -67,7 +67,7 @@ def stochastic_block(
         [[0, 0, 1], [0, 1, 1]]
     """
     widths = np.array(arguments.counts("sizes", sizes, "[300, 100]"))
-    arguments.room("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
+    memory.check("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
     chance = _probabilities(probabilities, len(widths))
     directed = arguments.directed(directed, by_default=True)
     if not directed and not np.array_equal(chance, chance.T):
@@ -85,7 +85,7 @@ def stochastic_block(
     places = widths[sender] * (widths[receiver] - own)
     places[own] //= 1 if directed else 2
     expected = float(places @ chance[sender, receiver]) * (1 if directed else 2)
-    arguments.room(
+    memory.check(
         "sizes and probabilities",
         "pass smaller blocks or lower probabilities",
         neurons=int(widths.sum()),
@@ -190,7 +190,7 @@ def hierarchical_modules(
     directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "module_size, branching, levels and probability",
         "pass a smaller module_size, fewer levels or a lower probability",
         neurons=float(widths.sum(dtype=float)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build
 
 
@@ -43,7 +43,7 @@ def layered(sizes: Sequence[int]) -> Data:
     """
     widths = arguments.counts("sizes", sizes, "[784, 100, 10]")
     synapses = sum(one * other for one, other in itertools.pairwise(widths))
-    arguments.room("sizes", "pass smaller layers", neurons=sum(widths), synapses=synapses)
+    memory.check("sizes", "pass smaller layers", neurons=sum(widths), synapses=synapses)
     layer = np.repeat(np.arange(len(widths)), widths)
     first = np.concatenate(([0], np.cumsum(widths)))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from graphs import arguments, compiled
+from graphs import compiled, memory
 from graphs.contract import Index
 from graphs.generators.profiles import Chance, Floats
 
@@ -120,13 +120,13 @@ def check_room(names: str, space: Space, chance: Chance) -> None:
         ValueError: The number of synapses, estimated from a sample of pairs, is too large.
     """
     neurons = len(space.points)
-    if arguments.fits(neurons, float(neurons) ** 2):
+    if memory.fits(neurons, float(neurons) ** 2):
         return
     # A generator of its own, so that the graph of a seed does not depend on the check.
     source, target = np.random.default_rng(0).integers(neurons, size=(2, _SAMPLE))
     distances = np.sqrt(_squares(space, source, target))
     near = distances[distances <= chance.reach]
-    arguments.room(
+    memory.check(
         names,
         f"pass smaller {names}",
         neurons=neurons,

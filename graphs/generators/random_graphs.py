@@ -3,7 +3,7 @@
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators import bipartite, drawing
 from graphs.generators.bipartite import Ends
@@ -248,7 +248,7 @@ def _degree(name: str, degree: int, neurons: int) -> int:
 
 
 def _room(name: str, neurons: int, synapses: float) -> None:
-    arguments.room(
+    memory.check(
         f"num_nodes and {name}",
         f"pass a smaller num_nodes or {name}",
         neurons=neurons,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build
 
 # Size of the blocks in which random numbers are drawn. The graph does not depend on it.
@@ -158,7 +158,7 @@ def _grown(
     directed = arguments.directed(directed, by_default=False)
     outward = arguments.real("outward", outward, at_most=1.0)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "num_nodes and edges_per_node",
         "pass a smaller num_nodes or edges_per_node",
         neurons=neurons,

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build
 
 Method = Literal["watts-strogatz", "newman-watts"]
@@ -85,7 +85,7 @@ def small_world(
     method = arguments.option("method", method, METHODS)
     directed = arguments.directed(directed, by_default=True)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "num_nodes and neighbors",
         "pass a smaller num_nodes or neighbors",
         neurons=neurons,

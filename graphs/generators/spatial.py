@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build_sorted
 from graphs.generators.profiles import Floats, Law, ProfileName, chance
 from graphs.generators.proximity import Space, check_room, connect
@@ -130,7 +130,7 @@ def coordinate_random(
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)
         neurons = arguments.count("num_nodes", num_nodes)
-        arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
+        memory.check("num_nodes", "pass a smaller num_nodes", neurons=neurons)
         sides = box_sides(extent)
         box = Box(sides, arguments.flags("periodic", periodic, len(sides)))
     else:

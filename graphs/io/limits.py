@@ -2,8 +2,6 @@
 
 from graphs import arguments
 
-# As many as int32 can number, which SciPy and the kernels use.
-MOST_NEURONS = 2**31 - 1
 _BYTES_PER_NEURON = 8
 
 

@@ -127,6 +127,9 @@ def lesion(
 def _chosen(name: str, chosen: Any, size: int) -> Index:
     """Return distinct positions in [0, size) from positions or from a mask."""
     expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
+    # NumPy would also make arrays of graphs, from the numbers of their nodes.
+    if not arguments.is_list(chosen) and not hasattr(chosen, "dtype"):
+        raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
     values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
     if values.shape == (0,) and values.dtype.kind != "b":
         return np.empty(0, np.int64)

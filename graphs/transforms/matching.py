@@ -3,7 +3,7 @@
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, validate
 from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
 from graphs.generators.bipartite import free
@@ -52,7 +52,7 @@ def match(
     wanted = arguments.count("num_edges", num_edges)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    arguments.room("num_edges", "pass a smaller num_edges", synapses=wanted)
+    memory.check("num_edges", "pass a smaller num_edges", synapses=wanted)
     sequence = order(data)
     source, target = ends(data)[:, sequence]
     if wanted <= len(sequence):

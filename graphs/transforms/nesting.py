@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, signs, validate_as
 from graphs.fields import Array, array, ends, population_names, type_names, types
 from graphs.generators import connectors
@@ -76,7 +76,7 @@ def nest(
     spacing = arguments.real("spacing", spacing)
     rng = arguments.generator(seed)
     size, copies = int(inner.num_nodes), int(outer.num_nodes)
-    arguments.room(
+    memory.check(
         "outer and inner",
         "pass smaller connectomes",
         neurons=copies * size,

@@ -37,10 +37,10 @@ def rewire_degrees(
 ) -> Data:
     """Return a random connectome in which every neuron keeps its in-degree and out-degree.
 
-    With self-loops, swaps alone reach every graph with these degrees. Without self-loops, swaps
-    cannot reverse some cycles of three neurons [3]_, so triples of neurons of equal degrees are
-    also drawn, and reversed if they form such a cycle. Takes O(N + E) memory and O((N + E log E)
-    swaps) time: some seconds for 10^6 synapses.
+    Pairs of synapses exchange their targets [1]_. With self-loops, these swaps alone reach every
+    graph with these degrees. Without self-loops, swaps cannot reverse some cycles of three neurons
+    [3]_, so triples of neurons of equal degrees are also drawn, and reversed if they form such a
+    cycle. Takes O(N + E) memory and O((N + E log E) swaps) time: some seconds for 10^6 synapses.
 
     Args:
         data: A connectome without parallel synapses.

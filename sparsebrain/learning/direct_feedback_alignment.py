@@ -1,4 +1,4 @@
-"""Direct feedback alignment: every layer hears of the error at the output, and of no other."""
+"""Direct feedback alignment: every layer receives the error of the output directly."""
 
 from __future__ import annotations
 
@@ -16,27 +16,33 @@ from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class DirectFeedbackAlignment(AlignmentRule):
-    r"""The error of the scores goes to every layer at once, through fixed random weights.
+    r"""Direct feedback alignment: fixed random weights send the output error to every layer.
 
     .. math:: \delta_l = (B_l e) \odot f'(u_l), \qquad e = \partial L / \partial \mathrm{scores}
 
-    :math:`B_l`, [units, classes], stands for all the layers above: it is what the next layer with
-    weights sends back to its input, whatever its own error is. The last layer learns from e itself.
+    :math:`B_l`, [units, classes], replaces all the layers above: the next layer with weights sends
+    :math:`B_l e` back to its input, whatever its own error is. The last layer learns from e itself.
 
-    Teaches models whose weights are those of nn.Linear and :class:`~sparsebrain.GraphLayer`, on any
-    connectome. Each loop is a layer, and since all loops have the same weights, the states before
-    all of them get the same :math:`B e`. An :class:`~sparsebrain.Equilibrium` gets it once, next to
-    what comes from the layer after it. B takes classes times neurons numbers, beside the synapses.
+    The rule teaches models whose weights are those of nn.Linear and
+    :class:`~sparsebrain.GraphLayer`, on any connectome. Each loop is a layer; because all loops
+    have the same weights, the states before all of them receive the same :math:`B e`. An
+    :class:`~sparsebrain.Equilibrium` receives it once, in addition to the error from the next
+    layer. B has classes times neurons elements, in addition to the synapses.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them; samples
-            stay the first dimension all the way.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them. Samples
+            stay the first dimension throughout.
         loss: "cross-entropy" or "quadratic".
-        num_classes: columns of the scores; by default the outputs of the last layer with weights.
-        generator: draws B; torch's own by default.
+        num_classes: The number of columns of the scores; by default the outputs of the last layer
+            with weights.
+        generator: The generator that draws B; torch's global one by default.
 
-    Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks",
-    NIPS (2016).
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+
+    Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks", NIPS
+    (2016).
 
     Example:
         >>> import torch
@@ -76,7 +82,7 @@ class DirectFeedbackAlignment(AlignmentRule):
         ).requires_grad_(False)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """Each layer sends back what its B makes of the error of the scores."""
+        """Return backward passes that multiply the error of the scores by B."""
         return {
             layer: WayBack(partial(_direct, layer, feedback, error))
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True)
@@ -84,12 +90,12 @@ class DirectFeedbackAlignment(AlignmentRule):
 
 
 def _units(layer: Weighted) -> int:
-    """The width of its input."""
+    """Return the width of a layer's input."""
     return layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
 
 
 def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Uniform weights [units, classes], as large as those of a fresh nn.Linear that reads them."""
+    """Draw uniform weights [units, classes], in the range of a new nn.Linear of that width."""
     units = _units(layer)
     drawn = layer.weight.detach().new_empty(units, classes)
     bound = max(units, 1) ** -0.5
@@ -97,7 +103,7 @@ def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> n
 
 
 def _direct(layer: Weighted, feedback: Tensor, error: list[Tensor], at_sums: Tensor) -> Tensor:
-    """B e in the shape of the layer's input: [..., in], or [N, B]."""
+    """Return B e in the shape of the layer's input: [..., in] or [N, B]."""
     (output,) = error
     if output.size(1) != feedback.size(1):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What all learning rules are: modules that teach a model."""
+"""The base class of all learning rules: modules that teach a model."""
 
 from __future__ import annotations
 
@@ -33,45 +33,51 @@ NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 class Rule(nn.Module, ABC):
     """A learning rule around the model that it teaches.
 
-    ``rule(x, y)`` runs the model on samples x [B, ...] with labels y [B] int64, adds to ``.grad``
-    of every parameter that the rule teaches, as ``backward()`` would, and returns the loss, a
-    number without a gradient. ``.grad`` is minus the direction in which the rule moves a parameter,
-    so that any optimizer of torch takes the step. ``rule.parameters()`` are those of the model and
-    those of the rule itself, such as feedback weights; what is not taught keeps ``.grad`` None.
+    ``rule(x, y)`` runs the model on samples x [B, ...] with labels y [B] int64 and returns the
+    loss, a number without a gradient. It adds to ``.grad`` of every parameter that the rule
+    teaches, as ``backward()`` does; other parameters keep ``.grad`` None. ``.grad`` is minus the
+    direction in which the rule moves a parameter, so that any torch optimizer can take the step.
+    Make the optimizer over ``rule.parameters()``: these are the parameters of the model and those
+    of the rule itself, such as feedback weights.
 
-    ``rule.predict(x)`` gives class scores [B, classes], the highest of which is the answer: not
-    every rule predicts by ``model(x)``. It is computed as ``rule.eval()`` or ``rule.train()`` says.
+    ``rule.predict(x)`` returns class scores [B, classes], of which the highest is the answer; not
+    every rule predicts with ``model(x)``. It runs in the mode set by ``rule.eval()`` or
+    ``rule.train()``.
 
-    A rule is made for one model and refuses, with the reason, what it cannot teach. It makes no
-    synapse, and flips no sign that a layer keeps (``dale=True``).
+    A rule is made for one model and refuses, with the reason, what it cannot teach. It adds no
+    synapse, and flips no sign that a layer keeps (``dale=True``). Samples are real numbers; only
+    rules that teach any model (:class:`Backprop`) leave their type to the model.
 
-    *Several processes* teach one model where each has called :meth:`average_over`: ``rule(x, y)``
-    then averages what it adds to ``.grad``, the loss and the buffers that it changes over the
-    samples of all, and equal optimizers keep the models equal. Without it a rule refuses to run
-    among several processes of torch.distributed, and inside ``DistributedDataParallel`` and
-    ``DataParallel``, which would average nothing: backward() is over when they look for it.
+    *Several processes* teach one model after each has called :meth:`average_over`. ``rule(x, y)``
+    then averages its contribution to ``.grad``, the loss and changed buffers over the samples of
+    all processes, and equal optimizers keep the models equal. Without that call, a rule refuses to
+    run in several processes of torch.distributed. It always refuses to run inside
+    ``DistributedDataParallel`` and ``DataParallel``, which would average nothing, because gradients
+    are complete before they look for them.
 
-    With whole batches of one process this agrees up to rounding wherever the update is a mean over
-    samples. It is none, so that results differ, though not between processes, in
-    :class:`LocalErrors` with a similarity (of pairs of samples) and :class:`ForwardForward` with
-    ``peer`` (of means over a batch), in any model with batch normalisation (of batches), and where
-    each process draws for its own samples: dropout, a layer's noise, the wrong labels of
-    ForwardForward and the noise of :class:`WeightMirror`. Seed these differently in each process.
+    The result agrees up to rounding with one process and whole batches, wherever the update is a
+    mean over samples. It differs from one process, though not between processes, where the update
+    is not such a mean: in :class:`LocalErrors` with a similarity (of pairs of samples), in
+    :class:`ForwardForward` with ``peer`` (of batch means), and in models with batch normalization.
+    It also differs where each process draws random numbers for its own samples: dropout, the noise
+    of a layer, the wrong labels of ForwardForward and the noise of :class:`WeightMirror`. Seed
+    these differently in each process.
 
     Args:
-        model: the model, an attribute of the rule.
+        model: The model; an attribute of the rule.
 
     Raises:
-        TypeError: no module. ValueError: a model that the rule cannot teach.
+        TypeError: ``model`` is not a module.
+        ValueError: The rule cannot teach the model.
     """
 
-    #: Where nothing speaks against it, so that rules can be compared.
+    #: The default of ``make_optimizer``; the same for most rules, so that they can be compared.
     learning_rate: ClassVar[float] = 1e-3
 
     #: Whether a rule refuses a model whose layers were replaced after the rule was made.
     knows_layers: ClassVar[bool] = True
 
-    #: What ``.grad`` is over the samples of a batch: their "mean" or "sum".
+    #: Whether ``.grad`` is the "mean" or the "sum" over the samples of a batch.
     reduction: str = "mean"
 
     def __init__(self, model: nn.Module) -> None:
@@ -96,15 +102,15 @@ class Rule(nn.Module, ABC):
             cls.predict = checked_predict(cls.__dict__["predict"])  # type: ignore[method-assign]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """A step: :meth:`forward`, with torch's hooks, averaged over processes if there are any."""
+        """Make a step: checks and :meth:`forward`, averaged over processes if there are any."""
         if type(self).knows_layers and not _same(self._taught, _layers(self.model)):
             raise RuntimeError(
-                f"the model has other layers than when the rule was made, and {type(self).__name__}"
-                " knows those of then; make a new rule around the model that it is now."
+                "the model has other layers than when the rule was made, and "
+                f"{type(self).__name__} knows only those; make a new rule around the model."
             )
         if not self._averaging.is_needed(self):
             return self._step(x, y, alone=True)
-        # Inside, so that a process with wrong samples does not leave the others waiting.
+        # The checks run inside, so that a process with wrong samples does not block the others.
         samples = len(y) if isinstance(y, Tensor) and y.dim() else 0
         with self.together(samples) as told:
             loss = self._step(x, y, alone=False)
@@ -151,35 +157,39 @@ class Rule(nn.Module, ABC):
 
     @property
     def process_group(self) -> distributed.ProcessGroup | None:
-        """The processes that the rule averages over; None where it does not."""
+        """The processes that the rule averages over, or None."""
         return self._averaging.group
 
     def average_over(self, group: distributed.ProcessGroup | None) -> None:
-        """Teach one model together with other processes, or with None a model in each.
+        """Teach one model together with other processes, or with None one model in each process.
 
-        Every process of the group calls it, and all get the parameters and buffers of the first.
-        Make the optimizer alike in all. Each gives the rule its own samples, any number, none
-        included where the model takes that; a step that fails in one fails in all. A deepcopy and
-        what was pickled have no group.
+        Every process of the group calls this method, and all receive the parameters and buffers of
+        the first. Make the same optimizer in each. Each process passes its own samples to the rule,
+        in any number, including none if the model accepts an empty batch. A step that fails in one
+        process fails in all. Copies and pickled rules have no group.
 
         Args:
-            group: ``torch.distributed.group.WORLD``, or some of its processes.
+            group: ``torch.distributed.group.WORLD``, or a group of some of its processes.
 
         Raises:
-            RuntimeError: torch.distributed is not initialized. TypeError: no group that this
-                process is in. ValueError: the rules or their synapses are not alike.
+            RuntimeError: torch.distributed is not initialized.
+            TypeError: ``group`` is not a process group that this process belongs to.
+            ValueError: The rules or their synapses differ between processes.
         """
         self._averaging.start(self, group)
 
     @contextmanager
     def together(self, samples: int) -> Iterator[list[Tensor]]:
-        """Average what a block adds to gradients, over the processes of ``average_over``.
+        """Average the gradients that a block adds, over the processes of ``average_over``.
 
-        For what fills gradients outside of ``rule(x, y)``, whose own block it is part of otherwise.
-        Tensors that are appended to the list it gives are averaged as well.
+        Use it for code that fills gradients outside of ``rule(x, y)``, which contains such a block
+        itself.
 
         Args:
-            samples: of how many samples of this process they are.
+            samples: The number of samples of this process that the gradients are computed from.
+
+        Yields:
+            A list. Tensors appended to it are averaged as well.
         """
         with self._averaging.together(self, samples, self.reduction) as told:
             yield told
@@ -193,7 +203,7 @@ class Rule(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why the rule cannot teach a model, and what to do about it; None where it can."""
+        """Return why the rule cannot teach a model and what to do about it, or None if it can."""
 
     @final
     @classmethod
@@ -206,14 +216,26 @@ class Rule(nn.Module, ABC):
         loops: int | Equilibrium = 5,
         hidden: int | None = None,
     ) -> nn.Module:
-        """Make a classifier around a connectome, or without one, which this rule can teach.
+        """Make a classifier that this rule can teach, around a connectome or without one.
 
-        The same for all rules, :func:`sparsebrain.models.classifier`, where nothing speaks against
-        it, so that rules can be compared; otherwise as the rule's own page says. ``hidden`` is the
-        width without a connectome, 4 * in_features by default.
+        Where possible the model is :func:`sparsebrain.models.classifier` for all rules, so that
+        they can be compared; the pages of the other rules describe theirs.
+
+        Args:
+            connectome: The connectome; None for a model without a graph.
+            in_features: The number of features of a sample.
+            num_classes: The number of classes.
+            loops: The number of loops along the connectome.
+            hidden: The number of hidden neurons of a model without a connectome; 4 * in_features by
+                default.
+
+        Returns:
+            The model.
 
         Raises:
-            ValueError: the rule can teach none around this connectome; the error says why.
+            TypeError: An argument has a wrong type.
+            ValueError: A number is out of range, the model does not fit into memory, or the rule
+                cannot teach a model around this connectome.
         """
         in_features = arguments.count("in_features", in_features, at_least=1)
         num_classes = arguments.count("num_classes", num_classes, at_least=1)
@@ -242,7 +264,18 @@ class Rule(nn.Module, ABC):
         return classifier(connectome, num_classes, loops=loops, in_features=in_features)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer that comparisons use: Adam, with the rule's own rate by default."""
+        """Make the optimizer used in comparisons: Adam.
+
+        Args:
+            learning_rate: The learning rate; that of the rule by default.
+
+        Returns:
+            The optimizer over ``rule.parameters()``.
+
+        Raises:
+            TypeError: ``learning_rate`` is not a number.
+            ValueError: ``learning_rate`` is negative or not finite.
+        """
         return torch.optim.Adam(self.parameters(), lr=self._rate(learning_rate))
 
     def _rate(self, learning_rate: float | None) -> float:
@@ -252,15 +285,15 @@ class Rule(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
+        """Run the model on x [B, ...] with labels y [B], fill gradients, and return the loss."""
 
     @checked_predict
     def predict(self, x: Tensor) -> Tensor:
-        """Class scores [B, classes] of x [B, ...], in the mode that the rule is in.
+        """Return the class scores [B, classes] of x [B, ...], in the current mode.
 
-        Call ``rule.eval()`` first and ``rule.train()`` before the next step, as with any model:
-        while training, batch normalisation takes the statistics of x itself and learns from them,
-        and dropout and noise go on.
+        Call ``rule.eval()`` first, and ``rule.train()`` before the next step, as with any model. In
+        training mode, batch normalization uses and updates the statistics of x, and dropout and
+        noise are active.
         """
         return self.model(x)
 
@@ -279,7 +312,7 @@ def check_room(in_features: int, hidden: int, num_classes: int) -> None:
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """The model and all in it that has weights of its own or learns in another way."""
+    """Return the model and all its modules that have parameters or learn in another way."""
     return [
         each
         for each in model.modules()

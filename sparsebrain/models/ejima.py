@@ -126,7 +126,7 @@ def ejima_model(
     sides = [arguments.count(f"shape[{at}]", side, at_least=1) for at, side in enumerate(shape)]
     if not sides:
         raise ValueError("shape must have one side or more, got none; pass shape=(28, 28)")
-    # The number of neurons, and of the weights from each pixel to each of them.
+    # Every pixel has a weight to every neuron.
     pixels = math.prod(sides)
     tensors.room(f"shape={tuple(sides)}", 4 * pixels**2, "pass a smaller image")
     options, window = EJIMA_VARIANTS[variant], EJIMA_MODELS[name]

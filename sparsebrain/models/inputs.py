@@ -58,7 +58,7 @@ def check_encoded(encode: nn.Module, x: Tensor, num_nodes: int) -> Tensor:
     """Return ``encode(x)``; TypeError or ValueError unless it has a value for each neuron."""
     encoded = encode(x)
     if isinstance(encode, nn.Identity):
-        # The layer checks x, under its own name.
+        # The layer checks x and calls it x in its messages.
         return encoded
     shape, fix = (..., num_nodes), f"pass encode=torch.nn.Linear(F, {num_nodes})"
     return tensors.tensor("encode(x)", encoded, shape, dtypes=tensors.REAL, fix=fix)

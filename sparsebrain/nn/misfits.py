@@ -81,7 +81,9 @@ def _refusing(model: nn.Module, error: Exception) -> tuple[str, nn.Module, Any] 
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = frame.f_locals.get("self")
         if frame.f_code.co_name == "forward" and isinstance(module, nn.Module) and module in names:
-            if not frame.f_globals["__name__"].startswith("torch.nn."):
+            # In the forward of a container, what failed is a hook of one of its modules.
+            leaf = next(module.children(), None) is None
+            if not leaf or not frame.f_globals["__name__"].startswith("torch.nn."):
                 return None
             (argument,) = frame.f_code.co_varnames[1:2]
             name = names[module] or type(module).__name__

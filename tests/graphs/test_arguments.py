@@ -1,8 +1,7 @@
-"""Bad values that would take too long or too much memory, and options that are no plain values."""
+"""Bad values of arguments and damaged connectomes, and what their errors say."""
 
 import decimal
 import fractions
-import math
 
 import numpy as np
 import pytest
@@ -19,56 +18,6 @@ HUGE = 2**39
 def ring(**fields):
     edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
     return Data(**{"edge_index": edge_index, "num_nodes": 3, **fields})
-
-
-@pytest.mark.parametrize(
-    ("make", "options", "names"),
-    [
-        (graphs.grid_local, {"shape": HUGE, "distance": 1}, "shape"),
-        (graphs.grid_local, {"shape": (10**6, 10**6), "distance": 1}, "shape"),
-        (graphs.grid_local, {"shape": (10**4, 10**4), "distance": 1000}, "shape and distance"),
-        (graphs.hexagonal_lattice, {"radius": HUGE}, "radius and distance"),
-        (graphs.hexagonal_lattice, {"shape": (HUGE, 2)}, "shape"),
-        (graphs.coordinate_random, {"num_nodes": HUGE, "extent": 1, "distance": 0.1}, "num_nodes"),
-        (
-            graphs.coordinate_random,
-            {"num_nodes": 10**6, "extent": 1, "distance": 9},
-            "num_nodes and distance",
-        ),
-        (graphs.kaiser_hilgetag, {"num_nodes": HUGE, "alpha": 1}, "num_nodes"),
-        (graphs.kaiser_hilgetag, {"num_nodes": 10**6, "alpha": 0}, "num_nodes and beta"),
-        (graphs.small_world, {"num_nodes": HUGE, "neighbors": 2, "rewire": 0}, "neighbors"),
-        (graphs.layered, {"sizes": [10**6, 10**6]}, "sizes"),
-        (graphs.erdos_renyi, {"num_nodes": HUGE, "probability": 0}, "num_nodes and probability"),
-        (graphs.erdos_renyi, {"num_nodes": 10**7, "probability": 0.5}, "probability"),
-        (graphs.fixed_in_degree, {"num_nodes": 10**7, "in_degree": 10**6}, "in_degree"),
-        (graphs.fixed_out_degree, {"num_nodes": HUGE, "out_degree": 2}, "out_degree"),
-        (graphs.fixed_total, {"num_nodes": 10**8, "num_edges": HUGE}, "num_edges"),
-        (graphs.barabasi_albert, {"num_nodes": HUGE, "edges_per_node": 2}, "edges_per_node"),
-        (graphs.stochastic_block, {"sizes": [HUGE], "probabilities": [[0.1]]}, "sizes"),
-        (graphs.stochastic_block, {"sizes": [10**7], "probabilities": [[0.5]]}, "probabilities"),
-        (
-            graphs.hierarchical_modules,
-            {
-                "module_size": 10**7,
-                "branching": 2,
-                "levels": 2,
-                "probability": 0.5,
-                "ratio": 1,
-            },
-            "module_size, branching, levels and probability",
-        ),
-        (graphs.populations, {"population_sizes": {"a": HUGE}, "connect": {}}, "population_sizes"),
-        (
-            graphs.populations,
-            {"population_sizes": {"a": 10**7}, "connect": {("a", "a"): graphs.AllToAll()}},
-            r"connect\['a', 'a'\]: AllToAll\(\)",
-        ),
-    ],
-)
-def test_a_graph_that_does_not_fit_is_refused_before_it_is_made(make, options, names):
-    with pytest.raises(ValueError, match=rf"{names} must be (small enough|at most).*; pass "):
-        make(**options)
 
 
 @pytest.mark.parametrize(
@@ -232,13 +181,6 @@ def test_scalars_of_numpy_are_numbers():
     assert arguments.real("p", fractions.Fraction(1, 4)) == 0.25
 
 
-def test_room_is_that_of_the_machine():
-    assert arguments.fits(1000, 10_000)
-    assert not arguments.fits(2**31)
-    assert not arguments.fits(10, math.inf)
-    assert 2**28 < arguments.memory() <= 2**50
-
-
 @pytest.mark.parametrize(
     "neurons", [[Data()], np.zeros((0, 2)), "ab", torch.empty(2, device="meta")]
 )
@@ -270,3 +212,29 @@ def test_degrees_beyond_int64_are_too_many():
 def test_profile_that_is_a_type():
     with pytest.raises(TypeError, match=r"profile must be one of .*<class 'float'> of type type"):
         graphs.coordinate_random(9, 1.0, 0.5, profile=float)
+
+
+def test_a_connectome_is_neither_a_profile_nor_a_rule_nor_a_list_of_neurons():
+    for call, name in (
+        (lambda: graphs.coordinate_random(9, 1.0, 0.5, profile=ring()), "profile"),
+        (lambda: graphs.nest(ring(), ring(), connect=ring()), "connect"),
+        (lambda: graphs.subgraph(ring(), ring()), "neurons"),
+        (lambda: graphs.subgraph(ring(), graphs.to_networkx(ring())), "neurons"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name} must be .* got .*; pass .*"):
+            call()
+
+
+def test_a_rule_of_too_many_synapses_is_refused_when_it_is_made():
+    with pytest.raises(ValueError, match=r"FixedTotal\(num_edges=\d+\) must be small enough"):
+        graphs.FixedTotal(HUGE)
+
+
+def test_a_fly_of_too_many_columns_is_refused():
+    with pytest.raises(ValueError, match=r"radius must be .* at most .*; pass radius="):
+        graphs.fly_visual_system(radius=HUGE)
+
+
+def test_edges_of_more_neurons_than_memory_are_refused():
+    with pytest.raises(ValueError, match=r"num_nodes must be .* at most .*; pass num_nodes="):
+        graphs.from_edges([0], [1], num_nodes=HUGE)

@@ -71,7 +71,7 @@ def test_a_missing_end_is_no_neuron(load, bad, text, role, row):
     with pytest.raises(
         ValueError,
         match=f"the {role} of the edge list must be the name of a neuron, got '{told}' in row "
-        f"{row}; it stands for a missing value; name the neuron, or delete the row",
+        f"{row}; it is a sign of a missing value; name the neuron, or delete the row",
     ):
         load(text.format(bad))
     with pytest.raises(ValueError, match=f"the name of the table of neurons .* '{told}' in row 2"):

@@ -142,11 +142,11 @@ def test_what_is_no_file(tmp_path, suffix):
     with pytest.raises(FileNotFoundError, match=r"a\..*' does not exist; pass the path of a file"):
         graphs.load(path)
     path.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="is no regular file; pass the path of a file"):
+    with pytest.raises(FileNotFoundError, match="is not a regular file; pass the path of a file"):
         graphs.load(path)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(FileNotFoundError, match="is no regular file; pass the path of a file"):
+    with pytest.raises(FileNotFoundError, match="is not a regular file; pass the path of a file"):
         graphs.load(path)
     path.unlink()
     path.mkdir()
@@ -230,7 +230,7 @@ BOMBS = {
     "GraphML that nests": (
         ".graphml",
         GRAPHML.format("", '<node id="n"><graph>' * 20_000 + "</graph></node>" * 20_000).encode(),
-        "expected one graph|damaged, or no .graphml",
+        "expected one graph|damaged or not a .graphml",
     ),
     "GraphML with nested JSON": (
         ".graphml",
@@ -287,4 +287,4 @@ def test_a_header_that_nests(tmp_path, full, suffix):
     path = tmp_path / f"a{suffix}"
     graphs.save(full, path)
     (tmp_path / f"a{suffix}.json").write_text(NESTED)
-    assert "is damaged, or no JSON of graphs.save; take a whole copy" in told(path)
+    assert "is damaged or not JSON of graphs.save; take a whole copy" in told(path)

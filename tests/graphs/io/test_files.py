@@ -96,9 +96,7 @@ def test_an_unknown_suffix(call, name):
 def test_what_is_not_there(tmp_path, full, suffix):
     with pytest.raises(FileNotFoundError, match=r"nix\..*does not exist; pass the path"):
         graphs.load(tmp_path / f"nix{suffix}")
-    with pytest.raises(
-        FileNotFoundError, match=r"the folder of path, '.*', does not exist; call path"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"the folder of '.*' does not exist; call path"):
         graphs.save(full, tmp_path / "nix" / f"a{suffix}")
     folder = tmp_path / f"folder{suffix}"
     folder.mkdir()

@@ -37,7 +37,7 @@ def test_xml_in_other_encodings(tmp_path):
         path.write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding))
         assert graphs.load(path).names == ["ä", "b"]
     path.write_bytes(text.encode("latin-1"))
-    assert "it is no complete XML file (not well-formed" in told(path)
+    assert "it is not a complete XML file (not well-formed" in told(path)
     for encoding in ("nonsense", "shift_jis"):
         path.write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode())
         assert re.search("XML", told(path))

@@ -88,11 +88,11 @@ def test_bare_files_are_mnist_and_nothing_else(write, tmp_path):
     [
         (lambda raw: raw[:-1], "has fewer than the 60 values"),
         (lambda raw: raw + b"\0", "has more than the 60 values"),
-        (lambda raw: raw[:3], "no IDX file of unsigned bytes"),
+        (lambda raw: raw[:3], "not an IDX file of unsigned bytes"),
         (lambda raw: raw[:9], "its header is incomplete"),
-        (lambda raw: b"", "no IDX file of unsigned bytes"),
-        (lambda raw: b"\x89PNG" + raw[4:], "no IDX file of unsigned bytes"),
-        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "no IDX file of unsigned bytes"),
+        (lambda raw: b"", "not an IDX file of unsigned bytes"),
+        (lambda raw: b"\x89PNG" + raw[4:], "not an IDX file of unsigned bytes"),
+        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "not an IDX file of unsigned bytes"),
         (lambda raw: raw[:4] + b"\xff" * 12 + raw[16:], "its header states"),
     ],
 )
@@ -121,7 +121,7 @@ def test_damaged_npz_files(write, tmp_path, split):
             read_npz(path)
     with path.open("wb") as file:
         np.save(file, split.train_x)
-    with pytest.raises(ValueError, match="no .npz file"):
+    with pytest.raises(ValueError, match="not an .npz file"):
         read_npz(path)
     np.savez(path, x_train=split.train_x)
     with pytest.raises(ValueError, match="it lacks y_train, x_test, y_test"):

@@ -221,29 +221,23 @@ def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
     assert outcome.test_accuracy >= 0
 
 
-class Scores(torch.nn.Module):
-    """Scores that do not depend on the sample, since rules refuse samples that are not finite."""
-
-    def __init__(self, scores):
-        super().__init__()
-        self.scores = torch.tensor(scores)
-
-    def forward(self, x):
-        return self.scores
-
-
 def test_scores_that_rank_no_class_have_no_accuracy():
-    def found(scores, y):
-        rule = Backprop(Scores(scores))
-        return evaluate(rule, torch.zeros(len(y), 2), torch.tensor(y))
+    class Given(torch.nn.Module):
+        def forward(self, x):
+            return self.scores
+
+    rule = Backprop(Given())
+
+    def found(*scores):
+        rule.model.scores = torch.tensor(scores)
+        return evaluate(rule, torch.zeros(len(scores), 1), torch.arange(len(scores)))
 
     for bad in (math.nan, math.inf):
-        accuracy, loss = found([[1.0, bad], [0.0, 1.0]], [0, 1])
-        assert math.isnan(accuracy)
-        assert math.isnan(loss)
-    expected = (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
-    assert found([[1.0, -math.inf], [0.0, 1.0]], [0, 1]) == expected
-    assert found([[-math.inf, 1.0]], [0]) == (0, math.inf)
+        assert math.isnan(found([1.0, bad], [0.0, 1.0]).accuracy)
+        assert math.isnan(found([1.0, bad], [0.0, 1.0]).loss)
+    ruled_out = found([1.0, -math.inf], [0.0, 1.0])
+    assert ruled_out == (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
+    assert found([-math.inf, 1.0]) == (0, math.inf)
 
 
 def test_accuracy_is_the_share_of_samples_that_are_right():

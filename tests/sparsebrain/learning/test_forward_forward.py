@@ -257,12 +257,12 @@ def looped(loops=3, *, inject=True, behind=(), between=(), **options):
     [
         (nn.Sequential(nn.Linear(9, 5)), r"begin it with learning\.LabelInputs"),
         (nn.Sequential(LabelInputs(3), nn.Linear(9, 5), nn.BatchNorm1d(5)), "BatchNorm1d undoes"),
-        (looped(inject=False), "give it inject=True"),
+        (looped(inject=False), "make it with inject=True"),
         (looped(Equilibrium()), "use loops=8"),
         (looped(leak=0.5), "use leak=None"),
-        (looped(between=[nn.ReLU()]), "nothing behind it"),
-        (looped(behind=[nn.ReLU()]), "nothing behind it"),
-        (looped(between=[nn.Linear(12, 12)]), "nothing behind it"),
+        (looped(between=[nn.ReLU()]), "nothing may follow it"),
+        (looped(behind=[nn.ReLU()]), "nothing may follow it"),
+        (looped(between=[nn.Linear(12, 12)]), "nothing may follow it"),
     ],
 )
 def test_models_that_do_not_fit_are_refused(model, reason):
