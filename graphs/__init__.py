@@ -1,7 +1,7 @@
 """Make, load, measure and draw connectomes: directed graphs of neurons and synapses.
 
 Every generator and loader returns a `torch_geometric.data.Data` that keeps the contract of
-`graphs.contract`, and every measure and picture takes one.
+`graphs.contract`. Every measure and plot takes one.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError

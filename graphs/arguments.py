@@ -5,14 +5,11 @@ states what was passed, what was expected, and the argument to pass instead.
 """
 
 import difflib
-import functools
 import math
 import operator
-import os
 import reprlib
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -27,18 +24,16 @@ _Option = TypeVar("_Option")
 # No machine has the memory or the time for more neurons, synapses or rounds.
 MOST = 2**40
 
-# The pairs (source, target) of more neurons could not be numbered in 64 bits.
-_MOST_NEURONS = 2**31 - 1
-# Bytes that a connectome takes at least while it is generated: an estimate from below, so that
-# nothing is refused that fits.
-_PER_NEURON, _PER_SYNAPSE = 40, 32
-# Limits that containers set on Linux.
-_CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
-_SHORT = reprlib.Repr()
+class _Shortened(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to print integers of thousands of digits.
+        if x.bit_length() > 256:
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+
+_SHORT = _Shortened()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -67,9 +62,6 @@ def described(value: Any) -> str:
 
 def shortened(value: Any) -> str:
     """Return the repr of a value, shortened to about a line."""
-    # Python refuses to print integers of thousands of digits.
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"an integer of {value.bit_length()} bits"
     return _SHORT.repr(value)
 
 
@@ -373,61 +365,3 @@ def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
             f"got {described(seed)}; pass seed=0"
         )
     return np.random.default_rng(count("seed", seed, at_most=math.inf))
-
-
-def room(names: str, fix: str, *, neurons: float = 0, synapses: float = 0) -> None:
-    """Refuse a connectome that does not fit into memory, before anything is allocated.
-
-    Args:
-        names: Names of the arguments that determine the size, such as "num_nodes and probability".
-        fix: What to pass instead.
-        neurons: Number of neurons.
-        synapses: Number of synapses, or the number expected on average.
-
-    Raises:
-        ValueError: There are 2^31 neurons or more, or the connectome takes more memory than this
-            machine or container has.
-
-    Example:
-        >>> room("num_nodes", "pass num_nodes=1000", neurons=10**12)
-        Traceback (most recent call last):
-            ...
-        ValueError: num_nodes must be at most 2147483647 neurons, got 1e+12; pass num_nodes=1000
-    """
-    if fits(neurons, synapses):
-        return
-    if neurons > _MOST_NEURONS:
-        raise ValueError(
-            f"{names} must be at most {_MOST_NEURONS} neurons, got {neurons:.4g}; {fix}"
-        )
-    raise ValueError(
-        f"{names} must be small enough for {memory() / 2**30:.3g} GiB of memory, got "
-        f"{neurons:.4g} neurons and {synapses:.4g} synapses, which take at least "
-        f"{_bytes(neurons, synapses) / 2**30:.3g} GiB; {fix}"
-    )
-
-
-def fits(neurons: float, synapses: float = 0) -> bool:
-    """Return whether a connectome of this size may fit into the memory of this machine."""
-    return neurons <= _MOST_NEURONS and _bytes(neurons, synapses) <= memory()
-
-
-def _bytes(neurons: float, synapses: float) -> float:
-    return _PER_NEURON * neurons + _PER_SYNAPSE * synapses
-
-
-@functools.cache
-def memory() -> int:
-    """Return the bytes of memory of this machine, or of the container in which it runs."""
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        size = MOST
-    for path in _CONTAINER_LIMITS:
-        try:
-            limit = path.read_text().strip()
-        except OSError:
-            continue
-        if limit.isdigit():  # otherwise "max"
-            size = min(size, int(limit))
-    return size

@@ -1,7 +1,7 @@
-"""The compiled helpers, where they were built; all that uses them does without, slower.
+"""The compiled helpers, which speed up some functions where they were built.
 
-What comes out is the same bit for bit either way: random numbers are always drawn by NumPy, and
-compiled code only works on what was drawn.
+The results are identical bit for bit with and without them: NumPy draws all random numbers, and
+compiled code only processes them.
 """
 
 import functools
@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 @functools.cache
 def module() -> ModuleType | None:
-    """Return the compiled helpers, or None where no compiler was at hand."""
+    """Return the compiled helpers, or None if they were not built."""
     try:
         return importlib.import_module("graphs._compiled")
     except ImportError:
@@ -24,12 +24,12 @@ def module() -> ModuleType | None:
 
 
 def plain(*arrays: NDArray[Any]) -> list[NDArray[np.int64]]:
-    """Return arrays of integers as the helpers take them."""
+    """Return arrays of integers in the form that the helpers take."""
     return [np.ascontiguousarray(each, dtype=np.int64) for each in arrays]
 
 
 def rows(matrix: csr_array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the pointers and indices of a sparse matrix as the helpers take them."""
+    """Return the pointers and indices of a sparse matrix in the form that the helpers take."""
     return (
         np.ascontiguousarray(matrix.indptr, dtype=np.int64),
         np.ascontiguousarray(matrix.indices, dtype=np.int32),

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Batch, Data
 
-from graphs import arguments, compiled, field_checks
+from graphs import compiled, field_checks, memory
 from graphs.ordering import canonical_order, survey
 
 Index = NDArray[np.int64]
@@ -223,7 +223,7 @@ def _check_edge_index(data: Data, fields: set[str], neurons: int) -> CheckedEdge
                 "drop the negative ones: set data.edge_index = "
                 "data.edge_index[:, (data.edge_index >= 0).all(dim=0)]"
             )
-        elif arguments.fits(needed):
+        elif memory.fits(needed):
             fix = f"set data.num_nodes = {needed} or more"
         else:
             fix = (

@@ -15,57 +15,49 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 Complex = NDArray[np.complex128]
 
-# Up to so many rows the whole matrix is solved, and up to so many where Arnoldi's method fails.
+# Largest numbers of rows that are solved densely: always, and if Arnoldi's method fails.
 _DENSE = 128
 _RESCUE = 3000
-# Of weights at random the largest eigenvalues lie close to a circle, and who asks Arnoldi's method
-# for one or two of them is given the wrong ones.
+# The largest eigenvalues of a random matrix lie close to a circle, and ARPACK may miss the largest
+# one when it is asked for only one or two.
 _WANTED = 10
-# Subspaces and restarts that are tried in turn. A larger subspace needs hardly fewer steps, each of
-# which takes as much longer, but keeps more of a crowd of equally large ones apart. There is no
-# tolerance, since of an eigenvalue that occurs twice the second comes out of the rounding alone.
+# Subspace sizes and numbers of restarts, tried in turn. A larger subspace is not faster, but
+# separates more eigenvalues of almost equal magnitude. The tolerance is 0, because the second copy
+# of a double eigenvalue emerges from rounding errors alone.
 _ATTEMPTS = ((40, 600), (200, 40))
-# Values that differ by less than this share of the largest are equal but for rounding.
+# Values that differ by less than this fraction of the largest are equal up to rounding.
 _EQUAL = 1e-10
 
 
 def largest_eigenvalues(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
     r"""Return the eigenvalues of largest magnitude of a sparse matrix.
 
-    Each strongly connected part is solved by itself, since the matrix is triangular in them: what
-    no cycle passes through has the diagonal for eigenvalues, exactly. Where the lengths of all
-    cycles of a part are multiples of p > 1, its rows fall into p classes that lead in a circle
-    from each to the next, and its eigenvalues are the p-th roots of those of the product of the p
-    blocks; so a directed ring of any length has its own to rounding, although all are equally
-    large. What is left is solved densely up to 128 rows (or where `k` is close to their number),
-    else by Arnoldi's method, O(k (N + E)) an iteration, and densely again up to 3000 rows where
-    that fails.
+    Each strongly connected component is solved separately, since the matrix is block triangular in
+    them; the eigenvalues of components of a single row are exactly their diagonal entries. If the
+    lengths of all cycles of a component are multiples of p > 1, its rows form p classes, each of
+    which leads only to the next. Its eigenvalues are the p-th roots of those of the product of the
+    p blocks, so that a directed ring of any length is solved up to rounding although all of its
+    eigenvalues have the same magnitude. Components with up to 128 rows (or with hardly more rows
+    than `k`) are solved densely, larger ones by Arnoldi's method in O(k (N + E)) per iteration, and
+    densely again up to 3000 rows if that fails.
 
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_array, [N, N]
-        Real and finite. It is not changed.
-    k : int
-        How many, from 0 to N.
+    Args:
+        matrix: Real and finite sparse matrix [N, N]. It is not changed.
+        k: Number of eigenvalues, from 0 to N.
 
-    Returns
-    -------
-    numpy.ndarray, [k] complex128
-        By falling magnitude; those that agree in it but for rounding by falling real part, and a
-        complex pair by falling imaginary part.
+    Returns:
+        complex128 array [k], by decreasing magnitude. Values of equal magnitude up to rounding are
+        sorted by decreasing real part, and complex pairs by decreasing imaginary part.
 
-    Raises
-    ------
-    RuntimeError
-        If a part of more than 3000 rows does not converge.
+    Raises:
+        RuntimeError: A component with more than 3000 rows does not converge.
 
-    Examples
-    --------
-    >>> import scipy.sparse
-    >>> ring = scipy.sparse.csr_array([[0, 0, 4], [2, 0, 0], [0, 1, 0]])
-    >>> found = largest_eigenvalues(ring, 3)  # the cubic roots of 8
-    >>> found.real.round(6).tolist(), abs(found).round(6).tolist()
-    ([2.0, -1.0, -1.0], [2.0, 2.0, 2.0])
+    Example:
+        >>> import scipy.sparse
+        >>> ring = scipy.sparse.csr_array([[0, 0, 4], [2, 0, 0], [0, 1, 0]])
+        >>> found = largest_eigenvalues(ring, 3)  # the cubic roots of 8
+        >>> found.real.round(6).tolist(), abs(found).round(6).tolist()
+        ([2.0, -1.0, -1.0], [2.0, 2.0, 2.0])
     """
     entries = matrix.astype(np.float64).tocoo()
     entries.sum_duplicates()
@@ -81,8 +73,8 @@ def largest_eigenvalues(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
 def _parts(
     entries: scipy.sparse.coo_array[Any], part: NDArray[Any], size: NDArray[Any]
 ) -> Iterator[scipy.sparse.csr_array[Any]]:
-    """Yield the matrix of each part that has more than one row."""
-    # Rows of a part stand together, so that its matrix is cut out without looking at others.
+    """Yield the matrix of each component with more than one row."""
+    # Sort rows by part, so that the matrix of a part is a contiguous block.
     order = np.argsort(part, kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -100,7 +92,7 @@ def _parts(
 def _cut(
     matrix: scipy.sparse.csr_array[Any], rows: tuple[int, int], columns: tuple[int, int]
 ) -> scipy.sparse.csr_array[Any]:
-    """Return the block of some rows, all of whose entries lie in these columns."""
+    """Return the block of some rows, all of whose entries lie in the given columns."""
     ends = matrix.indptr[rows[0] : rows[1] + 1]
     at = slice(ends[0], ends[-1])
     return scipy.sparse.csr_array(
@@ -110,7 +102,13 @@ def _cut(
 
 
 class _Factor(NamedTuple):
-    """A matrix by what it does to columns; its true size is ``exp(scale)`` times as large."""
+    """A linear operator that is scaled to a moderate size.
+
+    Attributes:
+        apply: The operator applied to the columns of an array.
+        rows: Number of rows.
+        scale: Logarithm of the scale; the true operator is ``exp(scale)`` times as large.
+    """
 
     apply: Callable[[NDArray[Any]], NDArray[Any]]
     rows: int
@@ -118,7 +116,7 @@ class _Factor(NamedTuple):
 
 
 def _of_part(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
-    """Return at least the k largest eigenvalues (all, if there are fewer) of one part."""
+    """Return at least the k largest eigenvalues of one component, or all if it has fewer."""
     rows = matrix.shape[0]
     period, level = _period(matrix)
     if period == 1:
@@ -127,7 +125,7 @@ def _of_part(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
     powers = _solve(product, min(-(-k // period), product.rows))
     with np.errstate(divide="ignore"):  # the root of 0 is 0
         length = np.exp((np.log(np.abs(powers)) + product.scale) / period)
-    # Roots of a negative number come in pairs only if its angle is exactly pi.
+    # The roots of a negative number are conjugate pairs only if its angle is exactly pi.
     angle = np.where(powers.imag == 0, np.where(powers.real < 0, np.pi, 0.0), np.angle(powers))
     turns = (angle[:, None] + 2 * np.pi * np.arange(period)) / period
     roots = (length[:, None] * np.exp(1j * turns)).ravel()
@@ -135,17 +133,17 @@ def _of_part(matrix: scipy.sparse.csr_array[Any], k: int) -> Complex:
 
 
 def _period(matrix: scipy.sparse.csr_array[Any]) -> tuple[int, NDArray[np.int64]]:
-    """Return the greatest common divisor of all cycles' lengths, and each row's distance from 0."""
+    """Return the greatest common divisor of all cycle lengths, and distances from row 0."""
     level = dijkstra(abs(matrix), indices=[0], unweighted=True)[0].astype(np.int64)
     row, column = matrix.tocoo().coords
     return int(np.gcd.reduce(level[row] + 1 - level[column])), level
 
 
 def _around(matrix: scipy.sparse.csr_array[Any], kind: NDArray[Any], period: int) -> _Factor:
-    """Return the product of the blocks that lead from a class through all others back to it.
+    """Return the product of the blocks that lead from one class through all others back to it.
 
-    Entries of rows of class c are in columns of class c + 1. The smallest class has the smallest
-    product; the eigenvalues that others have beyond are 0.
+    Rows of class c have entries in columns of class c + 1. The product of the smallest class is the
+    smallest; the additional eigenvalues of larger classes are 0.
     """
     kind = (kind - np.bincount(kind, minlength=period).argmin()) % period
     order = np.argsort(kind, kind="stable")
@@ -156,7 +154,7 @@ def _around(matrix: scipy.sparse.csr_array[Any], kind: NDArray[Any], period: int
         _cut(ordered, rows, columns)
         for rows, columns in zip(spans, spans[1:] + spans[:1], strict=True)
     ]
-    # A thousand blocks in a row overflow, or underflow, unless each is brought to its size.
+    # The product of a thousand blocks would overflow or underflow, so each block is scaled.
     seen, scale = np.ones(spans[0][1]), 0.0
     for number in reversed(range(period)):
         seen = abs(blocks[number]) @ seen
@@ -179,7 +177,7 @@ def _solve(factor: _Factor, k: int) -> Complex:
     if rows <= _DENSE or wanted > rows - 2:
         return _dense(factor)
     operator = LinearOperator((rows, rows), matvec=factor.apply, dtype=np.float64)
-    # ARPACK would draw its first vector from a generator of its own.
+    # Without a start vector ARPACK draws one from a generator of its own.
     start = np.random.default_rng(0).uniform(0.5, 1.5, rows)
     told = ""
     for subspace, restarts in _ATTEMPTS:
@@ -215,7 +213,7 @@ def _sorted(values: Complex) -> Complex:
 
 
 def _level(values: NDArray[np.float64], share: float) -> NDArray[np.int64]:
-    """Number values from the smallest, those alike that differ by no more than a share."""
+    """Number values from the smallest; values closer than `share` get the same number."""
     order = np.argsort(values, kind="stable")
     level = np.empty(len(values), dtype=np.int64)
     level[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > share)

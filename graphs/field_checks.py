@@ -6,12 +6,11 @@ Messages name the field and end with the assignment to ``data`` that fixes it.
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory, tensors
 
 # Lists of names and arrays of counts are as long as the largest number of a population.
 _MOST_POPULATIONS = 10_000_000
@@ -50,7 +49,7 @@ def check_num_nodes(data: Data) -> int:
         )
     if neurons < 0:
         raise ValueError(f"num_nodes must be >= 0, got {neurons}; set data.num_nodes = N")
-    arguments.room("num_nodes", "set data.num_nodes = N, the number of neurons", neurons=neurons)
+    memory.check("num_nodes", "set data.num_nodes = N, the number of neurons", neurons=neurons)
     return neurons
 
 
@@ -69,7 +68,7 @@ def _length_of_node_field(data: Data) -> int:
     return int(data.num_nodes)
 
 
-def check_tensor(data: Data, name: str, dtype: torch.dtype, size: tuple[int | str, ...]) -> Tensor:
+def check_tensor(data: Data, name: str, dtype: torch.dtype, size: tensors.Shape) -> Tensor:
     """Return a field that is a dense tensor of a given dtype and shape.
 
     Args:
@@ -85,34 +84,10 @@ def check_tensor(data: Data, name: str, dtype: torch.dtype, size: tuple[int | st
         TypeError: The field is not a dense tensor of this dtype, or has no values.
         ValueError: The field has another shape.
     """
-    value = data[name]
-    kind = str(dtype).removeprefix("torch.")
-    wanted = f"{name} must be a {kind} tensor of shape {_text(size)}"
-    own = f"data.{name}"
-    if not isinstance(value, Tensor):
-        numbers = isinstance(value, list | np.ndarray) and np.shape(value) is not None
-        fix = f"torch.as_tensor({own})" if numbers else f"torch.zeros(..., dtype={dtype})"
-        raise TypeError(f"{wanted}, got {arguments.described(value)}; set {own} = {fix}")
-    if value.layout != torch.strided:
-        raise TypeError(f"{wanted}, got the layout {value.layout}; set {own} = {own}.to_dense()")
-    if value.is_meta:
-        raise TypeError(
-            f"{wanted}, got one without values (device meta); set {own} = a tensor on the CPU"
-        )
-    fits = value.dim() == len(size) and all(
-        isinstance(want, str) or got == want for got, want in zip(value.shape, size, strict=True)
+    value = tensors.tensor(
+        f"data.{name}", data[name], size, dtypes=(dtype,), fix=_SHAPE_FIXES[name]
     )
-    if not fits:
-        raise ValueError(f"{wanted}, got {_text(tuple(value.shape))}; {_SHAPE_FIXES[name]}")
-    if value.dtype != dtype:
-        cast = f"{own}.long()" if dtype == torch.int64 else f"{own}.float()"
-        fix = cast.replace(own, f"{own}.real") if value.is_complex() else cast
-        raise TypeError(f"{wanted}, got {value.dtype}; set {own} = {fix}")
     return value.detach()
-
-
-def _text(size: tuple[int | str, ...]) -> str:
-    return f"[{', '.join(map(str, size))}]"
 
 
 def _first(bad: Tensor) -> int | None:

@@ -1,4 +1,4 @@
-"""The fields of the contract as NumPy arrays, for what makes one connectome out of another."""
+"""The fields of the contract as NumPy arrays, to make one connectome from another."""
 
 from typing import Any
 
@@ -19,25 +19,25 @@ _CONTRACT = ("edge_index", "num_nodes", "shape", *PER_NEURON, *LISTS, *PER_SYNAP
 
 
 def array(data: Data, name: str) -> Array:
-    """Return a tensor of the connectome; it shares memory with it where it can."""
+    """Return a tensor of the connectome as an array, which shares memory with it if possible."""
     values: Array = data[name].detach().cpu().numpy()
     return values
 
 
 def ends(data: Data) -> Index:
-    """Return sources and targets, [2, E]."""
+    """Return sources and targets [2, E]."""
     return array(data, "edge_index")
 
 
 def types(data: Data) -> Index:
-    """Return synapse types numbered without gaps; each synapse is one where there are none."""
+    """Return synapse types numbered without gaps; without ``edge_type`` each synapse is a type."""
     if "edge_type" not in data:
         return np.arange(data.num_edges)
     return np.unique(array(data, "edge_type"), return_inverse=True)[1].astype(np.int64)
 
 
 def type_names(data: Data) -> list[str] | None:
-    """Return the name of each type as `types` numbers them, or None where they have none."""
+    """Return the name of each type as `types` numbers them, or None if types have no names."""
     if "edge_type_names" not in data:
         return None
     return [data["edge_type_names"][kind] for kind in np.unique(array(data, "edge_type"))]
@@ -51,12 +51,12 @@ def population_names(data: Data) -> list[str]:
 
 
 def beyond(data: Data) -> list[str]:
-    """Return the names of the fields that are none of the contract."""
+    """Return the names of the fields outside the contract."""
     return sorted(set(data.keys()).difference(_CONTRACT))
 
 
 def of_neurons(data: Data) -> dict[str, Any]:
-    """Return copies of the contract's fields that have no value for each synapse, for `build`."""
+    """Return copies of the contract's fields without a value per synapse, for `build`."""
     fields: dict[str, Any] = {name: array(data, name).copy() for name in PER_NEURON if name in data}
     fields |= {name: list(data[name]) for name in LISTS if name in data}
     if "shape" in data:
@@ -65,19 +65,27 @@ def of_neurons(data: Data) -> dict[str, Any]:
 
 
 def carry(data: Data, to: Data, kept: Index | None = None) -> Data:
-    """Give a connectome the fields beyond the contract that have a value for each neuron of `data`.
+    """Copy the fields outside the contract that have a value per neuron.
 
-    These are tensors [N, ...] and lists of N str. `kept` are the neurons that it has of `data`, all
-    of them if it is None. Returns `to`.
+    These are tensors [N, ...] and lists of N str.
+
+    Args:
+        data: The connectome that has the fields.
+        to: The connectome that receives them.
+        kept: The neurons of `data` that `to` has; None means all of them.
+
+    Returns:
+        The connectome `to`.
     """
     neurons = int(data.num_nodes)
     for name in beyond(data):
         value = data[name]
-        # As in PyG the name decides where there are as many synapses as neurons.
+        # If there are as many synapses as neurons, the name decides, as in PyG.
         if "edge" in name and neurons == data.num_edges:
             continue
         if isinstance(value, torch.Tensor):
-            if value.layout == torch.strided and value.dim() and len(value) == neurons:
+            plain = value.layout == torch.strided and not value.is_meta
+            if plain and value.dim() and len(value) == neurons:
                 copy = value.detach().cpu().clone()
                 to[name] = copy if kept is None else copy[torch.from_numpy(kept)]
         elif (
@@ -90,12 +98,12 @@ def carry(data: Data, to: Data, kept: Index | None = None) -> Data:
 
 
 def of_synapses(data: Data, chosen: Any = slice(None)) -> dict[str, Any]:
-    """Return the fields of the chosen synapses."""
+    """Return the contract's fields of the chosen synapses."""
     return {name: array(data, name)[chosen] for name in PER_SYNAPSE if name in data}
 
 
 def order(data: Data) -> Index:
-    """Return the synapses in canonical order, so that what is drawn depends on the graph alone."""
+    """Return the synapses in canonical order, so that random results depend on the graph alone."""
     source, target = ends(data)
     edge_type = array(data, "edge_type") if "edge_type" in data else None
     return canonical_order(int(data.num_nodes), source, target, edge_type)

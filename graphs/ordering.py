@@ -1,4 +1,4 @@
-"""The order of synapses: by target, then by source, then by type."""
+"""The canonical order of synapses: by target, then by source, then by type."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,17 @@ Index = NDArray[np.int64]
 def canonical_order(
     num_nodes: int, source: Index, target: Index, edge_type: Index | None = None
 ) -> Index:
-    """Return the permutation that sorts synapses by (target, source, edge_type)."""
+    """Return the permutation that sorts synapses by (target, source, edge_type).
+
+    Args:
+        num_nodes: Number of neurons N.
+        source: Source of each synapse [E], in [0, N).
+        target: Target of each synapse [E], in [0, N).
+        edge_type: Type of each synapse [E].
+
+    Returns:
+        The permutation [E].
+    """
     helpers = compiled.module()
     if edge_type is None:
         if helpers is not None:
@@ -22,15 +32,15 @@ def canonical_order(
             return order
         order = _counting_argsort(source, num_nodes)
         return order[_counting_argsort(target[order], num_nodes)]
-    # Types may be any large integers, so they are compared, not counted.
+    # Types may be arbitrarily large, so they are sorted by comparison and not by counting.
     order = np.argsort(edge_type, kind="stable")
     return order[canonical_order(num_nodes, source[order], target[order])]
 
 
 def _counting_argsort(keys: Index, bound: int) -> Index:
-    """Stable argsort of integers in [0, bound) in O(len(keys) + bound).
+    """Return the stable argsort of integers in [0, bound) in O(len(keys) + bound).
 
-    Transposing a matrix with one entry per row is a counting sort of its column indices.
+    Transposing a sparse matrix with one entry per row is a counting sort of its column indices.
     """
     size = len(keys)
     rows = csr_array((np.arange(size), keys, np.arange(size + 1)), shape=(size, bound))
@@ -38,8 +48,12 @@ def _counting_argsort(keys: Index, bound: int) -> Index:
 
 
 class Survey(NamedTuple):
-    """The first synapse whose ends are no neurons; if there is none, whether (target, source) rises
-    from each synapse to the next, and the number of self-loops.
+    """What one pass over the synapses finds.
+
+    Attributes:
+        outside: The first synapse with an end outside [0, N), or None.
+        rising: Whether (target, source) rises from each synapse to the next, if none is outside.
+        self_loops: Number of self-loops, if no synapse is outside.
     """
 
     outside: int | None
@@ -48,7 +62,7 @@ class Survey(NamedTuple):
 
 
 def survey(source: Index, target: Index, neurons: int) -> Survey:
-    """Look once through all synapses."""
+    """Check all synapses in one pass."""
     helpers = compiled.module()
     if helpers is not None:
         at, rising, self_loops = helpers.survey(*compiled.plain(source, target), neurons)

@@ -1,7 +1,5 @@
-"""Checks of tensor arguments, for both packages: what came, what was expected, and the fix."""
+"""Checks of tensor arguments for both packages: what came, what was expected, and the fix."""
 
-import functools
-import os
 from types import EllipsisType
 from typing import Any
 
@@ -9,12 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphs import memory
+
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 REAL = (*FLOATS, torch.float16, torch.bfloat16, *INTEGERS, torch.bool)
 
 Shape = tuple[int | str | EllipsisType, ...]
-"""A size is a number, or a name that stands for any; a leading ``...`` is any number of sizes."""
+"""Sizes, with a name for a size that is free, and a leading ``...`` for any batch dimensions."""
 
 _CASTS = {
     torch.float32: "float()",
@@ -32,6 +32,7 @@ def tensor(
     dtypes: tuple[torch.dtype, ...] = FLOATS,
     device: torch.device | None = None,
     finite: bool = False,
+    like: str | None = None,
     fix: str | None = None,
 ) -> Tensor:
     """Return ``value`` if it is a dense tensor that has values, of that shape and dtype.
@@ -43,6 +44,7 @@ def tensor(
         dtypes: The dtypes that are allowed; the message proposes the first one.
         device: The expected device; None allows all but "meta".
         finite: Whether NaN and infinity are refused, which reads all values.
+        like: The argument that the expected dtype is taken from, for the message.
         fix: What to call instead if the shape is wrong.
 
     Raises:
@@ -59,7 +61,7 @@ def tensor(
         TypeError: x must be a float32 or float64 tensor of shape [B, 2], got list; \
 pass torch.as_tensor(x, dtype=torch.float32)
     """
-    # Every call of a layer comes through here, so the description of a fault is made afterwards.
+    # Every call of a layer comes through here, so an error is described only if there is one.
     if not (
         isinstance(value, Tensor)
         and value.dtype in dtypes
@@ -68,7 +70,7 @@ pass torch.as_tensor(x, dtype=torch.float32)
         and (value.device.type != "meta" if device is None else value.device == device)
         and (shape is None or fits(value.shape, shape))
     ):
-        raise _fault(name, value, shape, dtypes, device, fix)
+        raise _fault(name, value, shape, dtypes, device, like, fix)
     if finite and not torch.compiler.is_compiling() and not bool(value.isfinite().all()):
         place = (~value.isfinite()).nonzero()[0]
         raise ValueError(
@@ -79,7 +81,7 @@ pass torch.as_tensor(x, dtype=torch.float32)
 
 
 def fits(sizes: torch.Size, shape: Shape) -> bool:
-    """Whether ``sizes`` are those of the template ``shape``."""
+    """Return whether ``sizes`` match the template ``shape``."""
     if shape and shape[0] is ...:
         shape = shape[1:]
         if len(sizes) < len(shape):
@@ -106,7 +108,7 @@ def device(name: str, value: Any, *, present: bool = True) -> torch.device:
         raise TypeError(f"{name} must be a device, got {_told(value)}; pass {name}='cpu' or 'cuda'")
     try:
         found = torch.device(value)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         known = str(error).splitlines()[0]
         raise ValueError(
             f"{name} must be a device, got {value!r} ({known}); pass {name}='cpu' or 'cuda'"
@@ -129,20 +131,12 @@ def generator(name: str, value: Any, where: torch.device) -> torch.Generator | N
 
 
 def room(name: str, num_bytes: int, fix: str) -> None:
-    """ValueError if ``name`` makes a call allocate more memory than the machine has."""
-    if num_bytes > _memory():
+    """Raise ValueError if ``name`` makes a call need more memory than the machine has."""
+    if num_bytes > memory.available():
         raise ValueError(
             f"{name} needs {num_bytes / 2**30:.3g} GiB of memory, and this machine has "
-            f"{_memory() / 2**30:.3g}; {fix}"
+            f"{memory.available() / 2**30:.3g}; {fix}"
         )
-
-
-@functools.cache
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # A system that does not tell, such as Windows.
-        return 2**46
 
 
 def _fault(
@@ -151,6 +145,7 @@ def _fault(
     shape: Shape | None,
     dtypes: tuple[torch.dtype, ...],
     device: torch.device | None,
+    like: str | None,
     fix: str | None,
 ) -> TypeError | ValueError:
     kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
@@ -163,7 +158,8 @@ def _fault(
     if value.dtype not in dtypes:
         real = ".real" if value.is_complex() else ""
         cast = _CASTS.get(dtypes[0], f"to({dtypes[0]})")
-        return TypeError(f"{expected}, got {value.dtype}; pass {name}{real}.{cast}")
+        as_other = "" if like is None or like == name else f", as {like} is"
+        return TypeError(f"{expected}{as_other}, got {value.dtype}; pass {name}{real}.{cast}")
     if shape is not None and not fits(value.shape, shape):
         fix = fix or _reshaped(name, value, shape)
         return ValueError(f"{expected}, got {text(value.shape)}; {fix}")
@@ -185,7 +181,7 @@ def _told(value: Any) -> str:
 
 
 def _dense(name: str, value: Any, dtype: torch.dtype) -> str:
-    """The call that makes a dense tensor of ``value``, if there is one."""
+    """Return the call that makes a dense tensor of ``value``, if there is one."""
     if isinstance(value, Tensor):
         padded = f"torch.nested.to_padded_tensor({name}, 0.0)"
         return f"pass {padded if value.is_nested else f'{name}.to_dense()'}"
@@ -200,7 +196,7 @@ def _dense(name: str, value: Any, dtype: torch.dtype) -> str:
 
 
 def _reshaped(name: str, value: Tensor, shape: Shape) -> str:
-    """The call that gives ``value`` its shape, if no value changes its place."""
+    """Return the call that gives ``value`` its shape without reordering its values."""
     if value.dim() == 2 and fits(value.shape[::-1], shape):
         return f"pass {name}.t()"
     if len(shape) == 1 and shape[0] is not ... and fits(value.flatten().shape, shape):

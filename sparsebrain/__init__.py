@@ -1,4 +1,4 @@
-"""Neural layers whose neurons are wired like a brain, and learn like one."""
+"""Neural networks on brain graphs: layers, kernels, models, learning rules and experiments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; the command line answers --help before it needs it.
+    # Importing torch takes seconds, and `sparsebrain --help` does not need it.
     if name == "Equilibrium":
         return importlib.import_module("sparsebrain.equilibrium").Equilibrium
     if name == "GraphLayer":

@@ -1,4 +1,4 @@
-"""The command line: commands and their options, nothing else."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -14,38 +14,52 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from sparsebrain.experiments.command_options import (
+    BadValueError,
+    BatchSize,
+    DataDir,
+    DataSet,
+    Epochs,
+    File,
+    Full,
+    Jobs,
+    LearningRate,
+    Loops,
+    NewFile,
+    Out,
+    Rules,
+    Seed,
+    Seeds,
+    Shape,
+    Spec,
+    Studies,
+    Topologies,
+    Variant,
+    name_of,
+)
+
+_NAME = "sparsebrain"
+
 app = typer.Typer(
-    name="sparsebrain",
-    help="Neural layers whose neurons are wired like a brain.",
+    name=_NAME,
+    help="Neural layers on the graphs of brains, and experiments with them.",
     add_completion=False,
 )
 
 
 _INTERRUPTED = 130
-# Every run diverged.
+_LONGEST = 1000
+# Exit status if every run diverged.
 _NOTHING_LEARNED = 1
-# Typer has its own copy of click, older releases take click itself: UsageError has no name in both.
+# UsageError has no name that both typer with its own copy of click and older releases have.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
-
-_SUFFIXES = "Ends in {formats}."
-
-DataSet = Annotated[str, typer.Option(help="{datasets}.")]
-Epochs = Annotated[int, typer.Option(help="Epochs of every training.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with mnist.npz or the IDX files; else $SPARSEBRAIN_DATA, else OpenML."
-    ),
-]
-Jobs = Annotated[int, typer.Option(help="Trainings side by side; -1: one a core.")]
-Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 
 
 class _Command(TyperCommand):
-    """A command in whose help ``{rules}`` and the like stand for what the tables hold."""
+    """A command whose help contains lists from tables, such as ``{rules}``."""
 
     def format_help(self, *arguments: Any) -> None:
-        """Write the help, filled from the tables."""
+        """Write the help with the lists from the tables."""
         from sparsebrain.experiments.help_texts import fill  # noqa: PLC0415
 
         parts: list[Any] = [self, *self.params]
@@ -54,6 +68,20 @@ class _Command(TyperCommand):
                 each.help = fill(text)
         super().format_help(*arguments)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and report a wrong option by its name on the command line."""
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
+
+            if isinstance(error, OptionError):
+                params: list[Any] = list(self.params)
+                for param in params:
+                    if param.name == error.option:
+                        raise BadValueError(error.told(name_of(param))) from None
+            raise
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -61,11 +89,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# With a callback, compare stays a command of its own while it is the only one.
 @app.callback()
 def _commands(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -74,59 +104,44 @@ def _commands(
 @app.command(cls=_Command)
 def compare(
     data: DataSet = "digits",
-    topology: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
-        ),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Learning rule, once or more; see above. Default: backprop."
-        ),
-    ] = None,
-    loops: Annotated[
-        str, typer.Option(metavar="N|equilibrium", help="Loops of the graph layer; see above.")
-    ] = "5",
+    topology: Topologies = None,
+    rule: Rules = None,
+    loops: Loops = "5",
     epochs: Epochs = 20,
-    seeds: Annotated[int, typer.Option(help="Trainings of every topology.")] = 5,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 64,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of every rule; by default each has its own.")
-    ] = None,
+    seeds: Seeds = 5,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = None,
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("results"),
 ) -> None:
-    """Train topologies on images, at an equal budget of synapses, and compare them.
+    """Train topologies on images with the same number of synapses, and compare them.
 
-    Learning rules, each of which is crossed with each topology, are {rules}. What a
-    rule cannot teach is told and left out.
+    The learning rules are {rules}. Every rule trains every topology. Combinations that
+    a rule refuses are reported and left out.
 
-    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and
-    their options, are
+    A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
+    their options are
 
     {kinds}
 
-    The path of file is a connectome, as in file:brain.npz or file:brain.csv; none is the
-    model without a graph.
+    The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
+    none is the model without a graph.
 
     The first topology that states its size sets the budget, or else a grid of
-    distance 2 on the sheet of the data set. The number of neurons, shape and extent that
-    others leave out follow from it, and so does the width of none; an option marked *
-    is fitted to its synapses.
+    distance 2 on the sheet of the data set. The budget determines the number of neurons, shape
+    and extent that other topologies do not state, and the width of none. Options
+    marked * are fitted to the number of synapses.
 
-    Loops are a number, or equilibrium: until nothing changes, the input staying. It
-    takes options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
+    Loops are a number or an equilibrium, which loops with constant input until the state no longer
+    changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
 
     Finished runs are kept in the output folder and not repeated, unless images,
-    connectome or code have changed since. A run that diverges, so that its loss or
-    its parameters are no longer finite, is told and left out of means and tests;
-    where every run does, the exit status is 1.
+    connectome or code have changed. Runs that diverge, so that their loss or
+    parameters are no longer finite, are reported and left out of means and tests. If every
+    run diverges, the exit status is 1.
     """
-    # Torch takes seconds to import, which --help should not.
+    # Torch takes seconds to import, and --help does not need it.
     from rich.console import Console  # noqa: PLC0415
 
     from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
@@ -154,15 +169,15 @@ def compare(
 def reproduce(
     data: DataSet = "mnist",
     epochs: Epochs = 10,
-    seeds: Annotated[int, typer.Option(help="Trainings of every model.")] = 5,
-    variant: Annotated[str, typer.Option(help="Of the models: {variants}.")] = "relu",
+    seeds: Seeds = 5,
+    variant: Variant = "relu",
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("reproduction"),
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
-    Trains its models, {ejima_models}, and draws its figures.
+    The command trains the models {ejima_models}, and draws the figures.
 
     Figure 2 is the coordinate graph; figure 6 shows how two inputs become alike over
     the loops.
@@ -178,12 +193,12 @@ def reproduce(
     The article chooses its model by the final validation loss and accuracy; the
     command says which model each of them chooses here.
 
-    The article does not say where activations stand. The variant "relu" has them after
+    The article does not specify the activations. The variant "relu" has them after
     each batch normalization, the next two also in the loops; "identity" starts the
     layer near the identity, and "linear" has no activation.
 
     Finished trainings are kept in the output folder and not repeated, unless images
-    or code have changed since. Where every run diverges, the exit status is 1.
+    or code have changed. If every run diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -205,27 +220,21 @@ def reproduce(
 
 @app.command(name="error-diffusion", cls=_Command)
 def error_diffusion(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STUDY",
-            help="{studies}, once or more.",
-        ),
-    ] = None,
+    only: Studies = None,
     epochs: Epochs = 10,
-    seeds: Annotated[int, typer.Option(help="Trainings of every setting.")] = 5,
+    seeds: Seeds = 5,
     data_dir: DataDir = None,
     jobs: Jobs = 1,
     out: Out = Path("error-diffusion"),
 ) -> None:
-    """Measure what the articles on I. Kaneko's error diffusion tell.
+    """Repeat the experiments of the articles on I. Kaneko's error diffusion.
 
-    Kaneko's table of XOR, and the digits 4 and 9 of MNIST: units, layers, rate and
-    batch size, backpropagation beside it, and the questions that the seed article
-    leaves open: random types, random synapses, other initial weights.
+    The studies are Kaneko's table of XOR and, on the digits 4 and 9 of MNIST, units, layers,
+    learning rate and batch size, compared with backpropagation, and the questions that the
+    article leaves open: random cell types, random synapses and other initial weights.
 
     Finished trainings are kept in the output folder and not repeated, unless images
-    or code have changed since. Where every training diverges, the exit status is 1.
+    or code have changed. If every training diverges, the exit status is 1.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -247,43 +256,42 @@ def error_diffusion(
 
 @app.command(cls=_Command)
 def generate(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Topology; see above.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES)],
-    seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
-    shape: Annotated[str, typer.Option(help="Lattice of the neurons.")] = "28x28",
+    topology: Spec,
+    out: NewFile,
+    seed: Seed = 0,
+    shape: Shape = "28x28",
 ) -> None:
     """Generate a connectome and write it to a file.
 
-    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. Kinds, and their
-    options, are
+    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and their
+    options are
 
     {kinds}
 
-    The number of neurons, shape and extent that SPEC leaves out follow from the lattice; an
-    option marked * is fitted to the synapses of its grid of distance 2.
+    The number of neurons, shape and extent that SPEC does not state follow from the lattice.
+    Options marked * are fitted to the synapses of its grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
-    data = run(spec, out, shape=shape, seed=seed)
-    print(f"written: {out}, {data.num_nodes} neurons, {data.num_edges} synapses")
+    data = run(topology, out, shape=shape, seed=seed)
+    print(f"Wrote {out}: {data.num_nodes} neurons, {data.num_edges} synapses")
 
 
 @app.command(cls=_Command)
 def measure(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES)],
-    full: Annotated[
-        bool, typer.Option("--full", help="Also what takes long, up to minutes.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the neurons drawn out of many.")] = 0,
+    file: File,
+    full: Full = False,
+    seed: Seed = 0,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
 
-    --full adds whether degrees follow a power law, small-worldness against random
-    graphs of the same degrees, modularity, the spectrum and the triads.
+    With --full, the measures include the power-law fit of degrees, small-worldness relative to
+    random graphs with the same degrees, modularity, the spectrum and the triads.
     """
     import graphs  # noqa: PLC0415
+    from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
 
-    print(graphs.summary(graphs.load(file), full=full, seed=seed))
+    print(graphs.summary(saved_connectome(file), full=full, seed=seed))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -291,18 +299,24 @@ def main(arguments: list[str] | None = None) -> None:
 
     The exit status is 2, after one line on stderr, if the user can fix the problem, and 128 plus
     the number of the signal if SIGINT, SIGTERM or SIGHUP stopped the command.
+
+    Args:
+        arguments: Arguments of the command line; None for those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     with _stopped_by_signals() as signals:
         try:
-            status = app(args=arguments or ["--help"], standalone_mode=False)
-        except _USAGE_ERROR as error:
+            status = app(args=arguments or ["--help"], standalone_mode=False, prog_name=_NAME)
+        except BadValueError as error:
             _fail(error.format_message())
+        except _USAGE_ERROR as error:
+            command = error.ctx.command_path if error.ctx else _NAME
+            _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
         except (KeyboardInterrupt, typer.Abort):
             status = _INTERRUPTED
         except Exception as error:
             if signals:
-                # Such as workers that had the same signal and are missed.
+                # For example, workers that received the same signal are missing.
                 status = _INTERRUPTED
             elif isinstance(error, ValueError | TypeError | OSError):
                 _fail(str(error))
@@ -312,7 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
                 raise
     if status == _INTERRUPTED:
         # Newer releases of typer return this status instead of raising.
-        print("stopped; what is finished is kept, and the same command goes on", file=sys.stderr)
+        print("stopped; finished runs are kept, and the same command continues", file=sys.stderr)
         status = 128 + signals[0] if signals else _INTERRUPTED
     sys.exit(status or 0)
 
@@ -337,7 +351,11 @@ def _stopped_by_signals() -> Iterator[list[int]]:
 
 
 def _fail(message: str) -> None:
-    print(f"sparsebrain: {' '.join(message.split())}", file=sys.stderr)
+    told = " ".join(message.split())
+    if len(told) > _LONGEST:
+        # What is wrong stands at the beginning, and what to do at the end.
+        told = f"{told[: _LONGEST // 2]} ... {told[-_LONGEST // 2 :]}"
+    print(f"{_NAME}: {told}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -236,7 +236,7 @@ NOT_CALLED = {
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
 _WHOLE = {"2**40", "2**63", "10**20"}
-_COLORS = {"None", "empty list", "tuple", "empty array", "list of strings"}
+_COLORS = {"None", "array float16"}
 
 # What an argument may be given besides what its good call has, by its name.
 _SUITS: dict[str, set[str]] = {
@@ -302,6 +302,7 @@ _SUITS: dict[str, set[str]] = {
     "node_color": _COLORS,
     "node_size": _NUMBERS | {"None"},
     "noise": _NUMBERS | {"None", "function", "class"},
+    "null_model": {"None"},
     "nulls": {"None"},
     "num_classes": {"None"},
     "num_edges": {"zero"},

@@ -1,4 +1,4 @@
-"""Real connectomes, shipped with the package; `data/README.md` tells where each comes from."""
+"""Real connectomes that are part of the package; `data/README.md` states their origin."""
 
 from graphs.brains.fly import fly_visual_system
 from graphs.brains.larva import larva_mushroom_body

@@ -6,81 +6,80 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.brains import tables
 from graphs.contract import Index, build
+
+# Approximate numbers of neurons and synapses.
+_PER_COLUMN = 60, 1800
 
 
 def fly_visual_system(radius: int = 15) -> Data:
     r"""Return the motion pathways of the optic lobe of *Drosophila melanogaster*.
 
-    The eye is a hexagon of columns :math:`(u, v)` with :math:`|u|, |v|, |u + v| \le r`. A cell type
-    has a neuron in every column, or in those whose coordinates are multiples of its strides (Lawf1
-    and Lawf2: 3 and 2). Neuron :math:`s` of type :math:`a` sends to neuron :math:`t` of type
-    :math:`b` if synapses were seen from a to b at the offset :math:`(u_t - u_s, v_t - v_s)`: the
-    connectome of one column, repeated over the eye [1]_.
+    The connectome of one column is repeated over the eye, a hexagon of columns :math:`(u, v)` with
+    :math:`|u|, |v|, |u + v| \le r`. A cell type has a neuron in every column, or only in those
+    whose coordinates are multiples of its strides (3 and 2 for Lawf1 and Lawf2). Neuron :math:`s`
+    of type :math:`a` sends to neuron :math:`t` of type :math:`b` if synapses from a to b were
+    observed at the offset :math:`(u_t - u_s, v_t - v_s)`. Takes O(N + E) time and memory.
 
-    Parameters
-    ----------
-    radius : int
-        Number of rings of columns r >= 0 around the one in the middle.
+    Args:
+        radius: The number of rings of columns around the central one, r >= 0.
 
-        ======  =======  ======  =========
-        radius  columns  N       E
-        ======  =======  ======  =========
-        0       1        65      454
-        2       19       1203    26,636
-        3       37       2345    57,663
-        5       91       5759    155,089
-        15      721      45,669  1,357,269
-        ======  =======  ======  =========
+            ======  =======  ======  =========
+            radius  columns  N       E
+            ======  =======  ======  =========
+            0       1        65      454
+            2       19       1203    26,636
+            3       37       2345    57,663
+            5       91       5759    155,089
+            15      721      45,669  1,357,269
+            ======  =======  ======  =========
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``edge_weight`` float32 [E], the number of synapses at this
-        offset, an average and so a fraction; ``edge_sign`` float32 [E]; ``edge_type`` int64 [E],
-        the number of the pair of cell types, 0 to 604, all synapses of which have one sign, and
-        ``edge_type_names``, a list of 605 str such as "R1 -> L1";
-        ``node_type`` int64 [N] and ``node_type_names``, the 65 cell types; ``pos`` float32 [N, 2],
-        where neighbouring columns are 1 apart, turned as flyvis draws it. Neurons are numbered type
-        by type, then by (u, v).
+    Returns:
+        A connectome with the following fields. Neurons are numbered by type, and then by (u, v).
 
-        Beyond the contract, so that `graphs.save` leaves it out: ``column`` int64 [N, 2],
-        the coordinates (u, v).
+        - ``edge_weight`` float32 [E]: the number of synapses at this offset, an average and
+          therefore a fraction.
+        - ``edge_sign`` float32 [E].
+        - ``edge_type`` int64 [E], 0 to 604: the pair of cell types, whose synapses all have one
+          sign; ``edge_type_names`` are 605 str such as "R1 -> L1".
+        - ``node_type`` int64 [N] and ``node_type_names``: the 65 cell types.
+        - ``pos`` float32 [N, 2]: the column, in units of the distance between neighbors, in the
+          orientation of flyvis.
+        - ``column`` int64 [N, 2]: the coordinates (u, v). This field is beyond the contract, and
+          :func:`graphs.save` leaves it out.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `radius` is not an integer >= 0.
+    Raises:
+        TypeError: `radius` is not an integer.
+        ValueError: `radius` is negative, or the connectome does not fit into memory.
 
-    Notes
-    -----
-    There is no ``node_sign``: R8, Am, C2 and C3 excite some types and inhibit others. Types 0 to 7,
-    the photoreceptors R1 to R8, take the light; types 31 to 64, T1 to TmY18, are those from which
-    the model of [1]_ reads what it sees. Only offsets at which synapses were seen have one; that
-    model by default also fills the gaps between them with single synapses. There are no self-loops,
-    and no synapses of the pair Lawf1 -> Lawf1, whose offset lies between the neurons of this type.
-    O(N + E) time and memory.
+    Note:
+        There is no ``node_sign``, because R8, Am, C2 and C3 excite some types and inhibit others.
+        Types 0 to 7, the photoreceptors R1 to R8, receive the light; the model of the paper reads
+        its output from types 31 to 64, T1 to TmY18. Offsets without observed synapses have none,
+        whereas that model by default fills the gaps between observed offsets with single synapses.
+        There are no self-loops, and no synapses of the pair Lawf1 -> Lawf1, whose offset lies
+        between the neurons of this type.
 
-    References
-    ----------
-    .. [1] J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across
-       the fly visual system", Nature 634 (2024) 1132-1140.
+    References:
+        J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across
+        the fly visual system", Nature 634 (2024) 1132-1140.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> fly = graphs.fly_visual_system(radius=3)
-    >>> fly.num_nodes, fly.num_edges
-    (2345, 57663)
-    >>> fly.edge_type_names[0], fly.edge_sign[fly.edge_type == 0].unique().item()
-    ('R1 -> L1', -1.0)
-    >>> light = (fly.node_type < 8).nonzero().flatten()
-    >>> len(light)
-    296
+    Example:
+        >>> import graphs
+        >>> fly = graphs.fly_visual_system(radius=3)
+        >>> fly.num_nodes, fly.num_edges
+        (2345, 57663)
+        >>> fly.edge_type_names[0], fly.edge_sign[fly.edge_type == 0].unique().item()
+        ('R1 -> L1', -1.0)
+        >>> light = (fly.node_type < 8).nonzero().flatten()
+        >>> len(light)
+        296
     """
     radius = arguments.count("radius", radius)
+    neurons, edges = (number * (3 * radius * (radius + 1) + 1) for number in _PER_COLUMN)
+    memory.check("radius", "pass radius=15", neurons=neurons, synapses=edges)
     cells, synapses = (tables.read(f"fly_visual_system_{name}") for name in ("types", "synapses"))
     kinds = {name: number for number, name in enumerate(cells["type"])}
     ends = list(zip(synapses["source"], synapses["target"], strict=True))
@@ -113,7 +112,7 @@ def fly_visual_system(radius: int = 15) -> Data:
 
 
 def _hexagon(radius: int) -> Index:
-    """Coordinates of all columns [C, 2], in row-major order."""
+    """Return the coordinates of all columns [C, 2], in row-major order."""
     side = np.arange(-radius, radius + 1)
     square = np.stack(np.meshgrid(side, side, indexing="ij"), axis=2).reshape(-1, 2)
     return square[np.abs(square.sum(axis=1)) <= radius]
@@ -122,14 +121,20 @@ def _hexagon(radius: int) -> Index:
 def _expand(
     columns: Index, present: NDArray[np.bool_], kinds: Index, offsets: Index
 ) -> tuple[Index, Index, Index]:
-    """Repeat rows of cell types `kinds` [R, 2] and `offsets` [R, 2] over the columns.
+    """Repeat the synapses of one column over all columns.
 
-    `present` [T, C] tells which type has a neuron in which column. Returns source, target and row
-    of every synapse.
+    Args:
+        columns: The coordinates of the columns [C, 2].
+        present: Whether a type has a neuron in a column [T, C].
+        kinds: The cell types of source and target of each row [R, 2].
+        offsets: The offset of each row [R, 2].
+
+    Returns:
+        The source, the target and the row of each synapse.
     """
     sizes = present.sum(axis=1)
     first = np.cumsum(sizes) - sizes
-    # Whatever lies outside has the number of one more column, the last, where no neuron is.
+    # Coordinates outside of the eye belong to an additional last column without neurons.
     neuron = np.full((len(sizes), len(columns) + 1), -1)
     neuron[:, :-1][present] = np.arange(sizes.sum())
     reach = np.abs(columns).max() + np.abs(offsets).max()

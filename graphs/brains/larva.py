@@ -15,47 +15,41 @@ CELL_TYPES = ("K", "I", "O", "P")
 
 
 def larva_mushroom_body(side: Side = "left") -> Data:
-    """Return the mushroom body, where smells are learned, of a larva of *Drosophila melanogaster*.
+    """Return the mushroom body of a larva of *Drosophila melanogaster*, where it learns odors.
 
-    Parameters
-    ----------
-    side : {"left", "right"}
-        Half of the brain.
+    Args:
+        side: The half of the brain.
 
-        =====  =======  ========  ===  ==  ==  ==
-        side   neurons  synapses  K    I   O   P
-        =====  =======  ========  ===  ==  ==  ==
-        left   209      7425      101  21  29  58
-        right  213      7536      100  21  29  63
-        =====  =======  ========  ===  ==  ==  ==
+            =====  =======  ========  ===  ==  ==  ==
+            side   neurons  synapses  K    I   O   P
+            =====  =======  ========  ===  ==  ==  ==
+            left   209      7425      101  21  29  58
+            right  213      7536      100  21  29  63
+            =====  =======  ========  ===  ==  ==  ==
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``edge_weight`` float32 [E], the number of synapses that were
-        counted from source to target [1]_; ``node_type`` int64 [N] and ``node_type_names``, the
-        cell type: K Kenyon cells, I input neurons (which bring what is to be learned, many of them
-        by dopamine), O output neurons, P projection neurons (which bring the smells). Neurons are
-        numbered type by type. There are no self-loops.
+    Returns:
+        A connectome without self-loops, whose neurons are numbered by type, with these fields:
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `side` is none of the above.
+        - ``edge_weight`` float32 [E]: the number of synapses counted from source to target.
+        - ``node_type`` int64 [N] and ``node_type_names``: K are Kenyon cells, I input neurons
+          (many of them dopaminergic, which carry the teaching signals), O output neurons, and P
+          projection neurons (which carry the odors).
 
-    References
-    ----------
-    .. [1] K. Eichler et al., "The complete connectome of a learning and memory centre in an insect
-       brain", Nature 548 (2017) 175-182.
+    Raises:
+        TypeError: `side` is not a str.
+        ValueError: `side` is neither "left" nor "right".
 
-    Examples
-    --------
-    >>> import graphs
-    >>> larva = graphs.larva_mushroom_body("right")
-    >>> larva.num_nodes, larva.num_edges
-    (213, 7536)
-    >>> larva.node_type_names, larva.node_type.bincount().tolist()
-    (['K', 'I', 'O', 'P'], [100, 21, 29, 63])
+    References:
+        K. Eichler et al., "The complete connectome of a learning and memory centre in an insect
+        brain", Nature 548 (2017) 175-182.
+
+    Example:
+        >>> import graphs
+        >>> larva = graphs.larva_mushroom_body("right")
+        >>> larva.num_nodes, larva.num_edges
+        (213, 7536)
+        >>> larva.node_type_names, larva.node_type.bincount().tolist()
+        (['K', 'I', 'O', 'P'], [100, 21, 29, 63])
     """
     side = arguments.option("side", side, SIDES)
     neurons = tables.read("larva_mushroom_body_neurons")

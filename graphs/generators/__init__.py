@@ -1,4 +1,4 @@
-"""Generators of connectomes, one family a file."""
+"""Generators of connectomes, one family per file."""
 
 from graphs.generators.cell_populations import populations
 from graphs.generators.connectors import (

@@ -1,12 +1,11 @@
 """Synapses drawn between two sets of neurons, each pair at most once.
 
-Each neuron has a row of places that it may be connected with, of which `drawing` takes some:
-in O(S + T + E) time and memory for E synapses, however many pairs there are. Sources are
-0 ... S - 1 and targets 0 ... T - 1. With ``same=True`` both are the same neurons, S = T, and no
-neuron is connected with itself.
+Sources are 0 ... S - 1 and targets 0 ... T - 1. Each neuron has a row of possible partners, from
+which `drawing` draws, in O(S + T + E) time and memory for E synapses. With ``same=True`` both sets
+are the same neurons, S = T, and no neuron is connected with itself.
 
-``times`` draws that many independent rectangles at once, stacked along the sources: source
-``r * S + s`` is the source s of the rectangle r.
+With ``times``, that many independent pairs of sets are drawn at once, stacked along the sources:
+source ``r * S + s`` is source s of pair r.
 """
 
 import numpy as np
@@ -14,27 +13,27 @@ import numpy as np
 from graphs.contract import Index
 from graphs.generators.drawing import distinct, shares
 
-# What comes out of every rule: sources and targets of equal length.
+# The result of every rule: sources and targets of equal length.
 Ends = tuple[Index, Index]
 
 
 def free(ranks: Index, taken: Index) -> Index:
-    """Return the places with these ranks among those that are not taken; `taken` is sorted."""
-    # Below the j-th taken place lie taken[j] - j free ones.
+    """Return the free places with the given ranks, where `taken` is sorted."""
+    # There are taken[j] - j free places below the j-th taken place.
     return ranks + np.searchsorted(taken - np.arange(len(taken)), ranks, side="right")
 
 
 def below_diagonal(places: Index) -> Ends:
-    """Return the pairs i > j of these places, numbered i (i - 1) / 2 + j."""
+    """Return the pairs (i, j) with i > j, which are numbered i (i - 1) / 2 + j."""
     larger = ((1 + np.sqrt(8.0 * places + 1)) // 2).astype(np.int64)
-    # The root is rounded beyond 2^53; one step puts it right.
+    # Beyond 2^53 the root may be off by one because of rounding.
     larger -= larger * (larger - 1) // 2 > places
     larger += larger * (larger + 1) // 2 <= places
     return larger, places - larger * (larger - 1) // 2
 
 
 def all_to_all(sources: int, targets: int, *, same: bool = False, times: int = 1) -> Ends:
-    """Connect every source with every target."""
+    """Connect every source to every target."""
     width = targets - same
     return _skip(
         np.repeat(np.arange(times * sources), width),
@@ -45,7 +44,7 @@ def all_to_all(sources: int, targets: int, *, same: bool = False, times: int = 1
 
 
 def one_to_one(sources: int, *, times: int = 1) -> Ends:
-    """Connect each source with the target of its number; there are as many of both."""
+    """Connect each source to the target with the same number; both sets have the same size."""
     return np.arange(times * sources), np.tile(np.arange(sources), times)
 
 
@@ -72,7 +71,7 @@ def fixed_total(
     same: bool = False,
     times: int = 1,
 ) -> Ends:
-    """Connect exactly `total` pairs, all sets of them equally likely."""
+    """Connect exactly `total` pairs, all sets of pairs equally likely."""
     widths = _widths(sources, targets, same)
     counts = np.array([shares(widths, total, rng) for _ in range(times)], dtype=np.int64)
     return _columns(sources, targets, counts.ravel(), rng, same)
@@ -87,7 +86,7 @@ def fixed_out_degree(
     same: bool = False,
     times: int = 1,
 ) -> Ends:
-    """Give each source exactly `degree` targets, all sets of them equally likely."""
+    """Connect each source to exactly `degree` targets, all sets equally likely."""
     rows = times * sources
     row, place = distinct(np.full(rows, targets - same), np.full(rows, degree), rng)
     return _skip(row, place, sources, same)
@@ -102,7 +101,7 @@ def fixed_in_degree(
     same: bool = False,
     times: int = 1,
 ) -> Ends:
-    """Give each target exactly `degree` sources, all sets of them equally likely."""
+    """Connect each target to exactly `degree` sources, all sets equally likely."""
     counts = np.full(times * targets, degree, dtype=np.int64)
     return _columns(sources, targets, counts, rng, same)
 
@@ -114,7 +113,7 @@ def _widths(places: int, rows: int, same: bool) -> Index:
 def _columns(
     sources: int, targets: int, counts: Index, rng: np.random.Generator, same: bool
 ) -> Ends:
-    """Draw so many sources for each target, of one rectangle after another."""
+    """Draw ``counts[r]`` sources for each target, pair of sets by pair of sets."""
     row, place = distinct(_widths(sources, len(counts), same), counts, rng)
     row, place = _skip(row, place, targets, same)
     if len(counts) == targets:
@@ -124,8 +123,8 @@ def _columns(
 
 
 def _skip(row: Index, place: Index, rows: int, same: bool) -> Ends:
-    """Leave out the place of the row itself, where both are the same neurons; rows are sorted."""
+    """Skip the row's own place if both sets are the same neurons; rows are sorted."""
     if same and len(row):
-        # In place, as a single rectangle may be half as large as memory.
+        # In place, because the arrays may take half of the memory.
         place += place >= (row % rows if row[-1] >= rows else row)
     return row, place

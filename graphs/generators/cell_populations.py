@@ -1,4 +1,4 @@
-"""Populations of neurons, and a connection rule for each pair of them."""
+"""Populations of neurons with a connection rule for each pair of populations."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build
 from graphs.generators import connectors
 from graphs.generators.connectors import Connector, Rule
@@ -23,63 +23,53 @@ def populations(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return populations of neurons, connected pair by pair under the rule that is stated.
+    r"""Return populations of neurons that are connected by a rule for each pair of populations.
 
-    Parameters
-    ----------
-    population_sizes : mapping of str to int
-        Number of neurons of each population, in the order in which they are numbered.
-    connect : mapping of (str, str) to rule
-        The rule from the first population to the second: ``AllToAll()``, ``OneToOne()``,
-        ``FixedProbability(p)``, ``FixedInDegree(k)``, ``FixedOutDegree(k)``, ``FixedTotal(n)`` of
-        `graphs.generators.connectors`, or a function that takes the numbers of sources and of
-        targets and a numpy.random.Generator, and returns sources and targets, counted from 0 in
-        each population. A pair that is not listed has no synapses.
-    signs : mapping of str to +1, 0 or -1, optional
-        Whether the neurons of a population excite or inhibit (Dale's law); of all populations or
-        none.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine, in whatever
-        order `connect` lists its pairs.
+    Populations are numbered one after the other. A rule connects each pair of neurons at most once,
+    and no neuron with itself. Takes O(N + E) memory and O(N + E log E) time. The connection rules
+    are those of [1]_; the network in the example is that of [2]_.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the population, in the order of
-        `population_sizes`, and ``node_type_names``; ``node_sign`` float32 [N] if `signs` are given.
+    Args:
+        population_sizes: Number of neurons of each population, in the order in which they are
+            numbered.
+        connect: The rule from the first population of a pair to the second: ``AllToAll()``,
+            ``OneToOne()``, ``FixedProbability(p)``, ``FixedInDegree(k)``, ``FixedOutDegree(k)``,
+            ``FixedTotal(n)``, or a function ``(num_sources, num_targets, rng)`` that returns the
+            sources and targets of the synapses, numbered from 0 within each population. Pairs that
+            are not listed have no synapses.
+        signs: Sign of the neurons of each population (Dale's law): +1 excitatory, -1 inhibitory, 0
+            unknown. For all populations or none.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine, for any
+            order of the pairs in `connect`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range, a pair names an unknown population, a
-        rule finds too few neurons, or a function returns no such pairs.
+    Returns:
+        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N], the population in the order of
+        `population_sizes`; ``node_type_names``; and ``node_sign`` float32 [N] if `signs` are given.
 
-    Notes
-    -----
-    Populations are numbered one after the other. A rule draws each pair of neurons at most once,
-    and none with itself. O(N + E) memory, O(N + E log E) time.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, a pair names an unknown population, a rule needs
+            more neurons than there are, a function returns invalid pairs, or the graph does not fit
+            into memory.
 
-    References
-    ----------
-    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
-    .. [2] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory spiking
-       neurons", Journal of Computational Neuroscience 8 (2000) 183-208: the network below.
+    References:
+        .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
+        .. [2] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory
+           spiking neurons", Journal of Computational Neuroscience 8 (2000) 183-208.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> rules = {
-    ...     (sender, receiver): graphs.FixedInDegree({"exc": 80, "inh": 20}[sender])
-    ...     for sender in ("exc", "inh") for receiver in ("exc", "inh")
-    ... }
-    >>> brunel = graphs.populations(
-    ...     {"exc": 800, "inh": 200}, rules, signs={"exc": +1, "inh": -1}, seed=0
-    ... )
-    >>> brunel.num_edges, brunel.node_type_names
-    (100000, ['exc', 'inh'])
+    Example:
+        >>> import graphs
+        >>> rules = {
+        ...     (sender, receiver): graphs.FixedInDegree({"exc": 80, "inh": 20}[sender])
+        ...     for sender in ("exc", "inh") for receiver in ("exc", "inh")
+        ... }
+        >>> brunel = graphs.populations(
+        ...     {"exc": 800, "inh": 200}, rules, signs={"exc": +1, "inh": -1}, seed=0
+        ... )
+        >>> brunel.num_edges, brunel.node_type_names
+        (100000, ['exc', 'inh'])
     """
     sizes = _sizes(population_sizes)
     rules = _rules(connect, sizes)
@@ -89,7 +79,7 @@ def populations(
     widths = np.array(list(sizes.values()))
     first = dict(zip(sizes, (np.cumsum(widths) - widths).tolist(), strict=True))
     total = int(widths.sum())
-    arguments.room("population_sizes", "pass smaller populations", neurons=sum(sizes.values()))
+    memory.check("population_sizes", "pass smaller populations", neurons=sum(sizes.values()))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for (sender, receiver), rule in rules.items():
         try:
@@ -143,7 +133,7 @@ def _sizes(population_sizes: Mapping[str, int]) -> dict[str, int]:
 def _rules(
     connect: Mapping[Pair, Connector | Rule], sizes: dict[str, int]
 ) -> dict[Pair, Connector | Rule]:
-    """Check the rules and bring them into the order of the populations."""
+    """Check the rules and return them in the order of the populations."""
     one = next(iter(sizes))
     example = f"{{({one!r}, {one!r}): graphs.FixedProbability(0.1)}}"
     for pair in _mapping("connect", connect, example):

@@ -1,7 +1,7 @@
-"""Connection rules: which sources of one population synapse on which targets of another.
+"""Connection rules between two populations.
 
-The concepts are those of [1]_, which NEST and PyNN share. No pair is connected twice, and no neuron
-with itself.
+The concepts are those of [1]_, which NEST and PyNN share. Unlike in NEST, no pair is connected
+twice and no neuron with itself.
 
 =====================  =======================  ==========================================
 here                   NEST                     PyNN
@@ -14,13 +14,9 @@ FixedOutDegree(k)      fixed_outdegree          FixedNumberPostConnector
 FixedTotal(n)          fixed_total_number       FixedTotalNumberConnector
 =====================  =======================  ==========================================
 
-NEST allows several synapses between the same neurons, and of a neuron on itself, unless told
-otherwise; here neither happens.
-
-References
-----------
-.. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-   Biology 18 (2022) e1010086.
+References:
+    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
+       Biology 18 (2022) e1010086.
 """
 
 from abc import ABC, abstractmethod
@@ -29,19 +25,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index
 from graphs.generators import bipartite
 from graphs.generators.bipartite import Ends
 
-# A rule of one's own: (number of sources, number of targets, random generator) to the sources and
-# the targets of the synapses, each counted from 0.
+# A custom rule: a function of (number of sources, number of targets, random generator) that returns
+# the sources and the targets of the synapses, both numbered from 0.
 Rule = Callable[[int, int, np.random.Generator], tuple[Any, Any]]
 
 
 class Connector(ABC):
-    """A connection rule; what it is given is checked when it is made."""
+    """A connection rule, whose arguments are checked when it is made."""
 
     @abstractmethod
     def connect(
@@ -49,13 +46,24 @@ class Connector(ABC):
     ) -> Ends:
         """Return the synapses of `times` pairs of populations, stacked as in `bipartite`.
 
-        With `same`, sources and targets are the same neurons.
+        Args:
+            sources: Number of sources.
+            targets: Number of targets.
+            rng: Source of randomness.
+            same: Whether sources and targets are the same neurons.
+            times: Number of pairs of populations.
+
+        Returns:
+            Sources and targets of the synapses.
+
+        Raises:
+            ValueError: The rule does not fit these numbers of neurons.
         """
 
 
 @dataclass(frozen=True)
 class AllToAll(Connector):
-    """Every source with every target."""
+    """Connect every source to every target."""
 
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
@@ -66,7 +74,7 @@ class AllToAll(Connector):
 
 @dataclass(frozen=True)
 class OneToOne(Connector):
-    """Each source with the target of the same number; the populations are of one size."""
+    """Connect each source to the target with the same number, in populations of the same size."""
 
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
@@ -86,7 +94,11 @@ class OneToOne(Connector):
 
 @dataclass(frozen=True)
 class FixedProbability(Connector):
-    """Each pair with this probability, independently of all others."""
+    """Connect each pair with the same probability, independently of all others.
+
+    Args:
+        probability: Connection probability in [0, 1].
+    """
 
     probability: float
 
@@ -104,7 +116,11 @@ class FixedProbability(Connector):
 
 @dataclass(frozen=True)
 class FixedInDegree(Connector):
-    """Each target from exactly `degree` sources."""
+    """Connect each target to the same number of sources.
+
+    Args:
+        degree: In-degree >= 0 of every target.
+    """
 
     degree: int
 
@@ -114,14 +130,18 @@ class FixedInDegree(Connector):
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
-        _room(self, self.degree, sources - same if targets else self.degree, "sources a target")
+        _room(self, self.degree, sources - same if targets else self.degree, "sources per target")
         _fits(self, float(times) * targets * self.degree)
         return bipartite.fixed_in_degree(sources, targets, self.degree, rng, same=same, times=times)
 
 
 @dataclass(frozen=True)
 class FixedOutDegree(Connector):
-    """Each source to exactly `degree` targets."""
+    """Connect each source to the same number of targets.
+
+    Args:
+        degree: Out-degree >= 0 of every source.
+    """
 
     degree: int
 
@@ -131,7 +151,7 @@ class FixedOutDegree(Connector):
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
     ) -> Ends:
-        _room(self, self.degree, targets - same if sources else self.degree, "targets a source")
+        _room(self, self.degree, targets - same if sources else self.degree, "targets per source")
         _fits(self, float(times) * sources * self.degree)
         return bipartite.fixed_out_degree(
             sources, targets, self.degree, rng, same=same, times=times
@@ -140,12 +160,16 @@ class FixedOutDegree(Connector):
 
 @dataclass(frozen=True)
 class FixedTotal(Connector):
-    """Exactly `num_edges` pairs, wherever they are."""
+    """Connect a given number of pairs, all sets of pairs equally likely.
+
+    Args:
+        num_edges: Number of synapses >= 0.
+    """
 
     num_edges: int
 
     def __post_init__(self) -> None:
-        arguments.count("num_edges", self.num_edges)
+        _fits(self, arguments.count("num_edges", self.num_edges))
 
     def connect(  # noqa: D102
         self, sources: int, targets: int, rng: np.random.Generator, *, same: bool, times: int
@@ -158,18 +182,30 @@ class FixedTotal(Connector):
 def _room(rule: Connector, wanted: int, most: int, what: str) -> None:
     if wanted > most:
         raise ValueError(
-            f"{rule} must find as many {what}, got {most}; pass {type(rule).__name__}({most}) or "
-            "less"
+            f"{rule} must have at least {wanted} {what}, got {most}; "
+            f"pass {type(rule).__name__}({most}) or less"
         )
 
 
 def _fits(rule: Connector, synapses: float) -> None:
-    arguments.room(str(rule), "pass another rule, or smaller populations", synapses=synapses)
+    memory.check(str(rule), "pass another rule, or smaller populations", synapses=synapses)
 
 
 def check(rule: Any, what: str) -> "Connector | Rule":
-    """Return a rule, or say what `what` must be instead."""
-    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type)):
+    """Return a connection rule.
+
+    Args:
+        rule: What the caller passed.
+        what: Name of the argument.
+
+    Returns:
+        The rule.
+
+    Raises:
+        TypeError: `rule` is neither a connection rule nor a function.
+    """
+    # Data can be called too, and is no rule.
+    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type | Data)):
         return rule
     fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"
     raise TypeError(
@@ -187,7 +223,24 @@ def connect(
     same: bool = False,
     times: int = 1,
 ) -> Ends:
-    """Return the synapses of a rule or of a function; what the latter returns is checked."""
+    """Return the synapses of a rule or function.
+
+    Args:
+        rule: A connection rule or function. What a function returns is checked.
+        sources: Number of sources.
+        targets: Number of targets.
+        rng: Source of randomness.
+        same: Whether sources and targets are the same neurons.
+        times: Number of pairs of populations.
+
+    Returns:
+        Sources and targets of the synapses, stacked as in `bipartite`.
+
+    Raises:
+        TypeError: A function does not return two arrays.
+        ValueError: The rule does not fit these numbers of neurons, or a function returns invalid
+            pairs.
+    """
     if isinstance(rule, Connector):
         return rule.connect(sources, targets, rng, same=same, times=times)
     parts = [_called(rule, sources, targets, rng, same) for _ in range(times)]
@@ -223,8 +276,8 @@ def _called(rule: Rule, sources: int, targets: int, rng: np.random.Generator, sa
     key = np.sort(ends[0] * targets + ends[1])
     if (key[1:] == key[:-1]).any() or (same and (ends[0] == ends[1]).any()):
         raise ValueError(
-            "a connection rule must return each pair once, and no neuron with itself, got some "
-            "that are not; pass them through numpy.unique(pairs, axis=1), and self_loops=True for "
+            "a connection rule must return each pair once and no self-loops, got "
+            "others; return numpy.unique(pairs, axis=1), and pass self_loops=True for "
             "self-loops"
         )
     return ends[0], ends[1]

@@ -1,4 +1,4 @@
-"""Random graphs whose every neuron has degrees that are given."""
+"""Random graphs with given degrees."""
 
 import heapq
 from collections.abc import Sequence
@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 
-# Rounds of switches that a matching gets: in all, and one after another without any success.
+# Most rounds of switches for a matching: in total, and in a row without any success.
 _ROUNDS = 300
 _PATIENCE = 30
 
-# Switches that are tried in a round, where there are not more synapses to be switched.
+# Switches tried in a round, unless more synapses than this have to be switched.
 _TRIES = 1 << 16
 
-# Rounds of swaps of all synapses that follow where the graph was constructed.
+# Rounds of swaps of all synapses after a graph was constructed.
 _MIXING = 30
 
 
@@ -29,74 +29,63 @@ def configuration(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return a random graph in which every neuron has exactly these degrees.
+    r"""Return a random graph in which every neuron has a given in-degree and out-degree.
 
-    The configuration model: neuron i has :math:`d^{out}_i` ends of synapses to send with and
-    :math:`d^{in}_i` to receive with, and the ends are matched at random. Where degrees are small
-    against the number of synapses E, i sends to j with probability
-    :math:`d^{out}_i d^{in}_j / E`. It is what a connectome is compared with to tell which of its
-    structure follows from degrees alone [1]_.
+    In the configuration model neuron i has :math:`d^{out}_i` outgoing and :math:`d^{in}_i` incoming
+    half-synapses, which are matched at random. If degrees are small compared with the number of
+    synapses E, i sends to j with probability :math:`d^{out}_i d^{in}_j / E`. It is the null model
+    that shows which structure of a connectome follows from its degrees alone [1]_.
 
-    Parameters
-    ----------
-    in_degrees : sequence of int
-        Synapses that each of the N neurons receives.
-    out_degrees : sequence of int
-        Synapses that each neuron sends, N numbers with the same sum.
-    self_loops : bool
-        Whether a neuron may be matched with itself. Its self-loop counts in both of its degrees.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Synapses that repeat a pair, or are forbidden self-loops, are switched with random ones:
+    :math:`a \to b,\ c \to d` become :math:`a \to d,\ c \to b` [2]_, which preserves all degrees. If
+    more than half of all pairs are connected, the graph of the unconnected pairs is drawn instead.
+    If so few graphs have these degrees that switching does not finish, a graph is constructed [3]_
+    and then randomized by many swaps as in `rewire_degrees`. All graphs with these degrees are
+    almost, but not exactly, equally likely [1]_.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Whether a graph with these degrees exists is decided beforehand by the theorem of Fulkerson,
+    Chen and Anstee [4]_ (of Gale and Ryser if self-loops are allowed). Takes O(N + E) memory and
+    O((N + E) log E) time.
+
+    Args:
+        in_degrees: In-degree of each of the N neurons.
+        out_degrees: Out-degree of each neuron: N numbers with the same sum.
+        self_loops: Whether self-loops are allowed. A self-loop counts in both degrees of its
+            neuron.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E].
 
-    Raises
-    ------
-    TypeError, ValueError
-        If the degrees are no two sequences of integers >= 0 of one length and one sum, no graph has
-        these degrees, or an argument is of another type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The degrees are not two sequences of integers >= 0 with the same length and sum,
+            no graph has these degrees, or the graph does not fit into memory.
 
-    Notes
-    -----
-    Synapses that repeat a pair, or lead back where that is not allowed, are switched with random
-    ones: :math:`a \to b,\ c \to d` become :math:`a \to d,\ c \to b` [2]_, which keeps all degrees.
-    Of sequences with more than half of all pairs, the graph of the pairs that stay empty is drawn.
-    Where few graphs have these degrees, so that switches come to no end, one of them is constructed
-    [3]_ and swapped over and over as in `rewire_degrees`. Graphs with these degrees are nearly,
-    but not exactly, equally likely [1]_.
+    References:
+        .. [1] B. K. Fosdick, D. B. Larremore, J. Nishimura, J. Ugander, "Configuring random graph
+           models with fixed degree sequences", SIAM Review 60 (2018) 315-355.
+        .. [2] A. R. Rao, R. Jana, S. Bandyopadhyay, "A Markov chain Monte Carlo method for
+           generating random (0, 1)-matrices with given marginals", Sankhya A 58 (1996) 225-242.
+        .. [3] D. J. Kleitman, D. L. Wang, "Algorithms for constructing graphs and digraphs with
+           given valences and factors", Discrete Mathematics 6 (1973) 79-88.
+        .. [4] R. P. Anstee, "Properties of a class of (0, 1)-matrices covering a given matrix",
+           Canadian Journal of Mathematics 34 (1982) 438-453.
 
-    Whether there is a graph at all is told in advance by the theorem of Fulkerson, Chen and Anstee
-    [4]_ (of Gale and Ryser, with self-loops). O(N + E) memory, O((N + E) log E) time.
-
-    References
-    ----------
-    .. [1] B. K. Fosdick, D. B. Larremore, J. Nishimura, J. Ugander, "Configuring random graph
-       models with fixed degree sequences", SIAM Review 60 (2018) 315-355.
-    .. [2] A. R. Rao, R. Jana, S. Bandyopadhyay, "A Markov chain Monte Carlo method for generating
-       random (0, 1)-matrices with given marginals", Sankhya A 58 (1996) 225-242.
-    .. [3] D. J. Kleitman, D. L. Wang, "Algorithms for constructing graphs and digraphs with given
-       valences and factors", Discrete Mathematics 6 (1973) 79-88.
-    .. [4] R. P. Anstee, "Properties of a class of (0, 1)-matrices covering a given matrix",
-       Canadian Journal of Mathematics 34 (1982) 438-453.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.configuration([1, 1, 2, 0], [2, 1, 0, 1], seed=0)
-    >>> data.edge_index[1].bincount(minlength=4).tolist()
-    [1, 1, 2, 0]
-    >>> graphs.configuration([2, 2, 0, 0], [2, 2, 0, 0])
-    Traceback (most recent call last):
-        ...
-    ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
+    Example:
+        >>> import graphs
+        >>> data = graphs.configuration([1, 1, 2, 0], [2, 1, 0, 1], seed=0)
+        >>> data.edge_index[1].bincount(minlength=4).tolist()
+        [1, 1, 2, 0]
+        >>> graphs.configuration([2, 2, 0, 0], [2, 2, 0, 0])
+        Traceback (most recent call last):
+            ...
+        ValueError: in_degrees and out_degrees must be those of a graph, got a sum of 2 for ...
     """
     received, sent = _degrees("in_degrees", in_degrees), _degrees("out_degrees", out_degrees)
     self_loops = arguments.flag("self_loops", self_loops)
     _check(received, sent, self_loops)
-    arguments.room(
+    memory.check(
         "in_degrees and out_degrees",
         "pass lower degrees",
         neurons=len(received),
@@ -130,11 +119,11 @@ def _degrees(name: str, value: Any) -> Index:
 
 
 def _check(received: Index, sent: Index, self_loops: bool) -> None:
-    """Refuse degrees that no graph has, and say which neurons ask for too much."""
+    """Refuse degrees that no graph has, and name the neurons whose degrees are too large."""
     neurons = len(received)
     if len(sent) != neurons:
         raise ValueError(
-            f"in_degrees and out_degrees must be of one length, got {neurons} and {len(sent)}; "
+            f"in_degrees and out_degrees must have the same length, got {neurons} and {len(sent)}; "
             "pass one number for each neuron"
         )
     most = max(neurons - (not self_loops), 0)
@@ -149,8 +138,8 @@ def _check(received: Index, sent: Index, self_loops: bool) -> None:
             "in_degrees and out_degrees must have the same sum, the number of synapses, got "
             f"{received.sum()} and {sent.sum()}; pass degrees of one graph"
         )
-    # The k that receive most can be sent at most min(k, sent) by each neuron, and one less by those
-    # among them that would have to send to themselves.
+    # Each neuron can send at most min(k, sent) synapses to the k neurons of largest in-degree, and
+    # one less if it is one of them and would have to send to itself.
     order = np.lexsort((-sent, -received))
     at_least = np.cumsum(np.bincount(sent, minlength=neurons + 1)[::-1])[::-1]
     room = np.cumsum(at_least[1 : neurons + 1])
@@ -165,13 +154,13 @@ def _check(received: Index, sent: Index, self_loops: bool) -> None:
         number = int(bad[0])
         raise ValueError(
             "in_degrees and out_degrees must be those of a graph, got a sum of "
-            f"{wanted[number]} for the {number + 1} largest in-degrees, although at most "
-            f"{room[number]} can be sent to these; pass lower ones"
+            f"{wanted[number]} for the {number + 1} largest in-degrees, although these neurons can "
+            f"receive at most {room[number]}; pass lower ones"
         )
 
 
 class _Matching:
-    """Synapses with fixed sources, whose targets are switched in pairs."""
+    """Synapses with fixed sources whose targets are switched in pairs."""
 
     def __init__(self, source: Index, target: Index, neurons: int, self_loops: bool) -> None:
         self.source, self.target = source, target
@@ -182,7 +171,7 @@ class _Matching:
         return source * self.neurons + target
 
     def bad(self) -> Index:
-        """Return the synapses that are a self-loop, or have the ends of an earlier one."""
+        """Return the synapses that are self-loops or repeat an earlier synapse."""
         key = self._key(self.source, self.target)
         twice = self.taken[1:][np.diff(self.taken) == 0]
         at = np.searchsorted(twice, key)
@@ -194,10 +183,15 @@ class _Matching:
         return np.union1d(later, np.flatnonzero(self.source == self.target))
 
     def switch(self, one: Index, other: Index) -> Index:
-        """Exchange the targets of synapses where that makes two new ones; return whose it did.
+        """Exchange the targets of pairs of synapses if that makes two new synapses.
 
-        A synapse may be tried with several others, in turn until one fits; none of these stands
-        twice, or in both.
+        Args:
+            one: The synapses to switch; each may occur several times, and its first switch that
+                fits is made.
+            other: The synapse to switch with; none occurs twice, or in `one`.
+
+        Returns:
+            The synapses of `one` that were switched.
         """
         fits, left = [np.empty(0, np.int64)], np.arange(len(one))
         waits = np.ones(len(self.source), dtype=bool)
@@ -210,7 +204,7 @@ class _Matching:
             left = left[~first & waits[one[left]]]
         tried = np.sort(np.concatenate(fits))
         one, other = one[tried], other[tried]
-        # Of those that want the same pair the first gets it.
+        # If several switches would connect the same pair, only the first is made.
         wanted = self._wanted(one, other)
         alone = np.zeros(wanted.size, dtype=bool)
         alone[np.unique(wanted, return_index=True)[1]] = True
@@ -218,7 +212,7 @@ class _Matching:
         one, other, wanted = one[done], other[done], wanted[:, done]
         changed = np.concatenate((one, other))
         old = np.sort(self._key(self.source[changed], self.target[changed]))
-        # One place for each of equal ones.
+        # Equal keys are consecutive; each gets its own position.
         at = np.searchsorted(self.taken, old) + np.arange(len(old)) - np.searchsorted(old, old)
         kept = np.delete(self.taken, at)
         new = np.sort(wanted, axis=None)
@@ -227,7 +221,7 @@ class _Matching:
         return one
 
     def _wanted(self, one: Index, other: Index) -> Index:
-        """Return the pairs that a switch would connect, [2, S]."""
+        """Return the keys of the pairs that a switch would connect, [2, S]."""
         return np.stack(
             (
                 self._key(self.source[one], self.target[other]),
@@ -247,10 +241,10 @@ class _Matching:
 
 
 def _first(values: Index, bound: int) -> Mask:
-    """Return for each of the values below `bound` whether it is the first of its equals."""
+    """Return for each value, all below `bound`, whether it is the first of its equals."""
     number = np.arange(len(values))
     first = np.empty(bound, np.int64)
-    # The last to write its number wins.
+    # The last assignment wins, so values are written in reverse.
     first[values[::-1]] = number[::-1]
     return first[values] == number
 
@@ -267,7 +261,7 @@ def _simple(
     for _ in range(_ROUNDS):
         if not bad.size or failures == _PATIENCE:
             break
-        # The fewer are left, the more often is each tried.
+        # The fewer synapses are left, the more often each is tried.
         tried = np.tile(bad, max(min(_TRIES, len(source)) // len(bad), 1))
         partners = rng.integers(len(source), size=len(tried))
         good = _first(partners, len(source))
@@ -285,7 +279,7 @@ def _simple(
 def _mixed(
     source: Index, target: Index, neurons: int, self_loops: bool, rng: np.random.Generator
 ) -> Index:
-    """Return other targets of a simple graph, after all of them were swapped over and over."""
+    """Return the targets of a simple graph after many rounds of swaps."""
 
     def key(one: Index, other: Index) -> Index:
         return one * neurons + other
@@ -303,7 +297,9 @@ def _mixed(
 
 
 def _construct(received: Index, sent: Index, self_loops: bool) -> tuple[Index, Index]:
-    """Connect neuron by neuron with those that are to receive, and then to send, most."""
+    """Make a graph neuron by neuron, each sending to those with the most free in-degree, and among
+    these to those with the most free out-degree.
+    """
     left = sent.tolist()
     heap = [(-wants, -left[neuron], neuron) for neuron, wants in enumerate(received.tolist())]
     heapq.heapify(heap)

@@ -1,7 +1,7 @@
-"""Sets drawn at random, row by row: the places that synapses take.
+"""Random subsets drawn row by row: the places that synapses take.
 
-A row is what one neuron may be connected with, numbered from 0. Nothing is ever listed that is not
-drawn, so that O(R + E) time and memory serve R rows and E places, however wide the rows are.
+A row is the possible partners of one neuron, numbered from 0. Only places that are drawn are
+stored, so that R rows and E places take O(R + E) time and memory for rows of any width.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from graphs import compiled
 from graphs.contract import Index
 
-# Places drawn at a time, in whole rows. The graph of a seed depends on it.
+# Number of places drawn at a time, in whole rows. The graph of a seed depends on it.
 _BLOCK = 1 << 20
 
-# Places of a row beyond which it is drawn piece by piece.
+# Rows with more places than this are drawn in pieces of this size.
 _PIECE = 4096
 
 
@@ -25,9 +25,16 @@ def distinct(
 ) -> tuple[Index, Index]:
     """Draw counts[r] distinct places of 0 ... widths[r] - 1 in each row r, all sets equally likely.
 
-    Return the row and the place of each, sorted by both. Of a row that is more than half full, the
-    places that stay empty are drawn. Draws that repeat a place are drawn again: to draw until
-    enough distinct places are found favours none.
+    In rows that are more than half full, the empty places are drawn instead. Repeated places are
+    redrawn, which favors no set.
+
+    Args:
+        widths: Number of places of each row [R].
+        counts: Number of places to draw in each row [R].
+        rng: Source of randomness.
+
+    Returns:
+        The row and the place of each draw, sorted by both.
     """
     widths, counts = np.asarray(widths, np.int64), np.asarray(counts, np.int64)
     dense = 2 * counts > widths
@@ -39,7 +46,7 @@ def distinct(
 
 
 def _cut(widths: Index, counts: Index, rng: np.random.Generator) -> tuple[Index, Index, Index]:
-    """Cut rows of many places into shorter ones; return their starts, widths and counts."""
+    """Cut rows with many draws into shorter pieces; return their starts, widths and counts."""
     if counts.max(initial=0) < 2 * _PIECE:
         return np.zeros_like(widths), widths, counts
     pieces = np.maximum(counts // _PIECE, 1)
@@ -56,7 +63,7 @@ def _cut(widths: Index, counts: Index, rng: np.random.Generator) -> tuple[Index,
 
 
 def _sparse(first: Index, widths: Index, counts: Index, rng: np.random.Generator) -> Index:
-    """Draw as `distinct` does, block by block, and add to each row where it starts."""
+    """Draw as `distinct` does, block by block, and add the start of each row."""
     pointer = _pointer(counts)
     places = np.empty(pointer[-1], np.int64)
     block = 0
@@ -87,7 +94,7 @@ def _draw_block(places: Index, pointer: Index, widths: Index, rng: np.random.Gen
 
 
 def _sort_rows(places: Index, pointer: Index, rows: Index) -> Index:
-    """Sort these rows of a block in place, and return the positions that repeat the one before."""
+    """Sort these rows of a block in place; return the positions that repeat the previous place."""
     helpers = compiled.module()
     if helpers is not None:
         return cast(Index, helpers.sort_rows(places, pointer, rows))
@@ -103,7 +110,7 @@ def _sort_rows(places: Index, pointer: Index, rows: Index) -> Index:
 def _fill_dense(
     places: Index, pointer: Index, widths: Index, counts: Index, dense: NDArray[np.bool_]
 ) -> Index:
-    """Put the places that were not drawn into the rows that are more than half full."""
+    """Fill the rows that are more than half full with the places that were not drawn."""
     filled = np.empty(counts.sum(), np.int64)
     starts = _pointer(counts)[:-1]
     sparse = np.flatnonzero(~dense)
@@ -119,10 +126,10 @@ def _fill_dense(
 
 
 def shares(widths: Index, total: int, rng: np.random.Generator) -> Index:
-    """Return how many of `total` places, drawn from all rows alike without repeats, each row gets.
+    """Return how many of `total` places, drawn without repetition from all rows, are in each row.
 
-    That is the multivariate hypergeometric law: binomial counts, corrected by places that are taken
-    away, or added, at random.
+    This is the multivariate hypergeometric distribution. Binomial counts are drawn and then
+    corrected by adding or removing random places.
     """
     room = int(widths.sum())
     if not total:

@@ -1,4 +1,4 @@
-"""Lattices: neurons on points of a grid or in a honeycomb, synapses within a window."""
+"""Lattices with synapses within a window: grids and honeycombs."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build_sorted
 from graphs.ordering import canonical_order
 
@@ -29,63 +29,52 @@ def grid_local(
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = True,
 ) -> Data:
-    r"""Return a lattice whose neurons send to all neurons within `distance`.
+    r"""Return a lattice in which every neuron sends to all neurons within a distance.
 
-    Neuron :math:`s` at the lattice point :math:`x_s` sends to neuron :math:`t` if
-    :math:`\lVert x_t - x_s \rVert \le d`. With the Chebyshev metric on two axes this is the window
-    ``out[y-d:y+d+1, x-d:x+d+1] += in[y, x] * W[y, x]`` of the graph layer [1]_.
+    Neuron :math:`s` at lattice point :math:`x_s` sends to neuron :math:`t` if :math:`\lVert x_t -
+    x_s \rVert \le d`. With the Chebyshev metric on two axes this is the window ``out[y-d:y+d+1,
+    x-d:x+d+1] += in[y, x] * W[y, x]`` of the graph layer in [1]_.
 
-    Parameters
-    ----------
-    shape : int or sequence of int
-        Number of neurons along each axis; any number of axes, (28, 28) for a sheet, (10, 10, 10)
-        for a volume.
-    distance : float
-        Reach d >= 0 of a synapse in lattice steps; it need not be whole.
-    metric : {"chebyshev", "euclidean", "manhattan"}
-        Norm in which the distance is taken: a square, a disc or a diamond.
-    padding : bool
-        With padding every neuron sends, and what falls off the lattice is dropped. Without it, only
-        neurons send that are at least floor(d) steps away from every border: the paper's variant.
-    periodic : bool or sequence of bool
-        Whether opposite borders touch, for all axes or for each. A periodic axis has no border.
-    self_loops : bool
-        Whether neurons send to themselves (offset 0).
+    Takes O(N + E) time and memory. With weights ``K.flatten()[edge_type]``, one loop on a Chebyshev
+    grid with integer d on two axes equals ``conv_transpose2d(x, K, padding=d)``.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E], neurons in row-major order; ``edge_type`` int64 [E], the number
-        of the offset target - source among the offsets of the window in row-major order, from 0;
-        ``pos`` float32 [N, D], the lattice point, if D <= 3; ``shape``.
+    Args:
+        shape: Number of neurons along each axis, such as (28, 28) for a sheet or (10, 10, 10) for a
+            volume; up to 16 axes.
+        distance: Reach d >= 0 of a synapse in lattice steps; it may be fractional.
+        metric: Norm of the distance: "chebyshev" is a square window, "euclidean" a disc, and
+            "manhattan" a diamond.
+        padding: Whether all neurons send, and synapses that would leave the lattice are dropped.
+            Otherwise only neurons at least floor(d) steps away from every border send, as in [1]_.
+        periodic: Whether opposite borders touch, for all axes or per axis. A periodic axis has no
+            border.
+        self_loops: Whether neurons send to themselves (offset 0).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, an option is unknown, or a periodic axis
-        is shorter than the window, so that two offsets would meet in one target.
+    Returns:
+        ``edge_index`` int64 [2, E], with neurons in row-major order; ``edge_type`` int64 [E], the
+        index of the offset target - source among the offsets of the window in row-major order;
+        ``pos`` float32 [N, D], the lattice points, if D <= 3; and ``shape``.
 
-    Notes
-    -----
-    O(N + E) time and memory. Weights ``K.flatten()[edge_type]`` make one loop of a Chebyshev grid
-    with whole d on two axes equal to ``conv_transpose2d(x, K, padding=d)``.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, `metric` is unknown, a periodic axis is shorter
+            than the window, so that two offsets would have the same target, or the graph does not
+            fit into memory.
 
-    References
-    ----------
-    .. [1] A. Ejima, "Neurons regarded as Graph".
+    References:
+        .. [1] A. Ejima, "Neurons regarded as Graph".
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.grid_local((28, 28), 1).num_edges
-    6724
-    >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
-    6084
-    >>> cube = graphs.grid_local((10, 10, 10), 1, metric="manhattan", self_loops=False)
-    >>> cube.num_edges, cube.pos.shape
-    (5400, torch.Size([1000, 3]))
-    >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
-    [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
+    Example:
+        >>> import graphs
+        >>> graphs.grid_local((28, 28), 1).num_edges
+        6724
+        >>> graphs.grid_local((28, 28), 1, padding=False).num_edges
+        6084
+        >>> cube = graphs.grid_local((10, 10, 10), 1, metric="manhattan", self_loops=False)
+        >>> cube.num_edges, cube.pos.shape
+        (5400, torch.Size([1000, 3]))
+        >>> graphs.grid_local(4, 1, periodic=True, self_loops=False).edge_index.tolist()
+        [[1, 3, 0, 2, 1, 3, 0, 2], [0, 0, 1, 1, 2, 2, 3, 3]]
     """
     sides = _sides(shape)
     distance = arguments.real("distance", distance)
@@ -97,7 +86,7 @@ def grid_local(
     offsets = _window(len(sides), distance, order)
     if not arguments.flag("self_loops", self_loops):
         offsets = offsets[offsets.any(axis=1)]
-    # Longer offsets have a number, but no room.
+    # Offsets longer than the lattice keep their edge_type, but have no synapses.
     kinds = np.flatnonzero((np.abs(offsets) < sides).all(axis=1))
     margins = [0 if padding or wrap else reach for wrap in wraps]
     rows = np.where(wraps, sides, np.array(sides) - np.abs(offsets[kinds]))
@@ -120,7 +109,7 @@ def _synapses(
     offsets: Index,
     kinds: Index,
 ) -> tuple[Index, Index]:
-    """Synapses [2, E] in canonical order, and the kinds of their offsets [E]."""
+    """Return synapses [2, E] in canonical order, and the kind of each offset [E]."""
     helpers = compiled.module()
     if helpers is not None:
         edges, types = helpers.window_edges(
@@ -144,58 +133,46 @@ def hexagonal_lattice(
     periodic: bool | Sequence[bool] = False,
     self_loops: bool = True,
 ) -> Data:
-    r"""Return a honeycomb whose neurons send to all neurons within `distance` steps.
+    r"""Return a honeycomb in which every neuron sends to all neurons within `distance` steps.
 
-    Neurons have axial coordinates (r, q), of which each of the six nearest neighbours is one step
-    away: (0, 1), (1, 0), (1, -1) and their opposites. Two of them are
-    :math:`(|\Delta r| + |\Delta q| + |\Delta r + \Delta q|) / 2` steps apart [1]_, so that a window
-    of d steps holds 3 d (d + 1) + 1 neurons.
+    Neurons have axial coordinates (r, q). The six nearest neighbors are one step away, at (0, 1),
+    (1, 0), (1, -1) and their opposites. Two neurons are :math:`(|\Delta r| + |\Delta q| + |\Delta r
+    + \Delta q|) / 2` steps apart [1]_, so that a window of d steps has 3 d (d + 1) + 1 neurons.
 
-    Parameters
-    ----------
-    radius : int, optional
-        Neurons at most so many steps from the one in the middle: a hexagon of 3 R (R + 1) + 1.
-    distance : float
-        Reach d >= 0 of a synapse in steps; it need not be whole.
-    shape : sequence of int, optional
-        Instead of a radius: rows and columns of a sheet, every other row moved by half a step.
-    periodic : bool or sequence of bool
-        Whether opposite borders of a sheet touch, for both axes or for each. Rows must be even in
-        number to do so.
-    self_loops : bool
-        Whether neurons send to themselves (offset 0).
+    Takes O(N T) time and memory for the T offsets of the window.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E], neurons row by row; ``edge_type`` int64 [E], the number of the
-        offset target - source among the offsets (r, q) of the window in row-major order, from 0;
-        ``pos`` float32 [N, 2], :math:`(r \sqrt{3} / 2, q + r / 2)`, so that nearest neighbours are
-        at distance 1; ``shape`` of a sheet.
+    Args:
+        radius: Radius R of a hexagon in steps; it has 3 R (R + 1) + 1 neurons.
+        distance: Reach d >= 0 of a synapse in steps; it may be fractional.
+        shape: Instead of a radius, the rows and columns of a sheet, in which every other row is
+            shifted by half a step.
+        periodic: Whether opposite borders of a sheet touch, for both axes or per axis. Periodic
+            rows must be even in number.
+        self_loops: Whether neurons send to themselves (offset 0).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, both or none of `radius` and `shape` are
-        given, or a periodic axis is shorter than the window or an odd number of rows.
+    Returns:
+        ``edge_index`` int64 [2, E], with neurons row by row; ``edge_type`` int64 [E], the index of
+        the offset target - source among the offsets (r, q) of the window in row-major order;
+        ``pos`` float32 [N, 2], :math:`(r \sqrt{3} / 2, q + r / 2)`, so that nearest neighbors are
+        at distance 1; and the ``shape`` of a sheet.
 
-    Notes
-    -----
-    O(N T) time and memory for the T offsets of the window.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, both or neither of `radius` and `shape` are given,
+            a periodic axis is shorter than the window or has an odd number of rows, or the graph
+            does not fit into memory.
 
-    References
-    ----------
-    .. [1] E. Luczak, A. Rosenfeld, "Distance on a hexagonal grid", IEEE Transactions on Computers
-       C-25 (1976) 532-533.
+    References:
+        .. [1] E. Luczak, A. Rosenfeld, "Distance on a hexagonal grid", IEEE Transactions on
+           Computers C-25 (1976) 532-533.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.hexagonal_lattice(1, self_loops=False).edge_index[1].bincount().tolist()
-    [3, 3, 3, 6, 3, 3, 3]
-    >>> sheet = graphs.hexagonal_lattice(shape=(4, 6), distance=1, periodic=True)
-    >>> sheet.num_nodes, sheet.num_edges
-    (24, 168)
+    Example:
+        >>> import graphs
+        >>> graphs.hexagonal_lattice(1, self_loops=False).edge_index[1].bincount().tolist()
+        [3, 3, 3, 6, 3, 3, 3]
+        >>> sheet = graphs.hexagonal_lattice(shape=(4, 6), distance=1, periodic=True)
+        >>> sheet.num_nodes, sheet.num_edges
+        (24, 168)
     """
     distance = arguments.real("distance", distance)
     reach = math.floor(distance)
@@ -215,7 +192,7 @@ def hexagonal_lattice(
                 "periodic must be False for a hexagon, got True; pass periodic=False, or shape="
             )
         row = np.arange(2 * size + 1)
-        # The axial q of the first neuron of a row, and how many there are.
+        # The axial q of the first neuron of each row, and the number of neurons in it.
         starts, lengths = np.maximum(-size, -row), 2 * size + 1 - np.abs(row - size)
     else:
         _check_torus(sides, wraps, reach)
@@ -227,7 +204,7 @@ def hexagonal_lattice(
     if not arguments.flag("self_loops", self_loops):
         offsets = offsets[offsets.any(axis=1)]
     neurons = int(lengths.sum())
-    # Even a neuron in a corner reaches half of a parallelogram.
+    # Even a neuron in a corner has half of a parallelogram within reach.
     within = min(len(starts), reach + 1) * min(int(lengths.max()), reach + 1) / 2
     _check_room("radius" if sides is None else "shape", neurons, neurons * within)
     return _honeycomb(starts, lengths, wraps, offsets, sides)
@@ -240,7 +217,7 @@ def _honeycomb(
     offsets: Index,
     sides: tuple[int, ...] | None,
 ) -> Data:
-    """Rows of neurons, the first of each at the axial q `starts`, connected along `offsets`."""
+    """Connect rows of neurons along `offsets`; each row starts at the axial q `starts`."""
     rows, neurons = len(starts), int(lengths.sum())
     first = np.cumsum(lengths) - lengths
     row = np.repeat(np.arange(rows), lengths)
@@ -250,7 +227,7 @@ def _honeycomb(
         edges, types = helpers.honeycomb_edges(starts, lengths, *wraps, offsets)
     else:
         edges, types = _along(row, q, starts, lengths, wraps, offsets)
-    # A hexagon's rows are counted from its middle.
+    # Rows of a hexagon are numbered from its center.
     r = row - (0 if sides else rows // 2)
     return build_sorted(
         neurons,
@@ -275,7 +252,7 @@ def _along(
     for down, along in offsets.tolist():
         there = row + down
         around = there % rows
-        # Once around a sheet, q has moved by half of the rows.
+        # Wrapping around the rows of a sheet shifts q by half of their number.
         column = q + along - starts[around] - (around - there) // 2
         width = lengths[around]
         hit = (wraps[0] | (there == around)) & (wraps[1] | ((column >= 0) & (column < width)))
@@ -309,8 +286,8 @@ def _check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> Non
     for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
         if wrap and side < 2 * reach + 1:
             raise ValueError(
-                f"a periodic axis must be at least as long as the window, 2 * {reach} + 1 = "
-                f"{2 * reach + 1}, got {side} along axis {axis}; pass "
+                "shape: a periodic axis must be at least as long as the window, "
+                f"{arguments.shortened(2 * reach + 1)}, got {side} along axis {axis}; pass "
                 f"distance={max((side - 1) // 2, 0)}, or periodic=False"
             )
 
@@ -324,7 +301,7 @@ def _sides(shape: int | Sequence[int]) -> tuple[int, ...]:
             )
     else:
         sides = (arguments.count("shape", shape, at_least=1),)
-    arguments.room("shape", "pass shorter sides", neurons=math.prod(map(float, sides)))
+    memory.check("shape", "pass shorter sides", neurons=math.prod(map(float, sides)))
     return sides
 
 
@@ -337,7 +314,7 @@ def _check_window(offsets: int, distance: float) -> None:
 
 
 def _check_room(name: str, neurons: float, synapses: float) -> None:
-    arguments.room(
+    memory.check(
         f"{name} and distance",
         f"pass a smaller {name} or distance",
         neurons=neurons,
@@ -346,12 +323,12 @@ def _check_room(name: str, neurons: float, synapses: float) -> None:
 
 
 def _window(axes: int, distance: float, order: float) -> Index:
-    """All offsets of norm <= distance, [T, axes], in row-major order."""
+    """Return all offsets of norm <= distance, [T, axes], in row-major order."""
     _check_window(2 * math.floor(distance) + 1, distance)
     steps = np.arange(-math.floor(distance), math.floor(distance) + 1)
     offsets = np.zeros((1, 0), dtype=np.int64)
-    # Axis by axis, because a norm never falls when a coordinate is added: what is already too far
-    # need not be extended.
+    # Offsets are extended axis by axis. A further coordinate never decreases the norm, so offsets
+    # that are already too long are dropped.
     for _ in range(axes):
         _check_window(len(offsets) * len(steps), distance)
         offsets = np.column_stack(
@@ -364,7 +341,7 @@ def _window(axes: int, distance: float, order: float) -> Index:
 def _shifted(
     sides: Sequence[int], wraps: Sequence[bool], margins: Sequence[int], offset: Sequence[int]
 ) -> tuple[Index, Index]:
-    """Sources and targets of all synapses with one offset."""
+    """Return sources and targets of all synapses with one offset."""
     sources: list[NDArray[np.int64]] = []
     targets: list[NDArray[np.int64]] = []
     stride = math.prod(sides)

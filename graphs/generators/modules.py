@@ -1,4 +1,4 @@
-"""Modules: many synapses within, few between, side by side or nested."""
+"""Modules with many synapses inside and few between them, side by side or nested."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators.bipartite import below_diagonal
 from graphs.generators.drawing import distinct
 
 Floats = NDArray[np.float64]
 
-# Of two modules each.
+# Of two modules each, which is a million modules.
 _MOST_LEVELS = 20
 
 
@@ -26,61 +26,48 @@ def stochastic_block(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return blocks of neurons, connected with a probability that their blocks decide.
+    r"""Return blocks of neurons that are connected with a probability per pair of blocks.
 
-    The stochastic block model [1]_: a neuron of block a sends to another of block b with
-    probability :math:`p_{ab}`, independently of all other pairs, so that
-    :math:`n_a n_b p_{ab}` synapses are expected from a to b, and
-    :math:`n_a (n_a - 1) p_{aa}` within a. With equal probabilities it is the random graph of
-    Erdos and Renyi.
+    In the stochastic block model [1]_ a neuron of block a sends to another neuron of block b with
+    probability :math:`p_{ab}`, independently of all other pairs. The expected number of synapses is
+    :math:`n_a n_b p_{ab}` from a to b and :math:`n_a (n_a - 1) p_{aa}` within a. If all
+    probabilities are equal, the graph is that of Erdos and Renyi.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of neurons of each of the K blocks.
-    probabilities : array [K, K]
-        :math:`p_{ab}`, the block of the source by row, that of the target by column.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        both directions are present or none, and `probabilities` must be symmetric.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    For each pair of blocks the number of synapses is drawn from the binomial distribution, and then
+    as many distinct pairs of neurons. Takes O(N + K^2 + E) memory and O(N + K^2 + E log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the block, and ``node_type_names``.
-        Neurons are numbered block by block.
+    Args:
+        sizes: Number of neurons of each of the K blocks.
+        probabilities: Array [K, K] of connection probabilities :math:`p_{ab}`; rows are the block
+            of the source, columns the block of the target.
+        directed: Whether the two directions of a pair are drawn independently. Otherwise there is
+            one draw per pair, both synapses exist or neither, and `probabilities` must be
+            symmetric. Default: directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a size is not an integer >= 1, or `probabilities` is no [K, K] array of probabilities, or
-        not symmetric although undirected.
+    Returns:
+        ``edge_index`` int64 [2, E], ``node_type`` int64 [N] with the block of each neuron, and
+        ``node_type_names``. Neurons are numbered block by block.
 
-    Notes
-    -----
-    Each pair of blocks draws the number of its synapses from the binomial distribution, and then as
-    many distinct pairs of neurons: O(N + K^2 + E) memory, O(N + K^2 + E log E) time.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A size is < 1; `probabilities` is not a [K, K] array of probabilities, or not
+            symmetric although the graph is undirected; or the graph does not fit into memory.
 
-    References
-    ----------
-    .. [1] P. W. Holland, K. B. Laskey, S. Leinhardt, "Stochastic blockmodels: first steps", Social
-       Networks 5 (1983) 109-137.
+    References:
+        .. [1] P. W. Holland, K. B. Laskey, S. Leinhardt, "Stochastic blockmodels: first steps",
+           Social Networks 5 (1983) 109-137.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.stochastic_block([300, 100], [[0.1, 0.01], [0.0, 0.2]], seed=0)
-    >>> counts = data.node_type[data.edge_index].unique(dim=1, return_counts=True)
-    >>> counts[0].tolist()
-    [[0, 0, 1], [0, 1, 1]]
+    Example:
+        >>> import graphs
+        >>> data = graphs.stochastic_block([300, 100], [[0.1, 0.01], [0.0, 0.2]], seed=0)
+        >>> counts = data.node_type[data.edge_index].unique(dim=1, return_counts=True)
+        >>> counts[0].tolist()
+        [[0, 0, 1], [0, 1, 1]]
     """
     widths = np.array(arguments.counts("sizes", sizes, "[300, 100]"))
-    arguments.room("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
+    memory.check("sizes", "pass smaller blocks", neurons=float(widths.sum(dtype=float)))
     chance = _probabilities(probabilities, len(widths))
     directed = arguments.directed(directed, by_default=True)
     if not directed and not np.array_equal(chance, chance.T):
@@ -98,7 +85,7 @@ def stochastic_block(
     places = widths[sender] * (widths[receiver] - own)
     places[own] //= 1 if directed else 2
     expected = float(places @ chance[sender, receiver]) * (1 if directed else 2)
-    arguments.room(
+    memory.check(
         "sizes and probabilities",
         "pass smaller blocks or lower probabilities",
         neurons=int(widths.sum()),
@@ -134,75 +121,61 @@ def hierarchical_modules(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return modules of modules of modules, with ever fewer synapses between larger ones.
+    r"""Return nested modules, with fewer synapses between larger modules.
 
-    The smallest modules have n neurons each; b of them make a module of level 1, b of these one of
-    level 2, and so on up to level L, which is the whole, of :math:`N = n b^L` neurons. Two neurons
-    whose smallest common module is of level l are connected with probability
+    The smallest modules have n neurons each. b of them form a module of level 1, b of these a
+    module of level 2, and so on up to level L, the whole graph of :math:`N = n b^L` neurons. Two
+    neurons whose smallest common module is of level l are connected with probability
 
     .. math:: p_l = p \, r^l.
 
-    That is the self-similar hierarchy of [1]_ with :math:`r = \xi / b`. A neuron expects to send
-    :math:`(n - 1) p` synapses in its smallest module and :math:`n p (b - 1) b^{-1} (r b)^l` at each
-    level l above: fewer from level to level for r < 1 / b, as many for r = 1 / b; and r = 1 is a
-    random graph. What such hierarchies do to activity is explored in [2]_, and how to find them in
-    [3]_.
+    This is the self-similar hierarchy of [1]_ with :math:`r = \xi / b`. A neuron has on average
+    :math:`(n - 1) p` outgoing synapses within its smallest module and :math:`n p (b - 1) b^{-1} (r
+    b)^l` at each level l >= 1: fewer from level to level if r < 1 / b, and equally many if r = 1 /
+    b. r = 1 gives a random graph. [2]_ studies the activity of such hierarchies, and [3]_ how to
+    detect them.
 
-    Parameters
-    ----------
-    module_size : int or sequence of int
-        Number of neurons n >= 1 of the smallest modules; or one number for each of the
-        :math:`b^L`.
-    branching : int
-        Modules b >= 2 in a module of the next level.
-    levels : int
-        Levels L >= 0 above the smallest modules. With 0 there is one module.
-    probability : float
-        Connection probability p within the smallest modules.
-    ratio : float
-        Factor r in [0, 1] by which it falls at each level.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        and both directions are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    For each level a neuron draws the number of its synapses from the binomial distribution, and
+    then as many distinct partners. Takes O(N L + E) memory and O(N L + E log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] the smallest module, and
-        ``node_type_names``, its place in each module from the largest down, as in "module 1.0.2".
-        Neurons are numbered module by module, so that a module of any level is a range.
+    Args:
+        module_size: Number of neurons n >= 1 of the smallest modules, or one number for each of the
+            :math:`b^L` modules.
+        branching: Number of modules b >= 2 in a module of the next level.
+        levels: Number of levels L >= 0 above the smallest modules. With 0 there is one module.
+        probability: Connection probability p within the smallest modules.
+        ratio: Factor r in [0, 1] by which the probability falls from level to level.
+        directed: Whether the two directions of a pair are drawn independently. Otherwise there is
+            one draw per pair, and both synapses exist or neither. Default: directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, or there is not one size for each module.
+    Returns:
+        ``edge_index`` int64 [2, E]; ``node_type`` int64 [N] with the smallest module of each
+        neuron; and ``node_type_names``, the position of the module at each level from the largest
+        down, such as "module 1.0.2". Neurons are numbered module by module, so that a module of any
+        level is a range.
 
-    Notes
-    -----
-    Each neuron draws the number of its synapses at a level from the binomial distribution, and then
-    as many distinct partners: O(N L + E) memory, O(N L + E log E) time.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, there is not one size per module, or the graph does
+            not fit into memory.
 
-    References
-    ----------
-    .. [1] B. F. Maier, C. Huepe, D. Brockmann, "Modular hierarchical and power-law small-world
-       networks bear structural optima for minimal first passage times and cover time",
-       arXiv:1808.00240 (2018).
-    .. [2] M. Kaiser, C. C. Hilgetag, "Optimal hierarchical modular topologies for producing limited
-       sustained activation of neural networks", Frontiers in Neuroinformatics 4 (2010) 8.
-    .. [3] M. Sales-Pardo, R. Guimera, A. A. Moreira, L. A. N. Amaral, "Extracting the hierarchical
-       organization of complex systems", PNAS 104 (2007) 15224-15229.
+    References:
+        .. [1] B. F. Maier, C. Huepe, D. Brockmann, "Modular hierarchical and power-law small-world
+           networks bear structural optima for minimal first passage times and cover time",
+           arXiv:1808.00240 (2018).
+        .. [2] M. Kaiser, C. C. Hilgetag, "Optimal hierarchical modular topologies for producing
+           limited sustained activation of neural networks", Frontiers in Neuroinformatics 4 (2010)
+           8.
+        .. [3] M. Sales-Pardo, R. Guimera, A. A. Moreira, L. A. N. Amaral, "Extracting the
+           hierarchical organization of complex systems", PNAS 104 (2007) 15224-15229.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.hierarchical_modules(50, 4, 2, probability=0.3, ratio=0.25, seed=0)
-    >>> data.num_nodes, data.node_type_names[6]
-    (800, 'module 1.2')
+    Example:
+        >>> import graphs
+        >>> data = graphs.hierarchical_modules(50, 4, 2, probability=0.3, ratio=0.25, seed=0)
+        >>> data.num_nodes, data.node_type_names[6]
+        (800, 'module 1.2')
     """
     branching = arguments.count("branching", branching, at_least=2)
     levels = arguments.count("levels", levels)
@@ -217,7 +190,7 @@ def hierarchical_modules(
     directed = arguments.directed(directed, by_default=True)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "module_size, branching, levels and probability",
         "pass a smaller module_size, fewer levels or a lower probability",
         neurons=float(widths.sum(dtype=float)),
@@ -226,7 +199,8 @@ def hierarchical_modules(
     ends = np.cumsum(widths)
     module = np.repeat(np.arange(len(widths)), widths)
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    # The hole in a module is the next smaller one of the source; in the smallest, the source.
+    # Targets at a level exclude the next smaller module of the source, the hole; at level 0 the
+    # hole is the source itself.
     inner_first = np.arange(int(ends[-1]))
     inner_end = inner_first + 1
     for level in range(levels + 1):
@@ -304,7 +278,10 @@ def _digits(number: int, branching: int, levels: int) -> str:
 
 
 def _probabilities(probabilities: Any, blocks: int) -> Floats:
-    expected = f"probabilities must be an array of shape [{blocks}, {blocks}] in [0, 1]"
+    expected = (
+        f"probabilities must be an array of shape [{blocks}, {blocks}] in [0, 1], as sizes has "
+        f"{blocks} blocks"
+    )
     fix = "pass for example probabilities=numpy.full((K, K), 0.1)"
     chance = arguments.array(expected, probabilities, fix)
     if chance.dtype.kind not in "iuf":

@@ -1,4 +1,4 @@
-"""Layered perceptrons as graphs: the contrast case to a brain."""
+"""Layered perceptrons as graphs, the contrast to a brain."""
 
 import itertools
 from collections.abc import Sequence
@@ -6,50 +6,44 @@ from collections.abc import Sequence
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build
 
 
 def layered(sizes: Sequence[int]) -> Data:
     r"""Return a layered perceptron: all neurons of a layer send to all neurons of the next.
 
-    There is no synapse within a layer, back, or over a layer, so that the clustering coefficient
-    is exactly 0 and no part is strongly connected.
+    There are no synapses within a layer, backward, or across more than one layer. The clustering
+    coefficient is therefore exactly 0, and every strongly connected component is a single neuron.
+    The model is that of [1]_. Takes O(N + E) time and memory.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of neurons of each layer, input first; at least one layer.
+    Args:
+        sizes: Number of neurons of each layer, input first; at least one layer.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] with :math:`E = \sum_l n_l n_{l+1}`, ``pos`` float32 [N, 2]
-        (layer, unit counted from the middle of its layer), ``node_type`` int64 [N] the layer, and
-        ``node_type_names``. Neurons are numbered layer by layer. O(N + E) time and memory.
+    Returns:
+        ``edge_index`` int64 [2, E] with :math:`E = \sum_l n_l n_{l+1}`; ``pos`` float32 [N, 2], the
+        layer and the position in the layer counted from its center; ``node_type`` int64 [N], the
+        layer; and ``node_type_names``. Neurons are numbered layer by layer.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `sizes` is empty, or a size is not an integer >= 1.
+    Raises:
+        TypeError: `sizes` is not a sequence of int.
+        ValueError: `sizes` is empty, a size is < 1, or the graph does not fit into memory.
 
-    References
-    ----------
-    .. [1] F. Rosenblatt, "The perceptron: a probabilistic model for information storage and
-       organization in the brain", Psychological Review 65 (1958) 386-408.
+    References:
+        .. [1] F. Rosenblatt, "The perceptron: a probabilistic model for information storage and
+           organization in the brain", Psychological Review 65 (1958) 386-408.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.layered([2, 3, 1])
-    >>> data.num_nodes, data.num_edges
-    (6, 9)
-    >>> data.node_type.tolist()
-    [0, 0, 1, 1, 1, 2]
+    Example:
+        >>> import graphs
+        >>> data = graphs.layered([2, 3, 1])
+        >>> data.num_nodes, data.num_edges
+        (6, 9)
+        >>> data.node_type.tolist()
+        [0, 0, 1, 1, 1, 2]
     """
     widths = arguments.counts("sizes", sizes, "[784, 100, 10]")
     synapses = sum(one * other for one, other in itertools.pairwise(widths))
-    arguments.room("sizes", "pass smaller layers", neurons=sum(widths), synapses=synapses)
+    memory.check("sizes", "pass smaller layers", neurons=sum(widths), synapses=synapses)
     layer = np.repeat(np.arange(len(widths)), widths)
     first = np.concatenate(([0], np.cumsum(widths)))
     sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

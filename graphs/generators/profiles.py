@@ -1,4 +1,4 @@
-"""Profiles: how the probability of a synapse falls with the distance of its neurons."""
+"""Profiles: the probability of a synapse as a function of distance."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from graphs import arguments
 
@@ -13,15 +14,20 @@ Floats = NDArray[np.float64]
 Law = Callable[[Floats], Floats]
 ProfileName = Literal["linear", "exponential", "gaussian", "step", "mexican-hat"]
 
-# Below this probability a pair counts as out of reach.
+# A pair with a probability below this one is out of reach.
 _NEGLIGIBLE = 1e-6
 
-# Width of the surround of the Mexican hat, in widths of its centre.
+# Width of the surround of the Mexican hat, in widths of its center.
 _SURROUND = 1.6
 
 
 class Profile(NamedTuple):
-    """A probability that never rises: `law` of r / d, which vanishes beyond `reach` times d."""
+    """A probability that never increases with distance.
+
+    Attributes:
+        law: The probability as a function of r / d.
+        reach: The ratio r / d beyond which it is 0.
+    """
 
     law: Law
     reach: float
@@ -43,7 +49,13 @@ PROFILES: dict[ProfileName, Profile] = {
 
 
 class Chance(NamedTuple):
-    """A probability as a function of r itself, up to `reach`; `falls` if it never rises."""
+    """A probability as a function of the distance r itself.
+
+    Attributes:
+        law: The probability of distances [P].
+        reach: The distance beyond which it is 0.
+        falls: Whether it never increases with distance.
+    """
 
     law: Law
     reach: float
@@ -51,8 +63,23 @@ class Chance(NamedTuple):
 
 
 def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
-    """Return p_max times a profile of length `distance`; a callable is cut off there."""
-    if callable(profile):
+    """Return `p_max` times a profile of a given length.
+
+    Args:
+        profile: Name of a profile, or a function of distances [P].
+        distance: Length d of the profile; a function is cut off there.
+        p_max: Factor of the profile.
+
+    Returns:
+        The probability as a function of distance.
+
+    Raises:
+        TypeError: `profile` is neither a string nor a function.
+        ValueError: `profile` is unknown. A function that returns invalid probabilities raises this
+            error when it is called.
+    """
+    # Data can be called too, and means no profile.
+    if callable(profile) and not isinstance(profile, type | Data):
         return Chance(lambda r: p_max * _checked(profile, r), distance, False)
     law, reach = PROFILES[arguments.option("profile", profile, PROFILES)]
     return Chance(lambda r: p_max * law(r / distance), reach * distance, True)
@@ -61,12 +88,11 @@ def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
 def _checked(law: Law, distances: Floats) -> Floats:
     if len(distances) == 0:
         return distances
-    found = np.asarray(law(distances))
+    expected = f"profile must return one probability for each of {len(distances)} distances"
+    fix = "pass profile=lambda r: np.exp(-r)"
+    found = arguments.array(expected, law(distances), fix)
     if found.shape != distances.shape or found.dtype.kind not in "biuf":
-        raise ValueError(
-            f"profile must return one probability for each of {len(distances)} distances, got "
-            f"{found.dtype} of shape {found.shape}; pass profile=lambda r: np.exp(-r)"
-        )
+        raise ValueError(f"{expected}, got {arguments.described(found)}; {fix}")
     bad = ~((found >= 0) & (found <= 1))
     if bad.any():
         raise ValueError(

@@ -1,13 +1,13 @@
-"""Synapses between neurons in reach of each other, drawn pair by pair in no order.
+"""Synapses between neurons within reach of each other.
 
-A synapse s -> t exists where its draw u(s, t) lies below its probability p(r). A draw is mixed out
-of two numbers that NumPy draws, one for each neuron as it sends and one as it receives; so it
-depends on no order in which pairs are met, and compiled code that walks through cells finds the
-very graph that a k-d tree and NumPy find.
+A synapse s -> t exists if its random number u(s, t) is below its probability p(r). u is a hash of
+two numbers that NumPy draws, one for the source and one for the target. It does not depend on the
+order in which pairs are visited, so the compiled code, which searches cells, and the k-d tree of
+SciPy find the same graph.
 
-Only NumPy computes p, because exp() differs in the last bit between libraries. Where p never rises,
-compiled code gets bounds on it over thin shells of distance, decides all but a few pairs by them,
-and leaves those few to NumPy.
+Only NumPy computes p, because exp() differs in the last bit between libraries. If p never increases
+with distance, the compiled code is given bounds on p in thin shells of distance. It decides almost
+all pairs by these bounds and leaves the rest to NumPy.
 """
 
 import math
@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from graphs import arguments, compiled
+from graphs import compiled, memory
 from graphs.contract import Index
 from graphs.generators.profiles import Chance, Floats
 
 Draws = NDArray[np.uint64]
 
-# Pairs held at a time. The graph does not depend on it.
+# Number of pairs held at a time. The graph does not depend on it.
 _BLOCK_PAIRS = 2_000_000
-# Shells of distance for which compiled code knows bounds on p, about one for each neuron: one pair
-# in hundreds stays open, and few neurons wait for no long table.
+# Number of distance shells with bounds on p, about one per neuron: bounds leave about one pair in
+# hundreds undecided, and small graphs need only a short table.
 _FEWEST_SHELLS, _MOST_SHELLS = 256, 16_384
 _FIRST_ROWS = 256
 # Pairs sampled to estimate the number of synapses.
@@ -36,7 +36,13 @@ _UNIT = 2.0**53
 
 
 class Space(NamedTuple):
-    """Points [N, D], and of each axis the length that counts as 1 and the period, or inf."""
+    """Positions and metric.
+
+    Attributes:
+        points: Positions [N, D].
+        scale: Unit of length along each axis [D].
+        period: Period of each axis [D], inf if it is not periodic.
+    """
 
     points: NDArray[np.float32]
     scale: Floats
@@ -44,13 +50,13 @@ class Space(NamedTuple):
 
 
 class _Finder(Protocol):
-    """Looks up the pairs in reach target by target, and leaves some open to be decided."""
+    """A search for the pairs within reach, target by target, that leaves some pairs undecided."""
 
     def search(self, last: int, /) -> tuple[Floats, Floats]:
-        """Go on up to the target `last`; return squared distances and draws of the open pairs."""
+        """Advance to target `last`; return squared distances and draws of the undecided pairs."""
 
     def settle(self, connected: NDArray[np.bool_], /) -> None:
-        """Say which of these are connected."""
+        """Decide which of the undecided pairs are connected."""
 
     def edges(self) -> Index:
         """Return all synapses [2, E] in canonical order."""
@@ -65,9 +71,19 @@ def connect(
     sends: Draws,
     receives: Draws,
 ) -> Index:
-    """Return synapses [2, E] in canonical order, all of whose pairs lie within the reach.
+    """Return the synapses between neurons within reach, [2, E] in canonical order.
 
-    Without direction both synapses of a pair have the draw u(lower, higher).
+    Args:
+        space: Positions and metric.
+        chance: The probability of a synapse at a distance.
+        directed: Whether the directions of a pair are drawn independently; otherwise both have the
+            random number u(lower, higher).
+        self_loops: Whether every neuron has a synapse onto itself.
+        sends: Random number of each neuron as a source [N].
+        receives: Random number of each neuron as a target [N].
+
+    Returns:
+        Sources and targets.
     """
     neurons = len(space.points)
     if not chance.reach > 0:
@@ -87,7 +103,7 @@ def connect(
         connected = distances <= chance.reach
         connected[connected] = draws[connected] < chance.law(distances[connected])
         finder.settle(connected)
-        # Neurons may crowd somewhere, so that the rows ahead are longer than those behind.
+        # Neurons may be denser among the targets to come, so that their rows are longer.
         rows = max(1, min(2 * rows, int(rows * _BLOCK_PAIRS / max(1, len(draws)))))
     return finder.edges()
 
@@ -97,20 +113,20 @@ def check_room(names: str, space: Space, chance: Chance) -> None:
 
     Args:
         names: Names of the arguments that determine its size.
-        space: Where the neurons are.
+        space: Positions and metric.
         chance: The probability of a synapse at a distance.
 
     Raises:
         ValueError: The number of synapses, estimated from a sample of pairs, is too large.
     """
     neurons = len(space.points)
-    if arguments.fits(neurons, float(neurons) ** 2):
+    if memory.fits(neurons, float(neurons) ** 2):
         return
     # A generator of its own, so that the graph of a seed does not depend on the check.
     source, target = np.random.default_rng(0).integers(neurons, size=(2, _SAMPLE))
     distances = np.sqrt(_squares(space, source, target))
     near = distances[distances <= chance.reach]
-    arguments.room(
+    memory.check(
         names,
         f"pass smaller {names}",
         neurons=neurons,
@@ -119,13 +135,15 @@ def check_room(names: str, space: Space, chance: Chance) -> None:
 
 
 def _bounds(chance: Chance, shells: int) -> tuple[Draws, Draws]:
-    """Thresholds of a draw of 53 bits in each shell: below the one a synapse is certain, and from
-    the other on impossible. The squares of the shells' borders are equally spaced.
+    """Return two thresholds of a 53-bit random number for each shell of distance.
+
+    Below the first a synapse is certain, and from the second on it is impossible. The squared radii
+    of the shells are equally spaced.
     """
     if not chance.falls:
         return np.zeros(1, np.uint64), np.full(1, int(_UNIT), np.uint64)
     squares = np.linspace(0.0, 1.0, shells + 1)
-    # Wider by more than any rounding, here and where a pair finds its shell.
+    # Shells are widened by more than the rounding errors, here and in the search of a shell.
     inner = chance.reach * np.sqrt(squares[:-1] * (1 - 1e-9))
     outer = chance.reach * np.sqrt(squares[1:] * (1 + 1e-9))
     least = np.clip(chance.law(outer) - 1e-12, 0.0, 1.0)
@@ -134,7 +152,7 @@ def _bounds(chance: Chance, shells: int) -> tuple[Draws, Draws]:
 
 
 def _mixed(values: Draws) -> Floats:
-    """The finalizer of SplitMix64 as a number in [0, 1), the same as in csrc/keys.hpp."""
+    """Return the finalizer of SplitMix64 as a number in [0, 1), as in csrc/keys.hpp."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     values ^= values >> np.uint64(31)
@@ -154,7 +172,7 @@ def _squares(space: Space, source: Index, target: Index) -> Floats:
 
 
 class _Tree:
-    """What the compiled cells do, by a k-d tree; every pair in reach stays open."""
+    """The same search as in the compiled code, by a k-d tree; every pair in reach is undecided."""
 
     def __init__(
         self,
@@ -167,7 +185,7 @@ class _Tree:
     ) -> None:
         self._space, self._directed, self._self_loops = space, directed, self_loops
         self._sends, self._receives = sends, receives
-        # Slightly too far, so that the tree's rounding decides nothing.
+        # Slightly larger, so that rounding errors of the tree exclude no pair.
         self._reach = reach * (1 + 1e-9)
         self._scaled = space.points.astype(np.float64) / space.scale
         self._box = np.where(np.isinf(space.period), 0.0, space.period / space.scale)
@@ -180,7 +198,7 @@ class _Tree:
         part = KDTree(self._scaled[self._done : last], boxsize=self._box)
         near = part.sparse_distance_matrix(self._tree, self._reach, output_type="ndarray")
         neurons = len(self._scaled)
-        # In the order of targets and sources.
+        # Sort by target and source.
         key = np.sort((near["i"] + self._done) * neurons + near["j"])
         target, source = np.divmod(key, neurons)
         self._open = np.stack((source, target))[:, source != target]

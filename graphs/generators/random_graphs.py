@@ -1,9 +1,9 @@
-"""Random graphs: all pairs of neurons are alike, and what is fixed is told by the name."""
+"""Random graphs in which all pairs of neurons are alike."""
 
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build
 from graphs.generators import bipartite, drawing
 from graphs.generators.bipartite import Ends
@@ -17,55 +17,40 @@ def erdos_renyi(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return a random graph G(N, p), in which every pair is connected with one probability.
+    r"""Return a random graph G(N, p), in which every pair is connected with the same probability.
 
-    Each neuron sends to each other with probability p, independently of all other pairs [1]_; the
-    number of synapses is binomial with mean :math:`p N (N - 1)`, degrees are binomial with mean
-    :math:`p (N - 1)`. Clustering and reciprocity are both p: what is above it in another graph is
-    structure. The random graph G(N, E) of an exact number of synapses is `fixed_total`.
+    Each neuron sends to each other neuron with probability p, independently of all other pairs
+    [1]_. The number of synapses is binomial with mean :math:`p N (N - 1)`, and degrees are binomial
+    with mean :math:`p (N - 1)`. Clustering and reciprocity both equal p; higher values in another
+    graph are evidence of structure. `fixed_total` gives the random graph G(N, E) with an exact
+    number of synapses; `fixed_in_degree` and `fixed_out_degree` fix the degrees.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    probability : float
-        p in [0, 1].
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        and both directions are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Each neuron first draws its number of sources, and then the sources. Takes O(N + E) time and
+    memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        probability: Connection probability p in [0, 1].
+        directed: Whether the two directions of a pair are drawn independently. Otherwise there is
+            one draw per pair, and both synapses exist or neither. Default: directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E].
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or the graph does not fit into memory.
 
-    See Also
-    --------
-    fixed_in_degree, fixed_out_degree, fixed_total
+    References:
+        .. [1] E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30 (1959)
+           1141-1144.
 
-    Notes
-    -----
-    First each neuron draws how many sources it has, then which. O(N + E) time and memory.
-
-    References
-    ----------
-    .. [1] E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30 (1959) 1141-1144.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> 17_000 < graphs.erdos_renyi(784, 0.029, seed=0).num_edges < 18_600
-    True
+    Example:
+        >>> import graphs
+        >>> 17_000 < graphs.erdos_renyi(784, 0.029, seed=0).num_edges < 18_600
+        True
     """
     neurons = arguments.count("num_nodes", num_nodes)
     chance = arguments.real("probability", probability, at_most=1.0)
@@ -87,51 +72,40 @@ def fixed_in_degree(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return a random graph in which every neuron receives the same number of synapses.
+    r"""Return a random graph in which all neurons have the same in-degree.
 
-    The sources of a neuron are k of the N - 1 others, all sets equally likely and independent of
-    those of other neurons; the number of synapses that a neuron sends is then binomial with mean k.
-    The sparse networks of balanced excitation and inhibition are of this kind [1]_, and
-    ``fixed_indegree`` of NEST is its name among the rules of connection [2]_.
+    The sources of a neuron are k of the N - 1 other neurons. All sets are equally likely, and
+    neurons draw independently, so that the out-degree is binomial with mean k. Sparse networks of
+    balanced excitation and inhibition are of this kind [1]_. NEST calls the rule ``fixed_indegree``
+    [2]_.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    in_degree : int
-        Synapses k that each neuron receives, less than N.
-    self_loops : bool
-        Whether each neuron also sends to itself; one more than k then.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    No pair is connected twice, which NEST allows by default. Takes O(N + E) time and memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        in_degree: In-degree k of every neuron, less than N.
+        self_loops: Whether every neuron has a synapse onto itself, in addition to the k others.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If k is not less than N, or an argument is out of range or of another type.
+    Returns:
+        ``edge_index`` int64 [2, E] with E = N k, or N (k + 1) with self-loops.
 
-    Notes
-    -----
-    O(N + E) time and memory. No pair is connected twice, which NEST allows unless told otherwise.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `in_degree` is not less than N, an argument is out of range, or the graph does
+            not fit into memory.
 
-    References
-    ----------
-    .. [1] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory spiking
-       neurons", Journal of Computational Neuroscience 8 (2000) 183-208.
-    .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
+    References:
+        .. [1] N. Brunel, "Dynamics of sparsely connected networks of excitatory and inhibitory
+           spiking neurons", Journal of Computational Neuroscience 8 (2000) 183-208.
+        .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.fixed_in_degree(784, 22, seed=0)
-    >>> data.edge_index[1].bincount().unique().tolist()
-    [22]
+    Example:
+        >>> import graphs
+        >>> data = graphs.fixed_in_degree(784, 22, seed=0)
+        >>> data.edge_index[1].bincount().unique().tolist()
+        [22]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("in_degree", in_degree, neurons)
@@ -149,48 +123,37 @@ def fixed_out_degree(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return a random graph in which every neuron sends the same number of synapses.
+    r"""Return a random graph in which all neurons have the same out-degree.
 
-    `fixed_in_degree` with all synapses turned around: the targets of a neuron are k of the N - 1
-    others, all sets equally likely, and the number that a neuron receives is binomial with mean k.
+    This is `fixed_in_degree` with all synapses reversed: the targets of a neuron are k of the N - 1
+    other neurons, all sets are equally likely, and the in-degree is binomial with mean k.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    out_degree : int
-        Synapses k that each neuron sends, less than N.
-    self_loops : bool
-        Whether each neuron also sends to itself; one more than k then.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    NEST calls the rule ``fixed_outdegree`` [1]_, and connects pairs twice by default. Takes O(N +
+    E) time and memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E] with E = N k; N more with self-loops.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        out_degree: Out-degree k of every neuron, less than N.
+        self_loops: Whether every neuron has a synapse onto itself, in addition to the k others.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If k is not less than N, or an argument is out of range or of another type.
+    Returns:
+        ``edge_index`` int64 [2, E] with E = N k, or N (k + 1) with self-loops.
 
-    Notes
-    -----
-    O(N + E) time and memory. ``fixed_outdegree`` of NEST [1]_, without pairs that are connected
-    twice.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `out_degree` is not less than N, an argument is out of range, or the graph does
+            not fit into memory.
 
-    References
-    ----------
-    .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
+    References:
+        .. [1] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.fixed_out_degree(784, 22, seed=0)
-    >>> data.edge_index[0].bincount().unique().tolist()
-    [22]
+    Example:
+        >>> import graphs
+        >>> data = graphs.fixed_out_degree(784, 22, seed=0)
+        >>> data.edge_index[0].bincount().unique().tolist()
+        [22]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     degree = _degree("out_degree", out_degree, neurons)
@@ -209,51 +172,39 @@ def fixed_total(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a random graph G(N, E), all graphs of exactly E synapses equally likely.
+    """Return a random graph G(N, E); all graphs with exactly E synapses are equally likely.
 
-    The model is that of Erdos and Renyi [1]_; ``fixed_total_number`` of NEST [2]_, without pairs
-    that are connected twice. `erdos_renyi` is the random graph of a given probability.
+    The model is that of Erdos and Renyi [1]_. NEST calls the rule ``fixed_total_number`` [2]_, and
+    connects pairs twice by default. `erdos_renyi` is the random graph with a given probability.
+    Takes O(N + E) time and memory.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    num_edges : int
-        Number of synapses E, self-loops not counted; even if not directed.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise both are present or none.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        num_edges: Number of synapses E, not counting self-loops. It must be even if the graph is
+            undirected.
+        directed: Whether the two directions of a pair are drawn independently. Otherwise both
+            synapses exist or neither. Default: directed.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; N more with self-loops.
+    Returns:
+        ``edge_index`` int64 [2, E], or [2, E + N] with self-loops.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If there are fewer than `num_edges` pairs, or an argument is out of range or of another
-        type.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: There are fewer than `num_edges` pairs, an argument is out of range, or the
+            graph does not fit into memory.
 
-    Notes
-    -----
-    O(N + E) time and memory.
+    References:
+        .. [1] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959)
+           290-297.
+        .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS
+           Computational Biology 18 (2022) e1010086.
 
-    References
-    ----------
-    .. [1] P. Erdos, A. Renyi, "On random graphs I", Publicationes Mathematicae 6 (1959) 290-297.
-    .. [2] J. Senk et al., "Connectivity concepts in neuronal network modeling", PLOS Computational
-       Biology 18 (2022) e1010086.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.fixed_total(784, 17956, seed=0).num_edges
-    17956
+    Example:
+        >>> import graphs
+        >>> graphs.fixed_total(784, 17956, seed=0).num_edges
+        17956
     """
     neurons = arguments.count("num_nodes", num_nodes)
     total = arguments.count("num_edges", num_edges)
@@ -280,7 +231,7 @@ def fixed_total(
 
 
 def _both_ways(counts: Index, rng: np.random.Generator) -> Ends:
-    """Pairs in both directions: neuron i draws ``counts[i]`` of the neurons numbered below it."""
+    """Return pairs in both directions: neuron i draws ``counts[i]`` neurons with a lower number."""
     one, other = drawing.distinct(np.arange(len(counts)), counts, rng)
     return np.concatenate((one, other)), np.concatenate((other, one))
 
@@ -297,7 +248,7 @@ def _degree(name: str, degree: int, neurons: int) -> int:
 
 
 def _room(name: str, neurons: int, synapses: float) -> None:
-    arguments.room(
+    memory.check(
         f"num_nodes and {name}",
         f"pass a smaller num_nodes or {name}",
         neurons=neurons,

@@ -1,4 +1,4 @@
-"""Graphs that grow: the rich get richer, and degrees follow a power law."""
+"""Graphs that grow by preferential attachment, whose degrees follow a power law."""
 
 from collections.abc import Callable, Container, Iterator
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build
 
-# Random numbers drawn at a time. The graph does not depend on it.
+# Size of the blocks in which random numbers are drawn. The graph does not depend on it.
 _BLOCK = 1 << 16
 
 Floats = NDArray[np.float64]
@@ -27,68 +27,56 @@ def barabasi_albert(
 ) -> Data:
     r"""Return a graph grown by preferential attachment, whose degrees follow a power law.
 
-    Neurons come one by one, and each connects with m of those that are there, with a chance in
-    proportion to their degree: the model of Barabasi and Albert [1]_. For large N a neuron has k
-    neighbours with probability [2]_
+    Neurons are added one by one, and each connects to m of the existing neurons with a probability
+    proportional to their degree: the model of Barabasi and Albert [1]_. For large N a neuron has k
+    neighbors with probability [2]_
 
     .. math:: P(k) = \frac{2 m (m + 1)}{k (k + 1) (k + 2)}, \quad k \ge m,
 
-    which falls with the exponent 3. Paths are short, but clustering vanishes as
-    :math:`(\ln N)^2 / N`; `power_law_cluster` keeps it.
+    a power law with exponent 3. Paths are short, but clustering vanishes as :math:`(\ln N)^2 / N`;
+    `power_law_cluster` preserves it.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N > m.
-    edges_per_node : int
-        Number of older neurons m >= 1 that a newcomer connects with.
-    directed : bool, optional
-        Whether each pair is one synapse; otherwise both directions are stored.
-        Left out, the graph is undirected, as the model is defined.
-    outward : float
-        Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
-        receives. With 1/2 both degrees of a neuron follow the power law, and paths close to cycles.
-        With 1 it is the model of Price [3]_, which has no cycles: every newcomer sends m synapses,
-        and :math:`j` are received with the probability :math:`P(j + m)`.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Growth starts with m neurons, all of which the next neuron connects to. Each new neuron draws
+    its neighbors one after another from the ends of all older synapses, and redraws those that it
+    already has. Takes O(N + E) time and memory. Since each neuron depends on the previous ones,
+    growth cannot be vectorized: without the compiled helpers it is about twenty times slower.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; m (N - m) pairs, thus E = 2 m (N - m), or half of it if
-        directed. N more with self-loops. Neurons are numbered in the order in which they come.
+    Args:
+        num_nodes: Number of neurons N > m.
+        edges_per_node: Number m >= 1 of older neurons that each new neuron connects to.
+        directed: Whether each pair is connected by one synapse. Otherwise both directions exist.
+            Default: undirected, as the model is defined.
+        outward: In a directed graph, the probability that the synapse of a pair goes from the new
+            neuron to the older one. With 1/2 both the in-degree and the out-degree follow the power
+            law, and there are cycles. 1 gives the model of Price [3]_, which has no cycles: every
+            new neuron sends m synapses, and a neuron receives j synapses with probability
+            :math:`P(j + m)`.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If N is not larger than m, or an argument is out of range or of another type.
+    Returns:
+        ``edge_index`` int64 [2, E]. There are m (N - m) pairs, so E = 2 m (N - m), or half of it if
+        directed, plus N with self-loops. Neurons are numbered in the order in which they are added.
 
-    Notes
-    -----
-    It starts with m neurons; the next one connects with them all. A newcomer draws its partners
-    one after another from the ends of all older synapses, and again if it has that one already.
-    O(N + E) time and memory. Newcomers wait for one another, so that there is no block of them to
-    work on: without the compiled helpers it is some twenty times as slow.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: N is not larger than m, an argument is out of range, or the graph does not fit
+            into memory.
 
-    References
-    ----------
-    .. [1] A.-L. Barabasi, R. Albert, "Emergence of scaling in random networks", Science 286 (1999)
-       509-512.
-    .. [2] S. N. Dorogovtsev, J. F. F. Mendes, A. N. Samukhin, "Structure of growing networks with
-       preferential linking", Physical Review Letters 85 (2000) 4633-4636.
-    .. [3] D. de Solla Price, "A general theory of bibliometric and other cumulative advantage
-       processes", Journal of the American Society for Information Science 27 (1976) 292-306.
+    References:
+        .. [1] A.-L. Barabasi, R. Albert, "Emergence of scaling in random networks", Science 286
+           (1999) 509-512.
+        .. [2] S. N. Dorogovtsev, J. F. F. Mendes, A. N. Samukhin, "Structure of growing networks
+           with preferential linking", Physical Review Letters 85 (2000) 4633-4636.
+        .. [3] D. de Solla Price, "A general theory of bibliometric and other cumulative advantage
+           processes", Journal of the American Society for Information Science 27 (1976) 292-306.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
-    True
-    >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
-    [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
+    Example:
+        >>> import graphs
+        >>> graphs.barabasi_albert(784, 11, seed=0).num_edges == 2 * 11 * (784 - 11)
+        True
+        >>> graphs.barabasi_albert(4, 3).edge_index.tolist()
+        [[3, 3, 3, 0, 1, 2], [0, 1, 2, 3, 3, 3]]
     """
     return _grown(num_nodes, edges_per_node, 0.0, directed, outward, self_loops, seed)
 
@@ -105,62 +93,47 @@ def power_law_cluster(
 ) -> Data:
     r"""Return a graph grown by preferential attachment that closes triangles.
 
-    The model of Holme and Kim [1]_ is that of `barabasi_albert` with another step: after a newcomer
-    has connected with a neuron w by preference, each further synapse goes, with probability p, to a
-    random neighbour of w instead, which closes a triangle. Degrees still fall with the exponent 3,
-    paths are still short, and clustering rises with p and stays when N grows: all three properties
-    of a small world at once.
+    The model of Holme and Kim [1]_ extends `barabasi_albert`: after a new neuron has connected to a
+    neuron w by preferential attachment, each further connection is made with probability p to a
+    random neighbor of w instead, which closes a triangle. Degrees still follow a power law with
+    exponent 3 and paths are still short, but clustering increases with p and does not vanish as N
+    grows, so that the graph is a small world.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N > m.
-    edges_per_node : int
-        Number of older neurons m >= 1 that a newcomer connects with.
-    triangle : float
-        Probability p of a step that closes a triangle. None can follow where m = 1.
-    directed : bool, optional
-        Whether each pair is one synapse; otherwise both directions are stored.
-        Left out, the graph is undirected, as the model is defined.
-    outward : float
-        Probability, for each pair of a directed graph, that the newcomer sends and the older neuron
-        receives.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    If the new neuron is already connected to all neighbors of w, it attaches by preference. w is
+    always the neuron found last by preferential attachment. With p = 0 the graph equals that of
+    `barabasi_albert` for the same seed. Takes O(N + E) memory, and O(N + E) time if m is small: a
+    step that closes a triangle examines up to 2 m neighbors.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E]; m (N - m) pairs, thus E = 2 m (N - m), or half of it if
-        directed. N more with self-loops. Neurons are numbered in the order in which they come.
+    Args:
+        num_nodes: Number of neurons N > m.
+        edges_per_node: Number m >= 1 of older neurons that each new neuron connects to.
+        triangle: Probability p of a step that closes a triangle. It has no effect if m = 1.
+        directed: Whether each pair is connected by one synapse. Otherwise both directions exist.
+            Default: undirected, as the model is defined.
+        outward: In a directed graph, the probability that the synapse of a pair goes from the new
+            neuron to the older one.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If N is not larger than m, p is no probability, or an argument is out of range or of another
-        type.
+    Returns:
+        ``edge_index`` int64 [2, E]. There are m (N - m) pairs, so E = 2 m (N - m), or half of it if
+        directed, plus N with self-loops. Neurons are numbered in the order in which they are added.
 
-    Notes
-    -----
-    Where all neighbours of w are connected with the newcomer already, it is a step by preference;
-    w is always the last neuron found by preference. With p = 0 it is the graph of
-    `barabasi_albert`, number for number. O(N + E) memory, and as much time as long as m is small:
-    a step that closes a triangle looks at up to 2 m neighbours.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: N is not larger than m, an argument is out of range, or the graph does not fit
+            into memory.
 
-    References
-    ----------
-    .. [1] P. Holme, B. J. Kim, "Growing scale-free networks with tunable clustering", Physical
-       Review E 65 (2002) 026107.
+    References:
+        .. [1] P. Holme, B. J. Kim, "Growing scale-free networks with tunable clustering", Physical
+           Review E 65 (2002) 026107.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> grown = graphs.power_law_cluster(2000, 5, 0.9, seed=0)
-    >>> plain = graphs.barabasi_albert(2000, 5, seed=0)
-    >>> graphs.clustering(grown).value > 5 * graphs.clustering(plain).value
-    True
+    Example:
+        >>> import graphs
+        >>> grown = graphs.power_law_cluster(2000, 5, 0.9, seed=0)
+        >>> plain = graphs.barabasi_albert(2000, 5, seed=0)
+        >>> graphs.clustering(grown).value > 5 * graphs.clustering(plain).value
+        True
     """
     triangle = arguments.real("triangle", triangle, at_most=1.0)
     return _grown(num_nodes, edges_per_node, triangle, directed, outward, self_loops, seed)
@@ -185,7 +158,7 @@ def _grown(
     directed = arguments.directed(directed, by_default=False)
     outward = arguments.real("outward", outward, at_most=1.0)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "num_nodes and edges_per_node",
         "pass a smaller num_nodes or edges_per_node",
         neurons=neurons,
@@ -204,14 +177,14 @@ def _grown(
 
 
 def _targets(neurons: int, each: int, triangle: float, rng: np.random.Generator) -> Index:
-    """Return whom the newcomers connect with, m numbers for each of the neurons m ... N - 1."""
+    """Return the older neurons that the neurons m ... N - 1 connect to, m for each."""
     draws = _draws(min(2 * each * (neurons - each), _BLOCK), rng)
     helpers = compiled.module()
     if helpers is None:
         return _grow_plainly(neurons, each, triangle, draws)
     growth = helpers.Growth(neurons, each, triangle)
     left = np.empty(0)
-    # The first newcomer needs no luck.
+    # The first new neuron connects to all of the m initial neurons, without random numbers.
     growth.advance(left)
     while not growth.complete:
         left = np.concatenate((left, next(draws)))
@@ -221,7 +194,7 @@ def _targets(neurons: int, each: int, triangle: float, rng: np.random.Generator)
 
 
 def _grow_plainly(neurons: int, each: int, triangle: float, draws: Iterator[Floats]) -> Index:
-    """Do the same as csrc/growth.cpp, draw for draw."""
+    """Do the same as csrc/growth.cpp, with the same random numbers."""
     draw = (each for block in draws for each in block.tolist()).__next__
     targets = list(range(each))
     chosen_by: list[list[int]] = [[each] * (neuron < each) for neuron in range(neurons)]
@@ -259,7 +232,7 @@ def _preferred(targets: list[int], each: int, own: Container[int], draw: Draw) -
 
 def _neighbour(earlier: list[int], later: list[int], own: dict[int, None], draw: Draw) -> int:
     degree = len(earlier) + len(later)
-    # Where at least half of them are free, for certain, it takes two guesses on average.
+    # At least half of the neighbors are certainly free, so a guess takes two draws on average.
     while degree >= 2 * (len(own) - 1):
         at = int(draw() * degree)
         found = earlier[at] if at < len(earlier) else later[at - len(earlier)]

@@ -1,4 +1,4 @@
-"""Rings with shortcuts: short paths and high clustering at once."""
+"""Rings with random shortcuts, which combine short paths with high clustering."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol, get_args
@@ -6,13 +6,13 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments, compiled
+from graphs import arguments, compiled, memory
 from graphs.contract import Index, build
 
 Method = Literal["watts-strogatz", "newman-watts"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-# Rounds of redrawing before free targets are listed instead of guessed.
+# After this many rounds of redrawing, free targets are listed instead of guessed.
 _ROUNDS = 64
 
 
@@ -28,70 +28,56 @@ def small_world(
 ) -> Data:
     r"""Return a ring of neurons with random shortcuts.
 
-    Each of the N neurons starts with its k nearest on a ring, where the clustering coefficient is
-    :math:`C(0) = 3 (k - 2) / (4 (k - 1))`. A share p of shortcuts makes paths short long before
-    clustering is lost: in the undirected model of Watts and Strogatz [1]_
-    :math:`C(p) \approx C(0) (1 - p)^3` [3]_. In the undirected model of Newman and Watts [2]_ three
-    times the triangles over the connected triples is
-    :math:`3 (k - 2) / (4 (k - 1) + 4 k p (p + 2) - 2 p^2)`; the last term is missing where the
-    number of shortcuts of a neuron is Poisson, as in [4]_.
+    Each of the N neurons is first connected to its k nearest neighbors on a ring, where the
+    clustering coefficient is :math:`C(0) = 3 (k - 2) / (4 (k - 1))`. A fraction p of shortcuts
+    makes paths short long before clustering is lost: in the undirected model of Watts and Strogatz
+    [1]_ :math:`C(p) \approx C(0) (1 - p)^3` [3]_. In the undirected model of Newman and Watts [2]_
+    the transitivity (three times the number of triangles over the number of connected triples) is
+    :math:`3 (k - 2) / (4 (k - 1) + 4 k p (p + 2) - 2 p^2)`; the last term is absent if the number
+    of shortcuts per neuron is Poisson, as in [4]_.
 
-    Parameters
-    ----------
-    num_nodes : int
-        Number of neurons N >= 0.
-    neighbors : int
-        Neighbours k of a neuron on the ring, half on each side; even, less than N.
-    rewire : float
-        Probability p of a shortcut per synapse of the ring (per pair if not directed).
-    method : {"watts-strogatz", "newman-watts"}
-        Whether a shortcut replaces its synapse of the ring, or is added to it.
-    directed : bool, optional
-        Whether each synapse is rewired by itself; otherwise each pair is, and both directions are
-        stored.
-        Left out, the graph is directed.
-    self_loops : bool
-        Whether each neuron also sends to itself.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
-
-    Returns
-    -------
-    torch_geometric.data.Data
-        ``edge_index`` int64 [2, E], and ``pos`` float32 [N, 2] on the unit circle. Watts-Strogatz
-        has exactly E = N k synapses, Newman-Watts N k (1 + p) on average; N more with self-loops.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `neighbors` is odd or too large, `rewire` is no probability, an option is unknown, or an
-        argument is of another type.
-
-    Notes
-    -----
-    A shortcut keeps its source; its target is uniform among the neurons that are neither its
-    source nor already connected with it. All shortcuts are drawn at once, and those that collide
-    are drawn again. A neuron that is connected with all others gets no shortcut. O(N + E) memory,
+    A shortcut keeps its source. Its target is uniform among the neurons that are neither the source
+    nor already connected to it. All shortcuts are drawn at once, and those that collide are
+    redrawn. A neuron that is connected to all others gets no shortcut. Takes O(N + E) memory and
     O((N + E) log E) time.
 
-    References
-    ----------
-    .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature 393
-       (1998) 440-442.
-    .. [2] M. E. J. Newman, D. J. Watts, "Renormalization group analysis of the small-world network
-       model", Physics Letters A 263 (1999) 341-346.
-    .. [3] A. Barrat, M. Weigt, "On the properties of small-world network models", European Physical
-       Journal B 13 (2000) 547-560.
-    .. [4] M. E. J. Newman, "The structure and function of complex networks", SIAM Review 45 (2003)
-       167-256.
+    Args:
+        num_nodes: Number of neurons N >= 0.
+        neighbors: Number k of neighbors of a neuron on the ring, half of them on each side; even
+            and less than N.
+        rewire: Probability p of a shortcut per synapse of the ring (per pair if undirected).
+        method: "watts-strogatz" replaces a synapse of the ring by its shortcut; "newman-watts" adds
+            the shortcut and keeps the synapse.
+        directed: Whether each synapse is rewired independently. Otherwise each pair is, and both
+            directions exist. Default: directed.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.small_world(784, 22, 0.1, seed=0).num_edges == 784 * 22
-    True
-    >>> graphs.small_world(5, 2, 0).edge_index.tolist()
-    [[1, 4, 0, 2, 1, 3, 2, 4, 0, 3], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
+    Returns:
+        ``edge_index`` int64 [2, E] and ``pos`` float32 [N, 2] on the unit circle. Watts-Strogatz
+        has exactly E = N k synapses, Newman-Watts N k (1 + p) on average; N more with self-loops.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `neighbors` is odd or too large, `rewire` is not a probability, `method` is
+            unknown, or the graph does not fit into memory.
+
+    References:
+        .. [1] D. J. Watts, S. H. Strogatz, "Collective dynamics of 'small-world' networks", Nature
+           393 (1998) 440-442.
+        .. [2] M. E. J. Newman, D. J. Watts, "Renormalization group analysis of the small-world
+           network model", Physics Letters A 263 (1999) 341-346.
+        .. [3] A. Barrat, M. Weigt, "On the properties of small-world network models", European
+           Physical Journal B 13 (2000) 547-560.
+        .. [4] M. E. J. Newman, "The structure and function of complex networks", SIAM Review 45
+           (2003) 167-256.
+
+    Example:
+        >>> import graphs
+        >>> graphs.small_world(784, 22, 0.1, seed=0).num_edges == 784 * 22
+        True
+        >>> graphs.small_world(5, 2, 0).edge_index.tolist()
+        [[1, 4, 0, 2, 1, 3, 2, 4, 0, 3], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
     """
     neurons = arguments.count("num_nodes", num_nodes)
     neighbors = _neighbors(neighbors, neurons)
@@ -99,7 +85,7 @@ def small_world(
     method = arguments.option("method", method, METHODS)
     directed = arguments.directed(directed, by_default=True)
     rng = arguments.generator(seed)
-    arguments.room(
+    memory.check(
         "num_nodes and neighbors",
         "pass a smaller num_nodes or neighbors",
         neurons=neurons,
@@ -135,17 +121,22 @@ def _neighbors(neighbors: int, neurons: int) -> int:
 
 
 class _Rounds(Protocol):
-    """A ring, and those of its synapses, or of the ones added to them, that wait for a target."""
+    """A ring, and those of its shortcuts that still need a target."""
 
     @property
     def waiting(self) -> int:
-        """How many these are."""
+        """Return the number of shortcuts that need a target."""
 
     def place(self, ahead: Index, /) -> None:
-        """Give each the target so many neurons ahead, unless it is taken or asked for twice."""
+        """Propose a target for each shortcut, that many neurons ahead of its source.
+
+        Proposals of targets that are taken, or proposed twice, are dropped.
+        """
 
     def ends(self) -> tuple[Index, Index]:
-        """Return sources and targets [2, E], -1 where there is none as yet, and which wait."""
+        """Return sources and targets [2, E], with target -1 if there is none yet, and the shortcuts
+        that need a target.
+        """
 
 
 def _shortcuts(
@@ -156,10 +147,10 @@ def _shortcuts(
     method: str,
     rng: np.random.Generator,
 ) -> Index:
-    """Return the ring [2, E] whose chosen synapses have new targets, or are joined by others.
+    """Return the ring [2, E] with its shortcuts.
 
-    A synapse holds its old place until it finds a new one, as in the original algorithm, so that
-    the neighbours of a saturated neuron come to no dead end.
+    A synapse keeps its old target until it finds a new one, as in the original algorithm, so that
+    the neighbors of a saturated neuron are never stuck.
     """
     helpers = compiled.module()
     kind = _Ring if helpers is None else helpers.Shortcuts
@@ -176,7 +167,7 @@ def _shortcuts(
 
 
 class _Ring:
-    """What csrc/shortcuts.cpp does, for all synapses at once."""
+    """The same as csrc/shortcuts.cpp, vectorized over all synapses."""
 
     def __init__(
         self, neurons: int, neighbors: int, directed: bool, chosen: Index, added: bool
@@ -217,7 +208,7 @@ class _Ring:
 
 
 def _key(neurons: int, directed: bool) -> Callable[[Index, Index], Index]:
-    """Number pairs of neurons; without direction both orders have the same number."""
+    """Return a function that numbers pairs of neurons, both orders alike if undirected."""
     if directed:
         return lambda source, target: source * neurons + target
     return lambda one, other: np.minimum(one, other) * neurons + np.maximum(one, other)
@@ -226,13 +217,13 @@ def _key(neurons: int, directed: bool) -> Callable[[Index, Index], Index]:
 def _last_places(
     ends: Index, chosen: Index, neurons: int, directed: bool, rng: np.random.Generator
 ) -> Index:
-    """Do the same one by one, choosing among the free targets where guesses rarely hit one."""
+    """Place the remaining shortcuts one by one, choosing among the free targets."""
     source, target = ends
     senders = np.unique(source[chosen])
     row = np.full(neurons, -1)
     row[senders] = np.arange(len(senders))
-    # Guesses fail this often only where a sender is connected with most neurons, so that these rows
-    # are hardly longer than the list of its synapses.
+    # Guesses fail this often only if the source is connected to most neurons, so each of these rows
+    # is hardly longer than the list of its synapses.
     taken = np.zeros((len(senders), neurons), dtype=bool)
 
     def mark(one: Index, other: Index, value: bool) -> None:

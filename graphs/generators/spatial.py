@@ -1,4 +1,4 @@
-"""Neurons at places in space, connected with a probability that falls with distance."""
+"""Neurons at positions in space, connected with a probability that depends on distance."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import build_sorted
 from graphs.generators.profiles import Floats, Law, ProfileName, chance
 from graphs.generators.proximity import Space, check_room, connect
@@ -16,16 +16,21 @@ from graphs.generators.proximity import Space, check_room, connect
 Placement = Literal["uniform", "lattice"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
-# Squares of distances beyond it would overflow float32.
+# Squares of longer distances would overflow float32.
 _LONGEST = 1e18
 
-# No two coordinates in float32 differ by less than 1e-45 or by more than 1e19: shorter and longer
-# distances mean the same as these, whose squares are still finite.
+# float32 coordinates differ by more than 1e-45 and less than 1e19, so lengths are clipped to these,
+# whose squares are finite.
 _SHORTEST_UNIT, _LONGEST_UNIT = 1e-50, 1e50
 
 
 class Box(NamedTuple):
-    """Where neurons may lie: [0, side) along each axis, and which of the axes close to a ring."""
+    """The box of the positions.
+
+    Attributes:
+        sides: Side lengths; coordinates are in [0, side).
+        wraps: Which axes are periodic.
+    """
 
     sides: tuple[float, ...]
     wraps: tuple[bool, ...]
@@ -45,92 +50,76 @@ def coordinate_random(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    r"""Return neurons in a box, connected with probability p(r) at distance r.
+    r"""Return neurons in a box, connected with a probability that depends on their distance.
 
-    The paper's graph [1]_ has :math:`p(r) = \max(0, 1 - r / d)` for 2000 neurons in the box
-    [20, 10] with d = 0.8. In the bulk, of density :math:`\rho` on two axes, a neuron then sends
-    :math:`\rho \pi d^2 / 3` synapses of mean length d / 2; half of them are answered
-    (reciprocity 1/2).
+    The graph of [1]_ has :math:`p(r) = \max(0, 1 - r / d)` with 2000 neurons in the box [20, 10]
+    and d = 0.8. Far from the borders, at density :math:`\rho` on two axes, a neuron then has
+    :math:`\rho \pi d^2 / 3` outgoing synapses of mean length d / 2; half of them are reciprocated.
 
-    Parameters
-    ----------
-    num_nodes : int, optional
-        Number of neurons N >= 0. Left out if `positions` are given.
-    extent : float or sequence of float, optional
-        Side lengths of the box, 1 to 3 of them. If `positions` are given, it is only needed for
-        periodic axes, and they must lie in it.
-    distance : float or sequence of float
-        Length d >= 0 of the profile, or one length > 0 for each axis: then r / d is
-        :math:`\sqrt{\sum_a (x_a / d_a)^2}`, so that equal probabilities lie on an ellipsoid.
-    profile : {"linear", "exponential", "gaussian", "step", "mexican-hat"} or callable
-        :math:`p(r) / p_{max}`: max(0, 1 - r/d), exp(-r/d), exp(-r^2 / (2 d^2)), 1 up to r = d, or
+    With P pairs within reach, the graph takes O(N log N + P) time and O(N + E) memory. On two axes
+    there are about 3 pairs per synapse with the linear profile, 14 with the Gaussian and 95 with
+    the exponential (440 on three axes). Distances are computed from the stored float32 positions.
 
-        .. math:: \max\left(0, \frac{k^2 e^{-r^2 / 2 d^2} - e^{-r^2 / 2 k^2 d^2}}{k^2 - 1}\right)
+    Args:
+        num_nodes: Number of neurons N >= 0. Not needed if `positions` are coordinates.
+        extent: Side lengths of the box, 1 to 3 of them. If `positions` are coordinates, it is only
+            needed for periodic axes, and all positions must lie inside.
+        distance: Length d >= 0 of the profile, or one length > 0 per axis: then r / d is
+            :math:`\sqrt{\sum_a (x_a / d_a)^2}`, so that surfaces of equal probability are
+            ellipsoids.
+        profile: The function :math:`p(r) / p_{max}`. "linear" is max(0, 1 - r/d), "exponential"
+            exp(-r/d), "gaussian" exp(-r^2 / (2 d^2)), and "step" 1 up to r = d. "mexican-hat" is
 
-        with k = 1.6: the difference of two gaussians of equal volume on two axes [2]_, 1 at r = 0
-        and 0 from r = 1.76 d on, as an inhibiting surround is no probability. The exponential and
-        the gaussian are cut off where they fall below 1e-6, at r = 13.8 d and r = 5.26 d. A
-        callable takes an array of r [P], or of r / d if there is a distance for each axis, and
-        returns the probabilities [P]; pairs with r > d are never connected.
-    p_max : float
-        Factor of the profile in [0, 1].
-    positions : {"uniform", "lattice"} or array [N, D]
-        Uniform in the box, or one neuron in the middle of each cell of a lattice whose cells are as
-        nearly cubes as `extent` and `num_nodes` permit, in row-major order; or given coordinates,
-        which are stored as float32.
-    jitter : float
-        How far neurons leave their place on the lattice, in [0, 1]: uniformly by at most this share
-        of half a cell along each axis. With 1 they are uniform in their cells.
-    directed : bool, optional
-        Whether each direction of a pair is drawn by itself; otherwise there is one draw per pair,
-        and both directions are present or none.
-        Left out, the graph is directed.
-    periodic : bool or sequence of bool
-        Whether opposite sides of the box touch (a torus), for all axes or for each.
-    self_loops : bool
-        Whether each neuron also sends to itself; never drawn, all or none.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+            .. math::
+                \max\left(0, \frac{k^2 e^{-r^2 / 2 d^2} - e^{-r^2 / 2 k^2 d^2}}{k^2 - 1}\right)
 
-    Returns
-    -------
-    torch_geometric.data.Data
+            with k = 1.6, the difference of two Gaussians of equal volume on two axes [2]_. It is 1
+            at r = 0 and 0 beyond r = 1.76 d, where the difference is negative. The exponential and
+            the Gaussian are cut off where they fall below 1e-6, at r = 13.8 d and r = 5.26 d. A
+            callable receives an array of distances r [P] (of r / d if there is a distance per
+            axis) and returns probabilities [P]; pairs with r > d are never connected.
+        p_max: Factor of the profile, in [0, 1].
+        positions: "uniform" draws positions uniformly in the box. "lattice" places one neuron at
+            the center of each cell of a lattice, in row-major order; cells are as close to cubes
+            as `extent` and `num_nodes` allow. An array [N, D] gives the coordinates, which are
+            stored as float32.
+        jitter: Random displacement of neurons on a lattice, in [0, 1]: uniform and at most this
+            fraction of half a cell along each axis. With 1, positions are uniform in their cells.
+        directed: Whether the two directions of a pair are drawn independently. Otherwise there is
+            one draw per pair, and both synapses exist or neither. Default: directed.
+        periodic: Whether opposite sides of the box touch (a torus), for all axes or per axis.
+        self_loops: Whether every neuron has a synapse onto itself (all neurons or none).
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
+
+    Returns:
         ``edge_index`` int64 [2, E] and ``pos`` float32 [N, D].
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range or of another type, an option is unknown, a callable returns
-        another shape or no probabilities, the lattice has no `num_nodes` points, positions are
-        not finite or not in the box, or the reach is not below half of a periodic side, so that a
-        pair could meet both ways around.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range; a callable returns another shape or values that
+            are not probabilities; no lattice has `num_nodes` points; positions are not finite or
+            outside the box; the reach is not below half of a periodic side, so that a pair could
+            be connected both ways around; or the graph does not fit into memory.
 
-    Notes
-    -----
-    Only pairs about the reach are met: O(N log N + P) time for P of them, O(N + E) memory. A
-    synapse of the linear profile on two axes costs about 3 pairs, of the gaussian 14 and of the
-    exponential 95 (440 on three axes). Distances are taken between the positions as stored.
+    References:
+        .. [1] A. Ejima, "Neurons regarded as Graph", figure 2.
+        .. [2] D. Marr, E. Hildreth, "Theory of edge detection", Proceedings of the Royal Society of
+           London B 207 (1980) 187-217.
 
-    References
-    ----------
-    .. [1] A. Ejima, "Neurons regarded as Graph", figure 2.
-    .. [2] D. Marr, E. Hildreth, "Theory of edge detection", Proceedings of the Royal Society of
-       London B 207 (1980) 187-217.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.coordinate_random(2000, (20, 10), 0.8, seed=0)
-    >>> data.num_nodes, data.pos.shape
-    (2000, torch.Size([2000, 2]))
-    >>> 12_000 < data.num_edges < 14_000
-    True
-    >>> line = graphs.coordinate_random(positions=[[0.0], [1.0], [5.0]], distance=2, profile="step")
-    >>> line.edge_index.tolist()
-    [[1, 0], [0, 1]]
-    >>> sheet = graphs.coordinate_random(12, (4, 3), 1, positions="lattice", jitter=0.5, seed=0)
-    >>> sheet.num_nodes
-    12
+    Example:
+        >>> import graphs
+        >>> data = graphs.coordinate_random(2000, (20, 10), 0.8, seed=0)
+        >>> data.num_nodes, data.pos.shape
+        (2000, torch.Size([2000, 2]))
+        >>> 12_000 < data.num_edges < 14_000
+        True
+        >>> points = [[0.0], [1.0], [5.0]]
+        >>> line = graphs.coordinate_random(positions=points, distance=2, profile="step")
+        >>> line.edge_index.tolist()
+        [[1, 0], [0, 1]]
+        >>> sheet = graphs.coordinate_random(12, (4, 3), 1, positions="lattice", jitter=0.5, seed=0)
+        >>> sheet.num_nodes
+        12
     """
     rng = arguments.generator(seed)
     p_max = arguments.real("p_max", p_max, at_most=1.0)
@@ -141,7 +130,7 @@ def coordinate_random(
     if isinstance(positions, str):
         placement = arguments.option("positions", positions, PLACEMENTS)
         neurons = arguments.count("num_nodes", num_nodes)
-        arguments.room("num_nodes", "pass a smaller num_nodes", neurons=neurons)
+        memory.check("num_nodes", "pass a smaller num_nodes", neurons=neurons)
         sides = box_sides(extent)
         box = Box(sides, arguments.flags("periodic", periodic, len(sides)))
     else:
@@ -153,7 +142,7 @@ def coordinate_random(
     _check_reach(law.reach * scale, box)
     if placement != "lattice" and jitter:
         raise ValueError(
-            f"jitter must be 0 where positions are no lattice, got {jitter}; pass jitter=0.0, or "
+            f"jitter must be 0 unless positions are a lattice, got {jitter}; pass jitter=0.0, or "
             'positions="lattice"'
         )
     if placement == "uniform":
@@ -175,7 +164,18 @@ def coordinate_random(
 
 
 def box_sides(extent: Any) -> tuple[float, ...]:
-    """Return the side lengths of a box that float32 can hold."""
+    """Return the side lengths of a box.
+
+    Args:
+        extent: One side length, or a sequence of 1 to 3.
+
+    Returns:
+        The side lengths, which float32 can represent.
+
+    Raises:
+        TypeError: `extent` has the wrong type.
+        ValueError: A side is not positive or too long, or there are more than three.
+    """
     if arguments.is_list(extent):
         if not 1 <= len(extent) <= 3:
             raise ValueError(
@@ -189,8 +189,8 @@ def box_sides(extent: Any) -> tuple[float, ...]:
         sides = (arguments.real("extent", extent, positive=True),)
     if max(sides) > _LONGEST:
         raise ValueError(
-            f"extent must stay below {_LONGEST:g}, as positions are float32, got {max(sides):g}; "
-            "pass it in a larger unit"
+            f"extent must be at most {_LONGEST:g}, because positions are float32, got "
+            f"{max(sides):g}; pass it in a larger unit"
         )
     return sides
 
@@ -198,12 +198,12 @@ def box_sides(extent: Any) -> tuple[float, ...]:
 def scattered(
     neurons: int, sides: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return positions uniform in the box."""
+    """Return uniform random positions in the box, [N, D]."""
     return _stored(rng.random((neurons, len(sides))) * sides, sides)
 
 
 def _stored(pos: Floats, sides: Sequence[float]) -> NDArray[np.float32]:
-    # Rounding may lift a coordinate onto the far side, which on a torus is the near side.
+    # Rounding may move a coordinate onto the far side, which on a torus equals the near side.
     return np.minimum(
         pos.astype(np.float32), np.nextafter(np.asarray(sides, np.float32), np.float32(0))
     )
@@ -245,7 +245,7 @@ def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
         )
     if num_nodes is not None and arguments.count("num_nodes", num_nodes) != len(pos):
         raise ValueError(
-            f"num_nodes must be that of the positions, {len(pos)}, got {num_nodes}; pass "
+            f"num_nodes must be the number of positions, {len(pos)}, got {num_nodes}; pass "
             "num_nodes=None"
         )
     return pos.astype(np.float32)
@@ -254,7 +254,7 @@ def _given(positions: ArrayLike, num_nodes: int | None) -> NDArray[np.float32]:
 def _box_of(
     pos: NDArray[np.float32], extent: float | Sequence[float] | None, wraps: tuple[bool, ...]
 ) -> Box:
-    """The box that given positions must lie in, where one is named; else that which they span."""
+    """Return the box of given positions: that of `extent`, or their bounding box."""
     if extent is None:
         if any(wraps):
             raise ValueError(
@@ -281,7 +281,7 @@ def _box_of(
 
 
 def _lengths(distance: Any, axes: int) -> tuple[float, Floats]:
-    """The length of the profile, and the unit of r along each axis."""
+    """Return the length of the profile, and the unit of length along each axis."""
     if not arguments.is_list(distance):
         length = arguments.real("distance", distance)
         if length:
@@ -289,7 +289,7 @@ def _lengths(distance: Any, axes: int) -> tuple[float, Floats]:
         return length, np.ones(axes)
     if len(distance) != axes:
         raise ValueError(
-            f"distance must be one number, or one for each of the {axes} axes, got "
+            f"distance must be one number, or one for each of the {axes} axes of extent, got "
             f"{len(distance)}; pass distance={(1.0,) * axes}"
         )
     each = [
@@ -305,6 +305,7 @@ def _check_reach(reaches: Floats, box: Box) -> None:
     ):
         if wrap and not reach < side / 2:
             raise ValueError(
-                f"on a periodic axis the reach must stay below half of the side, {side / 2:g}, got "
-                f"{reach:g} along axis {axis}; pass a smaller distance, or periodic=False"
+                "distance must keep the reach on a periodic axis of extent below half of the side, "
+                f"{side / 2:g}, got {reach:g} along axis {axis}; pass a smaller distance, or "
+                "periodic=False"
             )

@@ -1,4 +1,4 @@
-"""Swaps of targets, many at once: the step of the null models' Markov chains."""
+"""Many simultaneous swaps of targets: one step of the Markov chains of the null models."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from graphs.contract import Index
 
 Mask = NDArray[np.bool_]
-# Numbers pairs of neurons: (one, other) or, without direction, {one, other}.
+# A function that numbers pairs of neurons: (one, other) or, if undirected, {one, other}.
 Key = Callable[[Index, Index], Index]
-# Which of the swaps a -> d, c -> b for a -> b, c -> d a null model allows, of a, b, c, d.
+# A function of a, b, c, d: which swaps of a -> b, c -> d to a -> d, c -> b a null model allows.
 Allowed = Callable[[Index, Index, Index, Index], Mask]
 
 
@@ -22,15 +22,27 @@ def swapped(
     pairing: Index,
     rng: np.random.Generator,
 ) -> Index:
-    """Propose many swaps at once; return whose target each synapse a -> b has then.
+    """Propose many swaps at once and make those that are allowed and independent.
 
-    Neighbours in `pairing` are proposed with probability 1/2. A proposal has four keys: its two
-    synapses, and the two that would be instead. It is made if it is allowed, and none of its keys
-    is one of another proposal's, nor of a synapse that has no proposal. Making it leaves its keys
-    what they were. So with the same draws the same proposals would be made from the graph that
-    comes out, and lead back: each way between two graphs is as likely as its way back, and all
-    graphs are equally likely in the long run. A refusal of only those swaps that collide with what
-    is made would not be symmetric.
+    Neighbors in `pairing` are proposed with probability 1/2. A proposal has four keys: those of its
+    two synapses, and those of the two synapses that would replace them. It is made if it is allowed
+    and none of its keys is a key of another proposal or of a synapse without a proposal.
+
+    A proposal that is made keeps its set of keys. With the same random numbers, the same proposals
+    would therefore be made from the new graph and lead back to the old one. The transition matrix
+    is symmetric, so in the long run all graphs are equally likely. Refusing only the swaps that
+    collide with swaps already made would not be symmetric.
+
+    Args:
+        a: Source of each synapse [E].
+        b: Target of each synapse [E].
+        key: A function that numbers pairs of neurons.
+        allowed: Which swaps the null model allows.
+        pairing: Synapses in random order; each even position is paired with the next one.
+        rng: Source of randomness.
+
+    Returns:
+        For each synapse the synapse whose target it has after the swaps [E].
     """
     half = len(pairing) // 2
     chosen = rng.random(half) < 0.5
@@ -49,11 +61,19 @@ def swapped(
 
 
 def turned(a: Index, b: Index, neurons: int, rng: np.random.Generator) -> Index:
-    """Turn cycles x -> y -> z -> x around; return the targets of the synapses a -> b then.
+    """Reverse random cycles x -> y -> z -> x.
 
-    Triples of neurons are drawn without a look at the synapses but for the degrees, which stay, and
-    are disjoint: a cycle is turned with the same probability as it is turned back. No synapse is a
-    self-loop.
+    Disjoint triples of neurons of similar degrees are drawn without regard to the synapses. Degrees
+    are preserved, so a cycle is reversed with the same probability as it is reversed back.
+
+    Args:
+        a: Source of each synapse [E]; there are no self-loops.
+        b: Target of each synapse [E].
+        neurons: Number of neurons.
+        rng: Source of randomness.
+
+    Returns:
+        The new target of each synapse [E].
     """
     degrees = [np.bincount(end, minlength=neurons) for end in (a, b)]
     nodes = np.lexsort((rng.random(neurons), *degrees))[rng.integers(3) :]
@@ -63,7 +83,7 @@ def turned(a: Index, b: Index, neurons: int, rng: np.random.Generator) -> Index:
     triple[triples] = np.arange(len(triples))[:, None]
     inside = np.flatnonzero((triple[a] == triple[b]) & (triple[a] >= 0))
     x, y = a[inside], b[inside]
-    # Three synapses of which no two share a source, and no two a target, are a cycle.
+    # Three synapses within a triple with distinct sources and distinct targets form a cycle.
     alone = (np.bincount(x, minlength=neurons)[x] == 1) & (
         np.bincount(y, minlength=neurons)[y] == 1
     )
@@ -79,5 +99,5 @@ def _among(ordered: Index, values: Index) -> Mask:
 
 
 def without_self_loops(a: Index, b: Index, c: Index, d: Index) -> Mask:
-    """Allow swaps from which no neuron comes to send to itself."""
+    """Return which swaps create no self-loop."""
     return (a != d) & (c != b)

@@ -1,4 +1,4 @@
-"""Connectomes from and to files and other libraries, one file per format."""
+"""Connectomes from and to files and other libraries, with one module per format."""
 
 from graphs.io.files import load, save
 from graphs.io.left_out import LeftOutWarning

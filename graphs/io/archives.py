@@ -22,7 +22,7 @@ def check_archive(file: BinaryIO, max_bytes: int) -> list[str]:
         max_bytes: The largest size of all arrays together.
 
     Raises:
-        ValueError: The file is no archive of arrays, or is damaged or too large.
+        ValueError: The file is not an archive of arrays, damaged, or too large.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -31,7 +31,8 @@ def check_archive(file: BinaryIO, max_bytes: int) -> list[str]:
             names = [_check_member(archive, member, max_bytes) for member in members]
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
-            f"it is damaged, or no .npz file ({error}); take a whole copy, or write it again with "
+            f"it is damaged or not an .npz file ({error}); take a whole copy, or write it again "
+            "with "
             "numpy.savez"
         ) from error
     if len(set(names)) < len(names):
@@ -45,7 +46,8 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: 
     name, dot, suffix = member.filename.rpartition(".")
     if dot + suffix != ".npy" or member.compress_type not in _PACKINGS:
         raise ValueError(
-            f"its part {member.filename!r} is no array of NumPy; write it again with numpy.savez"
+            f"its part {member.filename!r} is not an array of NumPy; write it again with "
+            "numpy.savez"
         )
     with archive.open(member) as part:
         version = np.lib.format.read_magic(part)

@@ -1,4 +1,4 @@
-"""Arguments as NumPy arrays, whatever library they come from."""
+"""Conversion of arguments from any library to NumPy arrays."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphs import arguments
 from graphs.contract import Index
-from graphs.io.checks import got
 from graphs.io.left_out import to_float32
 
 # Larger numbers of a few neurons are labels from a database.
@@ -27,22 +27,17 @@ def array(name: str, values: Any) -> NDArray[Any]:
         values: The argument.
 
     Raises:
-        TypeError: The argument is no array, sparse, or holds something else than numbers or text.
+        TypeError: It is not an array, is sparse, or holds other values than numbers and text.
         ValueError: Its rows differ in length, it has no values, or some of them are missing.
     """
     if isinstance(values, torch.Tensor):
         values = _from_tensor(name, values)
-    try:
-        found = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"{name} must be an array, got {got(values)}, of which NumPy makes none ({error}); "
-            f"pass {name} with rows of one length"
-        ) from error
+    expected = f"{name} must be an array"
+    found = arguments.array(expected, values, f"pass {name} with rows of one length")
     if found.ndim == 0:
         raise TypeError(
-            f"{name} must be an array, got {got(values)}; pass {name}=numpy.array(list(...)), the "
-            "values in their order"
+            f"{expected}, got {arguments.described(values)}; pass {name}=numpy.array(list(...)), "
+            "the values in their order"
         )
     return _numbers(name, found) if found.dtype.kind == "O" else found
 
@@ -69,11 +64,11 @@ def _numbers(name: str, objects: NDArray[Any]) -> NDArray[Any]:
     for at, value in enumerate(flat):
         if not isinstance(value, Real):
             place = ", ".join(map(str, np.unravel_index(at, objects.shape)))
-            told = f"{name} must hold numbers, got {got(value)} at [{place}]"
+            told = f"{name} must hold numbers, got {arguments.described(value)} at [{place}]"
             if value is None or type(value).__name__ in ("NAType", "NaTType"):
                 raise ValueError(f"{told}; leave it out, or pass {name}.fillna(0)")
             raise TypeError(f"{told}; pass {name} with a number in its place")
-    whole = all(isinstance(value, Integral) and -(2**63) <= value < 2**63 for value in flat)
+    whole = all(isinstance(value, Integral) and -(2**63) <= int(value) < 2**63 for value in flat)
     try:
         return np.array(flat, dtype=np.int64 if whole else np.float64).reshape(objects.shape)
     except OverflowError:
@@ -119,7 +114,9 @@ def integers(name: str, values: Any, text_fix: str) -> Index:
             fix = f"pass numpy.flatnonzero({name}) if it is a mask"
         elif found.dtype.kind in "US":
             fix = text_fix
-        elif found.dtype.kind == "f" and ((np.abs(found) < 2**53) & (found % 1 == 0)).all():
+        elif found.dtype.kind == "f" and np.all(
+            (np.abs(found) < 2**53) & (np.trunc(found) == found)
+        ):
             fix = f"pass numpy.asarray({name}).astype(int)"
         raise TypeError(
             f"{name} must hold integers, got {found.dtype}, such as {found[0].item()!r:.60}; {fix}"

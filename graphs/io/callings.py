@@ -1,4 +1,4 @@
-"""Names of neurons in the tables of other programs: which texts are valid, and which are equal."""
+"""Names of neurons in tables of other programs: which are valid, and which are likely equal."""
 
 import re
 import unicodedata
@@ -17,9 +17,9 @@ _MOST_DIGITS = 16
 
 
 def fault(text: str) -> str | None:
-    """Return why a text is no name of a neuron and what to do, or None if it is one."""
+    """Return why a text is not the name of a neuron and what to do, or None if it is one."""
     if text.casefold() in _MISSING or text == "NA":
-        return "it stands for a missing value; name the neuron, or delete the row"
+        return "it is a sign of a missing value; name the neuron, or delete the row"
     if text.startswith(_COMMENTS):
         return "it looks like a comment; delete the row, or rename the neuron"
     if _CONTROL.search(text):

@@ -6,16 +6,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.io.duplicates import DUPLICATES
 
 # csv cannot use these as delimiters.
 _QUOTING = '"\r\n'
-
-
-def got(value: Any) -> str:
-    """Return a value and its type for a message."""
-    return f"{value!r:.60} of type {type(value).__name__}"
 
 
 def path(name: str, value: Any) -> Path:
@@ -31,7 +26,7 @@ def path(name: str, value: Any) -> Path:
         text = value
     if not isinstance(text, str):
         raise TypeError(
-            f"{name} must be a str or an os.PathLike, got {got(value)}; "
+            f"{name} must be a str or an os.PathLike, got {arguments.described(value)}; "
             f"pass {name}='connectome.npz'"
         )
     if not text or "\0" in text:
@@ -50,25 +45,29 @@ def file(name: str, value: Any, fix: str) -> Path:
         fix: What to pass instead.
 
     Raises:
-        TypeError: The value is no path.
+        TypeError: The value is not a path.
         FileNotFoundError: There is no such file, or it is a folder or another special file.
     """
     found = path(name, value)
     if not os.path.isfile(found):
         what = "does not exist"
         if os.path.lexists(found):
-            what = "is a folder" if os.path.isdir(found) else "is no regular file"
+            what = "is a folder" if os.path.isdir(found) else "is not a regular file"
         raise FileNotFoundError(f"the file {str(found)!r} {what}; {fix}")
     return found
 
 
 def _text(name: str, value: Any) -> str | None:
+    """Return a str or None."""
     if value is None or isinstance(value, str):
         return value
-    raise TypeError(f"{name} must be a str or None, got {got(value)}; pass {name}=None")
+    raise TypeError(
+        f"{name} must be a str or None, got {arguments.described(value)}; pass {name}=None"
+    )
 
 
 def _delimiter(name: str, value: Any) -> str | None:
+    """Return one character that csv can use as a delimiter, or None."""
     text = _text(name, value)
     if text is not None and (len(text) != 1 or text in _QUOTING):
         raise ValueError(
@@ -79,32 +78,38 @@ def _delimiter(name: str, value: Any) -> str | None:
 
 
 def _columns(name: str, value: Any) -> dict[str, str | None]:
+    """Return the names of columns by their roles; the table checks the roles."""
     if value is None:
         return {}
     example = f"pass {name}={{'type': 'class'}}"
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"{name} must be a dict from roles to names of columns, got {got(value)}; {example}"
+            f"{name} must be a dict from roles to names of columns, got "
+            f"{arguments.described(value)}; {example}"
         )
     for each in (*value.keys(), *value.values()):
         if each is not None and not isinstance(each, str):
-            raise TypeError(f"{name} must map a str to a str or None, got {got(each)}; {example}")
+            raise TypeError(
+                f"{name} must map a str to a str or None, got {arguments.described(each)}; "
+                f"{example}"
+            )
     return dict(value)
 
 
 def _transmitter_signs(name: str, value: Any) -> dict[str, float]:
+    """Return the signs of transmitters by their names."""
     if value is None:
         return {}
     example = f"pass {name}={{'glutamate': 1}}"
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise TypeError(
             f"{name} must be a dict from names of transmitters to signs, got "
-            f"{got(value)}; {example}"
+            f"{arguments.described(value)}; {example}"
         )
     for transmitter, sign in value.items():
         if isinstance(sign, bool) or not isinstance(sign, Real) or sign not in (-1, 0, 1):
             raise ValueError(
-                f"{name} must be -1, 0 (unknown) or 1, got {got(sign)} for "
+                f"{name} must be -1, 0 (unknown) or 1, got {arguments.described(sign)} for "
                 f"{transmitter!r}; {example}, or leave the column out with "
                 "columns={'transmitter': None} or neuron_columns={'transmitter': None}"
             )
@@ -112,13 +117,23 @@ def _transmitter_signs(name: str, value: Any) -> dict[str, float]:
 
 
 def _neurons(name: str, value: Any) -> Path | None:
+    """Return the path of an existing file, or None."""
     fix = f"pass {name}= the path of the file that lists the neurons"
     return None if value is None else file(name, value, fix)
 
 
+def _num_nodes(name: str, value: Any) -> int | None:
+    """Return a number of neurons that fits into memory, or None."""
+    if value is None:
+        return None
+    neurons = arguments.count(name, value)
+    memory.check(name, "pass the number of neurons", neurons=neurons)
+    return neurons
+
+
 OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "neurons": _neurons,
-    "num_nodes": lambda name, value: None if value is None else arguments.count(name, value),
+    "num_nodes": _num_nodes,
     "columns": _columns,
     "neuron_columns": _columns,
     "transmitter_signs": _transmitter_signs,

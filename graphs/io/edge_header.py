@@ -67,7 +67,7 @@ def read(path: Path, max_bytes: int) -> dict[str, Any]:
         good = version == _VERSION and _has_digests(found)
     if not good:
         raise ValueError(
-            f"{path.name!r}, which belongs to it, is damaged, or no JSON of graphs.save; take a "
+            f"{path.name!r}, which belongs to it, is damaged or not JSON of graphs.save; take a "
             "whole "
             "copy, or delete that file to read the tables as those of another program"
         )

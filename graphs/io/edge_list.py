@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
 from graphs.contract import Index, build
 from graphs.io import checks, edge_header, neuron_table
 from graphs.io.callings import near_alike
@@ -208,7 +207,7 @@ def _finder(
         index = population.index
         return lambda role, texts: rows.members(role, rows.names(role, texts), index)
     if num_nodes is not None:
-        below = arguments.count("num_nodes", num_nodes)
+        below = num_nodes  # Bound, because the lambda cannot narrow its type.
         return lambda role, texts: rows.indices(role, texts, below)
     return lambda role, texts: labels.encode(rows.names(role, texts))
 

@@ -72,7 +72,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     if suffix.lower() not in FORMATS:
         *most, last = FORMATS
         raise ValueError(
-            f"path, the file of a connectome, must end in {', '.join(most)} or {last}, got "
+            f"the path of a connectome must end in {', '.join(most)} or {last}, got "
             f"{str(path)!r}; pass for example 'connectome.npz'"
         )
     return FORMATS[suffix.lower()]
@@ -150,11 +150,11 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"the folder of path, {str(path)!r}, does not exist; call "
+            f"the folder of {str(path)!r} does not exist; call "
             f"pathlib.Path({str(folder)!r}).mkdir(parents=True)"
         )
     if path.is_dir():
-        raise IsADirectoryError(f"path, {str(path)!r}, is a folder; pass the path of a file")
+        raise IsADirectoryError(f"{str(path)!r} is a folder; pass the path of a file")
     lost = beyond(data)
     if lost:
         warnings.warn(
@@ -317,6 +317,6 @@ def _explained(error: Exception, suffix: str) -> str:
         return str(error)
     reason = str(error).strip().rstrip(".")[:300]
     return (
-        f"it is damaged, or no {suffix} file ({type(error).__name__}{reason and ': '}{reason}); "
+        f"it is damaged or not a {suffix} file ({type(error).__name__}{reason and ': '}{reason}); "
         "take a whole copy, or save it again with graphs.save"
     )

@@ -60,8 +60,14 @@ class _Types(dict[str, Any]):
 
 def _number(text: str | float) -> float:
     """Return a number that may be hexadecimal."""
-    # graph-tool writes 0x1.8p+1. NetworkX converts defaults twice.
-    return float.fromhex(text) if isinstance(text, str) and "0x" in text.lower() else float(text)
+    try:
+        # graph-tool writes 0x1.8p+1. NetworkX converts defaults twice.
+        return float.fromhex(str(text)) if "0x" in str(text).lower() else float(text)
+    except ValueError:
+        raise ValueError(
+            f"an attribute that is a number by its key has the value {text!r:.60}; correct it, or "
+            "take a whole copy of the file"
+        ) from None
 
 
 def _vector(text: str | tuple[float, ...]) -> Any:

@@ -58,7 +58,7 @@ class Columns:
         """Return a member of a group, or None if there is none.
 
         Raises:
-            ValueError: The member is no `kind`, a group or a dataset, of this file.
+            ValueError: The member is not a `kind`, a group or a dataset, of this file.
         """
         h5py = library()
         link = group.get(name, getlink=True)

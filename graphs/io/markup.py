@@ -152,12 +152,15 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
         mutual: Whether an edge may be of type "mutual", which counts as two.
 
     Raises:
-        ValueError: The file is no complete XML, or declares a DOCTYPE.
+        ValueError: The file is not complete XML, or declares a DOCTYPE.
     """
     parser = expat.ParserCreate()
     elements: Counter[str] = Counter()
 
+    refused = []
+
     def refuse(*_: Any) -> None:
+        refused.append("DOCTYPE")
         raise ValueError(
             "it declares a DOCTYPE, by which XML can fetch files and grow without bound; "
             "delete the declaration"
@@ -174,11 +177,13 @@ def scan(file: BinaryIO, *, mutual: bool = False) -> Counter[str]:
         parser.ParseFile(file)
     except expat.ExpatError as error:
         raise ValueError(
-            f"it is no complete XML file ({error}); take a whole copy, or save it again with "
+            f"it is not a complete XML file ({error}); take a whole copy, or save it again with "
             "graphs.save"
         ) from None
-    except LookupError as error:
-        raise ValueError(f"it is no XML in a known encoding ({error}); save it as UTF-8") from None
+    except (LookupError, ValueError) as error:
+        if refused:
+            raise
+        raise ValueError(f"it is not XML in a known encoding ({error}); save it as UTF-8") from None
     file.seek(0)
     return elements
 
@@ -187,7 +192,7 @@ def check_lists(found: dict[str, Any]) -> dict[str, Any]:
     """Return the lists of a graph among attributes that were decoded from JSON.
 
     Raises:
-        ValueError: One of them is no list.
+        ValueError: One of them is not a list.
     """
     lists = {name: found[name] for name in _LISTS if name in found}
     for name, values in lists.items():

@@ -113,14 +113,14 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
         the attribute ``name``, or otherwise the node labels unless these are 0 to N - 1 in order.
 
     Raises:
-        TypeError: The graph is no NetworkX graph.
+        TypeError: The graph is not a NetworkX graph.
         ValueError: Only some nodes or edges have an attribute, its values do not fit the contract
             or are complex, a weight other than 0 becomes 0 in float32, parallel edges repeat
             without ``duplicates="sum"``, or synapses of both signs would be added up.
 
     Warns:
         LeftOutWarning: Attributes, labels of nodes that have another ``name``, or keys of parallel
-            edges that are no numbers are left out; one warning names all of them.
+            edges that are not numbers are left out; one warning names all of them.
 
     Example:
         >>> import graphs
@@ -220,7 +220,7 @@ def _fill_empty(graph: nx.Graph[Any], per_node: dict[str, Any], per_edge: dict[s
     """Add the columns without rows that `to_networkx` has listed.
 
     Raises:
-        ValueError: The attribute of the graph is no list.
+        ValueError: The attribute of the graph is not a list.
     """
     listed = graph.graph.get(EMPTY_FIELDS, [])
     if not isinstance(listed, list):

@@ -7,7 +7,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, validate
 from graphs.io.arrays import are_labels, array, floats, integers, labels_fix
 from graphs.io.duplicates import Duplicates, combine
@@ -48,7 +48,7 @@ def from_numpy(matrix: ArrayLike) -> Data:
     if isinstance(matrix, np.ma.MaskedArray):
         raise TypeError(
             "matrix must have no mask, which would be lost; pass matrix.filled(0) if masked values "
-            "are no synapses"
+            "are not synapses"
         )
     labels = _labels(matrix)
     dense = array("matrix", matrix)
@@ -180,7 +180,7 @@ def from_edges(
         A connectome whose synapses are sorted by (target, source, edge_type).
 
     Raises:
-        TypeError: The ends or types are no integers, or weights or signs are no real numbers.
+        TypeError: The ends or types are not integers, or weights or signs are not real.
         ValueError: The arrays differ in length, a value is out of range or not finite, synapses
             repeat without ``duplicates="sum"``, or synapses of both signs would be added up.
 
@@ -191,6 +191,7 @@ def from_edges(
         ([[0, 1], [1, 2]], [2.0, 1.0])
     """
     neurons = arguments.count("num_nodes", num_nodes)
+    memory.check("num_nodes", "pass the number of neurons", neurons=neurons)
     by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
     ends = {
         "source": integers("source", source, by_name),

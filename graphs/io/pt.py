@@ -74,7 +74,7 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
                 "graphs.save(data, path)"
             )
         _scan(archive.read(pickles[0]))
-        # Torch reads only what was scanned, whatever else the file may hold.
+        # Torch reads only what was scanned, regardless of the rest of the file.
         for part in parts:
             copy.writestr(f"data/{part.filename.partition('/')[2]}", archive.read(part))
     clean.seek(0)
@@ -118,7 +118,7 @@ def _connectome(loaded: Any, max_bytes: int) -> Data:
     """Return a new `Data` with the fields of a loaded one, whose methods may be overwritten.
 
     Raises:
-        ValueError: It is no `Data`, or a field has a reserved name or takes too much memory.
+        ValueError: It is not a `Data`, or a field has a reserved name or takes too much memory.
     """
     if type(loaded) is not Data:
         raise ValueError(

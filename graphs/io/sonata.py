@@ -156,7 +156,7 @@ def read(
             except OSError as error:
                 raise ValueError(
                     f"neurons must be a file of SONATA, got {os.fspath(neurons)!r}, which is "
-                    f"damaged or no HDF5 ({error}); pass neurons='nodes.h5'"
+                    f"damaged or not HDF5 ({error}); pass neurons='nodes.h5'"
                 ) from error
         nodes = {name: _nodes(homes, name, told) for name in owners}
     count, fields = _place(ends, owners, nodes, num_nodes)

@@ -40,7 +40,7 @@ class _Lines:
         except UnicodeDecodeError as error:
             byte = error.object[error.start : error.start + 1].hex()
             raise ValueError(
-                f"it is no text in UTF-8 (the byte 0x{byte} cannot be decoded); save it as UTF-8, "
+                f"it is not text in UTF-8 (the byte 0x{byte} cannot be decoded); save it as UTF-8, "
                 "path.write_text(path.read_text('latin-1'), 'utf-8') with its encoding in place of "
                 "latin-1"
             ) from error
@@ -81,7 +81,7 @@ class Table:
             in tables of `graphs.save`.
 
     Raises:
-        ValueError: The file is no text in UTF-8, or has no header.
+        ValueError: The file is not text in UTF-8, or has no header.
     """
 
     def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
@@ -254,7 +254,7 @@ class Table:
         """Return the names of neurons in the rows after `size`.
 
         Raises:
-            ValueError: A text is no name, see `fault`.
+            ValueError: A text is not a name, see `fault`.
         """
         if self._exact:
             return texts
@@ -272,7 +272,7 @@ class Table:
         """Return numbers in the rows after `size` as float32.
 
         Raises:
-            ValueError: A text is no number, or not finite in float32, or a weight becomes 0.
+            ValueError: A text is not a number, or not finite in float32, or a weight becomes 0.
         """
         try:
             if "_" in "".join(texts):
@@ -297,7 +297,7 @@ class Table:
         """Return the numbers of neurons in the rows after `size`.
 
         Raises:
-            ValueError: A text is no integer in [0, below).
+            ValueError: A text is not an integer in [0, below).
         """
         joined = "".join(texts)
         try:
@@ -363,7 +363,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    # Python reads 1_0 as 10, which is no number in a table.
+    # Python reads 1_0 as 10, which is not a number in a table.
     return "_" not in text
 
 

@@ -156,7 +156,7 @@ def _groups(data: Data, partition: ArrayLike | None, neurons: int) -> Index:
     if partition is None:
         if "node_type" not in data:
             raise ValueError(
-                "partition may only be None if data has node_type, and it has none; "
+                "partition is None, and data has no node_type to use instead; "
                 "pass partition=graphs.communities(data)"
             )
         partition = data["node_type"].cpu().numpy()
@@ -165,7 +165,7 @@ def _groups(data: Data, partition: ArrayLike | None, neurons: int) -> Index:
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"partition must hold one integer for each of the {neurons} neurons, got a "
-            f"{type(partition).__name__} that is no array: {error}; "
+            f"{type(partition).__name__} that is not an array: {error}; "
             "pass partition=graphs.communities(data)"
         ) from error
     if group.shape != (neurons,) or (group.size and group.dtype.kind not in "iu"):

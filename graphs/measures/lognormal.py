@@ -78,8 +78,8 @@ def _inside(low: Floats, high: Floats, slope: float, curvature: float) -> Floats
     """
     scale = math.sqrt(curvature)
     below, above = slope / scale + scale * low, slope / scale + scale * high
-    # Left of the peak by the tail to the left, where that to the right is nearly all there is. The
-    # end that is nearer to the peak has the larger tail.
+    # Left of the peak the right tail is nearly 1, so the left tail is used instead. The end nearer
+    # to the peak has the larger tail.
     mirrored = below + above < 0
     near, far = np.where(mirrored, -above, below), np.where(mirrored, -below, above)
     # This is -(far^2 - near^2) / 2 without the squares, which overflow near a power law.

@@ -57,7 +57,7 @@ def wiring_length(data: Data) -> WiringLength:
     _, (source, target), *_ = checked(data)
     if "pos" not in data:
         raise ValueError(
-            "wiring_length needs coordinates, and data has no pos; "
+            "wiring_length needs pos, the coordinates of the neurons, but data has none; "
             "set data.pos to a float32 tensor [N, D], D = 1, 2 or 3"
         )
     length = _lengths(source, target, data["pos"].detach().cpu().numpy())

@@ -1,4 +1,4 @@
-"""Pictures of connectomes: in space, as a circle, as a matrix, and by their distributions."""
+"""Plots of connectomes: by coordinates, as a circle, as a matrix, and of their distributions."""
 
 from graphs.plots.adjacency import plot_adjacency
 from graphs.plots.circular import plot_circular

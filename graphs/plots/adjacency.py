@@ -1,4 +1,4 @@
-"""Pictures of connectomes as a matrix of synapses."""
+"""Plot of the adjacency matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphs.plots import canvas, colors
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Beyond it the image alone would take hundreds of megabytes.
+# Larger images would take hundreds of megabytes.
 _MOST_CELLS = 4096
 _LETTER, _LEAST_BORDER = 9.0, 3.0
 
@@ -24,49 +24,42 @@ _LETTER, _LEAST_BORDER = 9.0, 3.0
 def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = None) -> Axes:
     """Draw the adjacency matrix, sorted by population: rows are sources, columns are targets.
 
-    A cell at row s and column t counts the synapses from s to t, as the matrix of
-    `graphs.to_scipy` has them; the first neuron is at the top left. Where there are more neurons
-    than cells, a cell counts the synapses between groups of neighbours in this order. Darker
-    cells hold more, on a logarithmic scale, white ones none; the title tells the most.
+    The cell at row s and column t counts the synapses from s to t, as in the matrix of
+    :func:`graphs.to_scipy`. The first neuron is at the top left. If there are more neurons than
+    cells, a cell counts the synapses between two groups of consecutive neurons. Darker cells have
+    more synapses, on a logarithmic scale, and white cells have none. The title gives the largest
+    count.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. With signs, excitatory and inhibitory synapses are two images, the inhibitory
-        one above; with ``node_type``, neurons are sorted by it, in the order of their numbers
-        within, and the populations have borders and, where there is room, names.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if left out.
-    cells : int, optional
-        Most cells along a side, up to 4096; if left out, as many as the axes have pixels for.
-        A cell is one neuron wide where that fits, else two, three, ...
+    Args:
+        data: A connectome. With ``node_type``, the neurons are sorted by population and then by
+            number, and the populations have borders and, if there is room, names. With signs,
+            excitatory and inhibitory synapses are two images, the inhibitory one on top.
+        ax: The axes to draw on. By default a new figure is made.
+        cells: Largest number of cells along a side, at most 4096. The default is the number of
+            pixels of the axes. All cells have the same whole number of neurons along a side.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on. Its ``images`` hold the counts.
+    Returns:
+        The axes. Their ``images`` contain the counts.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, `ax` is not flat, or `cells` is out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, ``ax`` is three-dimensional, or ``cells`` is
+            out of range.
 
-    Notes
-    -----
-    O(N log N + E) time and O(N + E + cells^2) memory; the matrix itself is never made.
+    Note:
+        O(N log N + E) time and O(N + E + cells^2) memory. The full matrix is not built.
 
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> import graphs
-    >>> ax = graphs.plot_adjacency(graphs.layered([3, 2]))
-    >>> ax.images[0].get_array().filled(0).astype(int)
-    array([[0, 0, 0, 1, 1],
-           [0, 0, 0, 1, 1],
-           [0, 0, 0, 1, 1],
-           [0, 0, 0, 0, 0],
-           [0, 0, 0, 0, 0]])
-    >>> plt.close(ax.figure)
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> import graphs
+        >>> ax = graphs.plot_adjacency(graphs.layered([3, 2]))
+        >>> ax.images[0].get_array().filled(0).astype(int)
+        array([[0, 0, 0, 1, 1],
+               [0, 0, 0, 1, 1],
+               [0, 0, 0, 1, 1],
+               [0, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0]])
+        >>> plt.close(ax.figure)
     """
     validate(data)
     wanted = _MOST_CELLS if cells is None else arguments.count("cells", cells, at_least=1)
@@ -78,7 +71,7 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     side = 0.8 * min(canvas.size(ax))
     if cells is None:
         wanted = min(wanted, int(side * ax.figure.dpi / 72))
-    # Neurons per cell; groups of unequal size would look like a pattern.
+    # Neurons per cell. Groups of unequal size would look like a pattern.
     group = max(1, math.ceil(data.num_nodes / wanted))
 
     kinds = colors.populations(data)
@@ -97,14 +90,14 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
     ax.set_ylabel("source")
     told = f"{data.num_nodes:,} neurons, {data.num_edges:,} synapses"
     if group > 1:
-        told += f"; cells of {group} x {group}"
-    told += f", up to {most:,} in a cell" if most > 1 else ""
+        told += f"; cells of {group} x {group} neurons"
+    told += f"; up to {most:,} per cell" if most > 1 else ""
     ax.set_title(canvas.broken(ax, told), fontsize="medium")
     return ax
 
 
 def _images(data: Data, order: Index, group: int) -> list[tuple[Index, str]]:
-    """Counts [cells, cells] of the synapses of each sign, and their colours."""
+    """Return, for each sign, the counts of synapses [cells, cells] and the color."""
     cells = max(1, math.ceil(data.num_nodes / group))
     cell = np.empty(data.num_nodes, np.int64)
     cell[order] = np.arange(data.num_nodes) // group
@@ -127,7 +120,7 @@ def _draw(ax: Axes, counts: Index, color: str, most: int, group: int) -> None:
     ax.imshow(
         np.ma.masked_equal(counts, 0),
         cmap=LinearSegmentedColormap.from_list("synapses", [light, color, dark]),
-        # Single synapses are dark where there is nothing but single ones.
+        # If no cell has more than one synapse, single synapses are dark.
         norm=LogNorm(min(1.0, most / 10), most),
         extent=(0, edge, edge, 0),
         interpolation="antialiased",

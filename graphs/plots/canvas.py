@@ -1,4 +1,4 @@
-"""The axes of a picture, and how much room they have."""
+"""The axes of a plot and the room on them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# The width of a letter of a title in points, and how many a line has at least.
+# Width of a letter of a title in points, and smallest number of letters in a line.
 _LETTER_WIDTH, _FEWEST_LETTERS = 5.0, 12
 
 
 def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8, 6)) -> Axes:
-    """Return `ax` if a picture of so many dimensions fits it, or those of a new figure."""
+    """Return ``ax`` if it has this number of dimensions; make a new figure if it is None."""
     if ax is None:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
@@ -27,7 +27,7 @@ def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8
     elif getattr(ax, "name", None) not in ("rectilinear", "3d"):
         got = getattr(ax, "name", type(ax).__name__)
         raise TypeError(
-            f"ax must be matplotlib axes, rectilinear or 3d, got {got}; pass "
+            f"ax must be Matplotlib axes, rectilinear or 3d, got {got}; pass "
             "ax=plt.figure().add_subplot()"
         )
     elif (ax.name == "3d") != (dimensions == 3):
@@ -39,23 +39,27 @@ def axes(ax: Axes | None, dimensions: int = 2, figsize: tuple[float, float] = (8
 
 
 def size(ax: Axes) -> tuple[float, float]:
-    """Width and height of axes in points."""
+    """Return the width and height of the axes in points."""
     extent = ax.get_window_extent()
     unit = 72 / ax.figure.dpi
     return extent.width * unit, extent.height * unit
 
 
 def broken(ax: Axes, text: str) -> str:
-    """A title in as many lines as the width of the axes asks for."""
+    """Return a title broken into lines that fit the width of the axes."""
     return "\n".join(textwrap.wrap(text, max(_FEWEST_LETTERS, int(size(ax)[0] / _LETTER_WIDTH))))
 
 
 def legible(
     places: Sequence[float], weights: Sequence[int], gap: float, *, around: float = math.inf
 ) -> list[int]:
-    """Which of the labels at `places` have a `gap` between them, the heaviest first.
+    """Return the labels with a distance of at least ``gap`` between them, preferring heavy ones.
 
-    Places lie along a line, or along a ring of the length `around`.
+    Args:
+        places: Positions of the labels along a line, or along a ring of length ``around``.
+        weights: The weight of each label.
+        gap: The smallest distance.
+        around: The length of the ring.
     """
     chosen: list[int] = []
     for label in sorted(range(len(places)), key=lambda each: -weights[each]):

@@ -1,4 +1,4 @@
-"""Pictures of connectomes as a circle of neurons."""
+"""Plot of a connectome as a circle of neurons."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.typing import ColorType
 
-# The share of the circle that is left free between populations.
+# Gap between two populations, and the largest total of all gaps, as shares of the circle.
 _GAP, _MOST_GAPS = 0.008, 0.2
-# The height and width of a letter in points, and how many a name may have beside the circle.
+# Height and width of a letter in points, and the largest number of letters of a name.
 _LETTER, _LETTER_WIDTH, _MOST_LETTERS = 9.0, 4.2, 25
-# The width of an entry of the legend without its letters.
+# Width of an entry of the legend without its letters.
 _KEY = 40.0
-# What share of the radius names may take, and from how many letters on they tell anything.
+# Largest share of the radius for names, and the smallest number of letters that is readable.
 _MOST_NAMES, _FEWEST_LETTERS = 0.55, 5
 
 
@@ -36,52 +36,43 @@ def plot_circular(
     alpha: float | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Axes:
-    """Draw neurons on a circle, population by population, and synapses as curves across it.
+    """Draw neurons on a circle, sorted by population, and synapses as curves across it.
 
-    A curve bends to the right of its way from source to target, so that both directions of a pair
-    are seen. Neurons go clockwise from the top, in the order of ``node_type`` and, within a
-    population, of their numbers. No coordinates are needed.
+    A curve bends to the right on its way from source to target, so that both directions of a pair
+    are visible. Neurons are arranged clockwise from the top, sorted by ``node_type`` and then by
+    number. No coordinates are needed.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if left out.
-    max_edges : int, optional
-        Of more synapses a random sample is drawn, and the title says so. If left out, at most
-        20,000, and no more than the circle has room for.
-    edge_color : color, optional
-        If left out, synapses are coloured by ``edge_sign`` (else by the ``node_sign`` of their
-        source), and where there are no signs by the population of their source.
-    alpha : float, optional
-        Opacity of a synapse in [0, 1]; fitted to the length of all curves if left out.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome.
+        ax: The axes to draw on. By default a new figure is made.
+        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
+            title gives its size. By default at most 20,000 are drawn, and no more than the circle
+            has room for.
+        edge_color: A Matplotlib color, or a list of one color for each synapse. By default synapses
+            are colored by ``edge_sign``, otherwise by the ``node_sign`` of their source, and
+            without signs by the population of their source.
+        alpha: Opacity of a synapse in [0, 1]. By default it depends on the total length of the
+            curves.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on. Names stand where there is room for them.
+    Returns:
+        The axes. Populations are named where there is room.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, `ax` is not flat, or an argument is of another type or out
-        of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, ``ax`` is three-dimensional, or an argument is
+            out of range.
 
-    Notes
-    -----
-    Self-loops are not drawn. O(N + E) time and memory.
+    Note:
+        Self-loops are not drawn. O(N + E) time and memory.
 
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> import graphs
-    >>> ax = graphs.plot_circular(graphs.c_elegans())
-    >>> [text.get_text() for text in ax.texts][:3]
-    ['sensory', 'interneuron', 'motor']
-    >>> plt.close(ax.figure)
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> import graphs
+        >>> ax = graphs.plot_circular(graphs.c_elegans())
+        >>> [text.get_text() for text in ax.texts][:3]
+        ['sensory', 'interneuron', 'motor']
+        >>> plt.close(ax.figure)
     """
     validate(data)
     rng = arguments.generator(seed)
@@ -96,7 +87,7 @@ def plot_circular(
     kinds = colors.populations(data)
     half = min(canvas.size(ax)) / 2
     longest = max((len(each.name) for each in kinds), default=0)
-    # On small axes names are cut before the circle is.
+    # On small axes names are shortened so that the circle keeps its size.
     room = int(half * _MOST_NAMES / _LETTER_WIDTH)
     letters = min(longest, _MOST_LETTERS, room) if room >= _FEWEST_LETTERS else 0
     radius = (half - letters * _LETTER_WIDTH) / 1.1
@@ -121,7 +112,7 @@ def plot_circular(
     ax.add_collection(LineCollection(list(_curves(*ends)), zorder=1, **style))
     _draw_ring(ax, kinds, angle, radius, letters)
     whole = len(ax.texts) == len(kinds) and letters == longest
-    # Corners belong to names, and room at the side would be taken from the circle.
+    # The legend is below the circle: names are in the corners, and space at the side is scarce.
     columns = int(2 * half / (_KEY + longest * _LETTER_WIDTH))
     colors.legend(ax, data, [] if whole else kinds, columns=max(1, columns))
     edge = half / radius
@@ -132,7 +123,7 @@ def plot_circular(
 
 
 def _angles(kinds: list[colors.Population], neurons: int) -> NDArray[np.float64]:
-    """Where each neuron sits: clockwise from the top, with a gap before every population."""
+    """Return the angle of each neuron: clockwise from the top, with gaps between populations."""
     gap = min(_GAP, _MOST_GAPS / max(1, len(kinds))) if len(kinds) > 1 else 0.0
     sizes = [len(each.members) for each in kinds]
     gaps = np.repeat(gap * (np.arange(len(kinds)) + 0.5), sizes)
@@ -144,9 +135,9 @@ def _angles(kinds: list[colors.Population], neurons: int) -> NDArray[np.float64]
 
 
 def _curves(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Curves from start to end [E, 2], through the middle and to the right: [E, points, 2]."""
+    """Return curves [E, points, 2] from start to end [E, 2], bent to the right."""
     right = (end - start)[:, ::-1] * (1, -1)
-    # Those between neighbours stay near the ring.
+    # Curves between close neurons stay near the ring.
     depth = 0.85 - 0.3 * np.linalg.norm(right, axis=1, keepdims=True)
     control = depth * (start + end) / 2 + 0.12 * right
     t = np.linspace(0, 1, 25)[:, None]
@@ -164,7 +155,7 @@ def _draw_ring(
 ) -> None:
     from matplotlib.collections import LineCollection  # noqa: PLC0415
 
-    # Half of the room that a neuron has on the ring.
+    # Slightly less than half the arc of a neuron.
     half = np.pi / max(1, len(angle)) * 0.8
     spans = [
         (angle[each.members[0]] + half, angle[each.members[-1]] - half)

@@ -1,4 +1,4 @@
-"""Colours of populations and signs; all can be told apart by the colour-blind."""
+"""Colors of populations and signs, chosen to be distinguishable with color blindness."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ _FEW = (
 
 
 class Population(NamedTuple):
-    """The neurons of one `node_type`."""
+    """The neurons of one ``node_type``.
+
+    Attributes:
+        name: The name, or the number if the types have no names.
+        color: The color.
+        members: The numbers of its neurons.
+    """
 
     name: str
     color: str
@@ -42,9 +48,9 @@ class Population(NamedTuple):
 
 
 def populations(data: Data) -> list[Population]:
-    """Return the populations that have neurons, by `node_type`; one without a name if none.
+    """Return the populations with neurons by ``node_type``, or one without a name.
 
-    Up to ten have colours of their own; more lie along one colour map, in their order.
+    Up to ten populations have colors of their own. More are colored by a color map, in their order.
     """
     if "node_type" not in data:
         return [Population("", NEURON, np.arange(data.num_nodes))]
@@ -68,12 +74,12 @@ def _colors(number: int) -> list[str]:
 
 
 def in_order(kinds: list[Population]) -> Index:
-    """All neurons, population by population."""
+    """Return all neurons, sorted by population."""
     return np.concatenate([np.empty(0, np.int64), *(each.members for each in kinds)])
 
 
 def of_neurons(kinds: list[Population], neurons: int) -> Any:
-    """The colour of every neuron."""
+    """Return the color of each neuron."""
     color = np.empty(neurons, dtype=object)
     for each in kinds:
         color[each.members] = each.color
@@ -81,14 +87,14 @@ def of_neurons(kinds: list[Population], neurons: int) -> Any:
 
 
 def given(name: str, value: Any, number: int, shown: Index) -> Any:
-    """Return one color for all, or those of the neurons or synapses `shown` out of `number`."""
+    """Return one color, or the colors of the neurons or synapses ``shown`` out of ``number``."""
     plain = value.tolist() if isinstance(value, np.ndarray) else value
     if _is_color(plain):
         return plain
     several = isinstance(plain, list | tuple)
     if several and len(plain) == number and all(map(_is_color, plain)):
         return [plain[at] for at in shown.tolist()]
-    # Lists may be long, and arrays have several lines.
+    # A long list or an array is not shown in the message.
     told = f"{value!r} of type str" if isinstance(value, str) else f"a {type(value).__name__}"
     raise (ValueError if several or isinstance(plain, str) else TypeError)(
         f"{name} must be a Matplotlib color, or a list of {number} of them, got {told}; "
@@ -104,7 +110,7 @@ def _is_color(value: Any) -> bool:
 
 
 def of_synapses(data: Data, shown: Index) -> Any:
-    """The colour of each of the synapses `shown` by its sign, or one for all without signs."""
+    """Return the colors of the synapses ``shown`` by sign, or one color if there are no signs."""
     sign = signs(data)
     if sign is None:
         return SYNAPSE
@@ -112,9 +118,9 @@ def of_synapses(data: Data, shown: Index) -> Any:
 
 
 def by_sign(data: Data) -> list[tuple[str, str, NDArray[np.bool_]]]:
-    """The name, the colour and the synapses, bool [E], of every sign; none without signs.
+    """Return the name, the color and the synapses, bool [E], of each sign; empty without signs.
 
-    Synapses of unknown sign are listed only where there are some.
+    Synapses of unknown sign are only included if there are any.
     """
     sign = signs(data)
     if sign is None:
@@ -125,16 +131,21 @@ def by_sign(data: Data) -> list[tuple[str, str, NDArray[np.bool_]]]:
 
 
 def literal(name: str) -> str:
-    """A name as matplotlib shows it letter by letter, without formulas."""
+    """Escape a name so that Matplotlib does not read it as a formula."""
     return name.replace("$", r"\$")
 
 
 def legend(
     ax: Axes, data: Data, kinds: list[Population], *, inside: bool = False, columns: int = 0
 ) -> None:
-    """Tell the colours of signs, and of up to ten populations.
+    """Add a legend of the signs, and of up to ten populations.
 
-    Right of the axes, inside of them, or in so many columns below.
+    Args:
+        ax: The axes.
+        data: The connectome.
+        kinds: Its populations.
+        inside: Whether the legend is inside the axes. Otherwise it is to their right.
+        columns: If not 0, the legend is below the axes, with this number of columns.
     """
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
@@ -147,7 +158,7 @@ def legend(
             Line2D([], [], color=each.color, linestyle="", marker="o", markersize=5)
             for each in kinds
         ]
-        # Legends leave out what begins with an underscore.
+        # Matplotlib omits labels that begin with an underscore.
         names += [" " * each.name.startswith("_") + literal(each.name) for each in kinds]
     if handles:
         ax.legend(

@@ -1,4 +1,4 @@
-"""Pictures of how many synapses neurons receive and send."""
+"""Plot of the degree distributions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLES = {"in": ("#3f90da", "o"), "out": ("#bd1f01", "s")}
-# Beyond it zeta functions fall to 0 in float64.
+# With a larger exponent, shares at degrees above 1000 underflow in float64.
 _STEEPEST = 100.0
 
 
@@ -30,56 +30,47 @@ def plot_degrees(
     power_law: float | None = None,
     power_law_from: int = 1,
 ) -> Axes:
-    r"""Draw the distribution of in- and out-degrees on logarithmic axes.
+    r"""Draw the distributions of in- and out-degrees on logarithmic axes.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome. Every synapse counts, self-loops too.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if left out.
-    direction : {"in", "out", "both"}
-        Which degrees.
-    cumulative : bool
-        Whether to draw the share of neurons with degree k or more, at every k that occurs; else
-        the share per degree, averaged over bins that double in width: [1, 2), [2, 4), [4, 8), ...
-    power_law : float, optional
-        Exponent :math:`\gamma > 1` of a law to compare with, :math:`p(k) \propto k^{-\gamma}` for
-        whole numbers k from `power_law_from` on, drawn dashed for every direction. It has as many
-        neurons there as the connectome. It is drawn, not fitted.
-    power_law_from : int
-        Smallest degree of that law.
+    Args:
+        data: A connectome. All synapses count, including self-loops.
+        ax: The axes to draw on. By default a new figure is made.
+        direction: The degrees to draw: ``"in"``, ``"out"`` or ``"both"``.
+        cumulative: If True, draw the share of neurons of degree k or more at each degree k that
+            occurs. If False, draw the share per degree, averaged over bins that double in width:
+            [1, 2), [2, 4), [4, 8), ...
+        power_law: Exponent :math:`\gamma`, from above 1 to 100, of a power law to compare with,
+            :math:`p(k) \propto k^{-\gamma}` for integers k from ``power_law_from`` on. It is drawn
+            dashed for each direction, is not fitted, and has the same share of neurons from there
+            on.
+        power_law_from: Smallest degree of the power law.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on. The legend tells the share of neurons with degree 0, for which there is
-        no place on logarithmic axes.
+    Returns:
+        The axes. The legend gives the share of neurons of degree 0, which logarithmic axes cannot
+        show.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, `ax` is not flat, an option is unknown, or `power_law` is not
-        above 1.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract, ``ax`` is three-dimensional, ``direction`` is
+            unknown, ``power_law`` is out of range, or ``power_law_from`` is above the largest
+            degree.
 
-    Notes
-    -----
-    The share of a power law with degree k or more is :math:`\zeta(\gamma, k) / \zeta(\gamma, k_0)`,
-    with Hurwitz's zeta function [1]_. O(N log N + E) time, O(N + E) memory.
+    Note:
+        The share of a power law of degree k or more is
+        :math:`\zeta(\gamma, k) / \zeta(\gamma, k_0)`, with the Hurwitz zeta function [1]_.
+        O(N log N + E) time and O(N + E) memory.
 
-    References
-    ----------
-    .. [1] A. Clauset, C. R. Shalizi, M. E. J. Newman, "Power-law distributions in empirical data",
-       SIAM Review 51 (2009) 661-703.
+    References:
+        .. [1] A. Clauset, C. R. Shalizi, M. E. J. Newman, "Power-law distributions in empirical
+           data", SIAM Review 51 (2009) 661-703.
 
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> import graphs
-    >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
-    >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
-    ([[4.0, 0.2]], 'in (80 % have none)')
-    >>> plt.close(ax.figure)
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> import graphs
+        >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
+        >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
+        ([[4.0, 0.2]], 'in (80 % of degree 0)')
+        >>> plt.close(ax.figure)
     """
     neurons = validate(data).num_nodes
     arguments.option("direction", direction, arguments.DIRECTIONS)
@@ -105,7 +96,7 @@ def plot_degrees(
     for name, degrees in counted.items():
         color, marker = _STYLES[name]
         none = float((degrees == 0).mean()) if neurons else 0.0
-        label = f"{name} ({100 * none:.3g} % have none)" if none else name
+        label = f"{name} ({100 * none:.3g} % of degree 0)" if none else name
         points = _cumulative(degrees) if cumulative else _binned(degrees)
         (curve,) = ax.plot(*points, color=color, marker=marker, markersize=3, linewidth=1)
         curve.set(drawstyle="steps-pre" if cumulative else "default", label=label)
@@ -113,8 +104,9 @@ def plot_degrees(
             law = _power_law(degrees, exponent, start, cumulative=cumulative)
             ax.plot(*law, color=color, linestyle="--", linewidth=1, label=f"k^-{exponent:g}")
     ax.set_xlabel("degree k")
-    ax.set_ylabel("share of neurons with k or more" if cumulative else "share of neurons per k")
-    # All shares start near 1 on the left, and fall to the right.
+    each = "of degree k or more" if cumulative else "per degree"
+    ax.set_ylabel(f"share of neurons {each}")
+    # Cumulative shares start near 1 on the left and fall to the right.
     ax.legend(frameon=False, fontsize="small", loc="lower left" if cumulative else "best")
     ax.spines[["top", "right"]].set_visible(False)
     told = f"{neurons:,} neurons, {data.num_edges:,} synapses"
@@ -126,14 +118,14 @@ def _exponent(power_law: float) -> float:
     exponent = arguments.real("power_law", power_law, at_most=_STEEPEST)
     if exponent <= 1:
         raise ValueError(
-            f"power_law must be an exponent > 1, got {exponent:g}, whose law has no finite sum; "
-            "pass power_law=2.5"
+            f"power_law must be an exponent > 1, got {exponent:g}, for which the sum over degrees "
+            "diverges; pass power_law=2.5"
         )
     return exponent
 
 
 def _plain_numbers(ax: Axes) -> None:
-    """Let logarithmic axes say 6 and not 6 x 10^0, at the ticks that matplotlib picks."""
+    """Label logarithmic axes with 6 instead of 6 x 10^0, at the ticks that Matplotlib chooses."""
     from matplotlib.ticker import LogFormatter  # noqa: PLC0415
 
     class Plain(LogFormatter):
@@ -146,14 +138,14 @@ def _plain_numbers(ax: Axes) -> None:
 
 
 def _cumulative(degrees: Index) -> tuple[Index, NDArray[np.float64]]:
-    """Every degree above 0 that occurs, and the share of neurons that have it or more."""
+    """Return each degree above 0 that occurs, and the share of neurons of this degree or more."""
     present, first = np.unique(np.sort(degrees), return_index=True)
     share = (len(degrees) - first) / max(1, len(degrees))
     return present[present > 0], share[present > 0]
 
 
 def _binned(degrees: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Geometric middle of every bin that has neurons, and the share of neurons per degree in it."""
+    """Return the geometric center of each bin with neurons, and its share of neurons per degree."""
     bins = np.bincount(np.frexp(degrees[degrees > 0])[1] - 1)
     width = 2.0 ** np.arange(len(bins))
     middle = np.sqrt(width * (2 * width - 1))

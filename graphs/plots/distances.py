@@ -1,4 +1,4 @@
-"""Pictures of how long synapses are."""
+"""Plot of the lengths of synapses."""
 
 from __future__ import annotations
 
@@ -35,59 +35,47 @@ def plot_distances(
     max_pairs: int = 5_000_000,
     seed: int | np.random.Generator | None = 0,
 ) -> Axes:
-    """Draw a histogram of the lengths of synapses against what a profile makes expect.
+    """Draw a histogram of the lengths of synapses and the expectation from a distance profile.
 
-    The expectation of a bin is the sum of p(r) over all ordered pairs of neurons whose distance r
-    lies in it: the density of pairs times the profile. Edges of the space and clusters of neurons
-    are thereby allowed for.
+    The expected number in a bin is the sum of p(r) over all ordered pairs of neurons with a
+    distance r in the bin. This accounts for the borders of the space and for clusters of neurons.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos`` [N, D].
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if left out.
-    profile : callable, optional
-        p(r): takes an array of distances [P] and returns their probabilities [P]. If left out, the
-        distance makes no difference up to the longest synapse: as many synapses as there are, over
-        pairs that are all equally likely.
-    period : float or sequence of float, optional
-        Sides of a box that closes to a torus, one for all axes or one for each, 0 along an
-        axis that does not close. Positions lie in [0, side).
-    bins : int
-        Number of bins from 0 to the longest synapse.
-    max_pairs : int
-        Beyond about so many pairs within that range, those of some neurons drawn at random stand
-        for all, and the legend says of how many.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of these neurons.
+    Args:
+        data: A connectome with ``pos`` [N, D].
+        ax: The axes to draw on. By default a new figure is made.
+        profile: The function p(r), which takes an array of distances [P] and returns their
+            probabilities [P]. By default the observed number of synapses is distributed equally
+            over all pairs up to the length of the longest synapse.
+        period: Sides of a periodic box, one number for all axes or one for each; 0 along an axis
+            that is not periodic. Positions must be in [0, side).
+        bins: Number of bins from 0 to the longest synapse, at most 100,000.
+        max_pairs: If more pairs than this are within that range, the expectation is estimated from
+            a random sample of neurons, and the legend gives its size.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on; its ``patches`` are the histogram and the expectation.
+    Returns:
+        The axes. Their ``patches`` are the histogram and the expectation.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract or has no ``pos``, `ax` is not flat, `profile` returns another
-        shape or no probabilities, or an argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type, or ``profile`` cannot
+            be called with an array.
+        ValueError: If ``data`` breaks the contract or has no ``pos``, ``ax`` is three-dimensional,
+            ``profile`` returns another shape or values outside [0, 1], or an argument is out of
+            range.
 
-    Notes
-    -----
-    Self-loops are left out. O(N log N + E + max_pairs) time, O(N + E) memory.
+    Note:
+        Self-loops are ignored. O(N log N + E + max_pairs) time and O(N + E) memory.
 
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> import numpy as np
-    >>> import graphs
-    >>> data = graphs.coordinate_random(2000, (20, 10), 0.8, seed=0)
-    >>> ax = graphs.plot_distances(data, profile=lambda r: np.maximum(0, 1 - r / 0.8))
-    >>> seen, expected = (patch.get_data().values.sum() for patch in ax.patches)
-    >>> int(seen) == data.num_edges, bool(abs(seen / expected - 1) < 0.03)
-    (True, True)
-    >>> plt.close(ax.figure)
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> import graphs
+        >>> data = graphs.coordinate_random(2000, (20, 10), 0.8, seed=0)
+        >>> ax = graphs.plot_distances(data, profile=lambda r: np.maximum(0, 1 - r / 0.8))
+        >>> seen, expected = (patch.get_data().values.sum() for patch in ax.patches)
+        >>> int(seen) == data.num_edges, bool(abs(seen / expected - 1) < 0.03)
+        (True, True)
+        >>> plt.close(ax.figure)
     """
     pos = coordinates(data).astype(np.float64)
     if profile is not None and not callable(profile):
@@ -106,12 +94,12 @@ def plot_distances(
     edges = np.linspace(0, longest or 1.0, number + 1)
     law = np.ones_like if profile is None else profile
     expected, seen = _expected(pos, sides, law, edges, limit, rng)
-    label = "pairs times p(r)"
+    label = "expected from p(r)"
     if profile is None:
         expected *= len(lengths) / max(1.0, float(expected.sum()))
-        label = "pairs, all equally likely"
+        label = "expected if all pairs are equally likely"
     if seen < data.num_nodes:
-        label += f"\n(from {seen:,} neurons)"
+        label += f"\n(estimated from {seen:,} neurons)"
 
     ax = canvas.axes(ax)
     counts = np.histogram(lengths, edges)[0]
@@ -127,7 +115,7 @@ def plot_distances(
 
 
 def _sides(period: float | Sequence[float] | None, pos: Floats) -> Floats:
-    """The side of every axis that closes, and 0 of one that does not."""
+    """Return the side of each periodic axis, and 0 for the others."""
     axes = pos.shape[1]
     if period is None:
         return np.zeros(axes)
@@ -145,9 +133,9 @@ def _sides(period: float | Sequence[float] | None, pos: Floats) -> Floats:
     if out.any():
         neuron, axis = np.argwhere(out)[0].tolist()
         raise ValueError(
-            f"period must be above all positions, which must be >= 0, or 0, got {sides[axis]:g} "
-            f"along axis {axis}, where neuron {neuron} is at {pos[neuron, axis]:g}; pass the side "
-            "of the box, or 0 for an axis that is not periodic"
+            f"period needs positions in [0, {sides[axis]:g}) along axis {axis}, got "
+            f"{pos[neuron, axis]:g} at neuron {neuron}; pass the side of the box, or 0 for an axis "
+            "that is not periodic"
         )
     return sides
 
@@ -167,7 +155,7 @@ def _expected(
     limit: int,
     rng: np.random.Generator,
 ) -> tuple[Floats, int]:
-    """Sum of p over the ordered pairs in each bin, and from how many neurons it was taken."""
+    """Return the sum of p over the ordered pairs in each bin, and the number of neurons used."""
     neurons, total = len(pos), np.zeros(len(edges) - 1)
     if neurons < 2:
         return total, neurons
@@ -176,7 +164,7 @@ def _expected(
     block = 1
     while done < neurons and pairs < limit:
         some: Index = order[done : done + block]
-        # Slightly too far, so that the tree's rounding decides nothing.
+        # The reach is slightly too long, so that rounding in the tree excludes no pair.
         reach = edges[-1] * (1 + 1e-9)
         part = KDTree(pos[some], boxsize=sides)
         near = part.sparse_distance_matrix(tree, reach, output_type="ndarray")

@@ -1,4 +1,4 @@
-"""Connectomes as a page to turn and zoom in a browser."""
+"""Interactive plot of a connectome as an HTML page."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LONGEST_NAME = 60
 _MOST_POPULATIONS = 100
 _ARC_POINTS = 13
 
-# Nothing is loaded, and no script runs but the two whose digests stand here, whatever a name says.
-# Plotly compiles functions of its own for what it draws by WebGL.
+# The page loads nothing and runs only the two scripts with these digests, whatever a name contains.
+# Plotly needs 'unsafe-eval' because it compiles functions for WebGL.
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -53,52 +53,44 @@ def plot_html(
     max_nodes: int = 50_000,
     seed: int | np.random.Generator | None = 0,
 ) -> None:
-    """Write a page that shows a connectome by `pos`, to turn, zoom and hover over in a browser.
+    """Write an HTML page that shows a connectome by ``pos``, to rotate, zoom and hover over.
 
-    The page is one file that loads nothing else. Neurons are coloured by ``node_type`` and synapses
-    by ``edge_sign`` (else by the ``node_sign`` of their source); a click in the legend hides or
-    shows a population or sign, a double click shows it alone. A neuron under the pointer tells its
-    name, population and degrees, and how many more lie under it.
+    The page is a single file that loads nothing else. Neurons are colored by ``node_type`` and
+    synapses by ``edge_sign``, or by the ``node_sign`` of their source. A click in the legend hides
+    or shows a population or sign, and a double click shows it alone. Hovering over a neuron shows
+    its name, population and degrees, and the number of other neurons at the same place.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos`` [N, D], D = 1, 2 or 3.
-    path : str or os.PathLike
-        A file that ends in ``.html`` or ``.htm``. One that is there is replaced, and stays whole if
-        writing fails.
-    max_edges, max_nodes : int
-        Of more a random sample is drawn, and the page says so.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the samples.
+    Args:
+        data: A connectome with ``pos`` [N, D], D = 1, 2 or 3.
+        path: A file ending in ``.html`` or ``.htm``. An existing file is replaced, and stays intact
+            if writing fails.
+        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
+            page gives its size.
+        max_nodes: Largest number of neurons to draw, likewise.
+        seed: Source of randomness of the samples.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract or has no ``pos``, the suffix is unknown, or an argument is of
-        another type or out of range.
-    ModuleNotFoundError
-        If plotly is not installed.
-    OSError
-        If the file cannot be written.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract or has no ``pos``, the suffix is unknown, or an
+            argument is out of range.
+        ModuleNotFoundError: If Plotly is not installed.
+        OSError: If the file cannot be written.
 
-    Notes
-    -----
-    Self-loops are not drawn. Of a name the first 60 characters are kept, so that the file has at
-    most about 5 MB, the size of plotly, 48 bytes a synapse drawn (150 on one axis, where it is an
-    arc) and some hundreds a neuron drawn. Drawing needs WebGL. O(N log N + E) time, O(N + E)
-    memory.
+    Note:
+        Self-loops are not drawn. The page needs WebGL. Names are shortened to 60 characters, so the
+        file has at most about 5 MB (the size of Plotly) plus 48 bytes per synapse drawn (150 on one
+        axis, where it is an arc) and some hundreds of bytes per neuron drawn. O(N log N + E) time
+        and O(N + E) memory.
 
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import graphs
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = pathlib.Path(folder.name, "worm.html")
-    >>> graphs.plot_html(graphs.c_elegans(), path)
-    >>> "ADAL" in path.read_text(encoding="utf-8")
-    True
-    >>> folder.cleanup()
+    Example:
+        >>> import pathlib, tempfile
+        >>> import graphs
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = pathlib.Path(folder.name, "worm.html")
+        >>> graphs.plot_html(graphs.c_elegans(), path)
+        >>> "ADAL" in path.read_text(encoding="utf-8")
+        True
+        >>> folder.cleanup()
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
@@ -125,7 +117,7 @@ def plot_html(
 
 
 def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[str, Any]]:
-    """Lines of every sign, or of all synapses without signs."""
+    """Return the traces of the synapses by sign, or of all synapses without signs."""
     groups = {name: (color, shown[own[shown]]) for name, color, own in colors.by_sign(data)}
     groups = groups or {"synapses": (colors.SYNAPSE, shown)}
     deep = pos.shape[1] == 3
@@ -141,21 +133,21 @@ def _synapses(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[s
         }
         paths = _paths(pos[data.edge_index.cpu().numpy()[:, which]])
         traces.append({**line, "opacity": opacity, "showlegend": False, **_by_axis(paths)})
-        # Lines as faint as these would not be seen in the legend.
+        # An opaque trace without points for the legend, where faint lines would be invisible.
         nowhere = {axis: [None] for axis in ("xyz" if deep else "xy")}
         traces.append({**line, "name": f"{name} ({len(which):,})", **nowhere})
     return traces
 
 
 def _paths(ends: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Lines between `ends` [2, E, D] one after the other, with a gap after each: [points, D]."""
+    """Return the lines between ``ends`` [2, E, D] as one path [points, D] with a gap after each."""
     path = arcs(ends[..., 0], _ARC_POINTS) if ends.shape[2] == 1 else ends.transpose(1, 0, 2)
     gap = np.full((len(path), 1, path.shape[2]), np.nan)
     return np.concatenate((path, gap), axis=1, dtype=np.float32).reshape(-1, path.shape[2])
 
 
 def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[str, Any]]:
-    """Dots of every population, or of all neurons where the legend would be endless."""
+    """Return the traces of the populations, or of all neurons if there are too many populations."""
     kinds = colors.populations(data)
     number, named = len(kinds), "node_type" in data
     text = np.array(_texts(data, kinds, pos), dtype=object)
@@ -182,7 +174,7 @@ def _neurons(data: Data, pos: NDArray[np.float32], shown: Index) -> list[dict[st
 
 
 def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32]) -> list[str]:
-    """What is told of every neuron."""
+    """Return the text that is shown for each neuron."""
     _, place, together = np.unique(pos, axis=0, return_inverse=True, return_counts=True)
     others = (together[place.reshape(-1)] - 1).tolist()
     source, target = data.edge_index.cpu().numpy()
@@ -197,7 +189,7 @@ def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32])
     names = data.get("names") or [f"neuron {number}" for number in range(data.num_nodes)]
     return [
         f"<b>{_name(name)}</b><br>{kind}{inward:,} in, {outward:,} out"
-        + (f"<br>{more:,} more at this place" if more else "")
+        + (f"<br>{more:,} more at the same place" if more else "")
         for name, kind, inward, outward, more in zip(
             names, population, received, sent, others, strict=True
         )
@@ -205,12 +197,12 @@ def _texts(data: Data, kinds: list[colors.Population], pos: NDArray[np.float32])
 
 
 def _name(name: str) -> str:
-    """A name as plotly shows it letter by letter, without its markup."""
+    """Shorten a name and escape it so that Plotly does not read it as markup."""
     return html.escape(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
 
 
 def _by_axis(points: NDArray[np.float32]) -> dict[str, Any]:
-    """Coordinates [points, D] as plotly reads them from a file: the bytes of every axis."""
+    """Return coordinates [points, D] in Plotly's binary encoding, by axis."""
     return {
         axis: {
             "dtype": "f4",
@@ -236,7 +228,7 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
         axis = {"backgroundcolor": "white", "gridcolor": "#e5e5e5", "zeroline": False}
         box = _box(pos)
         scene = {
-            # Numbers of a short side would lie on each other.
+            # The numbers along a short side would overlap.
             **{
                 f"{name}axis": {**axis, "nticks": max(2, round(10 * side))}
                 for name, side in zip("xyz", box, strict=True)
@@ -251,16 +243,16 @@ def _layout(pos: NDArray[np.float32], told: str) -> dict[str, Any]:
 
 
 def _box(pos: NDArray[np.float32]) -> list[float]:
-    """Sides of the box around neurons, the longest as long as plotly's camera sees."""
+    """Return the sides of the box around the neurons, scaled to fit Plotly's camera."""
     span = span_of(pos)
     sides = np.maximum(span / (span.max() or 1.0), 0.05)
-    # A cube has sides of 1; a body that is slim in other directions may be longer.
+    # A cube has sides of 1. A long, thin box may be longer.
     longest = min(1.8, float(sides.prod()) ** (-1 / 6))
     return [longest * float(side) for side in sides]
 
 
 def _eye(box: list[float]) -> list[float]:
-    """Where plotly's camera looks from: along short sides, so that the long ones are seen."""
+    """Return the position of Plotly's camera from which the long sides of the box are visible."""
     toward = np.array(box) ** -0.5
     return [float(side) for side in toward * (1.25 * np.sqrt(3) / np.linalg.norm(toward))]
 
@@ -270,24 +262,24 @@ def _page(traces: list[dict[str, Any]], layout: dict[str, Any], told: str) -> st
         from plotly.offline import get_plotlyjs  # noqa: PLC0415
     except ImportError as error:
         raise ModuleNotFoundError(
-            'graphs.plot_html needs plotly, which is not installed; call pip install "plotly>=6"'
+            'graphs.plot_html needs plotly, which is not installed; run pip install "plotly>=6"'
         ) from error
-    # Escaped, no name can end the script.
+    # With "<" escaped, no name can close the script element.
     figure = json.dumps({"data": traces, "layout": layout}).replace("<", "\\u003c")
     config = json.dumps(
         {
             "responsive": True,
             "scrollZoom": True,
             "displaylogo": False,
-            # Tips would lie over the legend after the first click in it.
+            # Tips would cover the legend after the first click on it.
             "showTips": False,
-            # The button would carry the connectome to plotly's own server.
+            # The button would send the connectome to Plotly's server.
             "showSendToCloud": False,
             "plotlyServerURL": "",
         }
     )
     program = f'Plotly.newPlot("view", {{...{figure}, config: {config}}});'
-    # Browsers digest scripts after they have made all ends of lines alike.
+    # Browsers normalize line ends before they compute digests.
     scripts = [get_plotlyjs().replace("\r\n", "\n"), program]
     digests = (
         base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts

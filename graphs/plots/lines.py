@@ -1,4 +1,4 @@
-"""How many synapses are drawn, and how faintly, so that the paper shows between them."""
+"""The number and the opacity of the synapses that are drawn, so that a plot stays readable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from graphs import arguments
 from graphs.contract import Index
 
-# Found by looking at pictures: thinner or fainter lines drown in the rounding of colours.
+# Found by eye: thinner or fainter lines are lost to the rounding of colors.
 _WIDTH = 0.45
 _FAINTEST, _STRONGEST = 0.12, 0.8
 _MOST_INK = 0.35
@@ -16,7 +16,7 @@ _MOST = 20_000
 
 
 def sample(synapses: int, most: int | None, seed: int | np.random.Generator | None) -> Index:
-    """At most so many synapses, in their order."""
+    """Return at most this many synapses, in ascending order."""
     limit = _MOST if most is None else arguments.count("max_edges", most)
     rng = arguments.generator(seed)
     if synapses <= limit:
@@ -25,7 +25,7 @@ def sample(synapses: int, most: int | None, seed: int | np.random.Generator | No
 
 
 def thin(lengths: NDArray[np.floating], area: float, rng: np.random.Generator) -> Index:
-    """Which of the lines of these lengths in points are drawn on an area in square points."""
+    """Return the lines to draw on an area in square points, given their lengths in points."""
     room = _MOST_INK / _FAINTEST * area / _WIDTH
     total = float(lengths.sum())
     return sample(
@@ -34,11 +34,11 @@ def thin(lengths: NDArray[np.floating], area: float, rng: np.random.Generator) -
 
 
 def opacity(lengths: NDArray[np.floating], area: float) -> float:
-    """The opacity of lines of these lengths that covers an area with a readable amount of ink."""
+    """Return the opacity of lines of these lengths at which an area stays readable."""
     covered = _WIDTH * float(lengths.sum())
     return float(np.clip(_MOST_INK * area / max(covered, 1e-9), _FAINTEST, _STRONGEST))
 
 
 def width(alpha: float) -> float:
-    """The width in points of lines of an opacity."""
+    """Return the width in points of lines of this opacity."""
     return 0.4 + 0.6 * alpha

@@ -1,4 +1,4 @@
-"""Pictures of connectomes by the coordinates of their neurons."""
+"""Plot of a connectome by the coordinates of its neurons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SLIM = 8
 _MOST_MEASURED = 2000
-# In square points, larger than a page.
+# In square points; larger than a page.
 _LARGEST_DOT = 1e6
 
 
@@ -34,57 +34,49 @@ def plot(
     alpha: float | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Axes:
-    """Draw a connectome by `pos`: neurons as dots, synapses as thin lines.
+    """Draw a connectome by ``pos``, with neurons as dots and synapses as thin lines.
 
-    In two dimensions this is figure 2 of A. Ejima, "Neurons regarded as Graph". In one, synapses
-    are arcs, above the line where they run to the right and below where they run to the left.
+    In two dimensions this is figure 2 of A. Ejima, "Neurons regarded as Graph". In one dimension
+    synapses are arcs, above the line if they run to the right and below if they run to the left.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos`` [N, D], D = 1, 2 or 3.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if left out. Three dimensions need ``projection="3d"``.
-    max_edges : int, optional
-        Of more synapses a random sample is drawn, and the title says so. If left out, at most
-        20,000, and no more than the axes have room for.
-    node_size : float, optional
-        Area of a dot in square points; fitted to the gaps between neurons if left out.
-    node_color, edge_color : color, optional
-        If left out, neurons are coloured by ``node_type`` and synapses by ``edge_sign`` (else by
-        the ``node_sign`` of their source) where the connectome has them. A legend tells up to ten
-        populations; more take their colours from one map, in their order. Where neurons of several
-        populations lie at one place, as in the columns of a fly's eye, their dot is dark.
-    alpha : float, optional
-        Opacity of a synapse in [0, 1]; fitted to the length of all lines and the size of the axes
-        if left out.
-    seed : int, numpy.random.Generator or None
-        Source of randomness of the sample.
+    Args:
+        data: A connectome with ``pos`` [N, D], D = 1, 2 or 3.
+        ax: The axes to draw on; three dimensions need ``projection="3d"``. By default a new figure
+            is made.
+        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
+            title gives its size. By default at most 20,000 are drawn, and no more than the axes
+            have room for.
+        node_size: Area of a dot in square points, at most 10^6. By default it depends on the
+            distances between neurons.
+        node_color: A Matplotlib color, or a list of one color for each neuron. By default neurons
+            are colored by ``node_type``. A legend lists up to ten populations; more are colored by
+            a color map, in their order. Neurons of different populations at the same place, as in
+            the columns of a fly's eye, are drawn as a dark dot.
+        edge_color: A Matplotlib color, or a list of one color for each synapse. By default synapses
+            are colored by ``edge_sign``, or by the ``node_sign`` of their source.
+        alpha: Opacity of a synapse in [0, 1]. By default it depends on the total length of the
+            lines and the size of the axes.
+        seed: Source of randomness of the sample.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on. Save the picture with ``ax.figure.savefig("connectome.png")``.
+    Returns:
+        The axes. Save the plot with ``ax.figure.savefig("connectome.png")``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract or has no ``pos``, `ax` is flat and ``pos`` is not, or an
-        argument is of another type or out of range.
+    Raises:
+        TypeError: If an argument or a field of ``data`` has the wrong type.
+        ValueError: If ``data`` breaks the contract or has no ``pos``, ``ax`` and ``pos`` differ in
+            dimensions, or an argument is out of range.
 
-    Notes
-    -----
-    Self-loops are not drawn. Sizes are fitted to the axes as they are during the call.
-    O(N log N + E) time, O(N + E) memory.
+    Note:
+        Self-loops are not drawn. Sizes are fitted to the axes as they are during the call.
+        O(N log N + E) time and O(N + E) memory.
 
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> import graphs
-    >>> ax = graphs.plot(graphs.coordinate_random(200, (20, 10), 2.0, seed=0))
-    >>> ax.get_title()
-    '200 neurons, 742 synapses'
-    >>> plt.close(ax.figure)
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> import graphs
+        >>> ax = graphs.plot(graphs.coordinate_random(200, (20, 10), 2.0, seed=0))
+        >>> ax.get_title()
+        '200 neurons, 742 synapses'
+        >>> plt.close(ax.figure)
     """
     pos = coordinates(data)
     rng = arguments.generator(seed)
@@ -126,65 +118,65 @@ def plot(
 
 
 def coordinates(data: Data) -> NDArray[np.float32]:
-    """Return `pos` of a connectome that keeps the contract, or say how to get it."""
+    """Return ``pos`` of a connectome that keeps the contract, or raise a ValueError without one."""
     if "pos" not in validate(data):
         raise ValueError(
-            "a picture needs pos, the coordinates of the neurons, got a connectome without; set "
-            "data.pos = torch.rand(data.num_nodes, 2), or a layout, layout = "
+            "this plot needs pos, the coordinates of the neurons, but data has none; set "
+            "data.pos = torch.rand(data.num_nodes, 2); or compute a layout, layout = "
             "networkx.spring_layout(graphs.to_networkx(data)); data.pos = "
-            "torch.tensor([list(layout[each]) for each in range(data.num_nodes)]).float(); or draw "
-            "it by graphs.plot_circular(data)"
+            "torch.tensor([list(layout[each]) for each in range(data.num_nodes)]).float(); or call "
+            "graphs.plot_circular(data)"
         )
     pos: NDArray[np.float32] = data.pos.detach().cpu().numpy()
     return pos
 
 
 def title(data: Data, drawn: int) -> str:
-    """How many neurons and synapses there are, and how many of these are drawn if not all."""
+    """Return the numbers of neurons and synapses, and of drawn synapses if not all are drawn."""
     told = f"{data.num_nodes:,} neurons, {data.num_edges:,} synapses"
     return told if drawn == data.num_edges else f"{told} ({drawn:,} drawn)"
 
 
 def slim(pos: NDArray[np.float32]) -> bool:
-    """Whether a plane is so narrow that equal units would shrink it to a line."""
+    """Return whether a plane is so narrow that equal units would shrink it to a line."""
     span = span_of(pos)
     return len(span) == 2 and bool(span.max() > _SLIM * span.min() > 0)
 
 
 def span_of(pos: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the extent of the coordinates along each axis, 1 without neurons."""
-    # Of float32 values the difference may overflow.
+    # The difference of two float32 values may overflow.
     return np.ptp(pos.astype(np.float64), axis=0) if len(pos) else np.ones(pos.shape[1])
 
 
 def _scale(ax: Axes, pos: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Points per unit along each axis, and the area in square points that neurons spread over."""
+    """Return points per unit along each axis, and the area of the neurons in square points."""
     room = np.array(canvas.size(ax))
     span = span_of(pos)
     whole = np.where(span > 0, span, max(span.max(), 1e-30))
     if len(span) == 1:
-        # Arcs keep to a strip.
+        # Arcs on one axis only use a strip of the axes.
         return room[:1] / whole, float(room.prod()) / 10
     if len(span) == 3:
-        # A turned box fills about so much of its axes.
+        # A rotated box fills about this share of its axes.
         room = np.full(3, 0.7 * room.min())
     scale = room / whole
     if not slim(pos):
         scale = np.full(len(span), scale.min())
     sides = np.sort(np.maximum(span * scale, 0.05 * room.min()))
-    # Between layers of unequal width lines fill a wedge.
+    # Lines between layers of unequal width only fill a wedge.
     return scale, float(sides[-2:].prod()) / (2 if slim(pos) else 1)
 
 
 def _lengths(points: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Length of every line in points; a half circle's on one axis."""
+    """Return the length of each line in points; on one axis, that of a half circle."""
     source, target = edges
     length = np.linalg.norm(points[target] - points[source], axis=1)
     return length * np.pi / 2 if points.shape[1] == 1 else length
 
 
 def _dot(points: NDArray[np.float64], area: float) -> float:
-    """Area of a dot that leaves paper between neurons, or a line where they stand in a row."""
+    """Return an area of dots that leaves space between neurons."""
     # Neurons of several populations may share a place.
     places = np.unique(points, axis=0)
     if len(places) < 2:
@@ -197,7 +189,7 @@ def _dot(points: NDArray[np.float64], area: float) -> float:
 
 
 def _draw_synapses(ax: Axes, ends: NDArray[np.float32], **style: Any) -> None:
-    """Draw lines between `ends` [2, E, D]."""
+    """Draw lines between ``ends`` [2, E, D]."""
     if ends.shape[2] == 3:
         from mpl_toolkits.mplot3d.art3d import (  # type: ignore[import-untyped]  # noqa: PLC0415
             Line3DCollection,
@@ -212,7 +204,7 @@ def _draw_synapses(ax: Axes, ends: NDArray[np.float32], **style: Any) -> None:
 
 
 def arcs(ends: NDArray[np.float32], points: int) -> NDArray[np.float64]:
-    """Half circles from source to target [2, E], clockwise: [E, points, 2]."""
+    """Return half circles [E, points, 2], clockwise from source to target [2, E]."""
     angle = np.linspace(np.pi, 0, points)
     middle, radius = ends.mean(axis=0)[:, None], np.diff(ends, axis=0).T / 2
     return np.stack((middle + radius * np.cos(angle), radius * np.sin(angle)), axis=2)
@@ -226,7 +218,7 @@ def _draw_neurons(
     chosen = color
     if color is None:
         chosen = colors.of_neurons(kinds, data.num_nodes)
-        # Only the last that is drawn would be seen.
+        # Of several neurons at one place, only the last would be visible.
         chosen[_mixed(pos, kinds)] = colors.NEURON
     style: dict[str, Any] = {"color": chosen, "s": size, "linewidths": 0, "zorder": 2}
     ax.scatter(*points.T, **style)
@@ -234,7 +226,7 @@ def _draw_neurons(
 
 
 def _mixed(pos: NDArray[np.float32], kinds: list[colors.Population]) -> NDArray[np.bool_]:
-    """Which neurons share their place with one of another population."""
+    """Return which neurons are at the same place as one of another population."""
     kind = np.zeros(len(pos), np.int64)
     for number, each in enumerate(kinds):
         kind[each.members] = number
@@ -256,18 +248,18 @@ def _frame(ax: Axes, pos: NDArray[np.float32], *, turn: bool) -> None:
     if pos.shape[1] == 1:
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
-    # Layers of hundreds of units would shrink to a line in equal units.
+    # With equal units, layers of hundreds of neurons would shrink to a line.
     ax.set_aspect("auto" if slim(pos) else "equal", adjustable="datalim" if 0 in span else "box")
 
 
 def _frame_box(ax: Any, span: NDArray[np.float64], *, turn: bool) -> None:
     longest = span.max() or 1.0
-    # A flat cloud still needs a box with some height.
-    # Zoomed out as far as its numbers need.
+    # A flat cloud still needs a box with some height,
+    # and the box must leave room for the tick labels.
     ax.set_box_aspect(np.maximum(span, 0.05 * longest), zoom=0.95)
     for axis, side in zip((ax.xaxis, ax.yaxis, ax.zaxis), span, strict=True):
         if side < longest / 4:
             axis.get_major_locator().set_params(nbins=2)
     if turn and span[1] > 2 * span[0]:
-        # Otherwise a body that lies along y is seen from its end.
+        # Otherwise a body that lies along y is viewed from its end.
         ax.view_init(azim=-20)

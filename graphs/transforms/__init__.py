@@ -1,4 +1,4 @@
-"""Connectomes made of other connectomes."""
+"""Connectomes made from other connectomes."""
 
 from graphs.transforms.lesions import lesion, subgraph
 from graphs.transforms.matching import match

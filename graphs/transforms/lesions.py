@@ -1,4 +1,4 @@
-"""Parts of a connectome: cut out, or what a lesion leaves."""
+"""Lesions and subgraphs of a connectome."""
 
 from typing import Any, Literal, get_args
 
@@ -15,40 +15,30 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 def subgraph(data: Data, neurons: Any) -> Data:
-    """Return some neurons, and the synapses among them.
+    """Return some neurons and the synapses among them.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    neurons : array of int or of bool [N]
-        The neurons to keep; neuron i of the result is neurons[i].
+    `lesion` instead keeps the number of neurons, and so the width of a layer, and can also remove
+    synapses, such as ``graphs.lesion(data, synapses=data.edge_weight < 2)``. Takes O(N + E) time
+    and memory.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The induced subgraph. ``node_type_names`` stays whole, so that populations keep their
-        numbers; ``shape`` is left out. Fields beyond the contract are carried as by `lesion`.
+    Args:
+        data: A connectome.
+        neurons: Neurons to keep: their numbers, or a mask of bool [N]. Neuron i of the result is
+            neurons[i].
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or `neurons` names some twice or that are none.
+    Returns:
+        The induced subgraph. ``node_type_names`` stays complete, so that populations keep their
+        numbers. ``shape`` is dropped. Fields beyond the contract are kept as by `lesion`.
 
-    See Also
-    --------
-    lesion : keeps the number of neurons, and so the width of a layer; cuts by synapses too, as
-        ``graphs.lesion(data, synapses=data.edge_weight < 2)``.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, or `neurons` has repeated numbers or numbers that
+            are not those of neurons.
 
-    Notes
-    -----
-    O(N + E) time and memory.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.subgraph(graphs.grid_local(5, 1), [4, 3]).edge_index.tolist()
-    [[0, 1, 0, 1], [0, 0, 1, 1]]
+    Example:
+        >>> import graphs
+        >>> graphs.subgraph(graphs.grid_local(5, 1), [4, 3]).edge_index.tolist()
+        [[0, 1, 0, 1], [0, 0, 1, 1]]
     """
     validate(data)
     kept = _chosen("neurons", neurons, int(data.num_nodes))
@@ -76,53 +66,37 @@ def lesion(
     of: Unit = "synapses",
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a connectome without some synapses; all neurons stay.
+    """Return a connectome without some of its synapses; all neurons stay.
 
-    Exactly one of `neurons`, `synapses` and `fraction` says what is lesioned.
+    Exactly one of `neurons`, `synapses` and `fraction` must be given. `subgraph` removes the
+    neurons themselves. A random lesion depends on the graph alone, and not on the order of its
+    synapses. Takes O(N + E) memory and O(N + E log E) time.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    neurons : array of int or of bool [N], optional
-        Neurons that lose all of their synapses, in and out. They stay as isolated neurons, so that
-        numbers, populations, the lattice and the width of a layer stay what they were.
-    synapses : array of int or of bool [E], optional
-        Synapses to remove, by their position in ``data.edge_index``.
-    fraction : float, optional
-        Share in [0, 1] to lesion at random, rounded to a whole number.
-    of : {"synapses", "neurons"}
-        Of what `fraction` is a share.
-    seed : int, numpy.random.Generator or None
-        Source of randomness for `fraction`.
+    Args:
+        data: A connectome.
+        neurons: Neurons that lose all of their incoming and outgoing synapses: their numbers, or a
+            mask of bool [N]. They stay as isolated neurons, so that the numbering, the populations,
+            the lattice and the width of a layer do not change.
+        synapses: Synapses to remove: their positions in ``data.edge_index``, or a mask of bool [E].
+        fraction: Fraction in [0, 1] to remove at random, rounded to a whole number.
+        of: Whether `fraction` is one of "synapses" or of "neurons".
+        seed: Random seed or generator for `fraction`.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        A connectome with as many neurons, with every field of the contract that `data` has, and
-        with others that have a value for each neuron: tensors [N, ...] and lists of N str.
+    Returns:
+        A connectome with the same neurons. It has all fields of the contract that `data` has, and
+        other fields that have a value per neuron: tensors [N, ...] and lists of N str.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, not exactly one lesion is given, or it is out of range.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, not exactly one lesion is given, or it is out of
+            range.
 
-    See Also
-    --------
-    subgraph : drops the neurons.
-
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time. A random lesion depends on the graph, not on the order of
-    its synapses.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> graphs.lesion(graphs.grid_local(4, 1), neurons=[1]).edge_index.tolist()
-    [[0, 2, 3, 2, 3], [0, 2, 2, 3, 3]]
-    >>> graphs.lesion(graphs.grid_local((28, 28), 2), fraction=0.5, seed=0).num_edges
-    8978
+    Example:
+        >>> import graphs
+        >>> graphs.lesion(graphs.grid_local(4, 1), neurons=[1]).edge_index.tolist()
+        [[0, 2, 3, 2, 3], [0, 2, 2, 3, 3]]
+        >>> graphs.lesion(graphs.grid_local((28, 28), 2), fraction=0.5, seed=0).num_edges
+        8978
     """
     validate(data)
     sizes = {"neurons": int(data.num_nodes), "synapses": int(data.num_edges)}
@@ -151,10 +125,13 @@ def lesion(
 
 
 def _chosen(name: str, chosen: Any, size: int) -> Index:
-    """Return positions in [0, size), each at most once, from positions or from a mask."""
+    """Return distinct positions in [0, size) from positions or from a mask."""
     expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
+    # NumPy would also make arrays of graphs, from the numbers of their nodes.
+    if not arguments.is_list(chosen) and not hasattr(chosen, "dtype"):
+        raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
     values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
-    if values.size == 0 and values.dtype.kind != "b":
+    if values.shape == (0,) and values.dtype.kind != "b":
         return np.empty(0, np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iub":
         raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
@@ -164,7 +141,7 @@ def _chosen(name: str, chosen: Any, size: int) -> Index:
         return np.flatnonzero(values)
     outside = values[(values < 0) | (values >= size)]
     if outside.size:
-        raise ValueError(f"{expected}, got {outside[0]}; pass positions that are there")
+        raise ValueError(f"{expected}, got {outside[0]}; pass {name} without it")
     ordered = np.sort(values)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     if again.size:

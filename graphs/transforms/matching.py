@@ -1,9 +1,9 @@
-"""Connectomes with exactly as many synapses as others, for a fair comparison."""
+"""Connectomes with the same number of synapses, for fair comparisons."""
 
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, validate
 from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
 from graphs.generators.bipartite import free
@@ -17,53 +17,42 @@ def match(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a connectome with exactly so many synapses, for comparisons at an equal budget.
+    """Return a connectome with exactly the given number of synapses, for fair comparisons.
 
-    What is too much is removed, all sets of synapses equally likely; what is missing is added
-    among the pairs of neurons that are not connected, all sets of them equally likely.
+    Surplus synapses are removed, all sets of synapses equally likely. Missing synapses are added
+    between unconnected pairs of neurons, all sets of pairs equally likely. The result depends on
+    the graph alone, and not on the order of its synapses. Takes O(N + E) memory and O(N + E log E)
+    time.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome.
-    num_edges : int
-        Number of synapses wanted.
-    self_loops : bool
-        Whether synapses of a neuron on itself may be added. Those that are there count as any
-        other.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Args:
+        data: A connectome.
+        num_edges: Number of synapses of the result.
+        self_loops: Whether self-loops may be added. Existing self-loops are treated as any other
+            synapse.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, as by `lesion`. A synapse that is added takes its
-        weight, type and sign from one of its source's, or from any if the source has none; its sign
-        is ``node_sign``'s where there is one.
+    Returns:
+        The same neurons with all of their fields, as by `lesion`. An added synapse copies the
+        weight, type and sign of a random synapse of its source, or of any synapse if the source has
+        none. If there is a ``node_sign``, the sign is that of the source.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, there are too few pairs for `num_edges`, or weights, types or
-        signs must be added but there is none to take.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, there are fewer than `num_edges` pairs, or weights,
+            types or signs are needed for new synapses but `data` has no synapse to copy them from.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time. It depends on the graph, not on the order of its synapses.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> grid = graphs.grid_local((28, 28), 2)
-    >>> small_world = graphs.small_world(784, 22, 0.1, seed=0)
-    >>> grid.num_edges, graphs.match(small_world, grid.num_edges, seed=0).num_edges
-    (17956, 17956)
+    Example:
+        >>> import graphs
+        >>> grid = graphs.grid_local((28, 28), 2)
+        >>> small_world = graphs.small_world(784, 22, 0.1, seed=0)
+        >>> grid.num_edges, graphs.match(small_world, grid.num_edges, seed=0).num_edges
+        (17956, 17956)
     """
     validate(data)
     wanted = arguments.count("num_edges", num_edges)
     self_loops = arguments.flag("self_loops", self_loops)
     rng = arguments.generator(seed)
-    arguments.room("num_edges", "pass a smaller num_edges", synapses=wanted)
+    memory.check("num_edges", "pass a smaller num_edges", synapses=wanted)
     sequence = order(data)
     source, target = ends(data)[:, sequence]
     if wanted <= len(sequence):
@@ -89,7 +78,7 @@ def _free_pairs(
     self_loops: bool,
     rng: np.random.Generator,
 ) -> Index:
-    """Draw free pairs of neurons, [2, added], to have `wanted` synapses."""
+    """Draw unconnected pairs of neurons, [2, added], to reach `wanted` synapses."""
     width = neurons if self_loops else neurons - 1
     inside = (source != target) | self_loops
     place = source * width + target - ((target > source) & (not self_loops))
@@ -107,7 +96,7 @@ def _free_pairs(
 
 
 def _models(data: Data, source: Index, senders: Index, rng: np.random.Generator) -> Index:
-    """For each sender one of its synapses, or any where it has none, by place in `source`."""
+    """Return the position in `source` of a random synapse of each sender, or of any synapse."""
     carried = list(of_synapses(data))
     if not carried:
         return np.empty(0, np.int64)

@@ -1,6 +1,6 @@
 """Connectomes of connectomes.
 
-All fields of the contract are carried along; fields outside of it are left out.
+All fields of the contract are kept; other fields are dropped.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, memory
 from graphs.contract import Index, build, signs, validate_as
 from graphs.fields import Array, array, ends, population_names, type_names, types
 from graphs.generators import connectors
@@ -26,61 +26,49 @@ def nest(
     spacing: float = 1.0,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a connectome of connectomes: each neuron of `outer` becomes a copy of `inner`.
+    """Return a connectome of connectomes: each neuron of `outer` is replaced by a copy of `inner`.
 
-    Parameters
-    ----------
-    outer : torch_geometric.data.Data
-        How the copies are connected. A self-loop adds synapses within its copy.
-    inner : torch_geometric.data.Data
-        What is copied. Neuron i of the copy for neuron a of `outer` has the number
-        a * inner.num_nodes + i.
-    connect : rule, optional
-        How each synapse a -> b of `outer` connects the copy for a with that for b: a rule of
-        `graphs.generators.connectors` or a function, as in `graphs.populations`, drawn anew
-        for each of them.
-        All to all where it is left out. On a self-loop of `outer` no neuron is connected with
-        itself, and pairs that `inner` already connects are left out.
-    spacing : float
-        Factor of the positions of `outer`, on which copies are centred as `inner` lies around 0.
-    seed : int, numpy.random.Generator or None
-        Source of randomness, which some rules need.
+    Takes O(N + E) memory and O(N + E log E) time. A `connect` function is called once per synapse
+    of `outer`.
 
-    Returns
-    -------
-    torch_geometric.data.Data
+    Args:
+        outer: The connectome of copies. A self-loop adds synapses within its copy.
+        inner: The connectome that is copied. Neuron i in the copy for neuron a of `outer` has the
+            number a * inner.num_nodes + i.
+        connect: How each synapse a -> b of `outer` connects the copy for a to the copy for b: a
+            connection rule or a function, as in `graphs.populations`, drawn independently for each
+            synapse. Default: all to all. On a self-loop of `outer` no neuron is connected with
+            itself, and pairs that `inner` already connects are left out.
+        spacing: Factor of the positions of `outer`, which are the origins of the copies.
+        seed: Random seed or generator, for rules that draw.
+
+    Returns:
         The nested connectome, with these fields:
 
-        - ``pos``, spacing * outer.pos + inner.pos, if both have as many coordinates.
-        - ``node_type``: that of `inner`, of `outer` if `inner` has none, or each combination,
-          "outer/inner", if both do; with names if all that have types have them.
-        - ``names``: "outer/inner" if both have some, "outer/number" or "number/inner" if one does.
-        - ``edge_weight`` if both have it: synapses within copies have that of `inner`, those
-          between that of their synapse of `outer`.
-        - ``edge_type`` if either has it: all copies share the types of `inner`; those of `outer`
-          follow. Where one has none, each of its synapses is a type. ``edge_type_names`` if both
-          have them.
-        - ``node_sign`` of `inner`, if it has it: a copy's neurons keep their signs, within it and
-          beyond. Otherwise ``edge_sign``, like the weights, if both know the signs of their
-          synapses.
+        - ``pos``: spacing * outer.pos + inner.pos, if both have the same number of coordinates.
+        - ``node_type``: that of `inner`, or of `outer` if `inner` has none. If both have one, each
+          combination "outer/inner" is a type. It has names if all that have types have names.
+        - ``names``: "outer/inner" if both have names, "outer/number" or "number/inner" if one has.
+        - ``edge_weight`` if both have it: that of `inner` for synapses within copies, that of the
+          synapse of `outer` for synapses between copies.
+        - ``edge_type`` if either has it: all copies share the types of `inner`, and those of
+          `outer` follow. If one has none, each of its synapses is a type. ``edge_type_names`` if
+          both have them.
+        - ``node_sign``: that of `inner`, if it has one. Otherwise ``edge_sign``, made like the
+          weights, if the signs of all synapses of both are known.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a connectome breaks the contract, or the rule does not fit the size of `inner`.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A connectome breaks the contract, the rule does not fit the size of `inner`, or
+            the result does not fit into memory or into float32.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time; a function is called once for each synapse of `outer`.
-
-    Examples
-    --------
-    >>> import graphs
-    >>> ring = graphs.small_world(5, 2, 0.0)
-    >>> column = graphs.populations({"exc": 8, "inh": 2}, {("exc", "inh"): graphs.AllToAll()})
-    >>> cortex = graphs.nest(ring, column, connect=graphs.FixedTotal(3), seed=0)
-    >>> cortex.num_nodes, cortex.num_edges == 5 * 16 + 10 * 3
-    (50, True)
+    Example:
+        >>> import graphs
+        >>> ring = graphs.small_world(5, 2, 0.0)
+        >>> column = graphs.populations({"exc": 8, "inh": 2}, {("exc", "inh"): graphs.AllToAll()})
+        >>> cortex = graphs.nest(ring, column, connect=graphs.FixedTotal(3), seed=0)
+        >>> cortex.num_nodes, cortex.num_edges == 5 * 16 + 10 * 3
+        (50, True)
     """
     validate_as("outer", outer)
     validate_as("inner", inner)
@@ -88,7 +76,7 @@ def nest(
     spacing = arguments.real("spacing", spacing)
     rng = arguments.generator(seed)
     size, copies = int(inner.num_nodes), int(outer.num_nodes)
-    arguments.room(
+    memory.check(
         "outer and inner",
         "pass smaller connectomes",
         neurons=copies * size,
@@ -123,7 +111,9 @@ def nest(
 def _between(
     self_loops: NDArray[np.bool_], rule: Connector | Rule, size: int, rng: np.random.Generator
 ) -> tuple[Index, Index, Index]:
-    """For each synapse of the outer connectome those that it stands for, and its position."""
+    """Return, for all synapses between copies, the synapse of `outer`, and source and target within
+    their copies.
+    """
     parts = [np.empty((3, 0), np.int64)]
     for same in (False, True):
         which = np.flatnonzero(self_loops == same)
@@ -138,23 +128,33 @@ def _between(
 class _Nesting(NamedTuple):
     """Where the neurons and synapses of a nested connectome come from.
 
-    Synapses within copies come first, then those between them.
+    Synapses within copies come first, then those between copies.
+
+    Attributes:
+        outer: The connectome of copies.
+        inner: The connectome that is copied.
+        spacing: Factor of the positions of `outer`.
+        outer_neuron: The neuron of `outer` of each neuron [N].
+        inner_neuron: The neuron of `inner` of each neuron [N].
+        inner_edge: The synapse of `inner` of each synapse within a copy.
+        outer_edge: The synapse of `outer` of each synapse between copies.
+        source: The source of each synapse between copies.
     """
 
     outer: Data
     inner: Data
     spacing: float
-    outer_neuron: Index  # of each neuron [N]
-    inner_neuron: Index  # of each neuron [N]
-    inner_edge: Index  # of each synapse within a copy
-    outer_edge: Index  # of each synapse between copies
-    source: Index  # of each synapse between copies
+    outer_neuron: Index
+    inner_neuron: Index
+    inner_edge: Index
+    outer_edge: Index
+    source: Index
 
     def both_have(self, name: str) -> bool:
         return name in self.outer and name in self.inner
 
     def of_synapses(self, inner: Array, outer: Array) -> Array:
-        """Values of all synapses from those of the synapses of inner and outer."""
+        """Return the values of all synapses from those of the synapses of inner and outer."""
         return np.concatenate((inner[self.inner_edge], outer[self.outer_edge]))
 
 
@@ -164,8 +164,14 @@ def _nested_pos(nesting: _Nesting) -> Array | None:
         or nesting.outer["pos"].shape[1] != nesting.inner["pos"].shape[1]
     ):
         return None
-    centres = nesting.spacing * array(nesting.outer, "pos").astype(np.float64)
-    return centres[nesting.outer_neuron] + array(nesting.inner, "pos")[nesting.inner_neuron]
+    centers = nesting.spacing * array(nesting.outer, "pos").astype(np.float64)
+    pos = centers[nesting.outer_neuron] + array(nesting.inner, "pos")[nesting.inner_neuron]
+    if not np.abs(pos).max(initial=0.0) <= np.finfo(np.float32).max:
+        raise ValueError(
+            "spacing must keep positions within the range of float32, got "
+            f"{nesting.spacing:g}; pass a smaller spacing"
+        )
+    return pos
 
 
 def _nested_names(nesting: _Nesting) -> list[str] | None:
@@ -216,7 +222,7 @@ def _nested_edge_sign(nesting: _Nesting) -> Array | None:
     return None if within is None or between is None else nesting.of_synapses(within, between)
 
 
-# How `nest` makes each field of those of outer and inner; None leaves it out.
+# How `nest` makes each field; a function that returns None leaves the field out.
 _NESTED: dict[str, Callable[[_Nesting], Any]] = {
     "pos": _nested_pos,
     "names": _nested_names,
@@ -229,7 +235,7 @@ _NESTED: dict[str, Callable[[_Nesting], Any]] = {
 
 
 def _nested_populations(nesting: _Nesting) -> tuple[Index | None, list[str] | None]:
-    """Each combination of the populations of those of outer and inner that have some."""
+    """Return each combination of the populations of outer and inner that have some."""
     levels = ((nesting.outer, nesting.outer_neuron), (nesting.inner, nesting.inner_neuron))
     typed = [(data, neuron) for data, neuron in levels if "node_type" in data]
     if not typed:

@@ -1,14 +1,13 @@
-"""Null models: random connectomes that keep degrees, and what else a comparison needs kept.
+"""Null models: random connectomes that preserve degrees and other properties.
 
-They are Markov chains of swaps: two synapses a -> b and c -> d exchange their targets [1]_. All
-graphs that the swaps reach are equally likely in the long run; `generators.swaps` tells why that
-holds although many are made at once. Each synapse keeps its source, and with it its weight, type
-and sign, so that Dale's law holds.
+The null models are Markov chains of swaps: two synapses a -> b and c -> d exchange their targets
+[1]_. In the long run all graphs that the swaps reach are equally likely; `generators.swaps`
+explains why this holds although many swaps are made at once. Each synapse keeps its source, and
+therefore its weight, type and sign, so that Dale's law holds.
 
-References
-----------
-.. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks", Science
-   296 (2002) 910-913.
+References:
+    .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
+       Science 296 (2002) 910-913.
 """
 
 import warnings
@@ -22,7 +21,7 @@ from graphs.contract import Index, build, validate
 from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
 from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
 
-# Bins of length where no tolerance is stated, and the share of synapses that should move at least.
+# Number of length bins by default, and the fraction of synapses that should move at least.
 _BINS, _FEW = 3, 0.01
 
 # A thousand times the swaps after which even dense graphs are mixed.
@@ -36,58 +35,48 @@ def rewire_degrees(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a random connectome in which every neuron keeps its in-degree and its out-degree.
+    """Return a random connectome in which every neuron keeps its in-degree and out-degree.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome without parallel synapses.
-    swaps : float
-        How many swaps are proposed for each synapse, on average. Of a sparse graph, where hardly
-        any is refused, 10 leave no synapse where it was; small or dense ones, where many are, need
-        more. [2]_ finds about 100 more than adequate.
-    self_loops : bool
-        Whether synapses of a neuron on itself are rewired and may arise. Otherwise those that are
-        there stay.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Pairs of synapses exchange their targets [1]_. With self-loops, these swaps alone reach every
+    graph with these degrees. Without self-loops, swaps cannot reverse some cycles of three neurons
+    [3]_, so triples of neurons of equal degrees are also drawn, and reversed if they form such a
+    cycle. Takes O(N + E) memory and O((N + E log E) swaps) time: some seconds for 10^6 synapses.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
+    Args:
+        data: A connectome without parallel synapses.
+        swaps: Average number of swaps proposed per synapse, at most 100,000. In a sparse graph,
+            where almost all swaps are accepted, 10 move every synapse. Small or dense graphs need
+            more; [2]_ finds about 100 more than adequate.
+        self_loops: Whether self-loops are rewired and may arise. Otherwise existing self-loops
+            stay.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or connects two neurons twice.
+    Returns:
+        The same neurons with all of their fields, and synapses with other targets. Each synapse
+        keeps its source, weight, type and sign.
 
-    Notes
-    -----
-    O(N + E) memory, O((N + E log E) swaps) time: 10^6 synapses take some seconds. With self-loops
-    swaps alone reach every graph of these degrees. Without, they cannot turn around a cycle of
-    three neurons that all others treat alike [3]_, so triples of equal degrees are drawn as well
-    and turned around where they are such a cycle.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract or connects two neurons twice, or an argument is out
+            of range.
 
-    References
-    ----------
-    .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
-       Science 296 (2002) 910-913.
-    .. [2] R. Milo, N. Kashtan, S. Itzkovitz, M. E. J. Newman, U. Alon, "On the uniform generation
-       of random graphs with prescribed degree sequences", arXiv:cond-mat/0312028 (2003).
-    .. [3] A. Berger, M. Mueller-Hannemann, "Uniform sampling of digraphs with a fixed degree
-       sequence", Graph-Theoretic Concepts in Computer Science (2010) 220-231.
+    References:
+        .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
+           Science 296 (2002) 910-913.
+        .. [2] R. Milo, N. Kashtan, S. Itzkovitz, M. E. J. Newman, U. Alon, "On the uniform
+           generation of random graphs with prescribed degree sequences", arXiv:cond-mat/0312028
+           (2003).
+        .. [3] A. Berger, M. Mueller-Hannemann, "Uniform sampling of digraphs with a fixed degree
+           sequence", Graph-Theoretic Concepts in Computer Science (2010) 220-231.
 
-    Examples
-    --------
-    >>> import graphs, torch
-    >>> ring = graphs.small_world(1000, 10, 0.05, seed=0)
-    >>> null = graphs.rewire_degrees(ring, seed=0)
-    >>> torch.equal(null.edge_index[1].bincount(), ring.edge_index[1].bincount())
-    True
-    >>> graphs.clustering(ring).value > 0.5 > 0.05 > graphs.clustering(null).value
-    True
+    Example:
+        >>> import graphs, torch
+        >>> ring = graphs.small_world(1000, 10, 0.05, seed=0)
+        >>> null = graphs.rewire_degrees(ring, seed=0)
+        >>> torch.equal(null.edge_index[1].bincount(), ring.edge_index[1].bincount())
+        True
+        >>> graphs.clustering(ring).value > 0.5 > 0.05 > graphs.clustering(null).value
+        True
     """
     self_loops = arguments.flag("self_loops", self_loops)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
@@ -113,53 +102,43 @@ def rewire_degrees(
 def rewire_reciprocal(
     data: Data, *, swaps: float = 10.0, seed: int | np.random.Generator | None = None
 ) -> Data:
-    """Return a random connectome that keeps degrees and, for every neuron, reciprocal partners.
+    """Return a random connectome that preserves degrees and the reciprocity of every neuron.
 
-    Every neuron keeps its number of partners with which it is connected both ways, of those it
-    only sends to, and of those it only receives from. Reciprocal pairs swap partners among
-    themselves, and single synapses among themselves.
+    Every neuron keeps its numbers of partners to which it is connected in both directions, to which
+    it only sends, and from which it only receives [1]_. Reciprocal pairs swap partners with each
+    other, and so do single synapses. [2]_ compares motifs with this model.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome without parallel synapses. Self-loops stay.
-    swaps : float
-        How many swaps are proposed for each synapse or reciprocal pair, on average.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    As in `rewire_degrees`, cycles of three single synapses are reversed. All graphs that these
+    moves reach are equally likely; if few pairs of neurons are unconnected, they do not reach all
+    graphs. Takes O(N + E) memory and O((N + E log E) swaps) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
+    Args:
+        data: A connectome without parallel synapses. Self-loops stay.
+        swaps: Average number of swaps proposed per synapse or reciprocal pair, at most 100,000.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, or connects two neurons twice.
+    Returns:
+        The same neurons with all of their fields, and synapses with other targets. Each synapse
+        keeps its source, weight, type and sign.
 
-    Notes
-    -----
-    O(N + E) memory, O((N + E log E) swaps) time. As in `rewire_degrees` triples are turned around
-    where they are a cycle of single synapses. All graphs that these moves reach are equally likely;
-    where few pairs of neurons are free, they do not reach all.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract or connects two neurons twice, or an argument is out
+            of range.
 
-    References
-    ----------
-    .. [1] E. S. Roberts, A. C. C. Coolen, "Unbiased degree-preserving randomization of directed
-       binary networks", Physical Review E 85 (2012) 046103.
-    .. [2] R. Milo et al., "Network motifs: simple building blocks of complex networks", Science 298
-       (2002) 824-827, which compares with this model.
+    References:
+        .. [1] E. S. Roberts, A. C. C. Coolen, "Unbiased degree-preserving randomization of directed
+           binary networks", Physical Review E 85 (2012) 046103.
+        .. [2] R. Milo et al., "Network motifs: simple building blocks of complex networks", Science
+           298 (2002) 824-827.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
-    >>> null = graphs.rewire_reciprocal(data, seed=0)
-    >>> before, after = (graphs.to_scipy(each).astype(bool) for each in (data, null))
-    >>> bool((before.multiply(before.T).sum(0) == after.multiply(after.T).sum(0)).all())
-    True
+    Example:
+        >>> import graphs
+        >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
+        >>> null = graphs.rewire_reciprocal(data, seed=0)
+        >>> before, after = (graphs.to_scipy(each).astype(bool) for each in (data, null))
+        >>> bool((before.multiply(before.T).sum(0) == after.multiply(after.T).sum(0)).all())
+        True
     """
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = _synapses(data)
@@ -171,10 +150,10 @@ def rewire_reciprocal(
         return np.minimum(one, other) * neurons + np.maximum(one, other)
 
     for _ in range(rounds):
-        # A pair has two synapses, each from its own neuron; which one is called the first is even.
+        # A reciprocal pair has two synapses; either is the first one with probability 1/2.
         turn = rng.random(len(one)) < 0.5
         one, other = np.where(turn, other, one), np.where(turn, one, other)
-        # An even number of single ones, so that each swap is among themselves.
+        # An even number of single synapses, so that they are paired only with each other.
         pairing = rng.permutation(len(a))[: len(a) // 2 * 2]
         pairing = np.concatenate((pairing, len(a) + rng.permutation(len(one))))
         first, second = np.append(a, source[one]), np.append(b, source[other])
@@ -192,68 +171,55 @@ def rewire_lengths(
     swaps: float = 10.0,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Return a random connectome that keeps degrees and the lengths of synapses.
+    """Return a random connectome that preserves degrees and the lengths of synapses.
 
-    Lengths are counted in bins of the width `tolerance`, from 0. A swap is made only if the two
-    synapses that arise fall into the same bins as the two that vanish, so that the number of
-    synapses in each bin stays exactly what it was, and each length changes by less than
-    `tolerance` if lengths are sorted before and after.
+    Lengths are counted in bins of width `tolerance`, starting from 0. A swap is made only if the
+    two new synapses fall into the same bins as the two old ones. The number of synapses per bin is
+    therefore preserved exactly, and sorted lengths change by less than `tolerance`.
 
-    Parameters
-    ----------
-    data : torch_geometric.data.Data
-        A connectome with ``pos``, without parallel synapses. Self-loops stay.
-    tolerance : float, optional
-        Width of a bin > 0, in the unit of ``pos``; a third of the longest length if left out. The
-        narrower, the fewer swaps are possible.
-    swaps : float
-        How many swaps are proposed for each synapse, on average. Most are refused, so that more are
-        needed than in `rewire_degrees`: on a coordinate-random graph with ten synapses a neuron, 10
-        move 5 % of the synapses with ten bins, and 17 % with three. Compare before relying on it.
-    seed : int, numpy.random.Generator or None
-        Source of randomness. The same seed gives the same graph on every machine.
+    Lengths are Euclidean, even if the connectome was made on a torus. Synapses are paired
+    alternately with others of nearby sources and of nearby targets, within cells of random size
+    between `tolerance` and the longest length: a -> d is about as long as c -> d if a is near c.
+    All graphs that these swaps, and reversals of cycles of three, reach are equally likely; a small
+    `tolerance` puts some graphs out of reach. [1]_ preserves lengths in the same sense, for
+    undirected graphs. Takes O(N + E) memory and O((N + E log E) swaps) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The same neurons with all of their fields, and other targets. Each synapse keeps its source,
-        weight, type and sign.
+    Args:
+        data: A connectome with ``pos``, without parallel synapses. Self-loops stay.
+        tolerance: Width > 0 of a bin, in the unit of ``pos``. Default: a third of the longest
+            length. Narrower bins allow fewer swaps.
+        swaps: Average number of swaps proposed per synapse, at most 100,000. Most are refused, so
+            that more are needed than in `rewire_degrees`: in a coordinate-random graph with ten
+            synapses per neuron, 10 move 5 % of the synapses with ten bins, and 17 % with three.
+            Check how many moved before relying on the result.
+        seed: Random seed or generator. The same seed gives the same graph on every machine.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `data` breaks the contract, connects two neurons twice, or has no ``pos``.
+    Returns:
+        The same neurons with all of their fields, and synapses with other targets. Each synapse
+        keeps its source, weight, type and sign.
 
-    Warns
-    -----
-    UserWarning
-        If fewer than one synapse in a hundred has another target afterwards.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `data` breaks the contract, connects two neurons twice or has no ``pos``, or an
+            argument is out of range.
 
-    Notes
-    -----
-    Lengths are Euclidean, also where the connectome was made on a torus. Synapses are paired by
-    turns with others of near sources and of near targets, within cells of random sides, from
-    `tolerance` to the longest length: a -> d is about as long as c -> d where a is near c. All
-    graphs that these swaps, and turns of cycles of three, reach are equally likely; a small
-    `tolerance` leaves some out of reach. O(N + E) memory, O((N + E log E) swaps) time. [1]_ keeps
-    lengths in the same sense, for undirected graphs.
+    Warns:
+        UserWarning: Fewer than one synapse in a hundred has another target afterwards.
 
-    References
-    ----------
-    .. [1] R. F. Betzel, D. S. Bassett, "Specificity and robustness of long-distance connections in
-       weighted, interareal connectomes", PNAS 115 (2018) E4880-E4889.
+    References:
+        .. [1] R. F. Betzel, D. S. Bassett, "Specificity and robustness of long-distance connections
+           in weighted, interareal connectomes", PNAS 115 (2018) E4880-E4889.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
-    >>> def bins(data):
-    ...     source, target = data.edge_index
-    ...     length = (data.pos[source].double() - data.pos[target].double()).norm(dim=1)
-    ...     return (length / 0.3).long().bincount().tolist()
-    >>> null = graphs.rewire_lengths(data, 0.3, seed=0)
-    >>> bins(null) == bins(data)
-    True
+    Example:
+        >>> import graphs
+        >>> data = graphs.coordinate_random(500, (10, 10), 1.5, seed=0)
+        >>> def bins(data):
+        ...     source, target = data.edge_index
+        ...     length = (data.pos[source].double() - data.pos[target].double()).norm(dim=1)
+        ...     return (length / 0.3).long().bincount().tolist()
+        >>> null = graphs.rewire_lengths(data, 0.3, seed=0)
+        >>> bins(null) == bins(data)
+        True
     """
     width = None if tolerance is None else arguments.real("tolerance", tolerance, positive=True)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
@@ -281,7 +247,7 @@ def rewire_lengths(
         same = (ad == ab) & (cb == cd) | (ad == cd) & (cb == ab)
         return same & without_self_loops(a, b, c, d)
 
-    # The longest bin stays; nothing is swapped between sources, or targets, twice as far apart.
+    # No swap is possible between sources, or targets, further apart than twice the longest bin.
     reach = 2 * width * (length(a, b).max(initial=0) + 1)
     before = b
     for turn in range(rounds):
@@ -303,19 +269,19 @@ def rewire_lengths(
 
 
 def _rounds(swaps: float) -> int:
-    # In a round half of the synapses are in a proposal.
+    # On average half of the synapses take part in a proposal per round.
     return round(2 * arguments.real("swaps", swaps, at_most=_MOST_SWAPS))
 
 
 def _cells(
     pos: NDArray[np.float64], shortest: float, longest: float, rng: np.random.Generator
 ) -> Index:
-    """Number the cells of a grid with a random side and origin, one number for each neuron."""
+    """Return the cell of each neuron in a grid with a random side length and origin."""
     if len(pos) == 0:
         return np.empty(0, np.int64)
     low, extent = pos.min(axis=0), float(np.ptp(pos, axis=0).max())
     doublings = int(np.log2(max(min(longest, extent) / shortest, 1)))
-    # Beyond 2^20 cells along an axis their numbers would overflow.
+    # With more than 2^20 cells along an axis their numbers could overflow.
     side = max(shortest * 2.0 ** rng.integers(doublings + 1), extent / 2**20)
     places = np.floor((pos - low) / side + rng.random(pos.shape[1])).astype(np.int64)
     cell = places[:, 0]
@@ -325,7 +291,7 @@ def _cells(
 
 
 def _reciprocal(source: Index, target: Index, neurons: int) -> tuple[Index, Index, Index]:
-    """Return the single synapses, and the two of each reciprocal pair; self-loops are neither."""
+    """Return the single synapses and the two of each reciprocal pair; self-loops are neither."""
     forward, backward = source * neurons + target, target * neurons + source
     by_key = np.argsort(forward)
     at = np.searchsorted(forward[by_key], backward)
@@ -336,7 +302,7 @@ def _reciprocal(source: Index, target: Index, neurons: int) -> tuple[Index, Inde
 
 
 def _synapses(data: Data) -> tuple[Index, Index, Index]:
-    """Return the synapses in canonical order, and their ends; refuse parallel ones."""
+    """Return the synapses in canonical order, and their ends; refuse parallel synapses."""
     validate(data)
     sequence = order(data)
     source, target = ends(data)[:, sequence]

@@ -1,6 +1,6 @@
-"""Connectomes side by side, as one.
+"""Disjoint unions of connectomes.
 
-All fields of the contract are carried along; fields outside of it are left out.
+All fields of the contract are kept; other fields are dropped.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,49 +15,40 @@ from graphs.fields import Array, array, ends, population_names, type_names, type
 
 
 def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
-    """Return the disjoint union of connectomes: all of their neurons and synapses, none between.
+    """Return the disjoint union of connectomes: all neurons and synapses, and none between parts.
 
-    Parameters
-    ----------
-    parts : sequence of torch_geometric.data.Data
-        Connectomes; at least one. Neurons are numbered part by part.
-    labels : sequence of str, optional
-        A name for each part. It goes before the names of its neurons, populations and types of
-        synapses, as in "left/V1", which keeps those of different parts apart; a part without
-        populations becomes one of that name.
+    Takes O(N + E) memory and O(N + E log E) time.
 
-    Returns
-    -------
-    torch_geometric.data.Data
-        The union. A field that some part lacks is left out, with these exceptions:
+    Args:
+        parts: At least one connectome. Neurons are numbered part by part.
+        labels: A name per part. It is prepended to the names of its neurons, populations and types
+            of synapses, as in "left/V1", so that those of different parts stay distinct. A part
+            without populations becomes one population with that name.
 
-        - ``node_type``: populations of one name in different parts become one. Where some part
-          names none, those of different parts stay apart, and have no names.
-        - ``edge_type``: synapses of different parts share no type. In a part without types each
-          synapse is one of its own, as each has a weight of its own in a layer. Types that no
-          synapse has are dropped, with their names.
-        - ``edge_sign``: where all parts know the signs of their synapses, some by ``edge_sign`` and
-          some by ``node_sign``, all synapses get theirs.
-        - ``pos`` is left out if the number of coordinates differs, ``shape`` if there are more
-          parts than one.
+    Returns:
+        The union. A field that some part lacks is dropped, with these exceptions:
 
-    Raises
-    ------
-    TypeError, ValueError
-        If there is no part, a part breaks the contract, or there is not one label for each.
+        - ``node_type``: populations with the same name in different parts become one. If some part
+          has no names, the populations of different parts stay distinct, without names.
+        - ``edge_type``: parts share no types. In a part without types each synapse is a type of its
+          own, as it has a weight of its own in a layer. Types without synapses are dropped.
+        - ``edge_sign``: present if the signs of all synapses are known, from ``edge_sign`` in some
+          parts and ``node_sign`` in others.
+        - ``pos`` is dropped if the numbers of coordinates differ, and ``shape`` if there is more
+          than one part.
 
-    Notes
-    -----
-    O(N + E) memory, O(N + E log E) time.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: There is no part, a part breaks the contract, or there is not one label per
+            part.
 
-    Examples
-    --------
-    >>> import graphs
-    >>> pair = graphs.join([graphs.layered([3, 1])] * 2, labels=["left", "right"])
-    >>> pair.num_nodes, pair.num_edges
-    (8, 6)
-    >>> pair.node_type_names
-    ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
+    Example:
+        >>> import graphs
+        >>> pair = graphs.join([graphs.layered([3, 1])] * 2, labels=["left", "right"])
+        >>> pair.num_nodes, pair.num_edges
+        (8, 6)
+        >>> pair.node_type_names
+        ['left/layer 0', 'left/layer 1', 'right/layer 0', 'right/layer 1']
     """
     parts = _parts(parts)
     labels = None if labels is None else _labels(labels, len(parts))
@@ -101,21 +92,21 @@ def _labels(labels: Sequence[str], parts: int) -> list[str]:
         )
     if len(labels) != parts or len(set(labels)) != parts:
         raise ValueError(
-            f"labels must have another name for each of the {parts} parts, got {list(labels)}; "
+            f"labels must have a different name for each of the {parts} parts, got {list(labels)}; "
             f"pass labels={[f'part {number}' for number in range(parts)]}"
         )
     return list(labels)
 
 
 def _concatenated(name: str, parts: Sequence[Data]) -> Array | None:
-    """All parts' values, if all have some of the same shape."""
+    """Return the values of all parts if all parts have them with the same shape."""
     values = [array(part, name) for part in parts if name in part]
     alike = len(values) == len(parts) and len({value.shape[1:] for value in values}) == 1
     return np.concatenate(values) if alike else None
 
 
 def _known_signs(_: str, parts: Sequence[Data]) -> Array | None:
-    """The signs of all synapses, if all are known and not already told by ``node_sign`` alone."""
+    """Return the signs of all synapses, unless some are unknown or ``node_sign`` gives them all."""
     if all("node_sign" in part and "edge_sign" not in part for part in parts):
         return None
     known = [sign for sign in map(signs, parts) if sign is not None]
@@ -123,7 +114,7 @@ def _known_signs(_: str, parts: Sequence[Data]) -> Array | None:
 
 
 def _separate_types(name: str, parts: Sequence[Data]) -> Index | None:
-    """Types that no two parts share, if any part has some."""
+    """Return types that no two parts share, if any part has types."""
     return _apart([types(part) for part in parts]) if any(name in part for part in parts) else None
 
 
@@ -131,8 +122,8 @@ def _of_a_single_part(name: str, parts: Sequence[Data]) -> Any:
     return tuple(parts[0][name]) if len(parts) == 1 and name in parts[0] else None
 
 
-# How `join` makes each field of those of the parts; None leaves it out. Names and populations also
-# depend on the labels.
+# How `join` makes each field; a function that returns None leaves the field out. Names and
+# populations, which also depend on the labels, are made separately.
 _JOINED: dict[str, Callable[[str, Sequence[Data]], Any]] = {
     "pos": _concatenated,
     "node_sign": _concatenated,
@@ -179,7 +170,7 @@ def _joined_populations(
 
 
 def _labelled(names: list[list[str] | None], labels: list[str] | None) -> list[str] | None:
-    """All parts' names, after the labels of their parts; None if a part has none."""
+    """Return the names of all parts with the labels as prefixes, or None if a part has no names."""
     known = [each for each in names if each is not None]
     if len(known) < len(names):
         return None

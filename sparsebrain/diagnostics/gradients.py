@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -88,13 +89,29 @@ def loop_gradients(
         >>> found.norm
         tensor([0.1250, 0.2500, 0.5000, 1.0000])
     """
+    if not callable(loss):
+        raise TypeError(
+            f"loss must be a function of the model's output, got {arguments.described(loss)}; pass "
+            "for example loss=lambda output: output.square().mean()."
+        )
     seen = trace(model, x, layer, learns=True)
     with torch.enable_grad():
-        value = loss(seen.output)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"loss must return one number as a tensor, got {got}; add .mean().")
+        try:
+            value = loss(seen.output)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"loss failed on the output, {arguments.described(seen.output)}: {error}; pass a "
+                "function of one argument, such as loss=lambda output: output.square().mean()."
+            ) from error
+    if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
+        raise ValueError(
+            f"loss must return one real number as a tensor, got {arguments.described(value)}; "
+            "pass a function that returns a tensor, and add .mean() to it."
+        )
     if not value.requires_grad:
-        raise ValueError("the loss does not depend on the model's output, or was detached from it.")
+        raise ValueError(
+            "loss does not depend on the model's output, or was detached from it; pass a function "
+            "of the output, such as lambda output: output.mean()."
+        )
     gradients = torch.autograd.grad(value, seen.states, materialize_grads=True)
     return LoopGradients(torch.stack([seen.rows(gradient) for gradient in gradients]).cpu())

@@ -109,12 +109,12 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
     layer = find_layer(model, layer)
     if layer.leak is not None:
         raise ValueError(
-            "a loop of this layer is not W x but (1 - a) x + a W x, as it has a leak a; look into "
-            "one with the same weights and leak=None."
+            "model has a leak a, so that a loop is not W x but (1 - a) x + a W x; pass a layer "
+            "with the same weights and leak=None."
         )
     if not layer.has_plain_messages:
         raise ValueError(
-            "a loop of this layer is not W x, as it aggregates otherwise or messages are changed "
-            "or watched; eigenvalues of W would say nothing about it."
+            "model has a layer whose loop is not W x, because its messages or their aggregation "
+            "are changed; pass a layer with aggr='sum' and no hooks on its messages."
         )
     return Spectrum(eigenvalues(layer.structure, layer.weight_per_synapse(), k))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphs import arguments
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -17,6 +19,11 @@ def axes_of(ax: Axes | None) -> Axes:
         import matplotlib.pyplot as plt  # noqa: PLC0415
 
         _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    elif not hasattr(ax, "plot"):
+        raise TypeError(
+            f"ax must be the Axes of a figure, got {arguments.described(ax)}; pass "
+            "matplotlib.pyplot.gca(), or None for a new figure."
+        )
     return ax
 
 

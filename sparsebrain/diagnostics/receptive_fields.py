@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
 from sparsebrain.diagnostics.tracing import Call, find_layer, trace
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.graph_layer import GraphLayer
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ class ReceptiveField:
         Args:
             shape: The (height, width) of the grid, with N neurons in row-major order.
             which: The index of the neuron in ``neurons``.
-            loop: The number of loops; the last by default.
+            loop: The number of loops, or -1 for the last.
             ax: The axes to draw on; those of a new figure by default.
 
         Returns:
@@ -116,23 +118,31 @@ class ReceptiveField:
                 integers.
             ValueError: ``which`` or ``loop`` is out of range, or ``shape`` does not hold N neurons.
         """
+        loops, neurons, inputs = self.gradient.shape
+        sides = arguments.counts("shape", shape, "(28, 28)")
+        if len(sides) != 2 or sides[0] * sides[1] != inputs:
+            raise ValueError(
+                f"shape must be (height, width) of the {inputs} neurons, got {tuple(sides)}; pass "
+                f"for example shape=(1, {inputs})."
+            )
+        which = arguments.count("which", which, at_most=neurons - 1)
+        loop = loops - 1 if loop == -1 else arguments.count("loop", loop, at_most=loops - 1)
         ax = axes_of(ax)
-        picture = self.gradient[loop, which].unflatten(0, shape)
-        reached = self.reached[loop, which].unflatten(0, shape)
+        picture = self.gradient[loop, which].unflatten(0, sides)
+        reached = self.reached[loop, which].unflatten(0, sides)
         shown = ax.imshow(picture.numpy(), cmap="magma", vmin=0)
         # Pad with unreached places so that the outline is closed at the border.
         framed = torch.nn.functional.pad(reached.double(), (1, 1, 1, 1)).numpy()
         fine = framed.repeat(8, 0).repeat(8, 1)
-        edges = [(torch.arange(8 * (n + 2)) + 0.5) / 8 - 1.5 for n in reversed(shape)]
+        edges = [(torch.arange(8 * (n + 2)) + 0.5) / 8 - 1.5 for n in reversed(sides)]
         if bool(reached.any()):
             ax.contour(*edges, fine, levels=[0.5], colors="white", linewidths=1)
-        last = len(self.gradient) - 1
         ax.set(
             xticks=[],
             yticks=[],
-            xlim=(-1, shape[1]),
-            ylim=(shape[0], -1),
-            title=f"neuron {int(self.neurons[which])}, {loop % (last + 1)} loops",
+            xlim=(-1, sides[1]),
+            ylim=(sides[0], -1),
+            title=f"neuron {int(self.neurons[which])}, {loop} loops",
         )
         ax.set_facecolor("0.85")
         ax.figure.colorbar(shown, ax=ax, label="mean |gradient|")
@@ -182,11 +192,13 @@ def reach(
     if loops is None:
         if isinstance(layer.loops, Equilibrium):
             raise ValueError(
-                "an Equilibrium has no number of loops to follow synapses for; pass loops=N."
+                "an Equilibrium has no number of loops for which to follow synapses; pass loops=N."
             )
         loops = layer.loops
-    loops = arguments.count("loops", loops, at_least=1)
+    loops = arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     structure = layer.structure
+    size = 5 * (loops + 1) * len(neurons) * layer.num_nodes
+    tensors.room(f"loops={loops}", size, "pass fewer loops or neurons")
     place = torch.arange(len(neurons), device=structure.device)
     itself = torch.zeros(layer.num_nodes, len(neurons), device=structure.device)
     itself[neurons.to(structure.device), place] = 1
@@ -239,9 +251,9 @@ def receptive_field(
     """
     if isinstance(find_layer(model, layer).loops, Equilibrium):
         raise ValueError(
-            "an Equilibrium keeps one state, and gradients by loop need all; make a layer with "
-            "loops=N, inject=True and the same weights, or ask only which inputs reach a neuron, "
-            "reach(model, neurons, loops=N)."
+            "model has an Equilibrium, which keeps one state, while gradients by loop need all; "
+            "make a layer with loops=N, inject=True and the same weights, or call "
+            "reach(model, neurons, loops=N) for the reach alone."
         )
     field = reach(model, neurons, layer=layer)
     seen = trace(model, x, layer, learns=True)
@@ -265,11 +277,17 @@ def _at(state: Tensor, neuron: int, num_nodes: int, node_first: bool) -> Tensor:
 
 
 def _numbers(neurons: Numbers, num_nodes: int) -> Tensor:
-    given = torch.as_tensor(neurons).cpu()
-    given = given.unsqueeze(0) if given.dim() == 0 else given
-    if given.dim() != 1 or not given.numel() or given.is_floating_point() or given.is_complex():
-        raise ValueError(f"neurons must be numbers of neurons [K], or one, got {neurons!r}.")
-    if given.dtype == torch.bool:
-        raise ValueError("neurons must be numbers, not a mask; pass mask.nonzero().flatten().")
-    arguments.node_numbers("neurons", given.numpy(), num_nodes)
-    return given.long()
+    expected = "neurons must be the numbers of neurons [K], or one number"
+    fix = "pass neurons=[0, 1]"
+    if isinstance(neurons, Tensor):
+        tensors.tensor("neurons", neurons, dtypes=(*tensors.INTEGERS, torch.bool))
+        neurons = neurons.tolist()
+    if not arguments.is_list(neurons):
+        neurons = [arguments.count("neurons", neurons, at_most=num_nodes - 1)]
+    given = np.atleast_1d(arguments.array(expected, neurons, fix))
+    if given.dtype == bool:
+        raise TypeError(f"{expected}, got a mask; pass mask.nonzero().flatten().")
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+        raise ValueError(f"{expected}, got {arguments.described(neurons)}; {fix}")
+    arguments.node_numbers("neurons", given, num_nodes)
+    return torch.from_numpy(given.astype(np.int64))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments
 from sparsebrain.diagnostics.plotting import BLUE, RED, axes_of, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -99,15 +100,14 @@ def saturation(
         >>> found.dead.tolist()
         [[True, False], [True, True]]
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold must be above 0, got {threshold!r}.")
+    threshold = arguments.real("threshold", threshold, positive=True)
     seen = trace(model, x, layer)
     slopes = [seen.rows(_slope(seen.function, total)) for total in seen.before]
     states = [seen.rows(state) for state in seen.states[1:]]
     return Saturation(
         torch.stack([(slope.abs() < threshold).float().mean(0) for slope in slopes]).cpu(),
         torch.stack([(state == 0).all(0) for state in states]).cpu(),
-        float(threshold),
+        threshold,
     )
 
 
@@ -126,7 +126,7 @@ def _slope(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
     (signed,) = torch.autograd.grad(after, at, sign)
     if not torch.allclose(signed * sign, slope, equal_nan=True):
         raise ValueError(
-            "the activation mixes neurons, so that none has a derivative of its own; saturation is "
-            "told of functions that work value by value."
+            "model has an activation that is not elementwise, such as a softmax, so that neurons "
+            "have no derivative of their own; pass a layer with an elementwise activation."
         )
     return slope

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.diagnostics.loop_spectrum import spectrum
 from sparsebrain.diagnostics.plotting import BLUE, axes_of, by_factors, loop_axis
 from sparsebrain.diagnostics.tracing import Call, trace
@@ -153,16 +154,20 @@ def similarity_of(states: Tensor, ratio: float = float("nan")) -> Similarity:
         >>> diagnostics.similarity_of(torch.eye(2).expand(2, 2, 2)).cosine
         tensor([0., 0.], dtype=torch.float64)
     """
-    if states.dim() < 3 or states.size(-2) < 2:
+    tensors.tensor("states", states, (..., "loops + 1", "S", "N"))
+    if states.size(-2) < 2 or not states.numel():
         raise ValueError(
             "states must have shape [loops + 1, ..., S, N] with at least S = 2 inputs to compare, "
-            f"got {list(states.shape)}."
+            f"got {list(states.shape)}; pass a batch of two samples or more."
         )
+    # NaN is the ratio without a prediction.
+    if not (isinstance(ratio, float) and math.isnan(ratio)):
+        ratio = arguments.real("ratio", ratio)
     finite = states.flatten(1).isfinite().all(1)
     if not bool(finite.all()):
         raise ValueError(
-            f"states are not finite from loop {int(finite.long().argmin())} on; use fewer loops, "
-            "smaller weights, or an activation that brings states to unit length."
+            f"states must be finite, but are not from loop {int(finite.long().argmin())} on; use "
+            "fewer loops, smaller weights, or an activation that brings states to unit length."
         )
     by_loop = [_compare(state) for state in states.detach()]
     cosine, difference = torch.tensor(by_loop, dtype=torch.float64).unbind(1)

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.stepwise import per_row, respond
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.maxout import Maxout
+from sparsebrain.nn.misfits import explain
 from sparsebrain.nn.recurrence import Recurrence, to_columns
 
 Call = Tensor | tuple[Any, ...]
@@ -57,20 +59,28 @@ def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
         ValueError: The model has no graph layer, several to choose from, or not the given one.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a module with a GraphLayer, got {type(model).__name__}.")
+        raise TypeError(
+            f"model must be a module, got {arguments.described(model)}; pass a GraphLayer, or a "
+            "model with one."
+        )
     layers = [module for module in model.modules() if isinstance(module, GraphLayer)]
     if layer is not None:
+        if not isinstance(layer, GraphLayer):
+            raise TypeError(
+                f"layer must be a GraphLayer, got {arguments.described(layer)}; pass one of the "
+                "model's GraphLayers."
+            )
         if not any(layer is each for each in layers):
-            raise ValueError("layer= is not in the model; pass one of its GraphLayers.")
+            raise ValueError("layer is not in the model; pass one of its GraphLayers.")
         return layer
     if any(isinstance(module, Maxout) for module in model.modules()):
         raise ValueError(
-            "a Maxout is no GraphLayer: its pieces are, and none of them sees the loops; pass a "
-            "model with a GraphLayer, or the one beside the Maxout, layer=..."
+            "model has a Maxout, whose loops cannot be recorded; pass a model without one, or "
+            "another GraphLayer of the model, layer=..."
         )
     if len(layers) != 1:
         raise ValueError(
-            f"the model has {len(layers)} GraphLayers; "
+            f"model has {len(layers)} GraphLayers; "
             + ("pass the one to look into, layer=..." if layers else "pass a model with one.")
         )
     return layers[0]
@@ -93,16 +103,31 @@ def trace(model: nn.Module, x: Call, layer: GraphLayer | None, *, learns: bool =
         ValueError: The layer is not called, or called more than once.
     """
     layer = find_layer(model, layer)
+    given = x if isinstance(x, tuple) else (x,)
+    if not given:
+        raise ValueError("x must hold at least one argument of the model, got (); pass a tensor.")
+    for place, each in enumerate(given):
+        name = f"x[{place}]" if isinstance(x, tuple) else "x"
+        if isinstance(each, Tensor):
+            tensors.tensor(name, each, dtypes=(each.dtype,), finite=True)
+        elif not isinstance(x, tuple):
+            tensors.tensor(name, each)
     watch = _Watch(learns)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    arguments = x if isinstance(x, tuple) else (x,)
-    with torch.set_grad_enabled(learns), layer.hooked(watch):
-        output = torch.func.functional_call(model, buffers, arguments)
+    try:
+        with torch.set_grad_enabled(learns), layer.hooked(watch):
+            output = torch.func.functional_call(model, buffers, given)
+    except Exception as error:
+        explain(model, error)
+        raise
     if watch.loops is None:
-        raise ValueError("the model ran without calling its GraphLayer; nothing was seen.")
-    given = watch.loops.start if watch.loops.drive is None else watch.loops.drive
+        raise ValueError(
+            "model ran without calling its GraphLayer, so that nothing was recorded; pass a model "
+            "that calls it, or the layer itself."
+        )
+    before = watch.loops.start if watch.loops.drive is None else watch.loops.drive
     node_first = watch.loops.edge_index is not None
-    return Trace(layer, watch.function, given, watch.before, watch.states, output, node_first)
+    return Trace(layer, watch.function, before, watch.before, watch.states, output, node_first)
 
 
 class _Watch:
@@ -125,20 +150,19 @@ class _Watch:
     def __call__(self, loops: Recurrence) -> Recurrence:
         if threading.get_ident() != self.thread:
             raise RuntimeError(
-                "the layer is called while another thread watches it, which would take one call "
-                "for the other; wait until the diagnostic is done, or give it "
-                "copy.deepcopy(model)."
+                "the layer is called while a diagnostic in another thread records it, which would "
+                "mix up the calls; wait until the diagnostic has returned, or pass "
+                "copy.deepcopy(model) to it."
             )
         if self.loops is not None:
             raise ValueError(
-                "the model calls its GraphLayer more than once, or the layer runs its loops more "
-                "than once; pass the layer itself with one of its inputs, and let its forward run "
-                "them once."
+                "model calls its GraphLayer more than once, or the layer runs its loops more than "
+                "once; pass the layer itself with one of its inputs as x."
             )
         if isinstance(loops.loops, Equilibrium):
             raise ValueError(
-                f"expected a number of loops that run one by one, got loops={loops.loops!r}; make "
-                "the layer with loops=N to see N of them."
+                f"model must run a number of loops one by one, got loops={loops.loops!r}; make the "
+                "layer with loops=N to record N of them."
             )
         f = loops.activation
         self.function = ACTIVATIONS[f].function if isinstance(f, str) else f

@@ -1,4 +1,4 @@
-"""Loops without an end: options, solvers, and bounds on weights."""
+"""Loops until convergence: options, solvers, and constraints on weights."""
 
 from sparsebrain.equilibrium.settling import (
     Equilibrium,

@@ -1,4 +1,4 @@
-"""Gradients that have no derivative of their own."""
+"""Gradients that cannot be differentiated again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def differentiated_once(found: Tensor, by: Tensor, remedy: str) -> Tensor:
 
 
 class _DifferentiatedOnce(torch.autograd.Function):
-    """The identity, whose backward pass raises."""
+    """The identity, with a backward pass that raises an error."""
 
     @staticmethod
     def forward(ctx: Any, found: Tensor, by: Tensor, remedy: str) -> Tensor:
@@ -32,6 +32,6 @@ class _DifferentiatedOnce(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError(
-            "the gradient of an Equilibrium is not made by autograd and has no derivative; for "
-            f"second derivatives {ctx.remedy}, or a number of loops"
+            "the gradient of an Equilibrium has no derivative, since autograd does not record it; "
+            f"for second derivatives {ctx.remedy}, or a number of loops"
         )

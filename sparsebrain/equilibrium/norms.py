@@ -1,4 +1,4 @@
-"""How large a directed weight matrix is: what its loops can do to a state at most."""
+"""Upper bounds of a directed weight matrix, which bound the effect of its loops on a state."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphs import arguments
 from sparsebrain.equilibrium.eigenvalues import eigenvalues
 from sparsebrain.kernels import Structure, backpropagate, loop, propagate
+from sparsebrain.kernels.checks import check_matrix
 
-# Lanczos: the norm is underestimated by more than this share with less than this probability.
+# Lanczos underestimates the norm by more than _SHORT with a probability below _FAILURE.
 _SHORT = 0.05
 _FAILURE = 1e-9
-# Power iteration: loops in one go, how often at most, and what of the bound it should still win.
+# Power iteration: fused loops per round, the most rounds, and the least gain per round.
 _FUSED = 10
 _ROUNDS = 12
 _GAIN = 1e-3
 
 
 class Size(NamedTuple):
-    """A bound from above [], and vectors [N] for which u_t v_s is its derivative by W_ts."""
+    """An upper bound of a matrix.
+
+    Attributes:
+        bound: The bound, [].
+        left: u [N]; the derivative of the bound by W_ts is u_t v_s.
+        right: v [N].
+    """
 
     bound: Tensor
     left: Tensor
@@ -29,21 +37,19 @@ class Size(NamedTuple):
 
 
 def spectral_radius(structure: Structure, weight: Tensor) -> float:
-    r"""Return :math:`\rho(W)`, the largest magnitude of an eigenvalue, of any directed W.
+    r"""Return :math:`\rho(W)`, the largest magnitude of an eigenvalue of any directed W.
 
-    A linear loop grows or fades by this factor in the long run. For another f it promises nothing;
-    :func:`norm_bound` and :func:`perron_bound` do.
+    In the long run a linear loop grows or decays by this factor. For other activations it is no
+    bound; :func:`norm_bound` and :func:`perron_bound` are. A graph without cycles has exactly 0.
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E].
 
     Raises:
-        ValueError: a weight is NaN or infinite.
-        RuntimeError: the iteration does not converge, as where very many eigenvalues are nearly
-            equally large in a strongly connected component of more than 3000 neurons.
-
-    See :func:`~.eigenvalues.eigenvalues` for how. A graph without cycles has 0, exactly.
+        TypeError: If ``weight`` is not a tensor of floats.
+        ValueError: If a weight is NaN or infinite.
+        RuntimeError: If the iteration does not converge, see :func:`~.eigenvalues.eigenvalues`.
 
     Example:
         >>> import torch
@@ -52,35 +58,43 @@ def spectral_radius(structure: Structure, weight: Tensor) -> float:
         >>> round(spectral_radius(ring, torch.tensor([1.0, 2.0, 4.0])), 6)
         2.0
     """
-    # Of a complex pair Arnoldi's method finds both or none.
+    # Arnoldi's method finds both eigenvalues of a complex pair or neither.
+    check_matrix(structure, weight)
     count = min(2, structure.num_nodes)
     try:
         return float(eigenvalues(structure, weight, count)[0].abs()) if count else 0.0
     except RuntimeError as error:
         raise RuntimeError(
-            f"the spectral radius did not converge ({error}); perron_bound bounds it from above."
+            f"the spectral radius did not converge ({error}); use perron_bound, an upper bound"
         ) from None
 
 
 @torch.no_grad()
 def perron_bound(structure: Structure, weight: Tensor, *, vectors: bool = False) -> Size:
-    r"""Bound :math:`\rho(|W|)` from above, for certain, by Collatz and Wielandt.
+    r"""Return a certain upper bound of :math:`\rho(|W|)`, by Collatz and Wielandt.
 
     .. math:: \rho(|W|) \le \max_i (|W| v)_i / v_i \qquad \text{for every } v > 0
 
-    v comes from power iteration on :math:`I + |W| / \max_t \sum_s |W_{ts}|`, whose bound falls with
-    every loop, and which stays positive on any graph. It is close to :math:`\rho(|W|)` where one
-    eigenvalue stands out, and too large by some percent where synapses reach only few neighbours.
+    v comes from power iteration on :math:`I + |W| / \max_t \sum_s |W_{ts}|`. Its bound decreases
+    with every loop, and v stays positive on any graph. The bound is close to :math:`\rho(|W|)` if
+    one eigenvalue dominates, and too large by some percent if synapses reach only nearby neurons.
+    H. Wielandt, "Unzerlegbare, nicht negative Matrizen", Mathematische Zeitschrift 52 (1950)
+    642-648.
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E].
-        vectors: compute the left vector too; it is zero otherwise.
+        vectors: Whether to compute the left vector too; it is zero otherwise.
 
     Returns:
-        The bound, in float64. H. Wielandt, "Unzerlegbare, nicht negative Matrizen", Mathematische
-        Zeitschrift 52 (1950) 642-648.
+        The bound and its vectors, in float64.
+
+    Raises:
+        TypeError: If ``weight`` is not a tensor of floats.
+        ValueError: If its shape is not [E].
     """
+    check_matrix(structure, weight)
+    arguments.flag("vectors", vectors)
     magnitude = weight.detach().double().abs()
     ones = magnitude.new_ones(structure.num_nodes, 1)
     zeros = torch.zeros_like(ones[:, 0])
@@ -94,29 +108,34 @@ def perron_bound(structure: Structure, weight: Tensor, *, vectors: bool = False)
     if vectors:
         _, left = _perron(_reversed(structure), magnitude / most)
         left = left / (left @ right).clamp_min(torch.finfo(torch.float64).eps)
-    # The products that make it up are rounded.
+    # An allowance for the rounding of the products.
     slack = 1 + 4 * torch.finfo(torch.float64).eps * structure.num_edges
     return Size(bound * most * slack, left, right)
 
 
 @torch.no_grad()
 def norm_bound(structure: Structure, weight: Tensor) -> Size:
-    r"""Bound :math:`\|W\|_2` from above, by Lanczos' method on :math:`W^T W`.
+    r"""Return an upper bound of :math:`\|W\|_2`, by Lanczos' method on :math:`W^T W`.
 
-    From a random vector, k steps fall short of the largest of N eigenvalues by more than the share
+    From a random vector, k steps underestimate the largest of N eigenvalues by more than the share
     :math:`\epsilon` with a probability of at most :math:`1.648 \sqrt N e^{-\sqrt\epsilon (2k - 1)}`
     (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122). Here
-    :math:`\epsilon` = 0.05 and the probability is 1e-9, which gives k; the result is then raised
-    by :math:`1 / \sqrt{1 - \epsilon}`, 2.6 %. After N steps it is exact. The vector is always the
-    same, so that equal weights have equal bounds.
+    :math:`\epsilon` = 0.05 and the probability is 1e-9, which determines k; the result is then
+    raised by :math:`1 / \sqrt{1 - \epsilon}`, 2.6 %. After N steps it is exact. The vector is
+    always the same, so that equal weights have equal bounds.
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E].
 
     Returns:
-        The bound, in float64, with the singular vectors. O(k (N + E)) time, O(k N) memory.
+        The bound and the singular vectors, in float64. O(k (N + E)) time, O(k N) memory.
+
+    Raises:
+        TypeError: If ``weight`` is not a tensor of floats.
+        ValueError: If its shape is not [E].
     """
+    check_matrix(structure, weight)
     precise, neurons = weight.detach().double(), structure.num_nodes
     zeros = precise.new_zeros(neurons)
     if not structure.num_edges or not bool(torch.isfinite(precise).all()):
@@ -134,7 +153,7 @@ def norm_bound(structure: Structure, weight: Tensor) -> Size:
         image = propagate(structure, precise, basis[number].unsqueeze(1))
         vector = backpropagate(structure, precise, image).squeeze(1)
         diagonal[number] = basis[number] @ vector
-        # Twice, because rounding in the first pass is as large as what may be left.
+        # Twice, because the rounding of the first pass can be as large as the remainder.
         for _ in range(2):
             vector = vector - basis.t() @ (basis @ vector)
         length = beside[number] = vector.norm()
@@ -157,15 +176,15 @@ def norm_bound(structure: Structure, weight: Tensor) -> Size:
 
 
 def _perron(structure: Structure, magnitude: Tensor) -> tuple[Tensor, Tensor]:
-    """The bound of a matrix with row sums of at most 1, and its v, of largest entry 1."""
+    """Return the bound of a matrix with row sums of at most 1, and its v, with largest entry 1."""
     vector = magnitude.new_ones(structure.num_nodes, 1)
-    # Half of the old state stays, or a ring would turn around for ever.
+    # Half of the old state is kept, since a ring would rotate the state forever.
     half = magnitude.new_full((structure.num_nodes,), 0.5)
     bound = magnitude.new_ones(())
     for _ in range(_ROUNDS):
         (vector,) = loop(structure, magnitude, vector, loops=_FUSED, leak=half)
         vector = vector / vector.max()
-        # Far from every strong cycle entries underflow; any positive vector will do.
+        # Entries far from strong cycles underflow; any positive vector gives a valid bound.
         vector = vector.clamp_min(torch.finfo(torch.float32).tiny)
         before = bound
         bound = torch.minimum(before, (propagate(structure, magnitude, vector) / vector).max())
@@ -175,7 +194,7 @@ def _perron(structure: Structure, magnitude: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _reversed(structure: Structure) -> Structure:
-    """Every synapse the other way around."""
+    """Return the structure with every synapse reversed."""
     arrays = structure.arrays()
     turned = [arrays[0].flip(0), *arrays[4:], *arrays[1:4]]
     return Structure.from_arrays(turned, structure.num_nodes)

@@ -1,4 +1,4 @@
-"""Loops without an end: what an equilibrium is, how it is reached, and differentiated."""
+"""Equilibria: their options, how loops converge to them, and how they are differentiated."""
 
 from __future__ import annotations
 
@@ -26,49 +26,50 @@ _MOST_STATES = 1000
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Equilibrium:
-    r"""Loop until nothing changes: ``GraphLayer(connectome, loops=Equilibrium())``.
+    r"""Loop until the state no longer changes: ``GraphLayer(connectome, loops=Equilibrium())``.
 
-    The input stays, and the layer returns the state that one more loop leaves where it is,
+    The input is constant, and the layer returns the state that one more loop does not change,
 
     .. math:: z = f(W z + b + x)
 
-    Each sample stops by itself, once its residual :math:`\|f(\cdot) - z\| / \|f(\cdot)\|` is at
-    most ``tol``. What the last call took is in ``layer.report``, for each thread that of its own.
+    Each sample stops on its own, once its residual :math:`\|f(\cdot) - z\| / \|f(\cdot)\|` is at
+    most ``tol``. ``layer.report`` describes the last call of each thread.
 
-    The gradient of a loss follows from z alone, whatever led to it. With the Jacobian
+    The gradient of a loss depends on z alone, not on the loops that led to it. With the Jacobian
     :math:`J = \mathrm{diag}(f') W` of a loop,
 
     .. math:: v = J^T v + \partial L / \partial z, \qquad
         \partial L / \partial \theta = v^T \partial f / \partial \theta
 
-    where the first equation is solved as the state is, along the transposed synapses. Memory does
-    not grow with the loops. S. Bai, J. Z. Kolter, V. Koltun, "Deep equilibrium models", NeurIPS
-    (2019).
+    The first equation is solved by iteration as well, along the transposed synapses. Memory does
+    not grow with the number of loops. S. Bai, J. Z. Kolter, V. Koltun, "Deep equilibrium models",
+    NeurIPS (2019).
 
-    A leak a changes no equilibrium, and so learns nothing from one. It damps the loops that look
-    for it, z <- (1 - a) z + a f(W z + b + x), which then settle where plain loops swing.
+    A leak a does not change the equilibrium, so it receives no gradient. It damps the iteration,
+    z <- (1 - a) z + a f(W z + b + x), which then converges where undamped loops oscillate.
 
     Args:
-        tol: the residual that is small enough, between 0 and 1; for the gradient as well.
-        max_loops: loops after which a sample stops, converged or not, at least 1; for the gradient
-            as well.
-        solver: "fixed-point" loops on; "anderson" mixes the last states, which takes fewer loops
-            where these converge slowly, and more memory.
-        depth: how many states "anderson" mixes, at least 2.
-        gradient: "implicit" as above; "jacobian-free" takes :math:`v = \partial L / \partial z`
+        tol: The residual at which a sample has converged, between 0 and 1; also for the gradient.
+        max_loops: The number of loops after which a sample stops, converged or not, from 1 to a
+            million; also for the gradient.
+        solver: "fixed-point" iterates the loop. "anderson" mixes the last states, which takes fewer
+            loops where convergence is slow, and more memory.
+        depth: The number of states that "anderson" mixes, from 2 to 1000.
+        gradient: "implicit" as above. "jacobian-free" uses :math:`v = \partial L / \partial z`
             (S. W. Fung et al., "JFB: Jacobian-free backpropagation for implicit networks", AAAI
-            2022); "unrolled" is backpropagation through all loops that were made, whose memory
-            grows with them.
-        constraint: None, or what keeps every loop a contraction, whatever an optimizer does, so
-            that there is one equilibrium and the loops reach it from everywhere: "norm" keeps
-            :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps :math:`\mathrm{Lip}(f) \rho(|W|)` at
-            most at ``bound``. A leak keeps it a contraction. See
+            2022). "unrolled" backpropagates through all loops, and its memory grows with them.
+            Second derivatives need "unrolled".
+        constraint: None, or a constraint on the weights that makes every loop a contraction under
+            any optimizer, so that there is exactly one equilibrium and all starts reach it. "norm"
+            keeps :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps :math:`\mathrm{Lip}(f) \rho(|W|)`
+            at or below ``bound``. The loop remains a contraction with a leak. See
             :class:`sparsebrain.equilibrium.bounds.Contraction`.
-        bound: between 0 and 1.
-        lipschitz: Lip(f) of an activation that is a function; that of the others is known.
+        bound: The bound of the constraint, between 0 and 1.
+        lipschitz: Lip(f) if the activation is a function; that of named activations is known.
 
     Raises:
-        TypeError: a wrong type. ValueError: a wrong value, or an unknown option.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a value is out of range or an option is unknown.
 
     Example:
         >>> import torch
@@ -120,16 +121,21 @@ class Equilibrium:
 
 
 def check_loops(loops: object) -> int | Equilibrium:
-    """``loops`` of a layer: TypeError or ValueError unless it is a count or an equilibrium."""
+    """Return the ``loops`` of a layer; TypeError or ValueError unless a count or an Equilibrium."""
     if loops is Equilibrium:
-        raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium().")
+        raise TypeError("loops is the class Equilibrium; pass an instance, loops=Equilibrium()")
     if isinstance(loops, Equilibrium):
         return loops
     return arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
 
 
 def check_new_loops(loops: object, made: int | Equilibrium) -> int | Equilibrium:
-    """``loops`` in the place of those that a layer was made with; ValueError if it needs others."""
+    """Return ``loops`` that replace those a layer was made with.
+
+    Raises:
+        TypeError: If it is neither a count nor an Equilibrium.
+        ValueError: If the layer would need other weights or options.
+    """
     checked = check_loops(loops)
     if isinstance(checked, int) and isinstance(made, int):
         return checked
@@ -152,16 +158,17 @@ class NonConvergenceWarning(UserWarning):
 
 @dataclass(eq=False, repr=False)
 class Report:
-    """How samples came to an equilibrium, or did not.
+    """How the samples of a call converged to an equilibrium.
+
+    All tensors are on the CPU, in the shape of the batch dimensions of x, or [B, C] for B graphs of
+    C channels.
 
     Attributes:
-        loops: int64, exchanges that each sample took.
-        residual: of the state that each was left with; NaN or infinite where it overflowed.
-        converged: bool, whether that is at most ``tol``.
-        gradient: the same of the last backward pass; None before, and where it solves nothing.
-
-    All are on the CPU, in the shape of the leading dimensions of x, or [B, C] for B graphs of C
-    channels.
+        loops: int64, the number of loops of each sample.
+        residual: The residual of each sample's final state; NaN or infinite if it overflowed.
+        converged: bool, whether the residual is at most ``tol``.
+        gradient: The report of the last backward pass; None before it, and for gradients that solve
+            nothing.
     """
 
     loops: Tensor
@@ -171,7 +178,7 @@ class Report:
 
     @classmethod
     def of(cls, solution: Solution, shape: tuple[int, ...]) -> Report:
-        """What is known of a solution, its samples in that shape."""
+        """Make the report of a solution, with its samples in that shape."""
         loops, residual, converged = (each.detach().cpu().reshape(shape) for each in solution[1:])
         return cls(loops, residual, converged)
 
@@ -187,10 +194,10 @@ class Report:
 
 
 class Reports:
-    """The report of each thread's last call of one layer, and what the layer has warned of.
+    """The report of each thread's last call of one layer, and the warnings that were given.
 
-    Threads may share a layer, and each reads what became of its own call. A copy, also one in
-    another process, has this thread's report and has warned of nothing.
+    Threads can share a layer, and each reads the report of its own call. A copy, also one in
+    another process, has the report of the copying thread and has given no warning.
     """
 
     def __init__(self, last: Report | None = None) -> None:
@@ -200,7 +207,7 @@ class Reports:
 
     @property
     def last(self) -> Report | None:
-        """That of the last call in the thread that asks; None if there was none."""
+        """The report of the last call in the current thread; None if there was none."""
         return getattr(self._of_thread, "report", None)
 
     @last.setter
@@ -208,8 +215,8 @@ class Reports:
         self._of_thread.report = report
 
     def is_first(self, what: str) -> bool:
-        """Whether nobody has asked this before, in any thread."""
-        # One operation of the dictionary, so that of two threads one is the first.
+        """Return whether this is the first call with this argument, in any thread."""
+        # One atomic operation of the dictionary, so that exactly one thread is the first.
         mine = object()
         return self._warned.setdefault(what, mine) is mine
 
@@ -218,11 +225,15 @@ class Reports:
 
 
 class FixedPointProblem(NamedTuple):
-    r"""What is solved: the loops of a layer, and their way back.
+    r"""A fixed-point equation: the loops of a layer, and their backward pass.
 
-    ``iterate`` is f, differentiable. ``way_back`` takes the state that f is applied to and the
-    state that it returns, and returns :math:`(v, g, \dots) \mapsto J^T v + g` with what else
-    that needs, [N, B] each. ``whole`` and ``given`` are those of :func:`solve`.
+    Attributes:
+        iterate: f, differentiable.
+        way_back: A function of the state that f is applied to and the state that it returns. It
+            returns the map :math:`(v, g, \dots) \mapsto J^T v + g` and its further arguments,
+            [N, B] each.
+        given: As for :func:`solve`.
+        whole: As for :func:`solve`.
     """
 
     iterate: Iterate
@@ -239,14 +250,20 @@ def settle(
     samples: torch.Size,
     reports: Reports,
 ) -> Tensor:
-    """The equilibrium [N, B] that is reached from a state, with the gradient that was asked for.
+    """Iterate from a state to the equilibrium [N, B], with the gradient that the options ask for.
 
-    ``damping`` [N, 1] is that of :func:`solve`, also on the way back, which therefore settles where
-    the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the transpose of
-    I - A + A J.
+    The report is stored in ``reports``, which also remembers warnings: one for the loops and one
+    for the backward pass.
 
-    The report, in the shape ``samples``, is stored in ``reports``, which also remembers that a
-    warning was given, once for the loops and once for the backward pass.
+    Args:
+        options: The options.
+        problem: The fixed-point equation.
+        start: The initial state [N, B].
+        damping: [N, 1], as for :func:`solve`, also for the backward pass, which therefore converges
+            where the state does: with A = diag(a), I - A + A J^T is similar to I - A + J^T A, the
+            transpose of I - A + A J.
+        samples: The shape of the samples in the report.
+        reports: Where the report is stored.
     """
     find = _solver(options, problem.whole, damping)
     if options.gradient == "unrolled":
@@ -286,7 +303,7 @@ def _warn_once(report: Report, what: str, options: Equilibrium, reports: Reports
                 "A state is not finite: x holds NaN or infinity, or the weights are so large that "
                 'it overflows; look at both, or keep the weights small by constraint="norm".'
             )
-        # By its place a warning of Python is shown once for all layers.
+        # Python shows a warning once per source line, which would be once for all layers.
         warnings.warn_explicit(
             f"{what} did not converge for {failed} of {report.converged.numel()} samples "
             f"({report!r}, tol={options.tol:g}). {remedy} This layer warns once; look at "
@@ -316,7 +333,7 @@ def _solver(options: Equilibrium, whole: bool, damping: Tensor | None) -> Callab
 
 
 class _Corrected(torch.autograd.Function):
-    """The identity, whose gradient passes through a function. It can be differentiated once."""
+    """The identity, with a gradient that passes through a function."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, correct: Callable[[Tensor], Tensor]) -> Tensor:

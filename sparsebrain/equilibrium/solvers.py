@@ -1,4 +1,4 @@
-"""Fixed points of many samples at once, each of which stops by itself."""
+"""Solvers for the fixed points of many samples at once, each of which stops on its own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Loops from one residual to the next: to compute it costs about as much as one loop.
+# The number of loops between two residuals; a residual costs about as much as one loop.
 _BETWEEN = 4
-# Where a residual grows by more, Anderson's history misleads.
+# If a residual grows by more, Anderson's history is misleading.
 _GROWTH = 2.0
 
 Iterate = Callable[[Tensor, tuple[Tensor, ...], int], Tensor]
-"""The state [N, B] after a number of loops, from the state and from what else is [N, B]."""
+"""A function of a state [N, B], further arguments [N, B] and a number of loops."""
 
 
 class Solution(NamedTuple):
-    """A state z [N, B] and, for each sample [B], loops, residual of z, and whether it suffices."""
+    """The solution of a fixed-point equation.
+
+    Attributes:
+        state: The state z of each sample, [N, B].
+        loops: The number of loops of each sample, [B].
+        residual: The residual of z, [B].
+        converged: Whether the residual is at most ``tol``, [B].
+    """
 
     state: Tensor
     loops: Tensor
@@ -38,39 +45,40 @@ def solve(
     whole: bool = False,
     damping: Tensor | None = None,
 ) -> Solution:
-    r"""States z that one loop f leaves where they are.
+    r"""Find states z that one loop f does not change.
 
-    The residual of a sample, with the machine precision :math:`\epsilon`, is
+    With the machine precision :math:`\epsilon` the residual of a sample is
 
     .. math:: r = \|f(z) - z\| / \max(\|f(z)\|, \epsilon \sqrt N)
 
-    A sample stops once r <= ``tol``, after ``max_loops`` loops, or where r is not finite. Its state
-    is then held, so that it does not depend on the others. Once half of the samples have stopped
-    they are left out of all that follows; to leave out each at once would take more memory than it
-    saves.
+    A sample stops once r <= ``tol``, after ``max_loops`` loops, or when r is not finite. Its state
+    is then held fixed, so that it does not depend on the other samples. Once half of the samples
+    have stopped, the solver drops them from all further computation; dropping each one at once
+    would cost more memory than it saves.
 
     Args:
         iterate: f, applied the given number of times.
         start: [N, B].
-        given: [N, B] each, passed to ``iterate`` for the samples that are not left out.
-        tol: more than 0.
-        max_loops: at least 1.
-        depth: 0 iterates f; 2 or more is Anderson's method with that many states, D. G. Anderson,
+        given: [N, B] each, passed to ``iterate`` for the samples that still run.
+        tol: The tolerance, more than 0.
+        max_loops: The largest number of loops, at least 1.
+        depth: 0 to iterate f, or 2 or more for Anderson's method with that many states, D. G.
+        Anderson,
             "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965) 547-560, which
-            starts anew where a residual doubles.
-        whole: ``iterate`` needs all samples at every call.
+            restarts when a residual doubles.
+        whole: Whether ``iterate`` needs all samples at every call.
         damping: a [N, 1], above 0 and at most 1: each loop goes from z to (1 - a) z + a f(z). The
-            residual stays that of f, as small steps are no sign of a fixed point.
+            residual is still that of f, since small steps do not imply a fixed point.
 
     Returns:
-        The states z whose residuals are given; f has still to be applied to them, with a gradient
-        or without.
+        The states z with their residuals. The caller applies f to them once more, with or without a
+        gradient.
 
-    Memory is O(N B), or O(depth N B), whatever the loops, unless a gradient is recorded.
+    Memory is O(N B), or O(depth N B), for any number of loops, unless a gradient is recorded.
     """
     samples = _Samples(start, given)
     mixing = _Anderson(depth) if depth else None
-    # Loops can be fused where nothing is done between them.
+    # Loops are fused if nothing happens between them.
     fused = 1 if whole or depth or damping is not None else _BETWEEN
     loops = 0
     while samples.running:
@@ -81,7 +89,7 @@ def solve(
         after = iterate(before, samples.given, 1)
         loops += count
         residual = relative_residual(before, after)
-        # A comparison with NaN is false, so that NaN stops too.
+        # A comparison with NaN is false, so NaN stops a sample too.
         continues = (residual > tol) & (residual < math.inf) & (loops < max_loops)
         stops = samples.stop(~continues, loops, residual, tol)
         if damping is not None:
@@ -100,16 +108,16 @@ def solve(
 def relative_residual(before: Tensor, after: Tensor) -> Tensor:
     """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
     floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
-    # Several times as fast as norm(), which guards against overflow; such samples are stopped.
+    # Several times as fast as norm(), which guards against overflow; overflow stops a sample.
     change, size = ((x * x).sum(0).sqrt() for x in (after - before, after))
     return change / size.clamp_min(floor)
 
 
 class _Samples:
-    """The samples that are computed: those that run on, and those that stopped and are held.
+    """The samples that the solver computes: those that run, and those that stopped and are held.
 
-    ``number`` says which of the samples of the start they are; what is known of all of them is
-    written into ``solution`` as they stop and are left out.
+    ``number`` is their position among the samples of the start. The results of all samples are
+    written to ``solution`` when they stop and when they are dropped.
     """
 
     def __init__(self, start: Tensor, given: tuple[Tensor, ...]) -> None:
@@ -121,7 +129,7 @@ class _Samples:
         self.solution = Solution(start, residual.long(), residual, residual.bool())
 
     def stop(self, stops: Tensor, loops: int, residual: Tensor, tol: float) -> Tensor:
-        """Note those of ``stops`` that ran on until now, and return which these are."""
+        """Record the samples of ``stops`` that ran until now, and return which these are."""
         stops = stops & ~self.stopped
         number, residual = self.number[stops], residual[stops]
         self.solution.loops[number] = loops
@@ -130,16 +138,16 @@ class _Samples:
         return stops
 
     def advance(self, after: Tensor, before: Tensor, stops: Tensor) -> None:
-        """Go on to ``after``; those that stop now are held at ``before``, the others as they were.
+        """Go on to ``after``; hold those that stop now at ``before``, and the others unchanged.
 
-        ``after`` may be written over.
+        ``after`` may be overwritten.
         """
         self.state = _held(_held(after, before, stops), self.state, self.stopped)
         self.stopped = self.stopped | stops
         self.running = len(self.number) - int(self.stopped.sum())
 
     def leave_out_stopped(self) -> Tensor:
-        """Write all states into the solution and keep those that run on; return their places."""
+        """Write all states to the solution, keep those that run, and return their positions."""
         state = self.state
         if len(self.number) < len(self.solution.loops):
             state = _put(self.solution.state, self.number, state)
@@ -153,20 +161,20 @@ class _Samples:
 
 
 def _held(state: Tensor, before: Tensor, where: Tensor) -> Tensor:
-    """``state``, which may be written over, with the samples of ``before`` in some places."""
+    """Return ``state``, which may be overwritten, with some samples of ``before``."""
     number = where.nonzero().flatten()
     return _put(state, number, before.index_select(1, number)) if len(number) else state
 
 
 def _put(state: Tensor, number: Tensor, samples: Tensor) -> Tensor:
-    # Without a gradient in place: at the peak every state counts.
+    # In place without a gradient, to save the memory of one state.
     if state.requires_grad or samples.requires_grad:
         return state.index_copy(1, number, samples)
     return state.index_copy_(1, number, samples)
 
 
 class _Anderson:
-    r"""Mixes the last values of f so that their gaps f(z) - z, mixed alike, become small.
+    r"""Mixes the last values of f so that the mixture of their gaps f(z) - z becomes small.
 
     .. math:: z \leftarrow \sum_i \alpha_i f(z_i), \qquad \alpha = \arg\min_{\sum \alpha = 1}
         \|\sum_i \alpha_i (f(z_i) - z_i)\|
@@ -181,7 +189,7 @@ class _Anderson:
         self.last: Tensor | None = None
 
     def narrow(self, kept: Tensor) -> None:
-        """Forget all samples but those."""
+        """Drop the history of all other samples."""
         self.values, self.gaps = (
             [each.index_select(-1, kept) for each in history]
             for history in (self.values, self.gaps)
@@ -192,7 +200,7 @@ class _Anderson:
         )
 
     def mix(self, value: Tensor, gap: Tensor, residual: Tensor) -> Tensor:
-        """The next z, from f(z) and f(z) - z [N, B] and the residual of z [B]."""
+        """Return the next z from f(z) and f(z) - z [N, B] and the residual of z [B]."""
         self.values = [*self.values, value][-self.depth :]
         self.gaps = [*self.gaps, gap][-self.depth :]
         row = torch.stack([(each * gap).sum(0) for each in self.gaps])
@@ -216,7 +224,7 @@ class _Anderson:
 
     @staticmethod
     def _shares(products: Tensor, counts: Tensor) -> Tensor:
-        """Return alpha [m, B]; gaps, which differ by powers of ten, are scaled to length 1."""
+        """Return alpha [m, B]; gaps of very different sizes are scaled to length 1."""
         held = products.size(0)
         usable = (torch.arange(held, 0, -1, device=counts.device) <= counts.unsqueeze(1)).double()
         matrix = products.permute(2, 0, 1).double()
@@ -225,7 +233,7 @@ class _Anderson:
         inverse = usable * length.amin(1, keepdim=True) / length
         matrix = matrix / (length.unsqueeze(2) * length.unsqueeze(1))
         matrix = matrix * usable.unsqueeze(2) * usable.unsqueeze(1)
-        # What rounding leaves of equal gaps must not be mixed with large opposite shares.
+        # Without a ridge, rounding errors of nearly equal gaps would get large opposite shares.
         ridge = held * torch.finfo(products.dtype).eps + (1 - usable)
         shares, _ = torch.linalg.solve_ex(matrix + torch.diag_embed(ridge), inverse.unsqueeze(2))
         shares = shares.squeeze(2) * inverse

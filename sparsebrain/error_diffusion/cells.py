@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.structure import MOST_NEURONS
 from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.nn.connectome import read_structure
 
@@ -66,6 +67,8 @@ def alternating(number: int) -> Tensor:
         >>> alternating(3)
         tensor([-1.,  1., -1.])
     """
+    number = arguments.count("number", number, at_most=MOST_NEURONS)
+    tensors.room(f"number={number}", 8 * number, "pass a smaller number")
     return 2.0 * (torch.arange(number) % 2) - 1
 
 
@@ -90,10 +93,12 @@ def surround(
     receiving = every if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = every if outputs is None else find_neurons(connectome, outputs, "outputs")
     in_features = arguments.count("in_features", in_features, at_least=1)
-    if not 0 < density <= 1:
-        raise ValueError(f"density must be over 0 and at most 1, got {density}.")
+    density = arguments.real("density", density, positive=True, at_most=1)
+    generator = tensors.generator("generator", generator, torch.device("cpu"))
     given = in_features * (2 if paired else 1)
     output, base = 2 + given, 2 + given + 1
+    # int64 pairs, once more while they are joined.
+    tensors.room(f"in_features={in_features}", 32 * given * len(receiving), "pass a smaller number")
     from_inputs = _all_pairs(torch.arange(2, output), receiving + base)
     if density < 1:
         kept = torch.randperm(from_inputs.size(1), generator=generator)
@@ -117,8 +122,14 @@ def all_to_all(in_features: int, hidden: int, *, self_loops: bool) -> Cells:
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
+    arguments.flag("self_loops", self_loops)
     output = 2 + 2 * in_features
     size = output + 1 + hidden
+    tensors.room(
+        f"in_features={in_features} and hidden={hidden}",
+        32 * size * (hidden + 1),
+        "pass smaller numbers",
+    )
     edges = _all_pairs(torch.arange(size), torch.arange(output, size))
     if not self_loops:
         edges = edges[:, edges[0] != edges[1]]
@@ -136,14 +147,7 @@ def assign_roles(
             synapses.
     """
     num_nodes = int(connectome.num_nodes)
-    if not isinstance(types, Tensor) or types.shape != (num_nodes,):
-        raise ValueError(
-            f"types must be a tensor [{num_nodes}] of -1 and +1, got {types!r}; "
-            f"sparsebrain.error_diffusion.alternating({num_nodes}) makes one."
-        )
-    if not bool((types.abs() == 1).all()):
-        raise ValueError("types must hold -1 and +1 only; use torch.where(x > 0, 1, -1).")
-    types = types.detach().cpu().float()
+    types = _check_types(types, num_nodes)
     row = torch.full((num_nodes,), -1)
     given = find_neurons(connectome, inputs, "inputs")
     if paired and (len(given) % 2 or bool((types[given[::2]] == types[given[1::2]]).any())):
@@ -175,7 +179,10 @@ def check_output(
     """Raise ValueError if the output cannot be read or no input reaches it."""
     source, target = structure.edge_index
     if roles.row[output] >= 0 or roles.types[output] < 0:
-        raise ValueError(f"output must be a + cell that is not held, cell {output} is not.")
+        raise ValueError(
+            f"output must be a + cell that is not held, and cell {output} is not; pass another, "
+            "with types[output] = 1."
+        )
     if linear and bool((source == output).any()):
         raise ValueError(
             "a linear output may be negative and must not send to other cells; use linear=False."
@@ -198,15 +205,20 @@ def _all_pairs(sources: Tensor, targets: Tensor) -> Tensor:
 
 
 def _types(types: str | Tensor, number: int, generator: torch.Generator | None) -> Tensor:
-    if isinstance(types, Tensor):
-        if types.shape != (number,):
-            raise ValueError(
-                f"types must have shape [{number}], one for each neuron of the connectome, got "
-                f"{list(types.shape)}."
-            )
-        return types.detach().cpu().float()
+    if not isinstance(types, str):
+        return _check_types(types, number)
     arguments.option("types", types, TYPES)
     return alternating(number) if types == "alternating" else _draw(number, generator)
+
+
+def _check_types(types: Tensor, number: int) -> Tensor:
+    """Return the types of cells as float32 on the CPU."""
+    fix = f"pass types=sparsebrain.error_diffusion.alternating({number})"
+    dtypes = (*tensors.FLOATS, torch.int64)
+    types = tensors.tensor("types", types, (number,), dtypes=dtypes, fix=fix).detach().cpu().float()
+    if not bool((types.abs() == 1).all()):
+        raise ValueError("types must hold -1 and +1 only; pass torch.where(types > 0, 1.0, -1.0).")
+    return types
 
 
 def _draw(number: int, generator: torch.Generator | None) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,9 @@ from sparsebrain.error_diffusion.layout import (
     number_stages,
 )
 from sparsebrain.error_diffusion.step import CompiledStep
+from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.models.neurons import Neurons, find_neurons
+from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
 
 
@@ -126,8 +127,15 @@ class ErrorDiffusionNetwork(nn.Module):
         self.in_features, self.bias, self.types = roles.in_features, roles.bias, roles.types
         self.networks = arguments.count("networks", networks, at_least=1)
         self.linear, self.paired, self.keep_signs = linear, paired, keep_signs
-        self.u0, self.bias_value = _check_positive("u0", u0), bias_value
-        self.init = "degree" if init == "degree" else _check_positive("init", init)
+        self.u0 = arguments.real("u0", u0, positive=True)
+        self.bias_value = arguments.real("bias_value", bias_value)
+        if isinstance(init, str):
+            self.init: float | str = arguments.option("init", init, ("degree",))
+        else:
+            self.init = arguments.real("init", init, positive=True)
+        check_dtype(dtype)
+        device = torch.get_default_device() if device is None else tensors.device("device", device)
+        generator = tensors.generator("generator", generator, torch.device("cpu"))
         level = longest_paths(structure)
         if loops is None:
             if level is None:
@@ -136,9 +144,13 @@ class ErrorDiffusionNetwork(nn.Module):
                     "loops=, such as loops=5."
                 )
             loops = int(level.max())
-        self.loops = arguments.count("loops", loops, at_least=1)
+        self.loops = arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
+        output = arguments.count("output", output, at_most=self.num_nodes - 1)
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
+        tensors.room(
+            f"networks={self.networks}", 16 * self.networks * structure.num_edges, "pass fewer"
+        )
         stage_of = number_stages(structure, roles, level, self.loops)
         self.stages, self.places = arrange(structure, roles, stage_of, self.networks)
         self.compiled = CompiledStep.of(
@@ -396,9 +408,3 @@ class ErrorDiffusionNetwork(nn.Module):
         """Return the numbers of cells, synapses, networks and loops."""
         told = f"{self.num_nodes} cells, {self.edge_index.size(1)} synapses"
         return f"{told}, networks={self.networks}, loops={self.loops}"
-
-
-def _check_positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number over 0, got {value!r}.")
-    return float(value)

@@ -111,25 +111,19 @@ class ErrorDiffusion(Rule):
     @classmethod
     def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
         unconnected = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=hidden)
-        return cls._around(unconnected, in_features, num_classes, loops=0)
+        return _surround(unconnected, in_features, num_classes, loops=2)
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if isinstance(loops, Equilibrium):
             raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
-        return ErrorDiffusionNetwork.around(
-            connectome,
-            in_features,
-            networks=num_classes,
-            loops=loops + 2,
-            linear=True,
-            init="degree",
-        )
+        return _surround(connectome, in_features, num_classes, loops + 2)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
         """Make the optimizer of comparisons: SGD, because Adam makes all magnitudes grow."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
-        return torch.optim.SGD(self.parameters(), lr=rate)
+        return torch.optim.SGD(self.parameters(), lr=self._rate(learning_rate))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill gradients, and return the loss."""
@@ -205,3 +199,11 @@ class ErrorDiffusion(Rule):
             error = wanted - scores
             return 0.5 * error.square().sum(1).mean(), error
         return functional.cross_entropy(scores, y), wanted - scores.softmax(1)
+
+
+def _surround(
+    connectome: Data, in_features: int, num_classes: int, loops: int
+) -> ErrorDiffusionNetwork:
+    return ErrorDiffusionNetwork.around(
+        connectome, in_features, networks=num_classes, loops=loops, linear=True, init="degree"
+    )

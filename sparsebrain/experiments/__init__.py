@@ -1,7 +1,7 @@
-"""Trainings that join the connectomes of ``graphs`` with the models of ``sparsebrain``.
+"""Experiments with the connectomes of ``graphs`` and the models of ``sparsebrain``.
 
-``compare`` trains topologies and rules side by side, ``reproduce`` repeats the experiment of
-A. Ejima's article, and ``differences`` tells which groups of results differ significantly.
+``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
+A. Ejima's article, and ``differences`` tests which groups of results differ significantly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MODULES = {"compare": "comparison", "differences": "significance", "reproduce":
 
 
 def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; the help of the commands reads this package without it.
+    # Torch takes seconds to import, and the help of the commands does not need it.
     if name in _MODULES:
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

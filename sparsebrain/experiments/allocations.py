@@ -1,4 +1,4 @@
-"""What torch allocates, tensor by tensor."""
+"""Memory that torch allocates, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import torch
 
 @contextmanager
 def allocations() -> Iterator[list[float]]:
-    """Fill a list, at the end, with the bytes that torch allocated (+) and freed (-), in order.
+    """Record the bytes that torch allocates (positive) and frees (negative), in order.
 
-    Those of tensors on the CPU, by this thread: what each of many trainings takes can be told in
-    one process, and is the same on every machine, as the resident memory of a process is not. What
-    libraries allocate besides tensors is not in it. With a torch that does not tell, it is [nan].
+    Only CPU tensors of this thread are recorded. Unlike the resident memory of a process, the
+    result is the same on every machine, and it separates several trainings in one process. Memory
+    that libraries allocate outside of tensors is not included.
+
+    Yields:
+        A list that is filled when the context ends; [nan] if this torch has no such profiler.
 
     Example:
         >>> import torch
@@ -28,8 +31,8 @@ def allocations() -> Iterator[list[float]]:
         [4000, -4000]
     """
     found: list[float] = []
-    # The profiler of torch.profiler takes seconds to start, and writes to the terminal. This one is
-    # under it, and no public name.
+    # torch.profiler takes seconds to start and writes to the terminal. It builds on this profiler,
+    # which has no public name.
     profiler: Any = torch.autograd
     if not hasattr(profiler, "_enable_profiler_legacy"):
         yield found

@@ -1,7 +1,4 @@
-"""Generators of topologies that take other arguments than those of ``graphs``.
-
-One number of neurons states their size, so that a comparison may give it.
-"""
+"""Generators of topologies whose size is a single number of neurons, unlike those of ``graphs``."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ import numpy as np
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments
+from sparsebrain.experiments.saved import saved_connectome
 
 
 def stochastic_block(
@@ -23,8 +22,32 @@ def stochastic_block(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Blocks of equal size; ``ratio`` times the probability within them holds between them."""
+    """Generate a stochastic block model with blocks of nearly equal size.
+
+    Args:
+        num_nodes: Number of neurons.
+        probability: Connection probability within blocks.
+        blocks: Number of blocks, from 1 to ``num_nodes``.
+        ratio: Connection probability between blocks, divided by the one within blocks.
+        directed: Whether the two directions of a pair are drawn independently.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator.
+
+    Returns:
+        The connectome.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+    """
     sizes = _divided("blocks", num_nodes, blocks)
+    probability = arguments.real("probability", probability, at_most=1)
+    ratio = _ratio(ratio)
+    if ratio * probability > 1:
+        raise ValueError(
+            f"ratio must be at most 1 / probability = {1 / probability:g}, got {ratio:g}; pass a "
+            "smaller one"
+        )
     probabilities = np.full((len(sizes),) * 2, ratio * probability)
     np.fill_diagonal(probabilities, probability)
     return graphs.stochastic_block(
@@ -33,9 +56,9 @@ def stochastic_block(
 
 
 def pairs_of_blocks(*, num_nodes: int, blocks: int, ratio: float, **others: object) -> float:
-    """The synapses that :func:`stochastic_block` has in the mean at probability 1."""
+    """Return the expected number of synapses of :func:`stochastic_block` at probability 1."""
     inside = sum(size * size for size in _divided("blocks", num_nodes, blocks))
-    return inside - num_nodes + ratio * (num_nodes * num_nodes - inside)
+    return inside - num_nodes + _ratio(ratio) * (num_nodes * num_nodes - inside)
 
 
 def hierarchical_modules(
@@ -49,7 +72,25 @@ def hierarchical_modules(
     self_loops: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
-    """Modules of modules, the smallest of nearly equal size."""
+    """Generate nested modules, the smallest of nearly equal size.
+
+    Args:
+        num_nodes: Number of neurons.
+        probability: Connection probability within the smallest modules.
+        branching: Number of modules in each larger module, at least 2.
+        levels: Number of levels of nesting.
+        ratio: Factor of the connection probability from each level to the next.
+        directed: Whether the two directions of a pair are drawn independently.
+        self_loops: Whether every neuron has a synapse onto itself.
+        seed: Random seed or generator.
+
+    Returns:
+        The connectome.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+    """
     return graphs.hierarchical_modules(
         _divided("branching ** levels", num_nodes, _count_modules(branching, levels)),
         branching,
@@ -65,9 +106,10 @@ def hierarchical_modules(
 def pairs_of_modules(
     *, num_nodes: int, branching: int, levels: int, ratio: float, **others: object
 ) -> float:
-    """The synapses that :func:`hierarchical_modules` has in the mean at probability 1."""
+    """Return the expected number of synapses of :func:`hierarchical_modules` at probability 1."""
     smallest = _count_modules(branching, levels)
     _divided("branching ** levels", num_nodes, smallest)
+    ratio = _ratio(ratio)
     inside, total = num_nodes, 0.0
     for level in range(levels + 1):
         parts = _divided("modules", num_nodes, smallest // branching**level)
@@ -78,40 +120,54 @@ def pairs_of_modules(
 
 
 def layered(sizes: Sequence[int] | None = None, num_nodes: int | None = None) -> Data:
-    """A perceptron of the layers that are stated, or of two that share the neurons."""
+    """Generate a multilayer perceptron.
+
+    Args:
+        sizes: Number of neurons in each layer; None for two layers that share ``num_nodes``.
+        num_nodes: Total number of neurons, if ``sizes`` is None.
+
+    Returns:
+        The connectome.
+
+    Raises:
+        ValueError: Both arguments are given, or neither.
+    """
     if sizes is None and num_nodes is not None:
         sizes = (num_nodes - num_nodes // 2, num_nodes // 2)
     elif sizes is None or num_nodes is not None:
         raise ValueError(
-            "sizes and num_nodes are both stated; state sizes alone, or num_nodes alone"
+            "sizes and num_nodes are both given; pass one of them"
             if sizes is not None
-            else "sizes must be stated, or num_nodes; pass for example sizes=(4, 2)"
+            else "sizes or num_nodes must be given; pass for example sizes=(4, 2)"
         )
     return graphs.layered(sizes)
 
 
 def from_file(path: str) -> Data:
-    """A saved connectome."""
-    return graphs.load(path)
+    """Load a connectome from a file."""
+    return saved_connectome(path)
 
 
 def no_graph() -> None:
-    """The model without a graph layer."""
+    """Stand for the model without a graph layer."""
 
 
 def _count_modules(branching: int, levels: int) -> int:
-    if levels < 0 or branching < 2:
-        # Its own check says why not.
-        graphs.hierarchical_modules(1, branching, levels, 0.0, 1.0)
-    # More than any number of neurons, where the power itself would not end.
+    branching = arguments.count("branching", branching, at_least=2)
+    levels = arguments.count("levels", levels)
+    # A larger exponent exceeds any number of neurons, and its power would take forever.
     return int(branching ** min(levels, 64))
 
 
+def _ratio(ratio: float) -> float:
+    return arguments.real("ratio", ratio)
+
+
 def _divided(name: str, num_nodes: int, parts: int) -> list[int]:
-    """Sizes that differ by at most one."""
+    """Divide neurons into parts whose sizes differ by at most one."""
     if not 1 <= parts <= num_nodes:
         raise ValueError(
             f"{name} must be from 1 to the number of neurons, {num_nodes}, got {parts}; "
-            "take fewer, or more neurons"
+            "pass fewer, or more neurons"
         )
     return [num_nodes // parts + (part < num_nodes % parts) for part in range(parts)]

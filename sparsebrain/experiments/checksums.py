@@ -1,7 +1,7 @@
-"""Checksums of values and of code that is loaded: the same in every process, for the same content.
+"""Checksums of values and of loaded code that are equal in every process for equal content.
 
-What runs counts and not its text: bytecode, constants, defaults, and what a function of the user's
-own finds under the global names that it uses. Comments, and where a file lies, change nothing.
+Code counts as it runs: its bytecode, constants and defaults, and the values of the global names
+that a user's function refers to. Comments and the location of a file do not count.
 """
 
 from __future__ import annotations
@@ -24,23 +24,35 @@ from torch import nn
 
 _PACKAGES = ("sparsebrain", "graphs")
 _LENGTH = 16
-# What Python itself notes in a class, and no method reads.
+# Attributes that Python itself sets on a class and that no method reads.
 _NOTES = {
     *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__"),
     *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"),
     *("__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__"),
-    # The first is a note of pickle, made when an instance is copied.
+    # Pickle sets the first one when an instance is copied.
     *("__slotnames__", "__parameters__", "__orig_bases__"),
 }
 
 
 def checksum_of(value: Any) -> str:
-    """Of a value and all that it is made of: 16 hexadecimal digits.
+    """Return the checksum of a value and of everything that it contains.
 
-    Numbers, texts, containers, arrays, tensors and modules count with their content; functions and
-    classes with their code, unless they belong to a library, which counts with its version; other
-    objects of a user's own class with their attributes. Objects of a library's class, such as an
-    open file, count with the name of that class alone.
+    - Numbers, strings, containers, arrays, tensors and modules: their content.
+    - Functions and classes: their code; those of a library: its version.
+    - Objects of a user's class: their class and their attributes.
+    - Objects of a library's class: the name of the class and their pickle. What cannot be pickled,
+      such as an open file, counts by the name alone.
+
+    Args:
+        value: Any object; it may contain itself.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Example:
+        >>> from sparsebrain.experiments.checksums import checksum_of
+        >>> checksum_of([1, 2.5, "a"])
+        '789d48c0af771a09'
     """
     walk = _Walk()
     walk.add(value)
@@ -48,26 +60,34 @@ def checksum_of(value: Any) -> str:
 
 
 def checksum_of_files(paths: Iterable[Path]) -> str:
-    """Of the content of files, in that order."""
+    """Return the checksum of the contents of files, in that order.
+
+    Args:
+        paths: The files.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
-            # One of the whole, so that nothing may move from one file to the next.
+            # A digest per file, so that the boundaries between the files count.
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:_LENGTH]
 
 
 def is_of_a_package(thing: Any) -> bool:
-    """Whether a class or a function is one of sparsebrain's, or of graphs'."""
+    """Return whether a class or a function belongs to sparsebrain or graphs."""
     return str(getattr(thing, "__module__", "")).partition(".")[0] in _PACKAGES
 
 
 class _Walk:
-    """Feeds a value to a digest, every part after the name of its kind and its length."""
+    """Feeds a value to a digest; the name of its kind and its length precede every part."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
-        # Objects that were met, which may hold each other; kept, so that no id is used twice.
+        # Objects seen before, since objects can contain each other. References keep them alive, so
+        # that no id is used twice.
         self._met: dict[int, tuple[int, Any]] = {}
 
     def add(self, value: Any) -> None:
@@ -79,7 +99,7 @@ class _Walk:
         elif isinstance(value, tuple):
             self._add_parts("sequence", value)
         elif isinstance(value, set | frozenset):
-            # Their order differs from process to process.
+            # Their order differs between processes.
             self._add_parts("set", sorted(value, key=_name))
         elif isinstance(value, types.CodeType):
             self._add_code(value)
@@ -90,7 +110,7 @@ class _Walk:
             self._add_object(value)
 
     def _add_object(self, value: Any) -> None:
-        """What may hold itself, and is the same object wherever it is met again."""
+        """Add an object that can contain itself or occur several times."""
         if isinstance(value, Mapping):
             self._add_parts("mapping", [part for item in value.items() for part in item])
         elif isinstance(value, list):
@@ -137,7 +157,7 @@ class _Walk:
         if _is_library(module.__name__):
             self._write("library", _library(module.__name__).encode())
             return
-        # All of its text: which part of it is used cannot be told from its name.
+        # The whole source, because the name does not show which part is used.
         path = getattr(module, "__file__", None)
         text = Path(path).read_bytes() if path and Path(path).is_file() else b""
         self._write("module", text)
@@ -165,7 +185,7 @@ class _Walk:
             try:
                 content = cell.cell_contents
             except ValueError:
-                # A name that the function around it has not bound yet.
+                # The enclosing function has not assigned this name yet.
                 continue
             self.add(content)
         for name in sorted(_names(function.__code__) & function.__globals__.keys()):
@@ -197,41 +217,41 @@ class _Walk:
                 for name in (slots,) if isinstance(slots, str) else slots:
                     if hasattr(value, name):
                         own[name] = getattr(value, name)
-            # What a module holds is in its state; hooks and the like are no settings.
+            # The state covers what a module contains; hooks and the like are not settings.
             settings = {name: own[name] for name in sorted(own) if not name.startswith("_")}
             self.add(settings if isinstance(value, nn.Module) else dict(sorted(own.items())))
 
     def _add_library_object(self, value: Any) -> None:
-        """An object of a library's class: its pickle, which holds its settings, or its name."""
+        """Add an object of a library's class: its name, and its pickle, which has its settings."""
         name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
         if isinstance(value, Path | torch.dtype | torch.device):
             name = str(value)
         self._write("object", f"{type(value).__qualname__} {name}".encode())
         try:
-            # Of torch's types it is the same in every process; it holds no address.
+            # For torch's types it is equal in every process, as it contains no address.
             content = joblib.hash(value)
         except Exception:
-            # Files, locks and other processes' handles have no pickle, and are no settings.
+            # Files, locks and handles cannot be pickled, and are not settings.
             return
         self._write("content", str(content).encode())
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """The global names that code uses, and the functions within it; attributes are among them."""
+    """Return the global names that code and its inner functions use, and attribute names."""
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))
 
 
 @functools.cache
 def _is_library(name: str) -> bool:
-    """Whether a module is one of Python's, of an installed library, or of these packages."""
+    """Return whether a module belongs to Python, an installed library or these packages."""
     top = name.partition(".")[0]
     if top in _PACKAGES or top in sys.stdlib_module_names:
         return True
     module = sys.modules.get(name) or sys.modules.get(top)
     path = getattr(module, "__file__", None)
     if not path or top == "__main__":
-        # A script or a notebook of the user's own.
+        # A script or a notebook of the user.
         return False
     paths = [*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), *site.getsitepackages()]
     return any(
@@ -245,7 +265,7 @@ def _name(member: Any) -> tuple[str, str]:
 
 @functools.cache
 def _library(name: str) -> str:
-    """The name of a library and its version, as far as it has one."""
+    """Return the name of a library and, if it has one, its version."""
     top = name.partition(".")[0]
     try:
         return f"{top} {metadata.version(top)}"

@@ -1,8 +1,9 @@
-"""Topologies, and rules, side by side: the same model, data and budget, several seeds each."""
+"""Comparison of topologies and rules with the same model, data and budget."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from graphs import arguments
 from graphs.io.atomic import write_atomically
-from sparsebrain.experiments.datasets import Images, load_anew
+from sparsebrain.experiments import options
+from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
@@ -25,8 +27,8 @@ from sparsebrain.experiments.report import (
     tell_loops,
 )
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.runner import check_jobs, train_missing
-from sparsebrain.experiments.topology import Budget, Topology, budget, parse
+from sparsebrain.experiments.runner import train_missing
+from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
 from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
@@ -45,50 +47,58 @@ def compare(
     seeds: int = 5,
     batch_size: int = 64,
     learning_rate: float | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
-    out: Path = Path("results"),
+    out: str | os.PathLike[str] = "results",
     console: Console | None = None,
 ) -> list[Row]:
-    """Train every topology by every rule with every seed, and report.
+    """Train every topology by every rule with every seed, and report the results.
 
-    Writes ``results.csv`` (a row a run), ``curves.csv`` (a row an epoch) and ``compare.png`` into
-    ``out``. A run that is already there with the same settings, images, connectome and code is not
-    repeated, so that an interrupted comparison goes on where it stopped. A run that diverges
-    (:class:`~sparsebrain.experiments.training.Outcome`) is kept as such and left out of means and
-    tests.
+    The folder ``out`` receives ``results.csv`` (one row per run), ``curves.csv`` (one row per
+    epoch) and ``compare.png``. Runs that it already contains with the same settings, images,
+    connectome and code are not repeated, so that an interrupted comparison continues where it
+    stopped. Runs that diverge (see :class:`~sparsebrain.experiments.training.Outcome`) are kept as
+    diverged, and left out of means and tests.
 
-    The first topology that states its size sets the budget; neurons and synapses of the others
-    follow from it as far as they do not state their own. Where neurons, synapses or parameters
-    differ by over 2 % all the same, the table tells it.
+    The first topology that states its size sets the budget. The numbers of neurons and synapses
+    that other topologies do not state follow from it. The table reports neurons, synapses and
+    parameters that differ from the budget by over 2 %.
 
     Args:
-        data: a name out of :data:`~sparsebrain.experiments.datasets.DATASETS`.
-        topologies: texts as :func:`~sparsebrain.experiments.topology.parse` reads them.
-        rules: names out of :data:`~sparsebrain.learning.RULES`. Each brings its optimizer, and may
-            build another model around a topology than the first, or refuse to: that is told, and
+        data: Name in :data:`~sparsebrain.experiments.datasets.DATASETS`.
+        topologies: Texts of different topologies, see
+            :func:`~sparsebrain.experiments.topology.parse`.
+        rules: Different names in :data:`~sparsebrain.learning.RULES`. Each rule has its own
+            optimizer, and may have its own model. A rule that refuses a topology is reported, and
             the others are trained.
-        loops: of the graph layer: a number, or a text as
-            :func:`~.loop_options.parse_loops` reads it, such as "equilibrium".
-        epochs: of every training.
-        seeds: seeds 0 to ``seeds`` - 1 are run.
-        batch_size: samples a step, at least 2.
-        learning_rate: of every rule's optimizer; its own by default.
-        data_dir: where the files of the data set lie, as for
-            :func:`~sparsebrain.experiments.datasets.load`.
-        jobs: trainings side by side, as for
-            :func:`~sparsebrain.experiments.runner.train_missing`.
-        out: the folder, made if it is not there.
-        console: shows progress and the table; none of it without one.
+        loops: Loops of the graph layer, at most 100,000, or a text such as "equilibrium", see
+            :func:`~sparsebrain.experiments.loop_options.parse_loops`.
+        epochs: Epochs per training, at most 1,000,000.
+        seeds: Number of seeds, at most 10,000; the seeds are 0 to ``seeds`` - 1.
+        batch_size: Samples per step, at least 2.
+        learning_rate: Learning rate of every rule; None for each rule's own.
+        data_dir: Folder of the image files, see :func:`~sparsebrain.experiments.datasets.load`.
+        jobs: Number of simultaneous trainings; -1 for one per core.
+        out: Folder of the results; it is made if necessary.
+        console: Console that shows progress and tables; None for silence.
 
     Returns:
-        One row for each rule and topology that are not refused, in the order given; runs that
-        diverged are among its runs.
+        One row per rule and topology that is not refused, in the given order. Rows include
+        diverged runs.
 
     Raises:
-        ValueError, TypeError: an option, a rule or a topology that cannot be used, or no topology
-            that a rule can, before anything is run.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or no rule can train any topology. Nothing has
+            been trained then.
         OSError: ``out`` cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from sparsebrain.experiments import compare
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     rows = compare(topologies=["none"], epochs=1, seeds=1, jobs=1, out=folder)
+        >>> [(row.label, row.outcomes[0].neurons) for row in rows]
+        [('none', 256)]
     """
     settings = _check_settings(
         data=data,
@@ -98,10 +108,13 @@ def compare(
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
-    jobs = check_jobs(jobs)
-    _check_rules(rules)
+    jobs = options.jobs("jobs", jobs)
+    rules = options.names("rules", rules, RULES)
+    parsed = _parse_all(topologies)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", out)
     images = load_anew(data, data_dir)
-    plan = _plan(_parse_all(topologies), rules, settings, images)
+    plan = _plan(parsed, rules, settings, images)
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [
@@ -111,25 +124,25 @@ def compare(
     if console is not None:
         _print(rows, plan, settings, images, console)
         console.print(
-            f"written: {out / 'results.csv'}, {out / 'curves.csv'}, {out / 'compare.png'}"
+            f"Wrote {out / 'results.csv'}, {out / 'curves.csv'} and {out / 'compare.png'}."
         )
     return rows
 
 
 class _Settings(NamedTuple):
-    """What all trainings of a comparison have in common."""
+    """Settings that all trainings of a comparison share."""
 
     data: str
     loops: int | str
     epochs: int
     seeds: int
     batch_size: int
-    # That of each rule where it is None.
+    # None stands for each rule's own.
     learning_rate: float | None
 
 
 class _Plan(NamedTuple):
-    """What a comparison trains: the runs of each rule and topology, and what is left out."""
+    """The runs of each rule and topology, and the refused combinations."""
 
     trainings: dict[tuple[str, Topology], list[Run]]
     refused: list[Refusal]
@@ -137,7 +150,7 @@ class _Plan(NamedTuple):
     by_rule: bool
 
     def labels(self) -> dict[Run, str]:
-        """All runs, and what progress calls them."""
+        """Return all runs, and their names in progress messages."""
         return {
             run: f"{f'{rule}, ' if self.by_rule else ''}{topology.spec}, seed {run.seed}"
             for (rule, topology), runs in self.trainings.items()
@@ -154,19 +167,20 @@ def _check_settings(
     batch_size: int,
     learning_rate: float | None,
 ) -> _Settings:
-    epochs = arguments.count("epochs", epochs, at_least=1)
-    seeds = arguments.count("seeds", seeds, at_least=1)
-    # Batch normalisation has no variance of one sample.
-    batch_size = arguments.count("batch_size", batch_size, at_least=2)
-    if learning_rate is not None and not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
-    return _Settings(data, parse_loops(loops).spec, epochs, seeds, batch_size, learning_rate)
+    return _Settings(
+        data=arguments.option("data", data, DATASETS),
+        loops=parse_loops(loops).spec,
+        epochs=options.epochs("epochs", epochs),
+        seeds=options.seeds("seeds", seeds),
+        batch_size=options.batch_size("batch_size", batch_size),
+        learning_rate=options.learning_rate("learning_rate", learning_rate),
+    )
 
 
 def _plan(
     topologies: Sequence[Topology], rules: Sequence[str], settings: _Settings, images: Images
 ) -> _Plan:
-    """Cross rules with topologies, and leave out what a rule cannot teach."""
+    """Combine rules with topologies, and leave out what a rule refuses."""
     wanted = budget(list(topologies), images.sheet)
     trainings, refused = {}, []
     for rule in rules:
@@ -178,7 +192,10 @@ def _plan(
             else:
                 refused.append(refusal)
     if not trainings:
-        raise ValueError(f"nothing is left to train: {refused[0].reason}")
+        raise ValueError(
+            f"rules must include one that can train a topology, but nothing is left to train: "
+            f"{refused[0].reason}"
+        )
     sealed = {key: list(seal(runs, images)) for key, runs in trainings.items()}
     return _Plan(sealed, refused, wanted, by_rule=tuple(rules) != DEFAULT_RULES)
 
@@ -186,7 +203,7 @@ def _plan(
 def _runs(
     rule: str, topology: Topology, wanted: Budget, settings: _Settings, sheet: tuple[int, ...]
 ) -> list[Run]:
-    """The runs of a rule on a topology, one a seed."""
+    """Return the runs of a rule on a topology, one per seed."""
     follows = not topology.states_its_neurons and wanted.num_nodes != math.prod(sheet)
     first = Run(
         data=settings.data,
@@ -206,10 +223,10 @@ def _runs(
 
 
 def _refusal(run: Run, images: Images) -> Refusal | None:
-    """Why the rule of a run can teach no model around its topology; None where it can."""
+    """Return why the rule of a run refuses its topology; None if it does not."""
     data = connectome_of(run, images.sheet)
     if data is not None and not data.num_nodes:
-        raise ValueError(f"topology {run.topology!r} has no neurons.")
+        raise TopologyError(run.topology, "it has no neurons; write num_nodes=1 or more")
     try:
         make_rule(run, data, images)
     except ValueError as error:
@@ -228,7 +245,7 @@ def _draw(rows: list[Row], plan: _Plan, settings: _Settings, images: Images, out
 def _print(
     rows: list[Row], plan: _Plan, settings: _Settings, images: Images, console: Console
 ) -> None:
-    """Print the table, which differences are significant, and loops to an equilibrium."""
+    """Print the table, the significant differences, and loops to an equilibrium."""
     num_test = len(images.test_x)
     if plan.by_rule or plan.refused:
         console.print(tabulate_rules(rows, plan.refused, plan.budget))
@@ -240,22 +257,9 @@ def _print(
         console.print(tell_loops(rows))
 
 
-def _check_rules(rules: Sequence[str]) -> None:
-    if not rules:
-        raise ValueError(f"no rule given; choose some of {', '.join(RULES)}.")
-    for rule in rules:
-        arguments.option("rule", rule, RULES)
-    twice = sorted({rule for rule in rules if rules.count(rule) > 1})
-    if twice:
-        raise ValueError(f"rule {twice[0]!r} is given twice.")
-
-
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:
-    if not topologies:
-        raise ValueError(f"no topology given; choose some of {', '.join(DEFAULT_TOPOLOGIES)}.")
-    parsed = [parse(spec) for spec in topologies]
-    specs = [topology.spec for topology in parsed]
-    twice = sorted({spec for spec in specs if specs.count(spec) > 1})
-    if twice:
-        raise ValueError(f"topology {twice[0]!r} is given twice.")
+    specs = options.texts("topologies", topologies, example="grid")
+    parsed = [parse(spec) for spec in specs]
+    # Different texts may state the same topology.
+    options.once("topologies", [topology.spec for topology in parsed])
     return parsed

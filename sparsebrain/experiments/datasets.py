@@ -1,4 +1,4 @@
-"""Labelled images, split into training and test."""
+"""Labeled images, divided into training and test sets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from graphs import arguments
 from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.image_files import Split, find
+from sparsebrain.experiments.options import OptionError, data_folder
 
 _VARIABLE = "SPARSEBRAIN_DATA"
 _WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
@@ -25,10 +26,16 @@ _TRAINING = 60_000
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A data set held in memory.
+    """A data set in memory.
 
-    ``train_x`` and ``test_x`` are [n, pixels] float32 in [0, 1], ``train_y`` and ``test_y`` [n]
-    int64. ``sheet`` is the lattice of neurons that topologies take where none is given.
+    Attributes:
+        name: Name of the data set.
+        num_classes: Number of classes.
+        sheet: Lattice shape of the neurons, for topologies that do not state their own.
+        train_x: Training images [n, pixels], float32 in [0, 1].
+        train_y: Training labels [n], int64.
+        test_x: Test images [m, pixels], float32 in [0, 1].
+        test_y: Test labels [m], int64.
     """
 
     name: str
@@ -41,7 +48,7 @@ class Images:
 
     @functools.cached_property
     def checksum(self) -> str:
-        """Of all that a training takes from the images: they themselves, labels, classes, sheet."""
+        """Checksum of images, labels, number of classes and sheet."""
         return checksum_of(
             [
                 *(self.num_classes, tuple(self.sheet)),
@@ -51,27 +58,33 @@ class Images:
 
 
 def load(name: str, folder: Path | None = None) -> Images:
-    """Load a data set of :data:`DATASETS`.
+    """Load a data set.
 
     Args:
-        name: "digits", which comes with scikit-learn, "mnist" or "fashion-mnist".
-        folder: where the files of the last two lie (see
-            :func:`~sparsebrain.experiments.image_files.find`); the folder that the environment
-            variable SPARSEBRAIN_DATA names by default, and without one, or where it lacks them,
-            they come from OpenML through scikit-learn's cache.
+        name: Key of :data:`DATASETS`: "digits", which is part of scikit-learn, "mnist" or
+            "fashion-mnist".
+        folder: Folder with the files of the last two, see
+            :func:`~sparsebrain.experiments.image_files.find`. None for the folder in the
+            environment variable SPARSEBRAIN_DATA; without it, or if it lacks the files, the images
+            come from OpenML through scikit-learn's cache.
+
+    Returns:
+        The images.
 
     Raises:
-        ValueError: an unknown name, a damaged file, or nowhere to get the images from.
+        TypeError: An argument has the wrong type.
+        ValueError: The name is unknown, or the folder is missing.
+        OptionError: A file is damaged, or the images cannot be found.
     """
-    arguments.option("data", name, DATASETS)
-    return DATASETS[name](folder)
+    arguments.option("name", name, DATASETS)
+    return DATASETS[name](data_folder("folder", folder))
 
 
 _held: dict[tuple[str, Path | None], Images] = {}
 
 
 def load_anew(name: str, folder: Path | None = None) -> Images:
-    """Load as :func:`load` does, and hold the images for :func:`load_once`."""
+    """Load as :func:`load` does, and keep the images in memory for :func:`load_once`."""
     images = load(name, folder)
     _held.clear()
     _held[name, folder] = images
@@ -79,31 +92,37 @@ def load_anew(name: str, folder: Path | None = None) -> Images:
 
 
 def load_once(name: str, folder: Path | None = None, *, checksum: str = "") -> Images:
-    """The images that this process holds, where it last loaded the same; else load them.
+    """Return the images that this process keeps in memory, or else load them.
 
-    They must not be changed. Where a checksum is given, held images count only if it is theirs:
-    files, and the loader of that name, may have changed in between.
+    The images must not be changed.
+
+    Args:
+        name: As for :func:`load`.
+        folder: As for :func:`load`.
+        checksum: Expected checksum, because files and loaders may have changed; empty for any.
+
+    Returns:
+        The images.
 
     Raises:
-        ValueError: as :func:`load`, and where what is loaded has another checksum.
+        ValueError: As for :func:`load`, or the loaded images have another checksum.
     """
     images = _held.get((name, folder))
     if images is None or checksum not in ("", images.checksum):
         images = load_anew(name, folder)
     if checksum not in ("", images.checksum):
         raise ValueError(
-            f"data {name!r} is not what the command began with: other images or labels were loaded "
-            "for its trainings; give every machine the same files, and let a loader of your own "
-            "return the same images each time."
+            f"data {name!r} is not what the command began with; use "
+            "the same files on every machine, and a loader that always returns the same images"
         )
     return images
 
 
 def _digits(folder: Path | None) -> Images:
-    """scikit-learn's 1797 handwritten digits of 8x8 pixels, split 4 to 1, always in the same way.
+    """Load scikit-learn's 1797 handwritten digits of 8x8 pixels, divided 4 to 1 in a fixed way.
 
-    Twice as many neurons as pixels each way, 16x16: on 8x8 no window and no even number of
-    neighbours have synapse counts within 2 % of each other.
+    The sheet is 16x16, twice the pixels in each direction, because on 8x8 neurons no window and no
+    even number of neighbors have numbers of synapses within 2 % of each other.
     """
     x, y = load_digits(return_X_y=True)
     parts = train_test_split(x / 16, y, test_size=0.2, random_state=0, stratify=y)
@@ -113,13 +132,19 @@ def _digits(folder: Path | None) -> Images:
 
 
 def _mnist_like(name: str, openml_name: str) -> Callable[[Path | None], Images]:
-    """60,000 images to train on and 10,000 to test, of 28x28 pixels, one neuron a pixel."""
+    """Return the loader of 60,000 training and 10,000 test images, with one neuron per pixel."""
 
     def load_images(folder: Path | None) -> Images:
         place = folder or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
-        split = None if place is None else find(place, name)
+        try:
+            split = None if place is None else find(place, name)
+        except ValueError as error:
+            raise OptionError("data_dir", f"{error}; pass a folder with whole files") from None
         if split is None and folder is not None:
-            raise ValueError(f"{folder} holds no {name}; it must hold {_WANTED.format(name=name)}.")
+            raise OptionError(
+                "data_dir",
+                f"{folder} has no {name}; pass a folder with {_WANTED.format(name=name)}",
+            )
         split = split or _fetch(name, openml_name)
         train_x, test_x = (
             torch.tensor(x.reshape(len(x), -1), dtype=torch.float32) / 255
@@ -138,11 +163,11 @@ def _fetch(name: str, openml_name: str) -> Split:
     try:
         found = fetch_openml(openml_name, version=1, as_frame=False, parser="liac-arff")
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{name} is not here and OpenML could not be reached ({error}). Provide it in one of "
-            f"three ways: --data-dir FOLDER with {_WANTED.format(name=name)}; the environment "
-            f"variable {_VARIABLE} naming such a folder; or a connection, once, to let "
-            "scikit-learn fetch and keep it."
+        raise OptionError(
+            "data_dir",
+            f"{name} is not here and OpenML could not be reached ({error}); pass a folder with "
+            f"{_WANTED.format(name=name)}, name it in the environment variable {_VARIABLE}, or "
+            "connect once, so that scikit-learn fetches and keeps the images",
         ) from None
     x = found.data.astype(np.uint8).reshape(-1, 28, 28)
     y = found.target.astype(np.uint8)
@@ -154,4 +179,4 @@ DATASETS: dict[str, Callable[[Path | None], Images]] = {
     "mnist": _mnist_like("mnist", "mnist_784"),
     "fashion-mnist": _mnist_like("fashion-mnist", "Fashion-MNIST"),
 }
-"""Every data set by name."""
+"""The loader of each data set by name; each takes the folder or None."""

@@ -1,4 +1,4 @@
-"""What a run was made of, beside its options: images, connectomes and code, as checksums."""
+"""Checksums of what determines a run besides its options: images, connectome and code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKSUMS = {
     "connectome_checksum": "another connectome",
     "code_checksum": "other code",
 }
-"""The fields of a run that :func:`seal` fills, and what is told where one of them differs."""
+"""The fields of a run that :func:`seal` sets, and how reports describe a different value."""
 
 NOT_TRAINED_BY = (
     *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
@@ -32,23 +32,28 @@ NOT_TRAINED_BY = (
     *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
     *("experiments/help_texts.py", "experiments/shared_folder.py"),
+    "experiments/command_options.py",
 )
-"""Files and folders of the package that say or keep what came out, and that no training imports."""
+"""Files and folders of the package that store or report results, and that no training imports."""
 
 
 def seal(runs: Iterable[Run], images: Images) -> Iterator[Run]:
-    """The same runs with the checksums of all that they are made of.
+    """Yield the same runs with the checksums of everything that determines their results.
 
-    A run is known again by all its fields. So a rule, a topology or a data set that was changed
-    under its name, or another version of this package, makes another run of it.
+    A finished run is used again only if all fields are equal. A rule, a topology or a data set that
+    has changed while its name has not, or another version of this package, therefore gives a
+    different run.
 
     Args:
-        runs: of this data set; every connectome is built, once for all rules.
-        images: the data set.
+        runs: Runs on this data set. Each connectome is built once, for all rules.
+        images: The data set.
+
+    Yields:
+        The runs, in order.
     """
     built: dict[Run, str] = {}
     for run in runs:
-        # What decides about a connectome; that of a file has no seed.
+        # Only what determines the connectome; one from a file does not depend on the seed.
         alike = replace(run, rule="", learning_rate=0.0, loops=1, epochs=1)
         if run.checksum:
             alike = replace(alike, seed=0)
@@ -63,7 +68,16 @@ def seal(runs: Iterable[Run], images: Images) -> Iterator[Run]:
 
 
 def check(run: Run, images: Images, connectome: Data | None) -> None:
-    """ValueError where a sealed run is to be trained with anything else than it was sealed with."""
+    """Check that a sealed run is trained with what it was sealed with.
+
+    Args:
+        run: The run; empty checksums are not compared.
+        images: The images that the training uses.
+        connectome: The connectome that it uses, None for none.
+
+    Raises:
+        ValueError: A checksum differs.
+    """
     found = {
         "images_checksum": images.checksum,
         "connectome_checksum": checksum_of_connectome(connectome),
@@ -84,22 +98,25 @@ def check(run: Run, images: Images, connectome: Data | None) -> None:
 
 
 def checksum_of_connectome(data: Data | None) -> str:
-    """Of everything that a connectome carries, in any order of its fields."""
+    """Return the checksum of all fields of a connectome, whatever their order."""
     return "" if data is None else checksum_of(dict(sorted(data.to_dict().items())))
 
 
 def checksum_of_code(rule: str, also: Iterable[Path] = ()) -> str:
-    """Of all code that a training by a rule runs: this package's, torch's version, and the rule's.
+    """Return the checksum of all code that a training by a rule runs.
 
-    Of the package the files count and not its version, which says nothing of a changed checkout,
-    and compiled files among them: what is rounded otherwise is another result. Files that no
-    training imports are left out, so that a new sentence in a report costs no training. Of rules
-    outside the package the code itself counts. Python, the processor and the number of machines do
-    not count: they are not meant to change results.
+    It covers the source and compiled files of this package, the version of torch, and the code of a
+    rule from outside the package. The version of the package is not enough, as a checkout can
+    change without it; compiled files count because other rounding gives other results. Files that
+    no training imports do not count, so that a change of a report does not repeat trainings. Nor do
+    Python, the processor and the number of machines, which should not change results.
 
     Args:
-        rule: its name.
-        also: further files that the training runs.
+        rule: The name of the rule.
+        also: Further files that the training runs.
+
+    Returns:
+        16 hexadecimal digits.
     """
     kind = RULES[rule]
     own = "" if is_of_a_package(kind) else checksum_of(kind)
@@ -119,7 +136,8 @@ def _checksum_of_packages() -> str:
         for path in _code_in(ours, "**/*")
         if path not in excluded and excluded.isdisjoint(path.parents)
     ]
-    # Connectomes have a checksum of their own; L and C of the results are measured.
+    # Generators do not count, since connectomes have their own checksum. Measures do: path length
+    # and clustering are part of the results.
     return checksum_of_files([*files, *_code_in(theirs, "measures/*"), *_code_in(theirs, "*.so")])
 
 

@@ -1,7 +1,7 @@
-"""How an argument of a generator is fitted to a number of synapses.
+"""Functions that fit an argument of a generator to a number of synapses.
 
-Each takes the generator, the name of the argument, all others but the seed, the number of synapses
-to come near to, and the seed; it returns the connectome.
+Each takes the generator, the name of the argument, all other arguments except the seed, the number
+of synapses to match, and the seed. It returns the connectome.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments as checks
 from graphs.generators.profiles import PROFILES
 
 Make = Callable[..., Data]
@@ -28,7 +29,7 @@ _CLOSE_ENOUGH = 5e-4
 
 
 class _Nearest:
-    """Makes connectomes, and keeps the one whose synapses come nearest to a number."""
+    """Keeps the connectome whose number of synapses is nearest to the one that is wanted."""
 
     def __init__(self, make: Callable[[Any], Data], num_edges: int) -> None:
         self._make = make
@@ -36,7 +37,7 @@ class _Nearest:
         self._best: Data | None = None
 
     def try_value(self, value: Any) -> int:
-        """Make one; how many synapses more than wanted it has."""
+        """Make a connectome, and return by how many its synapses exceed the wanted number."""
         data = self._make(value)
         if self._best is None or self._off(data) < self._off(self._best):
             self._best = data
@@ -44,12 +45,12 @@ class _Nearest:
 
     @property
     def near(self) -> bool:
-        """Whether the best is near enough."""
+        """Whether the best connectome is near enough."""
         return self._off(self.best) <= _CLOSE_ENOUGH * self._wanted
 
     @property
     def best(self) -> Data:
-        """The nearest of all; the first of several."""
+        """The nearest connectome, the first of several."""
         assert self._best is not None
         return self._best
 
@@ -58,15 +59,15 @@ class _Nearest:
 
 
 def search(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
-    """Any number of which more bring more synapses, whole or not: doubled and then bisected.
+    """Fit a number, of which the synapses are an increasing function, by doubling and bisection.
 
-    A whole number starts at 1. A larger one that the generator refuses counts as too large.
+    Integers start at 1. A value that the generator refuses counts as too large.
     """
     takes_seed = "seed" in inspect.signature(make).parameters
     others = {**arguments, "seed": seed} if takes_seed else arguments
     nearest = _Nearest(lambda value: make(**others, **{name: value}), num_edges)
     whole = typing.get_type_hints(make).get(name) is int
-    # From below, so that no try has many more synapses than are wanted.
+    # The search starts from below, so that no try has many more synapses than wanted.
     low, high = (0, 1) if whole else (0.0, _STEP)
     few = nearest.try_value(high) < 0
 
@@ -92,11 +93,11 @@ def search(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, 
 def distance(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
-    """How far neurons in a box reach."""
+    """Fit the length scale of connections in a box."""
     sides = _sides(arguments)
     longest = math.hypot(*sides)
     if arguments["periodic"]:
-        # On a torus the reach must stay below half of a side.
+        # On a torus, the reach must be below half a side.
         profile = PROFILES.get(arguments["profile"])
         longest = 0.499 * min(sides) / (profile.reach if profile else 1)
     nearest = _Nearest(lambda length: make(**arguments, **{name: length}, seed=seed), num_edges)
@@ -106,16 +107,16 @@ def distance(
 def inverse_distance(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
-    """How fast the probability of a synapse falls with the distance of neurons in a box."""
+    """Fit the rate at which the connection probability decreases with distance."""
     nearest = _Nearest(lambda length: make(**arguments, **{name: 1 / length}, seed=seed), num_edges)
-    # In a box of a tenth of this length nearly all neurons are connected with probability beta.
+    # With ten times the diagonal, nearly all pairs are connected with probability beta.
     return _fit_length(nearest, _spacing(arguments), 10 * math.hypot(*_sides(arguments)))
 
 
 def neighbors(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
-    """An even number of neighbors on a ring, and where shortcuts are added fewer."""
+    """Fit the even number of neighbors on a ring; added shortcuts reduce it."""
     num_nodes = arguments["num_nodes"]
     per_neuron = num_edges / max(num_nodes, 1) - arguments["self_loops"]
     if arguments["method"] == "newman-watts":
@@ -125,7 +126,7 @@ def neighbors(
 
 
 def degree(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
-    """One degree for all neurons."""
+    """Fit a degree that all neurons share."""
     num_nodes = arguments["num_nodes"]
     per_neuron = num_edges / max(num_nodes, 1) - arguments["self_loops"]
     of_each = max(min(round(per_neuron), num_nodes - 1), 0)
@@ -135,12 +136,12 @@ def degree(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, 
 def newcomers_edges(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
-    """The synapses of a newcomer to a graph that grows."""
+    """Fit the number of synapses of each new neuron of a growing graph."""
     num_nodes = arguments["num_nodes"]
     pairs = num_edges - num_nodes * arguments["self_loops"]
-    # Left out, it is undirected.
+    # None means undirected.
     pairs /= 1 if arguments["directed"] else 2
-    # m (N - m) pairs, of which there are most where m is half of N.
+    # The graph has m (N - m) pairs, which is largest at m = N / 2.
     of_each = min(
         range(1, max(num_nodes // 2, 1) + 1), key=lambda m: abs(m * (num_nodes - m) - pairs)
     )
@@ -150,19 +151,23 @@ def newcomers_edges(
 def exact_number(
     make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
 ) -> Data:
-    """Not the probability that brings so many in the mean: exactly as many pairs at random."""
+    """Draw exactly the wanted number of pairs, instead of fitting their probability."""
     num_nodes = arguments["num_nodes"]
     drawn = num_edges - num_nodes * arguments["self_loops"]
-    # Left out, it is directed.
+    # None means directed.
     drawn -= drawn % (2 if arguments["directed"] is False else 1)
     drawn = max(min(drawn, num_nodes * (num_nodes - 1)), 0)
     return graphs.fixed_total(**arguments, num_edges=drawn, seed=seed)
 
 
 def probability_of(count_pairs: Callable[..., float]) -> Fit:
-    """A probability, of a generator with ``count_pairs(**arguments)`` synapses at probability 1.
+    """Return the fit of a connection probability.
 
-    It draws their number: the first of some connectomes that comes near enough, or the nearest.
+    The number of synapses is random. The fit takes the first of several connectomes that is near
+    enough, or else the nearest.
+
+    Args:
+        count_pairs: Returns the expected number of synapses at probability 1.
     """
 
     def fit(make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int) -> Data:
@@ -182,7 +187,8 @@ def probability_of(count_pairs: Callable[..., float]) -> Fit:
 
 def _sides(arguments: Mapping[str, Any]) -> tuple[float, ...]:
     extent = arguments["extent"]
-    return (extent,) if isinstance(extent, float | int) else tuple(extent)
+    sides = (extent,) if isinstance(extent, float | int) else tuple(extent)
+    return tuple(checks.real("extent", side, positive=True) for side in sides)
 
 
 def _spacing(arguments: Mapping[str, Any]) -> float:
@@ -191,13 +197,13 @@ def _spacing(arguments: Mapping[str, Any]) -> float:
 
 
 def _fit_length(nearest: _Nearest, start: float, longest: float) -> Data:
-    """The connectome whose length brings its synapses nearest to the number.
+    """Fit a length scale, and return the nearest connectome.
 
-    The number of synapses rises with the length. Where it does so only on the whole, because other
-    neurons grow with another length, a few lengths around the last are tried as well.
+    The number of synapses increases with the length. If it does so only on average, because another
+    length places other neurons, lengths near the last one are tried as well.
     """
     low, high = 0.0, min(start, longest)
-    # From below, so that no try has many more synapses than are wanted.
+    # The search starts from below, so that no try has many more synapses than wanted.
     while nearest.try_value(high) < 0 and high < longest:
         low, high = high, min(2 * high, longest)
     for _ in range(_HALVINGS):

@@ -1,46 +1,46 @@
-"""A connectome made from a text and put on disk."""
+"""Generation of a connectome from the text of a topology."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from torch_geometric.data import Data
 
 import graphs
 from graphs.fields import beyond
 from graphs.io.files import format_of
-from sparsebrain.experiments import texts
-from sparsebrain.experiments.topology import budget, build, parse
+from sparsebrain.experiments import options
+from sparsebrain.experiments.topology import TopologyError, budget, build, parse
 
 
-def generate(spec: str, out: Path, *, shape: str, seed: int = 0) -> Data:
-    """Generate a connectome as a comparison on images of that shape would, and save it.
+def generate(spec: str, out: str | os.PathLike[str], *, shape: str, seed: int = 0) -> Data:
+    """Generate the connectome that a comparison on images of a shape would use, and save it.
 
     Args:
-        spec: text as :func:`~sparsebrain.experiments.topology.parse` reads it.
-        out: the file; its suffix chooses the format, as for :func:`graphs.save`.
-        shape: the lattice, such as ``28x28``, from which follows what the text leaves out; what is
-            fitted comes near to the synapses of its grid of distance 2.
-        seed: for the random ones.
+        spec: Text of the topology, see :func:`~sparsebrain.experiments.topology.parse`.
+        out: Path of the file; its suffix determines the format, as in :func:`graphs.save`.
+        shape: Lattice shape, such as ``28x28``, for everything that the text leaves out. Fitted
+            options are matched to the synapses of its grid of distance 2.
+        seed: Random seed.
+
+    Returns:
+        The connectome.
 
     Raises:
-        ValueError: a text or an option that cannot be used, or an unknown suffix.
+        TypeError: An argument has the wrong type.
+        ValueError: The topology cannot be built, or the suffix is unknown.
         OSError: ``out`` cannot be written.
     """
     topology = parse(spec)
-    try:
-        sheet = texts.shape(shape)
-    except texts.NotReadableError as error:
-        raise ValueError(f"shape={shape!r} {error}.") from None
-    # Told before what may take minutes.
+    sheet = options.sheet("shape", shape)
+    out = options.path("out", out)
+    # An unknown suffix is reported before minutes of generation.
     format_of(out)
     wanted = 0 if topology.states_its_size else budget([], sheet).num_edges
     data = build(topology, sheet, num_edges=wanted, seed=seed)
     if data is None:
-        raise ValueError(
-            f"topology {topology.spec!r} has no connectome to write; generate for example grid."
-        )
-    # Real connectomes tell more than files keep, and there is nobody here to choose.
+        raise TopologyError(topology.spec, "it has no connectome to write; pass for example grid")
+    # Real connectomes have fields that files cannot hold, and saving would warn of them.
     for name in beyond(data):
         del data[name]
     graphs.save(data, out)

@@ -1,7 +1,7 @@
-"""What the help of the commands tells of tables: rules, topologies, data sets and the like.
+"""Lists of rules, topologies, data sets and so on for the help of the commands.
 
-Importing the tables imports torch, which takes seconds. So they are read as they are written: the
-keys of a dict from the source of its module, the arguments of a function from its signature there.
+Importing these tables imports torch, which takes seconds. Their keys, and the arguments of
+functions, are therefore parsed from the source code.
 """
 
 from __future__ import annotations
@@ -13,44 +13,44 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _KINDS = "sparsebrain.experiments.kinds"
-# What a kind does not take as an option.
+# Arguments that are not options of a kind.
 _NO_OPTION = {"seed"}
 _FITTED = "*"
 
 
 def rules() -> str:
-    """The learning rules."""
+    """Return the learning rules."""
     return _list(_entries("sparsebrain.learning", "RULES"))
 
 
 def datasets() -> str:
-    """The data sets."""
+    """Return the data sets."""
     return _list(_entries("sparsebrain.experiments.datasets", "DATASETS"), last="or")
 
 
 def formats() -> str:
-    """The suffixes of connectomes on disk."""
+    """Return the suffixes of connectome files."""
     return _list(_entries("graphs.io.files", "FORMATS"), last="or")
 
 
 def variants() -> str:
-    """The variants of Ejima's models."""
+    """Return the variants of Ejima's models."""
     return _list(_entries("sparsebrain.models.ejima", "EJIMA_VARIANTS"), last="or")
 
 
 def ejima_models() -> str:
-    """Ejima's models."""
+    """Return Ejima's models."""
     return _list(_entries("sparsebrain.models.ejima", "EJIMA_MODELS"))
 
 
 def studies() -> str:
-    """The studies of error diffusion."""
+    """Return the studies of error diffusion."""
     module = "sparsebrain.experiments.error_diffusion_study.settings"
     return _list([*_entries(module, "STUDIES"), "xor"], last="or")
 
 
 def equilibrium() -> str:
-    """The options of loops to an equilibrium."""
+    """Return the options of loops to an equilibrium."""
     return " ".join(
         name
         for name in _fields("sparsebrain.equilibrium.settling", "Equilibrium")
@@ -59,7 +59,7 @@ def equilibrium() -> str:
 
 
 def kinds() -> str:
-    """Each topology and its options, one paragraph each; * marks what is fitted to a budget."""
+    """Return a paragraph per topology with its options; * marks fitted options."""
     return "\n\n".join(
         f"{name}: {' '.join(options)}" if options else name for name, options in _kinds().items()
     )
@@ -75,11 +75,11 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "equilibrium": equilibrium,
     "kinds": kinds,
 }
-"""What stands for ``{name}`` in the help of a command."""
+"""What replaces ``{name}`` in the help of a command."""
 
 
 def fill(text: str) -> str:
-    """Put the texts in the place of ``{name}``, and each paragraph on one line."""
+    """Replace each ``{name}``, and put each paragraph on one line."""
     for name, make in TEXTS.items():
         if (place := f"{{{name}}}") in text:
             text = text.replace(place, make())
@@ -92,11 +92,11 @@ def _list(names: Iterable[str], *, last: str = "and") -> str:
 
 
 def _kinds() -> dict[str, list[str]]:
-    """The options of each topology."""
+    """Return the options of each topology."""
     found = {}
     for name, call in _entries(_KINDS, "KINDS").items():
         if not isinstance(call, ast.Call):
-            raise TypeError(f"KINDS[{name!r}] must be written as a call, Kind(generator, ...).")
+            raise TypeError(f"KINDS[{name!r}] must be a call; write Kind(generator, ...)")
         generator = ast.unparse(call.args[0])
         fitted = [ast.literal_eval(each.value) for each in call.keywords if each.arg == "fitted"]
         found[name] = [
@@ -109,18 +109,18 @@ def _kinds() -> dict[str, list[str]]:
 
 @functools.cache
 def _source(module: str) -> ast.Module:
-    """The source of a module, of which only the package at the top is looked up."""
+    """Parse the source of a module; only its top-level package is imported."""
     package, *inner = module.split(".")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"the source of {module} is not there.")
+        raise ModuleNotFoundError(f"the source of {module} is missing; install the package again")
     path = Path(spec.origin).parent.joinpath(*inner)
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _entries(module: str, table: str) -> dict[str, ast.expr]:
-    """Keys and values of the first dict in the assignment to a name."""
+    """Return the keys and values of the first dict in the assignment to a name."""
     for statement in _source(module).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         if isinstance(statement, ast.AnnAssign):
@@ -136,9 +136,9 @@ def _entries(module: str, table: str) -> dict[str, ast.expr]:
 
 
 def _arguments(module: str, name: str) -> list[str]:
-    """Arguments of a function by the name, with dots, that it has in a module."""
+    """Return the arguments of a function by its dotted name in a module."""
     first, _, rest = name.partition(".")
-    # From the end, where the function stands behind its overloads.
+    # Overloads precede the function, so the search starts at the end.
     for statement in reversed(_source(module).body):
         if isinstance(statement, ast.FunctionDef) and statement.name == name:
             arguments = statement.args
@@ -156,7 +156,7 @@ def _arguments(module: str, name: str) -> list[str]:
 
 
 def _fields(module: str, name: str) -> list[str]:
-    """Fields of a dataclass."""
+    """Return the fields of a dataclass."""
     for statement in _source(module).body:
         if isinstance(statement, ast.ClassDef) and statement.name == name:
             return [

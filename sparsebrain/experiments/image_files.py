@@ -108,7 +108,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4)
             if len(head) < 4 or head[:3] != bytes((0, 0, _UNSIGNED_BYTE)) or not 1 <= head[3] <= 3:
-                raise ValueError(f"it is no IDX file of unsigned bytes in 1 to 3 axes; {_AGAIN}")
+                raise ValueError(
+                    f"it is not an IDX file of unsigned bytes in 1 to 3 axes; {_AGAIN}"
+                )
             axes = file.read(4 * head[3])
             if len(axes) < 4 * head[3]:
                 raise ValueError(f"its header is incomplete; {_AGAIN}")

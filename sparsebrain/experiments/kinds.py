@@ -1,4 +1,4 @@
-"""The table of all topologies that can be written on the command line."""
+"""The table of topologies that the command line knows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from torch_geometric.data import Data
 
 import graphs
+from graphs import arguments as checks
 from sparsebrain.experiments import builders, fits, texts
+from sparsebrain.experiments.options import MOST_NEURONS
 
 NO_GRAPH = "none"
 FROM_FILE = "file"
@@ -19,19 +21,19 @@ FROM_FILE = "file"
 
 @dataclass(frozen=True)
 class Kind:
-    """A generator, and what of it a comparison decides.
+    """A generator, and the arguments that a comparison chooses for it.
 
-    Its options are the generator's arguments, under their names and by their types, but for the
-    seed, which follows from the run. ``self_loops`` is True by default, as in a grid, and
-    ``extent`` is the sheet of the data set.
+    The options of a kind are the generator's arguments, by name and type, without the seed, which
+    the run determines. ``self_loops`` is True by default, as in a grid, and ``extent`` is the sheet
+    of the data set.
 
     Attributes:
-        make: the generator: a function of annotated arguments that returns a connectome.
-        sized: arguments that state the number of neurons. Where none of them is stated, the last
-            follows from the sheet. None for a kind that has the neurons that it has.
-        fitted: the argument that is fitted to a budget of synapses where it is not stated.
-        fit: how it is fitted.
-        defaults: of arguments, where they differ from the generator's own or it has none.
+        make: The generator, a function of annotated arguments that returns a connectome.
+        sized: Arguments that state the number of neurons. If none is stated, the last follows from
+            the sheet. None for a kind with a fixed number of neurons.
+        fitted: The argument that is fitted to a number of synapses unless it is stated.
+        fit: The function that fits it.
+        defaults: Defaults that differ from the generator's own, or that it does not have.
     """
 
     make: Callable[..., Data | None]
@@ -42,20 +44,30 @@ class Kind:
 
     @property
     def readers(self) -> dict[str, texts.Reader]:
-        """What reads each option from text, in the order of the generator's arguments."""
+        """The reader of each option, in the order of the generator's arguments."""
         return texts.readers_of(self.make, without=("seed",))
 
     def build(
         self, options: Mapping[str, Any], sheet: tuple[int, ...], num_edges: int, seed: int
     ) -> Data | None:
-        """Generate the connectome of some options; what they leave out follows from the others.
+        """Generate a connectome.
 
         Args:
-            options: values of arguments.
-            sheet: the lattice of the data set.
-            num_edges: the number of synapses to come near to.
-            seed: for generators that take one.
+            options: Values of arguments; the others follow from them, the sheet and the budget.
+            sheet: Lattice shape of the data set.
+            num_edges: Number of synapses to which the fitted argument is matched.
+            seed: Random seed, for generators that take one.
+
+        Returns:
+            The connectome, or None for the topology without a graph.
+
+        Raises:
+            TypeError: An option has the wrong type.
+            ValueError: An option is out of range.
         """
+        if "num_nodes" in options:
+            # Fits use it before the generator checks it.
+            checks.count("num_nodes", options["num_nodes"], at_most=MOST_NEURONS)
         parameters = inspect.signature(self.make).parameters
         arguments = {
             name: each.default
@@ -78,7 +90,7 @@ class Kind:
 
 _NODES = ("num_nodes",)
 
-# The help of the commands reads this table as it is written here, without importing it.
+# The help of the commands parses this table from the source, without importing it.
 KINDS: dict[str, Kind] = {
     "grid": Kind(graphs.grid_local, ("shape",), defaults={"distance": 2}),
     "hexagonal": Kind(graphs.hexagonal_lattice, ("radius", "shape"), defaults={"distance": 2}),
@@ -123,7 +135,7 @@ KINDS: dict[str, Kind] = {
     "larva-mushroom-body": Kind(graphs.larva_mushroom_body),
     "fly-visual-system": Kind(graphs.fly_visual_system),
     "file": Kind(builders.from_file),
-    # Its neurons are the hidden ones of the perceptron.
+    # Its neurons are the hidden units of the perceptron.
     "none": Kind(builders.no_graph, ()),
 }
-"""Every topology that can be written, by its name."""
+"""Every kind of topology by name."""

@@ -1,4 +1,4 @@
-"""Images of which a part is hidden."""
+"""Images that are partly hidden."""
 
 from __future__ import annotations
 
@@ -12,15 +12,25 @@ from graphs import arguments
 
 
 class Occluded(NamedTuple):
-    """Images ``x`` [B, pixels], and ``hidden`` [B, pixels] bool: which pixels were set to 0."""
+    """Images of which a part is hidden.
+
+    Attributes:
+        x: Images [B, pixels].
+        hidden: Whether each pixel was set to 0, [B, pixels] bool.
+    """
 
     x: Tensor
     hidden: Tensor
 
     def share(self, whole: Tensor, pixels: Tensor) -> Tensor:
-        """How much [B] of the ink that ``whole`` has in these pixels is hidden, 0 to 1.
+        """Return the hidden share of the ink that some pixels have, 0 without ink.
 
-        Where there is no ink nothing is hidden.
+        Args:
+            whole: The images before occlusion, [B, pixels].
+            pixels: Indices, or a mask, of the pixels.
+
+        Returns:
+            Shares [B] in [0, 1].
         """
         ink = whole[:, pixels]
         return (ink * self.hidden[:, pixels]).sum(1) / ink.sum(1).clamp(min=1e-9)
@@ -29,16 +39,17 @@ class Occluded(NamedTuple):
 def occlude(
     x: Tensor, shape: Sequence[int], size: int, *, generator: torch.Generator | None = None
 ) -> Occluded:
-    """Hide a square at a random place in each image, inside of it.
+    """Set a square at a random position within each image to 0.
 
     Args:
-        x: images [B, pixels], row by row.
-        shape: their height and width.
-        size: side of the square in pixels, at most the shorter side of the images.
-        generator: torch's own by default.
+        x: Images [B, pixels], row by row.
+        shape: Height and width of the images.
+        size: Side of the square in pixels, at most the shorter side of the images.
+        generator: Random generator; None uses torch's default.
 
     Raises:
-        ValueError: the pixels are not those of the shape, or the square does not fit.
+        TypeError: An argument has the wrong type.
+        ValueError: ``x`` does not have the shape, or the square does not fit.
 
     Example:
         >>> import torch
@@ -47,15 +58,20 @@ def occlude(
         >>> x.sum(1).tolist(), hidden.sum(1).tolist()
         ([8.0, 8.0], [4, 4])
     """
-    height, width = shape
+    height, width = _sides(shape)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor, got {type(x).__name__}; pass torch.as_tensor(x)")
     size = arguments.count("size", size, at_least=1)
     if x.dim() != 2 or x.size(1) != height * width:
         raise ValueError(
             f"x must have shape [B, {height * width}] for images of {height}x{width}, got "
-            f"{list(x.shape)}."
+            f"{list(x.shape)}; pass x.flatten(1)"
         )
     if size > min(height, width):
-        raise ValueError(f"size must be at most {min(height, width)}, got {size}.")
+        raise ValueError(
+            f"size must be at most {min(height, width)}, the shorter side of the images, got "
+            f"{size}; pass a smaller one"
+        )
     covered = []
     for side in (height, width):
         first = torch.randint(side - size + 1, (len(x), 1), generator=generator)
@@ -64,3 +80,12 @@ def occlude(
     rows, columns = covered
     hidden = (rows.unsqueeze(2) & columns.unsqueeze(1)).flatten(1).to(x.device)
     return Occluded(x.masked_fill(hidden, 0), hidden)
+
+
+def _sides(shape: Sequence[int]) -> tuple[int, int]:
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 2:
+        raise TypeError(f"shape must be height and width, got {shape!r:.80}; pass shape=(28, 28)")
+    height, width = (
+        arguments.count(f"shape[{at}]", side, at_least=1) for at, side in enumerate(shape)
+    )
+    return height, width

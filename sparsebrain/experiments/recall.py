@@ -1,4 +1,4 @@
-"""Delayed recall: what was seen once has to be told after a while."""
+"""Delayed recall: a cue has to be reported after a delay."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import torch
 from torch import Tensor
 
 from graphs import arguments
+from sparsebrain.experiments import options
 
 NOT_ASKED = -100
-"""The label of steps at which nothing is asked: what torch's cross-entropy leaves out."""
+"""The label of steps without a question, which torch's cross-entropy ignores."""
+
+MOST_NUMBERS = 2**31
+"""The largest number of elements of the sequences."""
 
 
 class Recall(NamedTuple):
-    """Sequences ``x`` [B, delay + 2, cues + 1] float32, and labels ``y`` [B, delay + 2] int64."""
+    """Sequences and their labels.
+
+    Attributes:
+        x: Sequences [B, delay + 2, cues + 1], float32.
+        y: Labels [B, delay + 2], int64.
+    """
 
     x: Tensor
     y: Tensor
@@ -23,25 +32,26 @@ class Recall(NamedTuple):
 def delayed_recall(
     samples: int, *, cues: int = 4, delay: int = 10, noise: float = 0.5, seed: int = 0
 ) -> Recall:
-    """Make sequences whose first step is a cue, which has to be told at the last.
+    """Generate sequences that start with a cue, which is the label of the last step.
 
     At step 0 one of the first ``cues`` channels is 1. For ``delay`` steps these channels then hold
-    normal noise, which has nothing to do with it. At the last step the last channel alone is 1:
-    tell the cue. All sequences are equal there, so that a model without a memory gives them one
-    answer, and of labels as balanced as they are here just 1 / cues is right.
+    independent normal noise. At the last step only the last channel is 1, which asks for the cue.
+    Because the last step is the same in all sequences and the labels are balanced, a model without
+    memory is right for a share of 1 / cues.
 
     Args:
-        samples: sequences, at least 1; each cue is as frequent as the others, up to one.
-        cues: at least 2.
-        delay: steps between cue and question, at least 0.
-        noise: standard deviation, not negative.
-        seed: the same one gives the same sequences.
+        samples: Number of sequences B, at least 1; the frequencies of cues differ by at most one.
+        cues: Number of cues, at least 2.
+        delay: Number of steps between cue and question, at least 0.
+        noise: Standard deviation of the noise, at least 0.
+        seed: Random seed, at least 0.
 
     Returns:
-        The sequences, batch first, and their labels, :data:`NOT_ASKED` at all steps but the last.
+        The sequences and their labels, which are :data:`NOT_ASKED` at all steps but the last.
 
     Raises:
-        ValueError, TypeError: an argument that is none of these.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
 
     Example:
         >>> from sparsebrain.experiments.recall import delayed_recall
@@ -51,14 +61,16 @@ def delayed_recall(
         >>> y[0].tolist()
         [-100, -100, -100, -100, 0]
     """
-    samples = arguments.count("samples", samples, at_least=1)
-    cues, delay = (
-        arguments.count("cues", cues, at_least=2),
-        arguments.count("delay", delay, at_least=0),
-    )
-    if not 0 <= noise < float("inf"):
-        raise ValueError(f"noise must be a number of at least 0, got {noise!r}.")
-    draw = torch.Generator().manual_seed(seed)
+    samples = arguments.count("samples", samples, at_least=1, at_most=MOST_NUMBERS)
+    cues = arguments.count("cues", cues, at_least=2, at_most=MOST_NUMBERS)
+    delay = arguments.count("delay", delay, at_most=MOST_NUMBERS)
+    noise = arguments.real("noise", noise)
+    draw = torch.Generator().manual_seed(options.seed("seed", seed))
+    if samples * (delay + 2) * (cues + 1) > MOST_NUMBERS:
+        raise ValueError(
+            f"samples * (delay + 2) * (cues + 1) must be at most {MOST_NUMBERS}, got "
+            f"{samples * (delay + 2) * (cues + 1)}; pass smaller ones"
+        )
     cue = (torch.arange(samples) % cues)[torch.randperm(samples, generator=draw)]
     x = torch.zeros(samples, delay + 2, cues + 1)
     x[torch.arange(samples), 0, cue] = 1

@@ -1,4 +1,4 @@
-"""What a comparison tells of each topology and rule: a table, budgets and loops."""
+"""Tables and sentences on the results of a comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _ALIKE = 0.02
 
 @dataclass(frozen=True)
 class Row:
-    """All runs of one topology or model by one rule, under the name that tables give it."""
+    """All runs of one topology or model by one rule.
+
+    Attributes:
+        label: Name in tables.
+        runs: Runs, one per seed.
+        outcomes: Outcome of each run.
+        curves: Epochs of each run.
+    """
 
     label: str
     runs: list[Run]
@@ -31,7 +38,7 @@ class Row:
 
     @property
     def finished(self) -> Row:
-        """The same row without the runs that diverged; it may have none left."""
+        """The same row without the runs that diverged; it may be empty."""
         kept = [place for place, outcome in enumerate(self.outcomes) if not outcome.diverged]
         return Row(
             self.label,
@@ -41,17 +48,17 @@ class Row:
         )
 
     def mean(self, name: str) -> float:
-        """The mean of one figure of the outcomes over the seeds whose run did not diverge.
+        """Return the mean of a field of the outcomes over the runs that did not diverge.
 
-        Where all of them did, over all of them: sizes are known, and accuracies nan.
+        If every run diverged, the mean is over all runs, whose accuracies are NaN.
         """
         outcomes = self.finished.outcomes or self.outcomes
         return statistics.fmean(getattr(outcome, name) for outcome in outcomes)
 
     def accuracy(self) -> str:
-        """Test accuracy in percent, mean and sample standard deviation over the seeds.
+        """Return mean and sample standard deviation of the test accuracy in percent.
 
-        Of those whose run did not diverge; how many did is said on a second line.
+        Runs that diverged are left out; a second line counts them.
         """
         values = [100 * outcome.test_accuracy for outcome in self.finished.outcomes]
         if not values:
@@ -64,7 +71,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A topology around which a rule can teach no model, and why."""
+    """A topology that a rule cannot train.
+
+    Attributes:
+        rule: Name of the rule.
+        label: Text of the topology.
+        reason: Why the rule refuses it.
+    """
 
     rule: str
     label: str
@@ -72,7 +85,7 @@ class Refusal:
 
 
 def summarise(label: str, runs: list[Run], results: Results) -> Row:
-    """Gather finished runs that differ in their seeds alone."""
+    """Return the row of finished runs that differ only in their seeds."""
     return Row(
         label,
         runs,
@@ -82,10 +95,15 @@ def summarise(label: str, runs: list[Run], results: Results) -> Row:
 
 
 def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topology") -> Table:
-    """One line a row; the caption tells runs that diverged, and where budgets are not equal.
+    """Return a table with one line per row.
 
-    They are equal where neurons, synapses and parameters differ by no more than 2 % from those that
-    are wanted.
+    The caption lists runs that diverged, and rows whose neurons, synapses or parameters differ by
+    more than 2 % from the budget.
+
+    Args:
+        rows: Rows to show.
+        wanted: Budget; None leaves the comparison with it out.
+        name: Heading of the first column.
     """
     table = Table(box=SIMPLE_HEAD, padding=0, caption_justify="left")
     table.add_column(name, overflow="fold", min_width=12)
@@ -94,7 +112,7 @@ def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topo
     for row in rows:
         graph = bool(row.mean("synapses"))
         table.add_row(
-            # With spaces, so that a narrow terminal breaks it between options.
+            # Spaces let a narrow terminal break lines between options.
             break_options(row.label, " "),
             f"{row.mean('neurons'):.0f}",
             f"{row.mean('synapses'):.0f}",
@@ -110,9 +128,9 @@ def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topo
 
 
 def tabulate_rules(rows: list[Row], refused: list[Refusal], wanted: Budget) -> Table:
-    """One line for each rule on each topology; the caption tells what :func:`tabulate`'s does.
+    """Return a table with one line per rule and topology.
 
-    It tells also the reasons of what is refused.
+    The caption says what :func:`tabulate`'s says, and why rules refused topologies.
     """
     table = Table(box=SIMPLE_HEAD, padding=0, caption_justify="left")
     table.add_column("rule", no_wrap=True)
@@ -138,7 +156,7 @@ def tabulate_rules(rows: list[Row], refused: list[Refusal], wanted: Budget) -> T
 
 
 def tell_diverged(rows: list[Row]) -> str | None:
-    """A sentence on the runs that diverged, and in which epoch each did; None where none did."""
+    """Return a sentence on the runs that diverged and their epochs; None if none did."""
     alone = len({row.rule for row in rows}) == 1
     told = []
     for row in rows:
@@ -153,14 +171,14 @@ def tell_diverged(rows: list[Row]) -> str | None:
         ]
     if not told:
         return None
-    return f"Diverged, and left out of means and tests: {'; '.join(told)}."
+    return f"Diverged and left out of means and tests: {'; '.join(told)}."
 
 
 def tell_budget(rows: list[Row], wanted: Budget) -> str | None:
-    """A sentence on the rows that differ from the budget by over 2 %; None where none does.
+    """Return a sentence on the rows that differ from the budget by over 2 %; None if none does.
 
-    Parameters are held against those of the topology that sets the budget, or else of the first
-    with a graph, by the same rule: rules bring parameters of their own.
+    Parameters are compared with those of the topology that sets the budget, or else of the first
+    row with a graph. They are compared within each rule, because rules add parameters.
     """
     told = []
     for rule in dict.fromkeys(row.rule for row in rows):
@@ -172,7 +190,7 @@ def tell_budget(rows: list[Row], wanted: Budget) -> str | None:
         for row in of_rule:
             off = {name: row.mean(name) / aim - 1 for name, aim in aims.items()}
             if row not in graphs:
-                # It is there to have none.
+                # The model without a graph has no synapses on purpose.
                 del off["synapses"]
             apart = [f"{share:+.0%} {name}" for name, share in off.items() if abs(share) > _ALIKE]
             if apart:
@@ -181,17 +199,17 @@ def tell_budget(rows: list[Row], wanted: Budget) -> str | None:
     if not told:
         return None
     return (
-        f"Not an equal budget of {wanted.num_nodes} neurons, {wanted.num_edges} synapses and the "
-        f"parameters that come with them: {'; '.join(told)}."
+        f"Outside the budget of {wanted.num_nodes} neurons, {wanted.num_edges} synapses and the "
+        f"corresponding parameters: {'; '.join(told)}."
     )
 
 
 def tell_loops(rows: list[Row]) -> str:
-    """How many loops the test images took to their equilibrium, and how many came to none."""
+    """Return a sentence on the loops to the equilibrium, and on images that did not converge."""
     told = []
     for row in rows:
         if row.mean("synapses") and row.finished.runs:
             lost = 1 - row.mean("converged")
             failed = f" ({lost:.2%} of the images did not converge)" if lost else ""
             told.append(f"{row.label} {row.mean('loops_used'):.1f}{failed}")
-    return f"Loops to the equilibrium, mean over test images: {', '.join(told) or 'no graph'}."
+    return f"Mean loops to the equilibrium over the test images: {', '.join(told) or 'no graph'}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +15,14 @@ from torch import nn
 
 from graphs import arguments
 from graphs.io.atomic import write_atomically
+from sparsebrain.experiments import options
 from sparsebrain.experiments.checksums import checksum_of
-from sparsebrain.experiments.datasets import Images, load_anew
+from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.report import Row, summarise, tabulate
 from sparsebrain.experiments.results import Results
-from sparsebrain.experiments.runner import check_jobs, train_missing
+from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.tables import write_csv
 from sparsebrain.experiments.training import Run, Trained, connectome_of, make_model, train
 from sparsebrain.experiments.verdict import tell_differences
@@ -38,9 +40,9 @@ def reproduce(
     epochs: int = 10,
     seeds: int = 5,
     variant: str = "relu",
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     console: Console | None = None,
 ) -> list[Row]:
     """Train the paper's five models and draw its figures 2, 6, 9 or 10, and 11.
@@ -84,12 +86,13 @@ def reproduce(
         TypeError: An option has the wrong type; nothing has been run.
         OSError: ``out`` cannot be written.
     """
-    arguments.count("epochs", epochs, at_least=1)
-    arguments.count("seeds", seeds, at_least=1)
+    arguments.option("data", data, DATASETS)
+    epochs, seeds = options.epochs("epochs", epochs), options.seeds("seeds", seeds)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    jobs = check_jobs(jobs)
+    jobs = options.jobs("jobs", jobs)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", "reproduction" if out is None else out)
     images = load_anew(data, data_dir)
-    out = Path("reproduction") if out is None else out
     runs = {
         name: list(seal([_run(name, data, variant, epochs, seed) for seed in range(seeds)], images))
         for name in EJIMA_MODELS

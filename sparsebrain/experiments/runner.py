@@ -33,7 +33,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from graphs import arguments
 from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
@@ -48,7 +47,7 @@ Finish = Callable[[Run, Trained], None]
 Key = TypeVar("Key")
 Made = TypeVar("Made")
 
-# Forked processes have it as well, and with it the tables.
+# Forked processes share this name, and the entries of the tables.
 _PROCESS = uuid.uuid4().hex
 _PAUSE = 0.5
 
@@ -80,8 +79,7 @@ def train_missing(
         labels: The runs that are wanted, and their names for the progress display.
         results: The finished runs.
         data_dir: Where the images are, as for :func:`~sparsebrain.experiments.datasets.load`.
-        jobs: The result of :func:`check_jobs`: the number of trainings side by side, each on one
-            thread; -1 is one per core.
+        jobs: The number of trainings side by side, each on one thread; -1 is one per core.
         console: Shows progress; None shows nothing.
         finish: Is called with a training before its result is kept.
 
@@ -178,7 +176,7 @@ def train_unclaimed(
 
 
 class _Claims(Iterator[tuple[Any, ...]]):
-    """The arguments of each training that this command can claim, when joblib asks for them."""
+    """Claims trainings one by one, as joblib asks for them, and yields their arguments."""
 
     def __init__(
         self,
@@ -189,7 +187,7 @@ class _Claims(Iterator[tuple[Any, ...]]):
         self.elsewhere: list[Any] = []
         """The trainings that others have claimed, or have finished by now."""
         self.error: Exception | None = None
-        """What was raised in a thread of joblib, which would lose it."""
+        """An error in a thread of joblib, which would discard it."""
         self._wanted = iter(wanted)
         self._finished = finished
         self._arguments_of = arguments_of
@@ -238,29 +236,13 @@ def tell_torn(finished: SharedFolder[Any], console: Console) -> None:
         )
 
 
-def check_jobs(jobs: object) -> int:
-    """Return ``jobs`` as an int.
-
-    Raises:
-        TypeError, ValueError: It is neither 1 or more nor -1.
-    """
-    if jobs == -1:
-        return -1
-    try:
-        return arguments.count("jobs", jobs, at_least=1)
-    except ValueError:
-        raise ValueError(
-            f"jobs must be a number of trainings side by side, or -1 for one a core, got {jobs}."
-        ) from None
-
-
 def _parallel(jobs: int, most: int) -> joblib.Parallel:
-    # More processes than trainings would only be started and stopped.
+    # More processes than trainings would start for nothing.
     jobs = min(joblib.effective_n_jobs(jobs), most)
     try:
         return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     except ValueError:
-        # Ray's backend, like all of multiprocessing, returns everything at the end.
+        # Some backends, such as Ray's and multiprocessing, return all results at the end.
         return joblib.Parallel(n_jobs=jobs)
 
 
@@ -284,7 +266,7 @@ def _tell(outcome: Outcome) -> str:
 
 
 def _tell_stale(missing: list[Run], results: Results, console: Console) -> None:
-    """Say which of the missing runs were kept as something else under the same options."""
+    """Print why results with the same options cannot be used for the missing runs."""
     counts: dict[str, int] = {}
     for run in missing:
         if told := " and ".join(results.stale(run)):
@@ -297,7 +279,7 @@ def _tell_stale(missing: list[Run], results: Results, console: Console) -> None:
 
 
 def _users_own(run: Run) -> tuple[str, Any]:
-    """Of the sender its name, and what the run needs of tables that is not the package's own."""
+    """Return the name of this process, and the user's entries of the tables that a run needs."""
     kind = parse(run.topology).kind
     used = {
         ("rule", run.rule): RULES[run.rule],
@@ -305,7 +287,7 @@ def _users_own(run: Run) -> tuple[str, Any]:
         ("data", run.data): DATASETS[run.data],
     }
     own = {key: each for key, each in used.items() if not all(map(is_of_a_package, _code_of(each)))}
-    # With their code, which another process cannot import where it comes from a script.
+    # Their code is sent along, because another process cannot import it from a script.
     return _PROCESS, joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
 
 
@@ -315,7 +297,7 @@ def _code_of(entry: Any) -> tuple[Any, ...]:
 
 def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple[Run, Trained]:
     process, own = users_own
-    # What comes back from a pickle is a copy, which must not take the place of the original.
+    # A copy from a pickle must not replace the original in the process that sent it.
     if process != _PROCESS:
         tables: dict[str, MutableMapping[str, Any]] = {
             "rule": RULES,

@@ -1,25 +1,39 @@
-"""Which differences between groups of trainings are more than chance, and how sure that is."""
+"""Significance tests of differences between groups of trainings."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 
+from graphs import arguments
+
 _SUSPECT = 0.9
-"""A pair has a spread of its own where its gaps vary more than this quantile of chance."""
+"""A pair is given its own spread where its gaps vary more than this quantile of chance."""
+
+_LARGEST = 1e100
+"""Squares of larger values would overflow."""
 
 
 class Difference(NamedTuple):
-    """The mean of ``first`` minus that of ``second``, and how sure it is.
+    """The mean of ``first`` minus the mean of ``second``, and how certain it is.
 
-    ``p_value`` and the confidence interval from ``low`` to ``high`` are corrected for all the pairs
-    that were compared, so that p_value < level exactly where the interval excludes 0, and all
-    intervals together hold with a probability of 1 - level. ``num_seeds`` values a group were used.
+    The p-value and the confidence interval are corrected for all pairs that were compared, so that
+    ``p_value < level`` exactly where the interval excludes 0, and all intervals hold
+    simultaneously with probability 1 - level.
+
+    Attributes:
+        first: Name of the first group.
+        second: Name of the second group.
+        mean: Mean difference, in the unit of the values.
+        p_value: Corrected p-value.
+        low: Lower end of the confidence interval.
+        high: Upper end of the confidence interval.
+        num_seeds: Number of values per group.
     """
 
     first: str
@@ -32,7 +46,7 @@ class Difference(NamedTuple):
 
 
 class _Spread(NamedTuple):
-    """The variance of one group's values that pairs share, and its degrees of freedom."""
+    """The variance of one group's values, pooled over connected groups."""
 
     groups: int
     seeds: int
@@ -40,13 +54,14 @@ class _Spread(NamedTuple):
 
     @property
     def degrees(self) -> int:
+        """Degrees of freedom of the variance."""
         return (self.groups - 1) * (self.seeds - 1)
 
     @property
     def suspicious(self) -> float:
-        """Where the variance of a pair's gaps is above this, it counts alone.
+        """The variance of a pair's gaps above which it replaces the pooled variance.
 
-        It is a part of the pooled one; of two groups, all of it.
+        Infinite for two groups, whose pooled variance is that of their gaps.
         """
         if self.groups == 2:
             return math.inf
@@ -61,44 +76,45 @@ def differences(
     resolution: float | None = None,
     level: float = 0.05,
 ) -> list[Difference]:
-    r"""Compare pairs of groups over the seeds they share by t-tests with a pooled spread.
+    r"""Compare pairs of groups over the seeds that they share, by t-tests with a pooled spread.
 
-    A few seeds tell little about the spread of a pair, and accuracies are multiples of 1 / test
-    size, so that the gaps of a pair are often all equal. The variance of a gap is therefore the
-    largest of three:
+    A few seeds say little about the spread of a pair, and accuracies are multiples of
+    1 / test size, so that the gaps of a pair are often all equal. The variance of a gap is
+    therefore the largest of three:
 
-    - that of the pair's own gaps over the seeds;
-    - :math:`2 M`, where M is the residual mean square of all groups that pairs connect, after the
-      means of groups and of seeds are removed (a randomized block design [1]_): a seed that is
-      good for all groups adds nothing to it;
+    - the variance of the pair's own gaps over the seeds;
+    - :math:`2 M`, where M is the residual mean square of all groups that pairs connect, after
+      removal of the means of groups and seeds (a randomized block design [1]_): a seed that is
+      good for all groups does not increase it;
     - :math:`\mathrm{resolution}^2 / 6`, the variance that rounding of both values adds.
 
-    With G connected groups and S seeds, t has (G - 1)(S - 1) degrees of freedom; it has S - 1 where
+    With G connected groups and S seeds, t has (G - 1)(S - 1) degrees of freedom, or S - 1 where
     the pair's own variance exceeds the pooled one beyond the 0.9 quantile of
     F(S - 1, (G - 1)(S - 1)). Each p-value is multiplied by the number of pairs (Bonferroni), which
     gives simultaneous confidence intervals.
 
-    Where groups have equal spreads, the chance of one false alarm or more is at most the level;
-    where spreads differ by a factor of 3 to 7 it reaches 7 % instead of 5 %, with few seeds of many
-    groups (``python -m benchmarks.significance`` measures both, and how often differences are
-    found). A noisy group raises the pooled spread and hides small differences between quiet ones.
+    If all groups have the same spread, the probability of one or more false alarms is at most
+    ``level``. If spreads differ by a factor of 3 to 7, it reaches 7 % instead of 5 % with few
+    seeds of many groups; ``python -m benchmarks.significance`` measures this and the power. A
+    noisy group raises the pooled spread and hides small differences between quiet groups.
 
     Args:
-        values: for each group one value a seed, all in the same order of seeds, at least 2.
-        pairs: of their names, first and second; every pair by default. Groups that no chain of
+        values: For each group one value per seed, at least 2, in the same order of seeds.
+        pairs: Pairs of group names to compare; None compares every pair. Groups that no chain of
             pairs connects, such as rules on different topologies, are not pooled.
-        resolution: the step of the values in their own unit: 1 / test size for accuracies as
-            shares, 100 / test size in percent. None takes the values as exact: rounding then adds
-            nothing, and where nothing varies at all, p is 1 and the interval unbounded, since no
-            spread is known.
-        level: of significance; intervals hold with a probability of 1 - level.
+        resolution: The step of the values in their own unit: 1 / test size for accuracies as
+            shares, 100 / test size in percent. None treats the values as exact: rounding then adds
+            no variance, and where nothing varies at all, p is 1 and the interval unbounded.
+        level: Significance level, between 0 and 1.
 
     Returns:
-        A difference for each pair, the smallest p-value first. A mean difference of 0 has p = 1.
+        One difference per pair, in ascending order of p-values. A mean difference of 0 has p = 1.
 
     Raises:
-        ValueError: groups have different numbers of seeds, or fewer than 2, a value is not
-            finite, a pair names no two groups, or resolution or level cannot be.
+        TypeError: An argument has the wrong type.
+        ValueError: Groups have different numbers of values or fewer than 2, a value is not finite
+            or larger than 1e100 in magnitude, a pair does not name two groups, or ``resolution``
+            or ``level`` is out of range.
 
     References:
         .. [1] R. A. Fisher, "The Design of Experiments", Oliver and Boyd (1935), chapter IV.
@@ -148,27 +164,32 @@ def detectable(
     level: float = 0.05,
     power: float = 0.8,
 ) -> dict[tuple[str, str], float]:
-    """For each pair the true difference that :func:`differences` finds with a probability.
+    """Return the true difference that :func:`differences` detects with a given probability.
 
-    It holds for as many seeds and pairs as are given, and for normal values of the pooled spread
-    that they have, which a few seeds tell but roughly.
+    The result holds for as many seeds and pairs as are given, and for normally distributed values
+    of the observed pooled spread, which few seeds estimate only roughly.
 
     Args:
-        values: as :func:`differences` takes them.
-        pairs: as there.
-        resolution: as there.
-        level: as there.
-        power: the probability.
+        values: As for :func:`differences`.
+        pairs: As for :func:`differences`.
+        resolution: As for :func:`differences`.
+        level: As for :func:`differences`.
+        power: The probability of detection, between ``level`` and 1.
 
     Returns:
-        The difference in the unit of the values; infinite where no spread is known.
+        For each pair the difference in the unit of the values; infinite where the spread is
+        unknown.
 
     Raises:
-        ValueError: as :func:`differences` does, or power is not between level and 1.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, as for :func:`differences`.
     """
     arrays, asked = _check(values, pairs, resolution, level)
-    if not level < power < 1:
-        raise ValueError(f"power must be between the level {level} and 1, got {power}.")
+    if not level < arguments.real("power", power) < 1:
+        raise ValueError(
+            f"power must be between the level {level} and 1, got {power}; pass for example "
+            f"power={(1 + level) / 2:g}"
+        )
     noise = _rounding(arrays)
     spreads = _spreads(arrays, asked, resolution or 0.0)
     units = {
@@ -190,58 +211,98 @@ def _check(
     resolution: float | None,
     level: float,
 ) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
-    lengths = {len(group) for group in values.values()}
-    if len(lengths) > 1 or min(lengths, default=2) < 2:
-        raise ValueError(
-            f"every group needs one value a seed, at least 2, got {sorted(lengths)}; leave out the "
-            "seeds that some group lacks, in all groups."
-        )
-    arrays = {name: np.asarray(group, dtype=float) for name, group in values.items()}
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(
-                f"every value must be finite, got {array.tolist()} for {name!r}; leave out the "
-                "seeds that failed, in all groups, or the group that failed."
-            )
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, as 0.05, got {level}.")
+    arrays = _arrays(values)
+    if not 0 < arguments.real("level", level) < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}; pass for example level=0.05")
     if resolution is not None:
         _check_resolution(resolution, arrays)
-    asked = list(itertools.combinations(arrays, 2) if pairs is None else pairs)
-    for first, second in asked:
-        if first == second or not {first, second} <= set(arrays):
-            raise ValueError(
-                f"a pair must be two of the groups {list(arrays)}, got {(first, second)}."
-            )
+    if pairs is None:
+        return arrays, list(itertools.combinations(arrays, 2))
+    asked = [_pair(each, arrays) for each in _items("pairs", pairs)]
     if len({frozenset(pair) for pair in asked}) < len(asked):
-        raise ValueError("a pair is given twice; give each once, in one order.")
+        raise ValueError("pairs has a pair twice; pass each pair once, in one order")
     return arrays, asked
 
 
-def _check_resolution(resolution: float, arrays: Mapping[str, np.ndarray]) -> None:
-    if not 0 < resolution < math.inf:
-        raise ValueError(
-            f"resolution must be a positive number, such as 1 / test size, or None, got "
-            f"{resolution}."
+def _items(name: str, value: object) -> list[Any]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"{name} must be an iterable of pairs of names, got {value!r} of type "
+            f"{type(value).__name__}; pass for example {name}=[('a', 'b')]"
         )
+    return list(value)
+
+
+def _pair(pair: object, arrays: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+        first, second = pair
+        known = all(isinstance(name, Hashable) and name in arrays for name in pair)
+        if known and first != second:
+            return first, second
+    raise ValueError(
+        f"pairs must hold pairs of two of the groups {list(arrays)}, got {pair!r}; pass for "
+        f"example pairs={list(itertools.combinations(arrays, 2))[:1]}"
+    )
+
+
+def _arrays(values: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:
+    """Return the values of each group [S] as float64."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"values must be a mapping of names to sequences of numbers, got {values!r:.80} of "
+            f"type {type(values).__name__}; pass for example values={{'a': [0.9, 0.8]}}"
+        )
+    arrays = {name: _array(name, group) for name, group in values.items()}
+    lengths = {len(array) for array in arrays.values()}
+    if len(lengths) > 1 or min(lengths, default=2) < 2:
+        raise ValueError(
+            "values must have the same number of values for every group, one per seed and at "
+            f"least 2, got {sorted(lengths)}; leave out the seeds that some group lacks, or pass "
+            "more seeds"
+        )
+    return arrays
+
+
+def _array(name: str, group: Sequence[float]) -> np.ndarray:
+    try:
+        array = np.asarray(group)
+    except (ValueError, TypeError, RuntimeError):
+        array = np.asarray(None)
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"values[{name!r}] must be a sequence of real numbers, got {group!r:.80}; pass for "
+            f"example values={{{name!r}: [0.9, 0.8]}}"
+        )
+    if not (np.abs(array.astype(float)) <= _LARGEST).all():
+        raise ValueError(
+            f"values[{name!r}] must be finite and at most {_LARGEST:g} in magnitude, got "
+            f"{array.tolist()!r:.200}; leave out the seeds that failed, in all groups, or pass "
+            "values without this group"
+        )
+    return array.astype(float)
+
+
+def _check_resolution(resolution: float, arrays: Mapping[str, np.ndarray]) -> None:
+    arguments.real("resolution", resolution, positive=True, at_most=_LARGEST)
     extent = float(np.ptp(list(arrays.values()))) if arrays else 0.0
     # Multiples of a step that are not equal are at least a step apart.
     if _rounding(arrays) < extent < resolution / 2:
         raise ValueError(
-            f"the values differ by {extent:.3g} at most, less than their resolution {resolution}; "
-            "give it in their unit: 1 / test size for shares, 100 / test size for percent."
+            f"resolution must be the step of the values, which differ by {extent:.3g} at most, got "
+            f"{resolution}; pass it in their unit, 1 / test size for shares or 100 / test size for "
+            "percent"
         )
 
 
 def _rounding(arrays: Mapping[str, np.ndarray]) -> float:
-    """What is not larger comes from rounding of floating-point numbers."""
+    """Return the magnitude up to which a number is floating-point rounding."""
     return 1e-12 * max((float(np.abs(array).max()) for array in arrays.values()), default=0.0)
 
 
 def _spreads(
     arrays: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]], resolution: float
 ) -> dict[str, _Spread]:
-    """For each group that is compared the spread of all groups that pairs connect with it."""
+    """Return, for each compared group, the spread of all groups that pairs connect with it."""
     members: dict[str, list[str]] = {}
     for first, second in pairs:
         one, other = (members.setdefault(name, [name]) for name in (first, second))
@@ -261,15 +322,16 @@ def _spreads(
 
 
 def _critical(degrees: Any, level: float) -> Any:
-    """How large the absolute value of t must be to be significant at a level."""
+    """Return the absolute value of t above which it is significant at a level."""
     return -special.stdtrit(degrees, level / 2)
 
 
 def _detectable_units(groups: int, seeds: int, level: float, power: float) -> float:
-    """What is detectable, in standard deviations of one group's values.
+    """Return the detectable difference in standard deviations of one group's values.
 
-    Of normal values the mean gap of a pair, the variance of its gaps and the rest of the residual
-    squares are independent; the last two are summed over a grid of their quantiles.
+    For normally distributed values, the mean gap of a pair, the variance of its gaps and the
+    remaining residual squares are independent; the last two are averaged over a grid of their
+    quantiles.
     """
     quantiles = (np.arange(200) + 0.5) / 200
     # The variance of a gap is then 1.

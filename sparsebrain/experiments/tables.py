@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from graphs.io.atomic import named, write_atomically
+from sparsebrain.experiments.options import OptionError
 
 Parsed = TypeVar("Parsed")
 
@@ -30,7 +31,7 @@ def make_folder(path: Path) -> None:
         ValueError: ``path`` is a file.
     """
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; choose a folder as --out.")
+        raise OptionError("out", f"{path} is a file; pass the path of a folder")
     path.mkdir(parents=True, exist_ok=True)
 
 
@@ -133,8 +134,8 @@ def read_csv(
         for old, new in (renamed or {}).items():
             if old in found and new not in found:
                 raise ValueError(
-                    f"its column {old} is now called {new}; rename it in the first line to go on "
-                    "with these results"
+                    f"its column {old} is now called {new}; rename it in the first line to keep "
+                    "these results"
                 )
         if lines and found != [each for each in columns if each in found or each not in later]:
             raise ValueError("its columns are not those of this command's tables")
@@ -142,8 +143,8 @@ def read_csv(
             raise ValueError("a row is cut short or too long")
         rows = [parse(dict(zip(found, line, strict=True))) for line in lines[1:]]
     except (ValueError, csv.Error) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}); move it away or choose another --out."
+        raise OptionError(
+            "out", f"{path} cannot be read ({error}); move it away or pass another folder"
         ) from None
     return Table(rows, torn)
 

@@ -1,4 +1,4 @@
-"""Options as text: ``option=value,option=value``, read by the types of a function's arguments."""
+"""Parsing of ``option=value,option=value`` by the types of a function's arguments."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _WORDS = {"true": True, "false": False}
 
 
 class NotReadableError(ValueError):
-    """A text that does not stand for a value; its message completes "option='text' ..."."""
+    """A text is not a value of its type; the message completes "option='text' ..."."""
 
 
-def read_options(
-    what: str, kind: str, rest: str, known: Mapping[str, Reader]
-) -> tuple[str, dict[str, Any]]:
-    """Read ``option=value,option=value`` into that text and its values, in the order of ``known``.
+def read_options(kind: str, rest: str, known: Mapping[str, Reader]) -> tuple[str, dict[str, Any]]:
+    """Parse ``option=value,option=value``.
 
     Args:
-        what: names the whole in errors, such as "topology 'grid:distance=2'".
-        kind: what takes the options.
-        rest: their text.
-        known: every option, and what reads its value.
+        kind: Name of what takes the options, for messages.
+        rest: Text of the options.
+        known: Every option, and the reader of its value.
+
+    Returns:
+        The text and the values, both in the order of ``known``.
 
     Raises:
-        ValueError: an unknown option, one that is given twice, or a value that cannot be read.
+        ValueError: An option is unknown or given twice, or its value cannot be read.
     """
     options: dict[str, Any] = {}
     stated: dict[str, str] = {}
@@ -45,37 +45,39 @@ def read_options(
         key, equals, text = (part.strip() for part in item.partition("="))
         if _RENAMED.get(key) in known and key not in known:
             raise ValueError(
-                f"cannot read {item!r} in {what}; {key}= is now called {_RENAMED[key]}=, write "
-                f"{_RENAMED[key]}={text}."
+                f"cannot read {item!r}; {key}= is now called {_RENAMED[key]}=, write "
+                f"{_RENAMED[key]}={text}"
             )
         if key not in known or not equals:
-            told = ", ".join(f"{name}=" for name in known) or "no options"
-            raise ValueError(f"cannot read {item!r} in {what}; {kind} takes {told}.")
+            told = ", ".join(f"{name}=" for name in known)
+            fix = f"write option=value, with the options {told}" if known else f"write {kind} alone"
+            raise ValueError(f"cannot read {item!r}; {fix}")
         if key in options:
-            raise ValueError(f"{what} states {key} twice.")
+            raise ValueError(f"{key} is given twice; write {key}= once")
         stated[key] = text
         try:
             options[key] = known[key](text)
         except NotReadableError as error:
-            raise ValueError(f"{what}: {key}={text!r} {error}.") from None
-        except ValueError as error:
-            raise ValueError(f"{what}: {error}") from None
+            raise ValueError(f"{key}={text!r} {error}") from None
     order = [key for key in known if key in options]
     told = ",".join(f"{key}={stated[key]}" for key in order)
     return told, {key: options[key] for key in order}
 
 
 def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Reader]:
-    """What reads each argument of a function from text, by the argument's type, in order.
+    """Return the reader of each argument of a function, by its type, in order.
 
-    Arguments that no text can state, such as a function or an array alone, are left out.
+    Arguments whose types no text can express, such as functions and arrays, are left out.
 
     Args:
-        function: of annotated arguments, or a dataclass.
-        without: arguments that are no options.
+        function: A function of annotated arguments, or a dataclass.
+        without: Arguments to leave out.
+
+    Returns:
+        Readers by the names of the arguments.
 
     Raises:
-        TypeError: an argument without a type.
+        TypeError: An argument has no type annotation.
 
     Example:
         >>> import graphs
@@ -92,8 +94,8 @@ def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> 
         if name not in hints:
             told = getattr(function, "__name__", repr(function))
             raise TypeError(
-                f"argument {name} of {told} has no type, by which its text could be read; annotate "
-                f"it, as in {name}: float."
+                f"argument {name} of {told} must have a type annotation; "
+                f"write for example {name}: float"
             )
         reader = reader_of(name, hints[name])
         if reader is not None:
@@ -102,10 +104,14 @@ def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> 
 
 
 def reader_of(name: str, hint: Any) -> Reader | None:
-    """What reads a value of a type from text; None for a type that has no text.
+    """Return the reader of a type; None for a type that no text can express.
 
-    Of a union, sequences come first and texts last: ``float | Sequence[float]`` reads "2" as a
-    number and "2x1" as two, and a ``str`` beside other types takes the whole text.
+    In a union, sequences come first and strings last: ``float | Sequence[float]`` reads "2" as a
+    number and "2x1" as two numbers.
+
+    Args:
+        name: Name of the argument, for messages.
+        hint: The type annotation.
     """
     members = [hint]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -129,11 +135,11 @@ def reader_of(name: str, hint: Any) -> Reader | None:
 
 
 def integer(text: str) -> int:
-    """Read a whole number."""
+    """Read an integer."""
     try:
         return int(text)
     except ValueError:
-        raise NotReadableError("is no whole number") from None
+        raise NotReadableError("is no integer; write for example 5") from None
 
 
 def number(text: str) -> float:
@@ -141,31 +147,31 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise NotReadableError("is no number") from None
+        raise NotReadableError("is no number; write for example 2.5") from None
 
 
 def flag(text: str) -> bool:
     """Read true or false."""
     if text.lower() not in _WORDS:
-        raise NotReadableError("is no truth value; write true or false")
+        raise NotReadableError("is neither true nor false; write one of them")
     return _WORDS[text.lower()]
 
 
 _SCALARS: dict[Any, tuple[Reader, str]] = {
     bool: (flag, "truth values; write true, or truexfalse with one for each axis"),
-    int: (integer, "whole numbers; write for example 28x28"),
+    int: (integer, "integers; write for example 28x28"),
     float: (number, "numbers; write for example 2.5, or 20x10 with one for each axis"),
 }
 
 
 def shape(text: str) -> tuple[int, ...]:
-    """Read the sides of a lattice, such as ``28x28``."""
+    """Read the shape of a lattice, such as ``28x28``."""
     sides: tuple[int, ...] = _reader_of_several(int, alone=False)(text)
     return sides
 
 
 def _reader_of_several(item: Any, *, alone: bool) -> Reader:
-    """Values separated by x; a single one is no sequence where ``alone``."""
+    """Return the reader of values separated by x; if ``alone``, one value is not a sequence."""
     read, told = _SCALARS[item]
 
     def several(text: str) -> Any:

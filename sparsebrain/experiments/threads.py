@@ -1,4 +1,4 @@
-"""How many threads a training takes."""
+"""The number of threads of a training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread within: sums are then the same on any number of cores."""
+    """Run torch on one thread, so that sums are the same on any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

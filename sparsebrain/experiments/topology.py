@@ -12,11 +12,35 @@ from torch_geometric.data import Data
 from graphs.io.files import files_of
 from sparsebrain.experiments import texts
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH
+from sparsebrain.experiments.options import OptionError
+
+
+class TopologyError(OptionError):
+    """The text of a topology cannot be read, or its generator refuses the options.
+
+    Attributes:
+        spec: Text of the topology.
+    """
+
+    def __init__(self, spec: str, reason: str) -> None:
+        super().__init__("topology", reason)
+        self.args = (spec, reason)
+        self.spec = spec
+
+    def told(self, name: str) -> str:
+        """Return the message under the name that the caller has for topologies."""
+        return f"{name} {self.spec!r}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Topology:
-    """A parsed text: what it is called in tables, its kind, and the options that it states."""
+    """A parsed topology.
+
+    Attributes:
+        spec: Text with the options in the order of the generator's arguments.
+        kind: Key of :data:`~sparsebrain.experiments.kinds.KINDS`.
+        options: Names and values of the options that the text states.
+    """
 
     spec: str
     kind: str
@@ -24,21 +48,21 @@ class Topology:
 
     @property
     def states_its_size(self) -> bool:
-        """Whether the number of synapses follows from the text and the data set alone."""
+        """Whether the text and the data set determine the number of synapses."""
         return KINDS[self.kind].fitted is None or KINDS[self.kind].fitted in dict(self.options)
 
     @property
     def states_its_neurons(self) -> bool:
-        """Whether the number of neurons follows from the text, or the file, alone."""
+        """Whether the text, or the file, determines the number of neurons."""
         sized = KINDS[self.kind].sized
         return sized is None or any(option in dict(self.options) for option in sized)
 
     @property
     def checksum(self) -> str:
-        """Of the files that the topology is read from; empty where it is made.
+        """Checksum of the files of the topology; empty if it is generated.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: A file cannot be read.
         """
         if self.kind != FROM_FILE:
             return ""
@@ -50,11 +74,16 @@ class Topology:
 
 
 def parse(spec: str) -> Topology:
-    """Read ``kind:option=value,option=value``, or ``file:PATH``.
+    """Parse a text of the form ``kind:option=value,option=value`` or ``file:PATH``.
+
+    Args:
+        spec: The text. A file is not opened before :func:`build`.
+
+    Returns:
+        The topology.
 
     Raises:
-        ValueError: an unknown kind or option, or a value that cannot be read. Whether the file is
-            there is not looked at before :func:`build`.
+        TopologyError: The kind or an option is unknown, or a value cannot be read.
 
     Example:
         >>> from sparsebrain.experiments.topology import parse
@@ -63,29 +92,35 @@ def parse(spec: str) -> Topology:
     """
     kind, _, rest = spec.strip().partition(":")
     if kind not in KINDS:
-        raise ValueError(f"unknown topology {kind!r} in {spec!r}; choose {', '.join(KINDS)}.")
+        raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
     if kind == FROM_FILE:
-        # All of it is the path, which may hold what separates options elsewhere.
+        # The whole rest is the path, which may contain commas and equality signs.
         if not rest:
-            raise ValueError(f"topology {spec!r} states no path; write file:some/path.npz.")
+            raise TopologyError(spec, "it has no path; write for example file:some/path.npz")
         return Topology(f"{kind}:{rest}", kind, (("path", rest),))
-    # The same options in another order are the same topology.
+    # Options in another order are the same topology.
     known = KINDS[kind].readers
-    name, options = texts.read_options(f"topology {spec!r}", kind, rest, known)
+    try:
+        name, options = texts.read_options(kind, rest, known)
+    except ValueError as error:
+        raise TopologyError(spec, str(error)) from None
     return Topology(f"{kind}:{name}" if name else kind, kind, tuple(options.items()))
 
 
 def break_options(spec: str, gap: str) -> str:
-    """The text with a gap before each of its options; a path stays whole, a name as it is."""
+    """Return the text with a gap before each option; paths are left as they are."""
     if spec.startswith(f"{FROM_FILE}:"):
         return spec
     return spec.replace(":", f":{gap}").replace(",", f",{gap}")
 
 
 class Budget(NamedTuple):
-    """What every topology of a comparison should have, and the topology that sets it, if one does.
+    """The size that every topology of a comparison should have.
 
-    Neurons of the model without a graph are its hidden ones.
+    Attributes:
+        num_nodes: Number of neurons; in the model without a graph, of hidden units.
+        num_edges: Number of synapses.
+        topology: Text of the topology that sets the budget, or empty.
     """
 
     num_nodes: int
@@ -94,10 +129,17 @@ class Budget(NamedTuple):
 
 
 def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> Budget:
-    """Neurons and synapses of the first topology that states its size.
+    """Return the numbers of neurons and synapses of the first topology that states its size.
 
-    Where none does, those of a grid with a window of 5 neurons each way, on as many neurons as the
-    first topology states that states them, or else on the data set's sheet.
+    If no topology does, the budget is that of a grid of distance 2, on the number of neurons of
+    the first topology that states one, or else on the sheet of the data set.
+
+    Args:
+        topologies: The topologies of the comparison.
+        sheet: Lattice shape of the data set.
+
+    Raises:
+        TopologyError: The topology that sets the budget cannot be built.
     """
     for topology in topologies:
         if topology.kind != NO_GRAPH and topology.states_its_size:
@@ -113,9 +155,10 @@ def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> Budget:
 
 
 def lattice(num_nodes: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
-    """The sheet where it has so many neurons; else rows and columns of about as many.
+    """Return the sheet if it has the number of neurons, or else the nearest lattice.
 
-    Neither side is much over twice the other, so that a prime number of neurons makes no line.
+    Neither side is much longer than twice the other, so that a prime number of neurons does not
+    give a line.
     """
     if math.prod(sheet) == num_nodes:
         return sheet
@@ -128,19 +171,23 @@ def lattice(num_nodes: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
 def build(
     topology: Topology, sheet: tuple[int, ...], *, num_edges: int, seed: int, num_nodes: int = 0
 ) -> Data | None:
-    """Generate a connectome; None for the topology without a graph.
+    """Generate or load the connectome of a topology.
 
     Args:
-        topology: what :func:`parse` returned.
-        sheet: the lattice from which neurons, extent and shape follow where they are left out.
-        num_edges: the number of synapses to come near to, where an option that decides it is left
-            out.
-        seed: for the random ones; the same seed gives the same connectome.
-        num_nodes: the number of neurons to have, or for a lattice to come near to, where the
-            topology states none; 0 for that of the sheet.
+        topology: Result of :func:`parse`.
+        sheet: Lattice shape that gives the number of neurons, extent and shape that the topology
+            does not state.
+        num_edges: Number of synapses to which the fitted option is matched, unless it is stated.
+        seed: Random seed; the same seed gives the same connectome.
+        num_nodes: Number of neurons if the topology states none, matched approximately by
+            lattices; 0 for that of the sheet.
+
+    Returns:
+        The connectome, or None for the topology without a graph.
 
     Raises:
-        ValueError: an option has a value that the generator refuses, or a file cannot be read.
+        TopologyError: The generator refuses an option, a file cannot be read, or there is not
+            enough memory.
     """
     options = dict(topology.options)
     if num_nodes and not topology.states_its_neurons:
@@ -150,4 +197,9 @@ def build(
     try:
         return KINDS[topology.kind].build(options, sheet, num_edges, seed)
     except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"topology {topology.spec!r}: {error}") from None
+        reason = error.reason if isinstance(error, OptionError) else str(error)
+        raise TopologyError(topology.spec, reason) from None
+    except MemoryError:
+        raise TopologyError(
+            topology.spec, "it needs more memory than there is; pass fewer neurons or synapses"
+        ) from None

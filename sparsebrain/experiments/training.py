@@ -1,4 +1,4 @@
-"""One training: a topology, a seed, a number of epochs."""
+"""Training of one model: one topology, rule and seed."""
 
 from __future__ import annotations
 
@@ -29,23 +29,32 @@ from sparsebrain.nn.graph_layer import GraphLayer
 
 BACKPROP = "backprop"
 
-# Torch's generator is one for all threads of a process, in which a cluster may train side by side.
+# All threads of a process share torch's generator, and a cluster may train in several threads.
 _DRAWING = threading.RLock()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """All that decides the outcome of a training.
+    """Everything that determines the outcome of a training.
 
-    ``synapses_wanted`` is 0 where the topology states its size, ``checksum`` that of the file that
-    a topology is read from and else empty, ``loops`` a number or a text that
-    :func:`~sparsebrain.experiments.loop_options.parse_loops` reads, ``variant`` one of
-    :data:`~sparsebrain.models.EJIMA_VARIANTS`, for backpropagation alone, and ``rule`` one of
-    :data:`~sparsebrain.learning.RULES`.
-
-    The three checksums at the end are those of :func:`~sparsebrain.experiments.fingerprint.seal`:
-    of images and labels, of the connectome, and of the code. They are empty where they are not
-    known, as in results of older versions.
+    Attributes:
+        data: Name of the data set.
+        topology: Text of the topology.
+        checksum: Checksum of the topology's file; empty if it is generated.
+        synapses_wanted: Number of synapses to match; 0 if the topology states its size.
+        loops: Number of loops or text, see
+            :func:`~sparsebrain.experiments.loop_options.parse_loops`.
+        variant: Key of :data:`~sparsebrain.models.EJIMA_VARIANTS`, used by backpropagation only.
+        rule: Key of :data:`~sparsebrain.learning.RULES`.
+        epochs: Number of epochs.
+        batch_size: Samples per step.
+        learning_rate: Learning rate of the optimizer.
+        seed: Random seed.
+        neurons_wanted: Number of neurons to match; 0 for that of the sheet.
+        images_checksum: Checksum of images and labels, set by
+            :func:`~sparsebrain.experiments.fingerprint.seal`; empty if unknown.
+        connectome_checksum: Checksum of the connectome; empty if unknown.
+        code_checksum: Checksum of the code; empty if unknown.
     """
 
     data: str
@@ -99,19 +108,29 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a :class:`Run`; L and C are nan without a graph.
+    """Outcome of a :class:`Run`.
 
-    ``peak_bytes`` is what tensors took at most in a step of training: parameters, gradients, the
-    optimizer's moments, index arrays and all that the step makes, without images and connectome.
-    ``loops_used`` is the mean over the test images of the loops that each took, 0 without a graph,
-    ``converged`` the share of them that came to the equilibrium that was asked for: 1 where none
-    was.
+    A run diverges if the loss of a step is not finite, or if, at the end of an epoch, a parameter
+    or buffer that was finite before is not, or a class score of a test image is NaN or plus
+    infinity. A large finite loss is not divergence, because models with batch normalization learn
+    with losses of 1e30.
 
-    ``diverged`` is the epoch in which the run diverged and was stopped, 0 where it came to its end.
-    A run has diverged where the loss of a step is not finite, or where at the end of an epoch a
-    parameter or buffer that was finite before is not, or a class score of a test image is nan or
-    infinitely high. Its accuracy, memory and loops are nan. A loss that is large but finite is
-    none: behind batch normalisation models learn with losses of 1e30.
+    Attributes:
+        neurons: Number of neurons; hidden units without a graph.
+        synapses: Number of synapses.
+        path_length: Mean path length L; NaN without a graph.
+        clustering: Clustering coefficient C; NaN without a graph.
+        parameters: Number of parameters.
+        test_accuracy: Share of correctly classified test images after the last epoch; NaN if the
+            run diverged.
+        seconds_per_epoch: Mean training time per epoch in seconds, without tests.
+        peak_bytes: Peak memory of tensors in a training step: parameters, gradients, optimizer
+            state, index arrays and intermediate results, without images and connectome. NaN if the
+            run diverged, or for results written before this field existed.
+        loops_used: Mean number of loops over the test images; 0 without a graph, NaN as above.
+        converged: Share of test images that reached the equilibrium, 1 if none was requested, NaN
+            as above.
+        diverged: The epoch in which the run diverged and was stopped; 0 if it did not.
     """
 
     neurons: int
@@ -121,7 +140,7 @@ class Outcome:
     parameters: int
     test_accuracy: float
     seconds_per_epoch: float
-    # Of runs that were kept before they were measured they are not known.
+    # NaN for results written before these fields existed.
     peak_bytes: float = float("nan")
     loops_used: float = float("nan")
     converged: float = float("nan")
@@ -129,7 +148,13 @@ class Outcome:
 
 
 class Trained(NamedTuple):
-    """A finished training: its outcome, its epochs in order, and the model."""
+    """A finished training.
+
+    Attributes:
+        outcome: Its outcome.
+        curve: Its epochs, in order.
+        model: The trained model.
+    """
 
     outcome: Outcome
     curve: list[Epoch]
@@ -137,13 +162,22 @@ class Trained(NamedTuple):
 
 
 def train(run: Run, images: Images) -> Trained:
-    """Train by the run's rule and its optimizer, and test after every epoch; the last test counts.
+    """Train by the rule of a run and its optimizer, and test after every epoch.
 
-    Connectome, initial weights, what the rule draws and the order of the samples follow from
-    ``run.seed`` alone, and torch's own generator is left as it was. ``seconds_per_epoch`` counts
-    training and no tests. Everything runs on one thread: sums are then taken in one order on every
-    machine, and as many trainings as there are cores may run side by side. A run that diverges, as
-    :class:`Outcome` tells, is stopped after that epoch.
+    ``run.seed`` determines connectome, initial weights, random numbers of the rule and the order of
+    samples, and the state of torch's generator is restored. Everything runs on one thread, so that
+    the order of sums does not depend on the machine, and one training per core may run at a time.
+    A run that diverges, see :class:`Outcome`, is stopped after that epoch.
+
+    Args:
+        run: Everything that determines the outcome.
+        images: The data set of the run.
+
+    Returns:
+        Outcome, epochs and model.
+
+    Raises:
+        ValueError: The topology cannot be built, or the rule refuses it.
     """
     data = connectome_of(run, images.sheet)
     loops_used = converged = peak = float("nan")
@@ -151,7 +185,7 @@ def train(run: Run, images: Images) -> Trained:
         drawing.enter_context(_seeded(run.seed))
         rule = _draw_rule(run, data, images)
         if run.rule == BACKPROP:
-            # It draws nothing more, so that others may.
+            # Backpropagation draws no more random numbers, so that other threads may.
             drawing.close()
         curve, seconds = _train_epochs(rule, run, images)
         diverged = math.isnan(curve[-1].test_accuracy)
@@ -177,7 +211,7 @@ def train(run: Run, images: Images) -> Trained:
 
 
 def connectome_of(run: Run, sheet: tuple[int, ...]) -> Data | None:
-    """The connectome of a run on a data set's sheet; None without one."""
+    """Return the connectome of a run on the sheet of a data set; None without a graph."""
     return build(
         parse(run.topology),
         sheet,
@@ -188,15 +222,15 @@ def connectome_of(run: Run, sheet: tuple[int, ...]) -> Data | None:
 
 
 def _hidden(run: Run, images: Images) -> int:
-    """The hidden neurons of the model without a graph."""
+    """Return the number of hidden units of the model without a graph."""
     return run.neurons_wanted or math.prod(images.sheet)
 
 
 def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], float]:
-    """All epochs, or those up to the one in which the run diverges, and the seconds of training."""
+    """Train until the last epoch or divergence; return the epochs and the training seconds."""
     optimizer = rule.make_optimizer(run.learning_rate)
     order = torch.Generator().manual_seed(run.seed)
-    # An infinite threshold, say, may be meant.
+    # Tensors that are infinite from the start, such as a threshold, may be intended.
     watched = _finite_tensors(rule)
     curve: list[Epoch] = []
     seconds = 0.0
@@ -215,19 +249,19 @@ def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], fl
 
 
 def _finite_tensors(rule: Rule) -> set[str]:
-    """The names of parameters and buffers of which every element is finite."""
+    """Return the names of parameters and buffers whose elements are all finite."""
     tensors = itertools.chain(rule.named_parameters(), rule.named_buffers())
     return {name for name, tensor in tensors if bool(tensor.isfinite().all())}
 
 
 def make_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
-    """The model of a run by backpropagation before it is trained; ``data`` is its connectome."""
+    """Make the untrained model of a run by backpropagation around its connectome."""
     with _seeded(run.seed):
         return _draw_model(run, data, images)
 
 
 def make_rule(run: Run, data: Data | None, images: Images) -> Rule:
-    """The rule of a run around its model; ValueError where it can teach none for ``data``."""
+    """Make the rule of a run around its untrained model; ValueError if it refuses ``data``."""
     with _seeded(run.seed):
         return _draw_rule(run, data, images)
 
@@ -246,7 +280,10 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
     width = images.train_x.size(1)
     hidden, loops = _hidden(run, images), parse_loops(run.loops).value
     if not isinstance(loops, int):
-        raise ValueError(f"{run.rule} takes a number of loops; {BACKPROP} goes to an equilibrium.")
+        raise ValueError(
+            f"{run.rule} needs a number of loops, got {run.loops!r}; pass a number, or use "
+            f"{BACKPROP}"
+        )
     return kind(kind.build(data, width, images.num_classes, loops=loops, hidden=hidden))
 
 
@@ -269,7 +306,7 @@ def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
 
 
 def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
-    """What tensors take at most in the second step of a training, of a rule made anew."""
+    """Return the peak memory of tensors in the second training step of a new rule, in bytes."""
     x, y = images.train_x[: run.batch_size], images.train_y[: run.batch_size]
     with _seeded(run.seed), _no_collection():
         with allocations() as made:
@@ -285,7 +322,7 @@ def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Let nothing that was made before be freed by Python's collector, which comes at any time."""
+    """Suspend Python's garbage collector, which would free older tensors at random times."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -302,12 +339,12 @@ def _train_epoch(
     batch_size: int,
     order: torch.Generator,
 ) -> float:
-    """The mean loss of an epoch, or the first that is not finite, at which the epoch ends."""
+    """Train for an epoch; return the mean loss, or the first one that is not finite."""
     rule.train()
     total = 0.0
     batches = list(torch.randperm(len(images.train_x), generator=order).split(batch_size))
     if len(batches[-1]) == 1:
-        # Batch normalisation has no variance of one sample, and no sample is to be left out.
+        # Batch normalization needs two samples, and no sample should be left out.
         batches[-2:] = [torch.cat(batches[-2:])]
     for batch in batches:
         optimizer.zero_grad()
@@ -346,7 +383,7 @@ def evaluate(rule: Rule, x: Tensor, y: Tensor) -> Evaluation:
 
 @torch.no_grad()
 def _count_loops(rule: Rule, x: Tensor) -> tuple[float, float]:
-    """The mean number of loops that samples take in evaluation, and the share that converged."""
+    """Return the mean number of loops of samples in evaluation, and the share that converged."""
     layers = [each for each in rule.model.modules() if isinstance(each, GraphLayer)]
     made = sum(each.loops for each in layers if isinstance(each.loops, int))
     endless = [each for each in layers if isinstance(each.loops, Equilibrium)]

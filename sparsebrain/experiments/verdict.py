@@ -1,4 +1,4 @@
-"""Which topologies and rules differ in their test accuracy, and what so many seeds can show."""
+"""Sentences on which topologies and rules differ significantly in their test accuracy."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from sparsebrain.experiments.significance import Difference, detectable, differe
 
 _POWER = 0.8
 _LISTED = 10
-"""Pairs that are not significant are listed one by one up to this number."""
+"""Up to this number, pairs that are not significant are listed one by one."""
 
 _Pairs = Mapping[tuple[str, str], tuple[str, str]]
-"""The groups of each pair, and what they are called in a sentence about it."""
+"""The groups of each pair, and their names in a sentence about it."""
 
 
 def tell_differences(
     rows: Sequence[Row], level: float = 0.05, *, num_test: int | None = None
 ) -> str:
-    """Tell which topologies differ in their test accuracy, and what difference would be found.
+    """Report which topologies differ in test accuracy, and which difference would be detected.
 
-    Every pair is compared over the seeds that all rows have, as
-    :func:`~sparsebrain.experiments.significance.differences` does.
+    Every pair is compared over the seeds that all rows have, by
+    :func:`~sparsebrain.experiments.significance.differences`. Runs that diverged are left out, and
+    so are rows with fewer than two remaining runs; the report mentions both.
 
     Args:
-        rows: of one rule, under different labels. A run that diverged does not count,
-            and a row with fewer than two runs that count is left out; both are told.
-        level: of significance.
-        num_test: the number of test images, of which accuracies are multiples.
+        rows: Rows of one rule under different labels.
+        level: Significance level.
+        num_test: Number of test images; accuracies are multiples of its inverse.
 
     Returns:
-        Sentences, with confidence intervals, in points of accuracy (percent).
+        Sentences with confidence intervals in percentage points of accuracy.
     """
     groups = {row.label: _percent(row) for row in rows}
     labels = [label for label, values in groups.items() if len(values) > 1]
@@ -46,15 +46,15 @@ def tell_differences(
 def tell_rule_differences(
     rows: Sequence[Row], level: float = 0.05, *, num_test: int | None = None
 ) -> str:
-    """Tell which rules differ in their test accuracy from the first one on the same topology.
+    """Report which rules differ in test accuracy from the first rule on the same topology.
 
     Args:
-        rows: of any rules and labels; otherwise as for :func:`tell_differences`.
-        level: of significance, for all topologies together.
-        num_test: the number of test images, of which accuracies are multiples.
+        rows: Rows of any rules and labels; otherwise as for :func:`tell_differences`.
+        level: Significance level for all topologies together.
+        num_test: Number of test images; accuracies are multiples of its inverse.
 
     Returns:
-        Sentences, with confidence intervals, in points of accuracy (percent).
+        Sentences with confidence intervals in percentage points of accuracy.
     """
     named = {f"{row.rule} on {row.label}": row for row in rows}
     groups = {name: _percent(row) for name, row in named.items()}
@@ -67,7 +67,7 @@ def tell_rule_differences(
 
 
 def _percent(row: Row) -> dict[int, float]:
-    """The accuracies by seed, without those of runs that diverged, which are not finite."""
+    """Return the accuracies by seed, without those of runs that diverged."""
     return {
         run.seed: 100 * outcome.test_accuracy
         for run, outcome in zip(row.runs, row.outcomes, strict=True)
@@ -85,23 +85,23 @@ def _tell(
     compared = dict.fromkeys(name for pair in pairs for name in pair)
     seeds = sorted(set.intersection(*(set(groups[name]) for name in compared)) if compared else ())
     if groups and not any(groups.values()):
-        return "Every run diverged: nothing to compare."
+        return "Every run diverged, so there is nothing to compare."
     told = []
     if lost := [name for name, values in groups.items() if len(values) < 2]:
-        told.append(f"Not compared, with fewer than two finished seeds: {', '.join(lost)}.")
+        told.append(f"Not compared, because fewer than two seeds finished: {', '.join(lost)}.")
     if len(seeds) < 2:
-        lacking = "two seeds that all have" if pairs else f"two {what} with two seeds each"
-        return "\n".join([*told, f"Nothing to compare: that takes {lacking}."])
+        lacking = "two seeds in common" if pairs else f"two {what} with two seeds each"
+        return "\n".join([*told, f"Nothing to compare: a test needs {lacking}."])
     if any(len(groups[name]) > len(seeds) for name in compared):
-        told.append(f"Compared over the seeds that all have: {', '.join(map(str, seeds))}.")
+        told.append(f"Compared over the common seeds: {', '.join(map(str, seeds))}.")
     values = {name: [groups[name][seed] for seed in seeds] for name in compared}
     resolution = None if num_test is None else 100 / num_test
     found = differences(values, pairs, resolution=resolution, level=level)
     told.append(_tell_significant(found, pairs, level))
     told.append(
-        f"Tested over {len(seeds)} seeds by t-tests with a pooled spread, Bonferroni's correction "
-        f"for {len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}. In parentheses: confidence "
-        f"intervals, which hold simultaneously at {100 * (1 - level):g} %."
+        f"Based on {len(seeds)} seeds, t-tests with a pooled spread and Bonferroni's correction "
+        f"for {len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}. Parentheses give simultaneous "
+        f"{100 * (1 - level):g} % confidence intervals."
     )
     least = detectable(values, pairs, resolution=resolution, level=level, power=_POWER)
     told.append(_tell_detectable(list(least.values()), len(seeds)))
@@ -118,9 +118,9 @@ def _tell_significant(found: Sequence[Difference], pairs: _Pairs, level: float) 
     sure = [f"{describe(one)}, p = {one.p_value:.2g}" for one in found if one.p_value < level]
     others = [one for one in found if one.p_value >= level]
     told = (
-        f"Significant at {100 * level:g} %, in points of accuracy: {'; '.join(sure)}."
+        f"Significant at the {100 * level:g} % level, in percentage points: {'; '.join(sure)}."
         if sure
-        else f"No difference in accuracy is significant at {100 * level:g} %."
+        else f"No difference in accuracy is significant at the {100 * level:g} % level."
     )
     if not others:
         return told
@@ -132,13 +132,13 @@ def _tell_significant(found: Sequence[Difference], pairs: _Pairs, level: float) 
 
 def _tell_detectable(least: list[float], seeds: int) -> str:
     if math.isinf(max(least)):
-        return "Some accuracies have no spread, so that chance cannot be told from a difference."
+        return "Some accuracies do not vary over seeds, so the detectable difference is unknown."
     between = f"{min(least):.2f}"
     if f"{max(least):.2f}" != between:
-        between += f" to {max(least):.2f} points, depending on the topology,"
+        between += f" to {max(least):.2f} percentage points, depending on the topology,"
     else:
-        between += " points"
+        between += " percentage points"
     return (
-        f"With {seeds} seeds and this spread, a true difference of {between} would be found in "
+        f"With {seeds} seeds and this spread, a true difference of {between} would be detected in "
         f"{100 * _POWER:g} % of such comparisons."
     )

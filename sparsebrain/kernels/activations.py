@@ -1,4 +1,4 @@
-"""Activations that a kernel can fuse, in the one table that every backend follows."""
+"""The table of activations that kernels can fuse, which every backend follows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch_geometric.data.data import BaseData
 
 from graphs import arguments
 
 LEAKY_SLOPE = 0.01
 SOFTPLUS_LINEAR = 20.0
-"""Where torch's softplus becomes u itself."""
+"""The argument above which torch's softplus is the identity."""
 
 
 class Activation(NamedTuple):
-    """f as a function, f written over its argument if it can be, and grad * f'(u).
+    """An activation f with its derivative.
 
-    ``backward`` takes grad and y = f(u), or grad and u where ``of_argument`` says that f' cannot be
-    told from f's value. ``lipschitz`` is Lip(f), rounded up.
-
-    ``number`` is that of compiled kernels, which tell their own when they are loaded; it is given
-    once and never to another. None says that no kernel fuses f: loops then take its Python
-    definition step by step.
+    Attributes:
+        function: f.
+        in_place: f, writing over its argument if possible.
+        backward: Computes grad * f'(u) from grad and y = f(u), or from grad and u with
+            ``of_argument``.
+        lipschitz: Lip(f), rounded up.
+        of_argument: Whether f' cannot be computed from the value of f.
+        number: The number by which compiled kernels know f. It is never reused. None means that no
+            kernel fuses f: loops then run one by one with its Python definition.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -37,14 +41,14 @@ class Activation(NamedTuple):
 
 
 def _gelu(u: Tensor) -> Tensor:
-    # By erfc, which keeps the digits of the lower tail. Torch's own, in single precision on a CPU,
-    # is NaN at infinity.
+    # erfc is accurate in the lower tail. Torch's own GELU, in single precision on a CPU, is NaN at
+    # infinity.
     return u * (0.5 * torch.special.erfc(u * -math.sqrt(0.5)))
 
 
 def _hardtanh(u: Tensor) -> Tensor:
-    # Of NaN torch's own gives a gradient of 0 or 1, by its place in a vector; here it is 1, as
-    # relu's.
+    # For NaN torch's own hardtanh has a gradient of 0 or 1, depending on its position in a vector;
+    # here it is 1, as for relu.
     return torch.where(u.abs() >= 1, u.detach().sign(), u)
 
 
@@ -70,11 +74,11 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda grad, y: torch.ops.aten.leaky_relu_backward(grad, y, LEAKY_SLOPE, True),
         number=4,
     ),
-    # Steepest at the square root of 2.
+    # The slope is largest at the square root of 2.
     "gelu": Activation(
         _gelu, _gelu, torch.ops.aten.gelu_backward, 1.1289043, of_argument=True, number=5
     ),
-    # Steepest at 2.3994.
+    # The slope is largest at 2.3994.
     "silu": Activation(
         functional.silu,
         lambda u: functional.silu(u, inplace=True),
@@ -94,18 +98,21 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def check_activation(activation: object, names: Iterable[str | None]) -> None:
-    """TypeError or ValueError unless it is one of ``names``, or a function of a tensor."""
+def check_activation(
+    activation: object, names: Iterable[str | None], argument: str = "activation"
+) -> None:
+    """Raise TypeError or ValueError unless it is one of ``names`` or a function of a tensor."""
     if isinstance(activation, type):
         raise TypeError(
-            f"activation must be a function of a tensor, got the class {activation.__name__}; "
-            f"pass activation={activation.__name__}()"
+            f"{argument} must be a function of a tensor, got the class {activation.__name__}; "
+            f"pass {argument}={activation.__name__}()"
         )
-    if not callable(activation):
-        arguments.option("activation", activation, names)
+    # PyG's Data is callable, but is not an activation.
+    if not callable(activation) or isinstance(activation, BaseData):
+        arguments.option(argument, activation, names)
 
 
 def activation_called(name: str) -> Activation:
-    """The entry of the table; TypeError or ValueError if there is none."""
+    """Return an entry of the table; TypeError or ValueError if there is none of that name."""
     check_activation(name, ACTIVATIONS)
     return ACTIVATIONS[name]

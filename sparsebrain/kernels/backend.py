@@ -1,4 +1,4 @@
-"""The contract that every backend keeps."""
+"""The contract of a backend: what it computes, and what it inherits."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ from sparsebrain.kernels.structure import Structure
 
 
 class Looped(NamedTuple):
-    """States that :meth:`Backend.loop` was asked for, and what else its backward pass needs."""
+    """The result of :meth:`Backend.loop`.
+
+    Attributes:
+        states: The states that were asked for.
+        tape: What else the backward pass needs.
+    """
 
     states: list[Tensor]
     tape: list[Tensor]
 
 
 class LoopInputs(NamedTuple):
-    """All that a loop computes with, but for the weights and the synapses.
+    """The inputs of a loop, except the weights and the synapses.
 
-    ``state`` is x(0) [N, B], ``drive`` [N, B] is added at every loop, ``bias`` is [N]. ``leak`` [N]
-    is the share of the new value, x <- (1 - leak) x + leak f(W x + b + drive).
+    Attributes:
+        state: x(0) [N, B].
+        drive: [N, B], added at every loop.
+        bias: [N].
+        leak: [N], the share of the new value, x <- (1 - leak) x + leak f(W x + b + drive).
     """
 
     state: Tensor
@@ -33,7 +41,7 @@ class LoopInputs(NamedTuple):
     leak: Tensor | None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> LoopInputs:
-        """The same with ``function`` applied to all that there are."""
+        """Apply ``function`` to every tensor that is not None."""
         state, drive, bias, leak = self
         return LoopInputs(
             function(state),
@@ -44,47 +52,53 @@ class LoopInputs(NamedTuple):
 
 
 class LoopGradients(NamedTuple):
-    """Gradients of :meth:`Backend.loop`: of the weight, where asked for, and of what was given."""
+    """The gradients of :meth:`Backend.loop`.
+
+    Attributes:
+        weight: The gradient of the weight, if asked for.
+        inputs: The gradients of the inputs that were given.
+    """
 
     weight: Tensor | None
     inputs: LoopInputs
 
 
 class Backend(ABC):
-    """How the primitives are computed. Backends hold no state; weights [E] follow the synapses.
+    """The way in which the primitives are computed.
 
-    A backend has to say how W is applied (:meth:`operator`) and how :meth:`correlate` is done;
-    the loop and its backward pass follow, and a backend that can fuse them overrides them.
+    Backends hold no state, and weights [E] are in the order of the synapses. A backend must define
+    how W is applied (:meth:`operator`) and how :meth:`correlate` is computed. The loop and its
+    backward pass follow from these; a backend that can fuse them overrides them.
     """
 
     name: ClassVar[str]
     tape_suffices: ClassVar[bool] = False
-    """Whether the tape holds all that the backward pass needs of the states."""
+    """Whether the tape contains all states that the backward pass needs."""
     any_layout: ClassVar[bool] = False
-    """Whether :meth:`loop` takes states transposed in memory, and returns them so."""
+    """Whether :meth:`loop` takes and returns states that are transposed in memory."""
     checks_index: ClassVar[bool] = False
-    """Whether kernels look at each index before they follow it."""
+    """Whether the kernels check every index before they use it."""
 
     @abstractmethod
     def obstacle(self, device: torch.device) -> str | None:
-        """Why this backend cannot run on ``device``, or None when it can."""
+        """Return why this backend cannot run on ``device``, or None if it can."""
 
     def suits(self, device: torch.device) -> bool:
-        """Whether ``auto`` may take this backend on ``device``."""
+        """Return whether ``auto`` may choose this backend on ``device``."""
         return self.obstacle(device) is None
 
     @abstractmethod
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
     ) -> Callable[[Tensor], Tensor]:
-        """The map x [N, B] -> W x [N, B], or W^T x, with the preparations done once."""
+        """Return the map x [N, B] -> W x [N, B], or W^T x, with all preparations done once."""
 
     @abstractmethod
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
-        """For each synapse s -> t the sum over the batch of post[t] * pre[s]: [E] of two [N, B]."""
+        """Return the sum over the batch of post[t] * pre[s] for each synapse s -> t, [E]."""
 
     def fuses(self, activation: str) -> bool:
-        """Whether :meth:`loop` computes this entry of the table, and not only its definition."""
+        """Return whether :meth:`loop` computes this activation itself."""
         return True
 
     def loop(
@@ -98,10 +112,19 @@ class Backend(ABC):
         keep: bool,
         learns: bool,
     ) -> Looped:
-        """``loops`` times x <- (1 - leak) x + leak f(W x + b + drive).
+        """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive).
 
-        Returns the state after every loop, or with ``keep=False`` the last one alone; and, if the
-        loops are to be differentiated, a tape of the shapes that :meth:`tape_shapes` tells.
+        Args:
+            structure: The synapses.
+            weight: [E].
+            inputs: The inputs of the loop.
+            loops: The number of loops, at least 1.
+            activation: The name of f.
+            keep: Whether to return the state after every loop, and not only the last one.
+            learns: Whether a backward pass will follow.
+
+        Returns:
+            The states, and with ``learns`` a tape with the shapes of :meth:`tape_shapes`.
         """
         step = self.operator(structure, weight, transpose=False)
         state, states = inputs.state.contiguous(), list[Tensor]()
@@ -116,7 +139,7 @@ class Backend(ABC):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        """What the tape of a loop that learns is made of, all of the dtype of the weights."""
+        """Return the shapes of the tape of a loop with ``learns``, in the dtype of the weights."""
         return [] if keep else [(neurons, batch)] * (loops - 1)
 
     def loop_backward(
@@ -130,11 +153,17 @@ class Backend(ABC):
         activation: str,
         need_weight: bool,
     ) -> LoopGradients:
-        """Backpropagation through all loops.
+        """Backpropagate through all loops.
 
-        ``states`` are the loops + 1 states [N, B], the initial one first, or the tape alone where
-        it suffices; ``grads`` holds for the state after each loop the gradient that reaches it from
-        outside, or None.
+        Args:
+            structure: The synapses.
+            weight: [E].
+            inputs: The inputs of the forward pass.
+            states: The loops + 1 states [N, B], the initial one first, or the tape alone if
+                ``tape_suffices``.
+            grads: For the state after each loop the gradient that reaches it from outside, or None.
+            activation: The name of f.
+            need_weight: Whether the gradient of the weights is needed.
         """
         step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
@@ -153,7 +182,7 @@ class Backend(ABC):
             if chosen.of_argument:
                 known = _argument(step, before, inputs)
             if inputs.leak is not None:
-                # The state is a mixture, from which f's value cannot be told again.
+                # The state is a mixture, from which the value of f cannot be recovered.
                 after = _respond(step, before, inputs, activation)
                 known = known if chosen.of_argument else after
                 leak = inputs.leak.unsqueeze(1)
@@ -176,12 +205,12 @@ class Backend(ABC):
 def _respond(
     step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs, activation: str
 ) -> Tensor:
-    """f(W x + b + drive)."""
+    """Compute f(W x + b + drive)."""
     return ACTIVATIONS[activation].in_place(_argument(step, state, inputs))
 
 
 def _argument(step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs) -> Tensor:
-    """W x + b + drive."""
+    """Compute W x + b + drive."""
     total = step(state)
     if inputs.bias is not None:
         total += inputs.bias.unsqueeze(1)

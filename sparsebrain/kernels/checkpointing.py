@@ -1,4 +1,4 @@
-"""Loops that keep few states and compute the others again."""
+"""Loops that keep few states and recompute the others for the backward pass."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sparsebrain.kernels.structure import Structure
 
 
 def segment_length(loops: int) -> int:
-    """How many loops lie between two states that are kept: about the square root of all."""
+    """Return the number of loops between two kept states: about the square root of all loops."""
     return math.isqrt(loops - 1) + 1
 
 
 def starts(loops: int, segment: int) -> range:
-    """The loops before which a state is kept, the initial one first."""
+    """Return the numbers of the loops before which a state is kept, starting with 0."""
     return range(0, loops, segment)
 
 
@@ -32,9 +32,9 @@ def loop(
     activation: str,
     keep: bool,
 ) -> Looped:
-    """As :meth:`Backend.loop`, with the states between the segments as the tape.
+    """Run the loops as :meth:`Backend.loop`, with the states between the segments as the tape.
 
-    With ``keep`` there is no tape, as the states themselves are returned.
+    With ``keep`` there is no tape, since the states themselves are returned.
     """
     states: list[Tensor] = []
     tape: list[Tensor] = []
@@ -67,7 +67,10 @@ def loop_backward(
     activation: str,
     need_weight: bool,
 ) -> LoopGradients:
-    """As :meth:`Backend.loop_backward`; ``kept`` are the states before the segments."""
+    """Compute the gradients as :meth:`Backend.loop_backward`.
+
+    ``kept`` are the states before the segments.
+    """
     grad_weight = torch.zeros_like(weight) if need_weight else None
     total: LoopInputs | None = None
     for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):
@@ -100,14 +103,14 @@ def loop_backward(
         if grad_weight is not None and found.weight is not None:
             grad_weight += found.weight
         total = found.inputs if total is None else _add(total, found.inputs)
-        # Else they would lie beside those of the next segment while it is computed.
+        # Free them before the next segment is computed.
         del looped, states
     assert total is not None
     return LoopGradients(grad_weight, total)
 
 
 def _add(total: LoopInputs, found: LoopInputs) -> LoopInputs:
-    """Sums of all but the gradient of the state, which has passed through."""
+    """Add all gradients except that of the state, which already includes the later segments."""
     sums = (
         None if one is None or other is None else one + other
         for one, other in zip(total[1:], found[1:], strict=True)

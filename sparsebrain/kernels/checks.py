@@ -1,7 +1,7 @@
-"""What operators check of all that reaches them, whoever calls: sizes, places, memory and indices.
+"""Checks that every operator makes: sizes, devices, memory and indices.
 
-Kernels read memory by address. A tensor whose storage was freed, or an index that was written over,
-would let them read what belongs to others.
+Kernels address memory directly. With a tensor whose storage was freed, or an index that was
+overwritten, they would read memory that belongs to something else.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from sparsebrain.kernels.structure import Structure
 DTYPES = tensors.FLOATS
 
 MOST_LOOPS = 10**6
-"""The most loops of a layer: more than any state or gradient passes through in practice."""
+"""The largest number of loops of a layer."""
 
 
 def check_tensor(name: str, tensor: Tensor, shape: tensors.Shape, like: Tensor) -> None:
-    """ValueError or TypeError unless a tensor has that shape, and dtype and device of another."""
+    """Raise unless a tensor has that shape, and the dtype and device of another one."""
     tensors.tensor(name, tensor, shape, dtypes=(like.dtype,), device=like.device)
     check_memory(name, tensor)
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
-    """ValueError unless the storage of a tensor is as large as the tensor says.
+    """Raise ValueError unless the storage of a tensor is as large as its shape requires.
 
-    On every way to a kernel, so the common case is decided by what is cheapest to ask.
+    Every call of a kernel comes through here, so the common case is decided by the cheapest test.
     """
     there = tensor.untyped_storage().nbytes()
     if tensor.is_contiguous() and there >= tensor.nbytes and tensor.storage_offset() == 0:
@@ -42,13 +42,13 @@ def check_memory(name: str, tensor: Tensor) -> None:
     needed = (last + 1) * tensor.element_size()
     if there < needed:
         raise ValueError(
-            f"the storage of {name} was freed or cut: it has {there} bytes, and {needed} are "
-            "needed; call after its values are back, as in the forward pass of a sharded module."
+            f"the storage of {name} was freed or cut: it has {there} bytes and needs {needed}; "
+            "call this while the values are there, as in the forward pass of a sharded module"
         )
 
 
 def check_columns(structure: Structure, **columns: Tensor) -> None:
-    """ValueError or TypeError unless states [N, B] fit the neurons and each other."""
+    """Raise TypeError or ValueError unless states [N, B] fit the neurons and each other."""
     first: Tensor | None = None
     for name, each in columns.items():
         if first is None:
@@ -59,8 +59,24 @@ def check_columns(structure: Structure, **columns: Tensor) -> None:
             check_tensor(name, each, tuple(first.shape), first)
 
 
+def check_structure(structure: object) -> None:
+    """Raise TypeError unless ``structure`` is a Structure."""
+    if not isinstance(structure, Structure):
+        raise TypeError(
+            f"structure must be a Structure, got {type(structure).__name__}; pass "
+            "Structure(edge_index, num_nodes)"
+        )
+
+
+def check_matrix(structure: Structure, weight: Tensor, *, finite: bool = False) -> None:
+    """Raise TypeError or ValueError unless ``weight`` [E] holds the weights of the synapses."""
+    check_structure(structure)
+    size, device = (structure.num_edges,), structure.device
+    tensors.tensor("weight", weight, size, device=device, finite=finite)
+
+
 def check_leak(leak: Tensor) -> None:
-    """ValueError unless all values of a leak are from 0 to 1."""
+    """Raise ValueError unless all values of a leak are from 0 to 1."""
     check_memory("leak", leak)
     inside = (leak >= 0) & (leak <= 1)
     if not bool(inside.all()):
@@ -72,10 +88,11 @@ def check_leak(leak: Tensor) -> None:
 
 
 def check_index(structure: Structure) -> None:
-    """ValueError if an index leads to a neuron or synapse that is not there.
+    """Raise ValueError if an index is outside the neurons or synapses of the structure.
 
-    On a CPU all are looked at, every time: a write through ``.data`` leaves no trace. Elsewhere
-    that would wait for the device, and they are looked at anew where torch has counted a write.
+    On a CPU all indices are checked at every call, because a write through ``.data`` leaves no
+    trace. On other devices this would wait for the device, so they are checked again only after
+    torch has counted a write.
     """
     nodes, edges = structure.num_nodes, structure.num_edges
     limits = [(structure.edge_index, nodes)]
@@ -94,7 +111,7 @@ def check_index(structure: Structure) -> None:
         if low < 0 or high >= limit or not rising:
             raise ValueError(
                 "the index arrays of the structure lead to neurons or synapses that it does not "
-                "have: they were changed after they were made; make another by "
+                "have, since they were changed in place; make another structure with "
                 "Structure(edge_index, num_nodes)"
             )
         if not array.is_cpu:
@@ -105,11 +122,11 @@ _seen = WeakTensorKeyDictionary()
 
 
 def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], like: Tensor) -> None:
-    """ValueError or TypeError unless there are states of these shapes."""
+    """Raise TypeError or ValueError unless there are states of these shapes."""
     if len(states) != len(shapes):
         raise ValueError(
-            f"expected {len(shapes)} states of the forward pass, got {len(states)}; pass those "
-            "that sparsebrain.loop returned with learns=True."
+            f"states must be the {len(shapes)} of the forward pass, got {len(states)}; pass those "
+            "that sparsebrain.loop returned with learns=True"
         )
     for number, (state, shape) in enumerate(zip(states, shapes, strict=True)):
         check_tensor(f"states[{number}]", state, shape, like)

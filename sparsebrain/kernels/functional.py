@@ -1,4 +1,4 @@
-"""The three primitives and the loop, as functions of tensors that check what they are given."""
+"""The three primitives and the loop, as functions of tensors that check their arguments."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphs import arguments, tensors
 from sparsebrain.kernels import operators
 from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
-from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak
+from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
 from sparsebrain.kernels.select import check_backend
 from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
@@ -22,23 +22,23 @@ from sparsebrain.kernels.transforms import is_transformed
 
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
-    r"""One exchange along all synapses, a sparse matrix product.
+    r"""Exchange values along all synapses once: a product with a sparse matrix.
 
     .. math:: y_t = \sum_{s \to t} w_{s \to t} \, x_s
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E], float32 or float64, in the order of ``structure.edge_index``.
-        x: [N, B], one column a sample, the dtype of ``weight``.
+        x: [N, B], one column per sample, in the dtype of ``weight``.
         backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
-        y [N, B]. Differentiable to any order; O(E B) time, O(N B) memory.
+        y [N, B]. It can be differentiated any number of times. O(E B) time, O(N B) memory.
 
     Raises:
-        ValueError: a shape does not fit ``structure``.
-        TypeError: a dtype is not float32 or float64, or the two differ.
-        RuntimeError: the backend asked for cannot run on the device of ``x``.
+        TypeError: If an argument has the wrong type, or dtypes differ.
+        ValueError: If a shape does not fit ``structure``, or a tensor is on another device.
+        RuntimeError: If the backend cannot run on the device of ``x``.
 
     Example:
         >>> import torch
@@ -54,12 +54,25 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
 def backpropagate(
     structure: Structure, weight: Tensor, grad: Tensor, *, backend: str = "auto"
 ) -> Tensor:
-    r"""The same exchange against the direction of the synapses: credit flowing back.
+    r"""Exchange values against the direction of the synapses, as backpropagation does.
 
     .. math:: h_s = \sum_{s \to t} w_{s \to t} \, g_t
 
-    With weights other than those of the forward pass this is feedback alignment. Arguments, result
-    and errors are those of :func:`propagate`.
+    With weights other than those of the forward pass this is feedback alignment.
+
+    Args:
+        structure: The synapses.
+        weight: [E], float32 or float64, in the order of ``structure.edge_index``.
+        grad: g [N, B], one column per sample, in the dtype of ``weight``.
+        backend: "auto", "native", "triton", "torch" or "reference".
+
+    Returns:
+        h [N, B]. It can be differentiated any number of times.
+
+    Raises:
+        TypeError: As :func:`propagate`.
+        ValueError: As :func:`propagate`.
+        RuntimeError: As :func:`propagate`.
 
     Example:
         >>> import torch
@@ -73,24 +86,27 @@ def backpropagate(
 
 
 def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str = "auto") -> Tensor:
-    r"""The product of both ends of every synapse, summed over the batch: a sampled dense product.
+    r"""Multiply the values at both ends of every synapse and sum over the batch.
 
     .. math:: c_{s \to t} = \sum_b \mathrm{post}_{tb} \, \mathrm{pre}_{sb}
 
-    The gradient of a weight is ``correlate(structure, gradient, state)``, Hebb's product
-    ``correlate(structure, y, x)``.
+    This is a sampled dense product (SDDMM). The gradient of the weights is
+    ``correlate(structure, gradient, state)``, Hebb's product ``correlate(structure, y, x)``.
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         post: [N, B], float32 or float64, read at targets.
-        pre: [N, B], the same dtype, read at sources.
+        pre: [N, B], in the same dtype, read at sources.
         backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
-        c [E], in the order of ``structure.edge_index``; differentiable to any order.
+        c [E], in the order of ``structure.edge_index``. It can be differentiated any number of
+        times.
 
     Raises:
-        ValueError, TypeError, RuntimeError: as :func:`propagate`.
+        TypeError: As :func:`propagate`.
+        ValueError: As :func:`propagate`.
+        RuntimeError: As :func:`propagate`.
 
     Example:
         >>> import torch
@@ -119,39 +135,46 @@ def loop(
     checkpoint: bool = False,
     backend: str = "auto",
 ) -> list[Tensor]:
-    r"""All loops of a layer at once, with backpropagation through every one of them.
+    r"""Run all loops of a layer in one call.
 
     .. math:: x(t + 1) = (1 - \lambda) \odot x(t) + \lambda \odot f(W x(t) + b + \mathrm{drive})
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E], float32 or float64, tied over the loops.
         state: x(0), [N, B].
-        loops: how often, at least 1.
-        drive: [N, B], added at every loop.
-        bias: [N].
-        leak: lambda [N], 1 where it is not given: the share of the new value in the next state, a
-            step of Euler's method over a neuron's time constant.
+        loops: The number of loops, from 1 to a million.
+        drive: [N, B], added to the pre-activation at every loop.
+        bias: b, [N].
+        leak: lambda [N], from 0 to 1 and 1 by default: the share of the new value in the next
+            state, which is a step of Euler's method over a neuron's time constant.
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu" (by the
-            error function), "silu", "softplus" (itself above 20) or "hardtanh", which are fused, or
-            any function of a tensor, which autograd passes step by step.
-        noise: what is added to the state after a loop, [N, B] by the loop's number from 0; the
-            loops are then passed step by step. With ``checkpoint`` it is asked again, and has to
-            answer the same.
-        keep: return every state and not only the last.
-        checkpoint: for the backward pass keep a state every sqrt(loops) loops and compute the
-            others again, one segment at a time.
+            error function), "silu", "softplus" (the identity above 20) or "hardtanh", which are
+            fused, or any function of a tensor, which runs loop by loop.
+        noise: A function of the loop's number, from 0, that returns what is added to the state
+            after this loop, [N, B]. The loops then run one by one. With ``checkpoint`` it is called
+            again and must return the same values.
+        keep: Whether to return every state and not only the last one.
+        checkpoint: For the backward pass, keep a state every sqrt(loops) loops and recompute the
+            others, one segment at a time.
         backend: "auto", "native", "triton", "torch" or "reference".
 
     Returns:
-        [x(1), ..., x(loops)] with ``keep``, else [x(loops)]; each [N, B].
+        [x(1), ..., x(loops)] with ``keep``, otherwise [x(loops)]; each [N, B].
 
     Raises:
-        ValueError, TypeError, RuntimeError: as :func:`propagate`.
+        TypeError: If an argument has the wrong type, dtypes differ, or a function returns something
+            other than a tensor like the state.
+        ValueError: If a shape does not fit, an option is unknown, a leak is out of range, or the
+            states do not fit into memory.
+        RuntimeError: If the backend cannot run on the device of ``state``.
 
-    Memory is O(loops N B) where a gradient is asked for, as backpropagation needs every state,
-    O(sqrt(loops) N B) with ``checkpoint``, and O(N B) without a gradient. A fused loop can be
-    differentiated once, in reverse mode; through a callable activation any number of times.
+    Note:
+        Memory is O(loops N B) if a gradient is needed, because backpropagation needs every state,
+        O(sqrt(loops) N B) with ``checkpoint``, and O(N B) without a gradient. The loop can be
+        differentiated any number of times; derivatives of the gradient recompute the loops one by
+        one. ``torch.func``, forward-mode derivatives, ``torch.jit.trace`` and ONNX export run on
+        PyTorch's own operations, with O(E B) memory per loop.
 
     Example:
         >>> import torch
@@ -167,7 +190,7 @@ def loop(
     for name, each in {"bias": bias, "leak": leak}.items():
         if each is not None:
             size, dtypes = (structure.num_nodes,), (state.dtype,)
-            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device)
+            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device, like="state")
     transformed = is_transformed()
     if leak is not None and not transformed and not torch.compiler.is_compiling():
         check_leak(leak)
@@ -228,7 +251,7 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
 def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
-    if noise is not None and not callable(noise):
+    if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):
         raise TypeError(
             f"noise must be a function of the loop's number, got {type(noise).__name__}; pass "
             "noise=lambda number: std * torch.randn_like(state)"
@@ -238,23 +261,27 @@ def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoin
 
 
 def _check(structure: Structure, weight: Tensor | None, backend: str, **states: Tensor) -> None:
-    """Raise unless a call makes sense, in the words of the functions above.
+    """Check the tensors of a call, and name them as the arguments of the functions above.
 
     Operators check again everything that memory safety depends on, since they can be called
-    directly. ``states`` [N, B] are named as the caller's arguments are; the first of them says what
-    shape and dtype the others, and ``weight`` [E], must have.
+    directly.
+
+    Args:
+        structure: The synapses.
+        weight: [E], or None.
+        backend: The name of a backend.
+        states: States [N, B] by the name of their argument. The first one determines the shape and
+            dtype of the others and the dtype of ``weight``.
     """
-    if not isinstance(structure, Structure):
-        raise TypeError(
-            f"structure must be a Structure, got {type(structure).__name__}; "
-            "pass Structure(edge_index, num_nodes)"
-        )
+    check_structure(structure)
     check_backend(backend)
     device = structure.device
     dtypes: tuple[torch.dtype, ...] = DTYPES
     shape: tuple[int | str, ...] = (structure.num_nodes, "B")
+    first = next(iter(states))
     for name, state in states.items():
-        tensors.tensor(name, state, shape, dtypes=dtypes, device=device)
+        tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first)
         shape, dtypes = tuple(state.shape), (state.dtype,)
     if weight is not None:
-        tensors.tensor("weight", weight, (structure.num_edges,), dtypes=dtypes, device=device)
+        size = (structure.num_edges,)
+        tensors.tensor("weight", weight, size, dtypes=dtypes, device=device, like=first)

@@ -1,6 +1,6 @@
-"""How states [N, B] lie in memory: neuron after neuron, or sample after sample.
+"""The memory layout of states [N, B]: neuron by neuron, or sample by sample.
 
-Vectors [N] pass through as they are.
+Vectors [N] pass through unchanged.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def is_transposed(x: Tensor) -> bool:
-    """Whether x [N, B] lies sample after sample, as a layer's input [B, N] does."""
+    """Return whether x [N, B] is stored sample by sample, as a layer's input [B, N] is."""
     return x.dim() == 2 and not x.is_contiguous() and x.t().is_contiguous()
 
 
 def like(x: Tensor) -> Tensor:
-    """An empty tensor of the shape of x, transposed in memory where x is, else contiguous."""
+    """Return an empty tensor in the shape of x, transposed in memory if x is, else contiguous."""
     if is_transposed(x):
         return x.new_empty(x.shape[::-1]).t()
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def settled(x: Tensor) -> Tensor:
-    """X itself if it lies in one of both ways, else a contiguous copy."""
+    """Return x itself if it has one of both layouts, else a contiguous copy."""
     return x if x.is_contiguous() or is_transposed(x) else x.contiguous()

@@ -1,4 +1,4 @@
-"""The ``native`` backend: compiled loops over synapses, a tile of the batch at a time."""
+"""The ``native`` backend: compiled loops over synapses, one tile of the batch at a time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
 class NativeBackend(Backend):
-    r"""C++ for CPUs, in the widest vectors that the machine has.
+    """C++ kernels for CPUs, with the widest vector instructions of the machine.
 
-    The batch is cut into tiles of columns, and the states of a tile lie together, so that all loops
-    run within a core's own cache; a state that outgrows it is shared by all threads, row by row.
-    Weights are read in the order of the synapses and never copied into another.
+    The batch is cut into tiles of columns. The states of a tile are stored together, so that all
+    loops run within a core's own cache; a state that does not fit is shared by all threads, row by
+    row. Weights are read in the order of the synapses and never reordered.
 
-    tanh and sigmoid are right to four units in the last place, gelu, silu and softplus to eight.
-    Sums are taken in an order that depends on the graph and the batch alone, but for the gradients
-    of weights and biases, whose sums over the batch are first taken by each thread: these are the
-    same bit for bit at the same number of threads.
+    tanh and sigmoid are accurate to four units in the last place, gelu, silu and softplus to eight.
+    The order of every sum depends on the graph and the batch alone, except for the gradients of
+    weights and biases, which each thread first sums over its part of the batch: these are
+    reproducible bit by bit for the same number of threads.
     """
 
     name = "native"
@@ -101,7 +101,7 @@ class NativeBackend(Backend):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        # Tile after tile, and in it state after state, as the kernels lay them out.
+        # One tile after another, and within a tile one state after another.
         return [((loops + 1) * neurons * batch,)]
 
     def loop_backward(
@@ -137,8 +137,8 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
     if number is None or number != ACTIVATIONS[activation].number:
         raise ValueError(
             f"the compiled kernels have no activation {activation!r}, only "
-            f"{', '.join(map(repr, _activations()))}; use kernels.loop, which takes the "
-            "definition of others step by step, or another backend."
+            f"{', '.join(map(repr, _activations()))}; use sparsebrain.kernels.loop, which runs "
+            "others loop by loop, or another backend"
         )
     return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
 
@@ -152,26 +152,26 @@ def _strided(x: Tensor | None) -> tuple[int, int, int]:
 
 @functools.cache
 def _extension() -> tuple[ModuleType | None, str | None]:
-    """The compiled module, or None and why it is not there."""
+    """Return the compiled module, or None and the reason why it is missing."""
     try:
         module = importlib.import_module("sparsebrain.kernels._native")
     except ImportError as error:
         return None, (
             f"the compiled kernels cannot be loaded ({error}); install with a C++17 compiler, and "
-            "pip install -v . tells what stopped it"
+            "call pip install -v . to see why a build fails"
         )
     obstacle = _disagreement(getattr(module, "activations", dict)())
     return (module, None) if obstacle is None else (None, obstacle)
 
 
 def _disagreement(compiled: dict[str, int]) -> str | None:
-    """What compiled kernels know of activations that Python does not, or know otherwise."""
+    """Return how the compiled table of activations differs from Python's, or None."""
     table = {name: each.number for name, each in ACTIVATIONS.items() if each.number is not None}
     if table == compiled:
         return None
     return (
-        f"the compiled kernels number activations {compiled}, Python {table}: both come from "
-        "different versions; build them again by pip install ."
+        f"the compiled kernels number activations {compiled}, and Python {table}, since they "
+        "come from different versions; call pip install . to build them again"
     )
 
 
@@ -189,13 +189,13 @@ def _module() -> Any:
 
 
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """What the kernels have to know of a structure and a batch."""
+    """Return what the kernels need to know of a structure and a batch."""
     tile = _WIDEST[dtype]
-    # Wide tiles read an index for many columns. Threads share the rows of a single one; of a batch
-    # that is cut once they would get unequal parts.
+    # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
+    # two tiles of different widths would give them unequal parts.
     if tile < batch < 2 * tile:
         tile //= 2
-    # The power of two that is no wider than the batch.
+    # The largest power of two that is not wider than the batch.
     tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
         _instruction_set(),

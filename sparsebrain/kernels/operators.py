@@ -1,25 +1,25 @@
-"""The primitives as torch operators: one node for autograd, torch.compile and the profiler each.
+"""The primitives as torch operators: one node each for autograd, torch.compile and the profiler.
 
-Anyone can call them as ``torch.ops.sparsebrain.*``, so they check everything that memory safety
-depends on; ``functional`` explains more before it calls. An operator takes only tensors and plain
-numbers, so a call is a long row of arguments. Each name means the same in every operator:
+Users can call them as ``torch.ops.sparsebrain.*``, so they check everything that memory safety
+depends on; ``functional`` checks more before it calls them. An operator takes only tensors and
+plain numbers, so calls have many arguments. Each name has the same meaning in every operator:
 
-* ``arrays``: a structure taken apart, ``structure.arrays()``.
-* ``weight`` [E]: one for each synapse.
+* ``arrays``: the index arrays of a structure, ``structure.arrays()``.
+* ``weight`` [E]: one weight per synapse.
 * ``state``, ``drive``, ``bias``, ``leak``: the fields of :class:`~.backend.LoopInputs`.
-* ``loops``, ``activation``: how often, and f's name in ``ACTIVATIONS``.
+* ``loops``, ``activation``: the number of loops, and the name of f in ``ACTIVATIONS``.
 * ``keep``: return the state after every loop, not only the last one.
-* ``learns``: return the tape, too, which the backward pass reads.
+* ``learns``: also return the tape, which the backward pass reads.
 * ``segment``: 0, or with checkpointing the number of loops from one kept state to the next.
 * ``transpose``: multiply by W^T instead of W.
 * ``backend``: its name, or "auto".
 
-Of ``loop_backward`` alone:
+``loop_backward`` also takes:
 
-* ``states``: what the forward pass kept: the tape alone, or the states from the initial one on, as
+* ``states``: what the forward pass kept: the tape alone, or all states from the initial one on, as
   :meth:`.Backend.loop_backward` expects them; with ``segment`` the state before each segment.
 * ``grads``: for the state after each loop the gradient that reaches it from outside, or None.
-* ``need_weight``: return the gradient of ``weight``, too.
+* ``need_weight``: also return the gradient of ``weight``.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _LoopArguments(NamedTuple):
 
 
 def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
-    """The structure that ``arrays`` are taken from, safe to read by a backend."""
+    """Return the structure of ``arrays``, checked so that a backend can read it safely."""
     nodes = arrays[1].numel() - 1 if len(arrays) > 1 else 0
     structure = Structure.from_arrays(arrays, nodes)
     for array in arrays:
@@ -85,7 +85,7 @@ def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
 def _check_loop(
     structure: Structure, weight: Tensor, inputs: LoopInputs, activation: str, chosen: Backend
 ) -> None:
-    """ValueError or TypeError unless a backend can loop over these tensors."""
+    """Raise TypeError or ValueError unless a backend can run loops on these tensors."""
     state, drive, bias, leak = inputs
     columns = {"state": state} if drive is None else {"state": state, "drive": drive}
     check_columns(structure, **columns)
@@ -97,7 +97,7 @@ def _check_loop(
     if not chosen.fuses(activation):
         raise ValueError(
             f"backend {chosen.name!r} has no kernel for activation {activation!r}; use "
-            "sparsebrain.kernels.loop, which takes its definition step by step."
+            "sparsebrain.kernels.loop, which runs it loop by loop"
         )
 
 
@@ -145,7 +145,7 @@ def loop(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
-    """The states that ``keep`` asks for, then the tape."""
+    """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
     arguments.count("segment", segment)
     inputs = LoopInputs(state, drive, bias, leak)
@@ -210,7 +210,7 @@ def loop_backward(
     segment: int,
     backend: str,
 ) -> list[Tensor]:
-    """Gradients of ``weight`` where needed, and of ``state`` to ``leak`` where they were given."""
+    """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
     arguments.count("segment", segment)
     inputs = LoopInputs(state, drive, bias, leak)
@@ -266,14 +266,14 @@ def _(weight: Tensor, *others: Any) -> list[Tensor]:
 def any_propagate(
     weight: Tensor, x: Tensor, arrays: Sequence[Tensor], transpose: bool, backend: str
 ) -> Tensor:
-    """``propagate``, or what it computes in operations that torch can transform."""
+    """Call ``propagate``, or compute the same with operations that torch can transform."""
     if is_transformed():
         return exchange(arrays[0], weight, x, transpose=transpose)
     return propagate(weight, x, arrays, transpose, backend)
 
 
 def any_correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
-    """``correlate``, or what it computes in operations that torch can transform."""
+    """Call ``correlate``, or compute the same with operations that torch can transform."""
     if is_transformed():
         return products(arrays[0], post, pre)
     return correlate(post, pre, arrays, backend)
@@ -318,8 +318,8 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
     shown = given.loops if given.keep else 1
     states, tape = output[:shown], output[shown:]
     ctx.mark_non_differentiable(*tape)
-    # Only some of the states are read by what follows: zeros for the others would cost a pass over
-    # memory each.
+    # Later operations may use only some of the states; zero gradients for the others would cost a
+    # pass over memory each.
     ctx.set_materialize_grads(False)
     if given.segment:
         starts = checkpointing.starts(given.loops, given.segment)[1:]
@@ -330,7 +330,7 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
     else:
         kept = [given.state, *tape, *states]
     ctx.save_for_backward(given.weight, *given.inputs, *kept)
-    # Tensors are saved above, in the way that autograd watches.
+    # Tensors are saved above with save_for_backward, which detects in-place changes.
     ctx.given = given._replace(weight=None, state=None, drive=None, bias=None, leak=None)
 
 
@@ -371,13 +371,13 @@ def _differentiable_backward(
     needed: tuple[bool, ...],
     grads: list[Tensor | None],
 ) -> tuple[Any, ...]:
-    """The gradients by autograd, through loops that are run again one by one.
+    """Compute the gradients with autograd, through loops that run again one by one.
 
-    Second derivatives need this (``create_graph=True``), and gradients that are batched.
+    Second derivatives (``create_graph=True``) and vmapped gradients need this.
     """
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Through aliases, so that an input that is computed from another one is held fixed.
+        # Aliases, so that no derivative passes from one input to another that it is computed from.
         alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
         states = run_stepwise(
             lambda x: any_propagate(alias, x, given.arrays, False, given.backend),
@@ -411,6 +411,5 @@ loop.register_autograd(_loop_backward, setup_context=_loop_setup)
 
 for _operator in (propagate, correlate, loop, loop_backward):
     for _device in ("cpu", "cuda"):
-        # Autocast would reach the products inside and narrow them; the loops multiply that
-        # rounding.
+        # Autocast would narrow the products inside, and the loops amplify rounding errors.
         _operator.register_autocast(_device, torch.float32)

@@ -1,4 +1,4 @@
-"""The ``reference`` backend: gather, multiply, add up. Slow, obvious, and on every device."""
+"""The ``reference`` backend: gather, multiply and add. Slow and simple, on every device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparsebrain.kernels.structure import Structure
 
 
 class ReferenceBackend(Backend):
-    """One message per synapse and column of the batch: O(E B) memory, which others avoid."""
+    """One message per synapse and column of the batch, with O(E B) memory."""
 
     name = "reference"
 
@@ -29,13 +29,13 @@ class ReferenceBackend(Backend):
 
 
 def exchange(edge_index: Tensor, weight: Tensor, x: Tensor, *, transpose: bool) -> Tensor:
-    """Compute W x, or W^T x, for states [N, B], as torch differentiates it."""
+    """Compute W x, or W^T x, for states [N, B], with operations that torch differentiates."""
     source, target = edge_index.flip(0) if transpose else edge_index
     messages = weight.unsqueeze(1) * x.index_select(0, source)
     return torch.zeros_like(x).index_add(0, target, messages)
 
 
 def products(edge_index: Tensor, post: Tensor, pre: Tensor) -> Tensor:
-    """Sum post[target] * pre[source] over the batch, [E], as torch differentiates it."""
+    """Sum post[target] * pre[source] over the batch, [E], with differentiable operations."""
     source, target = edge_index
     return (post.index_select(0, target) * pre.index_select(0, source)).sum(1)

@@ -1,4 +1,4 @@
-"""Which backends there are, and which one a call gets."""
+"""The backends, and the choice of one for a call."""
 
 from __future__ import annotations
 
@@ -15,34 +15,45 @@ BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (NativeBackend(), TritonBackend(), TorchBackend(), ReferenceBackend())
 }
-"""Every backend by name, the fastest first: ``auto`` takes the first that suits."""
+"""Every backend by name, the fastest first; ``auto`` chooses the first that is suitable."""
 
 
 def check_backend(backend: object) -> str:
-    """``backend`` itself; TypeError or ValueError unless it is "auto" or in :data:`BACKENDS`."""
+    """Return ``backend``; TypeError or ValueError unless it is "auto" or in :data:`BACKENDS`."""
     if isinstance(backend, str) and (backend == "auto" or backend in BACKENDS):
         return backend
     return arguments.option("backend", backend, ("auto", *BACKENDS))
 
 
 def resolve(name: str, device: torch.device) -> Backend:
-    """The backend called ``name`` on ``device``; "auto" is the fastest that can run there.
+    """Return the backend of that name; "auto" is the fastest one that runs on ``device``.
 
     Raises:
-        ValueError: there is no backend of that name.
-        RuntimeError: the backend cannot run on ``device``; no other is taken in its place.
+        TypeError: If ``name`` is not a string.
+        ValueError: If there is no backend of that name.
+        RuntimeError: If the backend cannot run on ``device``; no other one replaces it.
     """
     if name == "auto":
         return next(backend for backend in BACKENDS.values() if backend.suits(device))
     backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:
-        raise RuntimeError(f"backend {name!r} was asked for, but {obstacle}; use backend='auto'.")
+        raise RuntimeError(f"backend {name!r} cannot run, since {obstacle}; pass backend='auto'")
     return backend
 
 
 def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
-    """For each backend None if it can run on ``device``, otherwise the reason why it cannot.
+    """List the backends, and why one is unavailable.
+
+    Args:
+        device: The device that they would run on.
+
+    Returns:
+        For each backend None if it can run on ``device``, otherwise the reason why it cannot.
+
+    Raises:
+        TypeError: If ``device`` is neither a string nor a ``torch.device``.
+        ValueError: If torch knows no such device.
 
     Example:
         >>> from sparsebrain.kernels import available

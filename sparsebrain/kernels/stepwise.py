@@ -1,4 +1,4 @@
-"""The loops one by one: the single definition of a loop for everything that is not fused."""
+"""The loops one by one: the only definition of a loop for everything that is not fused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint as recompute
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import starts
 
-#: W x, of a state x in the layout in which the loops run.
+#: A function that computes W x for a state x in the layout of the loops.
 Exchange = Callable[[Tensor], Tensor]
 
-#: What is added to the state after a loop, by the loop's number from 0.
+#: A function of the loop's number, from 0, that returns what is added to the state after it.
 Noise = Callable[[int], Tensor]
 
 
@@ -26,7 +26,7 @@ def step(
     activation: Callable[[Tensor], Tensor],
     noise: Callable[[], Tensor] | None = None,
 ) -> Tensor:
-    """One loop, (1 - leak) x + leak f(W x + b + drive) + noise, differentiable by autograd.
+    """Run one loop, (1 - leak) x + leak f(W x + b + drive) + noise, differentiable by autograd.
 
     The state x, ``inputs.state``, is [N, B], or [k N, C] for k copies of the neurons one below
     another, as PyG batches them. Drive and noise have its shape, bias and leak are [N]. Noise is
@@ -50,9 +50,9 @@ def respond(
     leak: Tensor | None,
     noise: Callable[[], Tensor] | None,
 ) -> Tensor:
-    """The second half of a loop: the next state, from the state and the pre-activation.
+    """Run the second half of a loop, from state and pre-activation to the next state.
 
-    All tensors have one shape, but for ``leak``, which need only broadcast to it.
+    All tensors have one shape, except ``leak``, which is broadcast to it.
     """
     after = activation(total)
     check_kept("activation", total, after)
@@ -68,7 +68,7 @@ def steps(
     activation: Callable[[Tensor], Tensor],
     noise: Noise | None,
 ) -> Iterator[Tensor]:
-    """The state after each of the loops of these numbers, one by one."""
+    """Yield the state after each of the loops with these numbers."""
     for number in numbers:
         draw = None if noise is None else partial(noise, number)
         state = step(exchange, inputs, activation, draw)
@@ -86,10 +86,10 @@ def run_stepwise(
     keep: bool,
     segment: int,
 ) -> list[Tensor]:
-    """The state after every loop with ``keep``, else after the last one alone.
+    """Return the state after every loop with ``keep``, else the last one alone.
 
     ``segment`` is 0, or the number of loops between two states that are kept for the backward pass,
-    which then computes the others again.
+    which then recomputes the others.
     """
 
     def run(state: Tensor, first: int, count: int) -> list[Tensor]:
@@ -111,9 +111,12 @@ def run_stepwise(
 
 
 def check_kept(name: str, before: Tensor, after: Any) -> None:
-    """TypeError or ValueError unless a function keeps the shape, dtype and device of the state.
+    """Raise unless a function keeps the shape, dtype and device of the state.
 
-    ``name`` is the argument that it comes from, "activation" or "aggr".
+    Args:
+        name: The argument that the function comes from, "activation" or "aggr".
+        before: The state.
+        after: What the function returned.
     """
     if (
         isinstance(after, Tensor)
@@ -138,6 +141,6 @@ def check_kept(name: str, before: Tensor, after: Any) -> None:
 
 
 def per_row(of_neurons: Tensor, state: Tensor) -> Tensor:
-    """Values [N] as a column beside the rows of a state."""
+    """Return values [N] as a column next to the rows of a state."""
     copies = state.size(0) // max(len(of_neurons), 1)
     return (of_neurons if copies == 1 else of_neurons.repeat(copies)).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The index arrays of a directed graph, made once and checked once."""
+"""The index arrays of a directed graph, checked and sorted once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ MOST_NEURONS = 2**31 - 1
 
 
 class Compressed(NamedTuple):
-    """One compressed-sparse-row view of the synapses.
+    """The synapses in compressed-sparse-row form.
 
-    ``pointer`` [N + 1] delimits the rows and ``neuron`` [E] is the one at the far end. ``order``
-    [E] is the synapse that stands at each place, or None where they already stand so.
+    Attributes:
+        pointer: [N + 1], the start of each row.
+        neuron: [E], the neuron at the far end of each synapse.
+        order: [E], the synapse at each position; None if they are in this order already.
     """
 
     pointer: Tensor
@@ -27,37 +29,41 @@ class Compressed(NamedTuple):
     order: Tensor | None
 
     def arrange(self, values: Tensor) -> Tensor:
-        """Bring values [E] from the order of the synapses into that of the rows."""
+        """Reorder values [E] from the order of the synapses to that of the rows."""
         return values if self.order is None else values.index_select(0, self.order)
 
     def restore(self, values: Tensor) -> Tensor:
-        """Bring values [E] from the order of the rows back into that of the synapses."""
+        """Reorder values [E] from the order of the rows to that of the synapses."""
         if self.order is None:
             return values
         return torch.empty_like(values).index_copy_(0, self.order.long(), values)
 
 
 class Structure:
-    r"""The synapses of a connectome, indexed by target and by source.
+    """The synapses of a connectome, indexed by target and by source.
 
-    Every kernel works on a ``Structure``, so that indices are checked and sorted once and not at
-    every call. Parallel synapses (the same source and target twice) are allowed; their
-    contributions add up.
+    Every kernel takes a ``Structure``, so that indices are checked and sorted once and not at every
+    call. Parallel synapses (the same source and target twice) are allowed; their contributions add
+    up.
 
     Args:
-        edge_index: [2, E], any integer dtype; row 0 holds sources, row 1 targets, in any order.
-        num_nodes: N, the number of neurons; those without a synapse count.
+        edge_index: [2, E], of any integer dtype and in any order; row 0 holds sources, row 1
+            targets.
+        num_nodes: N, the number of neurons, including those without synapses; at most 2^31 - 1.
 
     Attributes:
-        edge_index: [2, E] int64, as given.
-        by_target: rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
-        by_source: rows are sources and ``neuron`` holds targets: its transpose.
+        edge_index: [2, E] int64, in the given order.
+        num_nodes: N.
+        by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
+        by_source: Rows are sources and ``neuron`` holds targets: its transpose.
 
     Raises:
-        TypeError: ``edge_index`` is no integer tensor, or ``num_nodes`` no int.
-        ValueError: the shape is not [2, E], or an index lies outside [0, N).
+        TypeError: If ``edge_index`` is not an integer tensor, or ``num_nodes`` not an int.
+        ValueError: If the shape is not [2, E], an index is outside [0, N), or N neurons do not fit
+            into memory.
 
-    Index arrays are int32 where N and E allow it. Construction takes O(N + E log E) time.
+    Note:
+        Index arrays are int32 where N and E allow it. Construction takes O(N + E log E) time.
 
     Example:
         >>> import torch
@@ -71,7 +77,7 @@ class Structure:
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
-        # Two pointers, each made in 64 bits.
+        # Two pointer arrays, which are built in 64 bits.
         tensors.room(
             f"num_nodes={num_nodes}", 16 * num_nodes, "pass 1 + the largest number in edge_index"
         )
@@ -89,24 +95,26 @@ class Structure:
 
     @property
     def device(self) -> torch.device:
-        """Where the index arrays lie."""
+        """The device of the index arrays."""
         return self.edge_index.device
 
     def arrays(self) -> list[Tensor]:
-        """All index arrays in a fixed order, as operators take them; an empty one is None."""
+        """Return all index arrays in the order that operators take; an empty one is None."""
         absent = self.edge_index.new_empty(0)
         compressed = (*self.by_target, *self.by_source)
         return [self.edge_index, *(absent if array is None else array for array in compressed)]
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Tensor], num_nodes: int) -> Structure:
-        """Put together again what :meth:`arrays` took apart.
+        """Make a structure from the result of :meth:`arrays`.
 
-        Only sizes and dtypes are checked; what the arrays hold is left to whoever reads them.
+        Only sizes and dtypes are checked; the operators check the contents.
 
         Raises:
-            ValueError: the arrays are not those of a structure of ``num_nodes`` neurons.
+            TypeError: If ``arrays`` is not a list of tensors, or ``num_nodes`` not an int.
+            ValueError: If the arrays are not those of a structure of ``num_nodes`` neurons.
         """
+        num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
@@ -116,7 +124,12 @@ class Structure:
         return structure
 
     def to(self, device: torch.device | str) -> Structure:
-        """The same structure with its index arrays on another device."""
+        """Return the same structure with its index arrays on another device.
+
+        Raises:
+            TypeError: If ``device`` is neither a string nor a ``torch.device``.
+            ValueError: If torch does not know or find the device.
+        """
         device = tensors.device("device", device)
         if device == self.device:
             return self
@@ -126,19 +139,23 @@ class Structure:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
 
 
-# An order is empty where synapses stand in it already.
+# An order is empty if the synapses are already in it.
 _MAY_LACK = (False, False, False, True, False, False, True)
 
 
 def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
-    """ValueError unless the arrays have the sizes, dtypes and place of a structure's.
+    """Raise unless the arrays have the sizes, dtypes and device of a structure's.
 
-    Every call of an operator comes through here, so what is right is told from what is wrong first,
-    and the wrong is described afterwards.
+    Every call of an operator comes through here, so the common case is decided first, and an error
+    is described afterwards.
     """
+    if not isinstance(arrays, list | tuple) or not all(isinstance(a, Tensor) for a in arrays):
+        raise TypeError(
+            f"arrays must be a list of tensors, got {arrays!r:.60}; pass structure.arrays()"
+        )
     if len(arrays) != 7:
         raise ValueError(
-            f"a structure has seven index arrays, got {len(arrays)}; pass structure.arrays()."
+            f"arrays must be the seven of a structure, got {len(arrays)}; pass structure.arrays()"
         )
     edge_index, pointer, *_ = arrays
     dtype, device = pointer.dtype, edge_index.device
@@ -160,13 +177,13 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
         return
     told = ", ".join(f"{list(array.shape)} {array.dtype} on {array.device}" for array in arrays)
     raise ValueError(
-        f"these are not the index arrays of a structure of {num_nodes} neurons: {told}; all must "
-        "be contiguous, on one device and as structure.arrays() gives them."
+        f"arrays are not the index arrays of a structure of num_nodes={num_nodes}: {told}; pass "
+        "structure.arrays(), contiguous and on one device"
     )
 
 
 def plain_tensor(edge_index: Any) -> Any:
-    """PyG's ``EdgeIndex`` as an ordinary tensor, without its dispatch; anything else as it is."""
+    """Return PyG's ``EdgeIndex`` as an ordinary tensor without its dispatch, others unchanged."""
     return edge_index.as_tensor() if isinstance(edge_index, EdgeIndex) else edge_index
 
 
@@ -175,7 +192,7 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
     edge_index = tensors.tensor(
         "edge_index", plain_tensor(edge_index), (2, "E"), dtypes=tensors.INTEGERS, fix=fix
     )
-    # A copy of our own: whoever changed theirs later would slip an unchecked index to a kernel.
+    # A copy, so that later changes of the argument cannot bring an unchecked index to a kernel.
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
@@ -185,7 +202,8 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
             wrong = low if low < 0 else high
             raise ValueError(
                 f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
-                f"{num_nodes - 1}; pass num_nodes={high + 1} or drop that synapse."
+                f"{num_nodes - 1}; "
+                + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
             )
     return edge_index
 

@@ -17,10 +17,10 @@ from sparsebrain.kernels.structure import Compressed, Structure
 class TorchBackend(Backend):
     """Sparse-dense products for W x and W^T x, ``torch.sparse.sampled_addmm`` for the correlation.
 
-    On a CPU products go through MKL where torch has it, 1.3 to 4 times as fast as torch's own
-    reducing kernel (float32 and float64, batch 1 to 128, a grid of 18 thousand and a power law of a
-    million synapses), and written straight into their result, which saves ``torch.sparse.mm`` two
-    passes over it. ``python -m benchmarks.kernels`` measures both.
+    On a CPU products use MKL if torch has it, 1.3 to 4 times as fast as torch's own reducing kernel
+    (float32 and float64, batch 1 to 128, a grid of 18 thousand and a power law of a million
+    synapses). They are written directly into the result, which saves two of the passes over it that
+    ``torch.sparse.mm`` makes. ``python -m benchmarks.kernels`` measures both.
     """
 
     name = "torch"
@@ -62,7 +62,7 @@ def _matrix(rows: Compressed, values: Tensor) -> Tensor:
 
 @functools.cache
 def _silence_beta_warning() -> None:
-    """Torch warns once a process that CSR tensors are in beta; a user cannot act on that."""
+    """Trigger torch's warning that CSR tensors are in beta, once per process, and drop it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         empty = torch.zeros(1, dtype=torch.int32)

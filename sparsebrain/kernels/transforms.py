@@ -1,4 +1,4 @@
-"""When the operators give way to torch's own operations, which torch can transform."""
+"""Detection of torch's transforms, under which PyTorch's own operations replace the operators."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from torch.autograd import forward_ad
 
 
 def is_transformed() -> bool:
-    """Whether torch transforms or traces the running call in a way that the operators do not know.
+    """Return whether torch transforms or traces the running call in a way that operators lack.
 
     These are the transforms of ``torch.func`` (``vmap``, ``grad``, ``jvp``, ...), forward-mode
-    derivatives, ``torch.jit.trace`` and ``torch.onnx.export``. The kernels' results are then
-    computed by :mod:`sparsebrain.kernels.reference`, whose operations torch transforms by itself.
+    derivatives, ``torch.jit.trace`` and ``torch.onnx.export``. The functions of
+    :mod:`sparsebrain.kernels.reference` then compute the result, with operations that torch can
+    transform.
     """
     if torch.compiler.is_compiling():
         return torch.onnx.is_in_onnx_export()
@@ -24,7 +25,7 @@ def is_transformed() -> bool:
 
 
 def refuse_batched(*grads: Tensor | None) -> None:
-    """NotImplementedError for gradients that ``is_grads_batched`` or ``vectorize`` has batched."""
+    """Raise NotImplementedError for gradients batched by ``is_grads_batched`` or ``vectorize``."""
     for grad in grads:
         if grad is not None and torch._C._functorch.is_legacy_batchedtensor(grad):
             raise NotImplementedError(

@@ -1,4 +1,4 @@
-"""The ``triton`` backend: a loop is one kernel on a GPU."""
+"""The ``triton`` backend: one kernel per loop on a GPU."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _OLDEST = 70
 class TritonBackend(Backend):
     """Triton's kernels for CUDA: product, bias, drive, activation and leak in one pass over memory.
 
-    On the way back W^T g, the derivative, the leak and the sums for drive, bias and leak are one
-    kernel a loop, the weight's gradient another. Weights are brought into the order of the rows
-    once a call. Each row and block of columns is one program, so a hub with very many synapses is
-    waited for; the correlation shares hubs out. Results are repeated bit for bit.
+    In the backward pass W^T g, the derivative, the leak and the sums for drive, bias and leak are
+    one kernel per loop; the weight's gradient is another one. Weights are brought into the order of
+    the rows once per call. Each row and block of columns is one program, so a hub with very many
+    synapses takes longest; the correlation distributes hubs over programs. Results are reproducible
+    bit by bit.
 
-    Triton compiles a kernel when it is first used, which takes a second, and keeps it on disk.
+    Triton compiles a kernel when it is first used, which takes a second, and caches it on disk.
 
     Tests run the kernels without a GPU, slowly, in Triton's interpreter: with
-    ``TRITON_INTERPRET=1`` in the environment before triton is imported, the backend can be asked
-    for on a CPU, and not on CUDA. ``auto`` never takes the interpreter.
+    ``TRITON_INTERPRET=1`` in the environment before triton is imported, the backend runs on a CPU,
+    and not on CUDA. ``auto`` never chooses the interpreter.
     """
 
     name = "triton"
@@ -46,7 +47,7 @@ class TritonBackend(Backend):
         if device.type != "cuda":
             return f"triton's kernels run on 'cuda', not on {device.type!r}"
         if interpreted:
-            return "TRITON_INTERPRET=1 leaves triton's kernels to an interpreter on the 'cpu'"
+            return "TRITON_INTERPRET=1 runs triton's kernels in an interpreter on the 'cpu'"
         if not torch.cuda.is_available():
             return "torch finds no GPU"
         return _load()[1] or _obstacle_on_gpu(device.index)
@@ -160,7 +161,7 @@ class TritonBackend(Backend):
 
 
 class _Matrix(NamedTuple):
-    """W or its transpose, row after row."""
+    """W or its transpose in compressed-sparse-row form."""
 
     pointer: Tensor
     neuron: Tensor
@@ -173,7 +174,7 @@ class _Matrix(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    """How many synapses and columns a program works on at a time, both powers of two."""
+    """The number of synapses and columns per step of a program, both powers of two."""
 
     synapses: int
     columns: int
@@ -232,14 +233,14 @@ def _correlate(structure: Structure, post: Tensor, pre: Tensor, out: Tensor, *, 
 
 
 def _launch(name: str, programs: int, tile: _Tile, **arguments: Any) -> None:
-    """Run a kernel of :mod:`.triton_kernels`, its arguments by name, on the device they are on."""
+    """Run a kernel of :mod:`.triton_kernels` on the device of its arguments, given by name."""
     if not programs:
         return
     module, obstacle = _load()
     if module is None:
         raise RuntimeError(obstacle)
     where = next(each for each in arguments.values() if isinstance(each, Tensor))
-    # Triton launches on the current device, whatever that of the tensors.
+    # Triton launches on the current device, not on that of the tensors.
     with torch.cuda.device_of(where):
         getattr(module, name)[(programs,)](
             **arguments,
@@ -251,7 +252,7 @@ def _launch(name: str, programs: int, tile: _Tile, **arguments: Any) -> None:
 
 @functools.cache
 def _load() -> tuple[ModuleType | None, str | None]:
-    """The kernels, or None and why they are not there."""
+    """Return the kernels, or None and the reason why they are missing."""
     try:
         return importlib.import_module("sparsebrain.kernels.triton_kernels"), None
     except ImportError as error:
@@ -263,12 +264,12 @@ def _load() -> tuple[ModuleType | None, str | None]:
 
 @functools.cache
 def _obstacle_on_gpu(index: int | None) -> str | None:
-    """What triton needs of a GPU and of the machine around it; nothing is put on the GPU."""
+    """Return what triton lacks on a GPU or the machine, or None; allocates nothing on the GPU."""
     driver: Any = importlib.import_module("triton.runtime.driver").driver
     try:
         with torch.cuda.device(index):
             target = driver.active.get_current_target()
-    # A missing C compiler, header or driver library: each fails in a way of its own.
+    # A missing C compiler, header or driver library raises different errors.
     except Exception as error:
         return f"triton cannot reach the GPU ({error}); it needs a C compiler and Python's headers"
     if target.backend == "cuda" and target.arch < _OLDEST:

@@ -1,8 +1,8 @@
-"""The kernels of the ``triton`` backend; importing them imports triton, so it is done late.
+"""The kernels of the ``triton`` backend. Importing this module imports triton, so it is done late.
 
-A program computes some columns of one row, or the sums of some synapses over all columns. It alone
-writes what it writes, so no atomics are needed and every sum has one order: results are repeated
-bit for bit. Arguments that may be None are left out of the kernel when it is compiled.
+A program computes some columns of one row, or the sums of some synapses over all columns. No other
+program writes its results, so no atomics are needed, every sum has a fixed order, and results are
+reproducible bit by bit. Arguments that are None are left out when the kernel is compiled.
 """
 
 import triton
@@ -53,7 +53,7 @@ def step(
     if leak is not None:
         share = tl.load(leak + row)
         before = tl.load(x + here, mask=inside, other=0.0)
-        # From the nearer end, as torch.lerp: a share of one is exactly f, of zero the old state.
+        # As torch.lerp: a leak of one gives exactly f, and of zero exactly the old state.
         y = tl.where(share < 0.5, before + share * (y - before), y - (y - before) * (1 - share))
     tl.store(out + here, y, mask=inside)
 
@@ -86,23 +86,23 @@ def step_back(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """One loop of the way back through y = (1 - leak) x + leak f(u), u = W x + bias + drive.
+    """Run one loop backward, y = (1 - leak) x + leak f(u) with u = W x + bias + drive.
 
-    The gradient that reaches y is grad = W^T later + rest_later + outside. The next loop took y as
-    its x; from there come ``later``, the gradient at its u, and ``rest_later``, what its leak
-    passed by f. Both are None where no gradient has reached it, ``rest_later`` also without a leak.
-    ``outside`` comes from whoever else reads y, or is None. ``back_pointer``, ``back_neuron`` and
-    ``back_weight`` are the rows of W^T.
+    The gradient that reaches y is grad = W^T later + rest_later + outside. The next loop used y as
+    its x; it returned ``later``, the gradient of its u, and ``rest_later``, what its leak passed
+    around f. Both are None if no gradient has reached it; ``rest_later`` is also None without a
+    leak. ``outside`` is the gradient from other uses of y, or None. ``back_pointer``,
+    ``back_neuron`` and ``back_weight`` are the rows of W^T.
 
-    Of the forward pass it reads x (``before``) and y (``after``). Without a leak f' follows from y;
-    with one, or if OF_ARGUMENT, u is computed again from ``pointer``, ``neuron`` and ``weight``,
-    the rows of W, and the ``bias``, ``drive`` and ``leak`` of the forward pass.
+    From the forward pass the kernel reads x (``before``) and y (``after``). Without a leak f'
+    follows from y; with a leak, or if OF_ARGUMENT, u is computed again from ``pointer``, ``neuron``
+    and ``weight``, the rows of W, and the ``bias``, ``drive`` and ``leak`` of the forward pass.
 
     It writes the same pair for the loop before, ``local`` = leak f'(u) grad and, with a leak,
     ``rest`` = (1 - leak) grad, and adds to the totals that are given: ``total_drive`` [N, B], and
-    ``total_bias`` and ``total_leak`` [N, blocks], a sum for each row and block of columns.
+    ``total_bias`` and ``total_leak`` [N, blocks], with one sum for each row and block of columns.
 
-    Nothing that a sum is made of may be written over: several threads can hold one value, and one
+    The kernel must not overwrite an operand of a sum: several threads can hold one value, and one
     of them may read what another has written.
     """
     row, columns = _place(neurons, COLUMNS)
@@ -126,7 +126,7 @@ def step_back(
     else:
         known = tl.load(after + here, mask=inside, other=0.0)
     if leak is not None:
-        # The state is a mixture, from which f's value cannot be told again.
+        # The state is a mixture, from which the value of f cannot be recovered.
         y = _activate(known, ACTIVATION)
         if not OF_ARGUMENT:
             known = y
@@ -158,8 +158,8 @@ def correlate(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Write the sum over the batch of post[target] * pre[source], or with ADD add it, out [E]."""
-    # Blocks of synapses, not rows, so that a hub is shared by many programs.
+    """Write the sum over the batch of post[target] * pre[source] to out [E], or add it with ADD."""
+    # Blocks of synapses, not rows, so that many programs share a hub.
     place = tl.program_id(0).to(tl.int64) * SYNAPSES + tl.arange(0, SYNAPSES)
     there = place < synapses
     at_post = tl.load(target + place, mask=there, other=0) * batch
@@ -179,9 +179,10 @@ def correlate(
 
 @triton.jit
 def _place(neurons, COLUMNS: tl.constexpr):
-    """The row and the columns of a program. All rows of a block come first: they read each other.
+    """Return the row and the columns of a program.
 
-    One axis of programs, because the others end at 65,535.
+    All rows of a block come first, since they read each other. There is one axis of programs,
+    because the others are limited to 65,535.
     """
     program = tl.program_id(0)
     block = (program // neurons).to(tl.int64)
@@ -200,8 +201,8 @@ def _gather(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """One row of the product, SYNAPSES of its synapses side by side."""
-    # Wide, because a place beyond the last of nearly 2^31 synapses would wrap.
+    """Return some columns of one row of the product, SYNAPSES of its synapses at a time."""
+    # In 64 bits, because a position after the last of nearly 2^31 synapses would overflow.
     start = tl.load(pointer + row).to(tl.int64)
     stop = tl.load(pointer + row + 1).to(tl.int64)
     inside = columns < batch
@@ -231,7 +232,7 @@ def _respond(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """f(W x + bias + drive), some columns of a row."""
+    """Return some columns of a row of f(W x + bias + drive)."""
     u = _argument(row, columns, pointer, neuron, weight, x, bias, drive, batch, SYNAPSES, COLUMNS)
     return _activate(u, ACTIVATION)
 
@@ -250,7 +251,7 @@ def _argument(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """W x + bias + drive, some columns of a row."""
+    """Return some columns of a row of W x + bias + drive."""
     u = _gather(row, columns, pointer, neuron, weight, x, batch, SYNAPSES, COLUMNS)
     if bias is not None:
         u += tl.load(bias + row)
@@ -261,7 +262,7 @@ def _argument(
 
 @triton.jit
 def _activate(u, ACTIVATION: tl.constexpr):
-    """f(u). Comparisons are so turned that what is no number stays none."""
+    """Return f(u). Comparisons are written so that NaN stays NaN."""
     if ACTIVATION == "tanh":
         y = _tanh(u)
     elif ACTIVATION == "sigmoid":
@@ -286,7 +287,7 @@ def _activate(u, ACTIVATION: tl.constexpr):
 
 @triton.jit
 def _derive(grad, known, ACTIVATION: tl.constexpr):
-    """Grad * f'(u), known f(u), or u where f' cannot be told from f."""
+    """Return grad * f'(u), where known is f(u), or u if f' cannot be computed from f."""
     if ACTIVATION == "tanh":
         local = grad * (1 - known * known)
     elif ACTIVATION == "sigmoid":
@@ -318,13 +319,13 @@ def _logistic(u):
 
 @triton.jit
 def _below(u):
-    """The distribution function of the normal law."""
+    """Return the distribution function of the standard normal distribution."""
     return 0.5 * (1 + tl.erf(u * _ROOT_HALF))
 
 
 @triton.jit
 def _softplus(u):
-    """max(u, 0) + ln(1 + w), w = exp(-|u|); what w loses when 1 is added is given back."""
+    """Return max(u, 0) + ln(1 + w), w = exp(-|u|), corrected for the rounding of 1 + w."""
     w = tl.exp(-tl.abs(u))
     one = 1 + w
     lost = tl.where(one == 1, 1.0, one - 1)
@@ -334,10 +335,11 @@ def _softplus(u):
 
 @triton.jit
 def _tanh(u):
-    """By exp alone, which the interpreter has, too.
+    """Return tanh(u) from exp alone, which the interpreter supports.
 
-    Near zero, where 1 - exp(-2 |u|) would cancel, the seventh convergent of Lambert's continued
-    fraction, u / (1 + u^2 / (3 + u^2 / (5 + ...))): relative error 2e-16 for |u| < 1/2.
+    Near zero, where 1 - exp(-2 |u|) would cancel, it uses the seventh convergent of Lambert's
+    continued fraction, u / (1 + u^2 / (3 + u^2 / (5 + ...))), with a relative error of 2e-16 for
+    |u| < 1/2.
     """
     size = tl.abs(u)
     e = tl.exp(-2 * size)

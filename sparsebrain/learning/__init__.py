@@ -1,9 +1,10 @@
-"""Learning rules on the same sparse graphs: one interface, one table.
+"""Learning rules on the same sparse graphs, with one interface and in one table.
 
-Every rule is a :class:`Rule` around a model: ``rule(x, y)`` fills gradients, any optimizer of torch
-takes the step, ``rule.predict(x)`` gives class scores. ``RULES[name].build(connectome, in_features,
-num_classes)`` makes a model that the rule of that name can teach; most teach any model of
-``nn.Linear`` and ``GraphLayer``, error diffusion and Forward-Forward need one of their own.
+Every rule is a :class:`Rule` around a model: ``rule(x, y)`` fills gradients, any torch optimizer
+takes the step, and ``rule.predict(x)`` returns class scores. ``RULES[name].build(connectome,
+in_features, num_classes)`` makes a model that the rule of that name can teach. Most rules teach any
+model of ``nn.Linear`` and ``GraphLayer``; error diffusion and Forward-Forward need models of their
+own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sparsebrain.learning.weight_mirror import WeightMirror
 if TYPE_CHECKING:
     from sparsebrain.error_diffusion import ErrorDiffusion
 
-#: The rules by name, as ``sparsebrain compare --rule`` takes them.
+#: The rules by name, as in ``sparsebrain compare --rule``.
 RULES = RuleTable(
     {
         "backprop": Backprop,
@@ -34,7 +35,7 @@ RULES = RuleTable(
         "kolen-pollack": KolenPollack,
         "weight-mirror": WeightMirror,
         "direct-feedback-alignment": DirectFeedbackAlignment,
-        # A package of its own, which imports this one.
+        # In a package of its own, which imports this one.
         "error-diffusion": "sparsebrain.error_diffusion:ErrorDiffusion",
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,

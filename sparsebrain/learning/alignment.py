@@ -1,4 +1,4 @@
-"""Rules that send errors back through weights other than those of the way forward."""
+"""Rules that propagate errors through weights other than those of the forward pass."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from sparsebrain.learning.credit import (
 )
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import Rule
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class WayBack(NamedTuple):
-    """What a layer sends back, and a copy of its weights that gets the same gradient, if any."""
+    """The backward pass of a layer, and a copy of its weights with the same gradient, if any."""
 
     credit: Credit
     twin: Tensor | None = None
 
 
 class AlignmentRule(Rule):
-    r"""The base of the feedback alignment family: backpropagation with another way back.
+    """The base class of the feedback alignment family: backpropagation with another backward pass.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
         loss: "cross-entropy" or "quadratic".
     """
 
@@ -48,16 +49,21 @@ class AlignmentRule(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: it has weights in other modules than nn.Linear and GraphLayer."""
+        """Return why not: the model has weights in modules other than nn.Linear and GraphLayer."""
         return refuse_other_layers(model)
 
     @abstractmethod
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """What each layer sends back; ``error`` is filled with that of the scores [B, classes]."""
+        """Return the backward pass of each layer.
+
+        Args:
+            error: A list that will hold the error of the scores [B, classes] during the backward
+                pass.
+        """
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
+        """Run the model on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         error: list[Tensor] = []
         ways = self.ways_back(error)
         twins = {layer: way.twin for layer, way in ways.items() if way.twin is not None}
@@ -68,14 +74,20 @@ class AlignmentRule(Rule):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def alignment(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        r"""How far what each layer sends back is from what its own weights would, in degrees.
+        r"""Measure the angle between the errors sent back and those of backpropagation.
 
-        For the errors :math:`\delta` that the rule brings to a layer's sums it is the angle between
-        :math:`B \delta` and :math:`W^T \delta`, the mean over samples and loops; 90 of random
-        directions, 0 of those of backpropagation. Layers that send nothing back, as the first of a
-        model, are left out, and so are samples without an error; NaN if none is left.
+        For the errors :math:`\delta` at a layer's sums it is the angle between :math:`B \delta` and
+        :math:`W^T \delta`, averaged over samples and loops: 90 degrees for random directions, 0 for
+        backpropagation. Gradients and buffers do not change.
 
-        Nothing is learned: gradients and buffers stay what they are. Arguments are those of a step.
+        Args:
+            x: Samples [B, ...].
+            y: Labels [B] int64.
+
+        Returns:
+            The angles in degrees, by the names of layers. Layers that send nothing back, such as
+            the first of a model, are left out. Samples without an error are left out of the mean,
+            which is NaN if none remains.
         """
         error: list[Tensor] = []
         found: dict[Weighted, list[Tensor]] = {layer: [] for layer in self.layers.values()}
@@ -108,16 +120,17 @@ class AlignmentRule(Rule):
         return self.loss(scores, y)
 
     def extra_repr(self) -> str:
-        """The loss."""
+        """Return the loss."""
         return f"loss={self.loss_name!r}"
 
 
 class FeedbackRule(AlignmentRule):
-    """Those with feedback weights B, one for each weight, at first random.
+    """The base class of rules with feedback weights B, one per weight, initially random.
 
     Args:
-        model, loss: as above.
-        generator: draws B; torch's own by default.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
+        loss: "cross-entropy" or "quadratic".
+        generator: The generator that draws B; torch's global one by default.
     """
 
     feedback_learns: ClassVar[bool] = False
@@ -130,12 +143,13 @@ class FeedbackRule(AlignmentRule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model, loss=loss)
+        generator = check_generator(generator, model)
         self.feedback = nn.ParameterList(
             nn.Parameter(draw_like(layer.weight, generator)) for layer in self.layers.values()
         ).requires_grad_(self.feedback_learns)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """Each layer sends back what its feedback weights make of its error."""
+        """Return backward passes that multiply errors by the feedback weights."""
         return {
             layer: WayBack(partial(back_through, layer, per_synapse(layer, feedback)))
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True)
@@ -143,23 +157,23 @@ class FeedbackRule(AlignmentRule):
 
 
 def per_synapse(layer: Weighted, values: Tensor) -> Tensor:
-    """Values of a layer's weights as values of its synapses, which may share weights."""
+    """Expand the values of a layer's weights to its synapses, which may share weights."""
     if isinstance(layer, GraphLayer) and layer.weight_index is not None:
         return values.index_select(0, layer.weight_index)
     return values
 
 
 def back_through(layer: Weighted, weight: Tensor, error: Tensor) -> Tensor:
-    """What an error [..., out], or [N, B], is at the other ends of synapses of such weights."""
+    """Propagate an error [..., out] or [N, B] backwards along synapses with the given weights."""
     if isinstance(layer, GraphLayer):
         return kernels.backpropagate(layer.structure, weight, error, backend=layer.backend)
     return error @ weight
 
 
 def _angles(first: Tensor, second: Tensor, across: int) -> Tensor:
-    """The angles between vectors along one dimension, of those that both have a length."""
+    """Return the angles between vectors along one dimension, omitting zero vectors."""
     one, other = first.norm(dim=across, keepdim=True), second.norm(dim=across, keepdim=True)
-    # By the sides of a rhombus: equal vectors are then at exactly 0, which acos rounds away.
+    # From the diagonals of a rhombus: exactly 0 for equal vectors, where acos would be inaccurate.
     gap, total = first * other - second * one, first * other + second * one
     angles = 2 * torch.atan2(gap.norm(dim=across), total.norm(dim=across))
     return angles[((one > 0) & (other > 0)).squeeze(across)]

@@ -1,4 +1,4 @@
-"""Rules in several processes: each teaches on samples of its own, and all take the same step."""
+"""Rules in several processes, which teach on their own samples and take the same step."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _FAILED = -1
 
 
 class Averaging:
-    """Over which processes a rule averages what it learns. A copy has to be told anew."""
+    """The processes over which a rule averages. Copies have to be told again."""
 
     def __init__(self, *, alone: bool = False) -> None:
-        #: Whether each process teaches a model of its own, by decision.
+        #: Whether each process was explicitly told to teach a model of its own.
         self.alone = alone
-        #: Whether that was told before there were processes, when group.WORLD is None as well.
+        #: Whether that call came before initialization, when group.WORLD is also None.
         self.told_early = False
         self.group: distributed.ProcessGroup | None = None
         self._running = False
 
     def __reduce__(self) -> tuple[type[Averaging], tuple[()], dict[str, bool]]:
-        # A group belongs to its process. Without one the copy refuses where there are several.
+        # A group belongs to its process. Without one, a copy refuses to run in several processes.
         return Averaging, (), {"alone": self.alone, "told_early": self.told_early}
 
     def start(self, rule: nn.Module, group: distributed.ProcessGroup | None) -> None:
-        """Give all processes of a group the parameters and buffers of its first."""
+        """Send the parameters and buffers of the first process of a group to all others."""
         if group is None:
             self.alone, self.group = True, None
             self.told_early = not _is_initialized()
@@ -47,12 +47,12 @@ class Averaging:
     def together(self, rule: nn.Module, samples: int, reduction: str) -> Iterator[list[Tensor]]:
         """Average what the block adds to gradients, over the samples of all processes.
 
-        So are the floating-point buffers that it changes, and what it appends to the list that it
-        is given. A block within another one is left to that.
+        Floating-point buffers that the block changes, and tensors appended to the yielded list, are
+        averaged as well. A block inside another one leaves the averaging to the outer one.
 
         Raises:
-            RuntimeError: nobody has told over which processes, a process failed, or the rules of
-                the processes have become different ones.
+            RuntimeError: The processes are unknown, one of them failed, or their rules have become
+                different.
         """
         told: list[Tensor] = []
         if not self.is_needed(rule):
@@ -65,7 +65,7 @@ class Averaging:
             yield told
             state.check()
         except Exception as error:
-            # The others wait for this process, and are told before it fails.
+            # The other processes wait for this one, so inform them before it fails.
             failure = error
         finally:
             self._running = False
@@ -77,7 +77,7 @@ class Averaging:
         state.add_up()
 
     def is_needed(self, rule: nn.Module) -> bool:
-        """Whether there are processes to average over, and no block that does so already."""
+        """Return whether to average over processes here, outside of a block that already does."""
         if self._running:
             return False
         if not _is_initialized():
@@ -115,16 +115,16 @@ def _is_initialized() -> bool:
 
 
 class _State:
-    """Gradients and buffers before a step, and what the step made of them."""
+    """The gradients and buffers before a step, and the changes made by the step."""
 
     def __init__(self, rule: nn.Module) -> None:
         self.parameters = list(rule.parameters())
         self.kept = [parameter.grad for parameter in self.parameters]
         for parameter in self.parameters:
-            # What was there is of other steps, which are averaged already or not to be.
+            # Existing gradients come from other steps and are not averaged again.
             parameter.grad = None
         self.buffers = [buffer for buffer in rule.buffers() if buffer.is_floating_point()]
-        # By their values: torch's batch normalisation counts no version of what it changes.
+        # Compare values, because batch normalization does not count versions of its buffers.
         self.values = [buffer.clone() for buffer in self.buffers]
 
     def check(self) -> None:
@@ -151,16 +151,16 @@ class _State:
         counts, sizes, sums = torch.stack(every).t().tolist()
         if _FAILED in counts:
             raise RuntimeError(
-                f"the step failed in process {counts.index(_FAILED)} of the group, and is taken in "
-                "none; its error tells why."
+                f"the step failed in process {counts.index(_FAILED)} of the group and is taken in "
+                "none; see the error of that process."
             )
         if len(set(sizes)) > 1:
             raise RuntimeError(
-                "the model or the rule has other parameters or buffers in some processes since "
-                "rule.average_over(group); change it alike in all, and call that again."
+                "the parameters or buffers of the rule have changed in some processes since "
+                "rule.average_over(group); make the same change in all, and call it again."
             )
         if len(set(sums)) > 1:
-            # A parameter that some processes did not use has no gradient there, which is zero.
+            # A parameter that a process did not use has no gradient there, which counts as zero.
             flags = torch.tensor(filled, dtype=torch.uint8, device=device)
             distributed.all_reduce(flags, distributed.ReduceOp.MAX, group)
             filled = flags.bool().tolist()
@@ -175,7 +175,7 @@ class _State:
         changed = filled[len(self.parameters) :]
         others = [b for b, fill in zip(self.buffers, changed, strict=True) if fill] + told
         if not samples:
-            # What is the mean of no samples counts for nothing, and may be NaN.
+            # The mean of no samples has weight zero, and may be NaN.
             for each in grads + others:
                 each.zero_()
         _sum_up(grads, 1.0 if reduction == "sum" else share, group)
@@ -195,7 +195,7 @@ class _State:
 
 @torch.no_grad()
 def _sum_up(tensors: list[Tensor], factor: float, group: distributed.ProcessGroup) -> None:
-    """Make each the sum over processes of what it is times the factor."""
+    """Multiply each tensor by the factor and sum it over processes, in place."""
     alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for tensor in tensors:
         alike.setdefault((tensor.dtype, tensor.device), []).append(tensor)
@@ -222,12 +222,12 @@ def _check_group(group: object) -> None:
 
 
 def _check_alike(rule: nn.Module, group: distributed.ProcessGroup) -> None:
-    """ValueError in all processes unless their rules have parameters alike and equal synapses."""
+    """Raise ValueError in all processes unless parameters and synapses of their rules agree."""
     own = {"the rule": type(rule).__name__}
     for name, value in rule.state_dict().items():
         own[name] = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else "other"
         if name.endswith("_extra_state"):
-            # Weights belong to synapses by their place.
+            # Weights belong to synapses by position.
             own[name] = str(value.tolist() if isinstance(value, Tensor) else value)
     for name, parameter in rule.named_parameters():
         own[name] = f"{own.get(name)}, learns: {parameter.requires_grad}"

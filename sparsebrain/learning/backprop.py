@@ -1,4 +1,4 @@
-"""Backpropagation of errors: the yardstick."""
+"""Backpropagation, the reference for all other rules."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from sparsebrain.models.labels import check_labels
 
 
 class Backprop(Rule):
-    r"""The gradient of the loss, by autograd: what every other rule is held against.
+    r"""Backpropagation: the gradient of the loss by autograd, the reference for all other rules.
 
     .. math::
         \delta_l = W_{l+1}^T \delta_{l+1} \odot f'(u_l), \qquad
         \Delta W_l \propto -\delta_l x_{l-1}^T
 
-    Teaches every model that torch can differentiate. Loops are unrolled, each a layer of its own
-    whose weights are tied; an :class:`~sparsebrain.Equilibrium` has its own gradient.
+    The rule teaches every model that torch can differentiate. Loops are unrolled into layers with
+    tied weights; an :class:`~sparsebrain.Equilibrium` has its own gradient.
 
     Args:
-        model: any module that gives scores [B, classes].
+        model: Any module that returns scores [B, classes].
         loss: "cross-entropy" of the scores, or "quadratic", 1/2 \|scores - onehot\|^2.
+
+    Raises:
+        TypeError: ``model`` is not a module.
+        ValueError: ``loss`` is unknown.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
     Nature 323, 1986.
@@ -46,11 +50,11 @@ class Backprop(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """None: it teaches all."""
+        """Return None: the rule teaches all models."""
         return None
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B], fill gradients, return the loss."""
+        """Run the model on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         scores = self.model(x)
         check_labels(scores, y)
         loss = self.loss(scores, y)

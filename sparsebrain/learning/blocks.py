@@ -1,4 +1,4 @@
-"""Models as blocks: each a layer with synapses and what follows it up to the next."""
+"""Models as blocks: a layer with synapses and the modules that follow it, up to the next layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparsebrain.nn.recurrence import run
 
 
 class Block(NamedTuple):
-    """A layer, what comes before it, which only the first has, and what follows it."""
+    """A layer, the modules before it (in the first block only), and the modules that follow it."""
 
     before: list[nn.Module]
     layer: Weighted
@@ -25,7 +25,7 @@ class Block(NamedTuple):
 
 
 def refuse_unordered(model: nn.Module) -> str | None:
-    """Why a model cannot be cut into blocks; None if it can."""
+    """Return why a model cannot be split into blocks, or None if it can."""
     reason = refuse_other_layers(model)
     if reason is not None:
         return reason
@@ -34,14 +34,15 @@ def refuse_unordered(model: nn.Module) -> str | None:
     for part in _parts(model):
         if not isinstance(part, Weighted) and weighted_layers(part):
             return (
-                f"it is cut between its layers, and {type(part).__name__} does not tell in which "
-                "order it runs them; use nn.Sequential, as models.classifier does."
+                f"the rule splits it between its layers, and the order in which "
+                f"{type(part).__name__} runs them is unknown; use nn.Sequential, as "
+                "models.classifier does."
             )
     return None
 
 
 def split(model: nn.Module) -> list[Block]:
-    """The blocks of a model that ``refuse_unordered`` has passed, in order."""
+    """Return the blocks of a model that ``refuse_unordered`` accepts, in order."""
     blocks: list[Block] = []
     before: list[nn.Module] = []
     for part in _parts(model):
@@ -61,28 +62,28 @@ def _parts(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def through(modules: list[nn.Module], x: Tensor) -> Tensor:
-    """What x becomes in them, one after the other."""
+    """Apply the modules to x, one after the other."""
     for module in modules:
         x = module(x)
     return x
 
 
 def exchange(layer: GraphLayer, state: Tensor, drive: Tensor | None = None) -> Tensor:
-    """One loop of a layer, f(W state + b + drive) with its leak and noise, of states [B, N]."""
-    # States of narrow layers under autocast get the dtype of the weights, as in layer(x).
-    dtype, size = layer.weight.dtype, layer.num_nodes
-    state = admit(state, "x", dtype, size, node_first=False)
-    drive = None if drive is None else admit(drive, "x", dtype, size, node_first=False)
-    # For one loop renumbering and checkpoints cost more than they save.
+    """Run one loop of a layer, f(W state + b + drive) with its leak and noise, on states [B, N]."""
+    # Under autocast, cast narrow states to the dtype of the weights, as layer(x) does.
+    weight, size = layer.weight, layer.num_nodes
+    state = admit(state, "x", weight, size, node_first=False)
+    drive = None if drive is None else admit(drive, "x", weight, size, node_first=False)
+    # For a single loop, renumbering and checkpoints cost more than they save.
     once = replace(layer.describe(state), loops=1, checkpoint=False, renumbering=None)
     (after,) = run(replace(once, start=state, drive=drive))
     return after
 
 
 def cut_states(layer: Weighted, x: Tensor) -> Iterator[Tensor]:
-    """The state after each loop, with a gradient no further back than that one loop.
+    """Yield the state after each loop, with a gradient for that loop only.
 
-    A Linear counts as a loop, and so does an Equilibrium: the exchange that keeps z as it is.
+    A Linear counts as one loop, and so does an Equilibrium: the exchange that leaves z unchanged.
     """
     if isinstance(layer, nn.Linear):
         yield layer(x)

@@ -1,4 +1,4 @@
-"""Models whose layers send back something else than the transpose of their weights."""
+"""Models whose layers propagate errors along weights other than the transpose of their own."""
 
 from __future__ import annotations
 
@@ -22,51 +22,51 @@ from sparsebrain import kernels
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.recurrence import Recurrence
 
-#: What has synapses.
+#: The layers that have synapses.
 Weighted = nn.Linear | GraphLayer
 
-#: What a layer sends back to its input, given the error at its sums: of a Linear [..., out] to
-#: [..., in], of a GraphLayer, once a loop, [N, B] to [N, B].
+#: Maps the error at a layer's sums to the error at its input: [..., out] to [..., in] for a Linear,
+#: [N, B] to [N, B], once per loop, for a GraphLayer.
 Credit = Callable[[Tensor], Tensor]
 
-#: Modules with parameters whose errors need no weights to come back: each unit has its own.
+#: Modules with parameters that act on each unit separately, so that errors pass without weights.
 _LOCAL = (_NormBase, nn.LayerNorm, nn.PReLU)
 
-#: The nn.Linear that have another way back for now, changed under the lock alone.
+#: The nn.Linear layers whose backward pass is currently replaced; guarded by the lock.
 _HOOKED: weakref.WeakSet[nn.Linear] = weakref.WeakSet()
 _HOOKING = threading.Lock()
 
 
 def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
-    """The layers of a model that have synapses, by name, in the order of ``named_modules``."""
+    """Return the layers with synapses by name, in the order of ``named_modules``."""
     return {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
 
 
 def out_width(layer: Weighted) -> int:
-    """How many units a layer ends in."""
+    """Return the number of output units of a layer."""
     return layer.out_features if isinstance(layer, nn.Linear) else layer.num_nodes
 
 
 def draw_like(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Normal weights, in the mean as large as these, without a gradient."""
+    """Draw normal weights with the same root mean square as ``weight``, without a gradient."""
     weight = weight.detach()
     drawn = torch.empty_like(weight).normal_(generator=generator)
     return drawn * weight.square().mean().sqrt()
 
 
 def refuse_other_layers(model: nn.Module) -> str | None:
-    """Why a model has weights elsewhere than in nn.Linear and GraphLayer; None if it has not."""
+    """Return why a model has weights outside nn.Linear and GraphLayer, or None if it has none."""
     if isinstance(model, GraphLayer):
         if model.has_plain_messages:
             return None
         return (
-            "credit goes back along a GraphLayer's own messages and their sum; use aggr='sum' and "
-            "override no message, aggregate or update."
+            "errors are propagated along the standard messages of a GraphLayer and their sum; use "
+            "aggr='sum' and override no message, aggregate or update."
         )
     if isinstance(model, nn.Linear) and type(model).forward is not nn.Linear.forward:
         return (
-            f"{type(model).__name__} overrides forward, and the rule goes back along that of "
-            "nn.Linear; use nn.Linear itself, or learning.Backprop."
+            f"{type(model).__name__} overrides forward, and the rule propagates errors through "
+            "that of nn.Linear; use nn.Linear itself, or learning.Backprop."
         )
     if isinstance(model, (nn.Linear, *_LOCAL)):
         return None
@@ -82,13 +82,17 @@ def refuse_other_layers(model: nn.Module) -> str | None:
 def credited(
     credits: Mapping[Weighted, Credit], twins: Mapping[Weighted, Tensor] | None = None
 ) -> Iterator[None]:
-    """While it lasts, each of the layers sends back what its credit says.
+    """Replace the backward pass of layers inside a block.
 
-    What they compute and the gradients of their weights for a given error stay what they are. A
-    twin of a layer's weights, a tensor of one value a synapse, gets the same gradient.
+    Their outputs, and the gradients of their weights for a given error, do not change.
+
+    Args:
+        credits: The map from the error at the sums to the error at the input, for each layer.
+        twins: Copies of the weights of layers, one value per synapse, that receive the same
+            gradient.
 
     Raises:
-        RuntimeError: the forward or the loops of one are replaced already.
+        RuntimeError: The forward or the loops of a layer are already replaced.
     """
     twins = {} if twins is None else twins
     with ExitStack() as stack:
@@ -98,13 +102,13 @@ def credited(
                 stack.enter_context(layer.hooked(partial(_credit_loops, credit, twin)))
             else:
                 stack.enter_context(_credited_linear(layer, credit, twin))
-        # What torch.compile has made of a model knows the layers that it saw.
+        # A compiled model would run the layers as they were when it was compiled.
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 
 class _Sums(Function):
-    """y = W x of a nn.Linear, x [..., in]."""
+    """The product y = W x of an nn.Linear, with x [..., in]."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, x: Tensor, credit: Credit) -> Tensor:
@@ -125,7 +129,7 @@ class _Sums(Function):
 
 
 class _SparseSums(Function):
-    """y = W x along the synapses of a GraphLayer, x [N, B]."""
+    """The product y = W x along the synapses of a GraphLayer, with x [N, B]."""
 
     @staticmethod
     def forward(
@@ -153,11 +157,11 @@ class _SparseSums(Function):
 
 
 def _credit_loops(credit: Credit, twin: Tensor | None, loops: Recurrence) -> Recurrence:
-    """The same loops of a GraphLayer with another way back."""
+    """Return the loops of a GraphLayer with another backward pass."""
     if loops.edge_index is not None:
         raise ValueError(
-            "this rule runs a GraphLayer as layer(x) with x [..., N]; call it in the model without "
-            "an edge_index."
+            "this rule needs GraphLayers that the model calls as layer(x) with x [..., N]; call "
+            "them without an edge_index."
         )
     weight = _with_twin(loops.weight, twin)
 
@@ -169,7 +173,7 @@ def _credit_loops(credit: Credit, twin: Tensor | None, loops: Recurrence) -> Rec
 
 
 class _Redirected(Tensor):
-    """The input of a nn.Linear, whose product is computed by a function of ours."""
+    """The input of an nn.Linear, whose product is computed by a custom function."""
 
     plain: Tensor
     product: Callable[[Tensor], Tensor]
@@ -180,14 +184,14 @@ class _Redirected(Tensor):
     ) -> Any:
         if func is functional.linear:
             return args[0].product(args[0].plain)
-        # Anything else, as what a hook of the user's does, sees an ordinary tensor.
+        # All other functions, such as those called in hooks, receive an ordinary tensor.
         args, kwargs = tree_map_only(cls, lambda each: each.plain, (args, kwargs or {}))
         return func(*args, **kwargs)
 
 
 @contextmanager
 def _credited_linear(layer: nn.Linear, credit: Credit, twin: Tensor | None) -> Iterator[None]:
-    """The same for a nn.Linear, whose input a hook of torch redirects."""
+    """Replace the backward pass of an nn.Linear, by a pre-hook that redirects its input."""
     with _HOOKING:
         forward = getattr(layer.forward, "__func__", None)
         busy = layer in _HOOKED or forward is not nn.Linear.forward
@@ -195,9 +199,9 @@ def _credited_linear(layer: nn.Linear, credit: Credit, twin: Tensor | None) -> I
             _HOOKED.add(layer)
     if busy:
         raise RuntimeError(
-            f"forward of {layer} is replaced already, by a step of a rule that is under way on "
-            "this model, perhaps in another thread, or by other software; teach "
-            "copy.deepcopy(model), or undo what replaced it."
+            f"forward of {layer} is replaced already, by a step of a rule that is running on this "
+            "model, perhaps in another thread, or by other software; use copy.deepcopy(model), or "
+            "undo the replacement."
         )
 
     def product(x: Tensor) -> Tensor:
@@ -221,5 +225,5 @@ def _credited_linear(layer: nn.Linear, credit: Credit, twin: Tensor | None) -> I
 
 
 def _with_twin(weight: Tensor, twin: Tensor | None) -> Tensor:
-    # Zero is added, and autograd hands the gradient to both.
+    # The sum equals the weight, and autograd passes its gradient to both.
     return weight if twin is None else weight + (twin - twin.detach())

@@ -1,4 +1,4 @@
-"""Dendritic microcircuits: errors are what interneurons cannot explain of the feedback."""
+"""Dendritic microcircuits: the error is the feedback that interneurons do not predict."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from sparsebrain import kernels
+from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted, draw_like, out_width
-from sparsebrain.learning.rule import Rule
-from sparsebrain.learning.samples import check_fit
+from sparsebrain.learning.rule import Rule, check_room
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.misfits import check_fit
 from sparsebrain.nn.recurrence import to_columns
 
-#: The rates that output neurons are nudged to: of the other classes, and of the label.
+#: The target rates of output neurons: for the other classes, and for the label.
 LOW, HIGH = 0.1, 0.8
 
 _LOOPS = (
-    "on a loop a neuron stands above and below itself, so that the two steps, up and then down, "
-    "have no order; "
+    "on a loop a neuron is above and below itself, so that the two passes, up and then down, have "
+    "no order; "
 )
 
 
 _NARROW = (
     "it learns from small differences of rates, which weights narrower than float32 round away; "
-    "call model.float(), and the rule under torch.autocast where other modules should be narrower."
+    "call model.float(), and use torch.autocast if other modules should be narrower."
 )
 
 
 class Potentials(NamedTuple):
-    """Of pyramidal cells in layers 1..N, and of the interneurons of the hidden layers 1..N-1.
+    """The potentials of pyramidal cells in layers 1..N and of interneurons in hidden layers 1..N-1.
 
-    All [B, n]; ``predicted`` and ``interneuron_predicted`` are v_B and v_I less what leaks.
+    All tensors are [B, n]. ``predicted`` and ``interneuron_predicted`` are v_B and v_I, attenuated
+    by the leak.
     """
 
     rates: list[Tensor]
@@ -50,7 +53,7 @@ class Potentials(NamedTuple):
 
 
 class _Hidden(NamedTuple):
-    """The potentials of one hidden layer: u_k, v_A, what interneurons predict, and theirs u^I."""
+    """The potentials of one hidden layer: u_k, v_A, the predicted and the actual u^I."""
 
     somatic: Tensor
     apical: Tensor
@@ -59,14 +62,14 @@ class _Hidden(NamedTuple):
 
 
 class DendriticMicrocircuit(Rule):
-    r"""Pyramidal cells whose apical dendrites compare feedback with what interneurons predict.
+    r"""Dendritic microcircuits: apical dendrites compare feedback with predictions of interneurons.
 
-    The two-step form for classification. First up, k = 1..N, with rates r = phi(u), phi the
-    logistic function, r_0 = x and a threshold b that learns:
+    This is the two-step form for classification. The first pass goes up, k = 1..N, with rates
+    r = phi(u), where phi is the logistic function, r_0 = x, and b is a learned bias:
 
     .. math:: u_k = v_{B,k} = W_{k,k-1} r_{k-1} + b_k
 
-    Then the output is nudged, and potentials are found downwards, k = N-1..1:
+    The output is then nudged, and potentials are computed downwards, k = N-1..1:
 
     .. math::
         u_N &= (1 - \lambda_N) v_{B,N} + \lambda_N u^\mathrm{target} \\
@@ -75,49 +78,57 @@ class DendriticMicrocircuit(Rule):
         v_{A,k} &= W_{k,k+1} \varphi(u_{k+1}) + W^{PI}_k \varphi(u^I_k) \\
         u_k &= (1 - \lambda_k) v_{B,k} + \lambda_k v_{A,k}
 
-    and every synapse learns from its own dendrite, with the final rates:
+    Every synapse learns from its own dendrite, with the final rates:
 
     .. math::
         \Delta W_{k,k-1} &= (\varphi(u_k) - \varphi(\hat v_{B,k})) r_{k-1}^T, \qquad
         \Delta W^{IP}_k = (\varphi(u^I_k) - \varphi(\hat v^I_k)) r_k^T \\
         \Delta W^{PI}_k &= (0 - v_{A,k}) (r^I_k)^T
 
-    Hats are for what leaks on the way to the soma, and what a soma would be at without the other
-    dendrite: of a hidden layer \hat v_B = (1 - \lambda_k) v_B, of the output v_B. An interneuron is
-    like the cell of the layer above that it stands for: \hat v^I_k = (1 - \lambda_{k+1}) v^I_k, or
-    v^I_k below the output. So in the self-predicting state, W^{PI}_k = -W_{k,k+1} and
-    W^{IP}_k = W_{k+1,k}, without a target v_A is exactly zero and nothing is learned, at any depth.
-    With one v_A carries the error,
+    A hat marks a potential attenuated on the way to the soma, which is the somatic potential
+    without the other dendrite: \hat v_B = (1 - \lambda_k) v_B in a hidden layer, and v_B in the
+    output layer. An interneuron corresponds to one cell of the layer above: \hat v^I_k = (1 -
+    \lambda_{k+1}) v^I_k, or v^I_k below the output. In the self-predicting state, W^{PI}_k =
+    -W_{k,k+1} and W^{IP}_k = W_{k+1,k}, v_A is therefore exactly zero without a target, and nothing
+    is learned, at any depth. With a target, v_A carries the error:
 
     .. math::
         v_{A,N-1} / \lambda_N \to
             (1 - \lambda_I) W_{N-1,N} \varphi'(v_{B,N}) (u^\mathrm{target} - v_{B,N})
         \quad (\lambda_N \to 0).
 
-    Up and down are one state of the circuit, in which all synapses learn at once; targets are the
-    potentials of rates 0.8 for the label and 0.1 for the others.
+    Both passes belong to one state of the circuit, in which all synapses learn at once. Targets are
+    the potentials of rate 0.8 for the label and 0.1 for the other classes.
 
-    Accepts an nn.Sequential of nn.Linear, or GraphLayer of one loop, each followed by nn.Sigmoid,
-    which may be missing after the last. Refused on loops: there the two steps are undefined, and
-    ``build`` takes a connectome, as the synapses of one layer, with ``loops=1`` alone.
+    The rule accepts an nn.Sequential of nn.Linear, or GraphLayer with one loop, each followed by
+    nn.Sigmoid, which may be missing after the last; weights are float32 or float64. Loops are
+    refused, because the two passes are undefined on them; ``build`` takes a connectome, as the
+    synapses of one layer, with ``loops=1`` only.
 
     Args:
-        model: as above.
-        output_nudge, interneuron_nudge, apical_share: lambda_N, lambda_I, and lambda_k of all
-            hidden layers, each between 0 and 1.
-        self_predicting: start in that state; else W^{IP} and W^{PI} are drawn.
-        plastic_inhibition: W^{PI} learns, too. The paper keeps it fixed on MNIST: under a target
-            that never leaves it silences errors together with feedback.
-        rescale: divide what a synapse learns by how much the lambdas have thinned its teacher, as
-            the paper does by its learning rates.
-        generator: draws W_{k,k+1}, which stays; torch's own by default.
+        model: The model, as described above.
+        output_nudge: lambda_N, between 0 and 1.
+        interneuron_nudge: lambda_I, between 0 and 1.
+        apical_share: lambda_k of all hidden layers, between 0 and 1.
+        self_predicting: Start in the self-predicting state; otherwise W^{IP} and W^{PI} are random.
+        plastic_inhibition: Let W^{PI} learn, too. The paper keeps it fixed on MNIST: under a
+            permanent target, it would learn to cancel the errors together with the feedback.
+        rescale: Divide the change of a synapse by the attenuation of its teaching signal through
+            the lambdas, as the paper does by its learning rates.
+        generator: The generator that draws W_{k,k+1}, which is fixed; torch's global one by
+            default.
 
     Attributes:
-        feedback: W_{k,k+1} of k = 1..N-1, in the layout of the weight of layer k+1.
+        feedback: W_{k,k+1} for k = 1..N-1, in the layout of the weight of layer k+1.
         inhibition: W^{PI}_k, in the same layout: both are applied backwards.
-        to_interneurons, interneuron_bias: W^{IP}_k and b^I_k.
+        to_interneurons: W^{IP}_k.
+        interneuron_bias: b^I_k.
 
-    The loss that is returned is 1/2 |phi(v_B,N) - target rates|^2, the mean over the batch.
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+
+    The returned loss is 1/2 |phi(v_B,N) - target rates|^2, the mean over the batch.
 
     Source: Sacramento, Costa, Bengio and Senn, "Dendritic cortical microcircuits approximate the
     backpropagation algorithm", NeurIPS 2018.
@@ -158,6 +169,7 @@ class DendriticMicrocircuit(Rule):
         self_predicting = arguments.flag("self_predicting", self_predicting)
         plastic_inhibition = arguments.flag("plastic_inhibition", plastic_inhibition)
         self.rescale = arguments.flag("rescale", rescale)
+        generator = check_generator(generator, model)
         blocks = split(model)
         self.before, self.layers = blocks[0].before, [block.layer for block in blocks]
         self.num_classes = out_width(self.layers[-1])
@@ -179,7 +191,7 @@ class DendriticMicrocircuit(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: it has loops, or something else than a logistic function between layers."""
+        """Return why not: the model has loops, narrow weights, or neurons that are not logistic."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason
@@ -194,9 +206,9 @@ class DendriticMicrocircuit(Rule):
         for block in blocks:
             if not _is_logistic(block, last=block is blocks[-1]):
                 return (
-                    "its neurons have logistic rates and nothing else between their layers; let "
-                    f"nn.Sigmoid follow {block.layer}, without activation, inject, leak or noise "
-                    "of its own and without normalisation, or use DendriticMicrocircuit.build."
+                    "each layer must be followed by nn.Sigmoid alone; put nn.Sigmoid after "
+                    f"{block.layer}, without normalization and without activation, inject, leak or "
+                    "noise in the layer, or use DendriticMicrocircuit.build."
                 )
         return None
 
@@ -210,14 +222,16 @@ class DendriticMicrocircuit(Rule):
         )
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if loops != 1:
             raise ValueError(
-                f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}, pass "
-                "loops=1, for the connectome as one layer of synapses, or None in its place, for "
-                "the model without."
+                f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}; pass "
+                "loops=1 to use the connectome as one layer of synapses, or connectome=None."
             )
         graph = GraphLayer(connectome, 1, bias=True)
+        check_room(in_features, graph.num_nodes, num_classes)
         return nn.Sequential(
             nn.Linear(in_features, graph.num_nodes),
             nn.Sigmoid(),
@@ -229,7 +243,7 @@ class DendriticMicrocircuit(Rule):
 
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the circuit on x [B, ...] with labels y [B], fill gradients, return the loss."""
+        """Run the circuit on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         found = self.potentials(x, y)
         errors = [
             torch.sigmoid(soma) - torch.sigmoid(alone)
@@ -245,19 +259,32 @@ class DendriticMicrocircuit(Rule):
             rate = torch.sigmoid(found.interneuron[k])
             error = rate - torch.sigmoid(found.interneuron_predicted[k])
             if self.rescale:
-                # By its own teacher's share alone: what it still misses of the cell above is not
-                # thinned by the others, and would be overshot.
+                # Divide by the share of its own teacher only: the remaining error with respect to
+                # the cell above is not attenuated by the others, and would be overshot.
                 error = error / self.interneuron_nudge
             _teach(self.to_interneurons[k], _outer(layer, error, found.rates[k + 1]))
             _teach(self.interneuron_bias[k], -error.mean(0))
-            # A synapse from an interneuron lies as one from the layer above does: backwards.
+            # Synapses from interneurons have the layout of those from the layer above: backwards.
             _teach(self.inhibition[k], _outer(layer, rate, -found.apical[k]))
         miss = torch.sigmoid(found.basal[-1]) - self._target(found.basal[-1], y)
         return 0.5 * miss.square().sum(1).mean()
 
     @torch.no_grad()
     def potentials(self, x: Tensor, y: Tensor | None = None) -> Potentials:
-        """All potentials for x [B, ...], with the labels y [B] or without a target."""
+        """Compute all potentials.
+
+        Args:
+            x: Samples [B, ...] of the dtype of the weights.
+            y: Labels [B] int64, or None for no target.
+
+        Returns:
+            The potentials of all cells.
+
+        Raises:
+            TypeError: ``x`` or ``y`` has a wrong type or dtype, or weights are narrower than
+                float32.
+            ValueError: ``x`` or ``y`` has a wrong shape or value.
+        """
         with self.checked(x, y):
             dtype = self.layers[0].weight.dtype
             if dtype not in kernels.DTYPES:
@@ -266,7 +293,7 @@ class DendriticMicrocircuit(Rule):
                 check_labels(x.new_empty(len(x), self.num_classes), y)
             if torch.is_autocast_enabled(x.device.type):
                 x = x.to(dtype)
-            # Without autocast, since small differences of rates are learned from.
+            # Disable autocast, because the rule learns from small differences of rates.
             with torch.autocast(x.device.type, enabled=False):
                 return self._potentials(x, y)
 
@@ -301,9 +328,9 @@ class DendriticMicrocircuit(Rule):
         )
 
     def _hidden(self, k: int, basal: Tensor, above: Tensor) -> _Hidden:
-        """Hidden layer k, numbered from 0, below cells with the somatic potentials ``above``."""
+        """Compute hidden layer k, counted from 0, below cells with potentials ``above``."""
         layer, kept = self.layers[k + 1], 1 - self.apical_share
-        # An interneuron leaks as the cell does that it stands for, and the output does not.
+        # An interneuron has the leak of its corresponding cell; output cells have none.
         leaks = kept if k + 2 < len(self.layers) else 1
         weight, bias = self.to_interneurons[k], self.interneuron_bias[k]
         predicted = leaks * _forth(layer, weight, bias, torch.sigmoid(basal))
@@ -315,12 +342,12 @@ class DendriticMicrocircuit(Rule):
         return _Hidden(somatic, apical, predicted, interneuron)
 
     def _target(self, like: Tensor, y: Tensor) -> Tensor:
-        """The rates [B, K] that the output should have."""
+        """Return the target rates [B, K] of the output."""
         onehot = functional.one_hot(y, self.num_classes).to(like.dtype)
         return LOW + (HIGH - LOW) * onehot
 
     def _thinned(self) -> list[float]:
-        """Of every layer the share of the output's error that reaches it through the lambdas."""
+        """Return, per layer, the share of the output's error that arrives through the lambdas."""
         if not self.rescale:
             return [1.0] * len(self.layers)
         share = self.apical_share * (1 - self.interneuron_nudge)
@@ -348,26 +375,26 @@ def _is_logistic(block: Block, *, last: bool) -> bool:
 
 
 def _teach(parameter: Tensor, grad: Tensor) -> None:
-    """Add to the gradient of what a weight is made of, as backward() does."""
+    """Add to the gradient of the parameters that a weight is computed from, as backward() does."""
     if parameter.requires_grad:
         with torch.enable_grad():
             torch.autograd.backward(parameter, grad)
 
 
 def _weight(layer: Weighted) -> Tensor:
-    """The weights of its synapses, as part of the graph that leads to its parameters."""
+    """Return the weights of a layer's synapses, connected to its parameters by autograd."""
     with torch.enable_grad():
         return layer.weight_per_synapse() if isinstance(layer, GraphLayer) else layer.weight
 
 
 def _offset(layer: Weighted) -> Tensor | None:
-    """What is added to its sums, likewise."""
+    """Return the bias of a layer, connected to its parameters by autograd."""
     with torch.enable_grad():
         return layer.bias_per_neuron() if isinstance(layer, GraphLayer) else layer.bias
 
 
 def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -> Tensor:
-    """Sums [B, targets] of rates [B, sources] along the synapses of a layer."""
+    """Sum rates [B, sources] along the synapses of a layer, to [B, targets]."""
     if isinstance(layer, nn.Linear):
         check_fit(layer, rate)
         return functional.linear(rate, weight, bias)
@@ -377,7 +404,7 @@ def _forth(layer: Weighted, weight: Tensor, bias: Tensor | None, rate: Tensor) -
 
 
 def _back(layer: Weighted, weight: Tensor, rate: Tensor) -> Tensor:
-    """Sums [B, sources] of rates [B, targets] against the synapses of a layer."""
+    """Sum rates [B, targets] against the synapses of a layer, to [B, sources]."""
     if isinstance(layer, nn.Linear):
         return rate @ weight
     columns = to_columns(rate, layer.num_nodes, node_first=False)
@@ -385,7 +412,7 @@ def _back(layer: Weighted, weight: Tensor, rate: Tensor) -> Tensor:
 
 
 def _outer(layer: Weighted, post: Tensor, pre: Tensor) -> Tensor:
-    """Minus the mean over the batch of the products of both ends of every synapse of a layer."""
+    """Return, per synapse, minus the batch mean of the product of its two ends."""
     post = post / -len(post)
     if isinstance(layer, nn.Linear):
         return post.T @ pre

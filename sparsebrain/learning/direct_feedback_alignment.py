@@ -1,4 +1,4 @@
-"""Direct feedback alignment: every layer hears of the error at the output, and of no other."""
+"""Direct feedback alignment: every layer receives the error of the output directly."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.learning.alignment import AlignmentRule, WayBack
 from sparsebrain.learning.credit import Weighted, out_width
+from sparsebrain.learning.samples import check_generator
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class DirectFeedbackAlignment(AlignmentRule):
-    r"""The error of the scores goes to every layer at once, through fixed random weights.
+    r"""Direct feedback alignment: fixed random weights send the output error to every layer.
 
     .. math:: \delta_l = (B_l e) \odot f'(u_l), \qquad e = \partial L / \partial \mathrm{scores}
 
-    :math:`B_l`, [units, classes], stands for all the layers above: it is what the next layer with
-    weights sends back to its input, whatever its own error is. The last layer learns from e itself.
+    :math:`B_l`, [units, classes], replaces all the layers above: the next layer with weights sends
+    :math:`B_l e` back to its input, whatever its own error is. The last layer learns from e itself.
 
-    Teaches models whose weights are those of nn.Linear and :class:`~sparsebrain.GraphLayer`, on any
-    connectome. Each loop is a layer, and since all loops have the same weights, the states before
-    all of them get the same :math:`B e`. An :class:`~sparsebrain.Equilibrium` gets it once, next to
-    what comes from the layer after it. B takes classes times neurons numbers, beside the synapses.
+    The rule teaches models whose weights are those of nn.Linear and
+    :class:`~sparsebrain.GraphLayer`, on any connectome. Each loop is a layer; because all loops
+    have the same weights, the states before all of them receive the same :math:`B e`. An
+    :class:`~sparsebrain.Equilibrium` receives it once, in addition to the error from the next
+    layer. B has classes times neurons elements, in addition to the synapses.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them; samples
-            stay the first dimension all the way.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them. Samples
+            stay the first dimension throughout.
         loss: "cross-entropy" or "quadratic".
-        num_classes: columns of the scores; by default the outputs of the last layer with weights.
-        generator: draws B; torch's own by default.
+        num_classes: The number of columns of the scores; by default the outputs of the last layer
+            with weights.
+        generator: The generator that draws B; torch's global one by default.
 
-    Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks",
-    NIPS (2016).
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+
+    Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks", NIPS
+    (2016).
 
     Example:
         >>> import torch
@@ -59,32 +66,44 @@ class DirectFeedbackAlignment(AlignmentRule):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(model, loss=loss)
+        generator = check_generator(generator, model)
         layers = list(self.layers.values())
         if num_classes is None:
             num_classes = out_width(layers[-1]) if layers else 1
         self.num_classes = arguments.count("num_classes", num_classes, at_least=1)
+        for layer in layers:
+            tensors.room(
+                f"num_classes={num_classes}",
+                self.num_classes * _units(layer) * layer.weight.element_size(),
+                "pass the number of columns of the scores",
+            )
         self.feedback = nn.ParameterList(
             _draw(layer, self.num_classes, generator) for layer in layers
         ).requires_grad_(False)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """Each layer sends back what its B makes of the error of the scores."""
+        """Return backward passes that multiply the error of the scores by B."""
         return {
             layer: WayBack(partial(_direct, layer, feedback, error))
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True)
         }
 
 
+def _units(layer: Weighted) -> int:
+    """Return the width of a layer's input."""
+    return layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
+
+
 def _draw(layer: Weighted, classes: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Uniform weights [units, classes], as large as those of a fresh nn.Linear that reads them."""
-    units = layer.num_nodes if isinstance(layer, GraphLayer) else layer.in_features
+    """Draw uniform weights [units, classes], in the range of a new nn.Linear of that width."""
+    units = _units(layer)
     drawn = layer.weight.detach().new_empty(units, classes)
     bound = max(units, 1) ** -0.5
     return nn.Parameter(drawn.uniform_(-bound, bound, generator=generator), requires_grad=False)
 
 
 def _direct(layer: Weighted, feedback: Tensor, error: list[Tensor], at_sums: Tensor) -> Tensor:
-    """B e in the shape of the layer's input: [..., in], or [N, B]."""
+    """Return B e in the shape of the layer's input: [..., in] or [N, B]."""
     (output,) = error
     if output.size(1) != feedback.size(1):
         raise ValueError(

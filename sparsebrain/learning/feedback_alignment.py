@@ -1,4 +1,4 @@
-"""Feedback alignment: errors come back through weights of their own."""
+"""Feedback alignment: errors are propagated through fixed random weights."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from sparsebrain.learning.alignment import FeedbackRule
 
 
 class FeedbackAlignment(FeedbackRule):
-    r"""Errors come back through fixed random weights B in the place of W^T.
+    r"""Feedback alignment: errors are propagated through fixed random weights B instead of W^T.
 
     .. math:: \delta_l = B_{l+1} \delta_{l+1} \odot f'(u_l)
 
-    B has a weight for every weight of the model, on the same synapses backwards, and never learns.
-    In the course of learning W turns so that B's errors are of use; :meth:`alignment` tells the
-    angle. Teaches models whose weights are those of nn.Linear and :class:`~sparsebrain.GraphLayer`,
-    on any connectome. Each loop is a layer, all with the same B; an
-    :class:`~sparsebrain.Equilibrium` settles back along B as well, :math:`v = B (f' v) +
-    \partial L / \partial z`, and ``report.gradient`` tells whether it did.
+    B has one weight for every weight of the model, on the reversed synapses, and never learns.
+    During learning W aligns with B, so that the errors become useful; :meth:`alignment` measures
+    the angle.
+
+    The rule teaches models whose weights are those of nn.Linear and
+    :class:`~sparsebrain.GraphLayer`, on any connectome. Each loop is a layer, and all loops use the
+    same B. An :class:`~sparsebrain.Equilibrium` solves its backward equation with B as well,
+    :math:`v = B (f' v) + \partial L / \partial z`; ``report.gradient`` says whether it converged.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
         loss: "cross-entropy" or "quadratic".
-        generator: draws B; torch's own by default.
+        generator: The generator that draws B; torch's global one by default.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
 
     Source: T. P. Lillicrap, D. Cownden, D. B. Tweed, C. J. Akerman, "Random synaptic feedback
     weights support error backpropagation for deep learning", Nature Communications 7, 13276 (2016).

@@ -1,4 +1,4 @@
-"""Forward-forward: layers that are active for what is true and silent for what is not."""
+"""Forward-Forward: layers that are active for correct labels and silent for wrong ones."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.blocks import Block, exchange, refuse_unordered, split, through
 from sparsebrain.learning.credit import out_width
-from sparsebrain.learning.rule import NO_SWEEPS, Rule
+from sparsebrain.learning.rule import NO_SWEEPS, Rule, check_room
+from sparsebrain.learning.samples import check_generator, check_samples
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import PlaceNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
 
-#: The share of the old state in the new one, and the sweeps whose goodness tells the label.
+#: The share of the old state in the new one, and the sweeps whose goodness is summed.
 KEPT, FIRST, LAST = 0.3, 3, 5
 
 
 class LabelInputs(nn.Module):
-    r"""Puts a label before the features: x [B, ...] -> [B, K + features].
+    """Concatenates a label and the features: x [B, ...] -> [B, K + features].
 
-    The first K inputs are the label, 1 at the class and 0 elsewhere, and 1/K each where none is
-    given: the neutral label. Hinton writes over the first ten pixels of MNIST, which are black;
-    here nothing is lost whatever the data, and the first layer has to be K wider.
+    The first K inputs encode the label, 1 at the class and 0 elsewhere, or 1/K each if no label is
+    given: the neutral label. Hinton overwrites the first ten pixels of MNIST, which are black. Here
+    no feature is lost, whatever the data, and the first layer has to be K wider.
+
+    Args:
+        num_classes: The number of classes K, 2 or more.
+
+    Raises:
+        TypeError: ``num_classes`` is not an integer, or x or labels have a wrong dtype.
+        ValueError: ``num_classes`` is less than 2, or labels are out of range.
 
     Example:
         >>> import torch
@@ -40,72 +48,81 @@ class LabelInputs(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = arguments.count("num_classes", num_classes, at_least=2)
+        tensors.room(f"num_classes={num_classes}", 4 * self.num_classes, "pass a smaller number")
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Write labels [B] int64 before x."""
+        """Concatenate labels [B] int64, or the neutral label if None, and x."""
+        check_samples(x, any_model=False)
         if labels is None:
             label = x.new_full((len(x), self.num_classes), 1 / self.num_classes)
         else:
+            check_labels(x.new_empty(len(x), self.num_classes), labels)
             label = functional.one_hot(labels, self.num_classes).to(x.dtype)
         return torch.cat((label, x.flatten(1)), 1)
 
     def extra_repr(self) -> str:
-        """Tell how many."""
+        """Return the number of classes."""
         return str(self.num_classes)
 
 
 class ForwardForward(Rule):
-    r"""Two passes forward in the place of one forth and one back.
+    r"""Forward-Forward: two forward passes replace the forward and the backward pass.
 
     Each layer learns by itself to be active for an image with its label and silent for one with a
-    wrong label. z [n] is what a layer puts out, and its goodness g the sum of its squares:
+    wrong label. The goodness g of a layer with output z [n] is the sum of squares:
 
     .. math::
         g = \sum_i z_i^2, \qquad p(\text{true}) = \sigma(g - \theta), \qquad \theta = n, \qquad
         L = -\log p(\text{true})\ \text{or}\ -\log(1 - p(\text{true}))
 
-    All that a layer hears is z / sqrt(mean z^2) of the one before, without a gradient: how active
-    that one was, which is its answer, cannot be passed on. Peer normalisation adds
-    0.03 mean_j(mean_i m_i - m_j)^2, m_j being the mean activity of unit j over the true half of a
-    batch, so that no unit stays silent or shouts.
+    A layer receives only z / sqrt(mean z^2) of the previous one, without a gradient, so that the
+    activity of the previous layer, which is its answer, is not passed on. Peer normalization adds
+    0.03 mean_j(mean_i m_i - m_j)^2, where m_j is the mean activity of unit j over the true half of
+    a batch, which prevents units from being always silent or always active.
 
-    Accepts an nn.Sequential that begins with :class:`LabelInputs`, without batch or layer
-    normalisation, which would undo what is learned, in one of two forms; ``build`` makes both, of
-    rectifiers, with weights of nn.Linear that let goodness begin at its threshold (He's law).
+    The rule accepts an nn.Sequential that begins with :class:`LabelInputs`, without batch or layer
+    normalization, which would undo what is learned, in one of two forms. ``build`` makes both forms
+    with rectifiers and with He initialization of nn.Linear, so that goodness starts near its
+    threshold.
 
-    *Layered*: nn.Linear, or GraphLayer of one loop, each with its activation. The answer is the
-    label for which the goodness of all layers but the first is highest.
+    *Layered*: nn.Linear, or GraphLayer with one loop, each with its activation. The answer is the
+    label with the highest goodness summed over all layers except the first.
 
-    *Recurrent*, where it ends in a GraphLayer with ``inject=True``: Hinton's net with connections
-    from above, on any graph. Label and image are held for all loops, each of which is a sweep in
-    which all neurons change at once; what is written in the first formula is one neuron group:
+    *Recurrent*, if the model ends in a GraphLayer with ``inject=True``: Hinton's net with top-down
+    connections, on any graph. Label and image are held during all loops. Each loop is a sweep in
+    which all neurons change synchronously; the goodness above is that of one group of neurons:
 
     .. math::
         x(t + 1) = 0.3\, x(t) + 0.7\, f(W n(x(t)) + b + \mathrm{drive}), \qquad
         x(0) = f(b + \mathrm{drive})
 
-    n normalises each group of neurons by itself, as if it were a layer; without ``groups`` all are
-    one. drive is what stands before the GraphLayer: an nn.Linear, whose synapses come from label
-    and image and learn with the graph's, and PlaceNeurons for those that get something, so that
-    nn.Sequential(LabelInputs(K), PlaceNeurons(...), GraphLayer(...)) has only synapses of the
-    graph, the first K of the neurons placed being those of the label. Each sweep is taught, none
-    hears the next; the goodness of sweeps 3 to 5 of usually 8 tells the label, or of the last
-    one where there are fewer than 3.
+    The function n normalizes each group of neurons like a layer of its own; without ``groups`` all
+    neurons form one group. The drive is computed by the modules before the GraphLayer: an
+    nn.Linear, whose synapses from label and image learn with the graph's, and PlaceNeurons if only
+    some neurons receive inputs. nn.Sequential(LabelInputs(K), PlaceNeurons(...), GraphLayer(...))
+    therefore has only the graph's own synapses, and the first K placed neurons represent the label.
+    Each sweep is trained separately. The goodness of sweeps 3 to 5 of usually 8 determines the
+    label, or that of the last sweep if there are fewer than 3.
 
     Args:
-        model: as above.
-        predict_by: "goodness" tries all labels; "softmax" reads the normalised activities of the
-            same layers or sweeps under the neutral label, by a linear layer of the rule.
-        negatives: "uniform" draws any wrong label, "hard" those that this softmax takes for right.
-        peer: the weight of the peer normalisation.
-        groups: [N] int64, of a recurrent form's neurons, such as ``connectome.node_type``.
-        generator: draws the wrong labels; torch's own by default.
+        model: The model, as described above.
+        predict_by: "goodness" tries all labels; "softmax" applies a linear layer of the rule to the
+            normalized activities of the same layers or sweeps under the neutral label.
+        negatives: "uniform" draws any wrong label; "hard" prefers those to which the softmax
+            assigns a high probability.
+        peer: The weight of the peer normalization, 0 or more.
+        groups: The groups [N] int64 of the neurons of a recurrent form, such as
+            ``connectome.node_type``.
+        generator: The generator that draws the wrong labels; torch's global one by default.
 
-    The loss that is returned is the sum over layers or sweeps, and of the softmax where there is
-    one.
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
 
-    Source: Hinton, "The forward-forward algorithm: some preliminary investigations",
-    arXiv 2212.13345, 2022.
+    The returned loss is the sum over layers or sweeps, and of the softmax if there is one.
+
+    Source: Hinton, "The forward-forward algorithm: some preliminary investigations", arXiv
+    2212.13345, 2022.
 
     Example:
         >>> import torch
@@ -138,7 +155,7 @@ class ForwardForward(Rule):
         arguments.option("negatives", negatives, ("uniform", "hard"))
         self.predict_by, self.negatives = predict_by, negatives
         self.peer = arguments.real("peer", peer)
-        self.generator = generator
+        self.generator = check_generator(generator, model)
         self.blocks = split(model)
         self.num_classes = self._label.num_classes
         self.register_buffer("groups", self._check_groups(groups))
@@ -163,40 +180,46 @@ class ForwardForward(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: no labels go in, loops are not those of the recurrent form, or it normalises."""
+        """Return why not: labels are no inputs, loops have another form, or a module normalizes."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason
         blocks = split(model)
         if not blocks[0].before or not isinstance(blocks[0].before[0], LabelInputs):
             return (
-                "labels go in with the images; begin it with learning.LabelInputs(num_classes) and "
-                "make its first layer as much wider, or use ForwardForward.build."
+                "labels are part of the input; begin it with learning.LabelInputs(num_classes) and "
+                "make its first layer num_classes wider, or use ForwardForward.build."
             )
         for module in model.modules():
             if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
                 return (
-                    f"{type(module).__name__} undoes how active a layer is, which is what it "
-                    "learns; leave it out, activities are normalised between layers as it is."
+                    f"{type(module).__name__} undoes the activity of a layer, which is what it "
+                    "learns; remove it, because the rule normalizes activities between layers."
                 )
         return _refuse_loops(blocks)
 
     @classmethod
     def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
         label, width = LabelInputs(num_classes), in_features + num_classes
+        check_room(width, hidden, hidden)
         first, second = nn.Linear(width, hidden), nn.Linear(hidden, hidden)
         return _at_threshold(label, first, nn.ReLU(), second, nn.ReLU())
 
     @classmethod
-    def _around(cls, connectome: Data, in_features: int, num_classes: int, loops: int) -> nn.Module:
+    def _around(
+        cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
+    ) -> nn.Module:
         if isinstance(loops, Equilibrium):
             raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
         label, width = LabelInputs(num_classes), in_features + num_classes
         graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
+        check_room(width, graph.num_nodes, 0)
         return _at_threshold(label, nn.Linear(width, graph.num_nodes), graph)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B] and wrong ones, fill gradients."""
+        """Run the model on x [B, ...] with labels y [B] and wrong ones, fill gradients, return the
+        loss.
+        """
         check_labels(x.new_empty(len(x), self.num_classes), y)
         loss, weight = self._read(x, y)
         labels = torch.cat((y, self._wrong(weight, y)))
@@ -207,7 +230,7 @@ class ForwardForward(Rule):
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Goodness [B, K] of x [B, ...] under every label, or the softmax's logits."""
+        """Return the goodness [B, K] of x [B, ...] under every label, or the softmax logits."""
         if self.predict_by == "softmax":
             return self._softmax(x)
         labels = torch.arange(self.num_classes, device=x.device).repeat(len(x))
@@ -216,10 +239,20 @@ class ForwardForward(Rule):
         return scores.sum(0).view(len(x), self.num_classes)
 
     def activities(self, x: Tensor, labels: Tensor | None) -> list[Tensor]:
-        """Tell z [B, n] of every layer, or x(t) after every sweep; the neutral label where None.
+        """Compute the output of every layer, or the state after every sweep.
 
-        Each has a gradient for the weights that it came by in one step, and no further back.
+        Args:
+            x: Samples [B, ...].
+            labels: Labels [B] int64; None for the neutral label.
+
+        Returns:
+            z [B, n] of every layer, or x(t) after every sweep. Each has a gradient for the weights
+            of its last step only.
         """
+        with self.checked(x):
+            return self._activities(x, labels)
+
+    def _activities(self, x: Tensor, labels: Tensor | None) -> list[Tensor]:
         x = self._label(x, labels)
         if self._graph is not None:
             return self._sweeps(x, self._graph)
@@ -232,11 +265,11 @@ class ForwardForward(Rule):
         return found
 
     def goodness(self, z: Tensor) -> Tensor:
-        """The sum of squares of z [B, n], of each group of a recurrent form: [B, groups]."""
+        """Return the sum of squares of z [B, n], per group in a recurrent form: [B, groups]."""
         return _sums(z.square(), self.groups)
 
     def layer_loss(self, z: Tensor) -> Tensor:
-        """The loss of one layer or sweep: the first half of z [2B, n] is true, the other is not."""
+        """Return the loss of one layer or sweep from z [2B, n]; the first B labels are true."""
         threshold = _sums(torch.ones_like(z[:1]), self.groups)
         logits = self.goodness(z) - threshold
         half = len(z) // 2
@@ -244,12 +277,12 @@ class ForwardForward(Rule):
         wanted[:half] = 1
         means = z[:half].mean(0)
         peers = (means.mean() - means).square().mean()
-        # The mean of two halves: a pair counts as one sample.
+        # Twice the mean, because a pair of a true and a wrong label counts as one sample.
         loss = 2 * functional.binary_cross_entropy_with_logits(logits, wanted)
         return loss + self.peer * peers
 
     def _sweeps(self, x: Tensor, graph: GraphLayer) -> list[Tensor]:
-        """The states of a recurrent form whose input is held."""
+        """Return the states of a recurrent form while its input is held."""
         first = self.blocks[0]
         x = through(first.before[1:], normalize(x))
         if len(self.blocks) > 1:
@@ -264,11 +297,11 @@ class ForwardForward(Rule):
         return states
 
     def _counted(self, found: list[Tensor]) -> list[Tensor]:
-        """Those layers or sweeps that tell the label."""
+        """Return the layers or sweeps whose goodness determines the label."""
         return (found[1:] if self._graph is None else found[FIRST - 1 : LAST]) or found[-1:]
 
     def _widths(self) -> list[int]:
-        """How wide those are."""
+        """Return the widths of the layers or sweeps that determine the label."""
         graph = self._graph
         if graph is not None:
             return [graph.num_nodes] * (len(range(_sweep_count(graph))[FIRST - 1 : LAST]) or 1)
@@ -282,7 +315,7 @@ class ForwardForward(Rule):
         return self.head(torch.cat(seen, 1))
 
     def _read(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The softmax's loss, and how likely each label is to be drawn as a wrong one."""
+        """Return the loss of the softmax, and the weight of each label for drawing a wrong one."""
         loss, weight = x.new_zeros(()), x.new_ones(len(x), self.num_classes)
         if self.head is not None:
             logits = self._softmax(x)
@@ -292,7 +325,7 @@ class ForwardForward(Rule):
         return loss, weight
 
     def _wrong(self, weight: Tensor, y: Tensor) -> Tensor:
-        # Where the softmax is certain of the right label all others are alike.
+        # If the softmax is certain of the right label, all others are equally likely.
         weight = weight.clamp(min=1e-6).scatter(1, y.unsqueeze(1), 0)
         return torch.multinomial(weight, 1, generator=self.generator).squeeze(1)
 
@@ -312,7 +345,7 @@ class ForwardForward(Rule):
 
 
 def normalize(z: Tensor, groups: Tensor | None = None) -> Tensor:
-    """Give each row of z [B, n], or each group in it, a mean square of 1; zero stays zero."""
+    """Scale each row of z [B, n], or each group in it, to a mean square of 1; zero stays zero."""
     size = _sums(torch.ones_like(z[:1]), groups)
     rms = (_sums(z.square(), groups) / size).sqrt()
     rms = torch.where(rms > 0, rms, 1)
@@ -320,7 +353,7 @@ def normalize(z: Tensor, groups: Tensor | None = None) -> Tensor:
 
 
 def _sums(values: Tensor, groups: Tensor | None) -> Tensor:
-    """Sums of each row of [B, n], of each group: [B, groups], which is [B, 1] without any."""
+    """Return the sum of each row of [B, n], or of each group: [B, 1] or [B, groups]."""
     if groups is None:
         return values.sum(1, keepdim=True)
     empty = values.new_zeros(len(values), int(groups.max()) + 1)
@@ -328,7 +361,7 @@ def _sums(values: Tensor, groups: Tensor | None) -> Tensor:
 
 
 def _recurrent(blocks: list[Block]) -> GraphLayer | None:
-    """The layer of a recurrent form, None in a layered one."""
+    """Return the layer of a recurrent form, or None in a layered one."""
     last = blocks[-1].layer
     return last if isinstance(last, GraphLayer) and last.inject else None
 
@@ -346,13 +379,13 @@ def _refuse_loops(blocks: list[Block]) -> str | None:
         if not looped:
             return None
         return (
-            f"{looped[0]} has loops, in which its input has to be held; give it inject=True and "
-            "let the model end with it, or use ForwardForward.build."
+            f"{looped[0]} has loops, during which its input must be held; make it with inject=True "
+            "as the last layer of the model, or use ForwardForward.build."
         )
     if isinstance(graph.loops, Equilibrium):
         return NO_SWEEPS
     if graph.leak is not None:
-        return "sweeps mix old and new states in shares of their own; use leak=None."
+        return "sweeps already mix the old and the new state; use leak=None."
     before = [part for block in blocks[:-1] for part in block.after]
     if (
         len(layers) > 2
@@ -361,8 +394,9 @@ def _refuse_loops(blocks: list[Block]) -> str | None:
         or not all(isinstance(part, PlaceNeurons) for part in before)
     ):
         return (
-            "before a GraphLayer with inject=True may stand LabelInputs, one nn.Linear and "
-            "PlaceNeurons, and nothing behind it; its activation is GraphLayer(activation='relu')."
+            "only LabelInputs, one nn.Linear and PlaceNeurons may precede a GraphLayer with "
+            "inject=True, and nothing may follow it; use GraphLayer(activation='relu') for its "
+            "activation."
         )
     return None
 

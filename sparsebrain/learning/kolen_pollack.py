@@ -1,4 +1,4 @@
-"""Kolen-Pollack: the weights of the way back learn what those of the way forward do."""
+"""Kolen-Pollack learning: feedback weights take the same steps as the forward weights."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from sparsebrain.learning.credit import Weighted, weighted_layers
 
 
 class KolenPollack(FeedbackRule):
-    r"""Errors come back through weights B that take the same steps and decay as W.
+    r"""Kolen-Pollack learning: feedback weights B take the same steps and decay as W.
 
     .. math:: \delta_l = B_{l+1} \delta_{l+1} \odot f'(u_l), \qquad
         \Delta W_l = -\eta (\delta_l x_{l-1}^T + \lambda W_l), \qquad
         \Delta B_l = -\eta (x_{l-1} \delta_l^T + \lambda B_l)
 
-    Under SGD with weight decay :math:`\lambda` the difference :math:`W - B^T` shrinks by the factor
-    :math:`1 - \eta \lambda` a step; without decay it stays what it was. B is a parameter of the
-    rule that gets the gradient of W, so that every optimizer of torch gives both the same step, and
-    the same decay if it has one: give it ``rule.parameters()``.
+    Under SGD with weight decay :math:`\lambda`, the difference :math:`W - B^T` shrinks by the
+    factor :math:`1 - \eta \lambda` per step; without decay it is constant. B is a parameter of the
+    rule and receives the gradient of W, so that every torch optimizer gives both the same step and
+    the same decay: make the optimizer over ``rule.parameters()``.
 
-    Under ``dale=True`` and other parametrisations B is parametrised as W is, its magnitudes take
-    the same steps, and its signs are those of W. Models and loops are those of
-    :class:`~sparsebrain.learning.FeedbackAlignment`; frozen weights have a frozen B.
+    With ``dale=True`` and other parametrizations, B has the parametrization of W: its magnitudes
+    take the same steps, and its signs are those of W. Frozen weights have a frozen B. Models and
+    loops are those of :class:`~sparsebrain.learning.FeedbackAlignment`.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
         loss: "cross-entropy" or "quadratic".
-        generator: draws B at first; torch's own by default.
+        generator: The generator that draws the initial B; torch's global one by default.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
 
     Source: J. F. Kolen, J. B. Pollack, "Backpropagation without weight transport", IEEE
     International Conference on Neural Networks (1994), in the form of M. Akrout, C. Wilson, P. C.
@@ -58,13 +62,13 @@ class KolenPollack(FeedbackRule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: as for feedback alignment, or a weight has several parameters or layers."""
+        """Return why not: as for feedback alignment, or weights are tied or parametrized."""
         several = filter(None, map(_refuse_parametrisation, model.modules()))
         return super().refusal(model) or next(several, None) or _refuse_tied(model)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer that comparisons use: AdamW, with a decay of 0.5 for W and B alone."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
+        """Make the optimizer used in comparisons: AdamW, with a decay of 0.5 for W and B only."""
+        rate = self._rate(learning_rate)
         biases = {layer.bias for layer in self.layers.values()}
         weights = {p for layer in self.layers.values() for p in layer.parameters()} - biases
         decaying = weights | {*self.feedback}
@@ -75,7 +79,7 @@ class KolenPollack(FeedbackRule):
         return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0)
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """Each layer sends back what B makes of its error, and B is its twin."""
+        """Return backward passes along B, each with B as the twin of the layer's weights."""
         ways = {}
         for layer, free in zip(self.layers.values(), self.feedback, strict=True):
             feedback: Tensor = free
@@ -89,7 +93,7 @@ class KolenPollack(FeedbackRule):
 
 
 def _parametrisations(module: nn.Module) -> Iterable[nn.Module]:
-    """What makes the module's weight of its parameter, in order."""
+    """Return the parametrizations of the module's weight, in order."""
     if not parametrize.is_parametrized(module, "weight"):
         return ()
     return cast(parametrize.ParametrizationList, module.get_submodule("parametrizations.weight"))
@@ -99,13 +103,14 @@ def _refuse_parametrisation(module: nn.Module) -> str | None:
     if getattr(_parametrisations(module), "is_tensor", True):
         return None
     return (
-        f"the weight of a {type(module).__name__} is made of several parameters, and feedback "
-        "weights can follow one; leave out the parametrisation, or use learning.FeedbackAlignment."
+        f"the weight of a {type(module).__name__} is computed from several parameters, and "
+        "feedback weights can follow only one; remove the parametrization, or use "
+        "learning.FeedbackAlignment."
     )
 
 
 def _refuse_tied(model: nn.Module) -> str | None:
-    # By what makes it, as the weight itself is made anew at every call where it is made of others.
+    # Compare the underlying parameters: a parametrized weight is a new tensor at every access.
     found: dict[Tensor, str] = {}
     for name, layer in weighted_layers(model).items():
         tied = parametrize.is_parametrized(layer, "weight")
@@ -113,8 +118,8 @@ def _refuse_tied(model: nn.Module) -> str | None:
         other = found.setdefault(weight, name)
         if other != name:
             return (
-                f"{other} and {name} have the same weight, which would take the steps of both, and "
-                "the feedback weights of each those of one; call one layer twice in the model, or "
-                "use learning.WeightMirror."
+                f"{other} and {name} have the same weight, which would take the steps of both, "
+                "while the feedback weights of each would take those of one; call one layer twice "
+                "in the model, or use learning.WeightMirror."
             )
     return None

@@ -1,4 +1,4 @@
-"""Local errors: each layer learns to tell the classes by itself, and hears of no other."""
+"""Local errors: each layer learns to classify by itself, without errors from other layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.learning.blocks import Block, cut_states, refuse_unordered, split, through
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.learning.rule import Rule
@@ -19,9 +19,10 @@ KINDS = ("similarity", "prediction", "both")
 
 
 class LocalErrors(Rule):
-    r"""Every layer has an error of its own, and no error passes from one layer to another.
+    r"""Local errors: every layer has its own loss, and no error passes between layers.
 
-    With h [B, n] what a layer puts out, a sample a row, y the labels, onehot [B, classes]:
+    Let h [B, n] be the output of a layer with one sample per row, y the labels, and onehot [B,
+    classes] their one-hot encoding:
 
     .. math::
         S(X)_{ab} &= \cos(x_a - \bar x_a, x_b - \bar x_b), \qquad
@@ -29,32 +30,39 @@ class LocalErrors(Rule):
         L_\mathrm{pred} &= \mathrm{CE}(W_p h + b_p, y), \qquad
         L = 0.99\, L_\mathrm{sim} + 0.01\, L_\mathrm{pred}
 
-    x̄_a is the mean of row a. W_s and W_p belong to the layer, are parameters of the rule, and learn
-    by the same L. The graph of gradients is cut behind every layer.
+    where x̄_a is the mean of row a. W_s and W_p belong to the layer, are parameters of the rule and
+    learn from the same L. The autograd graph is cut after every layer.
 
-    Accepts an nn.Sequential of nn.Linear and GraphLayer: a layer is one of these with what follows
-    it up to the next, without a dropout at its end, as h is taken before it. Its last layer is the
-    classifier and has the cross-entropy of its scores, unless ``num_classes`` is given.
+    The rule accepts an nn.Sequential of nn.Linear and GraphLayer. A layer is one of these with the
+    modules that follow it, up to the next one, except for a final dropout: h is taken before it.
+    The last layer is the classifier and has the cross-entropy of its scores, unless ``num_classes``
+    is given.
 
-    Each loop of a GraphLayer counts as a layer with shared weights: x(t) is the h of a loss of its
-    own, with W_s and W_p of its own, and the graph is cut between the loops. What follows the layer
-    belongs to its last loop. An Equilibrium counts as one loop, the exchange at z.
+    Each loop of a GraphLayer counts as a layer with shared weights: x(t) is the h of a separate
+    loss with its own W_s and W_p, and the graph is cut between loops. The modules after the layer
+    belong to its last loop. An Equilibrium counts as one loop, the exchange at z.
 
-    W_s is [n, n] for a nn.Linear, as in the paper. For a GraphLayer it is [n, k], k the number of
-    synapses of a mean neuron, or of the classes if there are more of them, so that a step costs
-    O(E) there, too.
+    W_s is [n, n] for an nn.Linear, as in the paper. For a GraphLayer it is [n, k], where k is the
+    mean number of synapses per neuron or, if larger, the number of classes, so that a step costs
+    O(E) there as well.
 
     Args:
-        model: as above.
+        model: The model, as described above.
         kind: "similarity", "prediction" or "both".
-        share: that of the similarity in "both".
-        num_classes: where the model ends without a classifier: its last layer is then one like the
-            others, and its W_p gives the scores (not with "similarity", which has none).
+        share: The weight of the similarity in "both", from 0 to 1.
+        num_classes: The number of classes if the model has no classifier. Its last layer is then
+            treated like the others, and its W_p gives the scores. Not possible with "similarity",
+            which has no W_p.
 
     Attributes:
-        similarity_heads, prediction_heads: W_s and W_p in the order of layers and loops.
+        similarity_heads: W_s in the order of layers and loops.
+        prediction_heads: W_p in the same order.
 
-    The loss that is returned is that of the scores.
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+
+    The returned loss is that of the scores.
 
     Source: Nøkland and Eidnes, "Training neural networks with local error signals", ICML 2019.
 
@@ -66,7 +74,7 @@ class LocalErrors(Rule):
         ... )
         >>> rule = LocalErrors(model, kind="prediction")
         >>> hidden, scores = rule.losses(torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))
-        >>> hidden  # W_p starts at zero, so that the classes are alike: log(3)
+        >>> hidden  # log(3), because W_p starts at zero and all classes are equally likely
         tensor(1.0986, grad_fn=...)
         >>> hidden.backward()
         >>> model[0].weight.grad is None, model[2].weight.grad is None
@@ -94,11 +102,17 @@ class LocalErrors(Rule):
             self.num_classes = arguments.count("num_classes", num_classes, at_least=2)
             if kind == "similarity":
                 raise ValueError(
-                    "num_classes= lets the last layer predict by W_p, which kind='similarity' has "
-                    "not; use kind='both'."
+                    "num_classes makes the last layer predict by W_p, which kind='similarity' does "
+                    "not have; use kind='both'."
                 )
         else:
             _, self.num_classes = hidden.pop()
+        for layer, width in hidden:
+            tensors.room(
+                f"num_classes={num_classes}",
+                (width + 1) * self.num_classes * layer.weight.element_size(),
+                "pass the number of classes",
+            )
         self.similarity_heads, self.prediction_heads = nn.ModuleList(), nn.ModuleList()
         for layer, width in hidden:
             if self.share > 0:
@@ -112,18 +126,26 @@ class LocalErrors(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Why not: it cannot be cut between its layers, or has weights in others."""
+        """Return why not: the model cannot be split into layers, or other modules have weights."""
         return refuse_unordered(model)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B], fill gradients, return the last loss."""
+        """Run the model on x [B, ...] with labels y [B], fill gradients; return the last loss."""
         losses = self.losses(x, y)
-        # They share no parameter but the weights of loops, so that one pass is as good as many.
+        # The losses share no parameters except the weights of loops, so one pass suffices.
         torch.stack(losses).sum().backward()
         return losses[-1].detach()
 
     def losses(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        """The loss of every layer and loop, each with a gradient for its own weights alone."""
+        """Return the loss of every layer and loop, each with a gradient for its own weights only.
+
+        Args:
+            x: Samples [B, ...].
+            y: Labels [B] int64.
+
+        Returns:
+            One loss per layer and loop, in order; the loss of the scores comes last.
+        """
         with self.checked(x, y):
             check_labels(x.new_empty(len(x), self.num_classes), y)
             activities = list(self._activities(x))
@@ -132,14 +154,14 @@ class LocalErrors(Rule):
         return losses if scores is None else [*losses, functional.cross_entropy(scores, y)]
 
     def predict(self, x: Tensor) -> Tensor:
-        """The classifier's scores [B, classes], or without one those of the last W_p."""
+        """Return the scores [B, classes] of the classifier or, without one, of the last W_p."""
         if self.classifies:
             return self.model(x)
         *_, h = self._activities(x)
         return self.prediction_heads[-1](h)
 
     def _activities(self, x: Tensor) -> Iterator[Tensor]:
-        """What every layer and loop puts out, h [B, n], each cut off from what is before it."""
+        """Yield the output h [B, n] of every layer and loop, detached from earlier ones."""
         for block in self.blocks:
             follow, dropouts = _part_dropouts(block.after)
             *early, last = cut_states(block.layer, through(block.before, x))
@@ -160,16 +182,16 @@ class LocalErrors(Rule):
 
 
 def similarity(x: Tensor) -> Tensor:
-    """S [B, B]: the cosine between the rows of x [B, n], each less its mean; 0 for a flat one."""
+    """Return S [B, B], the cosine between centered rows of x [B, n]; 0 for a constant row."""
     centered = x - x.mean(1, keepdim=True)
     norm = centered.norm(dim=1, keepdim=True)
-    # A flat row has no direction, and must not get an endless gradient for it.
+    # A constant row has no direction; avoid an infinite gradient.
     rows = centered / torch.where(norm > 0, norm, 1)
     return rows @ rows.T
 
 
 def similarity_loss(x: Tensor, wanted: Tensor) -> Tensor:
-    """The mean over all pairs of samples of (S(x) - S(wanted))^2."""
+    """Return the mean of (S(x) - S(wanted))^2 over all pairs of samples."""
     return (similarity(x) - similarity(wanted)).square().mean()
 
 
@@ -178,7 +200,7 @@ def _onehot(like: Tensor, y: Tensor, num_classes: int) -> Tensor:
 
 
 def _widths(block: Block) -> list[int]:
-    """How wide h is after every loop of a block."""
+    """Return the width of h after every loop of a block."""
     if isinstance(block.layer, nn.Linear):
         width, loops = block.layer.out_features, 1
     else:
@@ -194,14 +216,14 @@ def _widths(block: Block) -> list[int]:
 
 
 def _compared(layer: Weighted, num_classes: int) -> int:
-    """How many rows W_s has."""
+    """Return the number of rows of W_s."""
     if isinstance(layer, nn.Linear):
         return layer.out_features
     return max(-(-layer.structure.num_edges // max(layer.num_nodes, 1)), num_classes)
 
 
 def _part_dropouts(modules: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
-    """What a block does before its last dropouts, and these."""
+    """Split the modules of a block into those before its final dropouts, and these dropouts."""
     end = len(modules)
     while end and isinstance(modules[end - 1], nn.Dropout | nn.AlphaDropout):
         end -= 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from graphs import tensors
 
@@ -30,13 +28,26 @@ def check_samples(x: Any, *, any_model: bool) -> None:
         ValueError: ``x`` has no dimension for the features, no values, or values that are not
             finite.
     """
-    if any_model:
-        if isinstance(x, Tensor):
-            tensors.tensor("x", x, dtypes=(x.dtype,), finite=True)
+    if any_model and not isinstance(x, Tensor):
         return
     # Further dimensions, such as those of an image, are left to the model.
-    shape = None if isinstance(x, Tensor) and x.dim() > 1 else ("B", "features")
-    tensors.tensor("x", x, shape, dtypes=FLOATS, finite=True)
+    shape = None if any_model or (isinstance(x, Tensor) and x.dim() > 1) else ("B", "features")
+    dtypes = (x.dtype,) if any_model else FLOATS
+    tensors.tensor("x", x, shape, dtypes=dtypes)
+    # One sum is much faster than a look at each value, and is not finite if one of them is not.
+    if x.dtype in FLOATS and not math.isfinite(x.detach().sum()):
+        tensors.tensor("x", x, dtypes=dtypes, finite=True)
+
+
+def check_generator(generator: torch.Generator | None, model: nn.Module) -> torch.Generator | None:
+    """Return the generator that a rule around ``model`` draws with.
+
+    Raises:
+        TypeError: It is not a generator of torch.
+        ValueError: It is on another device than the model.
+    """
+    devices = (p.device for p in model.parameters() if not p.is_meta)
+    return tensors.generator("generator", generator, next(devices, torch.device("cpu")))
 
 
 def check_loss(rule: nn.Module, loss: Any) -> Tensor:
@@ -96,94 +107,3 @@ def checked_predict(predict: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
     wrapped.__doc__, wrapped.__name__ = predict.__doc__, "predict"
     wrapped.__qualname__, wrapped.__module__ = predict.__qualname__, predict.__module__
     return wrapped
-
-
-@contextmanager
-def explained(model: nn.Module) -> Iterator[None]:
-    """Replace torch's error by one about x where a module of torch in ``model`` refuses x.
-
-    Other errors pass unchanged.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        refusing = _refusing(model, error)
-        if refusing is None:
-            raise
-        name, module, given = refusing
-        if isinstance(module, nn.Linear):
-            check_fit(module, given, name)
-        told = _told(module, name)
-        if isinstance(module, _NormBase):
-            if given.dim() < 2 or given.size(1) != module.num_features:
-                raise ValueError(
-                    f"{told} takes [B, {module.num_features}], got {_described(given)}; pass x of "
-                    "shape [B, features], such as x.flatten(1)."
-                ) from None
-            if module.training and len(given) == 1:
-                raise ValueError(
-                    f"{told} needs at least two samples while training, got one; pass larger "
-                    "batches, as of DataLoader(..., drop_last=True), or call rule.eval()."
-                ) from None
-        raise (TypeError if isinstance(error, TypeError) else ValueError)(
-            f"{told} was given {_described(given)} and failed: {error}; pass x of the shape and "
-            "dtype that it takes."
-        ) from error
-
-
-def check_fit(layer: nn.Linear, given: Any, name: str = "") -> None:
-    """Check that a nn.Linear of a model can take what x has become on the way to it.
-
-    Raises:
-        TypeError: It is not a tensor, or its dtype is not that of the weights.
-        ValueError: Its width or its device is not that of the layer.
-    """
-    told, weight, width = _told(layer, name), layer.weight, layer.in_features
-    if not isinstance(given, Tensor):
-        raise TypeError(
-            f"{told} takes tensors, got {type(given).__name__}; pass x as a tensor [B, features]."
-        ) from None
-    if given.device != weight.device:
-        raise ValueError(
-            f"{told} is on {weight.device}, got {_described(given)}; pass "
-            f"x.to({str(weight.device)!r}), or call model.to({str(given.device)!r})."
-        ) from None
-    if given.dim() == 0 or given.size(-1) != width:
-        flat = given.dim() > 2 and given[0].numel() == width
-        fix = "x.flatten(1)" if flat else f"x with {width} features"
-        raise ValueError(
-            f"{told} takes [..., {width}], got {_described(given)}; pass {fix}, or make the model "
-            "for samples of this shape."
-        ) from None
-    if given.dtype != weight.dtype:
-        fix = f", or call model.to({given.dtype})" if given.dtype in tensors.FLOATS else ""
-        raise TypeError(
-            f"{told} has weights of {weight.dtype}, got {_described(given)}; pass "
-            f"x.to({weight.dtype}){fix}."
-        ) from None
-
-
-def _refusing(model: nn.Module, error: Exception) -> tuple[str, nn.Module, Any] | None:
-    """Return the module of torch in which an error was raised, by name, with its input."""
-    names = {module: name for name, module in model.named_modules()}
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        module = frame.f_locals.get("self")
-        if frame.f_code.co_name == "forward" and isinstance(module, nn.Module) and module in names:
-            if not type(module).__module__.startswith("torch.nn."):
-                return None
-            (argument,) = frame.f_code.co_varnames[1:2]
-            name = names[module] or type(module).__name__
-            return name, module, frame.f_locals.get(argument)
-    return None
-
-
-def _told(module: nn.Module, name: str) -> str:
-    return f"x does not fit the model, in which {type(module).__name__}{f' {name!r}' * bool(name)}"
-
-
-def _described(value: Any) -> str:
-    if not isinstance(value, Tensor):
-        return type(value).__name__
-    return f"{list(value.shape)} of {value.dtype} on {value.device}"

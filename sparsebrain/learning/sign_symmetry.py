@@ -1,4 +1,4 @@
-"""Sign-symmetry: the way back knows the signs of the weights, and no more."""
+"""Sign-symmetry: errors are propagated through weights that have only the signs of W^T."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from sparsebrain.learning.credit import Weighted
 
 
 class SignSymmetry(FeedbackRule):
-    r"""Errors come back through weights with the signs of W^T, and magnitudes of their own.
+    r"""Sign-symmetry: errors are propagated through weights with the signs of W^T.
 
     .. math:: \delta_l = (\mathrm{sign}(W_{l+1})^T \odot |B_{l+1}|) \delta_{l+1} \odot f'(u_l)
 
-    Signs are those of the step, magnitudes stay. A weight of zero sends nothing back. With
-    ``dale=True`` no sign ever changes, so that the way back is fixed as well. Models and loops are
-    those of :class:`~sparsebrain.learning.FeedbackAlignment`.
+    The signs are the current ones; the magnitudes are fixed. A weight of zero sends nothing back.
+    With ``dale=True`` no sign ever changes, so that the backward weights are fixed as well. Models
+    and loops are those of :class:`~sparsebrain.learning.FeedbackAlignment`.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
         loss: "cross-entropy" or "quadratic".
-        uniform: one magnitude for all weights of a layer, as large as these are at first. (The
-            source's uniform signs are of magnitude 1: for each layer a factor on the errors of all
-            that lie below it.)
-        generator: draws the magnitudes; torch's own by default.
+        uniform: Use one magnitude for all weights of a layer, their initial root mean square. (The
+            uniform signs of the source have magnitude 1, which multiplies the errors of all lower
+            layers by one factor per layer.)
+        generator: The generator that draws the magnitudes; torch's global one by default.
 
-    Source: Q. Liao, J. Z. Leibo, T. Poggio, "How important is weight symmetry in
-    backpropagation?", AAAI (2016).
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
+
+    Source: Q. Liao, J. Z. Leibo, T. Poggio, "How important is weight symmetry in backpropagation?",
+    AAAI (2016).
 
     Example:
         >>> import torch
@@ -58,7 +62,7 @@ class SignSymmetry(FeedbackRule):
             feedback.copy_(feedback.square().mean().sqrt() if uniform else feedback.abs())
 
     def ways_back(self, error: list[Tensor]) -> Mapping[Weighted, WayBack]:
-        """Each layer sends back what the magnitudes and its signs of now make of its error."""
+        """Return backward passes with the fixed magnitudes and the current signs."""
         ways = {}
         for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
             signed = layer.weight.detach().sign() * feedback.abs()
@@ -66,5 +70,5 @@ class SignSymmetry(FeedbackRule):
         return ways
 
     def extra_repr(self) -> str:
-        """The loss, and whether magnitudes are uniform."""
+        """Return the loss, and whether magnitudes are uniform."""
         return super().extra_repr() + (", uniform=True" if self.uniform else "")

@@ -1,4 +1,4 @@
-"""Weight mirrors: the weights of the way back learn those of the way forward out of noise."""
+"""Weight mirrors: the feedback weights learn the forward weights from noise."""
 
 from __future__ import annotations
 
@@ -7,38 +7,45 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.learning.alignment import FeedbackRule, per_synapse
+from sparsebrain.learning.credit import out_width
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class WeightMirror(FeedbackRule):
-    r"""Errors come back through weights B that noise teaches to be W^T.
+    r"""Weight mirrors: errors are propagated through weights B that learn W^T from noise.
 
-    In the engaged phase B stays and W learns as in feedback alignment. In the mirror phase every
-    layer is by itself given noise :math:`\xi` of mean 0 and variance :math:`\sigma^2`, sends on
-    :math:`y = W \xi`, and B follows what both ends of a synapse do, with a decay:
+    In the engaged phase, B is fixed and W learns as in feedback alignment. In the mirror phase,
+    every layer separately receives noise :math:`\xi` of mean 0 and variance :math:`\sigma^2` and
+    outputs :math:`y = W \xi`. B follows the product of both ends of a synapse, with a decay:
 
     .. math:: \delta_l = B_{l+1} \delta_{l+1} \odot f'(u_l), \qquad
         \Delta B = \eta (\xi y^T - \lambda B), \qquad \mathrm{E}[\xi y^T] = \sigma^2 W^T
 
-    so that B settles around :math:`\sigma^2 / \lambda` times W^T. The source keeps B from growing
-    by dividing it by its size from time to time; the decay is the same under any optimizer. As
-    there, each step has both phases: ``rule(x, y)`` fills the gradients of W by the first, with as
-    many samples of noise as x has, and those of B by the second. :meth:`mirror` is the second
-    alone.
+    B therefore converges to :math:`\sigma^2 / \lambda` times W^T, up to noise. The source bounds B
+    by occasional normalization; the decay has the same effect under any optimizer. As in the
+    source, each step has both phases: ``rule(x, y)`` fills the gradients of W in the engaged phase
+    and those of B in the mirror phase, with as many noise samples as x has. :meth:`mirror` is the
+    mirror phase alone.
 
-    The noise goes through sums alone, without bias or activation, once: whatever the loops, W is
-    the same. Models and loops are those of :class:`~sparsebrain.learning.FeedbackAlignment`.
-    Synapses that share a weight share a feedback weight, whose gradient is the mean over them.
+    The noise passes only through the sums, once, without bias or activation, because W is the same
+    in all loops. Models and loops are those of :class:`~sparsebrain.learning.FeedbackAlignment`.
+    Synapses that share a weight share a feedback weight, whose gradient is the mean over these
+    synapses.
 
     Args:
-        model: of nn.Linear and GraphLayer, with whatever acts unit by unit between them.
+        model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
         loss: "cross-entropy" or "quadratic".
-        noise: sigma, more than 0.
-        decay: lambda, more than 0; sigma^2 by default, with which B becomes W^T itself.
-        generator: draws B at first, and the noise; torch's own by default.
+        noise: The standard deviation sigma, positive.
+        decay: The decay lambda, positive; sigma^2 by default, for which B converges to W^T itself.
+        generator: The generator that draws the initial B and the noise; torch's global one by
+            default.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: The rule cannot teach the model, or an argument has a wrong value.
 
     Source: M. Akrout, C. Wilson, P. C. Humphreys, T. Lillicrap, D. B. Tweed, "Deep learning without
     weight transport", NeurIPS (2019).
@@ -78,17 +85,19 @@ class WeightMirror(FeedbackRule):
         self.generator = generator
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Run the model on x [B, ...] with labels y [B] and noise; fill gradients; the loss."""
+        """Run the model on x [B, ...] with labels y [B], fill the gradients of W and B, return the
+        loss.
+        """
         loss = super().forward(x, y)
         self.mirror(len(y))
         return loss
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer that comparisons use: Adam, ten times as fast for B as for W.
+        """Make the optimizer of comparisons: Adam, with a ten times higher rate for B.
 
-        B has a straight way to where it settles, and should be there before W has moved on.
+        B converges directly and should arrive before W has changed much.
         """
-        rate = self.learning_rate if learning_rate is None else learning_rate
+        rate = self._rate(learning_rate)
         groups: list[dict[str, Any]] = [
             {"params": self.model.parameters()},
             {"params": self.feedback.parameters(), "lr": 10 * rate},
@@ -97,12 +106,22 @@ class WeightMirror(FeedbackRule):
 
     @torch.no_grad()
     def mirror(self, samples: int) -> None:
-        """Add to the gradients of B what so many samples of noise tell, and to no others.
+        """Add to the gradients of B, and to no others, the estimate from some samples of noise.
+
+        Args:
+            samples: The number of noise samples, 1 or more.
 
         Raises:
-            ValueError, TypeError: ``samples`` is no number of 1 or more.
+            TypeError: ``samples`` is not an integer.
+            ValueError: ``samples`` is less than 1 or needs too much memory.
         """
         samples = arguments.count("samples", samples, at_least=1)
+        for layer in self.layers.values():
+            tensors.room(
+                f"samples={samples}",
+                samples * out_width(layer) * layer.weight.element_size(),
+                "pass a smaller number",
+            )
         with self.together(samples):
             for layer, feedback in zip(self.layers.values(), self.feedback, strict=True):
                 if not feedback.requires_grad:
@@ -111,7 +130,7 @@ class WeightMirror(FeedbackRule):
                 feedback.grad = grad if feedback.grad is None else feedback.grad + grad
 
     def _product(self, layer: nn.Linear | GraphLayer, samples: int) -> Tensor:
-        """The sum over samples of noise times what it becomes, for each weight."""
+        """Return, for each weight, the sum over samples of the noise times the resulting output."""
         weight = layer.weight
         if not isinstance(layer, GraphLayer):
             before = self._draw(weight, samples, weight.size(1))
@@ -130,5 +149,5 @@ class WeightMirror(FeedbackRule):
         return self.noise * drawn
 
     def extra_repr(self) -> str:
-        """The loss, the noise and the decay."""
+        """Return the loss, the noise and the decay."""
         return f"{super().extra_repr()}, noise={self.noise:g}, decay={self.decay:g}"

@@ -1,4 +1,4 @@
-"""Whole models around the graph layer."""
+"""Models that contain a graph layer."""
 
 from sparsebrain.models.anytime import AnytimeClassifier, Prediction
 from sparsebrain.models.classifier import ACTIVATIONS, classifier, perceptron

@@ -1,4 +1,4 @@
-"""A second look: an answer after every loop, and no more loops than an answer needs."""
+"""Anytime prediction: an answer after every loop, and early exits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class Prediction(NamedTuple):
-    """What was answered, after how many loops, and how surely.
+    """The result of :meth:`AnytimeClassifier.predict` for B samples.
 
-    ``classes`` and ``loops`` are [B] int64, ``confidence`` [B] is the softmax of the answer.
+    Attributes:
+        classes: The predicted classes, [B] int64.
+        loops: The number of loops of each sample, [B] int64.
+        confidence: The softmax probability of the predicted class, [B].
     """
 
     classes: Tensor
@@ -29,30 +32,33 @@ class Prediction(NamedTuple):
 
 
 class AnytimeClassifier(nn.Module):
-    """A graph layer with a readout at every loop: anytime prediction, with early exits.
+    """A graph layer with a readout after every loop: anytime prediction with early exits.
 
-    Each loop has a linear readout of its own, and all of them learn together, so that there is an
-    answer at any time. :meth:`predict` lets each sample go on looking only until its answer is sure
-    enough. S. Teerapittayanon, B. McDanel, H. T. Kung, "BranchyNet: Fast inference via early
-    exiting from deep neural networks", ICPR (2016).
+    Each loop has its own linear readout, and all readouts are trained together, so that there is an
+    answer after every loop. :meth:`predict` stops each sample once its answer is confident enough.
+    S. Teerapittayanon, B. McDanel, H. T. Kung, "BranchyNet: Fast inference via early exiting from
+    deep neural networks", ICPR (2016).
 
     Args:
-        layer: a :class:`~sparsebrain.GraphLayer` with a number of loops; with ``inject=True`` the
-            input is looked at again in every one.
-        num_classes: the width of the output.
-        encode: any module [..., F] -> [..., N] of N neurons, such as ``nn.Linear(F, N)``; by
-            default x itself has a value for each neuron.
-        outputs: the neurons that are read, by their numbers or a mask [N] bool; all by default.
+        layer: A :class:`~sparsebrain.GraphLayer` with a number of loops. With ``inject=True`` every
+            loop receives the input again.
+        num_classes: The width of the output.
+        encode: A module [..., F] -> [..., N] for N neurons, such as ``nn.Linear(F, N)``. By default
+        x
+            itself has one value for each neuron.
+        outputs: The neurons that are read, as numbers or a mask [N] bool; all by default.
 
     Attributes:
-        readouts: a ``nn.Linear`` for each loop.
+        readouts: One ``nn.Linear`` per loop.
 
-    Shapes:
+    Shape:
         x [..., F] -> class scores [loops, ..., num_classes], those of the first loop first.
 
     Raises:
-        TypeError: ``layer`` is no GraphLayer, or a count no int. ValueError: it has no number of
-            loops, a count is less than 1, or a neuron is not there.
+        TypeError: If ``layer`` is not a GraphLayer, ``encode`` not a module, or a count not an int.
+        ValueError: If the layer has no number of loops, a count is less than 1, or a neuron does
+        not
+            exist.
 
     Example:
         >>> import torch
@@ -91,16 +97,21 @@ class AnytimeClassifier(nn.Module):
         self.readouts = nn.ModuleList(nn.Linear(width, num_classes) for _ in range(loops))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The class scores after every loop."""
+        """Return the class scores after every loop."""
         _, states = self.layer(self._encoded(x, (..., "F")), return_states=True)
         read = zip(self.readouts, self.read(states[1:]), strict=True)
         return torch.stack([readout(state) for readout, state in read])
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The cross-entropy of samples x [B, F] with labels y [B], mean over samples and loops.
+        """Return the cross-entropy, averaged over samples and loops.
+
+        Args:
+            x: Samples [B, F].
+            y: Labels [B] int64.
 
         Raises:
-            TypeError: y holds no integers. ValueError: it is not [B], or names no class.
+            TypeError: If ``x`` or ``y`` is not a tensor of the right dtype.
+            ValueError: If ``y`` is not [B], or a label is not a class.
         """
         scores = self(x)
         check_labels(scores[0], y)
@@ -108,14 +119,20 @@ class AnytimeClassifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor, confidence: float = 0.9) -> Prediction:
-        """Look at samples x [B, F] until each answer is sure enough, or there is no loop left.
+        """Predict the classes of samples, with as few loops as each sample needs.
 
-        A sample stops after the first loop in which the softmax of its best class is more than
-        ``confidence``; only the others are looped on. So 0 is the first loop for all, and 1 is all
-        loops, as no answer is certain. Batch normalisation in ``encode`` wants ``model.eval()``.
+        A sample stops after the first loop in which the softmax probability of its best class
+        exceeds ``confidence``; only the others continue. With 0 all samples stop after the first
+        loop; with 1 all run every loop, since no probability exceeds 1. If ``encode`` contains
+        batch normalization, call ``model.eval()`` first.
+
+        Args:
+            x: Samples [B, F].
+            confidence: The probability at which a sample stops, from 0 to 1.
 
         Raises:
-            ValueError: x is not [B, F], or ``confidence`` not between 0 and 1.
+            TypeError: If an argument has the wrong type.
+            ValueError: If x is not [B, F], or ``confidence`` is not from 0 to 1.
         """
         confidence = arguments.real("confidence", confidence, at_most=1)
         drive = self._encoded(x, ("B", "F"))
@@ -143,4 +160,4 @@ class AnytimeClassifier(nn.Module):
 
     def _encoded(self, x: Tensor, shape: tensors.Shape) -> Tensor:
         check_samples(x, shape, self.encode)
-        return check_encoded(self.encode(x), self.layer.num_nodes)
+        return check_encoded(self.encode, x, self.layer.num_nodes)

@@ -1,4 +1,4 @@
-"""A connectome between the layers of a classifier, and the classifier without it."""
+"""Classifiers with a connectome in the middle, and the same classifier without it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.kernels.activations import check_activation
 from sparsebrain.models.inputs import check_samples
 from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -27,7 +28,7 @@ ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     "softplus": nn.Softplus,
     "hardtanh": nn.Hardtanh,
 }
-"""The module of every activation between layers, by the names that the loops know it by."""
+"""The module of every activation between layers, by the names that the loops use."""
 
 
 def classifier(
@@ -42,34 +43,35 @@ def classifier(
     in_features: int | None = None,
     **layer: Any,
 ) -> nn.Sequential:
-    """Make a classifier with a connectome in its middle.
+    """Make a classifier with a connectome in the middle.
 
-    Linear - BatchNorm - activation - GraphLayer - BatchNorm - activation - Linear: the models of
-    A. Ejima, "Neurons regarded as Graph", on any connectome. The layer itself has no bias, as
-    there, unless it is asked for; the parts are reached by name, ``model.graph`` being the layer.
+    The model is Linear - BatchNorm - activation - GraphLayer - BatchNorm - activation - Linear, as
+    in A. Ejima, "Neurons regarded as Graph", for any connectome. As in that article the graph layer
+    has no bias by default. The parts have names; ``model.graph`` is the graph layer.
 
     Args:
-        connectome: as :class:`~sparsebrain.GraphLayer` takes it; N neurons.
-        num_classes: the width of the output.
-        loops: of the graph layer.
-        activation: outside the loops, a name out of :data:`ACTIVATIONS` or None.
-        loop_activation: of the graph layer, inside its loops.
-        inputs: the neurons that receive, all by default: their numbers, a mask [N] bool, names out
-            of ``connectome.names``, or the name of one population out of ``node_type_names``. The
-            others start from zero.
-        outputs: the neurons that are read, all by default.
-        in_features: the width of the input; the number of receiving neurons by default.
-        layer: further options of the graph layer, such as ``init="identity"``, ``inject=True``,
+        connectome: As for :class:`~sparsebrain.GraphLayer`; N neurons.
+        num_classes: The width of the output.
+        loops: The loops of the graph layer.
+        activation: The activation outside the loops, a name from :data:`ACTIVATIONS` or None.
+        loop_activation: The activation of the graph layer, inside its loops.
+        inputs: The neurons that receive input, all by default: their numbers, a mask [N] bool,
+        names
+            from ``connectome.names``, or the name of one population from ``node_type_names``. All
+            other neurons start from zero.
+        outputs: The neurons that are read, in the same forms; all by default.
+        in_features: The width of the input; the number of ``inputs`` by default.
+        layer: Further options of the graph layer, such as ``init="identity"``, ``inject=True``,
             ``dale=True``, or ``checkpoint=True`` for hundreds of loops.
 
-    Shapes:
-        x [B, in_features] float -> class scores [B, num_classes]. Batch normalisation needs B > 1
-        while training.
+    Returns:
+        A model that maps x [B, in_features] to class scores [B, num_classes]. While it is training,
+        batch normalization needs B > 1.
 
     Raises:
-        ValueError: a neuron or a name that is not there, an unknown option, or no neuron that is
-            read is reached in that many loops.
-        TypeError: a count is no int, or an option that neither this nor the layer has.
+        TypeError: If a count is not an int, or neither this function nor the layer has an option.
+        ValueError: If a neuron or name does not exist, an option is unknown, or no input reaches a
+            neuron that is read within the loops.
 
     Example:
         >>> import torch
@@ -82,6 +84,7 @@ def classifier(
     """
     arguments.option("activation", activation, ACTIVATIONS)
     num_classes = arguments.count("num_classes", num_classes, at_least=1)
+    check_activation(loop_activation, ACTIVATIONS, "loop_activation")
     graph = GraphLayer(connectome, loops, activation=loop_activation, **layer)
     receiving = None if inputs is None else find_neurons(connectome, inputs, "inputs")
     read = None if outputs is None else find_neurons(connectome, outputs, "outputs")
@@ -103,9 +106,21 @@ def classifier(
 def perceptron(
     in_features: int, hidden: int, num_classes: int, *, activation: str | None = "relu"
 ) -> nn.Sequential:
-    """Make what is left of :func:`classifier` without its graph: the model to compare it with.
+    """Make the model of :func:`classifier` without its graph, for comparison.
 
-    Linear - BatchNorm - activation - Linear, from [B, in_features] to [B, num_classes].
+    Args:
+        in_features: The width of the input.
+        hidden: The width of the hidden layer.
+        num_classes: The width of the output.
+        activation: The activation, a name from :data:`ACTIVATIONS` or None.
+
+    Returns:
+        Linear - BatchNorm - activation - Linear, from x [B, in_features] to class scores
+        [B, num_classes].
+
+    Raises:
+        TypeError: If a count is not an int.
+        ValueError: If a count is less than 1, or the activation is unknown.
 
     Example:
         >>> import torch
@@ -125,7 +140,7 @@ def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDi
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
-    encode = _linear("in_features", in_features, hidden)
+    encode = _linear("hidden" if hidden > in_features else "in_features", in_features, hidden)
     encode.register_forward_pre_hook(_check_samples)
     return OrderedDict(
         encode=encode,
@@ -135,7 +150,7 @@ def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDi
 
 
 def _linear(name: str, width_in: int, width_out: int) -> nn.Linear:
-    """A linear layer; ``name`` is the argument to blame if it is too large for the memory."""
+    """Make a linear layer; ``name`` is the argument that makes it too large for the memory."""
     size = width_in if name == "in_features" else width_out
     bytes_each = torch.get_default_dtype().itemsize
     tensors.room(f"{name}={size}", width_in * width_out * bytes_each, f"pass a smaller {name}")
@@ -143,7 +158,7 @@ def _linear(name: str, width_in: int, width_out: int) -> nn.Linear:
 
 
 def _check_samples(encode: nn.Module, inputs: tuple[Any, ...]) -> None:
-    """The check of x before the first layer, which is followed by batch normalization."""
+    """Check x before the first layer, which batch normalization follows."""
     x = check_samples(inputs[0], ("B", "F"), encode)
     if encode.training and len(x) == 1:
         raise ValueError(
@@ -153,15 +168,15 @@ def _check_samples(encode: nn.Module, inputs: tuple[Any, ...]) -> None:
 
 
 def _check_reach(graph: GraphLayer, receiving: Tensor | None, read: Tensor | None) -> None:
-    """ValueError if nothing that is put in can be read: on a graph without cycles, say."""
+    """Raise ValueError if no input reaches a neuron that is read, as on a graph without cycles."""
     structure = graph.structure
     signal = torch.ones(graph.num_nodes, 1, device=structure.device)
     if receiving is not None:
         signal = torch.zeros_like(signal).index_fill(0, receiving.to(structure.device), 1.0)
     synapses = torch.ones(structure.num_edges, device=structure.device)
-    # An injected input and a leaking state stay: what is reached once is reached for good.
+    # With an injected input or a leak, a neuron that was reached once keeps its signal.
     stays = graph.inject or graph.leak is not None
-    # The first loop brings an injected input in, and no further.
+    # The first loop only adds an injected input to the state.
     exchanges = graph.loops - graph.inject if isinstance(graph.loops, int) else graph.num_nodes
     for _ in range(exchanges):
         before = signal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -119,14 +119,14 @@ def ejima_model(
     """
     arguments.option("name", name, EJIMA_MODELS)
     arguments.option("variant", variant, EJIMA_VARIANTS)
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
+    if isinstance(shape, str | bytes) or not isinstance(shape, Sequence):
         raise TypeError(
             f"shape must be the sides of an image, got {shape!r:.60}; pass shape=(28, 28)"
         )
     sides = [arguments.count(f"shape[{at}]", side, at_least=1) for at, side in enumerate(shape)]
     if not sides:
         raise ValueError("shape must have one side or more, got none; pass shape=(28, 28)")
-    # The number of neurons, and of the weights from each pixel to each of them.
+    # Every pixel has a weight to every neuron.
     pixels = math.prod(sides)
     tensors.room(f"shape={tuple(sides)}", 4 * pixels**2, "pass a smaller image")
     options, window = EJIMA_VARIANTS[variant], EJIMA_MODELS[name]

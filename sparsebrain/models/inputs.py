@@ -48,13 +48,17 @@ def check_samples(x: Any, shape: tensors.Shape, first: nn.Module) -> Tensor:
     if not isinstance(first, nn.Linear):
         return tensors.tensor("x", x, shape, dtypes=tensors.REAL)
     dtypes: tuple[torch.dtype, ...] = (first.weight.dtype,)
-    if isinstance(x, Tensor) and torch.is_autocast_enabled(x.device.type):
+    if isinstance(x, Tensor) and not x.is_meta and torch.is_autocast_enabled(x.device.type):
         dtypes = (*dtypes, torch.float16, torch.bfloat16)
     device = first.weight.device
     return tensors.tensor("x", x, (*shape[:-1], first.in_features), dtypes=dtypes, device=device)
 
 
-def check_encoded(encoded: Any, num_nodes: int) -> Tensor:
-    """Return the output of ``encode``; ValueError unless it has a value for each neuron."""
-    shape, fix = (..., num_nodes), f"make encode with {num_nodes} outputs"
+def check_encoded(encode: nn.Module, x: Tensor, num_nodes: int) -> Tensor:
+    """Return ``encode(x)``; TypeError or ValueError unless it has a value for each neuron."""
+    encoded = encode(x)
+    if isinstance(encode, nn.Identity):
+        # The layer checks x and calls it x in its messages.
+        return encoded
+    shape, fix = (..., num_nodes), f"pass encode=torch.nn.Linear(F, {num_nodes})"
     return tensors.tensor("encode(x)", encoded, shape, dtypes=tensors.REAL, fix=fix)

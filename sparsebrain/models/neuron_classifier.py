@@ -17,36 +17,38 @@ LOSSES: tuple[NeuronLoss, ...] = get_args(NeuronLoss)
 
 
 class NeuronClassifier(nn.Module):
-    r"""One rate neuron that tells two classes apart.
+    r"""One rate neuron that separates two classes.
 
-    It sums its inputs, :math:`u = w \cdot x + b`. With the logistic loss it fires at the rate
-    :math:`p = \sigma(u)`, the probability of class 1, and learns by cross-entropy; with the hinge
-    loss its output is u itself, as in a support vector machine, and classes 0 and 1 are the sides
-    :math:`y = -1, +1`. The gradients by w, of one sample:
+    It sums its inputs, :math:`u = w \cdot x + b`. With the logistic loss its rate :math:`p =
+    \sigma(u)` is the probability of class 1, and it learns by cross-entropy. With the hinge loss
+    its output is u itself, as in a support vector machine, and classes 0 and 1 are the sides
+    :math:`y = -1, +1`. The gradients with respect to w for one sample are
 
     .. math::
         \text{logistic:}\ (p - y)\, x \qquad
         \text{hinge:}\ -y\, x\ \text{where}\ y u < 1,\ \text{else}\ 0
 
-    Weights and bias start at zero, from where both losses, being convex, come to their minimum. To
-    forget gradually let an optimizer decay the weights, as :func:`decay_weights` describes.
+    Weights and bias start at zero; both losses are convex, so they converge to their minimum from
+    there. For gradual forgetting use an optimizer with weight decay, as :func:`decay_weights`
+    describes.
 
     Args:
-        in_features: how many inputs.
+        in_features: The number of inputs.
         kind: "logistic" or "hinge".
-        bias: learn b.
-        device, dtype: of the parameters.
+        bias: Whether to learn b.
+        device: The device of the parameters.
+        dtype: The dtype of the parameters, float32 or float64.
 
     Attributes:
         weight: [in_features].
-        bias: a number [], or None.
+        bias: A number [], or None.
 
-    Shapes:
+    Shape:
         x [..., in_features] -> the output [...]: p, or u with the hinge loss.
 
     Raises:
-        ValueError, TypeError: a wrong option, or labels that are not 0 and 1 in the shape of the
-            output.
+        TypeError: If an argument has the wrong type or dtype.
+        ValueError: If an option is unknown, or labels are not 0 and 1 in the shape of the output.
 
     Example:
         >>> import torch
@@ -95,16 +97,16 @@ class NeuronClassifier(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Its output: the probability of class 1, or with the hinge loss the weighted sum."""
+        """Return the probability of class 1, or with the hinge loss the weighted sum."""
         total = self._sum(x)
         return total.sigmoid() if self.kind == "logistic" else total
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The mean loss of samples x [..., in_features] with labels y [...] of 0 and 1."""
+        """Return the mean loss of samples x [..., in_features] with labels y [...] of 0 and 1."""
         total = self._sum(x)
         tensors.tensor("y", y, tuple(total.shape), dtypes=tensors.REAL, device=total.device)
         if not bool(((y == 0) | (y == 1)).all()):
-            raise ValueError("y must be 0 or 1, also with the hinge loss; pass (y > 0).long().")
+            raise ValueError("y must be 0 or 1, also with the hinge loss; pass (y > 0).long()")
         label = y.to(total.dtype)
         if self.kind == "logistic":
             return functional.binary_cross_entropy_with_logits(total, label)
@@ -113,11 +115,11 @@ class NeuronClassifier(nn.Module):
         return functional.relu(1 - side * total).mean()
 
     def predict(self, x: Tensor) -> Tensor:
-        """The classes 0 and 1 of samples x [..., in_features]: [...] int64."""
+        """Return the classes 0 and 1 of samples x [..., in_features]: [...] int64."""
         return (self._sum(x) > 0).long()
 
     def extra_repr(self) -> str:
-        """Tell what it was made with."""
+        """Return the arguments, for ``__repr__``."""
         return f"{self.in_features}, kind={self.kind!r}, bias={self.bias is not None}"
 
     def _sum(self, x: Tensor) -> Tensor:
@@ -129,27 +131,34 @@ class NeuronClassifier(nn.Module):
 
 
 def decay_weights(optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
-    r"""Decay weights without data: let an optimizer take steps with zero gradients.
+    r"""Decay weights without data: run an optimizer with zero gradients.
 
     Gradual forgetting is the decay :math:`\frac{1}{2} \lambda w^2`. Without data
 
     .. math:: w_t = w_0 (1 - \eta \lambda)^t
 
-    - exactly with ``SGD(weight_decay=λ)``, unless it has momentum, which the decay would join;
-    - exactly with ``AdamW(weight_decay=λ)``, whose decay is decoupled from the gradient, once the
-      momentum of earlier data has gone;
-    - not with ``Adam(weight_decay=λ)``: it takes λ w for a gradient and divides it by its own size,
-      so that every weight, large or small, first moves by η a step, and λ hardly counts.
+    - ``SGD(weight_decay=λ)`` does this exactly, unless it has momentum, which would include the
+      decay.
+    - ``AdamW(weight_decay=λ)`` does it exactly once the momentum of earlier data has decayed, as
+      its decay is decoupled from the gradient.
+    - ``Adam(weight_decay=λ)`` does not: it treats λ w as a gradient and divides it by its own size,
+      so every weight, large or small, first moves by η per step, and λ has hardly any effect.
 
-    All parameters of a group fade at its rate, biases too, but for frozen ones; give what should
-    stay a group with ``weight_decay=0``. Afterwards the gradients are those of before.
+    All parameters of a group decay at its rate, including biases and except frozen parameters. Put
+    parameters that must not decay into a group with ``weight_decay=0``. The gradients are the same
+    afterwards as before.
 
     Args:
-        optimizer: any of torch's that needs no closure.
-        steps: how many.
+        optimizer: Any optimizer of torch that needs no closure.
+        steps: The number of steps, at most a million.
 
-    A step with ``.grad`` None would forget nothing: torch skips such parameters. So the gradients
-    are zeros here.
+    Raises:
+        TypeError: If ``optimizer`` is not an optimizer, or ``steps`` not an int.
+        ValueError: If ``steps`` is out of range.
+
+    Note:
+        The gradients are zeros and not None during the steps, since torch skips parameters whose
+        ``.grad`` is None.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Some of a connectome's neurons: how they are named, given values, and read."""
+"""Subsets of a connectome's neurons: how they are specified, given values, and read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ Neurons = str | Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 
 
 def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
-    """The numbers [K] of the neurons that a caller names in one of several ways."""
+    """Return the numbers [K] int64 of the neurons that a caller specifies.
+
+    Args:
+        connectome: The connectome.
+        neurons: Neuron numbers, a mask [N] bool, names, or the name of a population.
+        option: The name of the argument, for messages.
+
+    Raises:
+        TypeError: If ``neurons`` is a tensor of another dtype.
+        ValueError: If a neuron or name does not exist, occurs twice, or there is none.
+    """
     num_nodes = int(connectome.num_nodes)
     if isinstance(neurons, str):
         given = _find_population(connectome, neurons, option)
@@ -44,18 +54,18 @@ def find_neurons(connectome: Data, neurons: Neurons, option: str) -> Tensor:
 
 
 class PlaceNeurons(Fixed):
-    """Gives values [..., K] to K of N neurons and zero to the others: [..., N]."""
+    """Assigns values [..., K] to K of N neurons and zero to the others: [..., N]."""
 
     def __init__(self, neurons: Tensor, num_nodes: int) -> None:
         super().__init__(neurons)
         self.num_nodes = num_nodes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Place the values."""
+        """Return the values of all neurons."""
         return x.new_zeros(*x.shape[:-1], self.num_nodes).index_copy(-1, self.value, x)
 
     def extra_repr(self) -> str:
-        """Tell how many of how many."""
+        """Return K and N, for ``__repr__``."""
         return f"{len(self.value)} of {self.num_nodes} neurons"
 
 
@@ -63,11 +73,11 @@ class ReadNeurons(Fixed):
     """Reads K of N neurons: [..., N] -> [..., K]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Read the values."""
+        """Return the values of the K neurons."""
         return x.index_select(-1, self.value)
 
     def extra_repr(self) -> str:
-        """Tell how many."""
+        """Return K, for ``__repr__``."""
         return f"{len(self.value)} neurons"
 
 
@@ -76,7 +86,7 @@ def _as_array(neurons: Any, option: str) -> NDArray[Any]:
         kinds = (*tensors.INTEGERS, torch.bool)
         return tensors.tensor(option, neurons, ("K",), dtypes=kinds).cpu().numpy()
     try:
-        # A list that is empty has no dtype of its own.
+        # NumPy gives an empty list the dtype float64.
         return np.asarray(neurons) if np.size(neurons) else np.zeros(0, np.int64)
     except ValueError:  # Rows of different lengths.
         return np.zeros((), object)
@@ -87,7 +97,7 @@ def _find_population(connectome: Data, name: str, option: str) -> NDArray[np.int
     if populations is None or getattr(connectome, "node_type", None) is None:
         raise ValueError(
             f"{option}={name!r} names a population, but the connectome has no node_type and "
-            f"node_type_names; pass a list of neurons, as in {option}=[0, 1]."
+            f"node_type_names; pass a list of neurons, as in {option}=[0, 1]"
         )
     arguments.option(option, name, populations)
     of_population = connectome.node_type == list(populations).index(name)
@@ -99,7 +109,7 @@ def _find_names(connectome: Data, wanted: list[str], option: str) -> NDArray[np.
     if names is None:
         raise ValueError(
             f"{option} holds names, but the connectome has none; set connectome.names, or pass "
-            "neuron numbers."
+            "neuron numbers"
         )
     number = {name: place for place, name in enumerate(names)}
     for name in wanted:

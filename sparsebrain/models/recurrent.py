@@ -1,8 +1,9 @@
-"""Memory: a graph layer that is fed over time, and how it learns from long sequences."""
+"""A graph layer that processes sequences, and its training on long sequences."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,31 +14,32 @@ from sparsebrain.nn.graph_layer import GraphLayer
 
 
 class Recurrent(nn.Module):
-    r"""A graph layer that is fed with a sequence and keeps its state from step to step.
+    r"""A graph layer that processes a sequence and keeps its state from step to step.
 
-    At every step of time the layer makes all of its loops on the input of that step, starting from
-    the state that the step before has left:
+    At every time step the layer runs all of its loops on the input of that step, starting from the
+    state after the step before:
 
     .. math:: h_t = \mathrm{layer}(\mathrm{encode}(x_t),\, \mathrm{state}=h_{t - 1}), \qquad
         y_t = \mathrm{decode}(h_t)
 
-    With one loop, a tanh and all synapses this is ``torch.nn.RNN(batch_first=True)``, whose bias
-    and input weights are the encoder's.
+    With one loop, a tanh and all synapses this is ``torch.nn.RNN(batch_first=True)``, with the bias
+    and input weights in the encoder.
 
     Args:
-        layer: a :class:`~sparsebrain.GraphLayer` with ``inject=True`` and a number of loops.
-        encode: any module [..., F] -> [..., N] of N neurons, such as ``nn.Linear(F, N)``; by
-            default x itself has N values a step.
-        decode: any module [..., N] -> [..., C]; by default the states are the outputs.
+        layer: A :class:`~sparsebrain.GraphLayer` with ``inject=True`` and a number of loops.
+        encode: A module [..., F] -> [..., N] for N neurons, such as ``nn.Linear(F, N)``. By default
+        x
+            itself has N values per step.
+        decode: A module [..., N] -> [..., C]. By default the states are the outputs.
 
-    Shapes:
-        x [B, T, F] (batch first, then time), or [T, F] of one sequence, and a state [B, N] or [N],
-        zero by default -> outputs [B, T, C] and the last state, from which a call with what
-        follows goes on.
+    Shape:
+        x [B, T, F] (batch first, then time), or [T, F] for one sequence, and a state [B, N] or [N],
+        which is zero by default -> outputs [B, T, C] and the last state, from which the next call
+        continues.
 
     Raises:
-        TypeError: ``layer`` is no GraphLayer. ValueError: it cannot be given a state, or x is no
-            sequence.
+        TypeError: If ``layer`` is not a GraphLayer, or ``encode`` or ``decode`` is not a module.
+        ValueError: If the layer has no state to start from, or x is not a sequence.
 
     Example:
         >>> import torch
@@ -66,20 +68,28 @@ class Recurrent(nn.Module):
         self.decode = check_module("decode", decode)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The outputs of all steps, and the last state."""
+        """Return the outputs of all steps, and the last state."""
         check_samples(x, (..., "T", "F"), self.encode)
         if not x.size(-2):
             raise ValueError(
                 f"x must be a sequence [B, T, F] or [T, F] of at least one step, got "
                 f"{list(x.shape)}; pass one step or more"
             )
-        driven = check_encoded(self.encode(x), self.layer.num_nodes).unbind(-2)
+        driven = check_encoded(self.encode, x, self.layer.num_nodes).unbind(-2)
         state = torch.zeros_like(driven[0]) if state is None else state
         states = []
         for drive in driven:
             output, state = self.layer(drive, state=state)
             states.append(output)
         return self.decode(torch.stack(states, -2)), state
+
+
+def _pair(returned: Any) -> tuple[Tensor, Tensor]:
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Tensor):
+        return returned
+    raise TypeError(
+        f"model must return (outputs, state), got {type(returned).__name__}; pass a Recurrent"
+    )
 
 
 def truncated_backward(
@@ -91,37 +101,38 @@ def truncated_backward(
     every: int,
     state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""Backpropagation through time, cut every so many steps.
+    r"""Backpropagate through time in chunks of a given number of steps.
 
-    The sequence is run in chunks. Each starts from the state that the one before has left, and has
-    its gradient taken with that state held fixed,
+    Each chunk starts from the state after the previous one, and its gradient is taken with that
+    state held fixed,
 
     .. math:: \sum_c \left. \frac{\partial L_c}{\partial \theta} \right|_{h_{c - 1}\ \text{fixed}}
 
-    so that memory grows with the chunks' length and not with T. What lies further back than the
-    start of a chunk is remembered, but not learned to be. With ``every`` of at least T it is the
-    whole gradient. R. J. Williams, J. Peng, "An efficient gradient-based algorithm for on-line
-    training of recurrent network trajectories", Neural Computation 2 (1990).
+    so that memory grows with the length of a chunk and not with T. The state carries information
+    from before a chunk, but no gradient reaches further back than its start. If ``every`` is at
+    least T, this is the full gradient. R. J. Williams, J. Peng, "An efficient gradient-based
+    algorithm for on-line training of recurrent network trajectories", Neural Computation 2 (1990).
 
-    Gradients are added to ``.grad``, as ``loss.backward()`` does. For a step of the optimizer after
-    each chunk, call this with each chunk and the state that came back.
+    Gradients are added to ``.grad``, as ``loss.backward()`` does. For an optimizer step after each
+    chunk, call this function once per chunk with the state that the previous call returned.
 
     Args:
-        model: a :class:`Recurrent`, or any module that is called as it is and returns as it does,
-            such as ``nn.RNN(batch_first=True)``.
+        model: A :class:`Recurrent`, or any module with the same call and results, such as
+            ``nn.RNN(batch_first=True)``.
         x: [B, T, F] or [T, F].
-        y: [B, T, ...] or [T, ...], what is wanted at each step.
-        loss: is given outputs and y of a chunk; a sum over its steps and not a mean, so that the
-            losses of all chunks add up to that of the sequence.
-        every: steps of a chunk, at least 1; the last may be shorter.
-        state: to start from, zero by default.
+        y: [B, T, ...] or [T, ...], the target at each step.
+        loss: A function of the outputs and y of a chunk. It must return a sum over steps and not a
+            mean, so that the losses of all chunks add up to that of the sequence.
+        every: The number of steps of a chunk, at least 1; the last chunk may be shorter.
+        state: The initial state, zero by default.
 
     Returns:
         The loss of the sequence, and the last state, both without a graph.
 
     Raises:
-        ValueError: x is no sequence, y has other steps, or ``every`` is less than 1.
-        TypeError: ``every`` is no int.
+        TypeError: If an argument has the wrong type, or the model does not return outputs and
+        state.
+        ValueError: If x is not a sequence, y has other steps, or ``every`` is less than 1.
 
     Example:
         >>> import torch
@@ -155,7 +166,7 @@ def truncated_backward(
         )
     total = torch.zeros((), device=x.device)
     for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
-        outputs, left = model(chunk, state)
+        outputs, left = _pair(model(chunk, state))
         part = tensors.tensor("loss(outputs, y)", loss(outputs, wanted), (), fix="pass its mean")
         part.backward()
         total = total + part.detach()

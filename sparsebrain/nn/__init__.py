@@ -1,1 +1,1 @@
-"""The graph layer and what it is made of."""
+"""The graph layer and its parts."""

@@ -1,4 +1,4 @@
-"""Checks of what a layer is made with."""
+"""Checks of the arguments that make a layer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from sparsebrain.nn.sharing import SYNAPSES
 
 
 class Arguments(NamedTuple):
-    """Arguments of a layer, checked and completed; Lip(f) is 1 where it is not known.
+    """The checked and completed arguments of a layer.
 
-    ``neurons`` are what :class:`sparsebrain.nn.neurons.NeuronParameters` is made with.
+    Attributes:
+        loops: The number of loops or the Equilibrium.
+        init: The initialization.
+        lipschitz: Lip(f); 1 if it is unknown.
+        neurons: The arguments of :class:`sparsebrain.nn.neurons.NeuronParameters`.
     """
 
     loops: int | Equilibrium
@@ -45,9 +49,24 @@ def check_arguments(
     neurons: dict[str, Any],
     flags: dict[str, bool],
 ) -> Arguments:
-    """Check and complete the arguments of a layer; TypeError or ValueError.
+    """Check and complete the arguments of a layer.
 
-    ``neurons`` are bias, threshold, leak and noise; ``flags`` are inject, dale and checkpoint.
+    Args:
+        loops: As for :class:`~sparsebrain.GraphLayer`.
+        activation: As for a GraphLayer.
+        aggr: As for a GraphLayer.
+        init: As for a GraphLayer.
+        weight_sharing: As for a GraphLayer.
+        gain: As for a GraphLayer.
+        backend: As for a GraphLayer.
+        device: As for a GraphLayer.
+        dtype: As for a GraphLayer.
+        neurons: The values of bias, threshold, leak and noise.
+        flags: The values of inject, dale and checkpoint.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument has the wrong value, or two of them exclude each other.
     """
     loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
@@ -75,13 +94,20 @@ def check_arguments(
 
 
 def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
-    """Check and complete a value that is assigned to an attribute of a layer with these ``loops``.
+    """Check and complete a value that is assigned to an attribute of a layer.
+
+    Args:
+        name: The name of the attribute.
+        value: The new value.
+        loops: The loops of the layer.
 
     Raises:
-        TypeError, ValueError: as when the layer is made with it.
+        TypeError: As when the layer is made with this value.
+        ValueError: As when the layer is made with this value, or if an Equilibrium relies on the
+            old one.
     """
     if name == "activation":
-        # The attribute reads "none" where the argument was None.
+        # The attribute is "none" if the argument was None.
         value = None if isinstance(value, str) and value == "none" else value
         _lipschitz_of(value)
         value = "none" if value is None else value
@@ -109,7 +135,7 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
 
 
 def _check_aggr(aggr: Any) -> None:
-    """TypeError or ValueError unless PyG can make an aggregation of it."""
+    """Raise TypeError or ValueError unless PyG can make an aggregation from ``aggr``."""
     several = isinstance(aggr, list | tuple)
     for each in aggr if several else [aggr]:
         if not isinstance(each, str | Aggregation):
@@ -133,54 +159,53 @@ def _check_aggr(aggr: Any) -> None:
 def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> None:
     if checkpoint:
         raise ValueError(
-            "checkpoint=True is for a number of loops; an Equilibrium keeps one state, use "
-            "checkpoint=False."
+            "checkpoint=True is for a number of loops, and an Equilibrium keeps one state; pass "
+            "checkpoint=False"
         )
     if noise:
         raise ValueError(
-            "noise= moves the state at every loop, so that an Equilibrium is never reached; use "
-            "noise=0 or a number of loops."
+            "noise changes the state at every loop, so that it never reaches an Equilibrium; pass "
+            "noise=0 or a number of loops"
         )
 
 
 def _lipschitz_for(loops: Equilibrium, activation: object, known: float) -> float:
-    """Lip(f), which the caller has to give where f is a function, and there alone."""
+    """Return Lip(f), which the caller must pass exactly if f is a function."""
     if callable(activation):
         if loops.constraint is not None and loops.lipschitz is None:
             raise ValueError(
-                f"constraint={loops.constraint!r} has to know how steep an activation is that is a "
-                "function; pass Equilibrium(lipschitz=...)."
+                f"constraint={loops.constraint!r} needs the Lipschitz constant of an activation "
+                "that is a function; pass Equilibrium(lipschitz=1.0) if its slope is at most 1"
             )
         return loops.lipschitz or known
     if loops.lipschitz is not None:
         raise ValueError(
-            f"lipschitz= is for an activation that is a function; that of {activation!r} is known "
-            f"to be {known:g}, leave it out."
+            f"lipschitz is for an activation that is a function, and that of {activation!r} is "
+            f"known to be {known:g}; pass lipschitz=None"
         )
     return known
 
 
 def check_dtype(dtype: torch.dtype | None) -> None:
-    """TypeError unless a layer can compute in this dtype, or with None in torch's default."""
+    """Raise TypeError unless the kernels compute in this dtype; None is torch's default dtype."""
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if dtype not in kernels.DTYPES:
+    if not isinstance(dtype, torch.dtype) or dtype not in kernels.DTYPES:
         raise TypeError(
-            f"dtype must be torch.float32 or torch.float64, got {dtype!r}; pass dtype="
-            "torch.float32, and call the model under torch.autocast where its other layers should "
-            "be narrower."
+            f"dtype must be torch.float32 or torch.float64, got {dtype!r:.60}; pass dtype="
+            "torch.float32, and call the model under torch.autocast for narrower other layers"
         )
 
 
 def _init_of_gains(init: str | None, weight_sharing: str) -> str:
     if init not in (None, "edge_weight"):
         raise ValueError(
-            f"gain= multiplies the strengths that the connectome came with, so that init={init!r} "
-            "has nothing to draw; use init='edge_weight'."
+            f"gain multiplies the strengths of the connectome, so init={init!r} draws nothing; "
+            "pass init='edge_weight'"
         )
     if weight_sharing != "synapse":
         raise ValueError(
-            f"with gain= strengths are fixed and only gains are shared; got weight_sharing="
-            f"{weight_sharing!r}, use gain={weight_sharing!r} and weight_sharing='synapse'."
+            f"with gain strengths are fixed and only gains are shared, got weight_sharing="
+            f"{weight_sharing!r}; pass gain={weight_sharing!r} and weight_sharing='synapse'"
         )
     return "edge_weight"
 
@@ -188,7 +213,8 @@ def _init_of_gains(init: str | None, weight_sharing: str) -> str:
 def _lipschitz_of(activation: str | Callable[[Tensor], Tensor] | None) -> float:
     if isinstance(activation, str) and activation == "maxout":
         raise ValueError(
-            "maxout has two weights a synapse or more; use sparsebrain.Maxout(connectome, loops)."
+            "activation='maxout' needs several weights per synapse; use "
+            "sparsebrain.Maxout(connectome, loops)"
         )
     known = {None: "none"} | {name: name for name in ACTIVATIONS if name != "none"}
     check_activation(activation, known)

@@ -1,4 +1,4 @@
-"""What a layer accepts: states of its shape and dtype, and PyG batches of its own connectome."""
+"""Checks of a layer's inputs: states of its shape and dtype, and PyG batches of its connectome."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
 def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
-    """Return x, under autocast in the dtype of ``weight``; an error if layer(x) cannot take it.
+    """Return x for a layer, under autocast converted to the dtype of the weights.
+
+    Args:
+        x: What the caller passed.
+        name: The name of the argument, for messages.
+        weight: The weights of the layer, which determine the dtype and device.
+        num_nodes: N.
+        node_first: Whether the shape must be [B * N, C] instead of [..., N].
 
     Raises:
-        TypeError: its dtype is not that of the weights.
-        ValueError: its shape is not [..., N], or with ``node_first`` not [B * N, C].
+        TypeError: If x is not a dense tensor of the dtype of the weights.
+        ValueError: If its shape or device is wrong, or the weights have no values.
     """
     if isinstance(x, BaseData):
         raise TypeError(
@@ -33,13 +40,12 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
         )
     if dtype not in kernels.DTYPES:
         raise TypeError(
-            f"the layer's weights are {dtype}, and loops are computed in float32 or float64; call "
-            "layer.float(), and the model under torch.autocast where its other layers should be "
-            "narrower."
+            f"the layer's weights must be float32 or float64 for {name}, got {dtype}; call "
+            "layer.float(), and the model under torch.autocast for narrower other layers"
         )
-    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16)
+    narrow = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) and not x.is_meta
     if narrow and torch.is_autocast_enabled(x.device.type):
-        # Tied weights multiply over the loops, and so would the rounding of a half-width state.
+        # Tied weights amplify rounding errors over the loops, so a half-width state is too coarse.
         x = x.to(dtype)
     if node_first:
         shape: tensors.Shape = (f"B * {num_nodes}", "C")
@@ -51,36 +57,42 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
 
 
 def check_start(state: Tensor, x: Tensor, *, inject: bool) -> None:
-    """ValueError unless loops that are driven by ``x`` can begin in ``state``."""
+    """Raise ValueError unless loops that are driven by ``x`` can start from ``state``."""
     if not inject or state.shape != x.shape:
         raise ValueError(
-            f"state= needs inject=True and the shape of x {list(x.shape)}, got inject={inject} "
-            f"and {list(state.shape)}; without inject x is the state."
+            f"state needs inject=True and the shape of x {list(x.shape)}, got inject={inject} and "
+            f"{list(state.shape)}; pass inject=True to the layer, or the state as x"
         )
 
 
 class BatchedEdges:
-    """Checks that an edge_index is that of a connectome, B-fold, in its order.
+    """Checks that an edge_index consists of B copies of a connectome's synapses, in its order.
 
-    Weights belong to synapses by their place, so any other order would silently give them to
-    others. The first copy is compared at every call, the whole once per tensor.
+    Weights are assigned to synapses by position, so another order would silently assign them to
+    other synapses. The first copy is compared at every call, all copies once per tensor.
     """
 
     def __init__(self) -> None:
         self._known: tuple[weakref.ref[Tensor], int] | None = None
 
     def __getstate__(self) -> dict[str, None]:
-        # A weak reference cannot be pickled, and means nothing in another process.
+        # A weak reference cannot be pickled and has no meaning in another process.
         return {"_known": None}
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def check(self, edge_index: Tensor, structure: Structure, rows: int) -> None:
-        """ValueError unless ``edge_index`` is ``rows / N`` copies of the structure's."""
+        """Check that ``edge_index`` consists of ``rows / N`` copies of the structure's synapses.
+
+        Raises:
+            TypeError: If it is not a dense int64 tensor.
+            ValueError: If it has another shape, device or content.
+        """
         num_nodes, num_edges = structure.num_nodes, structure.num_edges
+        tensors.tensor("edge_index", edge_index, (2, "E"), dtypes=(torch.int64,))
         if num_nodes == 0 or rows % num_nodes:
             raise ValueError(
-                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of "
-                f"each of B graphs, got {rows}; states [..., {num_nodes}] need layer(x)."
+                f"with edge_index, x must have B * {num_nodes} rows, one for each neuron of each "
+                f"of B graphs, got {rows}; call layer(x) for states [..., {num_nodes}]"
             )
         copies = rows // num_nodes
         edge_index = tensors.tensor(
@@ -100,10 +112,11 @@ class BatchedEdges:
             same = torch.equal(plain.reshape(2, copies, num_edges), own.unsqueeze(1) + offset)
         if not same:
             raise ValueError(
-                "edge_index is not that of the layer's connectome in the same order; weights would "
-                "change places. Batch the Data that the layer was made with, or call layer(x)."
+                "edge_index is not that of the layer's connectome in the same order, so synapses "
+                "would get other weights; batch the Data that the layer was made with, or call "
+                "layer(x)"
             )
-        # Inference tensors count no versions, so a later change to one would go unnoticed.
+        # Inference tensors have no version counter, so later changes would go unnoticed.
         if not edge_index.is_inference():
             self._known = (weakref.ref(edge_index), edge_index._version)
 

@@ -1,4 +1,4 @@
-"""What the layer reads of a connectome: any PyG ``Data`` that keeps the contract."""
+"""The fields that a layer reads from a connectome, a PyG ``Data`` that keeps the contract."""
 
 from __future__ import annotations
 
@@ -16,62 +16,68 @@ _FEW = 2**16
 
 
 def read_structure(connectome: Data) -> Structure:
-    """The synapses of ``connectome``, which has to keep the contract of :mod:`graphs.contract`.
+    """Return the synapses of a connectome, after checking it with :func:`graphs.validate`.
 
     Raises:
-        TypeError, ValueError: as :func:`graphs.validate`.
+        TypeError: If ``connectome`` is not a ``Data``, or a field has another type or dtype.
+        ValueError: If a field breaks the contract.
     """
+    if not isinstance(connectome, Data):
+        raise TypeError(
+            f"connectome must be a torch_geometric.data.Data, got {type(connectome).__name__}; "
+            "pass Data(edge_index=edge_index, num_nodes=N), or what a function of graphs returns"
+        )
     validate(connectome)
     return Structure(connectome.edge_index, int(connectome.num_nodes))
 
 
 def read_shared_types(connectome: Data, option: str) -> Tensor:
-    """``edge_type`` [E] int64; ValueError, which names the ``option``, where it is absent."""
+    """Return ``edge_type`` [E] int64 for ``option``; ValueError if it is missing."""
     types = _read(connectome, "edge_type")
     if types is None:
         raise ValueError(
-            f"{option}='type' needs connectome.edge_type [E], which is absent; "
-            f"set it, or use {option}='synapse'."
+            f"{option}='type' needs connectome.edge_type [E], which is missing; set it, or pass "
+            f"{option}='synapse'"
         )
     _refuse_gaps(types, "edge_type")
     return types
 
 
 def read_node_types(connectome: Data, option: str) -> Tensor:
-    """``node_type`` [N] int64; ValueError, which names the ``option``, where it is absent."""
+    """Return ``node_type`` [N] int64 for ``option``; ValueError if it is missing."""
     populations = _read(connectome, "node_type")
     if populations is None:
         raise ValueError(
             f"{option} needs connectome.node_type [N], the population of every neuron, which is "
-            "absent; set it."
+            "missing; set connectome.node_type to an int64 tensor [N]"
         )
     _refuse_gaps(populations, "node_type")
     return populations
 
 
 def read_weights(connectome: Data, dtype: torch.dtype, *, for_gain: bool) -> Tensor:
-    """``edge_weight`` [E] in ``dtype``; ValueError where it is absent."""
+    """Return ``edge_weight`` [E] in ``dtype``; ValueError if it is missing."""
     weight = _read(connectome, "edge_weight")
     if weight is None and for_gain:
         raise ValueError(
-            "gain= needs connectome.edge_weight, the strengths that it multiplies, which is "
-            "absent; set connectome.edge_weight to a float tensor [E], of ones if none are known."
+            "gain needs connectome.edge_weight, the strengths that it multiplies, which is "
+            "missing; set connectome.edge_weight to a float tensor [E], of ones if none are known"
         )
     if weight is None:
         raise ValueError(
-            "init='edge_weight' needs connectome.edge_weight, which is absent; "
-            "set connectome.edge_weight to a float tensor [E], or use init='variance'."
+            "init='edge_weight' needs connectome.edge_weight, which is missing; "
+            "set connectome.edge_weight to a float tensor [E], or pass init='variance'"
         )
     return weight.to(dtype)
 
 
 def read_signs(connectome: Data) -> Tensor:
-    """The sign of every synapse [E], -1, 0 for unknown, or +1."""
+    """Return the sign of every synapse [E]: -1, 0 for unknown, or +1; ValueError without signs."""
     sign = signs(connectome)
     if sign is None:
         raise ValueError(
             "dale=True needs connectome.edge_sign [E] or connectome.node_sign [N] of -1, 0 and "
-            "+1; set one of them, or use dale=False."
+            "+1; set one of them, or pass dale=False"
         )
     return torch.from_numpy(sign.copy())
 
@@ -79,9 +85,13 @@ def read_signs(connectome: Data) -> Tensor:
 def fingerprint(
     structure: Structure, types: Tensor | None, sign: Tensor | None, **fixed: Tensor | None
 ) -> Tensor:
-    """SHA-256 of the synapses, in their order, of shared types and fixed signs: [32] uint8.
+    """Hash the synapses in their order, the shared types and the fixed signs: SHA-256, [32] uint8.
 
-    ``fixed`` is what else is never learned and must be the same, where there is such.
+    Args:
+        structure: The synapses.
+        types: [E] int64, the position of each synapse's weight, or None.
+        sign: The fixed signs, or None.
+        fixed: Further tensors that are never learned, by name; those that are None are skipped.
     """
     digest = hashlib.sha256(str(structure.num_nodes).encode())
     signs = None if sign is None else sign.to(torch.int8)
@@ -94,13 +104,13 @@ def fingerprint(
 
 
 def _read(connectome: Data, name: str) -> Tensor | None:
-    # A copy of our own, so that changing the connectome later does not change the layer.
+    # A copy, so that later changes of the connectome do not change the layer.
     return connectome[name].detach().clone() if name in connectome else None
 
 
 def _refuse_gaps(types: Tensor, name: str) -> None:
     if len(types) and int(types.max()) >= max(_TYPES_FOR_EACH * len(types), _FEW):
         raise ValueError(
-            f"{name} goes up to {int(types.max())}, and every type up to that would have a value "
-            f"of its own; number them anew: {name}.unique(return_inverse=True)[1]."
+            f"{name} goes up to {int(types.max())}, and every type up to it would have its own "
+            f"value; set connectome.{name} = connectome.{name}.unique(return_inverse=True)[1]"
         )

@@ -1,4 +1,4 @@
-"""Tensors that belong to a module, are never learned, and survive every way of moving it."""
+"""Tensors that belong to a module, are never learned, and follow it to other devices."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 class Fixed(nn.Module):
     """A module with one tensor, ``value``, that follows the module's device and dtype.
 
-    A buffer would do the same, but ``to_empty`` fills buffers with whatever lies in memory, and no
-    ``state_dict`` would bring this one back. On the meta device it stays where it was.
+    A buffer would do the same, but ``to_empty`` fills buffers with arbitrary memory contents, which
+    no ``state_dict`` would restore. When the module moves to the meta device the value stays where
+    it is.
     """
 
     def __init__(self, value: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Frozen strengths with gains that learn, as models of measured connectomes have them."""
+"""Fixed strengths with learned gains, as in models of measured connectomes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from sparsebrain.nn.dale import check_assigned, magnitude
 from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.sharing import value_of_groups
 
-# Relative to the largest weight; rounding of float32 is far below.
+# Relative to the largest weight, far above the rounding of float32.
 _ROUNDING = 1e-5
 
 
 class Gain(Fixed):
-    r"""Parametrise weights as :math:`w_e = c_e g_{k(e)}`: fixed strengths c times gains g.
+    r"""Parametrize weights as :math:`w_e = c_e g_{k(e)}`: fixed strengths c times gains g.
 
-    In a model of the fly's visual system c is a number of synapses with the sign of the cell type
-    that sends, and the gain g >= 0 is shared by all synapses from one cell type to another:
+    In a model of the fly's visual system c is the number of synapses with the sign of the source's
+    cell type, and the gain g >= 0 is shared by all synapses from one cell type to another:
     J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across the
     fly visual system", Nature 634 (2024) 1132-1140.
 
     Args:
         strength: c [E].
         groups: k [E] int64, the gain of every synapse; None for one each.
-        count: how many gains there are.
-        sign: [E] of -1, 0 and +1, the signs that weights keep (Dale's law): g is then a magnitude
-            :math:`|v|`, so that no weight leaves the sign of c. Where the sign is unknown, 0, g is
-            free. None leaves every gain free.
-        shared_by: what the groups are, to be told.
+        count: The number of gains.
+        sign: [E] of -1, 0 and +1, the signs that weights keep (Dale's law). The gain is then a
+            magnitude :math:`|v|`, so that no weight leaves the sign of c; where the sign is
+            unknown, 0, the gain is free. None leaves every gain free.
+        shared_by: The name of the groups, for ``__repr__``.
 
-    The derivative of \|v\| at zero is taken as +1.
+    The derivative of \|v\| at zero is defined as +1.
 
     Example:
         >>> import torch
@@ -62,22 +62,23 @@ class Gain(Fixed):
         self.free = None if sign is None else self._free_gains(sign == 0)
 
     def forward(self, free: Tensor) -> Tensor:
-        """The weights [E] for a free parameter, one for each gain."""
+        """Return the weights [E] for a free parameter with one value per gain."""
         gain = self.gain_of(free)
         return self.value.to(free.device) * self._per_synapse(gain)
 
     def gain_of(self, free: Tensor) -> Tensor:
-        """The gains g for a free parameter."""
+        """Return the gains g for a free parameter."""
         if not self.keeps_sign:
             return free
         kept = magnitude(free)
         return kept if self.free is None else torch.where(self.free.to(free.device), free, kept)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """The gains for weights [E]; 1 where all strengths of a group are zero.
+        """Return the gains for weights [E]; 1 where all strengths of a group are zero.
 
         Raises:
-            ValueError: no gains make these weights.
+            TypeError: If ``weight`` is not a dense tensor of floats.
+            ValueError: If no gains give these weights.
         """
         check_assigned(weight, len(self.value))
         if weight.is_meta:
@@ -85,8 +86,8 @@ class Gain(Fixed):
         if not weight.numel():
             return weight.new_ones(self.count)
         strength = self.value.to(weight.device)
-        # Next to the largest of its group no square of a strength overflows or is lost; powers of
-        # two do not round.
+        # Divided by the largest of its group, no square of a strength overflows or underflows;
+        # division by a power of two does not round.
         exponent = torch.frexp(self._largest(strength.double().abs())).exponent
         scale = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent)
         share = strength / self._per_synapse(scale)
@@ -96,8 +97,8 @@ class Gain(Fixed):
         error = (strength * self._per_synapse(gain) - weight).abs()
         if not bool((error <= _ROUNDING * weight.abs().max()).all()):
             raise ValueError(
-                "with gain= a weight is its fixed strength times the gain of its group, and no "
-                "gains make these weights; assign layer.weight times one factor for each gain."
+                "with gain a weight is its fixed strength times the gain of its group, and no "
+                "gains give this weight; pass layer.weight times one factor for each gain"
             )
         wrong = gain < 0
         if self.free is not None:
@@ -106,12 +107,12 @@ class Gain(Fixed):
             place = int(wrong.nonzero()[0])
             raise ValueError(
                 f"dale=True keeps gains at 0 or more, but gain {place} would be "
-                f"{float(gain[place]):g}; assign weights of the signs that the strengths have."
+                f"{float(gain[place]):g}; pass a weight with the signs of the strengths"
             )
         return gain
 
     def _free_gains(self, unknown: Tensor) -> Tensor | None:
-        """Which gains belong to synapses of unknown sign, [count] bool; None if none does."""
+        """Return which gains belong to synapses of unknown sign, [count] bool, or None."""
         if not bool(unknown.any()):
             return None
         if self.groups is None:
@@ -120,8 +121,8 @@ class Gain(Fixed):
             unknown,
             self.groups,
             self.count,
-            "a gain that some synapses of unknown sign, 0, share with synapses of known sign can "
-            "neither change its sign nor keep it; use gain='synapse', or set all signs of a group.",
+            "a gain cannot be shared by synapses of known and of unknown sign (0); pass "
+            "gain='synapse', or set all signs of a group",
         )
 
     def _per_synapse(self, values: Tensor) -> Tensor:

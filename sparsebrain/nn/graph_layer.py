@@ -1,4 +1,4 @@
-"""The graph layer: neurons that exchange values along synapses, loop after loop."""
+"""The graph layer: neurons that exchange values along synapses for a number of loops."""
 
 from __future__ import annotations
 
@@ -32,96 +32,117 @@ _PYG_HOOKS = tuple(
 )
 
 
-# What a layer can be given another value of after it was made.
+# The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
 class GraphLayer(SynapticWeights, NeuronParameters):
-    r"""Neurons wired by a connectome, which pass values along their synapses for a number of loops.
+    r"""Neurons connected by a connectome, which exchange values along its synapses.
 
-    One loop, with one weight a synapse, tied over the loops:
+    One loop, with one weight per synapse, tied over the loops:
 
     .. math:: x(t + 1) = f(W x(t) + b), \qquad W_{ts} = w_{s \to t}
 
-    With leak a and noise, x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) + noise, see
-    :class:`sparsebrain.nn.neurons.NeuronParameters`. The input is x(0). With ``inject=True`` it is
-    added at every loop instead, x(t + 1) = f(W x(t) + b + input), starting from zero or a given
-    state. On a grid this is the graph layer of A. Ejima, "Neurons regarded as Graph", whose
-    defaults are kept: no bias, no activation, one loop.
+    With leak a, threshold theta and noise, x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) +
+    noise, see :class:`sparsebrain.nn.neurons.NeuronParameters`. The input is x(0). With
+    ``inject=True`` the input is instead added at every loop, x(t + 1) = f(W x(t) + b + input),
+    starting from zero or from a given state. On a grid this is the graph layer of A. Ejima,
+    "Neurons regarded as Graph". The defaults are those of that article: no bias, no activation,
+    one loop.
 
     Args:
-        connectome: any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets)
-            and ``num_nodes`` N, in any order; read where asked for: ``edge_type`` [E] int64,
+        connectome: Any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets),
+            in any order, and ``num_nodes`` N. Options read further fields: ``edge_type`` [E] int64,
             ``edge_weight`` [E], ``edge_sign`` [E] or ``node_sign`` [N] of -1, 0 (unknown) and +1,
-            ``node_type`` [N] int64, the population of each neuron.
-        loops: how many exchanges, at least 1; or an :class:`sparsebrain.Equilibrium`, with which
-            they go on until nothing changes, and the input is injected.
+            and ``node_type`` [N] int64, the population of each neuron.
+        loops: The number of loops, from 1 to a million, or an :class:`sparsebrain.Equilibrium`,
+            which loops until the state no longer changes and injects the input.
         activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu", "silu",
-            "softplus", "hardtanh" or any function that is given the state in the shape of x and
-            keeps that shape.
-        bias: True or "neuron" to learn b [N], "population" for one per ``node_type`` [P]; it starts
-            at zero.
-        threshold: theta, which has to be passed, f(u - theta): a negative bias. A number, or
+            "softplus", "hardtanh", or any function that takes the state in the shape of x and keeps
+            its shape and dtype.
+        bias: True or "neuron" to learn b [N], "population" for one value per ``node_type`` [P]. The
+            bias starts at zero.
+        threshold: theta, which is subtracted before the activation, f(u - theta). A number, or
             "neuron" or "population" to learn it from zero.
         leak: a, above 0 and at most 1, for a time constant of 1 / a loops. A number, or "neuron" or
-            "population" to learn it from 1, under any optimizer.
-        noise: the standard deviation of what is added to the state at every loop while training.
-        inject: add the input at every loop.
-        weight_sharing: "synapse" for a weight each [E], or one weight per: "type", ``edge_type``
-            [T] (a grid, whose types are its offsets, is then a convolution), "projection", from
-            one ``node_type`` to another [P], in the order of ``projections``, "source" or "target".
-        gain: keep the connectome's ``edge_weight`` as it is and learn gains, shared as weights are
-            by ``weight_sharing``: a weight is strength times gain, from 1; with ``dale`` no gain is
-            below 0. See :class:`sparsebrain.nn.gains.Gain`.
-        dale: keep every synapse's sign, under any optimizer: that of ``edge_sign``, or else of the
-            source's ``node_sign``. Where that is 0, unknown, a weight starts positive and is free;
-            with ``gain`` its strength stays and its gain is free. Set weights by
-            ``layer.weight = ...``; changes of ``layer.weight`` in place are lost, as with every
+            "population" to learn it from 1. It stays in this range under any optimizer.
+        noise: The standard deviation of the noise that is added to the state at every loop during
+            training.
+        inject: Whether the input is added at every loop.
+        weight_sharing: "synapse" for one weight per synapse [E], or one weight per "type"
+            (``edge_type`` [T]; on a grid, whose types are offsets, this is a convolution),
+            "projection" (from one ``node_type`` to another [P], in the order of ``projections``),
+            "source" or "target".
+        gain: Learn gains on fixed strengths: a weight is the connectome's ``edge_weight`` times a
+            gain, which starts at 1. The value says which synapses share a gain, as for
+            ``weight_sharing``. With ``dale`` gains stay at 0 or above. See
+            :class:`sparsebrain.nn.gains.Gain`.
+        dale: Keep the sign of every synapse under any optimizer: that of ``edge_sign``, or else the
+            ``node_sign`` of its source. Where the sign is 0 (unknown) the weight starts positive
+            and is free; with ``gain`` its strength is fixed and its gain is free. Set weights with
+            ``layer.weight = ...``; in-place changes of ``layer.weight`` are lost, as with every
             parametrization of torch.
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
-            the variance of the state; "identity" does the same around a state that stays what it
-            is, self-loops at 1 and little noise elsewhere; "edge_weight" starts from the
-            connectome's. With an Equilibrium "contraction" is the default: normal weights, small
-            enough that all loops settle.
-        aggr: how a neuron joins its messages, as in PyG. All but "sum" take PyG's slower path.
-        checkpoint: for backpropagation keep a state every sqrt(loops) loops and compute the others
-            again: less memory, a third more time. Where PyG's slower path is taken all are kept.
-        backend: of the kernels: "auto", "native", "triton", "torch" or "reference".
-        device, dtype: of the parameters, as everywhere in torch; float32 or float64.
+            the variance of the state. "identity" does the same around the identity, with self-loops
+            at 1 and little noise elsewhere. "edge_weight" uses the connectome's weights. With an
+            Equilibrium the default is "contraction": normal weights, small enough that all loops
+            converge.
+        aggr: How a neuron aggregates its messages, as in PyG. All values except "sum" use PyG's
+            slower path.
+        checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
+            others: less memory for a third more time. PyG's slower path keeps all states.
+        backend: The kernel backend: "auto", "native", "triton", "torch" or "reference".
+        device: The device of the parameters.
+        dtype: The dtype of the parameters, float32 or float64.
 
     Attributes:
-        weight: [E], in the order of ``edge_index``, or [T] and the like; with ``gain`` what is made
-            of strengths and gains. A value that is assigned has to be possible.
-        gain: the gains, or None.
-        weight_index: [E] int64, the place of each synapse's weight in ``weight``; None for its own.
-        projections: [2, P] int64, source and target ``node_type`` of each projection, or None.
-        bias, threshold, leak: [N] or [P], a number, or None.
-        report: with an Equilibrium how the last call came to it, a
-            :class:`sparsebrain.equilibrium.Report`; it warns where that failed. Of threads that
-            share the layer each reads that of its own last call, and None before.
+        weight: [E], in the order of ``edge_index``, or one value per group with
+            ``weight_sharing``. With ``gain`` it is the product of strengths and gains.
+        gain: The gains, or None.
+        weight_index: [E] int64, the position of each synapse's weight in ``weight``, or None if
+            every synapse has its own.
+        projections: [2, P] int64, the source and target ``node_type`` of each projection, or None.
+        bias: [N] or [P], or None.
+        threshold: [N] or [P], a number, or None.
+        leak: [N] or [P], a number, or None.
+        report: With an Equilibrium, how the last call converged, a
+            :class:`sparsebrain.equilibrium.Report`. Each thread reads the report of its own last
+            call, and None before its first.
 
-    Shapes:
-        - ``layer(x)``: x [..., N], leading dimensions are batch -> [..., N]: a drop-in for
+    Shape:
+        - ``layer(x)``: x [..., N] with any batch dimensions -> [..., N]. This replaces
           ``nn.Linear(N, N)``.
         - ``layer(x, edge_index)``: x [B * N, C] node-first and edge_index [2, B * E], as a PyG
-          ``DataLoader`` batches B copies of the connectome -> [B * N, C]. Other edges are refused.
-        - ``return_states=True`` returns (output, states) with states [loops + 1, *x.shape], x(0)
-          first.
-        - ``state=``, shaped like x and with ``inject=True`` only, is x(0); returns (output, state)
-          for the next call.
-        - ``generator=`` draws the noise, torch's own by default.
+          ``DataLoader`` batches B copies of the connectome -> [B * N, C]. The layer refuses other
+          edges.
+        - ``return_states=True`` returns (output, states), where states is
+          [loops + 1, *x.shape] and starts with x(0).
+        - ``state=``, in the shape of x and only with ``inject=True``, is x(0). The call returns
+          (output, state) for the next call.
+        - ``generator=`` draws the noise; torch's default generator draws it otherwise.
 
     Raises:
-        TypeError: a wrong type or dtype. ValueError: a wrong shape, value or option.
+        TypeError: If an argument has the wrong type or dtype.
+        ValueError: If an argument has the wrong shape, value or option.
 
-    On a connectome without cycles the state moves from layer to layer and then out: with more loops
-    than the longest path has synapses everything is zero, so let ``loops`` be the depth.
+    Note:
+        On a connectome without cycles every loop moves the state one layer further, and after more
+        loops than the longest path has synapses the state is zero. Set ``loops`` to the depth.
 
-    An overridden ``message``, ``aggregate`` or ``update``, a PyG hook or an explainer's edge mask
-    is honoured: such a layer goes through ``MessagePassing.propagate``, every other one through
-    fused kernels, with the same result. ``state_dict`` carries a fingerprint of the synapses and
-    loads onto no others. The connectome is copied; changing it later changes no layer. Neurons of
-    large layers with several loops may be renumbered inside, where that makes them faster.
+        If ``message``, ``aggregate`` or ``update`` is overridden, or PyG's hooks or an explainer's
+        edge mask are set, the layer uses ``MessagePassing.propagate``. Otherwise it uses fused
+        kernels, with the same result. ``state_dict`` contains a fingerprint of the synapses and is
+        only loaded into a layer with the same synapses. The layer copies the connectome, so later
+        changes of the connectome do not change the layer. Large layers with several loops may
+        renumber their neurons internally for speed.
+
+        Second derivatives, ``torch.func``, forward-mode derivatives and ``torch.onnx.export`` work
+        with a number of loops. They use PyTorch's own operations, which are slower and need memory
+        in proportion to the synapses times the batch.
+
+        After a process has used several threads, a child process that was started with the "fork"
+        method can hang in OpenMP, as with PyTorch itself. Start processes with "spawn" or
+        "forkserver", or call ``torch.set_num_threads(1)`` before the first call.
 
     Example:
         >>> import torch
@@ -139,8 +160,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         super().__init_subclass__(**kwargs)
         if "propagate" in cls.__dict__:
             raise TypeError(
-                f"{cls.__name__} overrides propagate, which is PyG's own and would not be called; "
-                "override message, aggregate or update."
+                f"{cls.__name__} overrides propagate, which fused kernels do not call; override "
+                "message, aggregate or update"
             )
 
     def __init__(
@@ -181,7 +202,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         # What the loops do.
         self._loops = checked.loops
         self.activation = "none" if activation is None else activation
-        # An equilibrium depends on its input alone, which is therefore added at every loop.
+        # An equilibrium depends only on its input, which is therefore added at every loop.
         self.inject = inject or isinstance(checked.loops, Equilibrium)
         self.checkpoint, self.backend = checkpoint, backend
         self._lipschitz = checked.lipschitz
@@ -189,31 +210,31 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         self.structure = read_structure(connectome)
         self.num_nodes = self.structure.num_nodes
         self._renumbering = renumber(self.structure, checked.loops)
-        # What is learned: weights are drawn for these loops and this activation.
+        # The learned parameters; weights are drawn for these loops and this activation.
         self.weight_sharing, self.init = weight_sharing, checked.init
         where = {"device": device, "dtype": dtype}
         self._make_weights(connectome, gain, dale=dale, where=where)
         self._make_neurons(connectome, checked.neurons, where)
         self._follow_parameters()
         self.reset_parameters()
-        # What is remembered between calls.
+        # The state that is kept between calls.
         self._batched_edges = BatchedEdges()
         self._reports = Reports()
         self._hook = HookPlace()
 
     @property
     def edge_index(self) -> Tensor:
-        """The synapses [2, E] int64, in the order of the connectome that was given."""
+        """The synapses [2, E] int64, in the order of the connectome."""
         return self.structure.edge_index
 
     @property
     def report(self) -> Report | None:
-        """How this thread's last call came to an equilibrium; None before, and of numbers."""
+        """How this thread's last call converged; None before it, or with a number of loops."""
         return self._reports.last
 
     @property
     def loops(self) -> int | Equilibrium:
-        """How many loops, or until when; a number may be set to another one."""
+        """The number of loops, which can be changed, or the Equilibrium."""
         return self._loops
 
     @loops.setter
@@ -221,16 +242,23 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         self._loops = check_new_loops(loops, self._loops)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # What __init__ assigns is checked already; of learned values torch's setters take care.
+        # __init__ assigns checked values, and torch's setters check learned ones.
         if name in _OPTIONS and "_hook" in self.__dict__ and name not in self._per:
             value = check_change(name, value, self._loops)
-            # Torch lets neither a function take the place of a module, nor a number that of None.
+            # Torch refuses to replace a module by a function, or None by a number.
             for held in (self._modules, self._parameters):
                 held.pop(name, None)
+        elif name == "loops":
+            # Torch would register a module without calling the property's setter.
+            value = check_new_loops(value, self._loops)
         super().__setattr__(name, value)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, from torch's generator or the one passed; the rest as at first."""
+        """Draw new weights and reset all other parameters to their initial values.
+
+        Args:
+            generator: The source of randomness; torch's default generator if None.
+        """
         tensors.generator("generator", generator, self.weight.device)
         super().reset_parameters()
         self._reset_neurons()
@@ -245,7 +273,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         return_states: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Run all loops; shapes and results are described at the class."""
+        """Run all loops; the class describes the shapes and results."""
         arguments.flag("return_states", return_states)
         recurrence = self.describe(
             x, edge_index, state=state, return_states=return_states, generator=generator
@@ -265,10 +293,13 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         return_states: bool = False,
         generator: torch.Generator | None = None,
     ) -> Recurrence:
-        """The loops of ``layer(x, ...)``, not yet run: :func:`sparsebrain.nn.recurrence.run` does.
+        """Describe the loops of ``layer(x, ...)`` without running them.
+
+        :func:`sparsebrain.nn.recurrence.run` runs a description.
 
         Raises:
-            TypeError, ValueError: as the call itself.
+            TypeError: As the call itself.
+            ValueError: As the call itself.
         """
         weight, node_first = self.weight_per_synapse(), edge_index is not None
         x = admit(x, "x", weight, self.num_nodes, node_first=node_first)
@@ -281,7 +312,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             state = torch.zeros_like(x)
         if return_states and isinstance(self.loops, Equilibrium):
             raise ValueError(
-                "return_states=True is for a number of loops; an Equilibrium keeps one state."
+                "return_states=True is for a number of loops, and an Equilibrium keeps one state; "
+                "pass return_states=False"
             )
         return Recurrence(
             structure=self.structure,
@@ -302,32 +334,41 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         )
 
     def weight_per_synapse(self) -> Tensor:
-        """The weight of every synapse [E], in the order of ``edge_index``; differentiable."""
+        """Return the weight of every synapse [E], in the order of ``edge_index``."""
         weight = self.weight
         return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
 
     def bias_per_neuron(self) -> Tensor | None:
-        """What is added to every sum, bias less threshold [N]; None where that is nothing."""
+        """Return bias minus threshold [N], which every loop adds; None if there is neither."""
         bias, threshold = self._per_neuron("bias"), self._per_neuron("threshold")
         if threshold is None:
             return bias
         return -threshold if bias is None else bias - threshold
 
     def leak_per_neuron(self) -> Tensor | None:
-        """The leak [N]; None where it is 1."""
+        """Return the leak [N]; None if it is 1."""
         return self._per_neuron("leak")
 
     def hooked(self, hook: LoopHook) -> AbstractContextManager[None]:
-        """Let a function see, or replace, the description of the loops of each call.
+        """Let a function see or replace the description of each call's loops, within a context.
 
-        While the context lasts, a call runs ``hook(layer.describe(x, ...))``. A hook returns the
-        description as it is, or another one by :func:`dataclasses.replace`: with an ``exchange``
-        that has another backward pass, an ``activation`` that records the sums, a ``start`` that
-        is a leaf. Calls of all threads go through it, and those of shallow copies of the layer.
+        A call then runs ``hook(layer.describe(x, ...))``. The hook returns the description
+        unchanged, or a new one from :func:`dataclasses.replace`, for example with an ``exchange``
+        that has another backward pass, an ``activation`` that records the pre-activations, or a
+        ``start`` that is a leaf. The hook applies to the calls of all threads and of shallow copies
+        of the layer.
+
+        Args:
+            hook: A function from a :class:`sparsebrain.nn.recurrence.Recurrence` to another one.
+
+        Returns:
+            The context manager.
 
         Raises:
-            RuntimeError: the layer has a hook already. In the call, TypeError or ValueError: what
-            the hook returned is no description, or not a consistent one.
+            RuntimeError: If the layer already has a hook.
+            TypeError: If ``hook`` is not a function; in the call, if it does not return a
+                description.
+            ValueError: In the call, if the hook returns an inconsistent description.
 
         Example:
             >>> import torch
@@ -342,7 +383,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             ...     _ = layer(torch.ones(5, 3))
             2 [5, 3]
         """
-        if not callable(hook):
+        if not callable(hook) or isinstance(hook, type):
             raise TypeError(
                 f"hook must be a function of a Recurrence, got {type(hook).__name__}; pass "
                 "hook=lambda recurrence: recurrence"
@@ -351,10 +392,10 @@ class GraphLayer(SynapticWeights, NeuronParameters):
 
     @property
     def has_plain_messages(self) -> bool:
-        """Whether messages are weight times state and are summed, as the kernels compute it.
+        """Whether messages are weight times state and are summed, as the kernels compute them.
 
-        Not where ``message``, ``aggregate`` or ``update`` is overridden, PyG's hooks or an
-        explainer look at single messages, or ``aggr`` is another one than "sum".
+        False if ``message``, ``aggregate`` or ``update`` is overridden, if PyG's hooks or an
+        explainer need single messages, or if ``aggr`` is not "sum".
         """
         return (
             not self.explain
@@ -367,25 +408,25 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         )
 
     def _messages(self, weight: Tensor, edge_index: Tensor | None) -> Callable[[Tensor], Tensor]:
-        """W x through PyG, message by message, for states [N, B] or [B * N, C]."""
+        """Compute W x message by message with PyG, for states [N, B] or [B * N, C]."""
         if edge_index is None:
             edge_index = self.edge_index
         elif self.structure.num_edges:
             weight = weight.repeat(edge_index.size(1) // self.structure.num_edges)
 
         def exchange(x: Tensor) -> Tensor:
-            # PyG looks for this call in the text of the class.
+            # PyG searches the source of the class for this call.
             after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
             return after
 
         return exchange
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
-        """What a synapse carries: ``weight`` [E] times the state ``x_j`` [E, C] of its source."""
+        """Return the messages: ``weight`` [E] times the state ``x_j`` [E, C] of the source."""
         return weight.unsqueeze(-1) * x_j
 
     def __prepare_scriptable__(self) -> None:
-        """Refuse ``torch.jit.script``, which asks for this, with the way that works."""
+        """Refuse ``torch.jit.script``, which calls this method, and name the alternatives."""
         raise NotImplementedError(
             "torch.jit.script cannot read a GraphLayer; use torch.export.export(model, (x,)) or "
             "torch.compile(model)"
@@ -397,10 +438,10 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         return self
 
     def _follow_parameters(self) -> None:
-        """Bring the index arrays to where the parameters are.
+        """Move the index arrays to the device of the parameters.
 
-        They are no buffers: ``to_empty`` would fill them with whatever lies in memory, and a kernel
-        would read out of bounds.
+        They are not buffers, because ``to_empty`` would fill buffers with arbitrary memory
+        contents, and a kernel would then read out of bounds.
         """
         device = self.weight.device
         if device.type == "meta":

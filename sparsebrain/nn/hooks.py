@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from sparsebrain.nn.recurrence import Recurrence
 
-#: Sees the description of the loops of a call, and returns the one that is run.
+#: A function of the description of a call's loops that returns the one to run.
 LoopHook = Callable[[Recurrence], Recurrence]
 
 
 class HookPlace:
-    """Holds one hook at most, whatever the threads. Deep copies and pickles begin without one."""
+    """Holds at most one hook, across threads. Deep copies and pickles start without a hook."""
 
     def __init__(self) -> None:
         self._hook: LoopHook | None = None
@@ -23,37 +23,37 @@ class HookPlace:
         return HookPlace, ()
 
     def apply(self, recurrence: Recurrence) -> Recurrence:
-        """What the hook makes of it, or ``recurrence`` itself without one.
+        """Return what the hook makes of ``recurrence``, or ``recurrence`` itself without a hook.
 
         Raises:
-            TypeError: the hook returned something else than a description.
-            ValueError: it replaced the weight alone of an exchange that was made with the old one.
+            TypeError: If the hook does not return a description.
+            ValueError: If it replaces the weight but keeps an exchange that uses the old weight.
         """
         if self._hook is None:
             return recurrence
         found = self._hook(recurrence)
         if not isinstance(found, Recurrence):
             raise TypeError(
-                f"a hook must return a Recurrence, got {type(found).__name__}; return the one that "
-                "it is given, or dataclasses.replace(recurrence, ...)."
+                f"hook must return a Recurrence, got {type(found).__name__}; return its argument, "
+                "or use dataclasses.replace(recurrence, ...)"
             )
         exchange = recurrence.exchange
         if found.weight is not recurrence.weight and found.exchange is exchange is not None:
             raise ValueError(
-                "the exchange of this layer, whose messages are not those of the kernels, was made "
-                "with its weight; replace both weight= and exchange=."
+                "hook replaces the weight, but the exchange of this layer, which has its own "
+                "messages, uses the old one; use dataclasses.replace with both weight and exchange"
             )
         return found
 
     @contextmanager
     def held_by(self, hook: LoopHook, layer: object) -> Iterator[None]:
-        """Have that hook for a while; RuntimeError, which names the layer, if there is another."""
+        """Install a hook within a context; RuntimeError, naming the layer, if there is another."""
         with self._lock:
             if self._hook is not None:
                 raise RuntimeError(
-                    f"the loops of {layer!r} are watched or replaced already, by a diagnostic or "
-                    "a step of a learning rule that is under way on this model, perhaps in "
-                    "another thread; wait until it is done, or use copy.deepcopy(model)."
+                    f"the loops of {layer!r} already have a hook, of a diagnostic or of a learning "
+                    "rule's step that is running on this model, perhaps in another thread; wait "
+                    "until it is done, or use copy.deepcopy(model)"
                 )
             self._hook = hook
         try:

@@ -1,4 +1,4 @@
-"""Initial weights: those that keep the variance of the state, and those that let it settle."""
+"""Initial weights that keep the variance of the state, or that make the loops converge."""
 
 from __future__ import annotations
 
@@ -31,30 +31,29 @@ def draw_weight(
     generator: torch.Generator | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    r"""Draw normal weights, scaled so that ``loops`` linear loops keep the variance of the state.
+    """Draw normal weights, scaled so that ``loops`` linear loops keep the variance of the state.
 
     Weights start with variance 1 / in-degree of the target and are then divided by the square root
-    of their :func:`variance_gain`. Near the identity, self-loops start at 1 and the others with
-    1 / ``loops`` of their standard deviation: the same step is taken at every loop, so that all
-    of them together move the state by about its own length.
+    of their :func:`variance_gain`. Near the identity, self-loops start at 1 and all other weights
+    are divided by ``loops``: every loop makes the same step, so together they move the state by
+    about its own length.
 
     Args:
-        structure: the synapses, E of them.
-        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
-        loops: at least 1.
-        types: [E] int64, the weight of each synapse where weights are shared.
-        sign: -1, 0 or +1 in the shape of the weights, which then have it; 0, which is unknown,
-            starts positive.
-        near_identity: start from the identity and a little noise.
-        generator: torch's own by default.
-        backend: as in :func:`sparsebrain.kernels.propagate`.
+        structure: The synapses, E of them.
+        like: A tensor of the shape, [E] or [T] for shared weights, the dtype and the device.
+        loops: The number of loops, at least 1.
+        types: [E] int64, the position of each synapse's weight if weights are shared.
+        sign: The signs of the weights, -1, 0 or +1; where it is 0 (unknown) weights start positive.
+        near_identity: Whether to start from the identity and a little noise.
+        generator: The source of randomness; torch's default generator if None.
+        backend: As for :func:`sparsebrain.kernels.propagate`.
 
     Returns:
         The weights, in the shape of ``like``.
 
     Raises:
-        ValueError: ``near_identity``, and a neuron has no self-loop, or shares its weight with a
-            synapse that is none.
+        ValueError: If ``near_identity`` is set and a neuron has no self-loop, or its self-loop
+            shares a weight with another kind of synapse.
     """
     weight = _draw_by_degree(structure, like, types, generator)
     if near_identity:
@@ -76,22 +75,21 @@ def draw_contraction(
     sign: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Draw normal weights with which loops come to an equilibrium.
+    r"""Draw normal weights for which loops converge to an equilibrium.
 
-    Weights start with variance 1 / in-degree of the target. Where that does not make each loop a
-    contraction they are divided, so that :math:`\mathrm{Lip}(f) \min(\|W\|_2, \rho(|W|))` is
-    at most 0.9. On the graphs of the tests all samples then settle, in 9 to 14 loops; with weights
-    that keep the variance over 20 loops, 500 loops were enough for 20 to 65 % of the samples
-    without an activation, for 51 to 89 % with ReLU and for 80 to 100 % with tanh.
+    Weights start with variance 1 / in-degree of the target. If that does not make each loop a
+    contraction, they are scaled down so that :math:`\mathrm{Lip}(f) \min(\|W\|_2, \rho(|W|))` is
+    0.9. On the graphs of the tests all samples then converge, in 9 to 14 loops. With weights that
+    keep the variance over 20 loops, 500 loops are enough for 20 to 65 % of the samples without an
+    activation, for 51 to 89 % with ReLU and for 80 to 100 % with tanh.
 
     Args:
-        structure: the synapses, E of them.
-        like: gives the shape, [E], or [T] for shared weights, the dtype and the device.
+        structure: The synapses, E of them.
+        like: A tensor of the shape, [E] or [T] for shared weights, the dtype and the device.
         lipschitz: Lip(f).
-        types: [E] int64, the weight of each synapse where weights are shared.
-        sign: -1, 0 or +1 in the shape of the weights, which then have it; 0, which is unknown,
-            starts positive.
-        generator: torch's own by default.
+        types: [E] int64, the position of each synapse's weight if weights are shared.
+        sign: The signs of the weights, -1, 0 or +1; where it is 0 (unknown) weights start positive.
+        generator: The source of randomness; torch's default generator if None.
 
     Returns:
         The weights, in the shape of ``like``.
@@ -118,27 +116,27 @@ def _draw_by_degree(
 def variance_gain(
     structure: Structure, weight: Tensor, loops: int, *, backend: str = "auto"
 ) -> float:
-    r"""The factor by which a linear loop multiplies the variance of the state, loops averaged.
+    r"""Return the factor by which a linear loop multiplies the variance of the state, on average.
 
-    Noise of variance 1 is sent through ``loops`` linear loops with the same weights, and
+    Noise of variance 1 passes through ``loops`` linear loops with the same weights, and
 
     .. math:: g = (\mathrm{var}_L / \mathrm{var}_0)^{1 / L}
 
-    Dividing the weights by sqrt(g) therefore keeps the variance. A fan-in rule cannot know this
-    factor: the weights are tied, so the loops are a matrix power, whose growth follows the
+    Dividing the weights by sqrt(g) therefore keeps the variance. Degrees alone do not determine
+    this factor: the weights are tied, so the loops are a matrix power, whose growth depends on the
     spectrum.
 
-    The variance is taken over the neurons that the noise can still reach. On a graph without cycles
-    the state dies out; the loops that it lives through are counted.
+    The variance is taken over the neurons that the noise still reaches. On a graph without cycles
+    the state becomes zero; only the loops before that count.
 
     Args:
-        structure: the synapses.
+        structure: The synapses.
         weight: [E].
         loops: L, at least 1.
-        backend: as in :func:`sparsebrain.kernels.propagate`.
+        backend: As for :func:`sparsebrain.kernels.propagate`.
 
     Returns:
-        g; 1.0 where no synapse carries anything.
+        g; 1.0 if all states are zero.
     """
     columns = max(_FEWEST_COLUMNS, min(256, _CELLS // max(structure.num_nodes, 1)))
     noise = torch.Generator().manual_seed(0)
@@ -153,20 +151,21 @@ def variance_gain(
             break
         variance = float(reached.mean())
         log_growth, survived = log_growth + math.log(variance), number
-        # Normalising at every loop keeps long runs from overflowing.
+        # Normalizing at every loop keeps long runs from overflowing.
         state /= math.sqrt(variance)
     return math.exp(log_growth / survived) if survived else 1.0
 
 
 def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Tensor:
-    """Which weights, bool in the shape of ``like``, belong to a neuron's synapse onto itself."""
+    """Return which weights, bool in the shape of ``like``, belong to self-loops."""
     source, target = structure.edge_index
     at_self = source == target
     missing = structure.num_nodes - len(target[at_self].unique())
     if missing:
         raise ValueError(
-            f'init="identity" needs a self-loop at every neuron, {missing} of '
-            f"{structure.num_nodes} have none; generate with self_loops=True (and padding=True)."
+            f"init='identity' needs a self-loop at every neuron, {missing} of "
+            f"{structure.num_nodes} have none; pass self_loops=True (and padding=True) to the "
+            "generator"
         )
     if types is None:
         return at_self
@@ -174,7 +173,7 @@ def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Ten
     of_weight[types[at_self]] = True
     if bool(of_weight[types[~at_self]].any()):
         raise ValueError(
-            'init="identity" needs self-loops to have edge types of their own, but a type here '
-            "holds self-loops and other synapses; give them another type."
+            "init='identity' needs self-loops to have their own edge types, but one type here has "
+            "self-loops and other synapses; set another edge_type for the self-loops"
         )
     return of_weight

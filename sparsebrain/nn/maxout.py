@@ -1,4 +1,4 @@
-"""Maxout neurons: each has several sums, and its state is the largest."""
+"""Maxout neurons, whose state is the largest of several weighted sums."""
 
 from __future__ import annotations
 
@@ -25,38 +25,46 @@ _MOST_PIECES = 1024
 
 
 class Maxout(nn.Module):
-    r"""Neurons with two weights a synapse, or more, which keep the largest of their sums.
+    r"""Neurons with two or more weights per synapse, which keep the largest of their sums.
 
     .. math:: x(t + 1) = \max_k (W_k x(t) + b_k)
 
-    A maximum of linear functions is any convex function of each neuron's input, piece by piece, and
-    no activation follows. The sums are those of ``pieces`` linear layers on the same synapses, so
-    a loop takes O(pieces E) and is called, batched and overridden as a GraphLayer's is.
+    The maximum of linear functions is a convex, piecewise linear function of each neuron's input,
+    so no activation follows. Each of the ``pieces`` is a GraphLayer on the same synapses, so one
+    loop takes O(pieces E) time, and calls, batches and overrides work as for a GraphLayer.
 
-    A GraphLayer's leak, threshold, noise, gain and checkpoint are not there, and
-    :mod:`sparsebrain.diagnostics` look into GraphLayers only.
+    Leak, threshold, noise, gain and checkpoint of a GraphLayer are not available, and
+    :mod:`sparsebrain.diagnostics` supports GraphLayers only.
 
     I. J. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville, Y. Bengio, "Maxout networks", ICML
     (2013).
 
     Args:
-        connectome: as :class:`~sparsebrain.GraphLayer` takes it; N neurons, E synapses.
-        loops: how many exchanges, at least 1. There is no Equilibrium: what makes one certain is a
-            bound on one weight a synapse.
-        pieces: how many weights a synapse has, at least 2.
-        bias: as of a GraphLayer, but True by default, so that pieces may meet anywhere.
-        inject, weight_sharing, dale, init, aggr, backend, device, dtype: as of a GraphLayer; with
-            ``dale`` all weights of a synapse have its sign. "variance" is followed by a run of all
-            loops on noise, whose mean square they are then scaled to keep.
+        connectome: As for :class:`~sparsebrain.GraphLayer`; N neurons, E synapses.
+        loops: The number of loops, at least 1. An Equilibrium is not supported, because its
+            constraint bounds one weight per synapse.
+        pieces: The number of weights per synapse, from 2 to 1024.
+        bias: As for a GraphLayer, but True by default, so that pieces can meet away from zero.
+        inject: As for a GraphLayer.
+        weight_sharing: As for a GraphLayer.
+        dale: As for a GraphLayer; all weights of a synapse have its sign.
+        init: As for a GraphLayer. After "variance" the weights are also scaled so that the loops
+            keep the mean square of a random state.
+        aggr: As for a GraphLayer.
+        backend: As for a GraphLayer.
+        device: As for a GraphLayer.
+        dtype: As for a GraphLayer.
 
     Attributes:
-        pieces: a GraphLayer of one loop for each k, with its ``weight`` and ``bias``.
+        pieces: One GraphLayer of one loop for each k, with its ``weight`` and ``bias``.
 
-    Shapes:
-        ``layer(x)``, ``layer(x, edge_index)``, ``state=``, ``return_states=``: as of a GraphLayer.
+    Shape:
+        ``layer(x)``, ``layer(x, edge_index)``, ``state=`` and ``return_states=`` are those of a
+        GraphLayer.
 
     Raises:
-        TypeError: a wrong type or dtype. ValueError: a wrong shape, value or option.
+        TypeError: If an argument has the wrong type or dtype.
+        ValueError: If an argument has the wrong shape, value or option.
 
     Example:
         >>> import torch
@@ -96,7 +104,7 @@ class Maxout(nn.Module):
         pieces = arguments.count("pieces", pieces, at_least=2, at_most=_MOST_PIECES)
         arguments.flag("inject", inject)
         self.inject = inject
-        # Made with all loops, so that each piece is drawn for them.
+        # Each piece is made with all loops, so that its initial weights suit them.
         made = [
             GraphLayer(
                 connectome,
@@ -119,7 +127,11 @@ class Maxout(nn.Module):
         self._keep_power()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights anew, from torch's generator or the one passed; set biases to zero."""
+        """Draw new weights and set biases to zero.
+
+        Args:
+            generator: The source of randomness; torch's default generator if None.
+        """
         tensors.generator("generator", generator, self._layers()[0].weight.device)
         for piece in self._layers():
             piece.loops = self.loops
@@ -129,7 +141,10 @@ class Maxout(nn.Module):
 
     @torch.no_grad()
     def _keep_power(self) -> None:
-        """Scale the first weights; the loops are homogeneous, so that c does it c^loops times."""
+        """Scale the initial weights so that the loops keep the mean square of the state.
+
+        Scaling all weights by c scales the result of the loops by c^loops, as they are homogeneous.
+        """
         first = self._layers()[0]
         if first.init != "variance" or first.weight.is_meta:
             return
@@ -143,7 +158,7 @@ class Maxout(nn.Module):
             if not 0 < power < math.inf:
                 return
             log_power += math.log(power)
-            # Normalising at every loop keeps long runs from overflowing.
+            # Normalizing at every loop keeps long runs from overflowing.
             state = state / math.sqrt(power)
         for piece in self._layers():
             piece.assign_weight(piece.weight * math.exp(-0.5 * log_power / self.loops))
@@ -156,7 +171,7 @@ class Maxout(nn.Module):
         state: Tensor | None = None,
         return_states: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Run all loops; shapes and results are described at the class."""
+        """Run all loops; the class describes the shapes and results."""
         arguments.flag("return_states", return_states)
         first, node_first = self._layers()[0], edge_index is not None
         x = admit(x, "x", first.weight, first.num_nodes, node_first=node_first)
@@ -186,5 +201,5 @@ class Maxout(nn.Module):
         return cast(list[GraphLayer], list(self.pieces))
 
     def extra_repr(self) -> str:
-        """The loops, which the pieces do not know."""
+        """Return the options that the pieces do not have."""
         return f"loops={self.loops}" + (", inject=True" if self.inject else "")

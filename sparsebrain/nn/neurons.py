@@ -1,4 +1,4 @@
-"""What neurons do besides summing: bias and threshold, leak, noise."""
+"""The parameters of neurons: bias, threshold, leak and noise."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sparsebrain.nn.sharing import NEURONS, count_groups
 
 
 class Leak(nn.Module):
-    r"""Parametrise a leak as :math:`a = 1 / \tau` with :math:`\tau = 1 + |v|` and v free.
+    r"""Parametrize a leak as :math:`a = 1 / \tau` with :math:`\tau = 1 + |v|` and v free.
 
-    So tau, a neuron's time constant in loops, is 1 or more and a above 0 and at most 1, whatever an
-    optimizer does. The derivative of \|v\| at zero is taken as +1.
+    The time constant tau, in loops, is thus at least 1, and a is above 0 and at most 1, under any
+    optimizer. The derivative of \|v\| at zero is defined as +1.
 
     Example:
         >>> import torch
@@ -30,39 +30,44 @@ class Leak(nn.Module):
     """
 
     def forward(self, free: Tensor) -> Tensor:
-        """The leak for a free parameter of the same shape."""
-        # A free parameter that has overflowed would give zero, and stop its neuron.
+        """Return the leak for a free parameter of the same shape."""
+        # A free parameter that has overflowed would give zero and freeze its neuron.
         return (1 / (1 + magnitude(free))).clamp_min(torch.finfo(free.dtype).tiny)
 
     def right_inverse(self, leak: Tensor) -> Tensor:
-        """The free parameter for a leak; ValueError where it is not above 0 and at most 1."""
+        """Return the free parameter for a leak.
+
+        Raises:
+            TypeError: If ``leak`` is not a tensor.
+            ValueError: If a value is not above 0 and at most 1.
+        """
         if not isinstance(leak, Tensor):
             raise TypeError(
-                f"a leak that is learned must be a tensor, got {type(leak).__name__} ({leak!r}); "
-                "assign torch.full_like(layer.leak, number)."
+                f"leak is learned and must be a tensor, got {leak!r:.60} of type "
+                f"{type(leak).__name__}; pass torch.full_like(layer.leak, 0.5)"
             )
         if not leak.is_meta and not bool(((leak > 0) & (leak <= 1)).all()):
             raise ValueError(
-                f"a leak is above 0 and at most 1, got {float(leak.min()):g} to "
-                f"{float(leak.max()):g}; assign 1 / tau, with tau >= 1 in loops."
+                f"leak must be above 0 and at most 1, got {float(leak.min()):g} to "
+                f"{float(leak.max()):g}; pass 1 / tau, with a time constant tau >= 1 in loops"
             )
         return 1 / leak - 1
 
 
 class NeuronParameters(MessagePassing):
-    r"""The neurons of a layer: all that happens to a state but the exchange along synapses.
+    r"""The neurons of a layer: everything that changes a state except the exchange along synapses.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
 
-    where u is what arrives, b the bias, theta the threshold, a the leak and xi standard normal.
-    This is Euler's method, with a step of one loop and a = 1 / tau, for a network of firing rates,
-    :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
+    Here u is the sum of the messages, b the bias, theta the threshold, a the leak and xi standard
+    normal noise. This is Euler's method, with a step of one loop and a = 1 / tau, for a network of
+    firing rates, :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
     neuroscience", MIT Press (2001), chapter 7.
 
     Attributes:
-        bias: b, [N], or [P] where each population has one, or None.
-        threshold: theta, likewise, or a number.
-        leak: a, likewise; None is 1.
+        bias: b, [N], or [P] with one value per population, or None.
+        threshold: theta, in the same shapes, a number, or None.
+        leak: a, in the same shapes, a number, or None for 1.
         noise: sigma.
     """
 
@@ -76,9 +81,9 @@ class NeuronParameters(MessagePassing):
     _per: dict[str, str]
 
     def _make_neurons(self, connectome: Any, values: dict[str, Any], where: dict[str, Any]) -> None:
-        """Make each of the values: None, a number, or one of :data:`NEURONS` to learn it.
+        """Set each of the values: None, a number, or one of :data:`NEURONS` to learn it.
 
-        ``where`` is the device and dtype of what is learned.
+        ``where`` is the device and dtype of learned values.
         """
         self._populations = None
         self._per = {}
@@ -112,7 +117,7 @@ class NeuronParameters(MessagePassing):
         value = getattr(self, name)
         if value is None:
             return None
-        # What is behind a parametrized weight has its device and dtype, and need not be made.
+        # The parameter behind a parametrized weight has the same device and dtype.
         weighted = parametrize.is_parametrized(self, "weight")
         like = self.parametrizations.weight.original if weighted else self.weight
         if isinstance(value, float):
@@ -122,7 +127,7 @@ class NeuronParameters(MessagePassing):
         return value if populations is None else value.index_select(0, populations)
 
     def _told_neurons(self) -> list[str]:
-        """Non-default options, for ``__repr__``."""
+        """Return the non-default options, for ``__repr__``."""
         per = {"bias": None, "threshold": self.threshold, "leak": self.leak} | self._per
         if per["bias"] == "neuron":
             per["bias"] = True
@@ -132,11 +137,12 @@ class NeuronParameters(MessagePassing):
     def _draws(
         self, like: Tensor, generator: torch.Generator | None
     ) -> Callable[[int], Tensor] | None:
-        """The noise at every loop, in the shape of a state, by the loop's number; or None."""
+        """Return a function that draws the noise of a loop by its number, or None without noise."""
         tensors.generator("generator", generator, like.device)
         if generator is not None and not self.noise:
             raise ValueError(
-                "generator is for noise, which this layer does not have; make it with noise=0.1"
+                "generator is for noise, which this layer does not have; pass noise=0.1 when you "
+                "make it"
             )
         if not self.training or not self.noise:
             return None
@@ -146,7 +152,7 @@ class NeuronParameters(MessagePassing):
         def draw(number: int) -> Tensor:
             source = generator
             if generator is not None and number in before:
-                # Computed again for a checkpoint; torch restores its own generator by itself.
+                # A checkpoint recomputes this loop; torch restores only its default generator.
                 source = torch.Generator(generator.device)
                 source.set_state(before[number])
             elif generator is not None and self.checkpoint:
@@ -165,9 +171,9 @@ def check_neurons(
     if not isinstance(bias, str):
         if not isinstance(bias, bool):
             raise TypeError(
-                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got "
-                f"{type(bias).__name__} ({bias!r}); it is learned from zero, and may be given "
-                "another start by torch.nn.init.constant_(layer.bias, number)."
+                f"bias must be True, False, {' or '.join(map(repr, NEURONS))}, got {bias!r:.60} of "
+                f"type {type(bias).__name__}; pass bias=True, and for values other than zero to "
+                "start from call torch.nn.init.constant_(layer.bias, number)"
             )
         bias = "neuron" if bias else None
     values = {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise}
@@ -180,7 +186,7 @@ def check_neurons(
 
 
 def check_number(name: str, value: object) -> float:
-    """Check a number in the place of a threshold, leak or noise; TypeError or ValueError."""
+    """Return a threshold, leak or noise that is a number as a float; TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(
             f"{name} must be a number, got {value!r:.60} of type {type(value).__name__}; pass "

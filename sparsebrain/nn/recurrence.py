@@ -1,4 +1,4 @@
-"""The loops of one call of a layer: a description of them, and what runs it."""
+"""The loops of one call of a layer: their description, and the functions that run it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ from sparsebrain.nn.renumbering import Renumbering
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Recurrence:
-    r"""All that decides what the loops of one call compute.
+    r"""Everything that determines what the loops of one call compute.
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(W x(t) + b + \mathrm{drive}) + \xi(t)
 
     Start, drive, noise and the states that :func:`run` returns have the shape of the caller's x:
-    [..., N], or with an ``edge_index`` [B * N, C]. Inside, states are columns [N, B], one for each
-    sample (and channel); only an ``exchange`` with an ``edge_index`` is given them as the caller
-    has them.
+    [..., N], or [B * N, C] with an ``edge_index``. Internally states are columns [N, B], one per
+    sample (and channel). Only an ``exchange`` with an ``edge_index`` receives states in the shape
+    of x.
 
     Attributes:
-        structure: the synapses.
-        weight: of every synapse [E].
+        structure: The synapses.
+        weight: The weight of every synapse [E].
         start: x(0).
-        loops: how many, or until when.
-        drive: what is added to the sums at every loop, or None.
-        bias: b, [N], less the threshold, or None.
-        leak: a, [N]; None is 1. It damps the way to an Equilibrium.
-        activation: f, by name or any function of a state in the shape of the caller's x.
-        noise: what is added after a loop, by the loop's number from 0, or None.
-        keep: return the state after every loop, not only after the last.
-        checkpoint: keep few states for the backward pass; with an ``exchange`` all are kept.
-        backend: of the kernels.
-        edge_index: that of a PyG batch, [2, B * E], or None.
-        exchange: what computes W x(t) in the place of the kernels, by its own messages or with
-            another backward pass; the loops then run one by one. None for the kernels.
-        renumbering: another order of the neurons in which fused loops are faster, or None.
+        loops: The number of loops, or the Equilibrium.
+        drive: What is added to the pre-activation at every loop, or None.
+        bias: b minus the threshold, [N], or None.
+        leak: a, [N]; None is 1. With an Equilibrium it damps the iteration.
+        activation: f, by name, or any function of a state in the shape of x.
+        noise: A function of the loop's number, from 0, that returns what is added after it, or
+            None.
+        keep: Whether to return the state after every loop, and not only the last one.
+        checkpoint: Whether to keep few states for the backward pass; with an ``exchange`` all are
+            kept.
+        backend: The kernel backend.
+        edge_index: The edges of a PyG batch, [2, B * E], or None.
+        exchange: A function that replaces the kernels and computes W x(t), with its own messages or
+            another backward pass. The loops then run one by one. None for the kernels.
+        renumbering: An order of the neurons in which fused loops are faster, or None.
     """
 
     structure: Structure
@@ -68,19 +70,24 @@ class Recurrence:
     renumbering: Renumbering | None = None
 
     def to_columns(self, x: Tensor) -> Tensor:
-        """A tensor in the shape of the caller's x as columns [N, B]."""
+        """Return a tensor in the shape of x as columns [N, B]."""
         return to_columns(x, self.structure.num_nodes, node_first=self.edge_index is not None)
 
     def from_columns(self, columns: Tensor) -> Tensor:
-        """Undo :meth:`to_columns`; always a copy."""
+        """Undo :meth:`to_columns`; always returns a copy."""
         node_first = self.edge_index is not None
         return from_columns(columns, self.start.shape, node_first=node_first)
 
 
 def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
-    """The state after every loop with ``keep``, else the last one alone, in the caller's shape.
+    """Run the loops of a description.
 
-    ``reports`` is given the report of an Equilibrium.
+    Args:
+        recurrence: The description.
+        reports: Where the report of an Equilibrium is stored.
+
+    Returns:
+        The state after every loop with ``keep``, otherwise the last state alone, in the shape of x.
     """
     if isinstance(recurrence.loops, Equilibrium):
         return [_run_equilibrium(recurrence, recurrence.loops, reports or Reports())]
@@ -90,7 +97,7 @@ def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
 
 
 def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
-    """All loops in one kernel, where the activation has a name and there is no noise."""
+    """Run all loops in one kernel if the activation has a name and there is no noise."""
     inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
     if renumbering is not None:
         inputs = renumbering.enter(inputs)
@@ -114,7 +121,7 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
 
 
 def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> list[Tensor]:
-    """One loop after the other, with an exchange that is not that of the kernels."""
+    """Run the loops one by one, with an exchange that replaces the kernels."""
     in_columns = recurrence.edge_index is None
     if in_columns:
         inputs, noise = _columns(recurrence), _noise_of_columns(recurrence)
@@ -131,7 +138,7 @@ def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> lis
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Reports) -> Tensor:
-    """The state that one more loop leaves where it is."""
+    """Return the state that one more loop does not change."""
     if is_transformed():
         raise NotImplementedError(
             "an Equilibrium looks at its states, which torch.func, forward-mode derivatives and "
@@ -160,7 +167,7 @@ def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Repo
 def _fused_problem(
     recurrence: Recurrence, activation: str, structure: Structure, inputs: LoopInputs
 ) -> FixedPointProblem:
-    """The fixed point of fused loops; their way back is the transposed exchange."""
+    """Describe the fixed point of fused loops; the backward pass uses the transposed exchange."""
     weight, backend = recurrence.weight, recurrence.backend
 
     def iterate(state: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
@@ -186,7 +193,7 @@ def _fused_problem(
         return v
 
     def way_back(state: Tensor, z: Tensor) -> tuple[Iterate, tuple[Tensor, ...]]:
-        # The slope of some activations is told by their argument, that of the others by z.
+        # The slope of some activations follows from their argument, that of others from z.
         return step_back, (pre_activation(state) if entry.of_argument else z,)
 
     @torch.no_grad()
@@ -207,7 +214,7 @@ def _fused_problem(
 
 
 def _stepwise_problem(one_loop: Callable[[Tensor], Tensor]) -> FixedPointProblem:
-    """The fixed point of any loop on [N, B], whose way back is left to autograd."""
+    """Describe the fixed point of any loop on [N, B]; autograd computes the backward pass."""
 
     def iterate(state: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
         for _ in range(loops):
@@ -231,7 +238,7 @@ def _stepwise_problem(one_loop: Callable[[Tensor], Tensor]) -> FixedPointProblem
 
 
 def _step_of_columns(recurrence: Recurrence, inputs: LoopInputs) -> Callable[[Tensor], Tensor]:
-    """One loop, of columns [N, B] to columns, whatever is given to the exchange."""
+    """Return one loop as a function from columns [N, B] to columns."""
     exchange = recurrence.exchange
     if exchange is not None and recurrence.edge_index is not None:
         given = _as_given(recurrence)._replace(leak=None)
@@ -250,19 +257,19 @@ def _step_of_columns(recurrence: Recurrence, inputs: LoopInputs) -> Callable[[Te
 
 
 def _as_given(recurrence: Recurrence) -> LoopInputs:
-    """What the loops compute with, in the shape of the caller's x."""
+    """Return the inputs of the loops in the shape of the caller's x."""
     return LoopInputs(recurrence.start, recurrence.drive, recurrence.bias, recurrence.leak)
 
 
 def _columns(recurrence: Recurrence) -> LoopInputs:
-    """What the loops compute with, in columns."""
+    """Return the inputs of the loops as columns."""
     drive = None if recurrence.drive is None else recurrence.to_columns(recurrence.drive)
     start = recurrence.to_columns(recurrence.start)
     return LoopInputs(start, drive, recurrence.bias, recurrence.leak)
 
 
 def _activation_of_columns(recurrence: Recurrence) -> str | Callable[[Tensor], Tensor]:
-    """The activation for columns; a function is still given the shape of the caller's x."""
+    """Return the activation for columns; a function still receives the shape of the caller's x."""
     function = recurrence.activation
     if isinstance(function, str):
         return function
@@ -286,13 +293,13 @@ def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
 
 
 def _renumbering(recurrence: Recurrence) -> Renumbering | None:
-    # Functions, noise and exchanges of others have to meet the neurons in their order.
+    # Functions, noise and exchanges of the caller need the neurons in the original order.
     own = recurrence.exchange is None and recurrence.noise is None
     return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None
 
 
 def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
-    """[..., N] as [N, B]; or, with ``node_first``, [B * N, C] as [N, B * C]."""
+    """Reshape [..., N] to [N, B], or with ``node_first`` [B * N, C] to [N, B * C]."""
     if node_first:
         blocks = x.reshape(x.size(0) // max(num_nodes, 1), num_nodes, x.size(1))
         return blocks.transpose(0, 1).reshape(num_nodes, blocks.size(0) * blocks.size(2))
@@ -302,8 +309,8 @@ def to_columns(x: Tensor, num_nodes: int, *, node_first: bool) -> Tensor:
 def from_columns(columns: Tensor, shape: torch.Size, *, node_first: bool) -> Tensor:
     """Undo :func:`to_columns` for an x of that shape.
 
-    Always a copy, contiguous as ``nn.Linear`` returns it: the columns are kept for backpropagation,
-    and the caller may write over the result.
+    Always a copy, contiguous as the output of ``nn.Linear``: backpropagation needs the columns, and
+    the caller may write to the result.
     """
     rows = columns.t()
     if node_first:

@@ -1,4 +1,4 @@
-"""Neurons numbered so that those which are connected lie near each other in memory."""
+"""An order of the neurons in which connected neurons are close in memory."""
 
 from __future__ import annotations
 
@@ -15,44 +15,49 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
 
-# With fewer loops moving the states there and back costs more than it saves.
+# With fewer loops, converting the states costs more than it saves.
 _LEAST_LOOPS = 4
-# The states of fewer lie in a core's own cache, wherever they stand.
+# The states of fewer neurons fit into a core's own cache in any order.
 _LEAST_NEURONS = 8192
-# A synapse has to become so many times shorter, since weights are then no longer read in order.
+# The least factor by which synapses must shorten, since weights are then not read in order.
 _SHORTER = 4
 
 
 class Renumbering(NamedTuple):
-    """A structure in another numbering: neuron ``order[i]`` is number i there."""
+    """A structure with renumbered neurons.
+
+    Attributes:
+        structure: The synapses in the new numbering.
+        order: [N] int64; new neuron i is old neuron ``order[i]``.
+        place: [N] int64, the inverse of ``order``.
+    """
 
     structure: Structure
     order: Tensor
     place: Tensor
 
     def enter(self, inputs: LoopInputs) -> LoopInputs:
-        """Inputs of a loop, states [N, B] and vectors [N], in this numbering."""
-        # Rows are moved whole; of samples that lie one after another each number would be sought.
+        """Convert the inputs of a loop, states [N, B] and vectors [N], to the new numbering."""
+        # Contiguous rows are copied whole; transposed states would be gathered one by one.
         return inputs.map(lambda each: each.contiguous().index_select(0, self.order))
 
     def leave(self, state: Tensor) -> Tensor:
-        """A state [N, B] in the numbering of the connectome."""
+        """Convert a state [N, B] to the numbering of the connectome."""
         return state.index_select(0, self.place)
 
     def to(self, device: torch.device | str) -> Renumbering:
-        """The same on another device."""
+        """Return the same renumbering on another device."""
         return Renumbering(self.structure.to(device), self.order.to(device), self.place.to(device))
 
 
 def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | None:
-    r"""The numbering of reverse Cuthill-McKee, or None where it does not pay for so many loops.
+    r"""Renumber neurons by reverse Cuthill-McKee, or return None if that would not be faster.
 
-    It keeps the ends of a synapse close, so that what a loop reads still lies in a cache. Neurons
-    at random places in a plane (300 thousand, 25 synapses each, batch 32, 20 loops) are computed
-    1.6 times as fast forward and 1.8 times as fast forward and backward; graphs without such an
-    order become slower by a quarter, and are left as they are: it has to shorten synapses four
-    times, measured by the mean of \|source - target\| (``python -m benchmarks.layer sizes --graph
-    places``).
+    The order keeps the ends of a synapse close, so that what a loop reads is still in the cache.
+    Neurons at random places in a plane (300 thousand, 25 synapses each, batch 32, 20 loops) become
+    1.6 times as fast forward and 1.8 times as fast forward and backward. Graphs without such an
+    order become slower by a quarter, so a renumbering must shorten synapses four times, in the mean
+    of \|source - target\| (``python -m benchmarks.layer sizes --graph places``).
 
     O(N + E) time and memory for bounded degrees. E. Cuthill, J. McKee, "Reducing the bandwidth of
     sparse symmetric matrices", Proceedings of the 24th ACM National Conference (1969) 157-172.

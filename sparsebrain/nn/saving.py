@@ -1,4 +1,4 @@
-"""How a layer is saved and loaded, by state_dict and by pickle, with its synapses fingerprinted."""
+"""Saving and loading of layers by state_dict and pickle, with a fingerprint of the synapses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from sparsebrain.nn.gains import Gain
 
 
 class Saved(MessagePassing):
-    """What the layer adds to PyG's so that weights keep their synapses.
+    """A PyG layer that is only loaded into the same synapses.
 
-    Weights belong to synapses by their place, so a ``state_dict`` must not be loaded onto others.
+    Weights are assigned to synapses by position, so a ``state_dict`` must not be loaded into a
+    layer with other synapses.
     """
 
     structure: Structure
@@ -27,7 +28,7 @@ class Saved(MessagePassing):
 
     @property
     def has_plain_messages(self) -> bool:
-        """Whether messages are weight times state and are summed, as the kernels compute it."""
+        """Whether messages are weight times state and are summed, as the kernels compute them."""
         raise NotImplementedError
 
     def _sign(self) -> Tensor | None:
@@ -37,7 +38,7 @@ class Saved(MessagePassing):
         raise NotImplementedError
 
     def get_extra_state(self) -> Tensor:
-        """A SHA-256 [32] uint8 of the synapses and all that is fixed, for state_dict."""
+        """Return a SHA-256 [32] uint8 of the synapses and all that is fixed, for state_dict."""
         if self._fingerprint is None:
             gain = self._gain()
             self._fingerprint = fingerprint(
@@ -45,7 +46,7 @@ class Saved(MessagePassing):
                 self.weight_index,
                 self._sign(),
                 populations=self._populations,
-                # In one dtype, so that layer.double() is still the same layer; -0.0 as 0.0.
+                # float() so that layer.double() has the same fingerprint, + 0.0 for that of -0.0.
                 strength=None if gain is None else gain.value.float() + 0.0,
                 gains=None if gain is None else gain.groups,
                 free_gains=None if gain is None else gain.free,
@@ -53,7 +54,7 @@ class Saved(MessagePassing):
         return self._fingerprint
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Nothing to do: the fingerprint was compared before any weight was loaded."""
+        """Do nothing: the fingerprint was compared before any weight was loaded."""
 
     def _load_from_state_dict(
         self,
@@ -86,7 +87,7 @@ class Saved(MessagePassing):
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle parametrized layers too, whose class torch makes up and does not pickle."""
+        """Pickle parametrized layers too, whose class torch generates and does not pickle."""
         if not parametrize.is_parametrized(self):
             return super().__reduce_ex__(protocol)
         state = self.__dict__.copy()
@@ -107,7 +108,7 @@ def _rebuild(
     layer = cls.__new__(cls)
     layer.__setstate__(state)
     for name, (free, steps) in parametrized.items():
-        # Torch asks the first step for the free parameter of a value, which must be a possible one.
+        # Torch calls the first step's right_inverse, which needs a possible value.
         with torch.no_grad():
             layer.register_parameter(name, nn.Parameter(steps[0](free)))
         for step in steps:

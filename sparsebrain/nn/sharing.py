@@ -1,4 +1,4 @@
-"""Which synapses share a weight or a gain, and which neurons share what makes them alike."""
+"""Groups of synapses that share a weight or gain, and groups of neurons that share parameters."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from sparsebrain.nn.connectome import read_node_types, read_shared_types
 Sharing = Literal["synapse", "type", "projection", "source", "target"]
 
 SYNAPSES: tuple[Sharing, ...] = get_args(Sharing)
-"""A value for each synapse, edge_type, pair of populations, source or target."""
+"""The groups of synapses that can share a weight or a gain."""
 
 Grouping = Literal["neuron", "population"]
 
 NEURONS: tuple[Grouping, ...] = get_args(Grouping)
-"""A value for each neuron or each node_type."""
+"""The groups of neurons that can share a parameter."""
 
 
 def share_synapses(
     connectome: Any, structure: Structure, by: str, option: str
 ) -> tuple[Tensor | None, int, Tensor | None]:
-    """Group ids of the synapses, their number and, for projections, the population pairs.
+    """Return the group of every synapse, the number of groups and, for projections, their pairs.
 
-    A projection is all synapses from one population, or ``node_type``, to another, as PyNN calls
-    it. Only those that have synapses are numbered, by their source and then their target.
+    A projection is the set of all synapses from one population (``node_type``) to another, as in
+    PyNN. Only projections with synapses are numbered, by source and then by target.
 
     Args:
-        connectome: a ``Data``.
-        structure: its synapses.
-        by: one of :data:`SYNAPSES`.
-        option: who asks, for the error.
+        connectome: A ``Data``.
+        structure: Its synapses.
+        by: One of :data:`SYNAPSES`.
+        option: The name of the option, for messages.
 
     Returns:
-        None where each synapse is on its own, else [E]; the number of groups, of which neurons
-        and types may have no synapse; and of projections their populations [2, P] int64, sources
-        above targets.
+        The groups [E] int64, or None if each synapse is on its own; the number of groups, some of
+        which may have no synapse; and for projections their populations [2, P] int64, sources above
+        targets.
 
     Raises:
-        ValueError: the connectome has no ``edge_type`` or ``node_type``.
+        ValueError: If the connectome has no ``edge_type`` or ``node_type``.
 
     Example:
         >>> import torch
@@ -73,12 +73,12 @@ def share_synapses(
 
 
 def count_groups(groups: Tensor) -> int:
-    """How many values groups numbered from 0 share."""
+    """Return the number of groups, which are numbered from 0."""
     return int(groups.max()) + 1 if groups.numel() else 0
 
 
 def value_of_groups(values: Tensor, groups: Tensor, count: int, refusal: str) -> Tensor:
-    """Values [E] as those of their groups; ValueError with that text where they differ."""
+    """Return values [E] as one value per group; ValueError with that text if they differ."""
     shared = values.new_zeros(count)
     shared[groups] = values
     if not torch.equal(shared[groups], values):

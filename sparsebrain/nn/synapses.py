@@ -1,4 +1,4 @@
-"""The weights of a layer's synapses: drawn or measured, shared, and kept in bounds."""
+"""The weights of a layer's synapses: drawn or measured, shared and constrained."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Step = TypeVar("Step", bound=nn.Module)
 
 
 class SynapticWeights(Saved):
-    """The weights of a layer's synapses: how they are made, drawn, assigned and kept in bounds.
+    """The weights of a layer's synapses: how they are made, drawn, assigned and constrained.
 
-    ``weight`` is one parameter, or what parametrizations make of one: first either strengths times
-    gains or fixed signs, then the bound of an Equilibrium.
+    ``weight`` is one parameter, possibly parametrized: first by gains or fixed signs, then by the
+    constraint of an Equilibrium.
     """
 
     weight: Tensor
@@ -39,9 +39,9 @@ class SynapticWeights(Saved):
 
     @property
     def gain(self) -> Tensor | None:
-        """The gains that strengths are multiplied by, before an Equilibrium's constraint; or None.
+        """The gains, before an Equilibrium's constraint, or None.
 
-        One each for the synapses, types, projections, sources or targets that share one.
+        There is one gain for each synapse, type, projection, source or target that shares one.
         """
         step = self._step_of_weight(Gain)
         return None if step is None else step.gain_of(self.parametrizations.weight.original)
@@ -54,12 +54,12 @@ class SynapticWeights(Saved):
         dale: bool,
         where: dict[str, Any],
     ) -> None:
-        """Make the weight; ``where`` is its device and dtype."""
+        """Make the weight on the device and with the dtype ``where``."""
         structure = self.structure
         self.weight_index, num_weights, self.projections = share_synapses(
             connectome, structure, self.weight_sharing, "weight_sharing"
         )
-        # Zeros suit every sign, so that Dale's law accepts them before the weights are drawn.
+        # Dale's law accepts zeros for every sign, until the weights are drawn.
         self.weight = nn.Parameter(torch.zeros(num_weights, **where))
         sign = read_signs(connectome) if dale else None
         if sign is not None:
@@ -68,7 +68,7 @@ class SynapticWeights(Saved):
         if self.init == "edge_weight":
             measured = read_weights(connectome, self.weight.dtype, for_gain=gain is not None)
             measured = self._per_weight(measured, "edge_weight")
-            # Counts have no sign; Dale's law completes them.
+            # Apply the signs to unsigned counts.
             if sign is not None and bool((measured >= 0).all()):
                 measured = with_signs(measured, sign)
             self._initial_weight = measured
@@ -76,7 +76,7 @@ class SynapticWeights(Saved):
             assert self._initial_weight is not None
             groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
             if sign is not None:
-                # It refuses strengths of the wrong sign, which no gain could put right.
+                # This refuses strengths of the wrong sign, which no gain could correct.
                 DaleSign(sign).right_inverse(self._initial_weight)
             step = Gain(self._initial_weight, groups, count, sign=sign, shared_by=gain)
             parametrize.register_parametrization(self, "weight", step)
@@ -85,14 +85,14 @@ class SynapticWeights(Saved):
         self._bound()
 
     def _bound(self) -> None:
-        """Keep the weights as small as an Equilibrium asks for."""
+        """Apply the constraint of an Equilibrium to the weights."""
         if not isinstance(self.loops, Equilibrium) or self.loops.constraint is None:
             return
         kind, most = self.loops.constraint, self.loops.bound / self._lipschitz
         if not self.has_plain_messages:
             raise ValueError(
-                f"constraint={kind!r} is for aggr='sum' and the layer's own message, aggregate and "
-                "update; use constraint=None."
+                f"constraint={kind!r} needs aggr='sum' and the layer's own message, aggregate and "
+                "update; pass constraint=None"
             )
         bounded = Contraction(self.structure, kind, most, self.weight_index)
         parametrize.register_parametrization(self, "weight", bounded)
@@ -131,17 +131,19 @@ class SynapticWeights(Saved):
         """Set ``weight``, in its own shape, whether it is parametrized or not.
 
         Raises:
-            ValueError: a parametrization (``dale``, ``gain``, a constraint) cannot have this value.
+            TypeError: If ``weight`` is not a dense tensor of floats.
+            ValueError: If it has another shape, or a parametrization (``dale``, ``gain``, a
+                constraint) does not allow this value.
         """
+        tensors.tensor("weight", weight, tuple(self.weight.shape))
         if parametrize.is_parametrized(self, "weight"):
             self.weight = weight
         else:
-            tensors.tensor("weight", weight, tuple(self.weight.shape))
             with torch.no_grad():
                 self.weight.copy_(weight)
 
     def _per_weight(self, values: Tensor, name: str) -> Tensor:
-        """Values [E] of synapses as values of weights."""
+        """Return values [E] of synapses as values of weights."""
         if self.weight_index is None:
             return values
         return value_of_groups(
@@ -149,7 +151,7 @@ class SynapticWeights(Saved):
             self.weight_index,
             len(self.weight),
             f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
-            f"their {name} differ; use weight_sharing='synapse'.",
+            f"their {name} differ; pass weight_sharing='synapse'",
         )
 
     def _sign(self) -> Tensor | None:
@@ -160,13 +162,13 @@ class SynapticWeights(Saved):
         return self._step_of_weight(Gain)
 
     def _step_of_weight(self, kind: type[Step]) -> Step | None:
-        """The parametrization of that kind, if the weight has one."""
+        """Return the parametrization of that class, or None."""
         if not parametrize.is_parametrized(self, "weight"):
             return None
         return next((each for each in self.parametrizations.weight if isinstance(each, kind)), None)
 
     def _told_weights(self) -> list[str]:
-        """Non-default options, for ``__repr__``."""
+        """Return the non-default options, for ``__repr__``."""
         told = []
         if self.weight_sharing != "synapse":
             told.append(f"weight_sharing={self.weight_sharing!r}")

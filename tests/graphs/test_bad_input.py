@@ -1,4 +1,4 @@
-"""What no function should be given: all of it ends in a clear error."""
+"""Bad values of arguments, which must all end in a clear error."""
 
 import inspect
 
@@ -30,12 +30,12 @@ WRONG = (
     np.zeros(0),
     object(),
 )
-# What was expected, or what is to be done about it; NumPy's own errors have none of these.
+# Words of a clear error; the errors of NumPy have none of these.
 TOLD = ("must", "needs", "missing", "pass", "expected", "may")
 
 
 def _refused(function, *args, **options):
-    """Whether a call is refused; no error but a clear one comes through."""
+    """Return whether a call is refused, and check that its error is clear."""
     try:
         function(*args, **options)
     except (ValueError, TypeError) as error:
@@ -53,7 +53,7 @@ def test_generators_refuse_what_they_cannot_take(case):
     options = defaults | case.arguments | ({"seed": 0} if "seed" in defaults else {})
     case.make(**options)
     for option in options:
-        # It is a length, and none reaches too far or too short; growth looks for a long time.
+        # Every length is valid, and growth with some of them takes long.
         tried = WRONG[:4] + WRONG[6:] if option in ("alpha", "distance", "extent") else WRONG
         refused = [_refused(case.make, **{**options, option: wrong}) for wrong in tried]
         assert sum(refused) >= len(tried) - 4
@@ -100,7 +100,7 @@ def test_functions_of_data_take_the_smallest_graphs_or_tell_why_not(name):
 def test_every_public_function_of_one_connectome_is_in_a_table():
     tabled = {*ON_DATA, *(case.make.__name__ for case in CASES.values())}
     functions = {name for name in graphs.__all__ if name.islower() and not name.startswith("__")}
-    # Those that take several, or read and write, have tests of bad input of their own.
+    # Functions of several connectomes, and those that read or write files, have their own tests.
     assert functions - tabled == {
         *("from_edges", "from_networkx", "from_numpy", "from_scipy", "join", "lesion", "load"),
         *("nest", "plot_distances", "plot_html", "save", "validate"),

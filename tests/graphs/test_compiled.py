@@ -1,4 +1,4 @@
-"""The compiled helpers against what is done without them."""
+"""The compiled helpers, compared with the code that replaces them."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_simple_graphs_are_the_same_without(plain, case, typed):
     kind = np.arange(len(source)) if typed else None
     if not typed:
         source, target = np.unique(np.stack((source, target)), axis=1)
-    # In any order, as the contract has it.
+    # In any order, as the contract allows.
     data = Data(edge_index=torch.from_numpy(np.stack((source, target))), num_nodes=neurons)
     if typed:
         data.edge_type = torch.from_numpy(kind)
@@ -272,7 +272,7 @@ def test_no_row_is_read_unchecked(name):
 
 
 def test_rows_need_not_be_simple():
-    """Nothing but the numbers suffers from loops, parallel synapses and rows out of order."""
+    """Self-loops, parallel synapses and unsorted rows change the counts but cause no error."""
     pointer, index = np.array([0, 4, 6]), np.array([1, 0, 1, 0, 1, 0], np.int32)
     helpers = compiled.module()
     for each in (*helpers.triangles(pointer, index), *helpers.walks(pointer, index, np.arange(2))):
@@ -281,7 +281,7 @@ def test_rows_need_not_be_simple():
 
 @pytest.mark.parametrize("sources", [1, 64, 65, 3000])
 def test_searches_are_the_same_without(plain, sources):
-    """Few walk in words of 64 bits, many in wider ones; some steps are taken backwards."""
+    """Few sources fit into 64-bit words and many need wider ones; some steps go backwards."""
     data = small_world(3000, 4, 0.02, directed=True, seed=0)
     adjacency, chosen = simple(data), np.arange(3000)[::-1][:sources]
     for one, other in zip(walks(adjacency, chosen), plain(walks, adjacency, chosen), strict=True):
@@ -331,7 +331,7 @@ def test_random_graphs_and_what_is_drawn_after_them_are_the_same_without(plain, 
 
 @given(st.lists(st.lists(st.integers(-(2**62), 2**62), max_size=60), min_size=1, max_size=5))
 def test_rows_of_any_numbers_are_sorted(rows):
-    # Far apart, or equal, as numbers drawn uniformly hardly ever are.
+    # Far apart or equal, which uniform random numbers almost never are.
     values = np.array([value for row in rows for value in row], dtype=np.int64)
     pointer = np.cumsum([0, *map(len, rows)])
     repeats = compiled.module().sort_rows(values, pointer, np.arange(len(rows)))

@@ -1,4 +1,4 @@
-"""Of matrices that Arnoldi's method cannot solve alone; tests/graphs/measures has connectomes."""
+"""Matrices that Arnoldi's method alone cannot solve; tests/graphs/measures tests connectomes."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_a_permutation_has_those_of_all_its_cycles():
 
 
 def test_a_ring_with_a_shortcut_is_solved_densely():
-    """Its cycles of 600 and 599 have no common divisor, and all eigenvalues are nearly as large."""
+    """Cycles of 600 and 599 have no common divisor; all eigenvalues are of almost equal size."""
     matrix = ring(600, shortcuts=[(0, 2)])
     found = largest_eigenvalues(matrix, 3)
     # x^600 = x + 1

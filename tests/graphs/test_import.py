@@ -1,4 +1,4 @@
-"""What `import graphs` does, and does not do."""
+"""Effects that importing `graphs` may and may not have."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 import graphs
 
-# NumPy, SciPy, torch and PyG come first: what they change is theirs.
+# NumPy, SciPy, torch and PyG are imported first, because they change global state.
 PROGRAM = """
 import logging, sys, warnings
 import numpy, scipy.sparse, scipy.spatial, torch, torch_geometric

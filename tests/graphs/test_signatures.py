@@ -1,4 +1,4 @@
-"""What the arguments of all public functions have in common."""
+"""Conventions that the arguments of all public functions follow."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ UNSEEN = {"Axes": Any, "ColorType": Any, "nx": SimpleNamespace(Graph=list, DiGra
 
 
 def literals(hint: Any) -> list[str]:
-    """The strings that an annotation names."""
+    """The strings that an annotation lists."""
     if get_origin(hint) is Literal:
         return list(get_args(hint))
     return [option for part in get_args(hint) for option in literals(part)]
@@ -36,8 +36,11 @@ def options_of(function: Callable[..., Any]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_options_that_are_one_of_a_few_strings_are_literals(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
-    strings = {each.name for each in parameters if isinstance(each.default, str)}
-    assert options_of(FUNCTIONS[name]).keys() == strings
+    defaults = {each.name: each.default for each in parameters}
+    strings = {option for option, default in defaults.items() if isinstance(default, str)}
+    # With None another argument decides.
+    optional = {option for option in options_of(FUNCTIONS[name]) if defaults[option] is None}
+    assert options_of(FUNCTIONS[name]).keys() == strings | optional
 
 
 CALLS = {
@@ -52,12 +55,15 @@ def test_the_literals_are_what_is_checked(title):
     function, arguments = CALLS[title]
     data = [] if title in CASES else [graphs.grid_local(9, 1)]
     for option, named in options_of(function).items():
-        told = re.escape(f"{option} must be one of {', '.join(map(repr, named))}, got ")
-        with pytest.raises(ValueError, match=f"{told}'nonsense'; pass for example {option}='"):
+        optional = inspect.signature(function).parameters[option].default is None
+        allowed = [None, *named] if optional else named
+        arguments = {**arguments, "nulls": 2} if optional else arguments
+        told = re.escape(f"{option} must be one of {', '.join(map(repr, allowed))}, got ")
+        with pytest.raises(ValueError, match=f"{told}'nonsense'; pass for example {option}="):
             function(*data, **{**arguments, option: "nonsense"})
         if option in ("positions", "profile"):  # may be more than a name
             continue
-        with pytest.raises(TypeError, match=f"{told}3 of type int; pass {option}='"):
+        with pytest.raises(TypeError, match=f"{told}3 of type int; pass {option}="):
             function(*data, **{**arguments, option: 3})
 
 
@@ -95,7 +101,7 @@ def test_flags_are_keyword_only_and_the_seed_comes_last(name):
 def test_sizes_have_the_names_of_pyg():
     for name, function in FUNCTIONS.items():
         assert not {"num_neurons", "num_synapses"} & set(inspect.signature(function).parameters)
-        if name not in ("lesion", "subgraph"):  # which neurons and synapses, and not how many
+        if name not in ("lesion", "subgraph"):  # these are indices, not counts
             assert not {"neurons", "synapses"} & set(inspect.signature(function).parameters)
 
 

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields
 
 import pytest
@@ -11,13 +10,14 @@ import pytest
 import graphs
 import sparsebrain
 from graphs.io.files import FORMATS
-from sparsebrain.cli import app
+from sparsebrain.cli import app, main
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.learning import RULES
 from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS
+from tests.processes import are_gone, begin, workers_of
 
 COMMAND = [sys.executable, "-m", "sparsebrain.cli"]
 COMMANDS = [each.name or each.callback.__name__ for each in app.registered_commands]
@@ -86,12 +86,12 @@ def test_the_help_names_every_option_of_an_equilibrium():
 @pytest.mark.parametrize(
     ("command", "option", "table"),
     [
-        ("compare", "--data <str> ", DATASETS),
-        ("reproduce", "--data <str> ", DATASETS),
-        ("reproduce", "--variant <str> Of the models: ", EJIMA_VARIANTS),
-        ("error-diffusion", "--only STUDY ", ALL_STUDIES),
-        ("generate", "FILE Ends in ", FORMATS),
-        ("measure", "FILE <path> Ends in ", FORMATS),
+        ("compare", "--data NAME Data set: ", DATASETS),
+        ("reproduce", "--data NAME Data set: ", DATASETS),
+        ("reproduce", "--variant NAME Variant of the models: ", EJIMA_VARIANTS),
+        ("error-diffusion", "--only STUDY Study, once or more: ", ALL_STUDIES),
+        ("generate", "Ends in ", FORMATS),
+        ("measure", "Ends in ", FORMATS),
     ],
 )
 def test_the_help_of_an_option_names_every_choice(command, option, table):
@@ -101,7 +101,7 @@ def test_the_help_of_an_option_names_every_choice(command, option, table):
 
 def test_the_help_names_every_model_of_the_article():
     *most, last = EJIMA_MODELS
-    assert f"Trains its models, {', '.join(most)} and {last}, " in told("reproduce")
+    assert f"trains the models {', '.join(most)} and {last}, " in told("reproduce")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -109,20 +109,63 @@ def test_no_help_has_a_place_that_is_not_filled(command):
     assert "{" not in told(command).partition("]")[2].replace("{SPEC}", "").replace("{FILE}", "")
 
 
-def test_an_interrupted_comparison_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(
-        [*COMMAND, "compare", "--out", str(tmp_path), "--topology", "none", "--seeds", "1000"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert told == "stopped; what is finished is kept, and the same command goes on\n"
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_comparison_that_is_stopped_leaves_no_processes(tmp_path, name):
+    """And says how to go on, if it can."""
+    number = signal.Signals[name]
+    options = ["--topology", "none", "--seeds", "1000", "--jobs", "2", "--out", str(tmp_path)]
+    process = begin([*COMMAND, "compare", *options], tmp_path / "results.csv")
+    workers = workers_of(process.pid)
+    assert len(workers) >= 2
+    process.send_signal(number)
+    _, told = process.communicate(timeout=600)
+    assert are_gone(workers)
+    if name == "SIGKILL":
+        assert process.returncode == -9
+    else:
+        assert told == "stopped; finished runs are kept, and the same command continues\n"
+        assert process.returncode == 128 + number
+    done = (tmp_path / "results.csv").read_bytes()
+    assert done.endswith(b"\n")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part")]
+
+
+FULL = """
+import resource, sys
+from sparsebrain import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+cli.main(sys.argv[2:])
+"""
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_what_is_finished(tmp_path):
+    options = ["--topology", "none", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", FULL, "1500", "compare", *options, "--seeds", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = "File too large; free some space and try again; the previous file is unchanged"
+    path = tmp_path / "results.csv"
+    assert done.stderr == f"sparsebrain: [Errno 27] {told}: '{path}'\n"
+    rows = path.read_text().splitlines()
+    assert 2 <= len(rows) <= 10
+    assert {each.name for each in tmp_path.iterdir()} <= {
+        ".claims",
+        ".lock",
+        "curves.csv",
+        "results.csv",
+    }
+    again = run("compare", *options, "--seeds", str(len(rows)))
+    assert again.returncode == 0
+    assert f"{len(rows) - 1} of {len(rows)} runs are already in" in again.stdout
+    assert path.read_text().splitlines()[: len(rows)] == rows
+
+
+def test_handlers_of_signals_are_put_back(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out.strip() == sparsebrain.__version__
 
 
 def test_compare_runs(tmp_path):
@@ -149,7 +192,7 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     done = run("generate", "small-world:rewire=0.3", "-o", str(path), *options)
     assert (done.returncode, done.stderr) == (0, "")
     # As near as an even number of neighbours comes to the 1564 synapses of the grid.
-    assert done.stdout == f"written: {path}, 80 neurons, 1520 synapses\n"
+    assert done.stdout == f"Wrote {path}: 80 neurons, 1520 synapses\n"
     data = graphs.load(path)
     expected = graphs.small_world(80, 18, 0.3, self_loops=True, seed=3)
     assert data.edge_index.equal(expected.edge_index)
@@ -175,38 +218,17 @@ def test_what_is_generated_can_be_compared(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["generate", "none", "-o", "a.npz"], "topology 'none' has no connectome to write"),
-        (
-            ["generate", "grid", "-o", "a.txt"],
-            "must end in .npz, .csv, .tsv, .graphml, .gexf, .pt or .h5, got 'a.txt'",
-        ),
-        (["generate", "grid", "-o", "nix/a.npz"], "the folder of 'nix/a.npz' is not there"),
-        (
-            ["generate", "grid", "-o", "a.npz", "--shape", "3xx3"],
-            "shape='3xx3' does not consist of whole",
-        ),
         (["generate", "grid"], "Missing option"),
-        (["generate", "coordinate", "-o", "a.npz", "--seed", "-1"], "seed must be an integer >= 0"),
-        (["measure", "nix.npz"], "the file 'nix.npz' is not there"),
-        (["compare", "--topology", "file:nix.npz"], "topology 'file:nix.npz': the file 'nix.npz'"),
-        (["compare", "--topology", "gird"], "unknown topology 'gird'"),
-        (["compare", "--topology", "small-world:neurons=9"], "write num_nodes=9"),
-        (["generate", "grid:side=9", "-o", "a.npz"], "grid takes shape=, distance=, metric="),
-        (["reproduce", "--variant", "swish"], "variant must be one of 'relu'"),
-        (["reproduce", "--epochs", "0"], "epochs must be an integer >= 1, got 0"),
-        (["reproduce", "--reading", "relu"], "No such option"),
-        (["error-diffusion", "--only", "depth"], "study must be one of 'units'"),
-        (["error-diffusion", "--jobs", "0"], "jobs must be a number of trainings"),
-        (["compare", "--rule", "magic"], "rule must be one of 'backprop'"),
-        (["compare", "--loops", "many"], "loops must be a number or equilibrium"),
-        (["compare", "--lops", "2"], "No such option"),
-        (["compare", "--data", "cifar"], "data must be one of 'digits'"),
-        (["compare", "--seeds", "-1"], "seeds must be an integer >= 1, got -1"),
-        (["compar"], "No such command"),
-        (["compare", "--out", __file__], "test_cli.py is a file; choose a folder as --out"),
+        (["measure", "nix.npz"], "FILE: the file 'nix.npz' does not exist; pass"),
+        (["compare", "--topology", "file:nix.npz"], "--topology 'file:nix.npz': the file 'nix"),
+        (["compare", "--seeds", "-1"], "--seeds must be an integer >= 1, got -1; pass --seeds=1"),
+        (["compare", "--jobs", str(10**20)], "--jobs must be an integer >= 1 and at most 10000"),
+        (["compare", "--lops", "2"], "No such option: --lops"),
+        (["compar"], "No such command 'compar'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, told):
+    """In a process; test_bad_options.py has all kinds, in this one."""
     done = run(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""

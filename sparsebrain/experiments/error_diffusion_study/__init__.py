@@ -1,1 +1,1 @@
-"""What the articles tell of error diffusion, measured: XOR, and the digits 4 and 9 of MNIST."""
+"""The experiments of the articles on error diffusion: XOR, and the digits 4 and 9 of MNIST."""

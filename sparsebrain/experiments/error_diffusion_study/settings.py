@@ -1,4 +1,4 @@
-"""The settings of the study: what is varied, one thing at a time, around the article's own."""
+"""The settings of the study, which vary one option of the articles' setting at a time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """All that decides a training. Defaults are the article's, but for the seed.
+    """Everything that determines a training. The defaults are the articles' setting.
 
-    ``density`` is the share of synapses that exist, ``largest`` the largest initial magnitude, 0
-    for 1 / units, and ``initial`` "signed" for weights whose signs follow from types, or "free" for
-    any. ``rate`` is divided by (units + layers) and multiplies the sum over the batch in error
-    diffusion; in backpropagation it multiplies the mean.
+    Attributes:
+        rule: "error-diffusion" or "backprop".
+        activation: "sigmoid", or "relu" for backpropagation.
+        units: Hidden units per layer.
+        layers: Number of hidden layers.
+        batch_size: Samples per step.
+        rate: Learning rate. In error diffusion it is divided by (units + layers) and multiplies
+            the sum over the batch; in backpropagation it multiplies the mean.
+        types: "alternating" or "random" cell types.
+        inputs: "paired" for an excitatory and an inhibitory input per pixel, or "single".
+        density: Share of synapses that exist.
+        initial: "signed" for initial weights with the signs of the cell types, or "free".
+        largest: Largest magnitude of initial weights; 0 for 1 / units.
+        epochs: Number of epochs.
+        seed: Random seed.
+        images_checksum: Checksum of the images; empty if unknown.
+        code_checksum: Checksum of the code; empty if unknown.
     """
 
     rule: str = "error-diffusion"
@@ -29,14 +42,19 @@ class Setting:
     largest: float = 0.0
     epochs: int = 10
     seed: int = 0
-    # Of the images and the code, where they are known; CHECKSUMS names them.
     images_checksum: str = ""
     code_checksum: str = ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line of a study: what it is called, where it stands, and the setting of its runs."""
+    """One point of a study.
+
+    Attributes:
+        line: Label of the line in the figure.
+        x: Position on the horizontal axis.
+        setting: Setting of the trainings.
+    """
 
     line: str
     x: float | str
@@ -45,7 +63,7 @@ class Case:
 
 CHECKSUMS = ("images_checksum", "code_checksum")
 BASE = Setting()
-"""The setting of the articles."""
+"""The articles' setting."""
 
 _BACKPROP = {
     f"backprop, {activation}, rate {rate:g}": replace(
@@ -92,9 +110,9 @@ STUDIES: dict[str, list[Case]] = {
         for label, options in _QUESTIONS.items()
     ],
 }
-"""What is varied, and how."""
+"""The cases of each study by name."""
 
 XOR = "xor"
-"""The study that is Kaneko's table."""
+"""The study that repeats Kaneko's table."""
 
 ALL_STUDIES = (*STUDIES, XOR)

@@ -1,7 +1,8 @@
-"""The study: what is trained, told and drawn."""
+"""Training, tables and figure of the study."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from graphs import arguments
 from graphs.io.atomic import write_atomically
+from sparsebrain.experiments import options
 from sparsebrain.experiments.datasets import load_anew
 from sparsebrain.experiments.error_diffusion_study import training, xor
 from sparsebrain.experiments.error_diffusion_study.kept import Scores, train_missing
@@ -26,8 +27,7 @@ from sparsebrain.experiments.error_diffusion_study.settings import (
 from sparsebrain.experiments.error_diffusion_study.training import Score
 from sparsebrain.experiments.figures import error_diffusion as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code
-from sparsebrain.experiments.runner import check_jobs
-from sparsebrain.experiments.tables import write_csv
+from sparsebrain.experiments.tables import make_folder, write_csv
 
 
 def run(
@@ -35,52 +35,53 @@ def run(
     studies: Sequence[str] = ALL_STUDIES,
     epochs: int = 10,
     seeds: int = 5,
-    data_dir: Path | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     jobs: int = 1,
-    out: Path = Path("error-diffusion"),
+    out: str | os.PathLike[str] = "error-diffusion",
     console: Console | None = None,
 ) -> list[Score]:
-    """Train what the studies ask for, and write results.csv, xor.csv and figure.png into ``out``.
+    """Run studies, and write results.csv, xor.csv and figure.png.
 
-    A training that is already there with the same settings, images and code is not repeated.
+    Trainings that ``out`` already contains with the same settings, images and code are not
+    repeated.
 
     Args:
-        studies: out of :data:`~.settings.STUDIES`, and "xor" for Kaneko's table.
-        epochs: of every training.
-        seeds: seeds 0 to ``seeds`` - 1 are run.
-        data_dir: where the files of MNIST lie.
-        jobs: trainings side by side, -1 for one a core.
-        out: the folder, made if it is not there.
-        console: shows progress and tables; none of it without one.
+        studies: Names in :data:`~.settings.STUDIES`, or "xor" for Kaneko's table.
+        epochs: Epochs per training, at most 1,000,000.
+        seeds: Number of seeds, at most 10,000; the seeds are 0 to ``seeds`` - 1.
+        data_dir: Folder of the files of MNIST.
+        jobs: Number of simultaneous trainings; -1 for one per core.
+        out: Folder of the results; it is made if necessary.
+        console: Console that shows progress and tables; None for silence.
 
     Returns:
-        The score of every training that was asked for.
+        The score of every requested training.
 
     Raises:
-        ValueError, TypeError: an option, or a results.csv in ``out``, that cannot be used, before
-            anything is run.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or ``out`` contains a results.csv that cannot be
+            read. Nothing has been trained then.
     """
-    for study in studies:
-        arguments.option("study", study, ALL_STUDIES)
-    epochs, seeds = (
-        arguments.count("epochs", epochs, at_least=1),
-        arguments.count("seeds", seeds, at_least=1),
-    )
-    jobs = check_jobs(jobs)
+    studies = options.names("studies", studies, ALL_STUDIES)
+    epochs, seeds = options.epochs("epochs", epochs), options.seeds("seeds", seeds)
+    jobs = options.jobs("jobs", jobs)
+    data_dir = options.data_folder("data_dir", data_dir)
+    out = options.out_folder("out", out)
+    make_folder(out)
     # Damaged results are reported before hours of training, not after them.
     kept = Scores(out)
-    if XOR in studies:
-        _repeat_xor(out / "xor.csv", console)
     chosen = [study for study in studies if study != XOR]
-    if not chosen:
-        return []
     wanted = dict.fromkeys(
         replace(case.setting, epochs=epochs, seed=seed)
         for seed in range(seeds)
         for study in chosen
         for case in STUDIES[study]
     )
-    sealed = _seal(wanted, data_dir)
+    sealed = _seal(wanted, data_dir) if chosen else {}
+    if XOR in studies:
+        _repeat_xor(out / "xor.csv", console)
+    if not chosen:
+        return []
     train_missing(sealed.values(), kept, data_dir=data_dir, jobs=jobs, console=console)
     scores = {setting: kept.scores[each] for setting, each in sealed.items()}
     lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}
@@ -90,16 +91,22 @@ def run(
         for study in chosen:
             diverged = _count_diverged(study, scores, epochs, seeds)
             console.print(_tabulate_study(study, lines[study], diverged, seeds))
-        console.print(f"written: results.csv and figure.png in {out}")
+        console.print(f"Wrote results.csv and figure.png into {out}.")
     return [*scores.values()]
 
 
 def summarise(
     study: str, scores: Mapping[Setting, Score], epochs: int, seeds: int
 ) -> dict[str, figure.Points]:
-    """Mean and standard deviation of the test accuracy over the seeds, for each line and x.
+    """Return mean and standard deviation of the test accuracy over the seeds by line and x.
 
-    Over those of the trainings that did not diverge; nan where all of them did.
+    Trainings that diverged are left out; the mean is NaN if all of them did.
+
+    Args:
+        study: Name of the study.
+        scores: Scores by setting.
+        epochs: Epochs per training.
+        seeds: Number of seeds.
     """
     lines: dict[str, figure.Points] = {}
     for case in STUDIES[study]:
@@ -118,7 +125,7 @@ def _repeat_xor(path: Path, console: Console | None) -> None:
 
 
 def _seal(wanted: Mapping[Setting, object], data_dir: Path | None) -> dict[Setting, Setting]:
-    """Each setting with the checksums of what its training is made of."""
+    """Return each setting with the checksums of images and code."""
     images = load_anew("mnist", data_dir).checksum
     own = [Path(training.__file__)]
     return {

@@ -1,4 +1,4 @@
-"""One training of the study: the digits 4 and 9 of MNIST."""
+"""Training on the digits 4 and 9 of MNIST."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ _DIGITS = (4, 9)
 
 @dataclass(frozen=True)
 class Score:
-    """Share of the test images told apart after the last epoch, its mean loss, and the time.
+    """Result of a training.
 
-    ``diverged`` is the epoch in which the training diverged and was stopped, or 0: in the sense of
-    :class:`sparsebrain.experiments.training.Outcome`. Its accuracy is nan.
+    Attributes:
+        test_accuracy: Share of correctly classified test images after the last epoch; NaN if the
+            training diverged.
+        loss: Mean training loss of the last epoch.
+        seconds_per_epoch: Mean training time per epoch in seconds.
+        diverged: The epoch in which the training diverged and was stopped, as defined by
+            :class:`sparsebrain.experiments.training.Outcome`; 0 if it did not.
     """
 
     test_accuracy: float
@@ -38,9 +43,13 @@ class Score:
 
 
 def train(setting: Setting, data_dir: Path | None) -> Score:
-    """Train on the training images of a 4 or a 9, test on the others; on one thread.
+    """Train on the training images of 4 and 9, and test on the test images of both.
 
-    A training that diverges is stopped at once.
+    A training that diverges is stopped at once. Everything runs on one thread.
+
+    Args:
+        setting: Everything that determines the result.
+        data_dir: Folder of the files of MNIST.
     """
     images = load_once("mnist", data_dir, checksum=setting.images_checksum)
     x, y = _of_digits(images.train_x, images.train_y)
@@ -78,7 +87,7 @@ def _train_epoch(
     y: Tensor,
     batches: Iterable[Tensor],
 ) -> float:
-    """The mean loss; where it is not finite, the epoch ends at once."""
+    """Train for an epoch, or until the loss is not finite; return the mean loss."""
     loss = 0.0
     for batch in batches:
         optimizer.zero_grad()
@@ -90,7 +99,7 @@ def _train_epoch(
 
 
 def make_rule(setting: Setting, in_features: int, generator: torch.Generator) -> Rule:
-    """The rule of a setting around its untrained network."""
+    """Make the rule of a setting around its untrained network."""
     units, layers = setting.units, setting.layers
     if setting.rule == "backprop":
         with torch.random.fork_rng(devices=[]):
@@ -120,7 +129,7 @@ def _of_digits(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _layers(units: int, layers: int, density: float, generator: torch.Generator) -> Data:
-    """Hidden layers; each cell hears the given share of those before it, and one at least."""
+    """Make hidden layers; each cell has inputs from a share of the previous layer, at least one."""
     full = graphs.layered([units] * layers)
     if density == 1:
         return full
@@ -132,7 +141,7 @@ def _layers(units: int, layers: int, density: float, generator: torch.Generator)
 
 
 def _perceptron(setting: Setting, in_features: int) -> nn.Sequential:
-    """The same layers for backpropagation; scores of both classes add up to 1, as those of ED."""
+    """Make the same layers for backpropagation; the scores of both classes add up to 1."""
     activation = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[setting.activation]
     widths = [in_features, *[setting.units] * setting.layers]
     parts: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""Kaneko's table of XOR, repeated."""
+"""Kaneko's table of XOR."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from torch_geometric.data import Data
 from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork
 
 EPOCHS_OF_KANEKO = {8: 75.14, 16: 28.00, 32: 8.26, 64: 5.97}
-"""Kaneko's mean epochs over 100 runs, by hidden cells of both types."""
+"""Kaneko's mean number of epochs over 100 runs, by the number of hidden cells of both types."""
 
 COLUMNS = ("hidden cells", "epochs, Kaneko", "epochs, here", "standard error", "z")
 
 
 def xor_table(runs: int = 100, seed: int = 0) -> list[tuple[object, ...]]:
-    """Kaneko's table beside ours, all runs at once: networks that are told the same.
+    """Repeat Kaneko's table, with all runs in one batched network.
 
-    The standard error counts ours twice, since his spread is not told.
+    The z-score assumes that Kaneko's mean has the same standard error, which is not published.
+
+    Args:
+        runs: Number of runs per row.
+        seed: Random seed.
+
+    Returns:
+        Rows with the columns :data:`COLUMNS`.
     """
     rows: list[tuple[object, ...]] = []
     for cells, told in EPOCHS_OF_KANEKO.items():
@@ -31,13 +38,16 @@ def xor_table(runs: int = 100, seed: int = 0) -> list[tuple[object, ...]]:
 
 
 def xor_epochs(cells: int, runs: int, generator: torch.Generator, limit: int = 1000) -> Tensor:
-    """The epoch [runs] in which each run's errors first sum up to less than 0.1.
+    """Return the epoch in which the sum of each run's absolute errors first is below 0.1.
 
     Args:
-        cells: hidden cells, of both types.
-        runs: trained at once, each a network of its own.
-        generator: draws their weights.
-        limit: epochs after which to give up; runs that are not there yet are at infinity.
+        cells: Number of hidden cells of both types.
+        runs: Number of networks, which are trained together.
+        generator: Random generator of the initial weights.
+        limit: Number of epochs after which to stop.
+
+    Returns:
+        Epochs [runs]; infinite for runs that did not reach the threshold.
     """
     hidden = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=cells)
     network = ErrorDiffusionNetwork.around(hidden, 2, networks=runs, generator=generator)

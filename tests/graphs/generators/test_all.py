@@ -1,4 +1,4 @@
-"""What every generator keeps, over one table of generators."""
+"""Properties of all generators, over one table of generators."""
 
 import inspect
 from typing import Any
@@ -153,7 +153,7 @@ def test_negative_seed(case):
 @pytest.mark.parametrize("value", [1, "yes", None])
 def test_flags_are_bool(parameter, value):
     for case in CASES.values():
-        # Left out, a graph is directed or not as its model is.
+        # The default follows the definition of the model.
         if takes(parameter, case) and (parameter, value) != ("directed", None):
             with pytest.raises(TypeError, match=rf"{parameter} must be True.*pass {parameter}="):
                 make(case, **{parameter: value})

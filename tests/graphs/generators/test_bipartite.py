@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from graphs.generators import bipartite
 
-# A test of chance fails with this probability; seeds are fixed, so a pass stays one.
+# False-alarm rate of a statistical test; seeds are fixed, so a test that passes keeps passing.
 FALSE_ALARM = 1e-5
 
 rows_of_places = st.lists(
@@ -46,7 +46,7 @@ def test_places_below_the_diagonal():
 
 @pytest.mark.parametrize("size", [10**6 + 1, 2**31, 3 * 10**9])
 def test_places_below_a_long_diagonal(size):
-    # The first and the last place of rows, where a rounded root errs.
+    # The first and last places of rows, where the rounded root may be off.
     rows = np.array([size - 2, size - 1], dtype=np.int64)
     first = rows * (rows - 1) // 2
     larger, smaller = bipartite.below_diagonal(np.concatenate((first, first + rows - 1)))
@@ -111,7 +111,7 @@ def test_number_of_pairs_is_binomial():
     counts = bipartite.fixed_probability(20, 30, 0.2, np.random.default_rng(0), times=4000)[0]
     counts = np.bincount(counts // 20, minlength=4000)
     mean, variance = 600 * 0.2, 600 * 0.2 * 0.8
-    # Normal approximations; 4.5 standard errors are passed 7 times in a million.
+    # Normal approximation; a deviation of 4.5 standard errors has a probability of 7 in a million.
     assert abs(counts.mean() - mean) < 4.5 * math.sqrt(variance / 4000)
     assert abs(counts.var() - variance) < 4.5 * variance * math.sqrt(2 / 4000)
 

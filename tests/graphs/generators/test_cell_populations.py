@@ -9,7 +9,7 @@ SIZES = {"exc": 40, "inh": 10, "out": 40}
 
 
 def synapses_of(data, sender, receiver):
-    """Sources and targets of a pair of populations, each counted from 0."""
+    """Sources and targets of a pair of populations, both numbered from 0."""
     names = data.node_type_names
     first = {name: int((data.node_type < names.index(name)).sum()) for name in names}
     source, target = data.edge_index
@@ -39,7 +39,7 @@ def test_rules_keep_what_they_fix(sender, receiver):
     assert len(source) == 123
     source, target = one_pair(graphs.FixedProbability(0.3), sender, receiver)
     places = sources * (targets - same)
-    # 4.5 standard deviations are passed 7 times in a million.
+    # A deviation of 4.5 standard deviations has a probability of 7 in a million.
     assert abs(len(source) - 0.3 * places) < 4.5 * (places * 0.3 * 0.7) ** 0.5
 
 
@@ -76,7 +76,7 @@ def test_what_a_function_returns_is_checked(result, message):
 
 
 def test_no_function_connects_a_neuron_with_itself():
-    with pytest.raises(ValueError, match=r"no neuron with itself.*self_loops=True"):
+    with pytest.raises(ValueError, match=r"no self-loops.*self_loops=True"):
         one_pair(lambda *_: ([3], [3]), "exc", "exc")
     with pytest.raises(ValueError, match=r"self_loops=True for these"):
         one_pair(graphs.OneToOne(), "exc", "exc")

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from graphs.generators import drawing
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
 def z_of_chi2(found, expected):
-    """By how many standard deviations chi^2 of these counts differs from what is expected."""
+    """Deviation of chi^2 from its mean, in standard deviations."""
     freedom = len(found) - 1
     chi2 = ((np.asarray(found) - expected) ** 2 / expected).sum()
     return abs(chi2 - freedom) / math.sqrt(2 * freedom)
@@ -58,7 +58,7 @@ def test_rows_of_any_length_are_cut_into_blocks(monkeypatch):
 
 
 def test_long_rows_are_drawn_piece_by_piece(monkeypatch):
-    # 9 places in pieces of 2 or 3: their shares are no longer given, so that all sets come alike.
+    # 9 places in pieces of 2 or 3, whose shares are random, so that all sets are equally likely.
     monkeypatch.setattr(drawing, "_PIECE", 1)
     draws = 126 * 60
     _, place = drawing.distinct(np.full(draws, 9), np.full(draws, 4), np.random.default_rng(0))
@@ -77,7 +77,7 @@ def test_shares_add_up_and_fit(case, data):
 
 
 def test_shares_are_hypergeometric():
-    # All C(7, 4) sets of places are equally likely: so many have these shares of 4 + 1 + 2 places.
+    # The number of the C(7, 4) equally likely sets that have these shares of 4 + 1 + 2 places.
     rng = np.random.default_rng(0)
     widths = np.array([4, 1, 2])
     draws = 7000

@@ -8,12 +8,12 @@ import graphs
 from graphs.generators import growth
 from graphs.generators.proximity import _mixed
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
 def grown_by_hand(neurons, alpha, beta, sides, directed, seed, tries):
-    """The rule of the paper, place by place, with the same places and draws."""
+    """The rule of the paper, position by position, with the same positions and random numbers."""
     rng = np.random.default_rng(seed)
     pos = np.asarray([sides], np.float32) / 2
     first = rng.integers(2**64, size=(2, 1), dtype=np.uint64)
@@ -44,7 +44,7 @@ def grown_by_hand(neurons, alpha, beta, sides, directed, seed, tries):
     [(150, 12.0, 1.0, (1.0, 1.0)), (80, 2.0, 0.2, (3.0,)), (60, 3.0, 0.9, (1.0, 2.0, 1.0))],
 )
 def test_equals_the_rule_place_by_place(neurons, alpha, beta, sides, directed):
-    # Twice as many places as neurons are drawn at first, and they suffice here.
+    # At first twice as many positions as neurons are drawn, which is enough here.
     data = graphs.kaiser_hilgetag(neurons, alpha, beta, extent=sides, directed=directed, seed=5)
     pos, synapses = grown_by_hand(neurons, alpha, beta, sides, directed, 5, 2 * neurons)
     assert len(pos) == neurons
@@ -53,11 +53,11 @@ def test_equals_the_rule_place_by_place(neurons, alpha, beta, sides, directed):
 
 
 def test_hardly_any_reach():
-    # Most places stay empty, so that many more are drawn than neurons are kept.
+    # Most positions are rejected, so many more are drawn than are kept.
     data = graphs.kaiser_hilgetag(300, 120, seed=1)
     assert graphs.strongly_connected(data) == 1
     assert data.pos[0].tolist() == [0.5, 0.5]
-    # Growth has gone outwards from the middle: the first fifth lies closer to it than the last.
+    # Growth goes outwards: the first fifth is closer to the center than the last.
     away = (data.pos - 0.5).norm(dim=1)
     assert away[:60].mean() < away[-60:].mean()
     source, target = data.edge_index
@@ -68,7 +68,7 @@ def test_hardly_any_reach():
 def test_without_a_fall_it_is_a_random_graph():
     neurons, beta = 400, 0.05
     data = graphs.kaiser_hilgetag(neurons, 0, beta, seed=0)
-    # Only the first few places may be refused; later ones are connected all but certainly.
+    # Only the first few positions may be rejected; later ones are almost certainly connected.
     late = int((data.edge_index.max(dim=0).values >= 200).sum()) / 2
     pairs = neurons * (neurons - 1) / 2 - 200 * 199 / 2
     assert abs(late - pairs * beta) / math.sqrt(pairs * beta * (1 - beta)) < Z
@@ -90,7 +90,7 @@ def test_hardly_any_neurons(neurons):
 
 def test_growth_that_does_not_come_off_is_given_up(monkeypatch):
     monkeypatch.setattr(growth, "_FIRST_TRIES", 1000)
-    with pytest.raises(ValueError, match=r"alpha must .* got 1e\+09: of 2,000 places only 1 "):
+    with pytest.raises(ValueError, match=r"alpha must .* got 1e\+09: of 2,000 positions only 1 "):
         graphs.kaiser_hilgetag(10, 1e9, seed=0)
 
 

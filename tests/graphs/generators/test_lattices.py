@@ -115,7 +115,7 @@ def test_shared_weights_are_a_transposed_convolution(shape, d, seed):
     expected = conv_transpose2d(image[None, None], kernel[None, None], padding=d)[0, 0]
     torch.testing.assert_close(found, expected)
     if d and min(shape) > 1:
-        # The unflipped kernel would mean that values are gathered, not sent.
+        # With the unflipped kernel, neurons would gather values and not send them.
         gathered = conv_transpose2d(image[None, None], kernel.flip(0, 1)[None, None], padding=d)
         assert not torch.allclose(found, gathered[0, 0])
 
@@ -127,7 +127,7 @@ def test_without_padding_the_border_does_not_send():
     data = graphs.grid_local((8, 9), 2, padding=False)
     found = one_loop(data, kernel.flatten()[data.edge_type], image.flatten()).reshape(8, 9)
     expected = torch.zeros(8, 9, dtype=torch.float64)
-    for y in range(2, 6):  # the paper's slices, with the end it meant
+    for y in range(2, 6):  # the slices of the paper, with the upper end corrected
         for x in range(2, 7):
             expected[y - 2 : y + 3, x - 2 : x + 3] += image[y, x] * kernel
     torch.testing.assert_close(found, expected)
@@ -203,7 +203,7 @@ def test_many_axes_of_few_neurons():
 
 @pytest.mark.parametrize("side", [1, 3, 4])
 def test_periodic_axis_shorter_than_the_window(side):
-    with pytest.raises(ValueError, match=rf"2 \* 2 \+ 1 = 5, got {side} along axis 1"):
+    with pytest.raises(ValueError, match=rf"the window, 5, got {side} along axis 1"):
         graphs.grid_local((9, side), 2, periodic=True)
     assert graphs.grid_local((9, side), 2, periodic=(True, False)).num_nodes == 9 * side
 
@@ -246,7 +246,7 @@ def test_a_volume():
 
 
 def hexagonal_by_hand(points, reach, self_loops, images):
-    """The definition over all pairs; `images` are the shifts (r, q) that are the same point."""
+    """The definition over all pairs; `images` are the shifts (r, q) that map to the same point."""
     steps = range(-reach, reach + 1)
     window = [
         (r, q)
@@ -301,7 +301,7 @@ def test_a_honeycomb_sheet_equals_its_definition(shape, reach, periodic):
 
 
 @pytest.mark.parametrize("size", [{"radius": 4}, {"shape": (7, 6)}])
-def test_neighbours_of_a_honeycomb_are_one_step_apart(size):
+def test_neighbors_of_a_honeycomb_are_one_step_apart(size):
     data = graphs.hexagonal_lattice(**size, distance=1, self_loops=False)
     source, target = data.edge_index
     lengths = (data.pos[target] - data.pos[source]).norm(dim=1)
@@ -321,7 +321,7 @@ def test_neighbours_of_a_honeycomb_are_one_step_apart(size):
         ({"shape": (5, 7), "periodic": True}, "even number of rows .* got 5; pass shape=\\(6, 7"),
         (
             {"shape": (6, 4), "periodic": True, "distance": 2},
-            "2 \\* 2 \\+ 1 = 5, got 4 along axis 1",
+            "the window, 5, got 4 along axis 1",
         ),
         ({"shape": (6, 4, 2)}, "rows and columns of a sheet, got \\(6, 4, 2\\)"),
         ({"radius": 3, "distance": 1e9}, "distance must keep the window below"),

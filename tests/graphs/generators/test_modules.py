@@ -6,7 +6,7 @@ import torch
 
 import graphs
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
@@ -26,7 +26,7 @@ def test_density_of_every_pair_of_blocks(directed):
     data = graphs.stochastic_block(sizes, chance, directed=directed, seed=0)
     found = synapses_between(data, 4).double().numpy()
     places = np.outer(sizes, sizes) - np.diag(sizes)
-    # An undirected pair within a block is drawn once, and counted twice.
+    # An undirected pair within a block is drawn once but counted twice.
     variance = places * chance * (1 - chance) * (1 if directed else 1 + np.eye(4))
     sure = variance == 0
     assert (found[sure] == (places * chance)[sure]).all()

@@ -1,4 +1,4 @@
-"""Pairs in reach against all pairs, each with a draw of its own, compiled or not."""
+"""Pairs within reach, compared with a search over all pairs, with and without compiled code."""
 
 import math
 
@@ -18,7 +18,7 @@ def pairs_of(data):
 
 
 def mixed(values):
-    """SplitMix64's finalizer in whole numbers of Python, as a number in [0, 1)."""
+    """The finalizer of SplitMix64 in Python integers, as a number in [0, 1)."""
     mask = 2**64 - 1
     values = ((values ^ (values >> 30)) * 0xBF58476D1CE4E5B9) & mask
     values = ((values ^ (values >> 27)) * 0x94D049BB133111EB) & mask
@@ -26,7 +26,7 @@ def mixed(values):
 
 
 def enumerate_all(neurons, sides, distance, law, reach, directed, period, seed):
-    """The definition: the draw of every pair of neurons against its probability."""
+    """The definition: compare the random number of every pair with its probability."""
     rng = np.random.default_rng(seed)
     pos = (rng.random((neurons, len(sides))) * sides).astype(np.float32).astype(np.float64)
     sends, receives = rng.integers(2**64, size=(2, neurons), dtype=np.uint64)
@@ -135,7 +135,7 @@ def test_neurons_in_one_place_and_on_the_reach(places, distance, seed):
 
 @pytest.mark.parametrize("distance", [1e-4, 0.3, 1e30])
 def test_crowds_and_outliers(plain, distance):
-    # Cells must not be as wide as outliers are far, nor as many as the crowd is narrow.
+    # Cells must be neither as wide as the distance of outliers nor as small as the dense cluster.
     rng = np.random.default_rng(0)
     crowd = rng.normal(size=(1500, 3)) * 1e-3
     positions = np.concatenate((crowd, rng.normal(size=(300, 3)), [[1e9, -1e9, 1e9]]))

@@ -7,7 +7,7 @@ import pytest
 
 import graphs
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
@@ -37,7 +37,7 @@ def test_degrees_of_erdos_renyi_are_binomial(directed):
                 for k in range(20)
             ]
         )
-        # The degrees of two neurons share one pair at most, which hardly ties them.
+        # Two degrees have at most one pair in common, so they are almost independent.
         chi2 = ((found - neurons * chance) ** 2 / (neurons * chance)).sum()
         assert abs(chi2 - 19) / math.sqrt(2 * 19) < Z
 
@@ -64,7 +64,7 @@ def test_sources_of_a_fixed_in_degree_are_any_set():
     for _ in range(draws):
         source = graphs.fixed_in_degree(5, 2, seed=rng).edge_index[0].reshape(5, 2)
         found.update((target, *pair) for target, pair in enumerate(source.tolist()))
-    # Each neuron has C(4, 2) sets of sources, and is one draw by itself.
+    # Each neuron independently draws one of C(4, 2) sets of sources.
     assert len(found) == 5 * 6
     chi2 = sum((count - draws / 6) ** 2 / (draws / 6) for count in found.values())
     assert abs(chi2 - 25) / math.sqrt(2 * 25) < Z

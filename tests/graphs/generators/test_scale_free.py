@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import graphs
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
 def choices(known, own, friend, number, triangle) -> Iterator[tuple[tuple[int, ...], float]]:
-    """All that a newcomer may choose, with its chance, as the paper says it."""
+    """All choices of a new neuron with their probabilities, as the paper defines them."""
     if len(own) == number:
         yield tuple(sorted(own)), 1.0
         return
@@ -30,7 +30,7 @@ def choices(known, own, friend, number, triangle) -> Iterator[tuple[tuple[int, .
 
 
 def law(neurons, number, triangle):
-    """The chance of every graph, by the choices of its newcomers."""
+    """The probability of every graph, from the choices of its new neurons."""
     chances = Counter({(tuple(range(number)),): 1.0})
     for newcomer in range(number + 1, neurons):
         before, chances = chances, Counter()
@@ -64,7 +64,7 @@ def test_every_graph_has_its_chance(neurons, number, triangle):
             chosen[source].append(target)
         found[tuple(map(tuple, chosen[number:]))] += 1
     assert set(found) <= {graph for graph, chance in chances.items() if chance > 0}
-    # Rare ones are counted together, so that each count is nearly normal.
+    # Rare graphs are counted together, so that each count is approximately normal.
     common = [graph for graph, chance in chances.items() if chance * draws >= 10]
     expected = [chances[graph] * draws for graph in common]
     counts = [found[graph] for graph in common]
@@ -87,7 +87,7 @@ def test_degrees_follow_the_power_law(number, triangle):
     expected = neurons * np.append(chance, 1 - chance.sum())
     found = np.bincount(np.minimum(degrees, largest), minlength=largest + 1)[number:]
     assert found.sum() == neurons - (degrees < number).sum()
-    # Numbers of neurons of one degree vary less than those of independent neurons.
+    # The number of neurons with a given degree varies less than if neurons were independent.
     chi2 = ((found - expected) ** 2 / expected).sum()
     freedom = len(expected) - 1
     assert (chi2 - freedom) / math.sqrt(2 * freedom) < Z, (chi2, freedom)
@@ -130,7 +130,7 @@ def test_all_three_properties_of_a_small_world():
         none, half, all_ = (found[neurons, triangle] for triangle in (0.0, 0.5, 1.0))
         assert none.clustering < half.clustering < all_.clustering
         assert half.path_length < 4.5
-    # Without triangles clustering falls with the number of neurons; with them it stays.
+    # Clustering decreases with the number of neurons without triangle steps, and stays with them.
     assert found[4000, 0.0].clustering < 0.5 * found[1000, 0.0].clustering
     assert found[4000, 1.0].clustering > 0.9 * found[1000, 1.0].clustering > 0.4
 

@@ -7,12 +7,12 @@ import torch
 import graphs
 from graphs import compiled
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
 def ring_share(data, neighbors):
-    """Share of synapses between neurons that are neighbours on the ring."""
+    """Fraction of synapses between neurons that are neighbors on the ring."""
     source, target = data.edge_index
     apart = (source - target) % data.num_nodes
     apart = torch.minimum(apart, data.num_nodes - apart)
@@ -47,7 +47,7 @@ def test_undirected_watts_strogatz_keeps_the_number():
     data = graphs.small_world(300, 8, 0.7, directed=False, seed=1)
     assert data.num_edges == 300 * 8
     assert data.is_undirected()
-    # Every neuron keeps the half of its pairs that it is the source of.
+    # Every neuron keeps the half of its pairs of which it is the source.
     assert data.edge_index[0].bincount().min() >= 4
 
 
@@ -57,7 +57,7 @@ def test_share_of_rewired_synapses(rewire, directed):
     neurons, neighbors = 20_000, 10
     data = graphs.small_world(neurons, neighbors, rewire, directed=directed, seed=2)
     draws = data.num_edges if directed else data.num_edges / 2
-    # A shortcut may land where another has left, at most with the chance of a random neuron.
+    # A shortcut may hit a place that became free, at most with the probability of a random neuron.
     slack = rewire * neighbors / (neurons - neighbors)
     deviation = abs(1 - ring_share(data, neighbors) - rewire)
     assert deviation < Z * math.sqrt(rewire * (1 - rewire) / draws) + slack
@@ -103,9 +103,9 @@ def test_transitivity_of_newman_watts(rewire):
         degree = matrix.sum(axis=0)
         closed = (matrix @ matrix).multiply(matrix).sum()
         found.append(closed / (degree * (degree - 1)).sum())
-    # Newman's formula has no 2 p^2: it is for a Poisson number of shortcuts per neuron. Here half
-    # of a neuron's shortcuts are those of its own k / 2 pairs, binomial, which lowers the variance
-    # of its degree by k p^2 / 2.
+    # Newman's formula has no 2 p^2, because it assumes a Poisson number of shortcuts per neuron.
+    # Here half of the shortcuts of a neuron come from its own k / 2 pairs. They are binomial, which
+    # lowers the variance of its degree by k p^2 / 2.
     poisson = 4 * (k - 1) + 4 * k * rewire * (rewire + 2)
     assert np.mean(found) == pytest.approx(3 * (k - 2) / (poisson - 2 * rewire**2), rel=0.008)
     assert np.mean(found) == pytest.approx(3 * (k - 2) / poisson, rel=0.03)
@@ -129,7 +129,7 @@ def test_small_world_regime():
         graphs.summary(graphs.small_world(1000, 10, rewire, directed=False, seed=0))
         for rewire in (0.0, 0.01, 1.0)
     )
-    # Watts and Strogatz's figure 2: at p = 0.01 L has fallen far, C hardly.
+    # Figure 2 of Watts and Strogatz: at p = 0.01 L is much smaller than at p = 0, and C is not.
     assert small.path_length < 0.25 * ring.path_length
     assert small.clustering > 0.9 * ring.clustering
     assert random.clustering < 0.05 * ring.clustering
@@ -149,7 +149,7 @@ def test_saturated_neurons_come_to_an_end(neurons, neighbors, method, directed):
 
 
 def test_the_last_free_place_is_found():
-    # One free place per neuron: every added synapse must find it, and no other is left.
+    # Each neuron has one free target, which its shortcut must find.
     data = graphs.small_world(40, 38, 1.0, method="newman-watts", seed=0)
     assert data.num_edges == 40 * 39
 

@@ -13,7 +13,7 @@ from graphs.generators.profiles import PROFILES
 
 PAPER = {"num_nodes": 2000, "extent": (20, 10), "distance": 0.8}
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| >= 4.5 has a probability of 7 in a million. Seeds are fixed, so a passing test keeps passing.
 Z = 4.5
 
 
@@ -27,7 +27,7 @@ def lengths(data):
 
 
 def chance_in_box(a, b, d):
-    """E[p] of definitions, for p = max(0, 1 - r / d) and d <= min(a, b)."""
+    """E[p] for p = max(0, 1 - r / d) and d <= min(a, b)."""
     area = a * b
     bulk = area * d**2 / 6 - 2 * (a + b) * d**3 / (12 * math.pi) + d**4 / (20 * math.pi)
     return 2 * math.pi / area**2 * bulk
@@ -71,7 +71,7 @@ def test_expected_synapses_where_the_border_matters(extent):
 
 
 def test_reciprocity_and_mean_length_in_the_bulk():
-    # On a torus all is bulk: E[p^2] / E[p] = 1/2 and E[r p] / E[p] = d/2.
+    # A torus has no borders: E[p^2] / E[p] = 1/2 and E[r p] / E[p] = d/2.
     shares, means = [], []
     for seed in range(30):
         data = graphs.coordinate_random(**PAPER, periodic=True, seed=seed)
@@ -92,7 +92,7 @@ def ball(axes):
 
 
 def hat(u):
-    """(k^2 exp(-u^2 / 2) - exp(-u^2 / 2 k^2)) / (k^2 - 1) where it is positive, k = 1.6."""
+    """The positive part of (k^2 exp(-u^2 / 2) - exp(-u^2 / 2 k^2)) / (k^2 - 1), k = 1.6."""
     k = 1.6
     value = (k**2 * math.exp(-(u**2) / 2) - math.exp(-(u**2) / (2 * k**2))) / (k**2 - 1)
     return max(0.0, value)
@@ -116,7 +116,7 @@ INTEGRALS = {
     ("gaussian", 1): (math.sqrt(2 * math.pi), math.sqrt(math.pi)),
     ("gaussian", 2): (2 * math.pi, math.pi),
     ("gaussian", 3): (math.sqrt(2 * math.pi) ** 3, math.sqrt(math.pi) ** 3),
-    # Integrals of gaussians over an interval, a disc and a ball, by quadrature.
+    # Integrals of Gaussians over an interval, a disc and a ball, by quadrature.
     **{("mexican-hat", axes): hat_integrals(axes) for axes in (1, 2, 3)},
     ("step", 1): (ball(1), ball(1)),
     ("step", 2): (ball(2), ball(2)),
@@ -139,13 +139,13 @@ def test_expected_synapses_on_a_torus(profile, axes, directed):
 
 
 def test_directions_are_drawn_alike():
-    # Synapses to the right and to the left, up and down: a fair coin each.
+    # Synapses to the right or left, and up or down, are equally likely.
     data = graphs.coordinate_random(**PAPER, periodic=True, seed=0)
     source, target = data.edge_index
     gap = data.pos[target] - data.pos[source]
     for axis, side in enumerate((20, 10)):
         wrapped = (gap[:, axis] + side / 2) % side - side / 2
-        # A pair connected both ways counts once each way, which only lowers the variance.
+        # A reciprocal pair counts once in each direction, which only lowers the variance.
         z = (2 * (wrapped > 0).double().mean() - 1) * math.sqrt(data.num_edges)
         assert abs(z) < Z
     forward = (target > source).double().mean()
@@ -166,7 +166,7 @@ def test_positions_are_uniform():
 @pytest.mark.parametrize("directed", [True, False])
 @pytest.mark.parametrize("profile", ["linear", "exponential", "gaussian", "mexican-hat"])
 def test_distances_of_synapses_follow_the_profile(profile, directed):
-    # On a torus a pair lies in a shell with the share of the volume that the shell has.
+    # On a torus the probability that a pair is in a shell is the shell's fraction of the volume.
     neurons, side, distance, p_max = 4000, 10.0, 0.3, 0.7
     data = graphs.coordinate_random(
         neurons, (side, side), distance, profile=profile, p_max=p_max, directed=directed,
@@ -185,7 +185,7 @@ def test_distances_of_synapses_follow_the_profile(profile, directed):
     counts = np.histogram(r, shells)[0] / (1 if directed else 2)
     expected = pairs * chance
     full = expected > 20
-    # Both directions share their distance, so that a count varies by up to 1 + p_max as much.
+    # Both directions have the same distance, which raises the variance by up to 1 + p_max.
     chi2 = ((counts - expected)[full] ** 2 / expected[full]).sum()
     bound = scipy.stats.chi2.isf(1e-5, full.sum()) * (1 + p_max if directed else 1)
     assert full.sum() >= 6
@@ -230,8 +230,9 @@ def test_the_mexican_hat_is_highest_in_the_middle_and_has_an_end():
 
 
 def test_draws_are_independent():
-    # With p_max = 1/2 in one place every draw is a fair coin: rows, columns, answers, and the four
-    # draws of two sources and two targets, which are mixed of the same four numbers.
+    # With all neurons at one position and p_max = 1/2 every draw is a fair coin. Rows, columns,
+    # reciprocal pairs, and the four draws of two sources and two targets, which are hashes of the
+    # same four numbers, must be independent.
     neurons = 1024
     data = graphs.coordinate_random(
         positions=np.zeros((neurons, 1)), distance=1, profile="step", p_max=0.5, seed=0
@@ -256,7 +257,7 @@ def test_p_max_scales_every_profile():
             for p in (1.0, 0.25, 0.0)
         )
         assert none.num_edges == 0
-        # The same draws against lower probabilities.
+        # The same random numbers with lower probabilities.
         assert pairs_of(part) < pairs_of(full)
 
 
@@ -287,7 +288,7 @@ def test_jitter_moves_neurons_by_at_most_its_share_of_half_a_cell():
         ).pos
         away = (moved - places) / (jitter / 2)
         assert away.abs().max() <= 1 + 1e-5
-        # Uniform in [-1, 1]: mean 0, variance 1/3 with a variance of 4/45 a neuron.
+        # Uniform in [-1, 1]: mean 0, and variance 1/3 with a variance of 4/45 per neuron.
         assert (away.mean(dim=0).abs() / math.sqrt(1 / 3 / 2000) < Z).all()
         assert ((away.square().mean(dim=0) - 1 / 3).abs() / math.sqrt(4 / 45 / 2000) < Z).all()
 
@@ -340,18 +341,21 @@ def test_positions_that_cannot_be(positions, error, match):
     [
         (
             {"positions": [[0.0], [1.0]], "num_nodes": 3},
-            "must be that of the positions, 2, got 3",
+            "must be the number of positions, 2, got 3",
         ),
         ({"positions": [[0.0], [1.0]], "extent": 1.0}, r"lie in \[0, side\) .* got \[1.0\] at"),
         ({"positions": [[-0.5]], "extent": 1.0}, r"got \[-0.5\] at position 0"),
         ({"positions": [[0.5]], "extent": (1.0, 1.0)}, "each of the 1 axes of positions, got 2"),
-        ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 where positions are no lattice"),
+        ({"positions": [[0.5]], "jitter": 0.5}, "jitter must be 0 unless positions are a lattice"),
         ({"num_nodes": 5, "extent": 1, "jitter": 0.5}, 'pass jitter=0.0, or positions="lattice"'),
         (
             {"num_nodes": 7, "extent": (2, 2), "positions": "lattice"},
             r"must fill a lattice .* got 7; pass for example num_nodes=9, which is 3 x 3",
         ),
-        ({"num_nodes": 5, "extent": (1, 2), "distance": (1.0,)}, "each of the 2 axes, got 1"),
+        (
+            {"num_nodes": 5, "extent": (1, 2), "distance": (1.0,)},
+            "each of the 2 axes of extent, got 1",
+        ),
         ({"num_nodes": 5, "extent": (1, 2), "distance": (1, 0)}, r"distance\[1\] must be .* > 0"),
     ],
 )
@@ -398,10 +402,13 @@ def test_a_callable_is_a_profile():
         (lambda r: 1.5 - r, r"in \[0, 1\], got 1\.\d+ at r = .*np\.clip"),
         (lambda r: r - 1, r"in \[0, 1\], got -0"),
         (lambda r: np.full_like(r, np.nan), r"in \[0, 1\], got nan"),
-        (lambda r: 0.5, r"one probability for each of \d+ distances, got float64 of shape \(\)"),
+        (lambda r: 0.5, r"one probability for each of \d+ distances, got ndarray of shape \(\)"),
         (lambda r: r[:, None], r"of shape \(\d+, 1\)"),
-        (lambda r: ["a"] * len(r), r"one probability for each of \d+ distances, got <U1"),
-        (lambda r: r + 0j, r"one probability for each of \d+ distances, got complex128"),
+        (
+            lambda r: ["a"] * len(r),
+            r"one probability for each of \d+ distances, got ndarray of shape .* dtype <U1",
+        ),
+        (lambda r: r + 0j, r"one probability for each of \d+ distances, got .* dtype complex128"),
     ],
 )
 def test_a_callable_that_returns_no_probabilities(profile, message):
@@ -439,5 +446,5 @@ def test_reach_beyond_half_of_a_periodic_side(profile, distance):
 
 
 def test_a_box_beyond_float32_is_refused():
-    with pytest.raises(ValueError, match="extent must stay below 1e\\+18"):
+    with pytest.raises(ValueError, match="extent must be at most 1e\\+18"):
         graphs.coordinate_random(5, 1e300, 1.0)

@@ -71,7 +71,7 @@ def test_a_missing_end_is_no_neuron(load, bad, text, role, row):
     with pytest.raises(
         ValueError,
         match=f"the {role} of the edge list must be the name of a neuron, got '{told}' in row "
-        f"{row}; it stands for a missing value; name the neuron, or delete the row",
+        f"{row}; it is a sign of a missing value; name the neuron, or delete the row",
     ):
         load(text.format(bad))
     with pytest.raises(ValueError, match=f"the name of the table of neurons .* '{told}' in row 2"):
@@ -110,11 +110,11 @@ def test_whole_numbers_that_became_floats_are_the_same_neurons(load):
 def test_a_number_that_has_lost_digits_is_no_neuron(load, bad):
     with pytest.raises(
         ValueError,
-        match=rf"target .* '{re.escape(bad)}' in row 2; it is a number that a dataframe .*read_csv\(path, dtype=str\)",
+        match=rf"target .* '{re.escape(bad)}' in row 2; it is .*read_csv\(path, dtype=str\)",
     ):
         load(f"source,target\n1,2\n1,{bad}\n")
     with pytest.raises(
-        ValueError, match="neuron of the table of neurons must be .* in row 1; it is a n"
+        ValueError, match="neuron of the table of neurons must be .* in row 1; it i"
     ):
         load("source,target\n1,2\n", neurons=f"id\n{bad}\n")
 
@@ -132,7 +132,7 @@ def test_names_that_differ_by_case_only(load, one, other):
     with pytest.raises(
         ValueError,
         match=f"the target of the edge list must be spelled alike in all rows, got '{other}' in "
-        f"row 3 and '{one}', which differ only by case .* neurons='neurons.csv'",
+        f"row 3 and '{one}', which differ only by case, .* neurons='neurons.csv'",
     ):
         load(text)
     both = load(text, neurons=f"name\nx\ny\nz\n{one}\n{other}\n")

@@ -86,7 +86,7 @@ def test_columns_by_choice(load):
         (
             "a,b\n",
             {},
-            r"must have a column 'source', got 'a', 'b'; pass columns={'source': 'a', 'target': 'b'}",
+            r"must have a column 'source', got 'a', 'b'; pass columns={'source': 'a', 'targ",
         ),
         ("source;target\n", {}, "delimiter=';' if it separates the values"),
         ("pre,src,post\n", {}, r"one column for the source, got 'pre', 'src'; pass columns={"),

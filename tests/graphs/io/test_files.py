@@ -77,7 +77,7 @@ def test_only_the_contract_is_kept_and_nothing_is_changed(tmp_path, full, assert
     given.x = torch.ones(5, 2)
     before = copy.deepcopy(given)
     given.transmitters = before.transmitters = ["GABA"] * 5
-    told = f"'a{suffix}' is written without transmitters, x: .*; call del data.transmitters; del data.x"
+    told = f"'a{suffix}' is written without transmitters, x: .* del data.transmitters; del data.x"
     with pytest.warns(UserWarning, match=told):
         graphs.save(given, tmp_path / f"a{suffix}")
     assert_same(given, before)
@@ -94,13 +94,9 @@ def test_an_unknown_suffix(call, name):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_what_is_not_there(tmp_path, full, suffix):
-    with pytest.raises(
-        FileNotFoundError, match=r"nix\..*does not exist; pass the path of a file that"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"nix\..*does not exist; pass the path"):
         graphs.load(tmp_path / f"nix{suffix}")
-    with pytest.raises(
-        FileNotFoundError, match=r"the folder of path, '.*', does not exist; call path"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"the folder of '.*' does not exist; call path"):
         graphs.save(full, tmp_path / "nix" / f"a{suffix}")
     folder = tmp_path / f"folder{suffix}"
     folder.mkdir()

@@ -117,14 +117,14 @@ def with_value(value, mode="static", kind="double", title="node_type"):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "it is no complete XML file"),
+        ("", "it is not a complete XML file"),
         ("<html/>", "expected a <graph>"),
         (HEAD + "</gexf>", "expected a <graph>"),
-        (inside(NODES)[:-5], "it is no complete XML file"),
-        (inside("&a;"), "it is no complete XML file"),
+        (inside(NODES)[:-5], "it is not a complete XML file"),
+        (inside("&a;"), "it is not a complete XML file"),
         (inside(NODES, EDGE.replace('"b"', '"c"')), "2 nodes and 1 edges, but 3 and 1"),
         (inside(NODES, '<edge source="a"/>'), "cannot be read"),
-        (inside(NODES + NODES), "4 nodes and 0 edges of which 2 and 0"),
+        (inside(NODES + NODES), "4 nodes and 0 edges, but 2 and 0"),
         (inside(NODES, EDGE + EDGE), "2 edges, but 2 and 1"),
         (
             inside(NODES, EDGE).replace("</gexf>", "<graph><node/></graph></gexf>"),
@@ -141,7 +141,7 @@ def with_value(value, mode="static", kind="double", title="node_type"):
         (with_value("9" * 5000, kind="long"), "cannot be read"),
         (with_value("1", kind="nonsense"), "nonsense"),
         (with_value("1", mode="dynamic"), "cannot be read"),
-        (inside("<nodes>" * 10**5), "it is no complete XML file"),
+        (inside("<nodes>" * 10**5), "it is not a complete XML file"),
         (inside("<node id='a'><nodes>" * 3000 + "</nodes></node>" * 3000), "cannot be read"),
     ],
 )

@@ -112,13 +112,13 @@ EDGE = '<edge source="0" target="1"/>'
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "it is no complete XML file"),
-        ("PK\x03\x04", "it is no complete XML file"),
+        ("", "it is not a complete XML file"),
+        ("PK\x03\x04", "it is not a complete XML file"),
         ("<html/>", "expected a <graph>"),
         (HEAD + "</graphml>", "expected a <graph>"),
-        (inside(NODES)[:-5], "it is no complete XML file"),
-        (inside(NODES) + "<more/>", "it is no complete XML file"),
-        (inside("&a;"), "it is no complete XML file"),
+        (inside(NODES)[:-5], "it is not a complete XML file"),
+        (inside(NODES) + "<more/>", "it is not a complete XML file"),
+        (inside("&a;"), "it is not a complete XML file"),
         (inside(NODES + '<edge source="0" target="2"/>'), "2 nodes and 1 edges, but 3 and 1"),
         (inside(NODES + '<edge source="0"/>'), "2 nodes and 1 edges, but 3 and 1"),
         (inside(NODES + NODES), "4 nodes and 0 edges, but 2 and 0 different ones"),
@@ -172,7 +172,7 @@ EDGE = '<edge source="0" target="1"/>'
             inside('<data key="k">["a"]</data>', KEY.format("graph", "names", "string")),
             "names must",
         ),
-        (inside("<a>" * 10**5), "it is no complete XML file"),
+        (inside("<a>" * 10**5), "it is not a complete XML file"),
     ],
 )
 def test_damaged_and_hostile_files(path, text, match):

@@ -74,11 +74,11 @@ def savez(path, **arrays):
     ("changed", "match"),
     [
         ({"x": [1]}, "it has x; write it with graphs.save"),
-        ({"edge_index": [[0, 1]]}, r"edge_index must be a int64 tensor of shape \[2, E\], got"),
-        ({"edge_index": [0, 1]}, r"edge_index must be a int64 tensor of shape \[2, E\], got"),
+        ({"edge_index": [[0, 1]]}, r"edge_index must be an int64 tensor of shape \[2, E\], got"),
+        ({"edge_index": [0, 1]}, r"edge_index must be an int64 tensor of shape \[2, E\], got"),
         (
             {"edge_index": [[0.0], [1.0]]},
-            r"must be int64, got float64 \[2, 1\]; write it again with",
+            r"must be int64, got float64 \[2, 1\]; write it ag",
         ),
         ({"edge_index": [["0"], ["1"]]}, "edge_index must be int64, got <U1"),
         ({"edge_index": [[0, 1], [1, 3]]}, r"got the synapse 1 -> 3 at position 1"),
@@ -212,7 +212,7 @@ def test_a_member_that_lies_about_its_size(path):
 )
 def test_parts_that_numpy_does_not_write(path, members, packing):
     archive(path, members, packing)
-    with pytest.raises(ValueError, match="is no array of NumPy"):
+    with pytest.raises(ValueError, match="is not an array of NumPy"):
         graphs.load(path)
 
 

@@ -163,18 +163,18 @@ class Coordinates:
         (
             Frame([[0, 1], [0, 0]], ["a", "b"], ["a", "c"]),
             ValueError,
-            "same labels .*, got 'b'.*rein",
+            "same labels .*'b'.*rein",
         ),
         (Frame([[0, 1]], ["a"], ["a", "c"]), ValueError, "same labels .*, got 'c'"),
         (
             Frame([[0, 1], [0, 0]], ["a", "a"], ["a", "c"]),
             ValueError,
-            "one label for each of its rows",
+            "label for each of its rows",
         ),
         (
             Frame([[0, 1], [0, 0]], [0, 1], [0, float("nan")]),
             ValueError,
-            "one label for each of its columns",
+            "label for each of its col",
         ),
         (Columnar(), TypeError, r"labels of columns.*matrix.to_numpy\(\)"),
         (Coordinates(), TypeError, r"coordinates.*matrix.to_pandas\(\)"),

@@ -136,7 +136,7 @@ def test_odd_names(path, assert_same, names):
         ({"source_node_id": [0, 10**15]}, r"1000000000000001 neurons take \d+ bytes, more than"),
         (
             {"source_node_id": [0.0, 1.0]},
-            "source_node_id must be a row of values of .* got float64",
+            "source_node_id must be a row of .* got float64",
         ),
         ({"source_node_id": [[0], [1]]}, r"source_node_id must be .* got int64 \[2, 1\]"),
         ({"source_node_id": 0}, r"source_node_id must be .* got int64 \[\]"),
@@ -153,7 +153,7 @@ def test_odd_names(path, assert_same, names):
         ({"group": {"syn_weight": ["a", "b"]}}, "syn_weight must be"),
         (
             {"nodes": {"cells": 2}},
-            r"source_node_id must be in \[0, 2\), got 2; pass neurons= a file",
+            r"source_node_id must be in \[0, 2\), got 2; pass neurons=",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def helpers(request, monkeypatch):
 
 @st.composite
 def connectomes(draw, least=1):
-    """Sparse and dense ones, with self-loops, and neurons that have no synapse."""
+    """Sparse and dense graphs with self-loops and neurons without synapses."""
     neurons = draw(st.integers(least, 12))
     neuron = st.integers(0, max(neurons - 1, 0))
     size = draw(st.sampled_from((10, 40, 120)))

@@ -8,7 +8,7 @@ import graphs
 
 
 def planted(sizes, seed=0):
-    """Blocks whose neurons send to each other often, and seldom to others."""
+    """Blocks with many synapses within and few between them."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(len(sizes)), sizes)
     share = np.where(group[:, None] == group, 0.5, 0.02)
@@ -43,7 +43,7 @@ def test_it_is_seeded():
     assert graphs.modularity(data, best) >= graphs.modularity(data, first)
 
 
-# Sizes of all groups, and the groups of every fiftieth neuron: the same on every machine.
+# Sizes of all groups and the groups of every fiftieth neuron, which no machine may change.
 PINNED = [
     (
         lambda: graphs.small_world(300, 6, 0.1, seed=0),
@@ -85,12 +85,12 @@ def test_two_cliques_joined_by_a_synapse_are_its_largest_modularity():
     for seed in range(20):
         found = graphs.communities(data, trials=1, seed=seed)
         assert found.tolist() == [0] * 5 + [1] * 5
-    # E = 41, of which 40 lie inside; each group sends and receives 20 or 21 of them.
+    # E = 41, of which 40 are within groups; each group sends and receives 20 or 21.
     assert graphs.modularity(data, found) == pytest.approx(40 / 41 - 2 * 20 * 21 / 41**2)
 
 
 def test_direction_counts():
-    """Sources that share targets are no community of theirs if direction is heeded."""
+    """Sources with common targets do not form a community if directions count."""
     data = graphs.layered([6, 6])
     assert graphs.modularity(data, graphs.communities(data)) == 0
 
@@ -117,9 +117,7 @@ def test_neurons_without_synapses_are_groups_of_their_own():
 
 def test_bad_arguments():
     data = graphs.small_world(10, 2, 0.0)
-    with pytest.raises(
-        ValueError, match=r"partition may only be None if .*; pass partition=graphs"
-    ):
+    with pytest.raises(ValueError, match=r"partition is None, .*; pass partition=graphs"):
         graphs.modularity(data)
     for wrong in (
         [[1], [1, 2]],
@@ -143,7 +141,7 @@ def test_bad_arguments():
 
 
 def test_weights_are_not_read():
-    """Two triangles of weight 2, joined by a synapse each way of weight 1."""
+    """Two triangles of weight 2, joined by reciprocal synapses of weight 1."""
     pairs = [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (2, 3)]
     weight = [2.0] * 6 + [1.0]
     graph = nx.Graph()

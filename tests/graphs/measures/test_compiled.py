@@ -1,4 +1,4 @@
-"""The compiled helpers of measures against what is done without them."""
+"""Measures with and without the compiled helpers."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def connectome(seed, *, ordered, typed):
     neurons = int(rng.integers(1, 60))
     edges = rng.integers(neurons, size=(2, int(rng.integers(0, 3 * neurons))))
     kind = rng.integers(5, size=edges.shape[1]) if typed else np.zeros(edges.shape[1], np.int64)
-    # Sorted by target, source and type, each once.
+    # Sorted by target, source and type, without duplicates.
     target, source, kind = np.unique(np.stack((edges[1], edges[0], kind)), axis=1)
     order = np.arange(len(source)) if ordered else rng.permutation(len(source))
     data = Data(
@@ -96,7 +96,7 @@ def test_moves_are_checked():
 
 
 def test_strong_parts_are_found_along_any_path():
-    """As long as there are neurons, where recursion would run out of stack."""
+    """The path visits all neurons, so recursion would overflow the stack."""
     neurons = 200_000
     number = np.arange(neurons)
     ring = compiled.module().strong_parts(number, (number + 1) % neurons, neurons)

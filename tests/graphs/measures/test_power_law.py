@@ -14,12 +14,12 @@ import graphs
 from graphs.measures import lognormal
 from graphs.measures.power_law import _candidates
 
-# Neurons that send to others, one each: of these, as many as the neuron's in-degree is to be.
+# Number of the neurons that only send, each to a neuron at most once.
 SENDERS = 4000
 
 
 def with_in_degrees(degree):
-    """Neurons of these in-degrees, and senders that receive nothing."""
+    """Neurons with these in-degrees, and senders without inputs."""
     target = np.repeat(np.arange(len(degree)), degree)
     before = np.repeat(np.cumsum(degree) - degree, degree)
     source = len(degree) + np.arange(len(target)) - before
@@ -58,7 +58,7 @@ def test_it_equals_a_search_over_all_tails():
 
 
 def test_exponents_are_off_by_what_they_say():
-    """|z| < 4.5 fails once in 150,000 draws; the ratio of spreads is that of 80 samples."""
+    """|z| < 4.5 fails once in 150,000 draws; the ratio of spreads is from 80 samples."""
     found = [
         graphs.fit_power_law(with_in_degrees(drawn(3.2, 2, 800, seed)), xmin=2)
         for seed in range(80)
@@ -70,7 +70,7 @@ def test_exponents_are_off_by_what_they_say():
 
 
 def test_p_values_of_power_laws_are_uniform():
-    """Kolmogorov's test of 40 p-values at 10^-4; theirs are multiples of 1 / 60."""
+    """Kolmogorov-Smirnov test of 40 p-values, multiples of 1 / 60, at the level 10^-4."""
     found = [
         graphs.fit_power_law(
             with_in_degrees(drawn(2.5, 1, 300, seed)), xmin=1, bootstraps=60, seed=seed
@@ -97,7 +97,7 @@ def test_ratios_by_hand():
     ratio = math.sqrt(len(degree)) * difference.mean() / difference.std()
     assert found.exponential.ratio == pytest.approx(ratio)
     assert found.exponential.p_value == pytest.approx(2 * stats.norm.sf(ratio), rel=1e-6)
-    # A lognormal comes close to a power law, never much beyond.
+    # A lognormal can approximate a power law but hardly fit better.
     assert -3 < found.lognormal.ratio < 5
 
 
@@ -119,7 +119,7 @@ def tail_of(data, xmin):
 
 
 def by_quadrature(degree, xmin, slope, curvature):
-    """The lognormal's probabilities: shares of exp(-slope y - curvature y^2 / 2), integrated."""
+    """The lognormal's probabilities by integration of exp(-slope y - curvature y^2 / 2)."""
 
     def density(y):
         return np.exp(-slope * y - curvature * y**2 / 2)
@@ -133,9 +133,9 @@ def by_quadrature(degree, xmin, slope, curvature):
 
 
 def test_a_heavy_tail_is_nearly_a_power_law_to_a_lognormal():
-    """Its mean runs to minus infinity: at the bound of a search the sign of the ratio was wrong.
+    """The mean of the best lognormal diverges to minus infinity, where it is a rounded Pareto law.
 
-    There the lognormal's likelihood is that of rounded values of a Pareto law, of one parameter.
+    The sign of the ratio must not depend on where the search for the mean ends.
     """
     data = graphs.barabasi_albert(3000, 3, seed=2)
     found = graphs.fit_power_law(data)
@@ -153,7 +153,7 @@ def test_a_heavy_tail_is_nearly_a_power_law_to_a_lognormal():
     ratio = math.sqrt(neurons.sum()) * mean / spread
     assert ratio == pytest.approx(-0.5233, abs=1e-4)
     assert found.lognormal.ratio == pytest.approx(ratio, abs=1e-3)
-    # No lognormal at all is better.
+    # No lognormal fits better.
     best = neurons @ pareto(slope)
     for curvature in (1e-4, 1e-2, 0.1, 1.0):
         for steep in np.linspace(0.5, 3, 11):

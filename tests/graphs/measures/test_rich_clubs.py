@@ -7,7 +7,7 @@ import graphs
 
 
 def test_by_hand():
-    # 0, 1 and 2 send to each other in a circle, 0 and 1 to 3 as well, and 4 is alone.
+    # 0, 1 and 2 form a cycle, 0 and 1 also send to 3, and 4 has no synapses.
     edge_index = torch.tensor([[0, 1, 2, 0, 1, 3], [1, 2, 0, 3, 3, 3]])
     found = graphs.rich_club(Data(edge_index=edge_index, num_nodes=5))
     # Degrees 3, 3, 2, 2, 0.
@@ -16,9 +16,9 @@ def test_by_hand():
     assert found.null is found.null_std is found.normalized is None
 
 
-def test_it_is_normalised_by_the_nulls():
+def test_it_is_normalized_by_the_nulls():
     rng = np.random.default_rng(0)
-    # Ten hubs that all send to each other, among neurons that send to any.
+    # Ten hubs that are all connected, among neurons with random targets.
     hubs = [(a, b) for a in range(10) for b in range(10) if a != b]
     others = [(a, b) for a in range(10, 200) for b in rng.choice(200, 5, replace=False) if a != b]
     outward = [(a, b) for a in range(10) for b in rng.choice(np.arange(10, 200), 25, replace=False)]

@@ -67,7 +67,7 @@ def test_from_the_ring_to_the_random_graph():
     assert abs(small.omega) < 0.2
     assert random.omega > 0.9
     assert small.sigma > 3 * ring.sigma
-    # A random graph is its own null, but that its synapses still go both ways.
+    # A random graph resembles its null graphs.
     assert random.sigma == pytest.approx(1, abs=0.3)
 
 
@@ -119,7 +119,7 @@ def test_bad_nulls():
         ([None], TypeError, "nulls must be an integer, a function .* or an iterable of them"),
         (lambda data, seed: 3, TypeError, "nulls must be an integer, a function .*, got 3 of type"),
         (int, TypeError, r"nulls is called as nulls\(data, seed=generator\) .*; pass a function"),
-        (2**32, ValueError, "nulls must be .* at most 100000, got 4294967296; pass a smaller"),
+        (2**32, ValueError, "nulls must be .* at most 100000, got 4294967296; pass nulls="),
         (np.array(3.0), TypeError, "nulls must be an integer"),
         (torch.tensor(1.5), TypeError, "nulls must be an integer"),
         (b"x", TypeError, "nulls must be an integer"),
@@ -154,7 +154,7 @@ def test_the_null_model_is_chosen_by_reciprocity(measure):
 
 
 def test_null_graphs_of_an_undirected_connectome_are_undirected():
-    # The null model changes sigma, so the default must not be the directed one here.
+    # Sigma depends on the null model, so the default must not be the directed one.
     chosen = graphs.small_worldness(UNDIRECTED, seed=0)
     undirected = graphs.small_worldness(UNDIRECTED, nulls=graphs.rewire_reciprocal, seed=0)
     directed = graphs.small_worldness(UNDIRECTED, null_model="rewire_degrees", seed=0)

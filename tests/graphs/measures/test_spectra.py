@@ -20,7 +20,7 @@ def largest(matrix, k):
 
 @pytest.mark.parametrize("neurons", [30, 200])
 def test_it_is_that_of_the_dense_matrix(neurons):
-    """30 neurons take the dense way, 200 Arnoldi's."""
+    """30 neurons are solved as a dense matrix, 200 by Arnoldi's method."""
     data = graphs.small_world(neurons, 8, 0.3, seed=0)
     data.edge_weight = torch.randn(data.num_edges, generator=torch.Generator().manual_seed(0))
     found = graphs.spectrum(data, k=5)
@@ -31,7 +31,7 @@ def test_it_is_that_of_the_dense_matrix(neurons):
 
 
 def test_a_directed_ring_has_the_roots_of_one():
-    """Its eigenvalues are complex and all of one size, where power iteration never settles."""
+    """Its eigenvalues are complex and of equal magnitude, so power iteration does not converge."""
     number = torch.arange(7)
     ring = Data(edge_index=torch.stack((number, (number + 1) % 7)), num_nodes=7)
     found = graphs.spectrum(ring, k=7)
@@ -78,7 +78,7 @@ def test_more_eigenvalues_than_neurons_are_refused(k):
 
 
 def test_without_cycles_all_are_zero():
-    """Arnoldi's method finds their square roots of the rounding error, or nothing."""
+    """Arnoldi's method finds the square roots of rounding errors, or does not converge."""
     empty = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=100)
     for data in (graphs.layered([40, 40, 40]), empty):
         assert graphs.spectrum(data).tolist() == [0, 0]
@@ -96,7 +96,7 @@ def test_a_long_directed_ring_is_solved_though_all_are_equally_large(neurons):
 
 
 def test_parts_that_reach_each_other_one_way_have_their_own_each():
-    """A ring of 200 sends to a cycle of two and to a neuron with a self-loop of 9."""
+    """A ring of 200 neurons sends to a cycle of two and to a neuron with a self-loop of 9."""
     ring = graphs.small_world(200, 4, 0.0)
     edges = torch.tensor([[0, 200, 201, 5, 202], [200, 201, 200, 202, 202]])
     data = Data(edge_index=torch.cat((ring.edge_index, edges), dim=1), num_nodes=203)

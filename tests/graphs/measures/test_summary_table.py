@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 import graphs
 from graphs.measures import Degrees
 
-# A fair z passes |z| < 4.5 but for 7 in a million draws; seeds are fixed, so a pass stays one.
+# |z| < 4.5 fails for 7 in a million draws. Seeds are fixed, so a pass stays a pass.
 Z = 4.5
 
 
@@ -31,7 +31,7 @@ def connectomes(draw, least=1):
 
 
 def mean_length(graph):
-    """The definition by NetworkX: mean over reachable pairs, and their share."""
+    """Mean over reachable pairs and their share, by NetworkX."""
     found = [
         length
         for source, lengths in nx.all_pairs_shortest_path_length(graph)
@@ -104,7 +104,7 @@ def test_by_hand():
     assert found.path_length == pytest.approx(15 / 9)
     assert found.reachable == 9 / 12
     assert found.undirected_path_length == pytest.approx((1 + 1 + 2 + 1 + 2 + 1) / 6)
-    # Neurons 0 and 1 have two neighbours that are neighbours, 2 has one such pair of three.
+    # The two neighbors of 0 and of 1 are neighbors; of the three pairs of 2, one is.
     assert found.clustering == pytest.approx((1 + 1 + 1 / 3 + 0) / 4)
     assert found.strongly_connected == 3 / 4
     assert found.self_loops == 1
@@ -184,8 +184,8 @@ def test_sampled_means_are_off_by_what_they_say(data):
             continue
         assert (errors > 0).all()
         assert getattr(exact, f"{name}_error") == 0
-        # The mean of 60 samples, and the spread that the errors promise: the ratio of a sample
-        # variance over 60 to the true one has a standard deviation near sqrt(2 / 59).
+        # The mean of 60 samples, and their spread relative to the stated errors: the ratio of the
+        # sample variance to the true one has a standard deviation near sqrt(2 / 59).
         assert abs(values.mean() - true) / (errors.mean() / math.sqrt(60)) < Z + 1
         assert 0.6 < values.std(ddof=1) / errors.mean() < 1.6
     shares = [each.reachable for each in found]
@@ -218,7 +218,7 @@ def test_many_synapses():
 
 
 def test_hubs_do_not_fill_memory():
-    # Paths of two steps through the hub: 10^10 in full, never held at once.
+    # There are 10^10 two-step paths through the hub, which must not be in memory at once.
     star = connectome([(0, neuron) for neuron in range(1, 100_001)], 100_001)
     found = graphs.summary(star, max_sources=20)
     assert found.clustering == 0
@@ -257,7 +257,7 @@ def test_fields_are_frozen():
 def test_the_rest_is_that_of_the_measures():
     data = graphs.small_world(300, 6, 0.2, directed=True, seed=0)
     found = graphs.summary(data, max_sources=100, seed=2)
-    # A seed of its own is drawn for the sample, so that all measures share it.
+    # The seed of the sample is drawn once, so that all measures share it.
     state = int(np.random.default_rng(2).integers(2**63))
     directed = graphs.clustering(data, directed=True, max_sources=100, seed=state)
     near = graphs.efficiency(data, max_sources=100, seed=state)
@@ -355,7 +355,7 @@ def test_measures_read_no_weights_and_say_so(name):
 
 
 def test_in_full_of_a_long_directed_ring():
-    """All eigenvalues are equally large."""
+    """All eigenvalues have the same magnitude."""
     number = torch.arange(1200)
     ring = Data(edge_index=torch.stack((number, (number + 1) % 1200)), num_nodes=1200)
     full = graphs.summary(ring, full=True, max_sources=20).full
@@ -365,7 +365,7 @@ def test_in_full_of_a_long_directed_ring():
 
 
 def test_a_row_that_cannot_be_computed_leaves_the_others(monkeypatch):
-    """A ring with a shortcut has its eigenvalues near a circle; the dense way out is closed."""
+    """The eigenvalues of a ring with a shortcut lie near a circle; the dense fallback is off."""
     monkeypatch.setattr("graphs.eigenvalues._RESCUE", 0)
     monkeypatch.setattr("graphs.eigenvalues._ATTEMPTS", ((40, 2),))
     number = torch.arange(200)

@@ -19,5 +19,5 @@ def test_without_synapses_or_coordinates():
     found = graphs.wiring_length(Data(edge_index=torch.tensor([[0], [0]]), num_nodes=2, pos=pos))
     assert math.isnan(found.mean)
     assert found.total == 0
-    with pytest.raises(ValueError, match=r"data has no pos; set data.pos"):
+    with pytest.raises(ValueError, match=r"needs pos, .* but data has none; set data.pos"):
         graphs.wiring_length(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))

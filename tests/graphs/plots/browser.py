@@ -1,4 +1,4 @@
-"""A Chromium without a window, driven through the pipe of its DevTools."""
+"""A headless Chromium that is controlled through its DevTools pipe."""
 
 import base64
 import io
@@ -24,8 +24,8 @@ OPTIONS = (
     # WebGL without a graphics card.
     *("--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
-# Commands are read from 3 and answered on 4. Both are copied above these first, as either may be in
-# the place of the other.
+# Chromium reads commands from descriptor 3 and answers on 4. Both pipes are first copied to higher
+# numbers, because either may have the number that the other needs.
 LAUNCH = """import fcntl, os, sys
 heard, spoken = (fcntl.fcntl(int(each), fcntl.F_DUPFD_CLOEXEC, 5) for each in sys.argv[1:3])
 os.dup2(heard, 3)
@@ -56,7 +56,7 @@ class Browser:
         os.close(spoken)
 
     def call(self, method, session=None, **params):
-        """The answer to a command; what is told meanwhile is kept in `events`."""
+        """Return the answer to a command, and keep the events before it in ``events``."""
         number = next(self.numbers)
         message = {"id": number, "method": method, "params": params}
         if session is not None:
@@ -88,7 +88,7 @@ class Browser:
 
 
 class Page:
-    """A page, and what a visitor can do on it."""
+    """A page with the actions of a visitor."""
 
     def __init__(self, browser, path):
         self.browser = browser
@@ -108,7 +108,7 @@ class Page:
         self.browser.call("Target.closeTarget", targetId=self.target)
 
     def find(self, expression):
-        """The value of an expression of JavaScript, once it is settled."""
+        """Return the value of a JavaScript expression, once its promise is settled."""
         answer = self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -116,7 +116,7 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, condition):
-        """Wait until a condition of JavaScript holds, and has been drawn."""
+        """Wait until a JavaScript condition holds and the page is redrawn."""
         end = time.monotonic() + PATIENCE
         while not self.find(condition):
             assert time.monotonic() < end, f"never came true: {condition}"
@@ -124,7 +124,7 @@ class Page:
         self.find(DRAWN)
 
     def told(self, *kinds):
-        """The events of these kinds that came from this page."""
+        """Return the events of these kinds from this page."""
         return [
             event["params"]
             for event in self.browser.events
@@ -142,6 +142,6 @@ class Page:
         self.mouse("mouseReleased", place, button="left", clickCount=1)
 
     def picture(self):
-        """What is on the screen: [height, width, 3] from 0 to 1."""
+        """Return the screen as [height, width, 3] from 0 to 1."""
         png = base64.b64decode(self.call("Page.captureScreenshot")["data"])
         return matplotlib.image.imread(io.BytesIO(png))[..., :3].astype(np.float64)

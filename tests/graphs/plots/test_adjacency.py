@@ -43,7 +43,7 @@ def test_large_matrices_are_counted_in_cells_that_lose_no_synapse(cells):
     assert image.sum() == data.num_edges
     assert len(image) <= (cells or 894)
     assert (
-        f"up to {image.max():,} in a cell" in ax.get_title().replace("\n", " ") or image.max() == 1
+        f"up to {image.max():,} per cell" in ax.get_title().replace("\n", " ") or image.max() == 1
     )
 
 

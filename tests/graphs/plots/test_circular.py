@@ -53,7 +53,7 @@ def test_names_without_room_are_left_out():
     assert len(named) < 42
 
 
-def test_colours_are_those_of_signs_else_of_the_source():
+def test_colors_are_those_of_signs_else_of_the_source():
     data = graphs.layered([1, 1, 1])
     ax = graphs.plot_circular(data, alpha=1)
     kinds = colors.populations(data)

@@ -19,7 +19,7 @@ def test_shares_of_neurons_with_so_many_synapses_or_more():
     np.testing.assert_allclose(inward.get_xydata(), [[1, 1], [2, 1 / 6]])
     np.testing.assert_allclose(outward.get_xydata(), [[2, 2 / 6], [5, 1 / 6]])
     assert inward.get_label() == "in"
-    assert outward.get_label() == "out (66.7 % have none)"
+    assert outward.get_label() == "out (66.7 % of degree 0)"
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     ax.figure.canvas.draw()
 

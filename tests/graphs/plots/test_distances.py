@@ -35,7 +35,7 @@ def test_small_cases_are_exact():
 def test_expectation_is_that_of_the_generator():
     data = graphs.coordinate_random(4000, (20, 10), 0.8, seed=0)
     seen, expected = histograms(graphs.plot_distances(data, profile=linear, bins=20))
-    # A sum of independent draws varies by less than its expectation: five of these standard
+    # The variance of a sum of independent draws is below its expectation: five of these standard
     # deviations in 20 bins are a false alarm in 80,000.
     assert np.all(np.abs(seen - expected) < 5 * np.sqrt(expected) + 1)
 
@@ -45,8 +45,8 @@ def test_a_sample_of_neurons_stands_for_all_and_the_legend_says_so():
     exact = histograms(graphs.plot_distances(data, profile=linear))[1]
     ax = graphs.plot_distances(data, profile=linear, max_pairs=10_000)
     sampled = histograms(ax)[1]
-    assert "(from " in ax.get_legend().get_texts()[1].get_text()
-    # Some 6,500 of 13,000 expected pairs, in clusters: five percent are more than five sigmas.
+    assert "(estimated from " in ax.get_legend().get_texts()[1].get_text()
+    # About 6,500 of 13,000 expected pairs, in clusters: 5 % are more than five sigmas.
     assert sampled.sum() == pytest.approx(exact.sum(), rel=0.05)
     assert not np.array_equal(sampled, exact)
     again = histograms(graphs.plot_distances(data, profile=linear, max_pairs=10_000))[1]
@@ -88,12 +88,16 @@ def test_neurons_at_one_place():
         ({"period": (1.0, 2.0, 3.0)}, ValueError, r"each of the 2 axes, got 3"),
         ({"period": -1}, ValueError, r"period must be a finite number >= 0"),
         ({"period": (1, -1)}, ValueError, r"period\[1\] must be a finite number >= 0"),
-        ({"period": 2}, ValueError, r"period must be above all .*2 along axis 1, where neuron 2 "),
-        ({"period": np.array(2)}, ValueError, r"period must be above all positions"),
+        (
+            {"period": 2},
+            ValueError,
+            r"period needs positions in \[0, 2\) .* 1, got 2 at neuron 2",
+        ),
+        ({"period": np.array(2)}, ValueError, r"period needs positions in \[0, 2\) along axis 1"),
         ({"period": torch.zeros(2)}, TypeError, r"period must be a finite number >= 0, .*Tensor"),
         ({"period": b"12"}, TypeError, r"period must be a finite number >= 0, got b'12'"),
         ({"profile": int}, TypeError, r"profile must take an array of \d+ distances, .*; pass"),
-        ({"bins": 2**32}, ValueError, r"bins must be .* at most 100000, got 4294967296; pass a"),
+        ({"bins": 2**32}, ValueError, r"bins must be .* at most 100000, got 4294967296; pass bin"),
         ({"bins": 0}, ValueError, r"bins must be an integer >= 1, got 0"),
         ({"max_pairs": 0}, ValueError, r"max_pairs must be an integer >= 1, got 0"),
     ],

@@ -1,4 +1,4 @@
-"""Pages of graphs.plot_html as a visitor sees them."""
+"""Pages of graphs.plot_html in a browser."""
 
 import json
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is on th
 TRACES = """view._fullData.map(({name, mode, visible, x}) => ({
     name, mode, visible, points: [...x].filter((each) => each !== null && each === each).length
 }))"""
-# Where points lie in the window, by the camera if there is one.
+# Positions of points in the window, seen by the camera if there is one.
 PLACES = """(() => {
     const {xaxis, yaxis, scene} = view._fullLayout;
     if (!scene) return POINTS.map(
@@ -69,7 +69,7 @@ def visit(browser, tmp_path):
 
 
 def layers(axes):
-    """Three layers, with names that could be taken for markup."""
+    """Three layers with names that look like markup."""
     data = graphs.layered([4, 4, 3])
     data.node_sign = torch.ones(11)
     data.node_sign[4:8] = -1
@@ -87,12 +87,12 @@ def errors(page):
 
 
 def places(page, points):
-    """Pixels [N, 2] where points of the data are drawn, x first."""
+    """Pixels [N, 2] of points of the data, x first."""
     return np.array(page.find(PLACES.replace("POINTS", json.dumps(points.tolist()))))
 
 
 def at(picture, places):
-    """Colours [N, 3] of a picture."""
+    """Colors [N, 3] of a picture."""
     column, row = places.astype(int).T
     return picture[row, column]
 
@@ -101,7 +101,7 @@ def at(picture, places):
 def test_a_visit(visit, axes):
     data = layers(axes)
     page = visit(data)
-    # Every neuron is seen in the colour of its population.
+    # Every neuron has the color of its population.
     kinds = colors.populations(data)
     color = np.array([to_rgb(each) for each in colors.of_neurons(kinds, 11)])
     seen = places(page, data.pos)
@@ -111,7 +111,7 @@ def test_a_visit(visit, axes):
     page.wait("document.querySelector('.hovertext') !== null")
     assert page.find(HOVER) == ["<b>3</b> &amp; co", "layer 0", "0 in, 4 out"]
 
-    # In the legend a population, and then synapses of one sign.
+    # Click on a population in the legend, then on the synapses of one sign.
     for name in ("layer 1", "inhibitory"):
         place = page.find(LEGEND.replace("NAME", json.dumps(name)))
         page.press(place)
@@ -139,7 +139,7 @@ def test_a_visit(visit, axes):
     requests = page.told("Network.requestWillBeSent")
     assert [each["type"] for each in requests] == ["Document"]
     assert errors(page) == []
-    # What the page forbids would have been noticed.
+    # Requests that the page forbids would be recorded.
     assert page.find("fetch('https://localhost/').catch(() => 'refused')") == "refused"
     assert "Content Security Policy" in errors(page)[0]["text"]
 

@@ -17,7 +17,7 @@ HOSTILE = "</script><script>alert(1)</script><b onclick=alert(2)>&amp;"
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, and the text in each."""
+    """The tags of a page with their attributes and texts."""
 
     def __init__(self, text):
         super().__init__()
@@ -171,7 +171,7 @@ def test_hardly_any_neurons(tmp_path, neurons, axes):
 def test_without_plotly(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     path = tmp_path / "page.html"
-    with pytest.raises(ModuleNotFoundError, match=r'call pip install "plotly>=6"'):
+    with pytest.raises(ModuleNotFoundError, match=r'run pip install "plotly>=6"'):
         graphs.plot_html(graphs.layered([2, 1]), path)
     assert not path.exists()
 
@@ -200,7 +200,7 @@ def test_neurons_that_share_a_place_are_counted(tmp_path):
     texts = [
         each for dot in dots(written(data, tmp_path / "page.html")) for each in dot["hovertext"]
     ]
-    assert texts[1] == "<b>neuron 1</b><br>layer 0<br>0 in, 1 out<br>1 more at this place"
+    assert texts[1] == "<b>neuron 1</b><br>layer 0<br>0 in, 1 out<br>1 more at the same place"
     assert texts[2] == "<b>neuron 2</b><br>layer 1<br>2 in, 0 out"
 
 

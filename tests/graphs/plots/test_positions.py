@@ -80,7 +80,7 @@ def test_draws_on_the_axes_given():
     assert not axes[0].collections
 
 
-def test_populations_and_signs_have_colours():
+def test_populations_and_signs_have_colors():
     data = graphs.layered([2, 3])
     data.node_sign = torch.tensor([1.0, -1.0, 1.0, 1.0, 1.0])
     ax = graphs.plot(data, alpha=1)
@@ -138,13 +138,13 @@ def test_dots_fit_the_axes_and_the_gaps_between_neurons():
     few, many = graphs.grid_local((30, 30), 1), graphs.grid_local((60, 60), 1)
     assert dot(few, (8, 6)) > 2 * dot(few, (4, 3))
     assert dot(few, (8, 6)) > 2 * dot(many, (8, 6))
-    # Populations in the same places take no room from each other.
+    # Populations at the same places do not reduce the size of the dots.
     twice = graphs.grid_local((30, 30), 1)
     twice.update({"num_nodes": 1800, "pos": twice.pos.repeat(2, 1), "shape": (2, 30, 30)})
     assert dot(twice, (8, 6)) == pytest.approx(dot(few, (8, 6)))
 
 
-def test_many_populations_share_one_colour_map():
+def test_many_populations_share_one_color_map():
     data = graphs.layered([1] * 30)
     ax = graphs.plot(data)
     assert ax.get_legend() is None

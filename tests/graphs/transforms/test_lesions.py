@@ -108,7 +108,7 @@ def test_random_lesions_hit_all_alike():
     for seed in range(800):
         kept = graphs.lesion(FULL, fraction=0.5, seed=seed)
         counts += np.isin([1.0 * each for *_, each, _, _ in synapses(FULL)], kept.edge_weight)
-    # 800 draws of 1/2; 4.5 standard deviations are passed 7 times in a million.
+    # 800 draws of 1/2; 4.5 standard deviations have a probability of 7 in a million.
     assert np.abs(counts - 400).max() < 4.5 * 200**0.5
 
 

@@ -49,7 +49,7 @@ def test_synapses_are_removed_and_added_alike(wanted):
     own = sum(s == t for s, t in keys)
     choices = 5 if wanted == 3 else 12 - (5 - own)
     chance = 2 / choices
-    # 4.5 standard deviations are passed 7 times in a million.
+    # A deviation of 4.5 standard deviations has a probability of 7 in a million.
     assert len(counts) == choices
     deviation = np.abs(np.array(list(counts.values())) - 900 * chance)
     assert deviation.max() < 4.5 * (900 * chance * (1 - chance)) ** 0.5

@@ -38,7 +38,7 @@ def test_nest_carries_every_field():
     within = {(0, 1): -1.0, (1, 1): 2.0, (2, 0): 0.5}
     expected = {(s + c, t + c): weight for (s, t), weight in within.items() for c in (0, 3)}
     expected |= {(s, t + 3): 9.0 for s in range(3) for t in range(3)}
-    # The outer self-loop fills the second copy, but for neurons themselves and what is there.
+    # The outer self-loop fills the second copy, except for self-loops and existing synapses.
     for s, t in ((s, t) for s in range(3) for t in range(3) if s != t and (s, t) not in within):
         expected[s + 3, t + 3] = 8.0
     found = {(s, t): weight for s, t, weight in synapses(data, "edge_weight")}
@@ -58,7 +58,7 @@ def test_nested_signs():
     signs = {(s, t): sign for s, t, sign in synapses(graphs.nest(outer, inner), "edge_sign")}
     assert signs[0, 1] == signs[3, 4] == -1.0
     assert signs[0, 3] == signs[2, 4] == -1.0
-    # With Dale's law in the copies the sign of the sender rules.
+    # If the copies obey Dale's law, the sign is that of the source.
     dale = graphs.nest(outer, without(FULL, "edge_type"))
     signs = {(s, t): sign for s, t, sign in synapses(dale, "edge_sign")}
     assert signs[0, 1] == -1.0
@@ -81,7 +81,7 @@ def test_each_outer_synapse_is_drawn_by_itself():
         assert data.num_edges == 100 * 20
         assert set(data.edge_index[1].bincount().tolist()) == {2}
         offsets = (data.edge_index[0] % 20 - data.edge_index[1] % 20) % 20
-        # 2000 offsets of 20; a count beyond 4.5 standard deviations comes 7 times in a million.
+        # 2000 offsets of 20; 4.5 standard deviations have a probability of 7 in a million.
         assert (offsets.bincount(minlength=20) - 100).abs().max() < 4.5 * (
             2000 * 0.05 * 0.95
         ) ** 0.5

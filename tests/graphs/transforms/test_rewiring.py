@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 import graphs
 
-# A test of chance fails with this probability; seeds are fixed, so a pass stays one.
+# False-alarm rate of a statistical test; seeds are fixed, so a test that passes keeps passing.
 FALSE_ALARM = 1e-5
 
 SPATIAL = graphs.coordinate_random(300, (6, 5), 1.2, seed=0)
@@ -80,7 +80,7 @@ def test_a_large_graph_is_another_one(model):
     assert degrees(after) == degrees(before)
     kept = len(set(before) & set(after)) / len(before)
     assert kept < (0.9 if model is MODELS["lengths"] else 0.1)
-    # A weight stays with its source.
+    # A weight keeps its source.
     source = torch.empty(SPATIAL.num_edges, dtype=torch.int64)
     source[null.edge_weight.long()] = null.edge_index[0]
     assert torch.equal(source, SPATIAL.edge_index[0])
@@ -130,7 +130,7 @@ PAIRED = [(0, 1), (1, 0), (2, 3), (3, 2), (0, 4), (4, 2), (5, 1)]
         (RING, 3, "degrees", 2),
         (RING, 3, "self_loops", 6),
         ([*RING, (0, 3), (3, 1)], 4, "degrees", 7),
-        # The cycle that no swap turns around, seen alike by a fourth neuron.
+        # A cycle that no swap reverses; a fourth neuron is connected to all three alike.
         ([*RING, (3, 0), (3, 1), (3, 2)], 4, "degrees", 2),
         (PATHS, 5, "degrees", 48),
         ([(0, 0), (0, 1), (1, 2), (2, 0)], 3, "self_loops", 5),
@@ -196,7 +196,7 @@ def test_lengths_need_positions_and_a_width():
 
 @pytest.mark.parametrize("name", ["degrees", "reciprocal", "lengths"])
 def test_pinned_graphs(name):
-    # Sums over all synapses tell any other graph.
+    # Sums over all synapses identify the graph.
     source, target = MODELS[name](SPATIAL, seed=0).edge_index
     found = int((source * target).sum())
     assert found == {"degrees": 89030849, "reciprocal": 88909062, "lengths": 88487390}[name]

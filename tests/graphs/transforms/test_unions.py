@@ -98,8 +98,13 @@ def test_join_shares_no_memory():
             r"got Data\(.* of type Data; pass parts=",
         ),
         ([FULL, 3], None, TypeError, "expected a torch_geometric.data.Data, got int"),
-        ([FULL], ["a", "b"], ValueError, "another name for each of the 1 parts, got .*pass"),
-        ([FULL, FULL], ["a", "a"], ValueError, "another name for each of the 2 parts, got .*pass"),
+        ([FULL], ["a", "b"], ValueError, "a different name for each of the 1 parts, got .*pass"),
+        (
+            [FULL, FULL],
+            ["a", "a"],
+            ValueError,
+            "a different name for each of the 2 parts, got .*pass",
+        ),
         (
             [FULL],
             "a",

@@ -91,9 +91,11 @@ def test_they_are_there_where_the_caller_wants_none():
 
 def test_bad_losses_are_refused():
     layer, x = GraphLayer(graphs.grid_local(5, 1)), torch.randn(2, 5)
-    with pytest.raises(ValueError, match=r"one number as a tensor, got \[2, 5\]; add .mean"):
+    with pytest.raises(
+        ValueError, match=r"one real number as a tensor, got Tensor of shape \(2, 5\).*add \.mean"
+    ):
         loop_gradients(layer, x, lambda y: y)
-    with pytest.raises(ValueError, match="one number as a tensor, got float"):
+    with pytest.raises(ValueError, match="one real number as a tensor, got .*of type float"):
         loop_gradients(layer, x, lambda y: 1.0)
     with pytest.raises(ValueError, match="does not depend on the model's output"):
         loop_gradients(layer, x, lambda y: y.detach().sum())

@@ -107,12 +107,12 @@ def test_models_and_batches_of_pyg_are_taken():
         ([], r"numbers of neurons \[K\]"),
         ([0.5], r"numbers of neurons \[K\]"),
         ([[1]], r"numbers of neurons \[K\]"),
-        (torch.ones(10, dtype=torch.bool), "not a mask"),
+        (torch.ones(10, dtype=torch.bool), "got a mask"),
     ],
 )
 def test_bad_neurons_are_refused(neurons, match):
     layer = GraphLayer(graphs.grid_local(10, 1))
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         reach(layer, neurons)
     with pytest.raises(ValueError, match="loops must be an integer >= 1"):
         reach(layer, 0, loops=0)
@@ -137,3 +137,30 @@ def test_the_pictures_show_sizes_and_the_field():
     ax = field.plot_map((5, 6), which=1, loop=1)
     assert ax.get_title() == "neuron 0, 1 loops"
     np.testing.assert_array_equal(ax.get_images()[0].get_array().ravel(), field.gradient[1, 1])
+
+
+def test_a_map_fits_its_grid():
+    field = receptive_field(GraphLayer(graphs.grid_local((3, 4), 1), loops=2), torch.rand(2, 12), 5)
+    for shape in ((3, 3), (12,), (2, 2, 3)):
+        with pytest.raises(ValueError, match=r"shape must be \(height, width\) of the 12 neurons"):
+            field.plot_map(shape)
+    with pytest.raises(TypeError, match="shape must be a sequence of int"):
+        field.plot_map("12")
+    with pytest.raises(ValueError, match="which must be an integer >= 0 and at most 0|which must"):
+        field.plot_map((3, 4), which=1)
+    with pytest.raises(ValueError, match="loop must be an integer >= 0"):
+        field.plot_map((3, 4), loop=3)
+    with pytest.raises(TypeError, match="ax must be the Axes of a figure, got 3 of type int"):
+        field.plot(3)
+
+
+@pytest.mark.parametrize("neurons", ["0", {0}, None, True, 2**63, torch.tensor([0.5]), [None]])
+def test_what_is_no_number_of_a_neuron_is_refused(neurons):
+    with pytest.raises((TypeError, ValueError), match="neurons must be"):
+        reach(GraphLayer(graphs.grid_local(10, 1)), neurons)
+
+
+def test_a_reach_that_needs_too_much_memory_is_refused():
+    layer = GraphLayer(graphs.grid_local((50, 50), 1))
+    with pytest.raises(ValueError, match="loops=1000000 needs .* GiB of memory"):
+        reach(layer, list(range(2500)), loops=10**6)

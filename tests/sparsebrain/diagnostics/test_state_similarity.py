@@ -101,7 +101,7 @@ def test_bad_input_is_refused():
         similarity(positive(2), torch.rand(60, dtype=torch.float64))
     states = torch.ones(4, 2, 3)
     states[2:, 1, 0] = float("inf")
-    with pytest.raises(ValueError, match="not finite from loop 2 on"):
+    with pytest.raises(ValueError, match="are not from loop 2 on"):
         similarity_of(states)
     layer = GraphLayer(graphs.grid_local(5, 1), aggr="max")
     with pytest.raises(ValueError, match="not W x"):

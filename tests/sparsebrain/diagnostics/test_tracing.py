@@ -58,7 +58,7 @@ def test_the_layer_is_as_before(layer):
 
 def test_the_layer_is_as_before_when_the_model_fails(layer):
     attributes = dict(vars(layer))
-    with pytest.raises(ValueError, match=r"x must have shape \[..., 20\]"):
+    with pytest.raises(ValueError, match=r"x must be a float64 tensor of shape \[\.\.\., 20\]"):
         trace(layer, torch.randn(3, 19, dtype=torch.float64), None)
     assert vars(layer) == attributes
     assert not layer._forward_pre_hooks
@@ -134,7 +134,7 @@ def test_one_call_of_one_layer_is_wanted():
         find_layer(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="is not in the model"):
         find_layer(layer, other)
-    with pytest.raises(TypeError, match="must be a module with a GraphLayer, got Data"):
+    with pytest.raises(TypeError, match="model must be a module, got Data"):
         find_layer(graphs.grid_local(6, 1))
 
 
@@ -145,14 +145,14 @@ class Twice(GraphLayer):
 
 def test_a_layer_that_runs_its_loops_otherwise_is_told():
     layer = Twice(graphs.grid_local(6, 1), 3)
-    with pytest.raises(ValueError, match="the layer runs its loops more than once"):
+    with pytest.raises(ValueError, match="the layer runs its loops more than"):
         trace(layer, torch.randn(2, 6), None)
 
 
 def test_a_maxout_is_told():
     data = graphs.grid_local(6, 1)
     for model in (Maxout(data), nn.Sequential(GraphLayer(data), Maxout(data))):
-        with pytest.raises(ValueError, match="a Maxout is no GraphLayer"):
+        with pytest.raises(ValueError, match="model has a Maxout"):
             find_layer(model)
 
 
@@ -186,6 +186,6 @@ def test_a_layer_that_is_watched_takes_no_other_call():
             pool.submit(layer, x).result()
 
     for inner in (lambda: trace(layer, x, None), in_a_thread):
-        with pytest.raises(RuntimeError, match=r"watche[ds].*copy\.deepcopy"):
+        with pytest.raises(RuntimeError, match=r"(records it|are watched).*copy\.deepcopy"):
             trace(Reentrant(inner), x, None)
         assert len(trace(layer, x, None).before) == 2

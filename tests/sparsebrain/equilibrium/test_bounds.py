@@ -130,7 +130,7 @@ def test_the_gradient_passes_through_the_bound(kind, scale):
 def test_weights_that_are_too_large_are_refused_or_scaled_when_measured(data, kind):
     layer = GraphLayer(data, Equilibrium(constraint=kind))
     before = layer.weight.detach().clone()
-    with pytest.raises(ValueError, match=r"at most at 0.95, but it would be .*; assign 0\.\d+ \*"):
+    with pytest.raises(ValueError, match=r"by 0.95, but it would be .*; pass 0\.\d+ \*"):
         layer.weight = torch.ones(data.num_edges)
     assert torch.equal(layer.weight, before)
     layer.weight = before / 2

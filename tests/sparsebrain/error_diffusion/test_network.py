@@ -174,7 +174,7 @@ def test_it_follows_its_dtype():
 
 
 REFUSED = {
-    "types": ({"types": torch.ones(3)}, r"types must be a tensor \[4\]"),
+    "types": ({"types": torch.ones(3)}, r"types must be a float32 .* tensor of shape \[4\]"),
     "zero": ({"types": torch.tensor([1.0, -1, 0, 1])}, "-1 and .1 only"),
     "pairs": ({"types": torch.tensor([1.0, 1, -1, 1])}, "pairs of a . and a - cell"),
     "held": ({"inputs": [0, 1, 2], "paired": False}, "lead to cells that are held"),
@@ -185,8 +185,8 @@ REFUSED = {
         "must not send",
     ),
     "reach": ({"loops": 1}, "no input reaches the output in 1 sweeps"),
-    "u0": ({"u0": 0}, "u0 must be a number over 0"),
-    "init": ({"init": "uniform"}, "init must be a number over 0"),
+    "u0": ({"u0": 0}, "u0 must be a finite number > 0"),
+    "init": ({"init": "uniform"}, "init must be one of 'degree'"),
     "networks": ({"networks": 0}, "networks must be an integer >= 1"),
 }
 
@@ -202,11 +202,11 @@ def test_what_cannot_be_put_around_is_refused():
     ring = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
     with pytest.raises(ValueError, match=r"has cycles.*loops=5"):
         ErrorDiffusionNetwork.around(ring, 2)
-    with pytest.raises(ValueError, match="density must be over 0"):
+    with pytest.raises(ValueError, match="density must be a finite number in"):
         ErrorDiffusionNetwork.around(hidden(2), 2, density=0.0)
     with pytest.raises(ValueError, match="types must be one of 'alternating', 'random'"):
         ErrorDiffusionNetwork.around(hidden(2), 2, types="paired")
-    with pytest.raises(ValueError, match=r"types must have shape \[2\]"):
+    with pytest.raises(ValueError, match=r"types must be a float32 .* tensor of shape \[2\]"):
         ErrorDiffusionNetwork.around(hidden(2), 2, types=torch.ones(3))
     with pytest.raises(
         ValueError, match=r"x must be a float32 tensor of shape \[B, 2\], got \[2\]"

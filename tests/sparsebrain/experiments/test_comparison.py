@@ -213,7 +213,7 @@ def test_an_unequal_budget_is_told(tmp_path):
     # Of 10 classes, 64 pixels and 36 neurons; 320 synapses more.
     parameters = 64 * 36 + 36 + 2 * 36 + 256 + 2 * 36 + 36 * 10 + 10
     assert (
-        "Not an equal budget of 36 neurons, 256 synapses and the parameters that come with them: "
+        "Outside the budget of 36 neurons, 256 synapses and the corresponding parameters: "
         f"grid:shape=6x6,distance=2 +125% synapses, {320 / parameters:+.0%} parameters." in text
     )
 
@@ -248,7 +248,7 @@ def test_a_file_sets_neurons_synapses_and_the_width_of_the_perceptron(tmp_path, 
         "small-world": "0",
     }
     assert abs(int(found["coordinate"]["synapses"]) - 4000) <= 80
-    _, _, told = text.partition("Not an equal budget of 500 neurons, 4000 synapses")
+    _, _, told = text.partition("Outside the budget of 500 neurons, 4000 synapses")
     assert "none -11% parameters; small-world:num_nodes=100 -80% neurons" in told
     assert "coordinate" not in told.partition(".")[0]
     # What follows names it as not compared, with one seed.
@@ -302,7 +302,7 @@ def test_a_run_that_diverges_is_left_out_of_means_and_tests(tmp_path, rows, monk
     )
     assert told in text
     assert len(none.finished.runs) == 3
-    assert "Compared over the seeds that all have: 0, 2." in text
+    assert "Compared over the common seeds: 0, 2." in text
     assert "2 seeds" in text
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
@@ -313,7 +313,7 @@ def test_rows_that_diverge_at_every_seed_leave_the_others_to_be_compared(tmp_pat
     assert grid.accuracy() == "diverged"
     assert grid.mean("parameters") > 0
     assert math.isnan(grid.mean("test_accuracy"))
-    assert "Not compared, with fewer than two finished seeds: grid:shape=6x6,distance=1." in text
+    assert "Not compared, because fewer than two seeds finished: grid:shape=6x6,distance=1." in text
     assert "Nothing to compare" in text
 
 
@@ -334,13 +334,17 @@ def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, r
     assert len(rows(tmp_path / "results.csv")) == 4
 
 
+def has_rows(path):
+    return path.exists() and path.read_bytes().count(b"\n") > 1
+
+
 def test_a_killed_process_leaves_only_whole_runs(tmp_path, rows):
     command = [sys.executable, "-m", "sparsebrain.cli", "compare", "--out", str(tmp_path)]
     command += ["--topology", "none", "--epochs", "3", "--seeds", "1000"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "results.csv").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 600
+        while not has_rows(tmp_path / "results.csv") and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.7)
     finally:
@@ -369,7 +373,7 @@ def test_two_processes_may_write_into_one_folder(tmp_path, rows):
         subprocess.Popen([*command, topology], stdout=subprocess.DEVNULL)
         for topology in ("none", "grid:shape=5x5,distance=1")
     ]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert [process.wait(timeout=600) for process in both] == [0, 0]
     found = sorted((row["topology"], row["seed"]) for row in rows(tmp_path / "results.csv"))
     assert found == [
         (topology, str(seed))
@@ -410,10 +414,26 @@ def test_loops_to_the_equilibrium_stand_beside_numbers_of_them(tmp_path, rows, t
     assert 1 < float(found[2]["loops_used"]) < 20
     text = " ".join(console.export_text().split())
     told = f"grid:shape=6x6,distance=1 {float(found[2]['loops_used']):.1f}."
-    assert f"Loops to the equilibrium, mean over test images: {told}" in text
+    assert f"Mean loops to the equilibrium over the test images: {told}" in text
     assert len(trained) == 6
     compare(**{**options, "loops": "equilibrium:tol=0.01,constraint=norm"})
     assert len(trained) == 6
+
+
+@pytest.mark.parametrize("name", ["results.csv", "curves.csv"])
+def test_a_row_that_a_kill_cut_short_is_told_and_trained_again(tmp_path, trained, name, rows):
+    compare(**FAST, out=tmp_path)
+    before = rows(tmp_path / "results.csv")
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-3])
+    _, text = printed(compare, **FAST, out=tmp_path)
+    assert f"{name} ended in an incomplete row, as a killed command leaves it." in text
+    assert "3 of 4 runs are already in" in text
+    assert trained[4:] == [("none", 1)]
+    assert rows(tmp_path / "results.csv")[:3] == before[:3]
+    assert len(rows(tmp_path / "curves.csv")) == 8
+    _, text = printed(compare, **FAST, out=tmp_path)
+    assert "incomplete row" not in text
 
 
 @pytest.mark.parametrize("name", ["results.csv", "curves.csv"])
@@ -431,7 +451,7 @@ def test_results_of_before_reading_was_called_variant_are_told(tmp_path, trained
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "foreign", "binary", "no share", "not a number", "short row"]
+    "damage", ["first line", "foreign", "binary", "no share", "not a number", "short row"]
 )
 def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     compare(**FAST, out=tmp_path)
@@ -439,7 +459,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
     whole = file.read_text()
     file.write_bytes(
         {
-            "truncated": whole[: whole.index("none") + 30].encode(),
+            "first line": whole[:30].encode(),
             "foreign": b"a,b\n1,2\n",
             "binary": b"\xff\xfe\x00\x01" * 20,
             "no share": whole[: whole.index("none")].replace(",0.", ",7.").encode(),
@@ -448,7 +468,7 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
         }[damage]
     )
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+    with pytest.raises(ValueError, match=r"out: .*results.csv cannot be read .*another folder"):
         compare(**FAST, out=tmp_path)
     assert file.read_bytes() == before
 
@@ -456,21 +476,27 @@ def test_a_damaged_results_file_is_told_and_left_as_it_is(tmp_path, damage):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"topologies": []}, "no topology given"),
-        ({"topologies": ["none", "none"]}, "'none' is given twice"),
-        ({"rules": []}, "no rule given"),
-        ({"rules": ["backprop", "backprop"]}, "rule 'backprop' is given twice"),
-        ({"rules": ["backprob"]}, "rule must be one of 'backprop', 'feedback-alignment'"),
+        ({"topologies": []}, "topologies must not be empty; pass"),
+        ({"topologies": ["none", "none"]}, "topologies has 'none' twice"),
+        ({"rules": []}, "rules must not be empty; pass"),
+        ({"rules": ["backprop", "backprop"]}, "rules has 'backprop' twice"),
+        ({"rules": ["backprob"]}, r"rules\[0\] must be one of 'backprop', 'feedback-alignment'"),
         ({"topologies": ["small-world:neighbors=3"]}, "neighbors must be even"),
-        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number > 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number > 0"),
         ({"batch_size": 1}, "batch_size must be an integer >= 2"),
-        ({"topologies": ["coordinate:num_nodes=0"]}, "'coordinate:num_nodes=0' has no neurons"),
-        ({"topologies": ["grid:distance=1", "grid:distance=1,"]}, "is given twice"),
-        ({"jobs": 0}, "jobs must be a number of trainings"),
+        (
+            {"topologies": ["coordinate:num_nodes=0"]},
+            "num_nodes=0': it has no neurons",
+        ),
+        (
+            {"topologies": ["grid:distance=1", "grid:distance=1,"]},
+            "has 'grid:distance=1' twice",
+        ),
+        ({"jobs": 0}, "jobs must be an integer >= 1, got 0; .* jobs=-1 for one"),
         ({"seeds": 0}, "seeds must be an integer >= 1"),
         ({"loops": 0}, "loops must be an integer >= 1"),
-        ({"loops": "forever"}, "loops must be a number or equilibrium"),
+        ({"loops": "forever"}, "loops must be an integer >= 1 or equilibrium"),
         ({"loops": "equilibrium:tol=3"}, "tol must be between 0 and 1"),
         ({"data": "cifar"}, "data must be one of 'digits', 'mnist'"),
     ],

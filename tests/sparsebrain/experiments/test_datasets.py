@@ -37,7 +37,7 @@ def test_digits_are_whole_and_always_split_alike():
     assert (float(digits.train_x.min()), float(digits.train_x.max())) == (0, 1)
     assert int(digits.test_y.bincount().min()) >= 34
     assert torch.equal(load("digits").test_x, digits.test_x)
-    with pytest.raises(ValueError, match="data must be one of 'digits', 'mnist', 'fashion-mnist'"):
+    with pytest.raises(ValueError, match="name must be one of 'digits', 'mnist', 'fashion-mnist'"):
         load("digit")
 
 
@@ -54,12 +54,12 @@ def test_images_come_from_a_folder(folder, monkeypatch, way):
 
 
 def test_without_files_and_offline_three_ways_are_named(folder, monkeypatch):
-    with pytest.raises(ValueError, match="--data-dir FOLDER .* SPARSEBRAIN_DATA .* a connection"):
+    with pytest.raises(ValueError, match="data_dir: .* pass .* SPARSEBRAIN_DATA, or connect once"):
         load("mnist")
     monkeypatch.setenv("SPARSEBRAIN_DATA", str(folder))
     with pytest.raises(ValueError, match="fashion-mnist is not here"):
         load("fashion-mnist")
-    with pytest.raises(ValueError, match="holds no fashion-mnist; it must hold"):
+    with pytest.raises(ValueError, match="data_dir: .* has no fashion-mnist; pass a folder with"):
         load("fashion-mnist", folder)
 
 

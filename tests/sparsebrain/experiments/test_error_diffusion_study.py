@@ -133,26 +133,43 @@ def test_sparse_layers_keep_every_cell_heard():
 
 
 def test_what_cannot_be_used_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="study must be one of 'units'"):
+    with pytest.raises(ValueError, match=r"studies\[0\] must be one of 'units'"):
         run(studies=["depth"], out=tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="is a file; choose a folder as --out"):
+    with pytest.raises(ValueError, match="out must be a folder, but .*file is a file"):
         run(studies=["rate"], out=tmp_path / "file")
 
 
-@pytest.mark.parametrize("damage", ["foreign", "truncated", "no share", "not a number"])
+def test_a_row_that_a_kill_cut_short_is_told_and_trained_again(images, small, tmp_path, rows):
+    options = {"studies": ["rate"], "epochs": 1, "seeds": 2, "data_dir": images, "out": tmp_path}
+    run(**options)
+    before = rows(tmp_path / "results.csv")
+    content = (tmp_path / "results.csv").read_bytes()
+    (tmp_path / "results.csv").write_bytes(content[:-3])
+    console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        run(**options, console=console)
+    text = " ".join(console.export_text().split())
+    assert "results.csv ended in an incomplete row, as a killed command leaves it." in text
+    assert "1 of 1: " in text
+    found = rows(tmp_path / "results.csv")
+    assert found[:-1] == before[:-1]
+    assert found[-1]["test_accuracy"] == before[-1]["test_accuracy"]
+
+
+@pytest.mark.parametrize("damage", ["foreign", "first line", "no share", "not a number"])
 def test_a_damaged_table_is_told_before_anything_is_trained(damage, images, small, tmp_path):
     run(studies=["rate"], epochs=1, seeds=1, data_dir=images, out=tmp_path)
     file = tmp_path / "results.csv"
     whole = file.read_text()
     damaged = {
         "foreign": "rule,activation\n1,2\n",
-        "truncated": whole[:-3],
+        "first line": whole[:20],
         "no share": whole.replace(",0.", ",7."),
         "not a number": whole.replace(",16,", ",many,"),
     }[damage]
     file.write_text(damaged)
-    with pytest.raises(ValueError, match=r"results.csv cannot be read .*choose another --out"):
+    with pytest.raises(ValueError, match=r"out: .*results.csv cannot be read .*another folder"):
         run(data_dir=images, out=tmp_path)
     assert file.read_text() == damaged
     assert not (tmp_path / "xor.csv").exists()

@@ -30,17 +30,17 @@ def test_numbers_and_texts_are_read(given, spec, value):
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ("endless", "loops must be a number or equilibrium.*got 'endless'"),
-        ("", "loops must be a number or equilibrium"),
-        ("-1", "loops must be a number or equilibrium"),
-        ("1.5", "loops must be a number or equilibrium"),
+        ("endless", "loops must be an integer >= 1 or equilibrium.*got 'endless'"),
+        ("", "loops must be an integer >= 1 or equilibrium"),
+        ("-1", "loops must be an integer >= 1, got -1"),
+        ("1.5", "loops must be an integer >= 1 or equilibrium"),
         (0, "loops must be an integer >= 1, got 0"),
         ("0", "loops must be an integer >= 1, got 0"),
-        ("equilibrium:tolerance=1", "equilibrium takes tol=, max_loops="),
+        ("equilibrium:tolerance=1", "with the options tol=, max_loops="),
         ("equilibrium:tol=small", "tol='small' is no number"),
-        ("equilibrium:tol=2", "loops 'equilibrium:tol=2': tol must be between 0 and 1"),
+        ("equilibrium:tol=2", "loops='equilibrium:tol=2': tol must be between 0 and 1"),
         ("equilibrium:solver=newton", "solver must be one of 'fixed-point', 'anderson'"),
-        ("equilibrium:tol=0.1,tol=0.2", "states tol twice"),
+        ("equilibrium:tol=0.1,tol=0.2", "tol is given twice"),
     ],
 )
 def test_what_cannot_be_read_is_told(given, match):

@@ -36,7 +36,7 @@ def test_the_share_that_is_hidden():
 def test_what_cannot_be_hidden_is_refused():
     with pytest.raises(ValueError, match=r"x must have shape \[B, 12\] for images of 3x4"):
         occlude(torch.ones(2, 11), (3, 4), 2)
-    with pytest.raises(ValueError, match="size must be at most 3, got 4"):
+    with pytest.raises(ValueError, match="size must be at most 3, .* got 4; pass"):
         occlude(torch.ones(2, 12), (3, 4), 4)
     with pytest.raises(ValueError, match="size must be an integer >= 1"):
         occlude(torch.ones(2, 12), (3, 4), 0)

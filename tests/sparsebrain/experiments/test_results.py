@@ -29,7 +29,7 @@ RUN = Run(
     seed=0,
 )
 OUTCOME = Outcome(16, 32, 1.5, math.inf, 100, 0.5, 0.25, 1.0, 2.0, 1.0)
-CURVE = [Epoch(number, 1 / number, number / 3) for number in range(1, EPOCHS + 1)]
+CURVE = [Epoch(number, 1 / number, number / 3, 2 / number) for number in range(1, EPOCHS + 1)]
 TABLES = ("curves.csv", "results.csv")
 
 

@@ -220,28 +220,77 @@ def test_groups_need_the_same_seeds(values):
         differences(values)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, -1e308, 2e100])
 def test_values_must_be_finite(value):
-    with pytest.raises(ValueError, match="must be finite, got .* for 'a'; leave out the seeds"):
+    with pytest.raises(ValueError, match=r"values\['a'\] must be finite .*; leave out the seeds"):
         differences({"a": [1.0, value], "b": [1.0, 2.0]})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolution": 0}, "resolution must be a positive number"),
-        ({"resolution": math.nan}, "resolution must be a positive number"),
+        ({"resolution": 0}, "resolution must be a finite number .* pass"),
+        ({"resolution": 1e308}, "resolution must be a finite number .* pass"),
+        ({"resolution": math.nan}, "resolution must be a finite number .* pass"),
         ({"resolution": 100 / 360}, "100 / test size for percent"),
-        ({"level": 0}, "level must be between 0 and 1"),
-        ({"level": math.nan}, "level must be between 0 and 1"),
+        ({"level": 0}, "level must be between 0 and 1, got 0; pass"),
+        ({"level": math.nan}, "level must be a finite number .* pass"),
+        ({"pairs": ["grid"]}, "pairs must hold pairs of two of the groups .* pass"),
+        ({"pairs": [("grid", "none", "grid")]}, "pairs must hold pairs"),
+        ({"pairs": [("grid", ["none"])]}, "pairs must hold pairs"),
         ({"pairs": [("grid", "nome")]}, r"two of the groups \['grid', 'none'\], got"),
         ({"pairs": [("grid", "grid")]}, "two of the groups"),
-        ({"pairs": [("grid", "none"), ("none", "grid")]}, "a pair is given twice"),
+        ({"pairs": [("grid", "none"), ("none", "grid")]}, "pairs has a pair twice; pass"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         differences(GRID, **options)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        [[1.0, 2.0]],
+        "ab",
+        3,
+        {"a": "12", "b": "34"},
+        {"a": ["1", "2"]},
+        {"a": [True, False]},
+        {"a": 1.0},
+        {"a": None},
+        {"a": [[1.0, 2.0], [3.0, 4.0]]},
+        {"a": [1.0, [2.0]]},
+        {"a": [1.0, None]},
+        {"a": [1j, 2j]},
+        {"a": {"x": 1.0}},
+        {"a": [10**30, 1]},
+    ],
+)
+def test_values_are_sequences_of_numbers_by_name(values):
+    for function in (differences, detectable):
+        with pytest.raises(TypeError, match="values.* must be a .*; pass for example values={"):
+            function(values)
+
+
+@pytest.mark.parametrize("value", ["0.05", None, True, [0.05]])
+def test_levels_are_numbers(value):
+    for name in ("level", "power", "resolution"):
+        if (name, value) != ("resolution", None):
+            with pytest.raises(TypeError, match=f"{name} must be a finite number .* pass"):
+                detectable(GRID, **{name: value})
+    with pytest.raises(TypeError, match="pairs must be an iterable of pairs .* pass"):
+        differences(GRID, 3)
+
+
+def test_large_values_are_compared_exactly():
+    """Multiples by a power of 2, up to the largest that is allowed."""
+    small = {"a": [1.0, 2.0, 4.0], "b": [2.0, 3.5, 4.5]}
+    large = {name: [value * 2.0**330 for value in group] for name, group in small.items()}
+    (one,), (other,) = differences(small), differences(large)
+    assert other.p_value == one.p_value
+    assert other.mean == one.mean * 2.0**330
 
 
 def test_there_may_be_nothing_to_compare():

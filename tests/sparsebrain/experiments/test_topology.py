@@ -398,7 +398,11 @@ def test_the_checksum_is_that_of_all_files_of_a_connectome(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("nix.npz", "is not there"), ("a.npz", "cannot be read as a connectome"), ("a.txt", "end in")],
+    [
+        ("nix.npz", "does not exist"),
+        ("a.npz", "cannot be read as a connectome"),
+        ("a.txt", "end in"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, match):
     for damaged in ("a.npz", "a.txt"):
@@ -413,38 +417,41 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
     [
         (
             "gird",
-            "unknown topology 'gird' in 'gird'; choose grid, hexagonal, .*, file, none",
+            "topology 'gird': unknown kind 'gird'; choose one of grid, hexagonal, .*, file, none",
         ),
-        ("", "unknown topology ''"),
-        ("grid:distanse=1", "cannot read 'distanse=1'.*grid takes shape=, distance="),
+        ("", "unknown kind ''"),
+        ("grid:distanse=1", "cannot read 'distanse=1'; write .* the options shape=, distance="),
         ("grid:distance", "cannot read 'distance'"),
         ("grid:distance=far", "distance='far' is no number"),
         (
             "grid:shape=8xx8",
             "shape='8xx8' does not consist of whole numbers; write .* 28x28",
         ),
-        ("grid:padding=maybe", "padding='maybe' is no truth value"),
-        ("small-world:num_nodes=4.5", "num_nodes='4.5' is no whole number"),
-        ("fly-visual-system:radius=wide", "radius='wide' is no whole number"),
-        ("larva-mushroom-body:left", "cannot read 'left'.*larva-mushroom-body takes side="),
+        ("grid:padding=maybe", "padding='maybe' is neither true nor false"),
+        ("small-world:num_nodes=4.5", "num_nodes='4.5' is no integer; write for example 5"),
+        ("fly-visual-system:radius=wide", "radius='wide' is no integer; write for example 5"),
+        (
+            "larva-mushroom-body:left",
+            "cannot read 'left'; write .* the options side=",
+        ),
         (
             "coordinate:distance=2xfar",
             "distance='2xfar' does not consist of numbers; write .* 2.5",
         ),
-        ("hexagonal:metric=euclidean", "hexagonal takes radius=, distance=, shape="),
+        ("hexagonal:metric=euclidean", "with the options radius=, distance=, shape="),
         ("kaiser-hilgetag:alpha=steep", "alpha='steep' is no number"),
         ("coordinate:extent=wide", "extent='wide' does not consist of numbers"),
-        ("grid:distance=1,distance=2", "states distance twice"),
-        ("none:num_nodes=3", "none takes no options"),
+        ("grid:distance=1,distance=2", "distance is given twice"),
+        ("none:num_nodes=3", "write none alone"),
         ("small-world:neurons=40", "neurons= is now called num_nodes=, write num_nodes=40"),
         (
             "barabasi-albert:synapses_per_neuron=3",
             "synapses_per_neuron= is now called edges_per_node=, write edges_per_node=3",
         ),
-        ("grid:neurons=40", "cannot read 'neurons=40'.*grid takes shape=, distance="),
+        ("grid:neurons=40", "cannot read 'neurons=40'; write .* the options shape=, distance="),
         ("grid:shape=4x4,periodic=truexmaybe", "does not consist of truth values; write true, or"),
-        ("file", "topology 'file' states no path; write file:some/path.npz"),
-        ("file:", "states no path"),
+        ("file", "topology 'file': it has no path; write for example file:some/path.npz"),
+        ("file:", "it has no path"),
     ],
 )
 def test_what_cannot_be_read_is_refused(spec, match):

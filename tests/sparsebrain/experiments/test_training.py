@@ -222,14 +222,22 @@ def test_what_is_infinite_from_the_start_is_meant(run, images, monkeypatch):
 
 
 def test_scores_that_rank_no_class_have_no_accuracy():
-    rule, y = Backprop(torch.nn.Identity()), torch.tensor([0, 1])
+    class Given(torch.nn.Module):
+        def forward(self, x):
+            return self.scores
+
+    rule = Backprop(Given())
+
+    def found(*scores):
+        rule.model.scores = torch.tensor(scores)
+        return evaluate(rule, torch.zeros(len(scores), 1), torch.arange(len(scores)))
+
     for bad in (math.nan, math.inf):
-        found = evaluate(rule, torch.tensor([[1.0, bad], [0.0, 1.0]]), y)
-        assert math.isnan(found.accuracy)
-        assert math.isnan(found.loss)
-    found = evaluate(rule, torch.tensor([[1.0, -math.inf], [0.0, 1.0]]), y)
-    assert found == (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
-    assert evaluate(rule, torch.tensor([[-math.inf, 1.0]]), y[:1]) == (0, math.inf)
+        assert math.isnan(found([1.0, bad], [0.0, 1.0]).accuracy)
+        assert math.isnan(found([1.0, bad], [0.0, 1.0]).loss)
+    ruled_out = found([1.0, -math.inf], [0.0, 1.0])
+    assert ruled_out == (1, pytest.approx(math.log1p(math.exp(-1)) / 2))
+    assert found([-math.inf, 1.0]) == (0, math.inf)
 
 
 def test_accuracy_is_the_share_of_samples_that_are_right():

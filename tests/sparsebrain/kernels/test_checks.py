@@ -1,5 +1,6 @@
 """What operators refuse, called by their functions or from torch."""
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -160,12 +161,70 @@ def test_arrays_of_another_size_make_no_structure(ring, number):
         if arrays[number].numel()
         else (torch.zeros(3, dtype=torch.int32))
     )
-    with pytest.raises(ValueError, match="not the index arrays of a structure of 4 neurons"):
+    with pytest.raises(ValueError, match="arrays are not the index .* num_nodes=4"):
         Structure.from_arrays(arrays, 4)
-    with pytest.raises(ValueError, match="seven index arrays, got 6"):
+    with pytest.raises(ValueError, match="arrays must be the seven of a structure, got 6"):
         Structure.from_arrays(arrays[:6], 4)
 
 
 def test_noise_of_another_shape_is_refused(ring, given, backend):
     with pytest.raises(ValueError, match=r"noise\(number\) must be .* \[4, 2\], got \[4, 1\]"):
         run(ring, given, backend, noise=lambda number: torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("value", [-3.0, -1e-6, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("activation", ["tanh", torch.sin], ids=["fused", "function"])
+def test_a_leak_is_a_share(ring, given, backend, activation, value):
+    given["leak"][2] = value
+    with pytest.raises(ValueError, match=f"leak must be from 0 to 1.* got {value:g} at neuron 2"):
+        run(ring, given, backend, activation=activation)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"keep": 3}, TypeError, "keep must be True or False, got 3 of type int; pass keep="),
+        ({"keep": "no"}, TypeError, "keep must be True or False, got 'no'"),
+        ({"backend": None}, TypeError, "backend must be one of 'auto', .*, got None"),
+        ({"loops": 2**63}, ValueError, "loops must be an integer >= 1 and at most 1000000"),
+        ({"loops": torch.tensor([1, 2])}, TypeError, "loops must be an integer"),
+        ({"activation": None}, TypeError, "activation must be one of 'none', 'tanh'"),
+        ({"activation": torch.nn.Tanh}, TypeError, r"the class Tanh; pass activation=Tanh\(\)"),
+        ({"activation": lambda u: None}, TypeError, "activation must return a tensor, got None"),
+        ({"activation": lambda u: u.double()}, TypeError, "activation must keep the dtype"),
+        ({"activation": lambda u: u[:1]}, ValueError, "activation must keep the shape"),
+        ({"noise": 0.1}, TypeError, "noise must be a function of the loop's number, got float"),
+        ({"noise": lambda n: None}, TypeError, r"noise\(number\) must be a float32 .*, got None"),
+        ({"noise": lambda n: torch.zeros(4, 2).double()}, TypeError, r"got torch.float64"),
+    ],
+)
+def test_wrong_options_of_a_loop(ring, given, backend, options, error, match):
+    with pytest.raises(error, match=match):
+        run(ring, given, **{"backend": backend, **options})
+
+
+WRONG = {
+    "list": ([1.0], "got list; pass torch.as_tensor"),
+    "None": (None, "got None; pass a tensor"),
+    "NumPy": (np.ones((4, 2)), "got ndarray; pass torch.as_tensor"),
+    "class": (torch.Tensor, "got the class Tensor"),
+    "sparse": (torch.eye(4).to_sparse(), r"got the layout torch.sparse_coo; pass \w+.to_dense\(\)"),
+    "complex": (torch.ones(4, 2) * 1j, r"got torch.complex64; pass \w+.real.float\(\)"),
+    "half": (torch.ones(4, 2).half(), r"got torch.float16; pass \w+.float\(\)"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("name", ["weight", "state", "drive", "bias", "leak"])
+def test_what_is_no_tensor_of_floats(ring, given, name, kind):
+    if kind == "None" and name not in ("weight", "state"):
+        return
+    given[name], told = WRONG[kind]
+    with pytest.raises(TypeError, match=f"^{name} must be a float32 .*{told}"):
+        run(ring, given, "auto")
+
+
+def test_states_that_do_not_fit_into_memory_are_refused_before_they_are_made(ring):
+    state = torch.ones(1, 1).expand(4, 2**40)
+    with pytest.raises(ValueError, match=r"loops=3 needs .* GiB of memory.*; pass fewer loops"):
+        kernels.loop(ring, torch.ones(4), state, loops=3, keep=True)

@@ -114,7 +114,7 @@ def test_kernels_of_another_version_are_an_obstacle(monkeypatch):
     module, obstacle = native._extension.__wrapped__()
     assert module is None
     assert "'swish': 2" in obstacle
-    assert obstacle.endswith("build them again by pip install .")
+    assert obstacle.endswith("call pip install . to build them again")
 
 
 def test_an_unknown_number_is_no_activation():
@@ -278,7 +278,7 @@ def test_several_python_threads_compute_at_once(grid):
 
 def test_a_call_without_the_module_is_an_error(monkeypatch, grid):
     monkeypatch.setattr(native, "_extension", lambda: (None, "no compiler"))
-    with pytest.raises(RuntimeError, match="'native' was asked for, but no compiler"):
+    with pytest.raises(RuntimeError, match="'native' cannot run, since no compiler"):
         kernels.propagate(grid, torch.ones(grid.num_edges), torch.ones(72, 1), backend="native")
     assert kernels.available()["native"] == "no compiler"
     assert "not on 'cuda'" in kernels.available("cuda")["native"]

@@ -29,7 +29,7 @@ def test_without_the_compiled_kernels_auto_takes_torch_and_a_request_fails():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "'native' was asked for, but the compiled kernels cannot be loaded" in done.stderr
+    assert "'native' cannot run, since the compiled kernels cannot be loaded" in done.stderr
     assert "install with a C++17 compiler" in done.stderr
 
 
@@ -38,7 +38,7 @@ def test_where_torch_has_no_sparse_kernels_auto_falls_back_and_a_request_fails()
     assert "only on 'cpu' and 'cuda'" in kernels.available(elsewhere)["torch"]
     assert resolve("auto", elsewhere).name == "reference"
     with pytest.raises(
-        RuntimeError, match="backend 'torch' was asked for, but .* use backend='auto'"
+        RuntimeError, match="backend 'torch' cannot run, since .* pass backend='auto'"
     ):
         resolve("torch", elsewhere)
 

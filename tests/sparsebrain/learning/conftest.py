@@ -20,7 +20,7 @@ MODELS = {
 
 # The models that a rule refuses, by its name and theirs, and what it says.
 REFUSED: dict[tuple[str, str], str] = {
-    ("dendritic-microcircuit", looped): "on a loop a neuron stands above and below itself"
+    ("dendritic-microcircuit", looped): "on a loop a neuron is above and below itself"
     for looped in ("grid", "small world", "C. elegans")
 }
 

@@ -1,9 +1,11 @@
 """Every rule of the table refuses wrong samples and labels, names them, and says what to pass."""
 
+import inspect
 import re
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -136,7 +138,9 @@ def test_other_methods_that_run_the_model_check_it_too(name):
 
 
 def test_batch_normalization_needs_two_samples():
-    rule = make("backprop", "layered")
+    model = nn.Sequential(nn.Linear(FEATURES, 4), nn.BatchNorm1d(4), nn.Linear(4, CLASSES))
+    rule = FeedbackAlignment(model)
+    refused(lambda: make("backprop", "layered")(X[:1], Y[:1]), ValueError, "x")
     message = refused(lambda: rule(X[:1], Y[:1]), ValueError, "x")
     assert "needs at least two samples while training, got one" in message
     assert "rule.eval()" in message
@@ -227,7 +231,7 @@ def test_what_a_rule_predicts_is_checked(scores, kind, told):
 def test_the_checks_leave_the_name_and_the_text_of_predict():
     assert Own.predict.__doc__ == "Scores."
     assert Own.predict.__qualname__ == "Own.predict"
-    assert Rule.predict.__doc__.startswith("Class scores")
+    assert Rule.predict.__doc__.startswith("Return the class scores")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -279,3 +283,94 @@ def test_an_optimizer_of_all_parameters_is_not(name):
         optimizer.zero_grad()
         rule(X, Y)
         optimizer.step()
+
+
+NO_COUNT = [0, -1, 1.5, True, "3", None, 10**20, 2**63, [3], torch.ones(2), float("nan")]
+BUILD = {
+    "in_features": NO_COUNT,
+    "num_classes": NO_COUNT,
+    "loops": NO_COUNT,
+    "hidden": [each for each in NO_COUNT if each is not None],
+    "connectome": [3, "grid", [0, 1], torch.ones(2, 2), {}],
+}
+
+
+@pytest.mark.parametrize("argument", BUILD)
+def test_wrong_arguments_of_build_are_refused(name, argument):
+    right = {"connectome": None, "in_features": 4, "num_classes": 3, "loops": 1, "hidden": 5}
+    for wrong in BUILD[argument]:
+        with pytest.raises((TypeError, ValueError), match=argument) as caught:
+            RULES[name].build(**{**right, argument: wrong})
+        assert REMEDY.search(str(caught.value)), caught.value
+
+
+def test_models_that_do_not_fit_into_memory_are_refused_before_they_are_made(name):
+    for sizes in ({"hidden": 2**40}, {"num_classes": 2**40}, {"in_features": 2**40}):
+        with pytest.raises(ValueError, match=next(iter(sizes))):
+            RULES[name].build(None, **{"in_features": 4, "num_classes": 3, **sizes})
+
+
+NO_SHARE = [0, 1, 1.5, -0.1, "0.1", None, True, float("nan"), torch.ones(2)]
+NO_FLAG = [0, 1, "yes", None, torch.ones(2)]
+NO_GENERATOR = [0, "seed", np.random.default_rng(0), torch]
+NO_OPTION = ["misspelt", "", 0, None, ["both"], torch.ones(2), np.ones(2)]
+DRAWING = [
+    "feedback-alignment",
+    "sign-symmetry",
+    "kolen-pollack",
+    "weight-mirror",
+    "direct-feedback-alignment",
+    "forward-forward",
+    "dendritic-microcircuit",
+]
+LOSING = [*DRAWING[:5], "backprop", "error-diffusion"]
+OPTIONS = [
+    *((each, "generator", NO_GENERATOR) for each in DRAWING),
+    *((each, "loss", NO_OPTION) for each in LOSING),
+    ("sign-symmetry", "uniform", NO_FLAG),
+    ("weight-mirror", "noise", [0, -1, "1", None, True, float("inf"), float("nan")]),
+    ("weight-mirror", "decay", [0, -1, "1", True, float("inf"), float("nan")]),
+    ("direct-feedback-alignment", "num_classes", [0, -1, 1.5, "3", True, 2**40, 10**20]),
+    ("error-diffusion", "reduction", NO_OPTION),
+    ("local-errors", "kind", NO_OPTION),
+    ("local-errors", "share", [-0.1, 1.5, "1", None, True, float("nan")]),
+    ("local-errors", "num_classes", [0, 1, 1.5, "3", True, 2**40, 10**20]),
+    ("forward-forward", "predict_by", NO_OPTION),
+    ("forward-forward", "negatives", NO_OPTION),
+    ("forward-forward", "peer", [-1, "1", None, True, float("inf"), float("nan")]),
+    ("forward-forward", "groups", [torch.zeros(48, dtype=torch.int64)]),
+    ("dendritic-microcircuit", "output_nudge", NO_SHARE),
+    ("dendritic-microcircuit", "interneuron_nudge", NO_SHARE),
+    ("dendritic-microcircuit", "apical_share", NO_SHARE),
+    ("dendritic-microcircuit", "self_predicting", NO_FLAG),
+    ("dendritic-microcircuit", "plastic_inhibition", NO_FLAG),
+    ("dendritic-microcircuit", "rescale", NO_FLAG),
+]
+
+
+def test_every_option_of_every_rule_is_tried():
+    tried = {(rule, option) for rule, option, _ in OPTIONS}
+    for each in RULES:
+        options = set(inspect.signature(RULES[each]).parameters) - {"model"}
+        assert {option for rule, option in tried if rule == each} == options
+
+
+@pytest.mark.parametrize(("own", "option", "values"), OPTIONS)
+def test_wrong_options_of_rules_are_refused(own, option, values):
+    model = make(own, "layered").model
+    for wrong in values:
+        with pytest.raises((TypeError, ValueError), match=rf"\b{option}\b") as caught:
+            RULES[own](model, **{option: wrong})
+        assert REMEDY.search(str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf"), "0.1", True, torch.ones(2)])
+def test_wrong_learning_rates_are_refused(name, rate):
+    with pytest.raises((TypeError, ValueError), match="learning_rate must be a finite number"):
+        make(name, "layered").make_optimizer(rate)
+
+
+@pytest.mark.parametrize("model", [None, 3, "model", nn.Linear, lambda x: x, np.ones(2), X])
+def test_only_modules_are_taught(name, model):
+    message = refused(lambda: RULES[name](model), TypeError, "model")
+    assert "sparsebrain.models.classifier(connectome, num_classes=10)" in message

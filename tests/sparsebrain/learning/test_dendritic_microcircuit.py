@@ -239,7 +239,7 @@ def test_several_samples_are_the_mean_of_each():
 def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
     connectome = graphs.small_world(12, 4, 0.3, seed=0)
     DendriticMicrocircuit(DendriticMicrocircuit.build(connectome, 6, 3, loops=1))
-    with pytest.raises(ValueError, match=r"have no order; got loops=2, pass loops=1"):
+    with pytest.raises(ValueError, match=r"have no order; got loops=2; pass loops=1"):
         DendriticMicrocircuit.build(connectome, 6, 3, loops=2)
     graph = GraphLayer(connectome, 2)
     with pytest.raises(ValueError, match=r"cannot teach this model: on a loop.*give every"):
@@ -252,7 +252,7 @@ def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
     ids=len,
 )
 def test_other_rates_are_refused(between):
-    with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow Linear\(in_features=6"):
+    with pytest.raises(ValueError, match=r"put nn\.Sigmoid after Linear\(in_features=6"):
         DendriticMicrocircuit(nn.Sequential(nn.Linear(6, 5), *between, nn.Linear(5, 3)))
 
 
@@ -260,7 +260,7 @@ def test_other_rates_are_refused(between):
     "options", [{"leak": 0.5}, {"noise": 0.1}, {"activation": "tanh"}, {"inject": True}], ids=str
 )
 def test_neurons_that_do_more_than_sum_are_refused(options):
-    with pytest.raises(ValueError, match=r"let nn\.Sigmoid follow GraphLayer\(12 neurons"):
+    with pytest.raises(ValueError, match=r"put nn\.Sigmoid after GraphLayer\(12 neurons"):
         DendriticMicrocircuit(sparse(**options))
 
 

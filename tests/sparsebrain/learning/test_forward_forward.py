@@ -239,9 +239,9 @@ def test_wrong_options_are_refused():
         ForwardForward(layered(), negatives="soft")
     with pytest.raises(ValueError, match="peer must be a finite number >= 0"):
         ForwardForward(layered(), peer=-1)
-    with pytest.raises(ValueError, match="groups= are neurons of the recurrent form"):
+    with pytest.raises(ValueError, match="groups are those of the neurons of the recurrent form"):
         ForwardForward(layered(), groups=torch.zeros(12, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"groups must be \[12\] of int64"):
+    with pytest.raises(ValueError, match=r"groups must be an integer tensor of shape \[12\]"):
         ForwardForward(recurrent(), groups=torch.zeros(11, dtype=torch.int64))
     with pytest.raises(ValueError, match="num_classes must be an integer >= 2"):
         LabelInputs(1)
@@ -257,12 +257,12 @@ def looped(loops=3, *, inject=True, behind=(), between=(), **options):
     [
         (nn.Sequential(nn.Linear(9, 5)), r"begin it with learning\.LabelInputs"),
         (nn.Sequential(LabelInputs(3), nn.Linear(9, 5), nn.BatchNorm1d(5)), "BatchNorm1d undoes"),
-        (looped(inject=False), "give it inject=True"),
+        (looped(inject=False), "make it with inject=True"),
         (looped(Equilibrium()), "use loops=8"),
         (looped(leak=0.5), "use leak=None"),
-        (looped(between=[nn.ReLU()]), "nothing behind it"),
-        (looped(behind=[nn.ReLU()]), "nothing behind it"),
-        (looped(between=[nn.Linear(12, 12)]), "nothing behind it"),
+        (looped(between=[nn.ReLU()]), "nothing may follow it"),
+        (looped(behind=[nn.ReLU()]), "nothing may follow it"),
+        (looped(between=[nn.Linear(12, 12)]), "nothing may follow it"),
     ],
 )
 def test_models_that_do_not_fit_are_refused(model, reason):

@@ -89,5 +89,5 @@ def test_the_feedback_of_frozen_weights_is_frozen():
 
 def test_a_weight_of_several_parameters_is_refused():
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
-    with pytest.raises(ValueError, match="made of several parameters"):
+    with pytest.raises(ValueError, match="computed from several parameters"):
         KolenPollack(model)

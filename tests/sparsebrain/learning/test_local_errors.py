@@ -261,8 +261,11 @@ class Backwards(nn.Sequential):
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (nn.Sequential(Branches(), nn.Linear(5, 3)), "Branches does not tell in which order"),
-        (Backwards(nn.Linear(6, 3)), "Backwards does not tell in which order"),
+        (
+            nn.Sequential(Branches(), nn.Linear(5, 3)),
+            "the order in which Branches runs them is unknown",
+        ),
+        (Backwards(nn.Linear(6, 3)), "the order in which Backwards runs them is unknown"),
         (nn.Sequential(nn.ReLU()), "no nn.Linear and no GraphLayer"),
         (nn.Sequential(nn.Conv1d(1, 1, 3)), "Conv1d has weights"),
     ],

@@ -21,6 +21,18 @@ def test_a_rule_is_given_by_its_class_or_its_place():
     assert "third" not in table
 
 
+def test_what_is_no_rule_is_refused():
+    table = RuleTable({"one": Backprop, "missing": "sparsebrain.learning.backprop:Forwardprop"})
+    with pytest.raises(KeyError, match="'backprob' is not a learning rule; use one of backprop, "):
+        RULES["backprob"]
+    assert "backprob" not in RULES
+    for wrong in (dict, Backprop.forward, "sparsebrain.learning", "", None):
+        with pytest.raises(TypeError, match=r"'two' must be a subclass of .*'module:Class'"):
+            table["two"] = wrong
+    with pytest.raises(TypeError, match="'missing' must be .*got 'sparsebrain.*Forwardprop'"):
+        table["missing"]
+
+
 def test_all_names_are_there():
     for name in learning.__all__:
         assert getattr(learning, name).__doc__

@@ -94,7 +94,7 @@ def test_all_parameters_are_trained():
         (
             {"inputs": range(-2, 60)},
             ValueError,
-            "58 of 62 are not: .* 9 and 50 more; leave",
+            "58 of 62 are not: .* 9 and 50 more; pass inputs",
         ),
         ({"inputs": []}, ValueError, "inputs must name at least one neuron"),
         ({"inputs": 3}, ValueError, "inputs must be neuron numbers"),

@@ -185,7 +185,7 @@ def test_sequences_that_are_none_are_refused(model, sequence):
     for wrong in (x[0, 0], x[:, :0]):
         with pytest.raises(ValueError, match=r"x must be .*\[.*T, .*got"):
             model(wrong)
-    with pytest.raises(ValueError, match="state= needs inject=True and the shape of x"):
+    with pytest.raises(ValueError, match="state needs inject=True and the shape of x"):
         model(x, torch.zeros(4, 12).double())
     for wrong in (y[:, :5], y[0], y[:, 0]):
         with pytest.raises(ValueError, match="y must have one entry for each step of x"):

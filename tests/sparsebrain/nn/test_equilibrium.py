@@ -374,9 +374,9 @@ def test_wrong_options_of_an_equilibrium(options, error, match):
     [
         ({}, {"checkpoint": True}, "checkpoint=True is for a number of loops"),
         ({}, {"init": "variance"}, "init of an Equilibrium must be one of 'contraction'"),
-        ({"lipschitz": 1.0}, {"activation": "tanh"}, "known to be 1, leave it out"),
+        ({"lipschitz": 1.0}, {"activation": "tanh"}, "known to be 1; pass lipschitz=None"),
         ({"constraint": "norm"}, {"activation": torch.sin}, r"Equilibrium\(lipschitz=...\)"),
-        ({"constraint": "norm"}, {"aggr": "max"}, "is for aggr='sum'"),
+        ({"constraint": "norm"}, {"aggr": "max"}, "needs aggr='sum'"),
     ],
 )
 def test_options_that_do_not_go_together(random_graph, equilibrium, options, match):

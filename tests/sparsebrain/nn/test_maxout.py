@@ -142,7 +142,7 @@ def test_bad_input_is_refused(data):
         Maxout(data, inject=1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'activation'"):
         Maxout(data, activation="tanh")
-    with pytest.raises(ValueError, match=r"state= needs inject=True"):
+    with pytest.raises(ValueError, match=r"state needs inject=True"):
         Maxout(data)(torch.ones(2, N), state=torch.ones(2, N))
     with pytest.raises(ValueError, match=r"x must be .* of shape \[..., 40\], got \[2, 3\]"):
         Maxout(data)(torch.ones(2, 3))

@@ -132,7 +132,7 @@ def test_a_layer_has_one_hook_whatever_the_threads(data):
 
     with layer.hooked(look), ThreadPoolExecutor(1) as pool:
         for attempt in (hook_again, lambda: pool.submit(hook_again).result()):
-            with pytest.raises(RuntimeError, match=r"GraphLayer.* watched or replaced already"):
+            with pytest.raises(RuntimeError, match=r"GraphLayer.* already have a hook"):
                 attempt()
     hook_again()
 
@@ -161,7 +161,7 @@ def test_what_a_hook_returns_is_checked(data):
         doubled = linear(x)
     torch.testing.assert_close(doubled, 2 * linear(x))
     messages = make(data, aggr="max")
-    with messages.hooked(double), pytest.raises(ValueError, match="replace both weight= and exch"):
+    with messages.hooked(double), pytest.raises(ValueError, match="both weight and exch"):
         messages(x)
 
 

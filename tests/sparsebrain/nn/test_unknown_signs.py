@@ -72,7 +72,7 @@ def test_measured_strengths_of_unknown_sign_are_not_lost():
 
 def test_a_gain_is_not_shared_between_known_and_unknown_signs():
     data = connectome(edge_sign=SIGNS, edge_weight=torch.ones(6))
-    with pytest.raises(ValueError, match="use gain='synapse', or set all signs of a group"):
+    with pytest.raises(ValueError, match="pass gain='synapse', or set all signs of a group"):
         GraphLayer(data, dale=True, gain="target")
     data.edge_type = (SIGNS == 0).long()
     layer = GraphLayer(data, dale=True, gain="type")

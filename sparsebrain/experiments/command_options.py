@@ -1,0 +1,257 @@
+"""The options of the commands, which are checked before a command starts.
+
+This module does not import torch, which takes seconds, so that ``--help`` is fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_LONGEST_TEXT = 4096
+_SUFFIXES = "Ends in {formats}."
+
+
+class BadValueError(typer.BadParameter):
+    """An option refuses its value; the message names the option."""
+
+    def format_message(self) -> str:
+        """Return the message without typer's prefix."""
+        return self.message
+
+
+def name_of(param: typer.CallbackParam) -> str:
+    """Return the user's name of an option, such as ``--epochs``, or argument, such as FILE."""
+    name = param.opts[0]
+    return name if name.startswith("-") else str(param.metavar)
+
+
+def _checked(check: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Return keyword arguments of ``typer.Option`` for an option that checks its text."""
+
+    def callback(param: typer.CallbackParam, value: Any) -> Any:
+        name = name_of(param)
+        try:
+            texts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            for text in texts:
+                if text is not None:
+                    _check_text(name, text)
+            return check(name, value) if texts and value is not None else None
+        except (ValueError, TypeError) as error:
+            raise BadValueError(str(error)) from None
+
+    return {"parser": str, "callback": callback}
+
+
+def _check_text(name: str, text: str) -> None:
+    if not text.strip():
+        raise ValueError(f"{name} must not be empty; pass a value, or leave {name} out")
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(
+            f"{name} must have at most {_LONGEST_TEXT} characters, got {len(text)}; pass fewer"
+        )
+
+
+def _integer(check: str) -> dict[str, Any]:
+    """Return the same for an integer that a function of ``experiments.options`` checks."""
+
+    def read(name: str, text: str) -> int:
+        from sparsebrain.experiments import options  # noqa: PLC0415
+
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be an integer, got {text!r}; pass for example {name}=5"
+            ) from None
+        return int(getattr(options, check)(name, value))
+
+    return _checked(read)
+
+
+def _learning_rate(name: str, text: str) -> float | None:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a number > 0, got {text!r}; pass for example {name}=0.001"
+        ) from None
+    return options.learning_rate(name, value)
+
+
+def _loops(name: str, text: str) -> int | str:
+    from sparsebrain.experiments.loop_options import parse_loops  # noqa: PLC0415
+
+    return parse_loops(text, name).spec
+
+
+def _data(name: str, text: str) -> str:
+    from graphs import arguments  # noqa: PLC0415
+    from sparsebrain.experiments.datasets import DATASETS  # noqa: PLC0415
+
+    return arguments.option(name, text, DATASETS)
+
+
+def _variant(name: str, text: str) -> str:
+    from graphs import arguments  # noqa: PLC0415
+    from sparsebrain.models import EJIMA_VARIANTS  # noqa: PLC0415
+
+    return arguments.option(name, text, EJIMA_VARIANTS)
+
+
+def _rules(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+    from sparsebrain.learning import RULES  # noqa: PLC0415
+
+    return options.names(name, texts, RULES)
+
+
+def _studies(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+    from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES  # noqa: PLC0415
+
+    return options.names(name, texts, ALL_STUDIES)
+
+
+def _topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    options.once(name, [_topology(name, text) for text in texts])
+    return texts
+
+
+def _topology(name: str, text: str) -> str:
+    from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
+
+    try:
+        return parse(text).spec
+    except TopologyError as error:
+        raise ValueError(error.told(name)) from None
+
+
+def _shape(name: str, text: str) -> str:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    options.sheet(name, text)
+    return text
+
+
+def _folder(check: str) -> dict[str, Any]:
+    """Return the same for a folder that a function of ``experiments.options`` checks."""
+
+    def read(name: str, text: str) -> Path:
+        from sparsebrain.experiments import options  # noqa: PLC0415
+
+        return Path(getattr(options, check)(name, text))
+
+    return _checked(read)
+
+
+def _new_file(name: str, text: str) -> Path:
+    from graphs.io.files import format_of  # noqa: PLC0415
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    path = options.path(name, text)
+    try:
+        format_of(path)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if path.is_dir():
+        raise ValueError(f"{name} must be a file, but {path} is a folder; pass another path")
+    options.out_folder(name, path.absolute().parent)
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{name} must be in a folder that exists, got {text!r}; make the folder")
+    return path
+
+
+DataSet = Annotated[
+    str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(_data))
+]
+Topologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
+        **_checked(_topologies),
+    ),
+]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Learning rule, once or more; see above. Default: backprop.",
+        **_checked(_rules),
+    ),
+]
+Loops = Annotated[
+    str,
+    typer.Option(
+        metavar="N|equilibrium", help="Loops of the graph layer; see above.", **_checked(_loops)
+    ),
+]
+Epochs = Annotated[
+    int, typer.Option(metavar="N", help="Epochs of each training.", **_integer("epochs"))
+]
+Seeds = Annotated[
+    int,
+    typer.Option(metavar="N", help="Trainings of each kind, one per seed.", **_integer("seeds")),
+]
+BatchSize = Annotated[
+    int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE",
+        help="Learning rate of every rule. Default: each rule's own.",
+        **_checked(_learning_rate),
+    ),
+]
+Variant = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Variant of the models: {variants}.", **_checked(_variant)),
+]
+Studies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STUDY",
+        help="Study, once or more: {studies}. Default: all.",
+        **_checked(_studies),
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder with mnist.npz or the IDX files. Default: $SPARSEBRAIN_DATA, or else OpenML.",
+        **_folder("data_folder"),
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        metavar="N", help="Simultaneous trainings; -1 for one per core.", **_integer("jobs")
+    ),
+]
+Out = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_folder("out_folder"))
+]
+Spec = Annotated[
+    str, typer.Argument(metavar="SPEC", help="Topology; see above.", **_checked(_topology))
+]
+NewFile = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_checked(_new_file))
+]
+Shape = Annotated[
+    str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer("seed"))]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_checked(lambda _, text: Path(text)))
+]
+Full = Annotated[bool, typer.Option("--full", help="Also the measures that may take minutes.")]
