@@ -94,8 +94,8 @@ def test_what_the_seeds_of_the_paper_can_show():
     assert (
         f"five seeds find a difference of {min(least[5, False]):.1f} to {max(least[5, False]):.1f} "
         f"points on MNIST and {fmean(least[5, True]):.1f} on Fashion-MNIST; three "
-        f"seeds find one of {fmean(least[3, False]):.1f} points on MNIST, and two seeds find one of "
-        f"{min(few):.1f} to {max(few):.1f} points"
+        f"seeds find one of {fmean(least[3, False]):.1f} points on MNIST, and two seeds find one "
+        f"of {min(few):.1f} to {max(few):.1f} points"
     ) in text(REPRODUCTION / "README.md")
 
 
