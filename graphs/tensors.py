@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphs import memory
+from graphs import arguments, memory
 
 FLOATS = (torch.float32, torch.float64)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -176,7 +176,7 @@ def _told(value: Any) -> str:
         return "a nested tensor" if value.is_nested else f"the layout {value.layout}"
     if value is None or isinstance(value, bool | int | float | str):
         kind = "" if value is None else f" of type {type(value).__name__}"
-        return f"{value!r:.60}{kind}"
+        return f"{arguments.shortened(value)}{kind}"
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 

@@ -141,8 +141,8 @@ def _shape(name: str, text: str) -> str:
     return text
 
 
-def _folder(check: str) -> dict[str, Any]:
-    """Return the same for a folder that a function of ``experiments.options`` checks."""
+def _path(check: str) -> dict[str, Any]:
+    """Return the same for a path that a function of ``experiments.options`` checks."""
 
     def read(name: str, text: str) -> Path:
         from sparsebrain.experiments import options  # noqa: PLC0415
@@ -150,23 +150,6 @@ def _folder(check: str) -> dict[str, Any]:
         return Path(getattr(options, check)(name, text))
 
     return _checked(read)
-
-
-def _new_file(name: str, text: str) -> Path:
-    from graphs.io.files import format_of  # noqa: PLC0415
-    from sparsebrain.experiments import options  # noqa: PLC0415
-
-    path = options.path(name, text)
-    try:
-        format_of(path)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    if path.is_dir():
-        raise ValueError(f"{name} must be a file, but {path} is a folder; pass another path")
-    options.out_folder(name, path.absolute().parent)
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{name} must be in a folder that exists, got {text!r}; make the folder")
-    return path
 
 
 DataSet = Annotated[
@@ -229,7 +212,7 @@ DataDir = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Folder with mnist.npz or the IDX files. Default: $SPARSEBRAIN_DATA, or else OpenML.",
-        **_folder("data_folder"),
+        **_path("data_folder"),
     ),
 ]
 Jobs = Annotated[
@@ -239,13 +222,13 @@ Jobs = Annotated[
     ),
 ]
 Out = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_folder("out_folder"))
+    Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_path("out_folder"))
 ]
 Spec = Annotated[
     str, typer.Argument(metavar="SPEC", help="Topology; see above.", **_checked(_topology))
 ]
 NewFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_checked(_new_file))
+    Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_path("new_file"))
 ]
 Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))

@@ -8,7 +8,6 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.fields import beyond
-from graphs.io.files import format_of
 from sparsebrain.experiments import options
 from sparsebrain.experiments.topology import TopologyError, budget, build, parse
 
@@ -33,9 +32,9 @@ def generate(spec: str, out: str | os.PathLike[str], *, shape: str, seed: int = 
     """
     topology = parse(spec)
     sheet = options.sheet("shape", shape)
-    out = options.path("out", out)
-    # An unknown suffix is reported before minutes of generation.
-    format_of(out)
+    seed = options.seed("seed", seed)
+    # What cannot be written is reported before minutes of generation.
+    out = options.new_file("out", out)
     wanted = 0 if topology.states_its_size else budget([], sheet).num_edges
     data = build(topology, sheet, num_edges=wanted, seed=seed)
     if data is None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from graphs import arguments
+from graphs.io.files import format_of
 from sparsebrain.experiments import texts as read_texts
 
 # Larger numbers are mistakes, and would never finish.
@@ -164,6 +165,27 @@ def out_folder(name: str, value: object) -> Path:
     if not above.is_dir():
         raise ValueError(f"{name} must be a folder, but {above} is a file; pass another path")
     return folder
+
+
+def new_file(name: str, value: object) -> Path:
+    """Return the path of a connectome's file that can be written, in a folder that exists."""
+    file = path(name, value)
+    try:
+        format_of(file)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    try:
+        if file.is_dir():
+            raise ValueError(f"{name} must be a file, but {file} is a folder; pass another path")
+        there = file.absolute().parent.is_dir()
+    except OSError:
+        there = False
+    if not there:
+        raise ValueError(
+            f"{name} must be in a folder that exists, got {shortened(file)}; make the folder, or "
+            "pass another path"
+        )
+    return file
 
 
 def data_folder(name: str, value: object) -> Path | None:

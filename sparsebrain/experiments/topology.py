@@ -83,6 +83,7 @@ def parse(spec: str) -> Topology:
         The topology.
 
     Raises:
+        TypeError: ``spec`` is not a string.
         TopologyError: The kind or an option is unknown, or a value cannot be read.
 
     Example:
@@ -90,6 +91,11 @@ def parse(spec: str) -> Topology:
         >>> parse("grid:shape=28x28,distance=2").options
         (('shape', (28, 28)), ('distance', 2.0))
     """
+    if not isinstance(spec, str):
+        raise TypeError(
+            f"spec must be a string, got {spec!r:.80} of type {type(spec).__name__}; pass for "
+            "example spec='grid'"
+        )
     kind, _, rest = spec.strip().partition(":")
     if kind not in KINDS:
         raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}")

@@ -41,7 +41,7 @@ class Run:
         data: Name of the data set.
         topology: Text of the topology.
         checksum: Checksum of the topology's file; empty if it is generated.
-        synapses_wanted: Number of synapses to match; 0 if the topology states its size.
+        synapses_wanted: Number of synapses to match; 0 if the topology states it.
         loops: Number of loops or text, see
             :func:`~sparsebrain.experiments.loop_options.parse_loops`.
         variant: Key of :data:`~sparsebrain.models.EJIMA_VARIANTS`, used by backpropagation only.
@@ -51,10 +51,9 @@ class Run:
         learning_rate: Learning rate of the optimizer.
         seed: Random seed.
         neurons_wanted: Number of neurons to match; 0 for that of the sheet.
-        images_checksum: Checksum of images and labels, set by
-            :func:`~sparsebrain.experiments.fingerprint.seal`; empty if unknown.
-        connectome_checksum: Checksum of the connectome; empty if unknown.
-        code_checksum: Checksum of the code; empty if unknown.
+        images_checksum: Checksum of images and labels; empty if unknown, like the next two.
+        connectome_checksum: Checksum of the connectome.
+        code_checksum: Checksum of the code.
     """
 
     data: str

@@ -78,9 +78,12 @@ def check_matrix(structure: Structure, weight: Tensor, *, finite: bool = False) 
 def check_leak(leak: Tensor) -> None:
     """Raise ValueError unless all values of a leak are from 0 to 1."""
     check_memory("leak", leak)
-    inside = (leak >= 0) & (leak <= 1)
-    if not bool(inside.all()):
-        at = int((~inside).nonzero()[0])
+    if not leak.numel():
+        return
+    low, high = leak.detach().aminmax()
+    # Both are NaN if a value is, and then the comparisons are false.
+    if not (float(low) >= 0 and float(high) <= 1):
+        at = int((~((leak >= 0) & (leak <= 1))).nonzero()[0])
         raise ValueError(
             f"leak must be from 0 to 1, the share of the new value in the next state, got "
             f"{float(leak[at]):g} at neuron {at}; pass 1 / tau for a time constant of tau loops"

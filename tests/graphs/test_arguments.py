@@ -63,6 +63,12 @@ def test_ids_instead_of_numbers_are_renumbered():
             r"'meta', which has no values",
         ),
         ("edge_index", torch.zeros(2, 3).long().to_sparse(), r"data.edge_index.to_dense\(\)"),
+        pytest.param(
+            "edge_weight",
+            10**5000,
+            r"got an integer of 16610 bits of type int; pass a tensor",
+            id="5001 digits",
+        ),
         ("edge_weight", "abcd", r"got 'abcd' of type str; pass a tensor, such as"),
         ("edge_weight", [[1.0], [1.0, 2.0]], r"data.edge_weight must .* got list; pass a tensor"),
         ("edge_weight", torch.ones(3, device="meta"), r"data.edge_weight .* got one on 'meta'"),

@@ -185,7 +185,9 @@ def test_results_that_do_not_tell_what_they_were_made_of_are_trained_again(tmp_p
     assert len(rows(tmp_path / "results.csv")) == 4
 
 
-@pytest.mark.parametrize("folder", ["learning_rules", "learning_rules/mnist", "reproduction/mnist"])
+@pytest.mark.parametrize(
+    "folder", ["learning_rules", "learning_rules/mnist", "reproduction/mnist-5-seeds"]
+)
 def test_committed_results_can_be_read(tmp_path, folder):
     for name in ("results.csv", "curves.csv"):
         shutil.copy(EXAMPLES / folder / name, tmp_path / name)
