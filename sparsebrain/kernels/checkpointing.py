@@ -21,6 +21,88 @@ def starts(loops: int, segment: int) -> range:
     return range(0, loops, segment)
 
 
+def run(
+    backend: Backend,
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    segment: int,
+    activation: str,
+    keep: bool,
+    learns: bool,
+) -> Looped:
+    """Run the loops with :func:`loop` if ``segment`` asks for few states, else with the backend."""
+    if learns and segment:
+        return loop(
+            backend,
+            structure,
+            weight,
+            inputs,
+            loops=loops,
+            segment=segment,
+            activation=activation,
+            keep=keep,
+        )
+    return backend.loop(
+        structure,
+        weight,
+        inputs,
+        loops=loops,
+        activation=activation,
+        keep=keep,
+        learns=learns,
+    )
+
+
+def run_backward(
+    backend: Backend,
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    kept: list[Tensor],
+    grads: list[Tensor | None],
+    *,
+    segment: int,
+    activation: str,
+    need_weight: bool,
+) -> LoopGradients:
+    """Compute the gradients of :func:`run` from what :func:`kept_states` returned."""
+    if segment:
+        return loop_backward(
+            backend,
+            structure,
+            weight,
+            inputs,
+            kept,
+            grads,
+            segment=segment,
+            activation=activation,
+            need_weight=need_weight,
+        )
+    return backend.loop_backward(
+        structure, weight, inputs, kept, grads, activation=activation, need_weight=need_weight
+    )
+
+
+def kept_states(
+    backend: Backend,
+    state: Tensor,
+    looped: Looped,
+    *,
+    loops: int,
+    segment: int,
+    keep: bool,
+) -> list[Tensor]:
+    """Return the states of a forward pass that :func:`run_backward` needs."""
+    states, tape = looped
+    if segment:
+        before = [states[first - 1] for first in starts(loops, segment)[1:]] if keep else tape
+        return [state, *before]
+    return tape if backend.tape_suffices else [state, *tape, *states]
+
+
 def loop(
     backend: Backend,
     structure: Structure,

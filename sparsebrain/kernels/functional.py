@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs import arguments, tensors
-from sparsebrain.kernels import operators
+from sparsebrain.kernels import eager
 from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
@@ -48,7 +48,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         tensor([0., 2., 3.])
     """
     _check(structure, weight, backend, x=x)
-    return operators.any_propagate(weight, x, structure.arrays(), False, backend)
+    return eager.propagate(structure, weight, x, transpose=False, backend=backend)
 
 
 def backpropagate(
@@ -82,7 +82,7 @@ def backpropagate(
         tensor([2., 3., 0.])
     """
     _check(structure, weight, backend, grad=grad)
-    return operators.any_propagate(weight, grad, structure.arrays(), True, backend)
+    return eager.propagate(structure, weight, grad, transpose=True, backend=backend)
 
 
 def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str = "auto") -> Tensor:
@@ -117,7 +117,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         tensor([2., 6.])
     """
     _check(structure, None, backend, post=post, pre=pre)
-    return operators.any_correlate(post, pre, structure.arrays(), backend)
+    return eager.correlate(structure, post, pre, backend=backend)
 
 
 def loop(
@@ -210,9 +210,9 @@ def loop(
         )
     function = activation if callable(activation) else activation_called(activation).function
     fused = not callable(activation) and activation_called(activation).number is not None
-    if not fused or noise is not None or transformed:
+    if callable(activation) or not fused or noise is not None or transformed:
         return run_stepwise(
-            partial(_exchange, weight, structure.arrays(), backend),
+            partial(eager.propagate, structure, weight, transpose=False, backend=backend),
             inputs,
             loops=loops,
             activation=function,
@@ -220,22 +220,18 @@ def loop(
             keep=keep,
             segment=segment,
         )
-    states = operators.loop(
+    states = eager.loop(
+        structure,
         weight,
-        *inputs,
-        structure.arrays(),
-        loops,
-        activation,
-        keep,
-        learns,
-        segment,
-        backend,
+        inputs,
+        loops=loops,
+        activation=activation,
+        keep=keep,
+        learns=learns,
+        segment=segment,
+        backend=backend,
     )
-    return states[: loops if keep else 1]
-
-
-def _exchange(weight: Tensor, arrays: list[Tensor], backend: str, state: Tensor) -> Tensor:
-    return operators.any_propagate(weight, state, arrays, False, backend)
+    return list(states)
 
 
 def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -> Tensor:

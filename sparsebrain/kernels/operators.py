@@ -33,8 +33,8 @@ from torch.library import custom_op
 
 from graphs import arguments
 from sparsebrain.kernels import checkpointing
-from sparsebrain.kernels.activations import ACTIVATIONS, activation_called
-from sparsebrain.kernels.backend import Backend, LoopInputs
+from sparsebrain.kernels.activations import activation_called
+from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import (
     check_columns,
     check_index,
@@ -45,7 +45,7 @@ from sparsebrain.kernels.checks import (
 from sparsebrain.kernels.layout import like
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
-from sparsebrain.kernels.stepwise import run_stepwise
+from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 
@@ -152,27 +152,17 @@ def loop(
     chosen = resolve(backend, state.device)
     structure = _structure(arrays, chosen)
     _check_loop(structure, weight, inputs, activation, chosen)
-    if learns and segment:
-        looped = checkpointing.loop(
-            chosen,
-            structure,
-            weight,
-            inputs,
-            loops=loops,
-            segment=segment,
-            activation=activation,
-            keep=keep,
-        )
-    else:
-        looped = chosen.loop(
-            structure,
-            weight,
-            inputs,
-            loops=loops,
-            activation=activation,
-            keep=keep,
-            learns=learns,
-        )
+    looped = checkpointing.run(
+        chosen,
+        structure,
+        weight,
+        inputs,
+        loops=loops,
+        segment=segment,
+        activation=activation,
+        keep=keep,
+        learns=learns,
+    )
     return [*looped.states, *looped.tape]
 
 
@@ -227,28 +217,17 @@ def loop_backward(
     for number, grad in enumerate(grads):
         if grad is not None:
             check_tensor(f"grads[{number}]", grad, shape, state)
-    if segment:
-        gradients = checkpointing.loop_backward(
-            chosen,
-            structure,
-            weight,
-            inputs,
-            list(states),
-            list(grads),
-            segment=segment,
-            activation=activation,
-            need_weight=need_weight,
-        )
-    else:
-        gradients = chosen.loop_backward(
-            structure,
-            weight,
-            inputs,
-            list(states),
-            list(grads),
-            activation=activation,
-            need_weight=need_weight,
-        )
+    gradients = checkpointing.run_backward(
+        chosen,
+        structure,
+        weight,
+        inputs,
+        list(states),
+        list(grads),
+        segment=segment,
+        activation=activation,
+        need_weight=need_weight,
+    )
     found = (gradients.weight, *gradients.inputs)
     return [gradient for gradient in found if gradient is not None]
 
@@ -321,14 +300,14 @@ def _loop_setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
     # Later operations may use only some of the states; zero gradients for the others would cost a
     # pass over memory each.
     ctx.set_materialize_grads(False)
-    if given.segment:
-        starts = checkpointing.starts(given.loops, given.segment)[1:]
-        before = [states[first - 1] for first in starts] if given.keep else tape
-        kept = [given.state, *before]
-    elif resolve(given.backend, given.state.device).tape_suffices:
-        kept = tape
-    else:
-        kept = [given.state, *tape, *states]
+    kept = checkpointing.kept_states(
+        resolve(given.backend, given.state.device),
+        given.state,
+        Looped(states, tape),
+        loops=given.loops,
+        segment=given.segment,
+        keep=given.keep,
+    )
     ctx.save_for_backward(given.weight, *given.inputs, *kept)
     # Tensors are saved above with save_for_backward, which detects in-place changes.
     ctx.given = given._replace(weight=None, state=None, drive=None, bias=None, leak=None)
@@ -339,8 +318,17 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     weight, state, drive, bias, leak, *kept = ctx.saved_tensors
     refuse_batched(*grads)
     if torch.is_grad_enabled() or is_transformed():
-        inputs = LoopInputs(state, drive, bias, leak)
-        return _differentiable_backward(given, weight, inputs, ctx.needs_input_grad[:5], grads)
+        found = differentiable_backward(
+            lambda weight, x: any_propagate(weight, x, given.arrays, False, given.backend),
+            weight,
+            LoopInputs(state, drive, bias, leak),
+            ctx.needs_input_grad[:5],
+            grads,
+            loops=given.loops,
+            activation=given.activation,
+            keep=given.keep,
+        )
+        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 6]))
     need_weight = ctx.needs_input_grad[0]
     without = [None] * (given.loops - 1)
     found = loop_backward(
@@ -362,47 +350,6 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
     of_arrays = [None] * len(given.arrays)
     return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays))
-
-
-def _differentiable_backward(
-    given: _LoopArguments,
-    weight: Tensor,
-    inputs: LoopInputs,
-    needed: tuple[bool, ...],
-    grads: list[Tensor | None],
-) -> tuple[Any, ...]:
-    """Compute the gradients with autograd, through loops that run again one by one.
-
-    Second derivatives (``create_graph=True``) and vmapped gradients need this.
-    """
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Aliases, so that no derivative passes from one input to another that it is computed from.
-        alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
-        states = run_stepwise(
-            lambda x: any_propagate(alias, x, given.arrays, False, given.backend),
-            again,
-            loops=given.loops,
-            activation=ACTIVATIONS[given.activation].function,
-            noise=None,
-            keep=given.keep,
-            segment=0,
-        )
-        reached = [(x, grad) for x, grad in zip(states, grads, strict=False) if grad is not None]
-        both = zip((alias, *again), needed, strict=True)
-        asked = [x for x, need in both if need and x is not None]
-        found: Sequence[Tensor | None] = [None] * len(asked)
-        if reached:
-            found = torch.autograd.grad(
-                [x for x, _ in reached],
-                asked,
-                [grad for _, grad in reached],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
-    gradients = iter(found)
-    of_inputs = [next(gradients) if need else None for need in needed]
-    return tuple(_LoopArguments._make([*of_inputs, [None] * len(given.arrays), *[None] * 6]))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

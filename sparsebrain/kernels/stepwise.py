@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
+from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import starts
 
@@ -144,3 +145,60 @@ def per_row(of_neurons: Tensor, state: Tensor) -> Tensor:
     """Return values [N] as a column next to the rows of a state."""
     copies = state.size(0) // max(len(of_neurons), 1)
     return (of_neurons if copies == 1 else of_neurons.repeat(copies)).unsqueeze(1)
+
+
+def differentiable_backward(
+    propagate: Callable[[Tensor, Tensor], Tensor],
+    weight: Tensor,
+    inputs: LoopInputs,
+    needed: Sequence[bool],
+    grads: Sequence[Tensor | None],
+    *,
+    loops: int,
+    activation: str,
+    keep: bool,
+) -> list[Tensor | None]:
+    """Compute the gradients of a fused loop with autograd, through loops that run again one by one.
+
+    Second derivatives (``create_graph=True``) and vmapped gradients need this.
+
+    Args:
+        propagate: A function of weight [E] and state [N, B] that computes W x.
+        weight: [E].
+        inputs: What the loops ran on.
+        needed: Whether the gradient of the weight, and of each of the inputs, is needed.
+        grads: The gradient of each returned state, or None.
+        loops: The number of loops.
+        activation: The name of f.
+        keep: Whether every state was returned.
+
+    Returns:
+        The gradients of weight, state, drive, bias and leak, or None.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases, so that no derivative passes from one input to another that it is computed from.
+        alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
+        states = run_stepwise(
+            lambda x: propagate(alias, x),
+            again,
+            loops=loops,
+            activation=ACTIVATIONS[activation].function,
+            noise=None,
+            keep=keep,
+            segment=0,
+        )
+        reached = [(x, grad) for x, grad in zip(states, grads, strict=False) if grad is not None]
+        both = zip((alias, *again), needed, strict=True)
+        asked = [x for x, need in both if need and x is not None]
+        found: Sequence[Tensor | None] = [None] * len(asked)
+        if reached:
+            found = torch.autograd.grad(
+                [x for x, _ in reached],
+                asked,
+                [grad for _, grad in reached],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+    gradients = iter(found)
+    return [next(gradients) if need else None for need in needed]

@@ -116,6 +116,21 @@ class Structure:
         compressed = (*self.by_target, *self.by_source)
         return [self.edge_index, *(absent if array is None else array for array in compressed)]
 
+    def check_arrays(self) -> None:
+        """Check that the index arrays still have the sizes and the memory of this structure.
+
+        Raises:
+            ValueError: They were resized or freed in place.
+        """
+        arrays = self.arrays()
+        _check_arrays(arrays, self.num_nodes)
+        for array in arrays:
+            if array.untyped_storage().nbytes() < array.nbytes:
+                raise ValueError(
+                    "the memory of an index array of the structure was freed; make another one by "
+                    "Structure(edge_index, num_nodes)"
+                )
+
     @classmethod
     def from_arrays(cls, arrays: Sequence[Tensor], num_nodes: int) -> Structure:
         """Make a structure from the result of :meth:`arrays`.
@@ -149,7 +164,7 @@ class Structure:
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
 
     def take(self, dtype: torch.dtype) -> Arranged | None:
-        """Take the arranged weights of a dtype, so that no other thread writes over them meanwhile."""
+        """Take the arranged weights of a dtype, so that no other thread overwrites them."""
         return self._kept.pop(dtype, None)
 
     def keep(self, arranged: Arranged) -> None:

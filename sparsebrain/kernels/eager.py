@@ -1,0 +1,238 @@
+"""The primitives and the loop without torch's dispatcher, for calls that nothing traces.
+
+The operators of :mod:`~sparsebrain.kernels.operators` are what torch.compile, autocast, ``torch.func``
+and dispatch modes see. A call costs tens of microseconds there, which is more than a small layer
+computes in. These functions give the same results, and hand over to the operators whenever
+something would notice the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sparsebrain.kernels import checkpointing, operators
+from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
+from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
+from sparsebrain.kernels.select import resolve
+from sparsebrain.kernels.stepwise import differentiable_backward
+from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.transforms import is_transformed, refuse_batched
+
+_PLAIN = (Tensor, nn.Parameter)
+
+
+def is_plain(*tensors: Tensor | None) -> bool:
+    """Return whether nothing traces, transforms or watches a call on these tensors."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._is_torch_function_mode_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.is_autocast_enabled("cuda")
+        and all(tensor is None or type(tensor) in _PLAIN for tensor in tensors)
+        and not is_transformed()
+    )
+
+
+class _Call(NamedTuple):
+    """The arguments of a loop that are not tensors."""
+
+    structure: Structure
+    loops: int
+    activation: str
+    keep: bool
+    learns: bool
+    segment: int
+    backend: str
+    chosen: Backend
+
+
+def loop(
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    activation: str,
+    keep: bool,
+    learns: bool,
+    segment: int,
+    backend: str,
+) -> Sequence[Tensor]:
+    """Run the loops, as the operator does, on tensors that fit the structure and each other."""
+    if is_plain(weight, *inputs):
+        chosen = resolve(backend, weight.device)
+        if chosen.fuses(activation):
+            call = _Call(structure, loops, activation, keep, learns, segment, backend, chosen)
+            _check_memory(structure, chosen, weight, *inputs)
+            if not learns:
+                return _run(call, weight, inputs).states
+            return _Loop.apply(weight, *inputs, call)[: loops if keep else 1]
+    states = operators.loop(
+        weight, *inputs, structure.arrays(), loops, activation, keep, learns, segment, backend
+    )
+    return states[: loops if keep else 1]
+
+
+def propagate(
+    structure: Structure, weight: Tensor, x: Tensor, *, transpose: bool, backend: str
+) -> Tensor:
+    """Multiply by W, or by its transpose, as the operator does."""
+    if not is_plain(weight, x):
+        return operators.any_propagate(weight, x, structure.arrays(), transpose, backend)
+    chosen = resolve(backend, x.device)
+    _check_memory(structure, chosen, weight, x)
+    return _Propagate.apply(weight, x, structure, transpose, backend, chosen)
+
+
+def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) -> Tensor:
+    """Multiply both ends of every synapse, as the operator does."""
+    if not is_plain(post, pre):
+        return operators.any_correlate(post, pre, structure.arrays(), backend)
+    chosen = resolve(backend, post.device)
+    _check_memory(structure, chosen, post, pre)
+    return _Correlate.apply(post, pre, structure, backend, chosen)
+
+
+def _check_memory(structure: Structure, chosen: Backend, *tensors: Tensor | None) -> None:
+    """Check that every address that a kernel follows is still one of the values."""
+    structure.check_arrays()
+    if not chosen.checks_index:
+        check_index(structure)
+    for tensor in tensors:
+        if tensor is not None:
+            check_memory("a tensor", tensor)
+
+
+def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
+    return checkpointing.run(
+        call.chosen,
+        call.structure,
+        weight,
+        inputs,
+        loops=call.loops,
+        segment=call.segment,
+        activation=call.activation,
+        keep=call.keep,
+        learns=call.learns,
+    )
+
+
+class _Loop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        weight, *of_inputs, call = given
+        inputs = LoopInputs(*of_inputs)
+        looped = _run(call, weight, inputs)
+        kept = checkpointing.kept_states(
+            call.chosen,
+            inputs.state,
+            looped,
+            loops=call.loops,
+            segment=call.segment,
+            keep=call.keep,
+        )
+        ctx.mark_non_differentiable(*looped.tape)
+        # Later operations may use only some of the states; zero gradients for the others would cost
+        # a pass over memory each.
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(weight, *inputs, *kept)
+        ctx.call = call
+        return (*looped.states, *looped.tape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        call: _Call = ctx.call
+        weight, state, drive, bias, leak, *kept = ctx.saved_tensors
+        inputs = LoopInputs(state, drive, bias, leak)
+        refuse_batched(*grads)
+        of_states = grads[: call.loops if call.keep else 1]
+        if torch.is_grad_enabled() or is_transformed():
+            found = differentiable_backward(
+                lambda weight, x: propagate(
+                    call.structure, weight, x, transpose=False, backend=call.backend
+                ),
+                weight,
+                inputs,
+                ctx.needs_input_grad[:5],
+                of_states,
+                loops=call.loops,
+                activation=call.activation,
+                keep=call.keep,
+            )
+            return (*found, None)
+        _check_memory(call.structure, call.chosen, weight, *inputs, *kept, *of_states)
+        for grad in of_states:
+            if grad is not None:
+                check_tensor("grad", grad, tuple(state.shape), state)
+        gradients = checkpointing.run_backward(
+            call.chosen,
+            call.structure,
+            weight,
+            inputs,
+            kept,
+            list(of_states) if call.keep else [*[None] * (call.loops - 1), *of_states],
+            segment=call.segment,
+            activation=call.activation,
+            need_weight=ctx.needs_input_grad[0],
+        )
+        return (gradients.weight, *gradients.inputs, None)
+
+
+class _Propagate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        x: Tensor,
+        structure: Structure,
+        transpose: bool,
+        backend: str,
+        chosen: Backend,
+    ) -> Tensor:
+        ctx.save_for_backward(weight, x)
+        ctx.structure, ctx.transpose, ctx.backend = structure, transpose, backend
+        return chosen.operator(structure, weight, transpose=transpose)(x.contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        (grad,) = grads
+        weight, x = ctx.saved_tensors
+        refuse_batched(grad)
+        grad, structure, backend = grad.contiguous(), ctx.structure, ctx.backend
+        grad_weight = grad_x = None
+        if ctx.needs_input_grad[0]:
+            post, pre = (x, grad) if ctx.transpose else (grad, x)
+            grad_weight = correlate(structure, post, pre, backend=backend)
+        if ctx.needs_input_grad[1]:
+            grad_x = propagate(
+                structure, weight, grad, transpose=not ctx.transpose, backend=backend
+            )
+        return grad_weight, grad_x, None, None, None, None
+
+
+class _Correlate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, post: Tensor, pre: Tensor, structure: Structure, backend: str, chosen: Backend
+    ) -> Tensor:
+        ctx.save_for_backward(post, pre)
+        ctx.structure, ctx.backend = structure, backend
+        return chosen.correlate(structure, post.contiguous(), pre.contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        (grad,) = grads
+        post, pre = ctx.saved_tensors
+        refuse_batched(grad)
+        structure, backend = ctx.structure, ctx.backend
+        grad_post = grad_pre = None
+        if ctx.needs_input_grad[0]:
+            grad_post = propagate(structure, grad, pre, transpose=False, backend=backend)
+        if ctx.needs_input_grad[1]:
+            grad_pre = propagate(structure, grad, post, transpose=True, backend=backend)
+        return grad_post, grad_pre, None, None, None
