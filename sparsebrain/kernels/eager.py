@@ -1,13 +1,14 @@
 """The primitives and the loop without torch's dispatcher, for calls that nothing traces.
 
-The operators of :mod:`~sparsebrain.kernels.operators` are what torch.compile, autocast, ``torch.func``
-and dispatch modes see. A call costs tens of microseconds there, which is more than a small layer
-computes in. These functions give the same results, and hand over to the operators whenever
+torch.compile, autocast, ``torch.func`` and dispatch modes see the operators of
+:mod:`~sparsebrain.kernels.operators`. A call of these costs tens of microseconds, which is more than
+a small layer computes in. These functions give the same results, and call the operators whenever
 something would notice the difference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -39,9 +40,14 @@ def is_plain(*tensors: Tensor | None) -> bool:
 
 
 class _Call(NamedTuple):
-    """The arguments of a loop that are not tensors."""
+    """The arguments of a loop that are not tensors.
+
+    ``shape`` is that of states [..., N] which become columns within the call, or None for columns
+    [N, B]. As a part of the call it costs autograd no node of its own.
+    """
 
     structure: Structure
+    shape: torch.Size | None
     loops: int
     activation: str
     keep: bool
@@ -62,20 +68,29 @@ def loop(
     learns: bool,
     segment: int,
     backend: str,
+    rows: bool = False,
 ) -> Sequence[Tensor]:
-    """Run the loops, as the operator does, on tensors that fit the structure and each other."""
+    """Run the loops, as the operator does, on tensors that fit the structure and each other.
+
+    With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B]; the
+    states are then copies that the caller may overwrite.
+    """
+    shape = inputs.state.shape if rows else None
     if is_plain(weight, *inputs):
         chosen = resolve(backend, weight.device)
         if chosen.fuses(activation):
-            call = _Call(structure, loops, activation, keep, learns, segment, backend, chosen)
+            given = (structure, shape, loops, activation, keep, learns, segment, backend, chosen)
+            call = _Call(*given)
             _check_memory(structure, chosen, weight, *inputs)
             if not learns:
-                return _run(call, weight, inputs).states
+                states = _run(call, weight, _columns(inputs, call)).states
+                return [_as_given(state, call) for state in states]
             return _Loop.apply(weight, *inputs, call)[: loops if keep else 1]
+    columns = turned(inputs, structure) if rows else inputs
     states = operators.loop(
-        weight, *inputs, structure.arrays(), loops, activation, keep, learns, segment, backend
-    )
-    return states[: loops if keep else 1]
+        weight, *columns, structure.arrays(), loops, activation, keep, learns, segment, backend
+    )[: loops if keep else 1]
+    return states if shape is None else [turned_back(each, shape) for each in states]
 
 
 def propagate(
@@ -122,15 +137,56 @@ def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
     )
 
 
+def turned(inputs: LoopInputs, structure: Structure) -> LoopInputs:
+    """Return the inputs of loops on states [..., N] for columns [N, B]."""
+    state, drive, bias, leak = inputs
+    columns = _turned(state, structure)
+    if drive is state:
+        drive = columns
+    elif drive is not None:
+        drive = _turned(drive, structure)
+    return LoopInputs(columns, drive, bias, leak)
+
+
+def turned_back(columns: Tensor, shape: torch.Size) -> Tensor:
+    """Return columns [N, B] as a contiguous copy of that shape, [..., N]."""
+    return columns.t().clone(memory_format=torch.contiguous_format).view(shape)
+
+
+def _turned(x: Tensor, structure: Structure) -> Tensor:
+    nodes = structure.num_nodes
+    return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
+
+
+def _columns(inputs: LoopInputs, call: _Call) -> LoopInputs:
+    return inputs if call.shape is None else turned(inputs, call.structure)
+
+
+def _as_given(columns: Tensor, call: _Call) -> Tensor:
+    """Return a state that the kernels have made in the shape of the call's, and not as a view.
+
+    torch forbids changes in place of views that a function returns.
+    """
+    if call.shape is None:
+        return columns
+    rows = columns.t()
+    if not rows.is_contiguous():
+        return rows.contiguous().view(call.shape)
+    return columns.new_empty(0).set_(
+        rows.untyped_storage(), rows.storage_offset(), call.shape, _strides(call.shape)
+    )
+
+
 class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
         weight, *of_inputs, call = given
         inputs = LoopInputs(*of_inputs)
-        looped = _run(call, weight, inputs)
+        columns = _columns(inputs, call)
+        looped = _run(call, weight, columns)
         kept = checkpointing.kept_states(
             call.chosen,
-            inputs.state,
+            columns.state,
             looped,
             loops=call.loops,
             segment=call.segment,
@@ -142,15 +198,19 @@ class _Loop(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
         ctx.call = call
-        return (*looped.states, *looped.tape)
+        return (*(_as_given(state, call) for state in looped.states), *looped.tape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         call: _Call = ctx.call
         weight, state, drive, bias, leak, *kept = ctx.saved_tensors
-        inputs = LoopInputs(state, drive, bias, leak)
+        inputs = _columns(LoopInputs(state, drive, bias, leak), call)
         refuse_batched(*grads)
-        of_states = grads[: call.loops if call.keep else 1]
+        of_states = list(grads[: call.loops if call.keep else 1])
+        if call.shape is not None:
+            of_states = [
+                None if grad is None else _turned(grad, call.structure) for grad in of_states
+            ]
         if torch.is_grad_enabled() or is_transformed():
             found = differentiable_backward(
                 lambda weight, x: propagate(
@@ -164,23 +224,33 @@ class _Loop(torch.autograd.Function):
                 activation=call.activation,
                 keep=call.keep,
             )
-            return (*found, None)
+            of_weight, of_state, of_drive, *others = found
+            return (of_weight, _back(of_state, call), _back(of_drive, call), *others, None)
         _check_memory(call.structure, call.chosen, weight, *inputs, *kept, *of_states)
         for grad in of_states:
             if grad is not None:
-                check_tensor("grad", grad, tuple(state.shape), state)
+                check_tensor("grad", grad, tuple(inputs.state.shape), inputs.state)
         gradients = checkpointing.run_backward(
             call.chosen,
             call.structure,
             weight,
             inputs,
             kept,
-            list(of_states) if call.keep else [*[None] * (call.loops - 1), *of_states],
+            of_states if call.keep else [*[None] * (call.loops - 1), *of_states],
             segment=call.segment,
             activation=call.activation,
             need_weight=ctx.needs_input_grad[0],
         )
-        return (gradients.weight, *gradients.inputs, None)
+        of_state, of_drive, *others = gradients.inputs
+        back = (_back(of_state, call), _back(of_drive, call))
+        return (gradients.weight, *back, *others, None)
+
+
+def _back(columns: Tensor | None, call: _Call) -> Tensor | None:
+    """Return the gradient of a state or drive in the shape of the call's."""
+    if columns is None or call.shape is None:
+        return columns
+    return columns.t().reshape(call.shape)
 
 
 class _Propagate(torch.autograd.Function):

@@ -20,6 +20,8 @@ from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed
 
+_USUAL = (Tensor, nn.Parameter)
+
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
     r"""Exchange values along all synapses once: a product with a sparse matrix.
@@ -184,43 +186,97 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
+    return _run(
+        structure,
+        weight,
+        LoopInputs(state, drive, bias, leak),
+        loops=loops,
+        activation=activation,
+        noise=noise,
+        keep=keep,
+        checkpoint=checkpoint,
+        backend=backend,
+        rows=False,
+    )
+
+
+def loop_of_rows(
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    activation: str,
+    keep: bool,
+    checkpoint: bool,
+    backend: str,
+) -> list[Tensor]:
+    """Run :func:`loop` for state and drive [..., N], and return states in their shape.
+
+    These are copies that the caller may overwrite.
+    """
+    return _run(
+        structure,
+        weight,
+        inputs,
+        loops=loops,
+        activation=activation,
+        noise=None,
+        keep=keep,
+        checkpoint=checkpoint,
+        backend=backend,
+        rows=True,
+    )
+
+
+def _run(
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    activation: str | Callable[[Tensor], Tensor],
+    noise: Callable[[int], Tensor] | None,
+    keep: bool,
+    checkpoint: bool,
+    backend: str,
+    rows: bool,
+) -> list[Tensor]:
     _check_options(loops, activation, noise, keep, checkpoint)
-    given = {"state": state} if drive is None else {"state": state, "drive": drive}
-    _check(structure, weight, backend, **given)
-    for name, each in {"bias": bias, "leak": leak}.items():
-        if each is not None:
-            size, dtypes = (structure.num_nodes,), (state.dtype,)
-            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device, like="state")
-    transformed = is_transformed()
-    if leak is not None and not transformed and not torch.compiler.is_compiling():
+    if not _is_usual(structure, weight, inputs, rows=rows):
+        _check_loop(structure, weight, inputs, rows=rows)
+    check_backend(backend)
+    state, _, _, leak = inputs
+    transformed, compiling = is_transformed(), torch.compiler.is_compiling()
+    if leak is not None and not transformed and not compiling:
         check_leak(leak)
-    inputs = LoopInputs(state, drive, bias, leak)
     learns = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (weight, *inputs)
     )
-    kept = loops + 1 if keep or learns else 1
     segment = segment_length(loops) if checkpoint else 0
-    if segment and not keep:
-        kept = 2 * segment
-    if not torch.compiler.is_compiling():
+    if not compiling:
+        kept = loops + 1 if keep or learns else 1
+        kept = 2 * segment if segment and not keep else kept
         tensors.room(
             f"loops={loops}",
             kept * state.nbytes,
             "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
         )
-    function = activation if callable(activation) else activation_called(activation).function
     fused = not callable(activation) and activation_called(activation).number is not None
     if callable(activation) or not fused or noise is not None or transformed:
-        return run_stepwise(
+        columns = eager.turned(inputs, structure) if rows else inputs
+        function = activation if callable(activation) else activation_called(activation).function
+        states = run_stepwise(
             partial(eager.propagate, structure, weight, transpose=False, backend=backend),
-            inputs,
+            columns,
             loops=loops,
             activation=function,
-            noise=None if noise is None else partial(_checked_noise, noise, state),
+            noise=None if noise is None else partial(_checked_noise, noise, columns.state),
             keep=keep,
             segment=segment,
         )
-    states = eager.loop(
+        return [eager.turned_back(each, state.shape) for each in states] if rows else states
+    kept_states = eager.loop(
         structure,
         weight,
         inputs,
@@ -230,8 +286,54 @@ def loop(
         learns=learns,
         segment=segment,
         backend=backend,
+        rows=rows,
     )
-    return list(states)
+    return list(kept_states)
+
+
+def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) -> bool:
+    """Return whether ordinary tensors fit each other; quick, as every call of a layer asks.
+
+    False is no fault: the checks that describe faults follow.
+    """
+    state, drive, bias, leak = inputs
+    if type(structure) is not Structure or type(state) is not Tensor:
+        return False
+    shape, device, dtype = state.shape, structure.device, state.dtype
+    size = (structure.num_nodes,)
+    return (
+        dtype in DTYPES
+        and device.type != "meta"
+        and (shape[-1:] if rows else shape[:1]) == size
+        and (rows or len(shape) == 2)
+        and _is_like(state, shape, dtype, device)
+        and _is_like(weight, (structure.num_edges,), dtype, device)
+        and (drive is None or drive is state or _is_like(drive, shape, dtype, device))
+        and (bias is None or _is_like(bias, size, dtype, device))
+        and (leak is None or _is_like(leak, size, dtype, device))
+    )
+
+
+def _is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
+    return (
+        type(value) in _USUAL
+        and value.shape == shape
+        and value.dtype is dtype
+        and value.device == device
+        and value.layout is torch.strided
+    )
+
+
+def _check_loop(structure: Structure, weight: Tensor, inputs: LoopInputs, *, rows: bool) -> None:
+    """Raise TypeError or ValueError if tensors do not fit each other, else return."""
+    columns = eager.turned(inputs, structure) if rows else inputs
+    state, drive, bias, leak = columns
+    given = {"state": state} if drive is None else {"state": state, "drive": drive}
+    _check(structure, weight, "auto", **given)
+    for name, each in {"bias": bias, "leak": leak}.items():
+        if each is not None:
+            size, dtypes = (structure.num_nodes,), (state.dtype,)
+            tensors.tensor(name, each, size, dtypes=dtypes, device=state.device, like="state")
 
 
 def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -> Tensor:

@@ -84,7 +84,7 @@ class Structure:
         Structure(num_nodes=3, num_edges=3)
     """
 
-    __slots__ = ("_kept", "by_source", "by_target", "edge_index", "num_nodes")
+    __slots__ = ("_kept", "_watched", "by_source", "by_target", "edge_index", "num_nodes")
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
@@ -96,6 +96,7 @@ class Structure:
         self.edge_index = edge_index
         self.num_nodes = num_nodes
         self._kept: dict[torch.dtype, Arranged] = {}
+        self._watched: list[tuple[Tensor, int, Any]] | None = None
         source, target = edge_index
         self.by_target = _compress(rows=target, columns=source, num_nodes=num_nodes)
         self.by_source = _compress(rows=source, columns=target, num_nodes=num_nodes)
@@ -122,13 +123,15 @@ class Structure:
         Raises:
             ValueError: They were resized or freed in place.
         """
-        arrays = self.arrays()
-        _check_arrays(arrays, self.num_nodes)
-        for array in arrays:
-            if array.untyped_storage().nbytes() < array.nbytes:
+        if self._watched is None:
+            arrays = [array for array in self.arrays() if array.numel()]
+            _check_arrays(self.arrays(), self.num_nodes)
+            self._watched = [(each, each.data_ptr(), each.untyped_storage()) for each in arrays]
+        for array, address, storage in self._watched:
+            if array.data_ptr() != address or storage.nbytes() < array.nbytes:
                 raise ValueError(
-                    "the memory of an index array of the structure was freed; make another one by "
-                    "Structure(edge_index, num_nodes)"
+                    "the index arrays of the structure were resized or freed; make another one "
+                    "with Structure(edge_index, num_nodes)"
                 )
 
     @classmethod
@@ -146,7 +149,7 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes = num_nodes
-        structure._kept = {}
+        structure._kept, structure._watched = {}, None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure

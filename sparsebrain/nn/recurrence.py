@@ -16,6 +16,7 @@ from sparsebrain.equilibrium.solvers import Iterate
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.functional import loop_of_rows
 from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
 from sparsebrain.kernels.transforms import is_transformed
 from sparsebrain.nn.renumbering import Renumbering
@@ -98,7 +99,21 @@ def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
 
 def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
     """Run all loops in one kernel if the activation has a name and there is no noise."""
-    inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
+    renumbering = _renumbering(recurrence)
+    function = recurrence.activation
+    in_rows = recurrence.edge_index is None and renumbering is None and recurrence.noise is None
+    if in_rows and isinstance(function, str):
+        return loop_of_rows(
+            recurrence.structure,
+            recurrence.weight,
+            _as_given(recurrence),
+            loops=loops,
+            activation=function,
+            keep=recurrence.keep,
+            checkpoint=recurrence.checkpoint,
+            backend=recurrence.backend,
+        )
+    inputs = _columns(recurrence)
     if renumbering is not None:
         inputs = renumbering.enter(inputs)
     states = kernels.loop(
