@@ -1,8 +1,8 @@
 """The primitives and the loop without torch's dispatcher, for calls that nothing traces.
 
 torch.compile, autocast, ``torch.func`` and dispatch modes see the operators of
-:mod:`~sparsebrain.kernels.operators`. A call of these costs tens of microseconds, which is more than
-a small layer computes in. These functions give the same results, and call the operators whenever
+:mod:`~sparsebrain.kernels.operators`. A call of these costs tens of microseconds, more than a small
+layer computes in. These functions give the same results, and call the operators whenever
 something would notice the difference.
 """
 
@@ -172,9 +172,9 @@ def _as_given(columns: Tensor, call: _Call) -> Tensor:
     rows = columns.t()
     if not rows.is_contiguous():
         return rows.contiguous().view(call.shape)
-    return columns.new_empty(0).set_(
-        rows.untyped_storage(), rows.storage_offset(), call.shape, _strides(call.shape)
-    )
+    strides = [math.prod(call.shape[axis + 1 :]) for axis in range(len(call.shape))]
+    storage, offset = rows.untyped_storage(), rows.storage_offset()
+    return columns.new_empty(0).set_(storage, offset, call.shape, strides)
 
 
 class _Loop(torch.autograd.Function):
