@@ -24,6 +24,7 @@ from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 
 _PLAIN = (Tensor, nn.Parameter)
+_NAMES = ("weight", *LoopInputs._fields)
 
 
 def is_plain(*tensors: Tensor | None) -> bool:
@@ -81,7 +82,7 @@ def loop(
         if chosen.fuses(activation):
             given = (structure, shape, loops, activation, keep, learns, segment, backend, chosen)
             call = _Call(*given)
-            _check_memory(structure, chosen, weight, *inputs)
+            _check_memory(structure, chosen, _NAMES, (weight, *inputs))
             if not learns:
                 states = _run(call, weight, _columns(inputs, call)).states
                 return [_as_given(state, call) for state in states]
@@ -100,7 +101,7 @@ def propagate(
     if not is_plain(weight, x):
         return operators.any_propagate(weight, x, structure.arrays(), transpose, backend)
     chosen = resolve(backend, x.device)
-    _check_memory(structure, chosen, weight, x)
+    _check_memory(structure, chosen, ("weight", "x"), (weight, x))
     return _Propagate.apply(weight, x, structure, transpose, backend, chosen)
 
 
@@ -109,18 +110,23 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) 
     if not is_plain(post, pre):
         return operators.any_correlate(post, pre, structure.arrays(), backend)
     chosen = resolve(backend, post.device)
-    _check_memory(structure, chosen, post, pre)
+    _check_memory(structure, chosen, ("post", "pre"), (post, pre))
     return _Correlate.apply(post, pre, structure, backend, chosen)
 
 
-def _check_memory(structure: Structure, chosen: Backend, *tensors: Tensor | None) -> None:
+def _check_memory(
+    structure: Structure,
+    chosen: Backend,
+    names: Sequence[str],
+    tensors: Sequence[Tensor | None],
+) -> None:
     """Check that every address that a kernel follows is still one of the values."""
     structure.check_arrays()
     if not chosen.checks_index:
         check_index(structure)
-    for tensor in tensors:
+    for name, tensor in zip(names, tensors, strict=True):
         if tensor is not None:
-            check_memory("a tensor", tensor)
+            check_memory(name, tensor)
 
 
 def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
@@ -226,7 +232,9 @@ class _Loop(torch.autograd.Function):
             )
             of_weight, of_state, of_drive, *others = found
             return (of_weight, _back(of_state, call), _back(of_drive, call), *others, None)
-        _check_memory(call.structure, call.chosen, weight, *inputs, *kept, *of_states)
+        others = [*kept, *of_states]
+        names = (*_NAMES, *["states and grads"] * len(others))
+        _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
         for grad in of_states:
             if grad is not None:
                 check_tensor("grad", grad, tuple(inputs.state.shape), inputs.state)

@@ -181,7 +181,8 @@ def test_wide_indices_compute_the_same(grid):
     for one, other in zip(
         found, learn(wide, *given, "native", loops=3, activation="tanh"), strict=True
     ):
-        assert torch.equal(one, other)
+        # A column of its own is summed in vectors only with narrow indices.
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-14)
 
 
 @pytest.fixture
