@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 # Which synapses of a neuron its degree counts: incoming, outgoing, or all.
 Direction = Literal["in", "out", "both"]
@@ -217,6 +218,14 @@ def is_list(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
+
+
+def is_function(value: Any) -> bool:
+    """Return whether `value` is a function, and neither a class nor a connectome.
+
+    Classes can be called too, and so can PyG's ``Data``.
+    """
+    return callable(value) and not isinstance(value, type | Data)
 
 
 def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:

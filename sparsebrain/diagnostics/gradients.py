@@ -89,7 +89,7 @@ def loop_gradients(
         >>> found.norm
         tensor([0.1250, 0.2500, 0.5000, 1.0000])
     """
-    if not callable(loss):
+    if not arguments.is_function(loss):
         raise TypeError(
             f"loss must be a function of the model's output, got {arguments.described(loss)}; pass "
             "for example loss=lambda output: output.square().mean()."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,9 +225,9 @@ def _check(
 
 
 def _items(name: str, value: object) -> list[Any]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not isinstance(value, Sequence | Set | Iterator):
         raise TypeError(
-            f"{name} must be an iterable of pairs of names, got {value!r} of type "
+            f"{name} must be a sequence, set or iterator of pairs of names, got {value!r} of type "
             f"{type(value).__name__}; pass for example {name}=[('a', 'b')]"
         )
     return list(value)

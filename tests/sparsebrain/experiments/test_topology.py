@@ -203,7 +203,7 @@ def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
     with pytest.raises(ValueError, match="'ring': .*missing 1 required positional argument"):
         made("ring")
     monkeypatch.setitem(KINDS, "untyped", Kind(lambda width: graphs.layered((width, 2))))
-    with pytest.raises(TypeError, match="argument width of .* has no type"):
+    with pytest.raises(TypeError, match="argument width of .* must have a type annotation"):
         parse("untyped:width=3")
 
 
@@ -243,7 +243,7 @@ def test_neurons_that_are_stated_stay():
         assert parse(spec).states_its_neurons
         assert build(parse(spec), SHEET, num_edges=400, num_nodes=302, seed=0).num_nodes == 40
     assert not parse("none").states_its_neurons
-    with pytest.raises(ValueError, match="sizes and num_nodes are both stated"):
+    with pytest.raises(ValueError, match="sizes and num_nodes are both given; pass one"):
         made("layered:sizes=2x3,num_nodes=5")
 
 
@@ -425,7 +425,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
         ("grid:distance=far", "distance='far' is no number"),
         (
             "grid:shape=8xx8",
-            "shape='8xx8' does not consist of whole numbers; write .* 28x28",
+            "shape='8xx8' does not consist of integers; write .* 28x28",
         ),
         ("grid:padding=maybe", "padding='maybe' is neither true nor false"),
         ("small-world:num_nodes=4.5", "num_nodes='4.5' is no integer; write for example 5"),
