@@ -376,7 +376,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     # The number of one neuron.
     ("diagnostics.reach", "neurons"): {"zero"},
     ("diagnostics.receptive_field", "neurons"): {"zero"},
-    ("experiments.differences", "pairs"): {"empty list", "tuple"},
+    ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
     # Labels of any dtype, and targets of the dtype that the loss takes.

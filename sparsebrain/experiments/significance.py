@@ -225,9 +225,9 @@ def _check(
 
 
 def _items(name: str, value: object) -> list[Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence | Set | Iterator):
+    if isinstance(value, str) or not isinstance(value, Sequence | Set | Mapping | Iterator):
         raise TypeError(
-            f"{name} must be a sequence, set or iterator of pairs of names, got {value!r} of type "
+            f"{name} must be an iterable of pairs of names, got {value!r} of type "
             f"{type(value).__name__}; pass for example {name}=[('a', 'b')]"
         )
     return list(value)
