@@ -129,7 +129,7 @@ def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, 
         found = reproduce(**{**FAST, "seeds": 1}, out=tmp_path, console=console)
     assert [row.accuracy() for row in found] == ["diverged"] * 5
     text = " ".join(console.export_text().split())
-    assert "Every run diverged: nothing to compare." in text
+    assert "Every run diverged, so there is nothing to compare." in text
     assert "No model can be chosen: every run diverged." in text
     assert "figures 2, 6, 9 (no figure 11: every run of Y diverged)" in text
     assert (tmp_path / "figure9.png").exists()

@@ -203,7 +203,7 @@ def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
     with pytest.raises(ValueError, match="'ring': .*missing 1 required positional argument"):
         made("ring")
     monkeypatch.setitem(KINDS, "untyped", Kind(lambda width: graphs.layered((width, 2))))
-    with pytest.raises(TypeError, match="argument width of .* must have a type annotation"):
+    with pytest.raises(TypeError, match="argument width of .* must have a type annotation; write"):
         parse("untyped:width=3")
 
 
@@ -243,7 +243,7 @@ def test_neurons_that_are_stated_stay():
         assert parse(spec).states_its_neurons
         assert build(parse(spec), SHEET, num_edges=400, num_nodes=302, seed=0).num_nodes == 40
     assert not parse("none").states_its_neurons
-    with pytest.raises(ValueError, match="sizes and num_nodes are both given; pass one"):
+    with pytest.raises(ValueError, match="sizes and num_nodes are both given"):
         made("layered:sizes=2x3,num_nodes=5")
 
 
