@@ -1,4 +1,4 @@
-// Rows of a sparse matrix, checked and kept as 32-bit numbers: half the memory to read.
+// Rows of a sparse matrix, checked and stored as 32-bit numbers, which halves the memory traffic.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct Rows {
 
 using Columns = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// A square matrix out of the arrays of a CSR, or an error that says what is wrong with them.
+// Returns the square matrix of CSR arrays, or throws an error that describes what is wrong.
 inline Rows checked(const Index &pointer, const Columns &index) {
   const int64_t rows = int64_t(pointer.size()) - 1, size = int64_t(index.size());
   if (rows < 0 || rows > std::numeric_limits<int32_t>::max())
@@ -44,7 +44,7 @@ inline bool sorted(const Rows &rows) {
   return rising;
 }
 
-// Columns become rows, sorted.
+// Returns the transposed matrix with sorted rows.
 inline Rows transposed(const Rows &rows) {
   const int64_t neurons = rows.size();
   Rows turned{std::vector<int64_t>(neurons + 1, 0), Many<int32_t>(rows.index.size())};

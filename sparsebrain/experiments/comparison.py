@@ -21,7 +21,7 @@ from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
-    summarise,
+    summarize,
     tabulate,
     tabulate_rules,
     tell_loops,
@@ -118,7 +118,7 @@ def compare(
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [
-        summarise(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
+        summarize(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
     ]
     _draw(rows, plan, settings, images, out)
     if console is not None:

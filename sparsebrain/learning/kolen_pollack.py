@@ -63,7 +63,7 @@ class KolenPollack(FeedbackRule):
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
         """Return why not: as for feedback alignment, or weights are tied or parametrized."""
-        several = filter(None, map(_refuse_parametrisation, model.modules()))
+        several = filter(None, map(_refuse_parametrization, model.modules()))
         return super().refusal(model) or next(several, None) or _refuse_tied(model)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
@@ -83,7 +83,7 @@ class KolenPollack(FeedbackRule):
         ways = {}
         for layer, free in zip(self.layers.values(), self.feedback, strict=True):
             feedback: Tensor = free
-            for each in _parametrisations(layer):
+            for each in _parametrizations(layer):
                 feedback = each(feedback)
             feedback = per_synapse(layer, feedback)
             learns = layer.weight.requires_grad
@@ -92,15 +92,15 @@ class KolenPollack(FeedbackRule):
         return ways
 
 
-def _parametrisations(module: nn.Module) -> Iterable[nn.Module]:
+def _parametrizations(module: nn.Module) -> Iterable[nn.Module]:
     """Return the parametrizations of the module's weight, in order."""
     if not parametrize.is_parametrized(module, "weight"):
         return ()
     return cast(parametrize.ParametrizationList, module.get_submodule("parametrizations.weight"))
 
 
-def _refuse_parametrisation(module: nn.Module) -> str | None:
-    if getattr(_parametrisations(module), "is_tensor", True):
+def _refuse_parametrization(module: nn.Module) -> str | None:
+    if getattr(_parametrizations(module), "is_tensor", True):
         return None
     return (
         f"the weight of a {type(module).__name__} is computed from several parameters, and "

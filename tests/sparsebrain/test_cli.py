@@ -191,7 +191,7 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     options = ["--seed", "3", "--shape", "10x8"]
     done = run("generate", "small-world:rewire=0.3", "-o", str(path), *options)
     assert (done.returncode, done.stderr) == (0, "")
-    # As near as an even number of neighbours comes to the 1564 synapses of the grid.
+    # As near as an even number of neighbors comes to the 1564 synapses of the grid.
     assert done.stdout == f"Wrote {path}: 80 neurons, 1520 synapses\n"
     data = graphs.load(path)
     expected = graphs.small_world(80, 18, 0.3, self_loops=True, seed=3)
