@@ -285,7 +285,7 @@ def array(expected: str, value: Any, fix: str) -> NDArray[Any]:
         The array, which shares memory with `value` where NumPy can do so.
 
     Raises:
-        TypeError: NumPy makes no array of `value`, such as of a sparse tensor.
+        TypeError: NumPy cannot convert `value` to an array, for example a sparse tensor.
         ValueError: `value` has rows of different lengths.
     """
     try:

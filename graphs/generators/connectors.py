@@ -204,7 +204,7 @@ def check(rule: Any, what: str) -> "Connector | Rule":
     Raises:
         TypeError: `rule` is neither a connection rule nor a function.
     """
-    # Data can be called too, and is no rule.
+    # A Data is callable too, but is not a rule.
     if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type | Data)):
         return rule
     fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"

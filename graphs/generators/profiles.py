@@ -78,7 +78,7 @@ def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
         ValueError: `profile` is unknown. A function that returns invalid probabilities raises this
             error when it is called.
     """
-    # Data can be called too, and means no profile.
+    # A Data is callable too, but is not a profile.
     if callable(profile) and not isinstance(profile, type | Data):
         return Chance(lambda r: p_max * _checked(profile, r), distance, False)
     law, reach = PROFILES[arguments.option("profile", profile, PROFILES)]

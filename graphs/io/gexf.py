@@ -15,9 +15,9 @@ from graphs.io.markup import check_lists, flatten, gather, scan
 if TYPE_CHECKING:
     import networkx as nx
 
-# GEXF has no attributes of a graph, but a description of the file.
+# GEXF has no attributes of a graph, so they are stored in the description of the file.
 _DESCRIPTION = "description"
-# With or without "www.", of any version, and of the extension for drawings.
+# Namespaces with or without "www.", of any version, and of the extension for drawings.
 _SPACE = re.compile(r"\{https?://(www\.)?gexf\.net/[^/]+(/viz)?/?")
 
 

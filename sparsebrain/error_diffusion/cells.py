@@ -97,7 +97,7 @@ def surround(
     generator = tensors.generator("generator", generator, torch.device("cpu"))
     given = in_features * (2 if paired else 1)
     output, base = 2 + given, 2 + given + 1
-    # int64 pairs, once more while they are joined.
+    # int64 pairs, and a copy while they are concatenated.
     tensors.room(f"in_features={in_features}", 32 * given * len(receiving), "pass a smaller number")
     from_inputs = _all_pairs(torch.arange(2, output), receiving + base)
     if density < 1:

@@ -52,7 +52,7 @@ def compare(
     out: str | os.PathLike[str] = "results",
     console: Console | None = None,
 ) -> list[Row]:
-    """Train every topology by every rule with every seed, and report the results.
+    """Train every topology with every rule and every seed, and report the results.
 
     The folder ``out`` receives ``results.csv`` (one row per run), ``curves.csv`` (one row per
     epoch) and ``compare.png``. Runs that it already contains with the same settings, images,
@@ -80,7 +80,7 @@ def compare(
         data_dir: Folder of the image files, see :func:`~sparsebrain.experiments.datasets.load`.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
-        console: Console that shows progress and tables; None for silence.
+        console: Console that shows progress and tables; None prints nothing.
 
     Returns:
         One row per rule and topology that is not refused, in the given order. Rows include

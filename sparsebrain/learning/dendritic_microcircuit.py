@@ -126,7 +126,7 @@ class DendriticMicrocircuit(Rule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     The returned loss is 1/2 |phi(v_B,N) - target rates|^2, the mean over the batch.
 
@@ -227,7 +227,7 @@ class DendriticMicrocircuit(Rule):
     ) -> nn.Module:
         if loops != 1:
             raise ValueError(
-                f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}; pass "
+                f"{cls.__name__} cannot train this model: {_LOOPS}got loops={loops!r}; pass "
                 "loops=1 to use the connectome as one layer of synapses, or connectome=None."
             )
         graph = GraphLayer(connectome, 1, bias=True)

@@ -37,7 +37,7 @@ class KolenPollack(FeedbackRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
+        ValueError: The rule cannot train the model, or ``loss`` is unknown.
 
     Source: J. F. Kolen, J. B. Pollack, "Backpropagation without weight transport", IEEE
     International Conference on Neural Networks (1994), in the form of M. Akrout, C. Wilson, P. C.

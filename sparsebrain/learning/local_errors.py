@@ -60,7 +60,7 @@ class LocalErrors(Rule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     The returned loss is that of the scores.
 

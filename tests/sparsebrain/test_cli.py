@@ -89,9 +89,9 @@ def test_the_help_names_every_option_of_an_equilibrium():
         ("compare", "--data NAME Data set: ", DATASETS),
         ("reproduce", "--data NAME Data set: ", DATASETS),
         ("reproduce", "--variant NAME Variant of the models: ", EJIMA_VARIANTS),
-        ("error-diffusion", "--only STUDY Study, once or more: ", ALL_STUDIES),
-        ("generate", "Ends in ", FORMATS),
-        ("measure", "Ends in ", FORMATS),
+        ("error-diffusion", "--only STUDY Study; can be repeated: ", ALL_STUDIES),
+        ("generate", "Connectome file; ends in ", FORMATS),
+        ("measure", "Connectome file; ends in ", FORMATS),
     ],
 )
 def test_the_help_of_an_option_names_every_choice(command, option, table):

@@ -52,7 +52,7 @@ def run(
         data_dir: Folder of the files of MNIST.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
-        console: Console that shows progress and tables; None for silence.
+        console: Console that shows progress and tables; None prints nothing.
 
     Returns:
         The score of every requested training.
