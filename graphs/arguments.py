@@ -125,7 +125,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return the finite number that a value of another type stands for, or None."""
+    """Return the finite number that a value of another type represents, or None."""
     if isinstance(value, bool | np.bool_):
         return None
     item = getattr(value, "item", None)

@@ -66,7 +66,7 @@ def _parts(data: Data, *, strong: bool) -> NDArray[np.integer]:
 def by_size(group: NDArray[np.integer]) -> Index:
     """Number groups 0 ... K - 1 by decreasing size.
 
-    Of equally large groups, the one with the first member comes first.
+    Groups of equal size are ordered by their first members.
     """
     helpers = compiled.module()
     if helpers is not None:

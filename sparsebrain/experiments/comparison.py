@@ -137,7 +137,7 @@ class _Settings(NamedTuple):
     epochs: int
     seeds: int
     batch_size: int
-    # None stands for each rule's own.
+    # None means each rule's own.
     learning_rate: float | None
 
 
