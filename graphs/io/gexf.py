@@ -31,7 +31,7 @@ def write(data: Data, file: BinaryIO) -> None:
             node["label"] = node["name"]
     writer = GEXFWriter(graph)
     meta = writer.xml.find("meta")
-    # With the date, the same connectome would become a different file tomorrow.
+    # The date would make files of the same connectome differ.
     meta.attrib.clear()
     if lists:
         ElementTree.SubElement(meta, _DESCRIPTION).text = json.dumps(lists)

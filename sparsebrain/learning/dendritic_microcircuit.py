@@ -111,7 +111,7 @@ class DendriticMicrocircuit(Rule):
         interneuron_nudge: lambda_I, between 0 and 1.
         apical_share: lambda_k of all hidden layers, between 0 and 1.
         self_predicting: Start in the self-predicting state; otherwise W^{IP} and W^{PI} are random.
-        plastic_inhibition: Let W^{PI} learn, too. The paper keeps it fixed on MNIST: under a
+        plastic_inhibition: Whether W^{PI} learns, too. The paper keeps it fixed on MNIST: under a
             permanent target, it would learn to cancel the errors together with the feedback.
         rescale: Divide the change of a synapse by the attenuation of its teaching signal through
             the lambdas, as the paper does by its learning rates.
