@@ -19,7 +19,7 @@ NewIndex degrees(const Index &end, const Index &other, int64_t neurons) {
     std::vector<int64_t> turns[2] = {std::vector<int64_t>(neurons), std::vector<int64_t>(neurons)};
     for (int64_t at = 0; at < all.size; ++at) {
       if (!is_neuron(all.target[at], neurons))
-        throw std::out_of_range("an end of a synapse is no neuron");
+        throw std::out_of_range("an end of a synapse is not a neuron");
       turns[at & 1][all.target[at]] += all.apart(at);
     }
     for (int64_t each = 0; each < neurons; ++each)
@@ -44,7 +44,7 @@ nb::tuple group_ends(const Index &source, const Index &target, const Index &grou
       throw std::out_of_range("a group must be below N");
     for (int64_t at = 0; at < all.size; ++at) {
       if (!is_neuron(all.source[at], neurons) || !is_neuron(all.target[at], neurons))
-        throw std::out_of_range("an end of a synapse is no neuron");
+        throw std::out_of_range("an end of a synapse is not a neuron");
       const int64_t from = number[all.source[at]], to = number[all.target[at]];
       const bool apart = all.apart(at);
       sent.get()[from] += apart;

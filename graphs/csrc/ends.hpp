@@ -29,7 +29,7 @@ Seen look_through(const Ends &all);
 
 inline Seen checked(const Ends &all) {
   const Seen seen = look_through(all);
-  if (!seen.inside) throw std::out_of_range("an end of a synapse is no neuron");
+  if (!seen.inside) throw std::out_of_range("an end of a synapse is not a neuron");
   return seen;
 }
 

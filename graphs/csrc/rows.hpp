@@ -33,7 +33,7 @@ inline Rows checked(const Index &pointer, const Columns &index) {
   const int32_t *columns = index.data();
   Rows kept{std::vector<int64_t>(at, at + rows + 1), Many<int32_t>(columns, columns + size)};
   for (int32_t column : kept.index) wrong += column < 0 || column >= rows;
-  if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
+  if (wrong) throw std::out_of_range("an end of a synapse is not a neuron");
   return kept;
 }
 
@@ -61,7 +61,7 @@ inline void check_neurons(const Index &chosen, int64_t neurons) {
   const int64_t *first = chosen.data();
   if (std::any_of(first, first + chosen.size(),
                   [neurons](int64_t each) { return each < 0 || each >= neurons; }))
-    throw std::out_of_range("a chosen neuron is no neuron");
+    throw std::out_of_range("a chosen number is not a neuron");
 }
 
 }  // namespace compiled

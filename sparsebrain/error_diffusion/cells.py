@@ -160,7 +160,7 @@ def assign_roles(
         pair = find_neurons(connectome, bias, "bias")
         if len(pair) != 2 or bool(types[pair].sum() != 0) or bool((row[pair] >= 0).any()):
             raise ValueError(
-                f"bias must be a + and a - cell that are no inputs, got {pair.tolist()}; without "
+                f"bias must be a + and a - cell that are not inputs, got {pair.tolist()}; without "
                 "one pass bias=None."
             )
         row[pair] = 0

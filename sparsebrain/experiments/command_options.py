@@ -237,4 +237,6 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer(
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_checked(lambda _, text: Path(text)))
 ]
-Full = Annotated[bool, typer.Option("--full", help="Also the measures that may take minutes.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
+]

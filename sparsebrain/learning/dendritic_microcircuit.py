@@ -191,7 +191,7 @@ class DendriticMicrocircuit(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: the model has loops, narrow weights, or neurons that are not logistic."""
+        """Return why the model is refused: loops, narrow weights, or other activations."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason

@@ -180,7 +180,7 @@ class ForwardForward(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: labels are no inputs, loops have another form, or a module normalizes."""
+        """Return why the model is refused: its inputs, its loops or a normalization do not fit."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason

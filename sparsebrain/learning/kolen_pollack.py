@@ -62,7 +62,7 @@ class KolenPollack(FeedbackRule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: as for feedback alignment, or weights are tied or parametrized."""
+        """Return why the model is refused: as by FeedbackAlignment, or tied weights."""
         several = filter(None, map(_refuse_parametrization, model.modules()))
         return super().refusal(model) or next(several, None) or _refuse_tied(model)
 

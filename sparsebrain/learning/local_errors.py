@@ -126,7 +126,7 @@ class LocalErrors(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: the model cannot be split into layers, or other modules have weights."""
+        """Return why the model is refused: no order of layers, or weights in other modules."""
         return refuse_unordered(model)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

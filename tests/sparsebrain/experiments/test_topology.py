@@ -203,7 +203,7 @@ def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
     with pytest.raises(ValueError, match="'ring': .*missing 1 required positional argument"):
         made("ring")
     monkeypatch.setitem(KINDS, "untyped", Kind(lambda width: graphs.layered((width, 2))))
-    with pytest.raises(TypeError, match="argument width of .* has no type"):
+    with pytest.raises(TypeError, match="argument width of .* must have a type"):
         parse("untyped:width=3")
 
 
@@ -422,14 +422,14 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
         ("", "unknown kind ''"),
         ("grid:distanse=1", "cannot read 'distanse=1'; write .* the options shape=, distance="),
         ("grid:distance", "cannot read 'distance'"),
-        ("grid:distance=far", "distance='far' is no number"),
+        ("grid:distance=far", "distance='far' is not a number"),
         (
             "grid:shape=8xx8",
             "shape='8xx8' does not consist of whole numbers; write .* 28x28",
         ),
         ("grid:padding=maybe", "padding='maybe' is neither true nor false"),
-        ("small-world:num_nodes=4.5", "num_nodes='4.5' is no integer; write for example 5"),
-        ("fly-visual-system:radius=wide", "radius='wide' is no integer; write for example 5"),
+        ("small-world:num_nodes=4.5", "num_nodes='4.5' is not an integer; write for example 5"),
+        ("fly-visual-system:radius=wide", "radius='wide' is not an integer; write for example 5"),
         (
             "larva-mushroom-body:left",
             "cannot read 'left'; write .* the options side=",
@@ -439,7 +439,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, ma
             "distance='2xfar' does not consist of numbers; write .* 2.5",
         ),
         ("hexagonal:metric=euclidean", "with the options radius=, distance=, shape="),
-        ("kaiser-hilgetag:alpha=steep", "alpha='steep' is no number"),
+        ("kaiser-hilgetag:alpha=steep", "alpha='steep' is not a number"),
         ("coordinate:extent=wide", "extent='wide' does not consist of numbers"),
         ("grid:distance=1,distance=2", "distance is given twice"),
         ("none:num_nodes=3", "write none alone"),
