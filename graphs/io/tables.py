@@ -195,7 +195,7 @@ class Table:
                 found[role] = places[0]
             elif places or (names and role in chosen):
                 names = [self.header[at] for at in places] or self.header
-                # Of columns with the same name none can be chosen.
+                # A column whose name is not unique cannot be chosen.
                 twice = len(places) > 1 and len(set(names)) < len(names)
                 named = next(filter(None, names))
                 fix = f"pass {option}={{{role!r}: {named!r}}} or another, or None for none"
