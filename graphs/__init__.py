@@ -1,7 +1,7 @@
 """Make, load, measure and draw connectomes: directed graphs of neurons and synapses.
 
-Every generator and loader returns a `torch_geometric.data.Data` that keeps the contract of
-`graphs.contract`. Every measure and plot takes one.
+Every generator and loader returns a `torch_geometric.data.Data` that satisfies the contract in
+`graphs.contract`. Every measure and plot takes such a `Data`.
 """
 
 from importlib.metadata import PackageNotFoundError as _PackageNotFoundError

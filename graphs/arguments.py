@@ -126,7 +126,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return the finite number that a value of another type stands for, or None."""
+    """Return the finite number that a value of another type represents, or None."""
     if isinstance(value, bool | np.bool_):
         return None
     item = getattr(value, "item", None)
@@ -294,7 +294,7 @@ def array(expected: str, value: Any, fix: str) -> NDArray[Any]:
         The array, which shares memory with `value` where NumPy can do so.
 
     Raises:
-        TypeError: NumPy makes no array of `value`, such as of a sparse tensor.
+        TypeError: NumPy cannot convert `value` to an array, for example a sparse tensor.
         ValueError: `value` has rows of different lengths.
     """
     try:

@@ -1,4 +1,4 @@
-"""The contract that every connectome keeps: the fields of a `Data` and their form.
+"""The contract that every connectome satisfies: the fields of a `Data` and their format.
 
 =================  =======================  ====================================================
 field              shape, dtype             meaning

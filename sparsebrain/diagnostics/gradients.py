@@ -68,7 +68,7 @@ def loop_gradients(
         model: A GraphLayer, or a model that calls one once, in its current mode.
         x: The input of the model; a tuple if the model takes several arguments.
         loss: A function that maps the output of the model to a single number.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The gradients.

@@ -1,4 +1,4 @@
-"""Networks of typed cells, one per output, which error diffusion teaches."""
+"""Networks of typed cells, one per output, for error diffusion."""
 
 from __future__ import annotations
 

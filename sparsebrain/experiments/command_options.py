@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 _LONGEST_TEXT = 4096
-_SUFFIXES = "Ends in {formats}."
+_SUFFIXES = "Connectome file; ends in {formats}."
 
 
 class BadValueError(typer.BadParameter):
-    """An option refuses its value; the message names the option."""
+    """The value of an option is invalid; the message names the option."""
 
     def format_message(self) -> str:
         """Return the message without typer's prefix."""
@@ -159,7 +159,7 @@ Topologies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="SPEC",
-        help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
+        help="Topology; can be repeated; see above. Default: grid, coordinate, small-world, none.",
         **_checked(_topologies),
     ),
 ]
@@ -167,7 +167,7 @@ Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Learning rule, once or more; see above. Default: backprop.",
+        help="Learning rule; can be repeated; see above. Default: backprop.",
         **_checked(_rules),
     ),
 ]
@@ -203,7 +203,7 @@ Studies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="STUDY",
-        help="Study, once or more: {studies}. Default: all.",
+        help="Study; can be repeated: {studies}. Default: all.",
         **_checked(_studies),
     ),
 ]
@@ -237,4 +237,6 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer(
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_checked(lambda _, text: Path(text)))
 ]
-Full = Annotated[bool, typer.Option("--full", help="Also the measures that may take minutes.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
+]

@@ -79,7 +79,7 @@ def jobs(name: str, value: object) -> int:
 
 
 def learning_rate(name: str, value: object) -> float | None:
-    """Return a learning rate; None stands for each rule's own."""
+    """Return a learning rate; None means each rule's own."""
     return None if value is None else arguments.real(name, value, positive=True)
 
 
@@ -189,7 +189,7 @@ def new_file(name: str, value: object) -> Path:
 
 
 def data_folder(name: str, value: object) -> Path | None:
-    """Return the path of a folder that exists; None stands for the default."""
+    """Return the path of a folder that exists; None means the default."""
     if value is None:
         return None
     folder = path(name, value)

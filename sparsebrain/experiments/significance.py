@@ -152,7 +152,7 @@ def differences(
         Difference(one, other, gap, p, low, high, seeds)
         for (one, other), gap, p, low, high in zip(asked, *columns, strict=True)
     ]
-    # Of pairs with p = 1 the largest comes first.
+    # Among pairs with p = 1, the largest difference comes first.
     return sorted(found, key=lambda one: (one.p_value, -abs(one.mean)))
 
 

@@ -17,7 +17,7 @@ class Recurrent(nn.Module):
     r"""A graph layer that processes a sequence and keeps its state from step to step.
 
     At every time step the layer runs all of its loops on the input of that step, starting from the
-    state after the step before:
+    state after the previous step:
 
     .. math:: h_t = \mathrm{layer}(\mathrm{encode}(x_t),\, \mathrm{state}=h_{t - 1}), \qquad
         y_t = \mathrm{decode}(h_t)
