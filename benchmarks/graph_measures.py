@@ -143,7 +143,7 @@ def _parts(connection: Literal["strong", "weak"]) -> Case:
     )
 
 
-def _neighbourhoods(neurons: int) -> NDArray[np.int64]:
+def _neighborhoods(neurons: int) -> NDArray[np.int64]:
     return np.arange(neurons) // _GROUP
 
 
@@ -277,9 +277,9 @@ MEASURES: dict[str, Case] = {
         igraph=Candidate(lambda graph: _histogram(graph.indegree()), _numbers),
     ),
     "modularity": _case(
-        lambda data: graphs.modularity(data, _neighbourhoods(data.num_nodes)),
+        lambda data: graphs.modularity(data, _neighborhoods(data.num_nodes)),
         networkx=_networkx(lambda graph: networkx.community.modularity(graph, _groups_of(graph))),
-        igraph=Candidate(lambda graph: graph.modularity(_neighbourhoods(graph.vcount()).tolist())),
+        igraph=Candidate(lambda graph: graph.modularity(_neighborhoods(graph.vcount()).tolist())),
     ),
     "communities": _case(
         Candidate(

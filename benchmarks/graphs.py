@@ -40,7 +40,7 @@ GOALS = {"networkx": 100.0, "igraph": 1.0}
 """How many times as fast as each peer, wherever both do the same work."""
 
 LEAST = 100
-"""Neurons that groups and neighbours have room among."""
+"""Neurons that groups and neighbors have room among."""
 
 _PEERS = ("networkx", "igraph", "scipy")
 _ONCE = 1.0
@@ -321,7 +321,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if min(arguments.neurons or SIZES) < LEAST:
-        parser.error(f"--neurons must be at least {LEAST}, for groups and neighbours to have room")
+        parser.error(f"--neurons must be at least {LEAST}, for groups and neighbors to have room")
     if arguments.own_patience is None:
         arguments.own_patience = 10 * arguments.patience
     if arguments.resume:

@@ -138,7 +138,7 @@ def make(step: Step) -> Made:
     if step.what == "layer":
         by["input"] = x.requires_grad_()
     else:
-        # Batch normalisation takes it away: its gradient is rounding.
+        # Batch normalization takes it away: its gradient is rounding.
         del by["encode.bias"]
     return Made(module, layer, x, by, grad)
 

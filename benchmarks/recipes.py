@@ -49,7 +49,7 @@ def rates(*hidden: int) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
-def normalised() -> nn.Sequential:
+def normalized() -> nn.Sequential:
     """Make the perceptron of Nøkland and Eidnes."""
     parts: list[nn.Module] = []
     for before, after in pairwise((PIXELS, 1024, 1024, 1024)):
@@ -66,7 +66,7 @@ def dropped() -> nn.Sequential:
     return nn.Sequential(*parts, nn.Linear(800, CLASSES))
 
 
-def labelled() -> nn.Sequential:
+def labeled() -> nn.Sequential:
     """Make Hinton's four layers of rectifiers, drawn as in his program."""
     parts: list[nn.Module] = [LabelInputs(CLASSES)]
     for before, after in pairwise((CLASSES + PIXELS, 2000, 2000, 2000, 2000)):
@@ -105,13 +105,13 @@ def late(over: float) -> float:
 
 _LOCAL = "Nøkland and Eidnes 2019, 3 x 1024, 2 pixels of jitter"
 _LOCAL_ERRORS = Recipe(
-    "local-errors", normalised, partial(adam, 5e-4), 128, 20, 0.62, 100, _LOCAL,
+    "local-errors", normalized, partial(adam, 5e-4), 128, 20, 0.62, 100, _LOCAL,
     {"kind": "both"}, steps, 2,
 )  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
     "backprop": Recipe(
-        "backprop", normalised, partial(adam, 5e-4), 128, 20, 0.75, 100, _LOCAL,
+        "backprop", normalized, partial(adam, 5e-4), 128, 20, 0.75, 100, _LOCAL,
         schedule=steps, jitter=2,
     ),
     "feedback-alignment": Recipe(
@@ -131,7 +131,7 @@ RECIPES: dict[str, Recipe] = {
         published=0.80, options={"kind": "similarity"}
     ),
     "forward-forward": Recipe(
-        "forward-forward", labelled, smoothed, 100, 10, 1.36, 60,
+        "forward-forward", labeled, smoothed, 100, 10, 1.36, 60,
         "Hinton 2022, 4 x 2000, label in the image", {"negatives": "hard"}, late,
     ),
     "dendritic-microcircuit": Recipe(

@@ -8,12 +8,13 @@ import difflib
 import math
 import operator
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeGuard, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 # Which synapses of a neuron its degree counts: incoming, outgoing, or all.
 Direction = Literal["in", "out", "both"]
@@ -125,7 +126,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return the finite number that a value of another type stands for, or None."""
+    """Return the finite number that a value of another type represents, or None."""
     if isinstance(value, bool | np.bool_):
         return None
     item = getattr(value, "item", None)
@@ -219,6 +220,14 @@ def is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
 
+def is_function(value: Any) -> TypeGuard[Callable[..., Any]]:
+    """Return whether `value` is a function, and neither a class nor a connectome.
+
+    Classes can be called too, and so can PyG's ``Data``.
+    """
+    return callable(value) and not isinstance(value, type | Data)
+
+
 def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:
     """Return one bool per axis from one bool for all axes, or from one per axis.
 
@@ -285,7 +294,7 @@ def array(expected: str, value: Any, fix: str) -> NDArray[Any]:
         The array, which shares memory with `value` where NumPy can do so.
 
     Raises:
-        TypeError: NumPy makes no array of `value`, such as of a sparse tensor.
+        TypeError: NumPy cannot convert `value` to an array, for example a sparse tensor.
         ValueError: `value` has rows of different lengths.
     """
     try:

@@ -1,4 +1,4 @@
-"""The compiled helpers, which speed up some functions where they were built.
+"""Compiled helpers, which speed up some functions if they were built.
 
 The results are identical bit for bit with and without them: NumPy draws all random numbers, and
 compiled code only processes them.

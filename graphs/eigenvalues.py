@@ -19,7 +19,7 @@ Complex = NDArray[np.complex128]
 _DENSE = 128
 _RESCUE = 3000
 # The largest eigenvalues of a random matrix lie close to a circle, and ARPACK may miss the largest
-# one when it is asked for only one or two.
+# one if only one or two are requested.
 _WANTED = 10
 # Subspace sizes and numbers of restarts, tried in turn. A larger subspace is not faster, but
 # separates more eigenvalues of almost equal magnitude. The tolerance is 0, because the second copy
@@ -197,8 +197,8 @@ def _solve(factor: _Factor, k: int) -> Complex:
                 return _dense(factor)
     raise RuntimeError(
         f"the {wanted} largest eigenvalues of a strongly connected part of {rows} neurons did not "
-        f"converge ({told}), as where very many are nearly equally large; ask for another k, or "
-        f"for a graph whose parts have at most {_RESCUE} neurons, which are solved as a whole"
+        f"converge ({told}), which happens if very many are nearly equally large; pass another k, "
+        f"or a graph whose parts have at most {_RESCUE} neurons, which are solved densely"
     )
 
 

@@ -75,7 +75,7 @@ def check_tensor(data: Data, name: str, dtype: torch.dtype, size: tensors.Shape)
         data: A connectome that has the field.
         name: Name of the field.
         dtype: The dtype of the contract.
-        size: The shape of the contract; a str stands for any size.
+        size: The shape of the contract; a str means any size.
 
     Returns:
         The tensor, detached.

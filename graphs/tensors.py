@@ -1,4 +1,4 @@
-"""Checks of tensor arguments for both packages: what came, what was expected, and the fix."""
+"""Checks of tensor arguments, shared by both packages."""
 
 from types import EllipsisType
 from typing import Any
@@ -61,7 +61,7 @@ def tensor(
         TypeError: x must be a float32 or float64 tensor of shape [B, 2], got list; \
 pass torch.as_tensor(x, dtype=torch.float32)
     """
-    # Every call of a layer comes through here, so an error is described only if there is one.
+    # Every call of a layer runs this check, so a message is only built if there is an error.
     if not (
         isinstance(value, Tensor)
         and value.dtype in dtypes
@@ -102,7 +102,7 @@ def device(name: str, value: Any, *, present: bool = True) -> torch.device:
 
     Raises:
         TypeError: If it is neither a string, a number nor a ``torch.device``.
-        ValueError: If torch knows no such device, or does not find it.
+        ValueError: If the device is unknown to torch or not available.
     """
     if not isinstance(value, str | torch.device | int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a device, got {_told(value)}; pass {name}='cpu' or 'cuda'")
@@ -114,7 +114,7 @@ def device(name: str, value: Any, *, present: bool = True) -> torch.device:
             f"{name} must be a device, got {value!r} ({known}); pass {name}='cpu' or 'cuda'"
         ) from None
     if present and found.type == "cuda" and not (found.index or 0) < torch.cuda.device_count():
-        raise ValueError(f"{name} is {str(found)!r}, which torch does not find; pass {name}='cpu'")
+        raise ValueError(f"{name} is {str(found)!r}, which is not available; pass {name}='cpu'")
     return found
 
 

@@ -51,7 +51,7 @@ _INTERRUPTED = 130
 _LONGEST = 1000
 # Exit status if every run diverged.
 _NOTHING_LEARNED = 1
-# UsageError has no name that both typer with its own copy of click and older releases have.
+# The module of UsageError differs between typer with its own copy of click and older releases.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
@@ -117,8 +117,8 @@ def compare(
 ) -> None:
     """Train topologies on images with the same number of synapses, and compare them.
 
-    The learning rules are {rules}. Every rule trains every topology. Combinations that
-    a rule refuses are reported and left out.
+    The learning rules are {rules}. Every rule trains every topology. Combinations that a rule
+    refuses are reported and skipped.
 
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
     their options are
@@ -128,13 +128,14 @@ def compare(
     The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
     none is the model without a graph.
 
-    The first topology that states its size sets the budget, or else a grid of
-    distance 2 on the sheet of the data set. The budget determines the number of neurons, shape
-    and extent that other topologies do not state, and the width of none. Options
-    marked * are fitted to the number of synapses.
+    The budget is the size of the first topology that states one, or otherwise that of a grid of
+    distance 2 on the lattice of the data set. It determines the number of neurons, shape and extent
+    that other topologies do not state, and the width of none. Options marked * are fitted to the
+    number of synapses.
 
-    Loops are a number or an equilibrium, which loops with constant input until the state no longer
-    changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm: {equilibrium}.
+    The option --loops is a number, or equilibrium, which loops with constant input until the state
+    no longer changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm:
+    {equilibrium}.
 
     Finished runs are kept in the output folder and not repeated, unless images,
     connectome or code have changed. Runs that diverge, so that their loss or
@@ -190,8 +191,8 @@ def reproduce(
     and its last loop, and, over all seeds, the distances between outputs of the same
     class and of different classes at every loop.
 
-    The article chooses its model by the final validation loss and accuracy; the
-    command says which model each of them chooses here.
+    The article chooses its model by the final validation loss and accuracy; the command reports
+    which model each of them selects here.
 
     The article does not specify the activations. The variant "relu" has them after
     each batch normalization, the next two also in the loops; "identity" starts the
@@ -353,7 +354,7 @@ def _stopped_by_signals() -> Iterator[list[int]]:
 def _fail(message: str) -> None:
     told = " ".join(message.split())
     if len(told) > _LONGEST:
-        # What is wrong stands at the beginning, and what to do at the end.
+        # The problem is described at the beginning, and the remedy at the end.
         told = f"{told[: _LONGEST // 2]} ... {told[-_LONGEST // 2 :]}"
     print(f"{_NAME}: {told}", file=sys.stderr)
     sys.exit(2)

@@ -157,12 +157,14 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     for name in RULES:
         rule = RULES[name]
         sizes: dict[str, Any] = {
-            "connectome": None,
+            "connectome": graphs.layered([12, 6, 6]),
             "in_features": 12,
             "num_classes": 3,
             "loops": 1,
         }
         yield f"RULES[{name}].build", Call(rule.build, sizes)
+        sizes = sizes | {"connectome": None}
+        yield f"RULES[{name}].build (layered)", Call(rule.build, sizes)
         model = rule.build(**sizes)
         yield f"RULES[{name}]", Call(rule, {"model": model})
         made = rule(model)
@@ -253,6 +255,7 @@ _SUITS: dict[str, set[str]] = {
     "constraint": {"None"},
     "cumulative": {"bool"},
     "degree": {"zero", "2**40"},
+    "decode": {"None"},
     "device": {"None"},
     "directed": {"None", "bool"},
     "distance": _NUMBERS | {"None"},
@@ -264,6 +267,7 @@ _SUITS: dict[str, set[str]] = {
     "edge_sign": {"None"},
     "edge_type": {"None"},
     "edge_weight": {"None"},
+    "encode": {"None"},
     "extent": {"None", "float", "2**40"},
     "fraction": {"zero", "None"},
     "full": {"bool"},
@@ -323,7 +327,7 @@ _SUITS: dict[str, set[str]] = {
     "predict": {"bool"},
     "probabilities": {"array"},
     "probability": {"zero"},
-    "profile": {"None", "function", "class"},
+    "profile": {"None", "function"},
     "radius": {"None", "zero"},
     "ratio": {"zero"},
     "resolution": _NUMBERS | {"None"},
@@ -346,19 +350,21 @@ _SUITS: dict[str, set[str]] = {
 _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("graphs.from_networkx", "graph"): {"graph"},
     ("graphs.from_numpy", "matrix"): {"array"},
-    # A connectome may have no synapse, and a sparse matrix no neuron.
+    # The coordinates say how many neurons there are.
+    ("graphs.coordinate_random (coordinate-given)", "num_nodes"): {"None"},
     ("GraphLayer.forward (PyG)", "edge_index"): {"None"},
     # [B * N, C] and [N, B]: any number of samples or channels, none among them.
     ("GraphLayer.forward (PyG)", "x"): {"wider", "no width"},
     ("kernels.propagate", "x"): {"wider", "no width"},
     ("kernels.backpropagate", "grad"): {"wider", "no width"},
-    ("kernels.Structure", "edge_index"): {"wider", "no width"},
+    ("kernels.Structure", "edge_index"): {"wider", "no width", "int32"},
     # [..., N], as nn.Linear takes.
     ("GraphLayer.describe", "x"): {"one axis more"},
     ("Maxout.forward", "x"): {"one axis more"},
     ("AnytimeClassifier.forward", "x"): {"one axis more"},
     ("NeuronClassifier.forward", "x"): {"one axis more"},
     ("NeuronClassifier.predict", "x"): {"one axis more"},
+    ("diagnostics.similarity_of", "ratio"): _NUMBERS | {"NaN"},
     ("diagnostics.similarity_of", "states"): {"one axis more", "tensor", "wider"},
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
     ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
@@ -367,9 +373,23 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("RULES[local-errors]", "share"): {"zero"},
     ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},
     ("diagnostics.reach", "loops"): {"None"},
+    # The number of one neuron.
+    ("diagnostics.reach", "neurons"): {"zero"},
+    ("diagnostics.receptive_field", "neurons"): {"zero"},
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
+    # Labels of any dtype, and targets of the dtype that the loss takes.
+    ("NeuronClassifier.loss", "y"): {"bool", "float16", "int32"},
+    # Then y must have that axis too.
+    ("NeuronClassifier.loss", "x"): {"one axis more"},
+    ("models.truncated_backward", "y"): {"bool", "float16", "int32"},
+    # More steps than the sequence has: one chunk.
+    ("models.truncated_backward", "every"): {"2**40"},
+    # The width of a model without a connectome.
+    **{(f"RULES[{name}].build", "hidden"): _WHOLE for name in RULES},
+    **{(f"RULES[{name}].build", "connectome"): {"None"} for name in RULES},
+    **{(f"RULES[{name}].build (layered)", "connectome"): {"None", "Data"} for name in RULES},
 }
 
 

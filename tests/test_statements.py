@@ -10,17 +10,11 @@ import pytest
 from benchmarks.significance import cases
 from sparsebrain.experiments.significance import detectable, differences
 from sparsebrain.learning import RULES as RULES_BY_NAME
+from tests.examples.test_reproduction import FOLDER as REPRODUCTION
+from tests.examples.test_reproduction import MODELS
 
 ROOT = Path(__file__).parents[1]
-REPRODUCTION = ROOT / "examples" / "reproduction"
 RULES = ROOT / "examples" / "learning_rules"
-MODELS = {
-    ("none", "1"): "MLP",
-    ("grid:distance=1", "5"): "alpha",
-    ("grid:distance=1", "20"): "beta",
-    ("grid:distance=2", "5"): "X",
-    ("grid:distance=2", "20"): "Y",
-}
 LEVEL = 0.05
 
 

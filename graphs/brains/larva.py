@@ -15,7 +15,7 @@ CELL_TYPES = ("K", "I", "O", "P")
 
 
 def larva_mushroom_body(side: Side = "left") -> Data:
-    """Return the mushroom body of a larva of *Drosophila melanogaster*, where it learns odors.
+    """Return the mushroom body of a *Drosophila melanogaster* larva, its center for odor learning.
 
     Args:
         side: The half of the brain.

@@ -72,9 +72,9 @@ def c_elegans(kind: Kind = "chemical", source: Source = "cook2019") -> Data:
 
         An electrical synapse transmits both ways and is therefore present in both directions. White
         et al. list each pair once, so the reverse has the same weight. Cook et al. and Varshney et
-        al. list both directions. Of Cook et al. five directions are missing (DB3 to PVM, VD9 to
-        PVM, VD6 to PDEL, PDER to AVKL, DVA to VB4) and receive the weight of the reverse, while
-        twelve pairs whose directions differ by one are left unchanged.
+        al. list both directions. Five directions are missing in the table of Cook et al. (DB3 to
+        PVM, VD9 to PVM, VD6 to PDEL, PDER to AVKL, DVA to VB4) and receive the weight of the
+        reverse; twelve pairs whose directions differ by one are left unchanged.
 
         Only synapses between neurons are included: 120 chemical and 6 electrical ones of White et
         al. with muscles or glia, and 115 chemical ones of Varshney et al. with muscles are left
@@ -135,7 +135,7 @@ def c_elegans(kind: Kind = "chemical", source: Source = "cook2019") -> Data:
 def _synapses(origin: str, names: tuple[str, ...]) -> tuple[Index, Index, Index, Index]:
     """Return source, target, type and count of the synapses between neurons.
 
-    Electrical synapses are in both directions.
+    Electrical synapses are returned in both directions.
     """
     table = tables.read(f"c_elegans_{origin}")
     number = {name: neuron for neuron, name in enumerate(names)}

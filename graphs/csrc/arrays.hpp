@@ -1,4 +1,4 @@
-// NumPy arrays in and out: nanobind checks dtype, axes and contiguity before a function is entered.
+// NumPy arrays as arguments and results. nanobind checks dtype, axes and contiguity of arguments.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -21,7 +21,7 @@ namespace nb = nanobind;
 using Index = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using NewIndex = nb::ndarray<nb::numpy, int64_t>;
 
-// Large memory is asked for in large pages, as NumPy does: of small ones each costs a microsecond.
+// Requests huge pages for large arrays, as NumPy does; each small page costs a microsecond.
 inline void prefer_large_pages(void *memory, size_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr size_t least = size_t(4) << 20, page = 4096;
@@ -49,11 +49,11 @@ struct LargePages {
   bool operator!=(const LargePages &) const { return false; }
 };
 
-// What holds a value for each synapse.
+// A vector with a value for each synapse.
 template <class Value>
 using Many = std::vector<Value, LargePages<Value>>;
 
-// Memory that becomes a NumPy array of its own.
+// Uninitialized memory that becomes a NumPy array.
 template <class Value>
 class Fresh {
  public:
@@ -71,7 +71,7 @@ class Fresh {
   std::unique_ptr<Value[]> values_;
 };
 
-// A vector that becomes a NumPy array, without a copy.
+// Converts a vector to a NumPy array without a copy.
 template <class Value>
 nb::ndarray<nb::numpy, Value> handed_out(Many<Value> &&values) {
   auto kept = std::make_unique<Many<Value>>(std::move(values));

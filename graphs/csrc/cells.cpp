@@ -1,8 +1,8 @@
-// Pairs of neurons in reach of each other, found through cells, and most of them decided at once.
-//
-// A synapse s -> t exists where its draw, a number mixed of one of s and one of t, lies below its
-// probability. The probability is NumPy's alone, as exp() differs in the last bit between libraries;
-// here there is a table of bounds on it. What lies between the bounds is left open.
+// Synapses between neurons within reach of each other, which are found with cell lists. A synapse s
+// -> t exists if its draw, a hash of a number of s and a number of t, is below its probability.
+// Only NumPy computes probabilities, because exp() differs in the last bit between libraries. This
+// code has a table of bounds on them; pairs with draws between the bounds are left open for NumPy
+// to decide.
 #include "grid.hpp"
 #include "keys.hpp"
 #include "shares.hpp"
@@ -14,8 +14,8 @@ using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu
 using Draws = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 constexpr int64_t kShares = 64;
-constexpr uint64_t kLargest = (uint64_t(1) << 53) - 1;  // of all draws
-constexpr double kSlack = 1e-9;  // as kCellSlack
+constexpr uint64_t kLargest = (uint64_t(1) << 53) - 1;  // largest draw
+constexpr double kSlack = 1e-9;  // allows for rounding
 
 // A pair that NumPy has to decide.
 struct Open {
@@ -29,19 +29,19 @@ struct Entry {
 };
 
 struct Found {
-  int64_t first, last;                // of the targets, in the order of their cells
-  std::vector<uint32_t> sources;      // of all of them, one after the other
-  std::vector<Entry> open;            // which of them NumPy has to decide
-  std::vector<double> squares, draws;  // of the open ones
+  int64_t first, last;                // range of targets, in the order of their cells
+  std::vector<uint32_t> sources;      // sources of these targets, concatenated
+  std::vector<Entry> open;            // the pairs that NumPy has to decide
+  std::vector<double> squares, draws;  // of the open pairs
 };
 
-// Neurons that stand side by side, and the least draw that connects none of them.
+// Consecutive neurons, and the smallest draw for which none of them is connected.
 struct Span {
   int64_t first, last;
   uint64_t highest;
 };
 
-// What the rows of a thread are made in: the row, and the first `kept` of those that may be in it.
+// Buffers of one thread: the current row, and its candidates, of which the first `kept` are valid.
 struct Scratch {
   std::vector<int64_t> row, spare, near;
   std::vector<double> square;
@@ -90,8 +90,8 @@ class Cells {
     }
   }
 
-  // Looks up the sources of the first `last` targets in the order of their cells, on from where the
-  // last call ended, and returns the squares of the distances and the draws of those that are open.
+  // Continues the search up to target `last`, in the order of the cells. Returns the squared
+  // distances and the draws of the open pairs.
   nb::tuple search(int64_t last) {
     if (last < done_ || last > neurons_) throw std::out_of_range("targets must be neurons");
     if (unsettled_ != found_.size()) throw std::invalid_argument("open pairs must be settled first");
@@ -125,7 +125,7 @@ class Cells {
     return nb::make_tuple(squares->as({open}), draws->as({open}));
   }
 
-  // Drops the open pairs of the last search that are not connected.
+  // Removes the open pairs of the last search that are not connected.
   void settle(const Flags &connected) {
     const int64_t parts = int64_t(found_.size() - unsettled_);
     std::vector<int64_t> starts(parts + 1, 0);
@@ -150,7 +150,7 @@ class Cells {
     unsettled_ = found_.size();
   }
 
-  // All synapses, once every target is searched and settled; they are handed out once.
+  // Returns all synapses after all targets were searched and settled. Can be called only once.
   NewIndex edges() {
     if (done_ != neurons_ || unsettled_ != found_.size())
       throw std::invalid_argument("all targets must be searched and settled first");
@@ -224,8 +224,8 @@ class Cells {
     return mixed(forward ? sends_[k] + receives_[place] : sends_[place] + receives_[k]) >> 11;
   }
 
-  // Of these neurons none whose draw is `highest` or above is connected; the others are kept. Which
-  // are is foreseen by no branch, so that each is written, and only where the next one goes differs.
+  // Keeps the neurons whose draw is below `highest`. A branch could not be predicted, so every
+  // neuron is written, and only the next write position depends on the draw.
   void refuse(const Span &span, int64_t place, Scratch &scratch) const {
     scratch.make_room(size_t(span.last - span.first));
     int64_t *near = scratch.near.data();
@@ -240,7 +240,7 @@ class Cells {
     scratch.kept = kept;
   }
 
-  // Keeps those within the reach, but for the neuron itself.
+  // Keeps the neurons within reach, except for the neuron itself.
   void measure(int64_t place, Scratch &scratch) const {
     int64_t *near = scratch.near.data();
     double *square = scratch.square.data();
@@ -285,15 +285,14 @@ class Cells {
   int64_t neurons_;
   bool directed_, self_loops_;
   double inner_, outer_, bins_;
-  // Thresholds of a draw for squares of the distance: below `certain` there is a synapse, from
-  // `possible` on there is none, and from `envelope` on there is none at any greater distance.
+  // Thresholds of draws by squared distance. Below `certain` there is a synapse; from `possible` on
+  // there is none; from `envelope` on there is none at this or any greater distance.
   std::vector<uint64_t> certain_, possible_, envelope_;
-  int bits_ = 1;  // of twice the number of any neuron, and one
+  int bits_ = 1;  // number of bits of 2 * (largest neuron number) + 1
   Grid grid_;
-  // Of the neurons in the order of their cells.
+  // The numbers that are hashed, in the order of the cells.
   std::vector<uint64_t> sends_, receives_;
-  // What is found as yet: all targets before done_ in that order, and of these the parts before
-  // unsettled_ decided.
+  // Progress: all targets before done_ were searched, and the parts before unsettled_ were settled.
   int64_t done_ = 0;
   size_t unsettled_ = 0;
   std::vector<int64_t> counts_;
@@ -303,7 +302,7 @@ class Cells {
 }  // namespace
 
 void register_cells(nb::module_ &m) {
-  nb::class_<Cells>(m, "Cells", "Neurons in cells, among which pairs in reach are looked up.")
+  nb::class_<Cells>(m, "Cells", "Neurons in cells, for the search of pairs within reach.")
       .def(nb::init<const Points &, const Reals &, const Reals &, double, const Draws &,
                     const Draws &, const Draws &, const Draws &, bool, bool>(),
            nb::arg("points").noconvert(), nb::arg("scale").noconvert(),
@@ -312,9 +311,9 @@ void register_cells(nb::module_ &m) {
            nb::arg("possible").noconvert(),
            nb::arg("directed"), nb::arg("self_loops"))
       .def("search", &Cells::search, nb::arg("last"),
-           "Look on up to a target; squares of distances and draws of the pairs left open.")
+           "Continue up to a target; return squared distances and draws of the open pairs.")
       .def("settle", &Cells::settle, nb::arg("connected").noconvert(),
-           "Say which open pairs are connected.")
+           "Set which open pairs are connected.")
       .def("edges", &Cells::edges, "All synapses [2, E] by (target, source).");
 }
 

@@ -1,18 +1,18 @@
-// Connected parts of a graph, weak and strong, and their order by size.
+// Weakly and strongly connected components, and their numbering by size.
 #include "ends.hpp"
 
 namespace compiled {
 namespace {
 
-// Of each neuron the number of its weakly connected part, parts numbered by their first neurons.
+// Returns the weakly connected component of each neuron, numbered by its first neuron.
 NewIndex weak_parts(const Index &source, const Index &target, int64_t neurons) {
   const Ends all = ends(source, target, neurons);
   Fresh<int64_t> part(neurons);
   {
     nb::gil_scoped_release unlocked;
     checked(all);
-    // Who stands for whom: the lowest of those that are found to be together, so that roots come
-    // before all others.
+    // A union-find forest in which the root of a set is its lowest neuron, so that roots precede
+    // all other members.
     int64_t *above = part.get();
     for (int64_t each = 0; each < neurons; ++each) above[each] = each;
     const auto root = [above](int64_t each) {
@@ -31,8 +31,9 @@ NewIndex weak_parts(const Index &source, const Index &target, int64_t neurons) {
 }
 
 // R. E. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput. 1 (1972), without
-// recursion. A neuron's number is 0 before it is met, then when it was, or when the earliest was that
-// it leads back to; once its part is known it is beyond all of these, from 2 N down to N + 1.
+// recursion. The number of a neuron is 0 before it is visited, and then its low link, the order of
+// visit of the earliest neuron that it is known to lead back to. Once its component is known, the
+// number is that of the component, from 2 N down to N + 1, which is larger than all of these.
 class Search {
  public:
   explicit Search(const Rows &rows)
@@ -54,7 +55,7 @@ class Search {
       const int64_t stop = rows_.pointer[each + 1];
       uint32_t low = number_[each];
       int64_t at = next_[each];
-      // A neighbour that is not met yet is entered, and its number read when it is left again.
+      // An unvisited neighbor is entered first; its number is read after the return from it.
       while (at < stop && number_[rows_.index[at]]) low = std::min(low, number_[rows_.index[at++]]);
       number_[each] = low;
       next_[each] = at;
@@ -73,7 +74,7 @@ class Search {
     waiting_.push_back(neuron);
   }
 
-  // All that wait since `first` was met are one part with it.
+  // All neurons on the stack since `first` was visited form a component with it.
   void close(int32_t first) {
     const uint32_t part = 2 * uint32_t(rows_.size()) - closed_++;
     int32_t each;
@@ -92,21 +93,21 @@ class Search {
   uint32_t met_ = 0, closed_ = 0;
 };
 
-// Of each neuron the number of its strongly connected part, in no order.
+// Returns the strongly connected component of each neuron, in arbitrary order.
 NewIndex strong_parts(const Index &source, const Index &target, int64_t neurons) {
   const Ends all = ends(source, target, neurons);
   Fresh<int64_t> part(neurons);
   {
     nb::gil_scoped_release unlocked;
     check_sizes(all);
-    // Against their direction synapses connect the same parts, and rows need no sorting.
+    // The reversed graph has the same components, and its rows need no sorting.
     const Rows rows = incoming(all, checked(all));
     Search(rows).write(part.get());
   }
   return part.as({size_t(neurons)});
 }
 
-// Groups numbered from the largest; of equally large ones that with the first member comes first.
+// Numbers groups by decreasing size; equally large groups are in the order of their first members.
 NewIndex by_size(const Index &group) {
   const int64_t members = int64_t(group.size()), *number = group.data();
   Fresh<int64_t> renumbered(members);
@@ -117,7 +118,7 @@ NewIndex by_size(const Index &group) {
       if (!is_neuron(number[each], members)) throw std::out_of_range("a group must be below N");
       if (size[number[each]]++ == 0) order.push_back(number[each]);
     }
-    // Larger ones stand before smaller ones, each size in the order of the first members.
+    // Counting sort by decreasing size; equal sizes keep the order of the first members.
     for (const int64_t each : order) ++starts[members - size[each] + 1];
     for (int64_t at = 0; at <= members; ++at) starts[at + 1] += starts[at];
     for (const int64_t each : order) size[each] = starts[members - size[each]]++;
@@ -130,10 +131,10 @@ NewIndex by_size(const Index &group) {
 
 void register_components(nb::module_ &m) {
   m.def("weak_parts", &weak_parts, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
-        nb::arg("neurons"), "Of each neuron the number of its weakly connected part.");
+        nb::arg("neurons"), "The weakly connected component of each neuron.");
   m.def("strong_parts", &strong_parts, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
-        nb::arg("neurons"), "Of each neuron the number of its strongly connected part.");
-  m.def("by_size", &by_size, nb::arg("group").noconvert(), "Groups numbered from the largest.");
+        nb::arg("neurons"), "The strongly connected component of each neuron.");
+  m.def("by_size", &by_size, nb::arg("group").noconvert(), "Number groups by decreasing size.");
 }
 
 }  // namespace compiled

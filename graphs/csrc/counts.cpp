@@ -1,4 +1,4 @@
-// Sums over synapses: of each neuron, of each group, and their lengths.
+// Degrees of neurons, numbers of synapses of groups, and lengths of synapses.
 #include <cmath>
 
 #include "ends.hpp"
@@ -8,17 +8,18 @@ namespace {
 
 using Points = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// Synapses of each neuron that have it at this end and another one at the other.
+// Counts, for each neuron, the synapses with the neuron at `end` and another neuron at `other`.
 NewIndex degrees(const Index &end, const Index &other, int64_t neurons) {
   const Ends all = ends(other, end, neurons);
   Fresh<int64_t> degree(neurons);
   {
     nb::gil_scoped_release unlocked;
-    // Synapses of one neuron follow each other: counted in turns, none waits for the one before.
+    // Consecutive synapses often have the same target. Two alternating counters avoid that each
+    // increment depends on the previous one.
     std::vector<int64_t> turns[2] = {std::vector<int64_t>(neurons), std::vector<int64_t>(neurons)};
     for (int64_t at = 0; at < all.size; ++at) {
       if (!is_neuron(all.target[at], neurons))
-        throw std::out_of_range("an end of a synapse is no neuron");
+        throw std::out_of_range("an end of a synapse is not a neuron");
       turns[at & 1][all.target[at]] += all.apart(at);
     }
     for (int64_t each = 0; each < neurons; ++each)
@@ -27,7 +28,8 @@ NewIndex degrees(const Index &end, const Index &other, int64_t neurons) {
   return degree.as({size_t(neurons)});
 }
 
-// Synapses within a group, and those that each group sends and receives; self-loops left out.
+// Counts the synapses within groups, and those that each group sends and receives, without
+// self-loops.
 nb::tuple group_ends(const Index &source, const Index &target, const Index &group) {
   const int64_t neurons = int64_t(group.size());
   const Ends all = ends(source, target, neurons);
@@ -42,7 +44,7 @@ nb::tuple group_ends(const Index &source, const Index &target, const Index &grou
       throw std::out_of_range("a group must be below N");
     for (int64_t at = 0; at < all.size; ++at) {
       if (!is_neuron(all.source[at], neurons) || !is_neuron(all.target[at], neurons))
-        throw std::out_of_range("an end of a synapse is no neuron");
+        throw std::out_of_range("an end of a synapse is not a neuron");
       const int64_t from = number[all.source[at]], to = number[all.target[at]];
       const bool apart = all.apart(at);
       sent.get()[from] += apart;
@@ -53,7 +55,7 @@ nb::tuple group_ends(const Index &source, const Index &target, const Index &grou
   return nb::make_tuple(inside, sent.as({size_t(neurons)}), received.as({size_t(neurons)}));
 }
 
-// Of all synapses between two neurons, in the order of NumPy's sum over few axes.
+// Lengths of all synapses except self-loops. The squares are summed in the order of NumPy.
 nb::ndarray<nb::numpy, double> lengths(const Index &source, const Index &target,
                                        const Points &points) {
   const int64_t axes = int64_t(points.shape(1));
@@ -83,12 +85,12 @@ nb::ndarray<nb::numpy, double> lengths(const Index &source, const Index &target,
 
 void register_counts(nb::module_ &m) {
   m.def("degrees", &degrees, nb::arg("end").noconvert(), nb::arg("other").noconvert(),
-        nb::arg("neurons"), "Of each neuron the synapses with it at this end, without self-loops.");
+        nb::arg("neurons"), "Number of synapses with each neuron at `end`, without self-loops.");
   m.def("group_ends", &group_ends, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("group").noconvert(),
-        "Synapses inside a group, and those that each group sends and receives.");
+        "Numbers of synapses within groups, and those that each group sends and receives.");
   m.def("lengths", &lengths, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
-        nb::arg("points").noconvert(), "Of each synapse between two neurons.");
+        nb::arg("points").noconvert(), "Lengths of the synapses, without self-loops.");
 }
 
 }  // namespace compiled

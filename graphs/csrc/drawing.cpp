@@ -1,4 +1,4 @@
-// Rows of numbers, each sorted by itself; what drew them sees to it that no row holds one twice.
+// Sorting of rows of random numbers. The caller redraws repeated numbers.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -9,7 +9,8 @@
 namespace compiled {
 namespace {
 
-// As many buckets as numbers: linear for numbers that were drawn uniformly, never worse than a sort.
+// Bucket sort with as many buckets as numbers: linear time for uniform random numbers, and never
+// worse than a comparison sort.
 void sort_row(int64_t *row, int64_t size, std::vector<int64_t> &copy, std::vector<int64_t> &ends) {
   if (size <= kShort) return insert_sorted(row, row + size);
   const auto [low, high] = std::minmax_element(row, row + size);
@@ -22,7 +23,7 @@ void sort_row(int64_t *row, int64_t size, std::vector<int64_t> &copy, std::vecto
   for (int64_t value : copy) ++ends[bucket(value) + 1];
   for (int64_t at = 0; at < size; ++at) ends[at + 1] += ends[at];
   for (int64_t value : copy) row[ends[bucket(value)]++] = value;
-  // Now ends[b] is where bucket b ends and bucket b + 1 starts.
+  // Now ends[b] is the end of bucket b and the start of bucket b + 1.
   for (int64_t at = 0, start = 0; at < size; start = ends[at++])
     sort_short(row + start, row + ends[at]);
 }
@@ -64,7 +65,7 @@ NewIndex sort_rows(nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::c
 void register_drawing(nb::module_ &m) {
   m.def("sort_rows", &sort_rows, nb::arg("values").noconvert(), nb::arg("pointer").noconvert(),
         nb::arg("rows").noconvert(),
-        "Sort these rows, values[pointer[r]:pointer[r + 1]], in place; return where one repeats.");
+        "Sort these rows, values[pointer[r]:pointer[r + 1]], in place; return positions of repeats.");
 }
 
 }  // namespace compiled

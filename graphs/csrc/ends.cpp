@@ -1,6 +1,6 @@
 #include "ends.hpp"
 
-// The same once more for processors that take four at a time, where the loader can choose.
+// Also compiled for AVX2, if the dynamic loader can select the version.
 #if defined(__GLIBC__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
 #define FOR_WIDER_PROCESSORS __attribute__((target_clones("avx2", "default")))
@@ -10,8 +10,9 @@
 
 namespace compiled {
 
-// Only the signs of sums and differences are looked at: what has no comparison of 64 bits, as SSE2, can
-// take several synapses at a time. They wrap around where an end is no neuron, and do not count then.
+// Only the signs of sums and differences are used, so that SSE2, which has no 64-bit comparison,
+// can process several synapses at a time. They may wrap around if an end is not a neuron, in which
+// case the other results are not used.
 FOR_WIDER_PROCESSORS Seen look_through(const Ends &all) {
   if (all.size == 0) return {true, true, 0};
   const uint64_t last = uint64_t(all.neurons) - 1;

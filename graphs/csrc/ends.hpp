@@ -1,4 +1,4 @@
-// The ends of synapses: looked through once before anything is done with them.
+// The ends of synapses, which are checked in one pass before they are used.
 #pragma once
 
 #include "rows.hpp"
@@ -21,15 +21,15 @@ inline bool is_neuron(int64_t end, int64_t neurons) { return uint64_t(end) < uin
 
 struct Seen {
   bool inside;         // all ends are neurons
-  bool rising;         // (target, source) rises from each synapse to the next; if all are inside
-  int64_t self_loops;  // from a neuron to itself
+  bool rising;         // (target, source) increases from each synapse to the next; valid if `inside`
+  int64_t self_loops;  // number of synapses from a neuron to itself
 };
 
 Seen look_through(const Ends &all);
 
 inline Seen checked(const Ends &all) {
   const Seen seen = look_through(all);
-  if (!seen.inside) throw std::out_of_range("an end of a synapse is no neuron");
+  if (!seen.inside) throw std::out_of_range("an end of a synapse is not a neuron");
   return seen;
 }
 
@@ -39,7 +39,7 @@ inline void check_sizes(const Ends &all) {
     throw std::invalid_argument("more neurons or synapses than 32-bit numbers count");
 }
 
-// Sources of each target as they come, without self-loops: sorted if the synapses rise.
+// Sources of each target in the order of the synapses, without self-loops; sorted if `rising`.
 inline Rows incoming(const Ends &all, const Seen &seen) {
   Rows rows{std::vector<int64_t>(all.neurons + 1, 0), Many<int32_t>(all.size - seen.self_loops)};
   int64_t kept = 0;

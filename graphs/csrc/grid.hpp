@@ -1,4 +1,4 @@
-// Points in cells of equal size, and the cells that lie in reach of a point.
+// Points in cells of equal size, and the cells within reach of a point.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ using Points = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::c
 using Reals = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 constexpr int kMostAxes = 3;
-constexpr int64_t kMostCells = int64_t(1) << 20;  // along an axis, so that three make one number
-// Far wider than any rounding here, and far narrower than what would cost time.
+constexpr int64_t kMostCells = int64_t(1) << 20;  // along an axis; three fit into int64
+// Much larger than all rounding errors, and too small to add noticeable work.
 constexpr double kCellSlack = 1e-6;
 
 struct Axis {
@@ -28,12 +28,12 @@ struct Axis {
 
 class Grid {
  public:
-  // Points go into cells as long as the reach, or into smaller ones, where they are many enough.
+  // Sorts points into cells with the reach as side length, or smaller cells if points are dense.
   void fill(const Points &points, const Reals &scale, const Reals &period, double reach) {
     neurons_ = int64_t(points.shape(0));
     dimensions_ = int(points.shape(1));
     for (int a = 0; a < dimensions_; ++a) set_axis(a, points, scale.data()[a], period.data()[a]);
-    // Small cells fit the reach better, and hold too few neurons where there are few in reach.
+    // Smaller cells approximate the reach better, but must hold enough neurons each.
     for (int64_t parts = 1; parts <= 8; parts *= 2) {
       const int64_t filled = sort(points, reach, parts);
       if (neurons_ < (int64_t(8) << dimensions_) * filled) break;
@@ -47,12 +47,12 @@ class Grid {
 
   int dimensions() const { return dimensions_; }
   const Axis &axis(int a) const { return axes_[a]; }
-  // Of the neurons in the order of their cells: which each is, and its coordinates along an axis.
+  // The numbers of the neurons in the order of their cells, and their coordinates along an axis.
   const std::vector<uint32_t> &order() const { return order_; }
   const float *at(int a) const { return at_[a].data(); }
 
-  // Calls visit(first, last, least) for the places that each cell within the root of `outer` holds;
-  // `least` is not above the square of the scaled distance to any neuron there.
+  // Calls visit(first, last, least) for every cell within the distance sqrt(outer), with the range
+  // of its neurons and a lower bound of their squared scaled distance.
   template <class Visit>
   void around(int64_t place, double outer, Visit &visit) const {
     lines(0, 0, 0, place, outer, visit);
@@ -74,7 +74,7 @@ class Grid {
     span_[a] = axis.wraps ? period : std::max(high - low, 0.0);
   }
 
-  // Returns how many cells are not empty.
+  // Returns the number of nonempty cells.
   int64_t sort(const Points &points, double reach, int64_t parts) {
     int64_t cells = 1;
     for (int a = 0; a < dimensions_; ++a) {
@@ -96,7 +96,7 @@ class Grid {
                       cell(axes_[a], points.data()[neuron * dimensions_ + a]);
     order_.resize(neurons_);
     keys_.clear();
-    // As long as they are few, all cells have a place in the table, also those that are empty.
+    // If there are few cells, the table contains all of them, including empty ones.
     return cells <= 4 * neurons_ + 64 ? count(key, cells) : list(key);
   }
 
@@ -126,7 +126,8 @@ class Grid {
     return int64_t(keys_.size());
   }
 
-  // The cell in the table with this key, or the next that is not empty; and the key of one.
+  // The table index of the cell with this key or of the next nonempty cell, and the key at an
+  // index.
   int64_t found(int64_t key) const {
     return keys_.empty() ? key : std::lower_bound(keys_.begin(), keys_.end(), key) - keys_.begin();
   }
@@ -140,7 +141,7 @@ class Grid {
     return cell < 0 ? cell + axis.cells : cell >= axis.cells ? cell - axis.cells : cell;
   }
 
-  // Without the call of a library; cells are far fewer than integers, and so is what is beyond them.
+  // Avoids a library call. Cell numbers are small, so values are clamped to a range around them.
   static int64_t floor(double value) {
     const double most = double(kMostCells), near = std::min(std::max(value, -most), 2 * most);
     const int64_t whole = int64_t(near);
@@ -149,10 +150,10 @@ class Grid {
 
   struct Range {
     int64_t low, high;
-    bool whole;  // around a torus: all cells, each once
+    bool whole;  // the range covers the whole torus: each cell once
   };
 
-  // Cells whose neurons may lie within `far` of x.
+  // The range of cells with neurons that may be within the distance `far` of x.
   static Range range(const Axis &axis, double x, double far) {
     const double at = (x - axis.low) * axis.per_side, wide = far * axis.per_side + kCellSlack;
     const int64_t low = floor(at - wide), high = floor(at + wide);
@@ -162,7 +163,7 @@ class Grid {
     return {low, high, false};
   }
 
-  // Square of the least scaled distance from x to a cell, from below.
+  // A lower bound of the squared scaled distance from x to a cell.
   static double gap(const Axis &axis, double x, int64_t cell, bool whole) {
     if (whole) return 0;
     const double low = axis.low + cell * axis.side;
@@ -172,7 +173,8 @@ class Grid {
     return scaled * scaled;
   }
 
-  // Goes along the first axes cell by cell; along the last, neighbouring cells stand side by side.
+  // Iterates over the cells of all axes except the last, along which neighboring cells are
+  // contiguous.
   template <class Visit>
   void lines(int a, int64_t first, double square, int64_t place, double outer, Visit &visit) const {
     const Axis &axis = axes_[a];
@@ -189,7 +191,7 @@ class Grid {
     }
     int64_t each = cells.low;
     while (each <= cells.high) {
-      // Up to where the torus closes.
+      // The range ends where the torus wraps around.
       const int64_t here = inside(axis, each), shift = each - here;
       const int64_t last = std::min(cells.high, each + (axis.cells - 1 - here));
       const int64_t size = int64_t(starts_.size()) - 1;
@@ -206,7 +208,7 @@ class Grid {
   Axis axes_[kMostAxes];
   double span_[kMostAxes];
   std::vector<uint32_t> order_;
-  // Where each cell of the table starts; and their keys, if the table is of those not empty alone.
+  // The start of each cell of the table, and the keys if the table contains only nonempty cells.
   std::vector<int64_t> starts_, keys_;
   std::vector<float> at_[kMostAxes];
 };

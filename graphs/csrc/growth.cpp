@@ -1,4 +1,4 @@
-// Graphs that grow neuron by neuron, each newcomer connecting with those that have many synapses.
+// Graphs that grow neuron by neuron by preferential attachment.
 #include <stdexcept>
 #include <vector>
 
@@ -9,7 +9,7 @@ namespace {
 
 using Draws = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// What stops a newcomer whose draws have run out; it starts over when more have come.
+// Thrown if the draws run out. The current neuron then starts over with the next draws.
 struct Exhausted {};
 
 class Growth {
@@ -23,7 +23,8 @@ class Growth {
     if (triangle > 0) chosen_by_.resize(neurons);
   }
 
-  // Adds newcomers until all are there or the draws end; returns how many draws were used.
+  // Adds neurons until the graph is complete or the draws run out; returns the number of draws
+  // used.
   int64_t advance(const Draws &draws) {
     nb::gil_scoped_release unlocked;
     for (size_t at = 0; at < draws.size(); ++at)
@@ -70,7 +71,7 @@ class Growth {
       } else {
         if (slot && triangle_ > 0) {
           if (next_ == end_) throw Exhausted();
-          if (*next_++ < triangle_) found = neighbour(friend_, slot - 1);
+          if (*next_++ < triangle_) found = neighbor(friend_, slot - 1);
         }
         if (found < 0) friend_ = found = preferred();
       }
@@ -79,7 +80,8 @@ class Growth {
     }
   }
 
-  // One end of a synapse drawn uniformly: a neuron with a chance in proportion to its degree.
+  // Draws an end of a random synapse, which is a neuron with a probability proportional to its
+  // degree.
   int64_t preferred() {
     while (true) {
       const int64_t end = below(2 * (newcomer_ - each_) * each_);
@@ -88,8 +90,8 @@ class Growth {
     }
   }
 
-  // A neighbour that is not yet marked, all alike, or -1; at most `most` of them are marked.
-  int64_t neighbour(int64_t of, int64_t most) {
+  // Draws an unmarked neighbor uniformly, or returns -1; at most `most` neighbors are marked.
+  int64_t neighbor(int64_t of, int64_t most) {
     const std::vector<uint32_t> &later = chosen_by_[of];
     const int64_t earlier = of < each_ ? 0 : each_;
     const int64_t degree = earlier + int64_t(later.size());
@@ -120,9 +122,9 @@ void register_growth(nb::module_ &m) {
       .def(nb::init<int64_t, int64_t, double>(), nb::arg("neurons"), nb::arg("each"),
            nb::arg("triangle"))
       .def("advance", &Growth::advance, nb::arg("draws").noconvert(),
-           "Add newcomers until all are there or the draws in [0, 1) end; return how many were used.")
-      .def_prop_ro("complete", &Growth::complete, "Whether all neurons are there.")
-      .def("targets", &Growth::targets, "Whom the newcomers connect with, newcomer by newcomer.");
+           "Add neurons until complete or out of draws in [0, 1); return the number of draws used.")
+      .def_prop_ro("complete", &Growth::complete, "Whether all neurons have been added.")
+      .def("targets", &Growth::targets, "The targets of the new neurons, neuron by neuron.");
 }
 
 }  // namespace compiled

@@ -1,4 +1,4 @@
-// Numbers of pairs of neurons: mixed to a draw, and sorted.
+// Hashing and sorting of the numbers of pairs of neurons.
 #pragma once
 
 #include <algorithm>
@@ -7,14 +7,14 @@
 
 namespace compiled {
 
-// The finalizer of SplitMix64 (variant 13 of D. Stafford); graphs/generators/proximity.py has the same.
+// The finalizer of SplitMix64 (variant 13 of D. Stafford), as in graphs/generators/proximity.py.
 inline uint64_t mixed(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
   value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
   return value ^ (value >> 31);
 }
 
-// Up to so many are sorted by insertion.
+// Up to this number, values are sorted by insertion.
 constexpr int64_t kShort = 24;
 
 template <class Each>
@@ -33,8 +33,8 @@ void sort_short(Each *first, Each *last) {
   if (last - first <= kShort) insert_sorted(first, last);
 }
 
-// Sorts numbers below 2^bits, byte by byte: comparing costs a hundred times more than adding up here,
-// as no branch is foreseen.
+// Sorts numbers below 2^bits by radix sort. Comparisons would cost a hundred times as much as
+// additions, because their branches cannot be predicted.
 inline void sort_row(std::vector<int64_t> &row, std::vector<int64_t> &spare, int bits) {
   if (row.size() < 48) return sort_short(row.data(), row.data() + row.size());
   spare.resize(row.size());

@@ -1,4 +1,4 @@
-// What Python sees; one file for each family of functions registers its own.
+// The Python module; each file registers its own functions.
 #include <nanobind/nanobind.h>
 
 namespace compiled {
@@ -17,7 +17,7 @@ void register_windows(nanobind::module_ &m);
 }
 
 NB_MODULE(_compiled, m) {
-  m.doc() = "Compiled helpers; graphs.compiled loads them where they were built.";
+  m.doc() = "Compiled helpers, which graphs.compiled loads if they were built.";
   compiled::register_cells(m);
   compiled::register_components(m);
   compiled::register_counts(m);

@@ -1,4 +1,4 @@
-// Neurons move between groups while that raises the modularity: the inner step of Louvain's method.
+// The inner step of Louvain's method: neurons move between groups while this increases modularity.
 #include <deque>
 
 #include "rows.hpp"
@@ -6,8 +6,8 @@
 namespace compiled {
 namespace {
 
-// Neurons in turn, and those next to one that has moved once more; measures/louvain.py says by what law,
-// and has the same in Python.
+// Visits all neurons in order, and again the neighbors of each neuron that moved. The Python
+// version in measures/louvain.py documents the algorithm.
 class Moving {
  public:
   Moving(const Rows &rows, const int64_t *weight, const int64_t *sent, const int64_t *received,
@@ -42,7 +42,7 @@ class Moving {
       links_[found] += weight_[at];
     }
     out_[before] -= sent_[each], in_[before] -= received_[each];
-    // Of groups that are worth the same, the first that was met.
+    // Ties are resolved in favor of the group that was found first.
     const double stays = worth(each, before);
     int64_t best = before;
     double most = stays;
@@ -56,7 +56,7 @@ class Moving {
     return best != before;
   }
 
-  // Synapses to and from a group, less those that chance gives.
+  // The number of synapses to and from a group, minus the number expected by chance.
   double worth(int64_t each, int64_t one) const {
     return double(links_[one]) - share_ * double(sent_[each] * in_[one] + received_[each] * out_[one]);
   }
@@ -89,7 +89,7 @@ void register_moving(nb::module_ &m) {
   m.def("moved", &moved, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
         nb::arg("weight").noconvert(), nb::arg("sent").noconvert(), nb::arg("received").noconvert(),
         nb::arg("share"), nb::arg("least"),
-        "Of each neuron the group where moves between groups have led it.");
+        "The group of each neuron after all moves.");
 }
 
 }  // namespace compiled

@@ -1,4 +1,4 @@
-// Rows of a sparse matrix, checked and kept as 32-bit numbers: half the memory to read.
+// Rows of a sparse matrix, checked and stored as 32-bit numbers, which halves the memory traffic.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct Rows {
 
 using Columns = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// A square matrix out of the arrays of a CSR, or an error that says what is wrong with them.
+// Returns the square matrix of CSR arrays, or throws an error that describes what is wrong.
 inline Rows checked(const Index &pointer, const Columns &index) {
   const int64_t rows = int64_t(pointer.size()) - 1, size = int64_t(index.size());
   if (rows < 0 || rows > std::numeric_limits<int32_t>::max())
@@ -33,7 +33,7 @@ inline Rows checked(const Index &pointer, const Columns &index) {
   const int32_t *columns = index.data();
   Rows kept{std::vector<int64_t>(at, at + rows + 1), Many<int32_t>(columns, columns + size)};
   for (int32_t column : kept.index) wrong += column < 0 || column >= rows;
-  if (wrong) throw std::out_of_range("an end of a synapse is no neuron");
+  if (wrong) throw std::out_of_range("an end of a synapse is not a neuron");
   return kept;
 }
 
@@ -44,7 +44,7 @@ inline bool sorted(const Rows &rows) {
   return rising;
 }
 
-// Columns become rows, sorted.
+// Returns the transposed matrix with sorted rows.
 inline Rows transposed(const Rows &rows) {
   const int64_t neurons = rows.size();
   Rows turned{std::vector<int64_t>(neurons + 1, 0), Many<int32_t>(rows.index.size())};
@@ -61,7 +61,7 @@ inline void check_neurons(const Index &chosen, int64_t neurons) {
   const int64_t *first = chosen.data();
   if (std::any_of(first, first + chosen.size(),
                   [neurons](int64_t each) { return each < 0 || each >= neurons; }))
-    throw std::out_of_range("a chosen neuron is no neuron");
+    throw std::out_of_range("a chosen number is not a neuron");
 }
 
 }  // namespace compiled

@@ -1,4 +1,4 @@
-// Rows cut into shares, each of which one thread works on at a time.
+// Division of rows into shares, each of which is processed by one thread.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@ inline int64_t share(int64_t rows, int64_t number, int64_t shares) {
   return rows / shares * number + std::min(rows % shares, number);
 }
 
-// Calls work(number, first, last) for every share of [0, rows). Memory may run out in a thread, and
-// an exception must not leave it.
+// Calls work(number, first, last) for every share of [0, rows). A thread may run out of memory; its
+// exception is caught, since it must not leave the thread.
 template <class Work>
 void for_shares(int64_t rows, int64_t shares, Work work) {
   bool failed = false;

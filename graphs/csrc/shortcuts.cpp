@@ -1,4 +1,4 @@
-// A ring of neurons some of whose synapses look for other targets, drawn elsewhere.
+// A ring of neurons with shortcuts, whose targets the caller draws.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kNowhere = -1;
 
-// Slots are the synapses of the ring, row by row of their sources, and after them those that are added.
+// Slots are the synapses of the ring, sorted by source, followed by the added synapses.
 class Shortcuts {
  public:
   Shortcuts(int64_t neurons, int64_t neighbors, bool directed, const Index &chosen, bool added)
@@ -42,8 +42,8 @@ class Shortcuts {
 
   size_t waiting() const { return waiting_.size(); }
 
-  // Each that waits gets the target so many neurons ahead, where it is free before this round and no
-  // one before it in this round has asked for the same pair.
+  // Proposes a target for each waiting slot, `ahead` neurons after its source. It is accepted if
+  // the pair was free before this round and no earlier slot of this round has proposed it.
   void place(const Index &ahead) {
     const size_t size = waiting_.size();
     if (ahead.size() != size) throw std::invalid_argument("one draw for each that waits");
@@ -71,7 +71,8 @@ class Shortcuts {
     waiting_.resize(left);
   }
 
-  // Sources and targets of all slots, where -1 is no target as yet; and which slots wait.
+  // Returns sources and targets of all slots, with target -1 if there is none yet, and the waiting
+  // slots.
   nb::tuple ends() const {
     const int64_t size = int64_t(target_.size());
     Fresh<int64_t> both(2 * size);
@@ -104,7 +105,7 @@ class Shortcuts {
     return std::find(added + starts_[source], last, target) != last;
   }
 
-  // Whether one of those before `at` in this round that leave `source` wants the target.
+  // Whether an earlier slot of this round with the same source has proposed the target.
   bool asked(int64_t source, int64_t target, const std::vector<int64_t> &wanted, size_t at) const {
     if (run_[source] == kNowhere) return false;
     size_t before = size_t(run_[source]);
@@ -116,21 +117,21 @@ class Shortcuts {
   int64_t neurons_, each_;
   bool directed_;
   Many<int64_t> target_, waiting_;
-  std::vector<int64_t> sender_, starts_;  // of those added, and where each neuron's start
-  std::vector<int64_t> run_;              // the first of each neuron's that waits in this round
+  std::vector<int64_t> sender_, starts_;  // sources of added slots, and each neuron's first
+  std::vector<int64_t> run_;              // each neuron's first waiting slot in this round
 };
 
 }  // namespace
 
 void register_shortcuts(nb::module_ &m) {
-  nb::class_<Shortcuts>(m, "Shortcuts", "A ring, and synapses of it that look for other targets.")
+  nb::class_<Shortcuts>(m, "Shortcuts", "A ring, and the shortcuts that still need a target.")
       .def(nb::init<int64_t, int64_t, bool, const Index &, bool>(), nb::arg("neurons"),
            nb::arg("neighbors"), nb::arg("directed"), nb::arg("chosen").noconvert(),
            nb::arg("added"))
       .def_prop_ro("waiting", &Shortcuts::waiting)
       .def("place", &Shortcuts::place, nb::arg("ahead").noconvert(),
-           "Try a target for each that waits, so many neurons ahead of its source.")
-      .def("ends", &Shortcuts::ends, "Sources and targets [2, E], -1 where none is; who waits.");
+           "Propose a target for each waiting slot, that many neurons ahead of its source.")
+      .def("ends", &Shortcuts::ends, "Sources and targets [2, E], -1 for none, and the waiting slots.");
 }
 
 }  // namespace compiled

@@ -1,4 +1,4 @@
-// What measures look at first: whether synapses are in order, and the simple graph that they make.
+// Preparation for measures: checks the order of the synapses and builds the simple graph.
 #include "ends.hpp"
 
 namespace compiled {
@@ -18,7 +18,7 @@ nb::tuple survey(const Index &source, const Index &target, int64_t neurons) {
   return nb::make_tuple(wrong, seen.inside && seen.rising, seen.inside ? seen.self_loops : 0);
 }
 
-// Of each neuron all that stand in its rows, once each: sorted, as the rows are.
+// Merges the sorted rows of two matrices, without duplicates.
 Rows merged(const Rows &one, const Rows &other) {
   Rows both{std::vector<int64_t>(one.pointer.size(), 0), {}};
   both.index.resize(one.index.size() + other.index.size());
@@ -38,7 +38,7 @@ Rows merged(const Rows &one, const Rows &other) {
   return both;
 }
 
-// Drops what a sorted row holds again.
+// Removes duplicates from sorted rows.
 void deduplicate(Rows &rows) {
   int64_t kept = 0, first = 0;
   for (int64_t row = 0; row < rows.size(); ++row) {
@@ -59,7 +59,7 @@ nb::tuple simple_rows(const Index &source, const Index &target, int64_t neurons,
     check_sizes(all);
     const Seen seen = checked(all);
     Rows in = incoming(all, seen);
-    // Turned around, rows are sorted.
+    // Transposition sorts the rows.
     rows = transposed(in);
     if (!directed) {
       if (!seen.rising) in = transposed(rows);
@@ -72,7 +72,7 @@ nb::tuple simple_rows(const Index &source, const Index &target, int64_t neurons,
   return nb::make_tuple(handed_out(std::move(pointer)), handed_out(std::move(rows.index)));
 }
 
-// How many synapses of a simple graph their target answers.
+// Counts the reciprocal synapses of a simple graph.
 int64_t answered(const Index &source, const Index &target, int64_t neurons) {
   const Ends all = ends(source, target, neurons);
   nb::gil_scoped_release unlocked;
@@ -80,7 +80,8 @@ int64_t answered(const Index &source, const Index &target, int64_t neurons) {
   const Seen seen = checked(all);
   Rows rows = incoming(all, seen);
   if (!seen.rising) rows = transposed(rows);
-  // How far each row is read: rows come in rising order, and so does what is looked for in one.
+  // The position reached in each row. Rows are visited in increasing order, so the values searched
+  // for in a row increase as well.
   std::vector<int64_t> next(rows.pointer.begin(), rows.pointer.end() - 1);
   int64_t pairs = 0;
   for (int64_t row = 0; row < neurons; ++row) {
@@ -91,7 +92,7 @@ int64_t answered(const Index &source, const Index &target, int64_t neurons) {
       while (at < stop && rows.index[at] < row) ++at;
       pairs += at < stop && rows.index[at] == row;
     }
-    // Of two neurons the row of the higher one looks for the pair.
+    // Each pair is searched for only once, from the neuron with the higher number.
     next[row] = each - rows.index.data();
   }
   return 2 * pairs;
@@ -102,13 +103,13 @@ int64_t answered(const Index &source, const Index &target, int64_t neurons) {
 void register_simple(nb::module_ &m) {
   m.def("survey", &survey, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("neurons"),
-        "Which synapse is the first with an end that is no neuron, or -1; if none is, whether "
-        "(target, source) rises from each to the next, and how many are self-loops.");
+        "The first synapse with an end that is not a neuron, or -1; if there is none, also whether "
+        "(target, source) increases from each synapse to the next, and the number of self-loops.");
   m.def("simple_rows", &simple_rows, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("neurons"), nb::arg("directed"),
         "Pointers and indices of a CSR, sorted, without self-loops and parallel synapses.");
   m.def("answered", &answered, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
-        nb::arg("neurons"), "Synapses of a simple graph that go both ways.");
+        nb::arg("neurons"), "Number of reciprocal synapses of a simple graph.");
 }
 
 }  // namespace compiled

@@ -1,4 +1,4 @@
-// Synapses in the order of the contract: by target, then by source, equal ones as they came.
+// Synapses in canonical order: a stable sort by target, then by source.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -10,12 +10,12 @@
 namespace compiled {
 namespace {
 
-// Cuts [0, neurons) into shares; each pass over the synapses lets a thread deal with the targets of
-// its own share alone, so that no two write in one place and equal synapses keep their order.
+// Divides [0, neurons) into shares. Each thread passes over all synapses and processes only the
+// targets of its share, so that no two threads write to the same place and the sort is stable.
 int64_t share(int64_t neurons, int64_t number, int64_t shares) { return neurons * number / shares; }
 constexpr int64_t kShares = 16;
 
-// Each is one more pass over all synapses, which pays for two threads and no more.
+// Every share costs a pass over all synapses, so more than two do not pay off.
 int64_t passes() { return std::min(threads(), 2); }
 
 std::vector<int64_t> pointers(const int64_t *target, int64_t size, int64_t neurons) {
@@ -31,7 +31,7 @@ std::vector<int64_t> pointers(const int64_t *target, int64_t size, int64_t neuro
   return pointer;
 }
 
-// What stands in a row before it is sorted: the source, and which synapse it was.
+// An entry of a row before sorting: the source and the position of the synapse.
 struct Entry {
   int64_t source, synapse;
   bool operator<(const Entry &other) const {

@@ -1,4 +1,4 @@
-// How many threads there may be, and which one this is; one where OpenMP is missing.
+// The maximum number of threads and the number of the current one; one thread without OpenMP.
 #pragma once
 
 #ifdef _OPENMP

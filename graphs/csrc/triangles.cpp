@@ -1,4 +1,4 @@
-// Triangles of the neurons' neighbourhoods, and the walks of three steps that they close.
+// Triangles of a graph, and the closed walks of three steps.
 //
 // Each triangle is found once, from its neuron of lowest degree: O(E^1.5). M. Latapy, "Main-memory
 // triangle computations for very large (sparse (power-law)) graphs", Theor. Comput. Sci. 407
@@ -9,17 +9,17 @@
 namespace compiled {
 namespace {
 
-constexpr int32_t kNone = std::numeric_limits<int32_t>::max();  // there are at most so many neurons
+constexpr int32_t kNone = std::numeric_limits<int32_t>::max();  // larger than any neuron number
 
-// Neighbours on the far side of each pair that points up in degree, and who of the two sends: 1 the
-// row, 2 the neighbour, 3 both; and how many neighbours each neuron has.
+// For each neuron its neighbors of higher degree, with a code of the synapses (1 if the neuron of
+// the row sends, 2 if the neighbor sends, 3 if both do), and the number of all its neighbors.
 struct Pairs {
   Rows rows;
   Many<uint8_t> code;
   std::vector<int32_t> degree;
 };
 
-// Calls visit(neighbour, code) for every neuron that stands in one of two sorted rows, in their order.
+// Calls visit(neighbor, code) for every neuron in the union of two sorted rows, in order.
 template <class Visit>
 void each_neighbor(const Rows &out, const Rows &in, int64_t row, Visit visit) {
   const int32_t *to = out.begin(row), *to_end = out.end(row);
@@ -28,7 +28,7 @@ void each_neighbor(const Rows &out, const Rows &in, int64_t row, Visit visit) {
     const int32_t sent = to != to_end ? *to : kNone, received = from != from_end ? *from : kNone;
     const int32_t neighbor = std::min(sent, received);
     visit(neighbor, uint8_t((sent == neighbor) + 2 * (received == neighbor)));
-    // Once only, however often it stands there.
+    // Skip duplicates.
     while (to != to_end && *to == neighbor) ++to;
     while (from != from_end && *from == neighbor) ++from;
   }
@@ -51,7 +51,7 @@ Pairs upward(Rows out) {
     pointer[row + 1] = at;
     pairs.degree[row] = int32_t(at - pointer[row]);
   }
-  // Of all neighbours those that point up are kept.
+  // Keep only neighbors of higher degree.
   int64_t kept = 0, first = 0;
   for (int64_t row = 0; row < out.size(); ++row) {
     const int64_t last = pointer[row + 1];
@@ -71,7 +71,7 @@ Pairs upward(Rows out) {
 constexpr int kTypes = 64;
 constexpr int64_t kWays[] = {0, 1, 1, 2};
 
-// What one thread counts.
+// The counts of one thread.
 struct Count {
   explicit Count(int64_t neurons) : mark(neurons, 0), plain(neurons, 0), walks(neurons, 0) {}
   std::vector<uint8_t> mark;
@@ -162,11 +162,11 @@ NewIndex closed_walks(const Index &pointer, const Columns &index, const Index &v
 
 void register_triangles(nb::module_ &m) {
   m.def("triangles", &triangles, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
-        "Of each neuron: its neighbours, its triangles, and these weighted by the product of the "
-        "synapses on each side; and how many triangles there are of each of 64 codes.");
+        "For each neuron: the numbers of neighbors and of triangles, and the triangles weighted by the "
+        "product of the synapses on each side; and the number of triangles of each of 64 codes.");
   m.def("closed_walks", &closed_walks, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
         nb::arg("value").noconvert(), nb::arg("chosen").noconvert(),
-        "Walks of three steps from each chosen neuron back, by symmetric rows.");
+        "Number of closed walks of three steps from each chosen neuron, by symmetric rows.");
 }
 
 }  // namespace compiled

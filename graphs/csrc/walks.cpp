@@ -1,8 +1,8 @@
 // Breadth-first searches from many sources at once, one bit each.
 //
 // M. Then et al., "The more the merrier: efficient multi-source graph traversal", PVLDB 8 (2014);
-// steps that reach many neurons are taken backwards, from those not yet seen: S. Beamer,
-// K. Asanovic, D. Patterson, "Direction-optimizing breadth-first search", SC 2012.
+// steps that reach many neurons are computed backwards, from the unseen neurons: S. Beamer, K.
+// Asanovic, D. Patterson, "Direction-optimizing breadth-first search", SC 2012.
 #include <array>
 
 #include "rows.hpp"
@@ -31,8 +31,8 @@ struct Bits {
   }
 };
 
-// How many times each bit was set: binary numbers stand upright in planes, so that all bits of a
-// word are counted by one addition with carry.
+// Counts how many times each bit was set. Plane p holds digit p of all counters, so that one
+// addition with carry updates all counters of a word.
 template <int Words>
 class Counter {
  public:
@@ -45,7 +45,7 @@ class Counter {
       }
     if (++added_ == (1 << kPlanes) - 1) flush();
   }
-  // Hands the counts out and starts again from zero.
+  // Returns the counts and resets them.
   std::array<int64_t, Words * kWord> take() {
     flush();
     const auto taken = counts_;
@@ -68,7 +68,7 @@ class Counter {
   int added_ = 0;
 };
 
-// What one thread needs; all of it is allocated before threads start, where an error can be told.
+// The memory of one thread, allocated before threads start, so that an error can be raised.
 template <int Words>
 struct Search {
   explicit Search(int64_t neurons) : seen(neurons), front(neurons), next(neurons) {
@@ -127,7 +127,7 @@ struct Totals {
   double *inverse;
 };
 
-// Backwards pays where the walkers would pass along more than this share of the synapses.
+// A backward step is faster if the active neurons have more than 1 / kBackwards of the synapses.
 constexpr int64_t kBackwards = 8;
 
 template <int Words>
@@ -191,7 +191,7 @@ nb::tuple walks(const Index &pointer, const Columns &index, const Index &sources
     std::fill_n(totals.distance, size, 0);
     std::fill_n(totals.reached, size, 0);
     std::fill_n(totals.inverse, size, 0.0);
-    // Wide words read less, narrow ones give every thread a batch.
+    // Wide words reduce memory reads; narrow words give every thread a batch.
     if (size) {
       const Rows in = transposed(out);
       if (int64_t(size) >= 4 * kWord * threads())
@@ -208,7 +208,7 @@ nb::tuple walks(const Index &pointer, const Columns &index, const Index &sources
 void register_walks(nb::module_ &m) {
   m.def("walks", &walks, nb::arg("pointer").noconvert(), nb::arg("index").noconvert(),
         nb::arg("sources").noconvert(),
-        "Of each source: the sum of distances to the neurons that it reaches, their number, and "
+        "For each source: the sum of distances to the neurons that it reaches, their number, and "
         "the sum of inverse distances.");
 }
 

@@ -1,4 +1,4 @@
-// Synapses of a window that slides over a lattice, written straight in the order of the contract.
+// Synapses within a window around each lattice point, written directly in canonical order.
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -17,9 +17,9 @@ using Row = std::vector<std::pair<int64_t, int64_t>>;  // source and kind
 constexpr int64_t kShares = 64;
 
 struct Axis {
-  int64_t side, stride, low, high;  // sources lie in [low, high)
+  int64_t side, stride, low, high;  // sources are in [low, high)
   bool wraps;
-  int64_t nearest, farthest;  // the offsets of the window lie in [nearest, farthest]
+  int64_t nearest, farthest;  // the range of the window's offsets along this axis
 };
 
 class Window {
@@ -53,8 +53,8 @@ class Window {
 
   int64_t neurons() const { return neurons_; }
 
-  // Calls `inner(target)` where the whole window reaches the target and no source wraps around, and
-  // `border(target, row)` elsewhere.
+  // Calls `inner(target)` if the whole window fits around the target without wrapping, and
+  // `border(target, row)` otherwise.
   template <class Inner, class Border>
   void visit(int64_t first, int64_t last, Inner inner, Border border) const {
     std::vector<int64_t> at(axes_.size());
@@ -77,7 +77,7 @@ class Window {
 
   int64_t inner_count() const { return count_; }
 
-  // Offsets rise, so sources fall.
+  // Offsets increase, so sources decrease.
   void write_inner(int64_t target, int64_t *source, int64_t *kind) const {
     for (int64_t at = 0; at < count_; ++at) {
       source[at] = target - steps_[count_ - 1 - at];
@@ -108,7 +108,7 @@ class Window {
   }
 
   std::vector<Axis> axes_;
-  // Copies, as the lock of Python is open while they are used.
+  // Copies, because they are used without Python's lock.
   std::vector<int64_t> kinds_, offsets_;
   int64_t count_, neurons_ = 1;
   std::vector<int64_t> steps_;
@@ -152,15 +152,15 @@ nb::tuple window_edges(const Index &sides, const Flags &wraps, const Index &marg
   return nb::make_tuple(edges->as({2, size_t(size)}), types->as({size_t(size)}));
 }
 
-// Rows of a honeycomb: each has its first neuron at the axial coordinate `start`.
+// Rows of a honeycomb; the first neuron of each row has the axial coordinate `start`.
 struct Honeycomb {
   std::vector<int64_t> starts, lengths, first;
   bool wraps_down, wraps_along;
-  std::vector<int64_t> offsets;  // of (row, axial), rising
+  std::vector<int64_t> offsets;  // (row, axial) pairs in increasing order
 
   int64_t rows() const { return int64_t(starts.size()); }
 
-  // The sources of all neurons of a lattice row, by `found(target, row of sources and kinds)`.
+  // Calls `found(target, row of sources and kinds)` for all neurons of a range of lattice rows.
   template <class Each>
   void visit(int64_t low, int64_t high, Each found) const {
     Row row;
@@ -176,7 +176,8 @@ struct Honeycomb {
             here = (there % rows() + rows()) % rows();
             around = true;
           }
-          // Once around a sheet, the axial coordinate has moved by half of the rows.
+          // Wrapping around the rows of a sheet shifts the axial coordinate by half of their
+          // number.
           int64_t column =
               starts[target_row] + at - offsets[2 * kind + 1] - starts[here] - (here - there) / 2;
           const int64_t width = lengths[here];
@@ -253,11 +254,11 @@ void register_windows(nb::module_ &m) {
   m.def("window_edges", &window_edges, nb::arg("sides").noconvert(),
         nb::arg("wraps").noconvert(), nb::arg("margins").noconvert(),
         nb::arg("offsets").noconvert(), nb::arg("kinds").noconvert(),
-        "Edges [2, E] by (target, source, kind) and kinds [E]; offsets [T, D] in rising order.");
+        "Edges [2, E] by (target, source, kind) and kinds [E]; offsets [T, D] in increasing order.");
   m.def("honeycomb_edges", &honeycomb_edges, nb::arg("starts").noconvert(),
         nb::arg("lengths").noconvert(), nb::arg("down"), nb::arg("along"),
         nb::arg("offsets").noconvert(),
-        "Edges [2, E] by (target, source) and kinds [E]; offsets [T, 2] in rising order.");
+        "Edges [2, E] by (target, source) and kinds [E]; offsets [T, 2] in increasing order.");
 }
 
 }  // namespace compiled

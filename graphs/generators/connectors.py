@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch_geometric.data import Data
 
 from graphs import arguments, memory
 from graphs.contract import Index
@@ -204,8 +203,7 @@ def check(rule: Any, what: str) -> "Connector | Rule":
     Raises:
         TypeError: `rule` is neither a connection rule nor a function.
     """
-    # Data can be called too, and is no rule.
-    if isinstance(rule, Connector) or (callable(rule) and not isinstance(rule, type | Data)):
+    if isinstance(rule, Connector) or arguments.is_function(rule):
         return rule
     fix = f"{rule.__name__}(...)" if isinstance(rule, type) else "graphs.FixedProbability(0.1)"
     raise TypeError(

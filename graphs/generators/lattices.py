@@ -181,7 +181,7 @@ def hexagonal_lattice(
     _check_room("radius", 3.0 * size * (size + 1) + 1, 0)
     if (radius is None) == (sides is None):
         raise ValueError(
-            f"shape must be given where radius is not, and only there, got radius={radius} and "
+            f"shape must be given if and only if radius is not, got radius={radius} and "
             f"shape={sides}; pass radius=5, or shape=(10, 12)"
         )
     wraps = arguments.flags("periodic", periodic, 2)

@@ -14,7 +14,7 @@ from graphs.generators.drawing import distinct
 
 Floats = NDArray[np.float64]
 
-# Of two modules each, which is a million modules.
+# With two modules per level, this makes a million modules.
 _MOST_LEVELS = 20
 
 

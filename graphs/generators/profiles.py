@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch_geometric.data import Data
 
 from graphs import arguments
 
@@ -78,8 +77,7 @@ def chance(profile: ProfileName | Law, distance: float, p_max: float) -> Chance:
         ValueError: `profile` is unknown. A function that returns invalid probabilities raises this
             error when it is called.
     """
-    # Data can be called too, and means no profile.
-    if callable(profile) and not isinstance(profile, type | Data):
+    if arguments.is_function(profile):
         return Chance(lambda r: p_max * _checked(profile, r), distance, False)
     law, reach = PROFILES[arguments.option("profile", profile, PROFILES)]
     return Chance(lambda r: p_max * law(r / distance), reach * distance, True)

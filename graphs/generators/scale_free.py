@@ -206,7 +206,7 @@ def _grow_plainly(neurons: int, each: int, triangle: float, draws: Iterator[Floa
             if own and triangle > 0 and draw() < triangle:
                 start = (friend - each) * each
                 known = targets[start : start + each] if friend >= each else []
-                found = _neighbour(known, chosen_by[friend], own, draw)
+                found = _neighbor(known, chosen_by[friend], own, draw)
             if found < 0:
                 found = _preferred(targets, each, own, draw)
                 friend = found
@@ -230,7 +230,7 @@ def _preferred(targets: list[int], each: int, own: Container[int], draw: Draw) -
             return found
 
 
-def _neighbour(earlier: list[int], later: list[int], own: dict[int, None], draw: Draw) -> int:
+def _neighbor(earlier: list[int], later: list[int], own: dict[int, None], draw: Draw) -> int:
     degree = len(earlier) + len(later)
     # At least half of the neighbors are certainly free, so a guess takes two draws on average.
     while degree >= 2 * (len(own) - 1):

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphs.io.limits import check_bytes
 
-# NumPy and SciPy write no others, and Python unpacks them without a bound on memory.
+# NumPy and SciPy use no other methods, and Python unpacks others without a bound on memory.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 

@@ -109,7 +109,7 @@ def integers(name: str, values: Any, text_fix: str) -> Index:
     found = row(name, values)
     # An empty list is an array of floats.
     if found.dtype.kind not in "iu" and found.size:
-        fix = f"pass the integers that {name} stands for"
+        fix = f"pass the integers that {name} represents"
         if found.dtype.kind == "b":
             fix = f"pass numpy.flatnonzero({name}) if it is a mask"
         elif found.dtype.kind in "US":

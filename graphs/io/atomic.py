@@ -16,7 +16,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then rename it to ``path``.
+    """Create a file beside ``path`` with ``write``, then rename it to ``path``.
 
     A symbolic link is kept, and the file that it points to is replaced.
 
@@ -32,9 +32,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_together(paths: Sequence[Path], write: Callable[..., object]) -> None:
-    """Let ``write`` fill a file beside each path, then rename all of them.
+    """Create a file beside each path with ``write``, then rename all of them.
 
-    The first path is replaced last. A reader who opens the paths in order therefore gets either
+    The first path is replaced last. A reader that opens the paths in order therefore gets either
     files of one call, or files of which the later ones are newer.
 
     A process that is killed while it writes leaves at most one hidden file per path, such as
@@ -70,12 +70,12 @@ def write_together(paths: Sequence[Path], write: Callable[..., object]) -> None:
 
 
 def named(error: OSError, paths: dict[str, Path]) -> OSError:
-    """Return an error that names the file the caller asked for.
+    """Return an error that names the file that the caller requested.
 
     Args:
         error: What was raised while a file was written. It often names no file, or a temporary
             one.
-        paths: The files asked for, by the names of the files that were written.
+        paths: The requested files, by the names of the files that were written.
     """
     first = next(iter(paths.values()))
     path = first if error.filename is None else paths.get(str(error.filename))
@@ -153,7 +153,7 @@ def _is_open_as(held: int, path: Path) -> bool:
 
 
 def _target(path: Path) -> Path:
-    """Return the file that a path stands for, through all symbolic links."""
+    """Return the file that a path refers to, following all symbolic links."""
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, "the symbolic links lead in a circle; remove one", str(path))

@@ -18,6 +18,8 @@ _MOST_DIGITS = 16
 
 def fault(text: str) -> str | None:
     """Return why a text is not the name of a neuron and what to do, or None if it is one."""
+    if text.isascii() and text.isdigit():
+        return None
     if text.casefold() in _MISSING or text == "NA":
         return "it is a sign of a missing value; name the neuron, or delete the row"
     if text.startswith(_COMMENTS):
@@ -38,7 +40,7 @@ def fault(text: str) -> str | None:
 
 def spelled(text: str) -> str:
     """Return the integer of a whole float, as another column of the table would have it."""
-    whole = _WHOLE.fullmatch(text)
+    whole = _WHOLE.fullmatch(text) if "." in text else None
     if whole is None:
         return text
     digits = whole[2].lstrip("0")

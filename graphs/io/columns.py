@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,25 +26,15 @@ class Labels:
 
     def __init__(self) -> None:
         self.index: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-        self._codes: list[NDArray[np.int64]] = []
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the numbers of texts, and number new ones."""
         return np.fromiter(map(self.index.__getitem__, texts), np.int64, len(texts))
 
-    def add(self, texts: Sequence[str]) -> None:
-        """Append the texts of further rows."""
-        self._codes.append(self.encode(texts))
-
-    @property
-    def codes(self) -> NDArray[np.int64]:
-        """The numbers of all rows."""
-        return join(self._codes, np.int64)
-
-
-def join(pieces: Iterable[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
-    """Concatenate the pieces of a column, of which there may be none."""
-    return np.concatenate([np.empty(0, dtype), *pieces])
+    def texts(self, codes: NDArray[np.int64]) -> list[str]:
+        """Return the texts that have these numbers."""
+        known = list(self.index)
+        return [known[code] for code in codes.tolist()]
 
 
 def type_texts(data: Data, field: str) -> Sequence[Any]:
@@ -57,12 +47,13 @@ def type_texts(data: Data, field: str) -> Sequence[Any]:
 
 
 def types(
-    labels: Labels, names: list[str] | None, what: str
+    labels: Labels, codes: NDArray[np.int64], names: list[str] | None, what: str
 ) -> tuple[NDArray[np.int64], list[str] | None]:
     """Return the number of each row's type, and the names of the types if they have any.
 
     Args:
         labels: The texts of the column.
+        codes: The number of each row's text.
         names: The names of types in the header of `graphs.save`, if any. Without them, types are
             numbers if all texts are, and are otherwise numbered in alphabetic order.
         what: The name of the column in messages.
@@ -86,7 +77,7 @@ def types(
             f"{missing[0][:50]!r}; "
             "save the connectome again"
         )
-    return np.array(values, dtype=np.int64)[labels.codes], names
+    return np.array(values, dtype=np.int64)[codes], names
 
 
 def _tell_apart(names: list[str]) -> bool:
@@ -94,11 +85,14 @@ def _tell_apart(names: list[str]) -> bool:
     return len(set(names)) == len(names)
 
 
-def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> NDArray[np.float32]:
+def signs(
+    labels: Labels, codes: NDArray[np.int64], chosen: Mapping[str, float] | None, option: str
+) -> NDArray[np.float32]:
     """Return the sign of each row's transmitter, in upper or lower case.
 
     Args:
         labels: The texts of the column.
+        codes: The number of each row's text.
         chosen: The signs of further transmitters.
         option: The argument that can leave the column out.
 
@@ -109,7 +103,6 @@ def signs(labels: Labels, chosen: Mapping[str, float] | None, option: str) -> ND
     known.update({name.strip().lower(): sign for name, sign in (chosen or {}).items()})
     texts = list(labels.index)
     unknown = [text for text in texts if text.strip().lower() not in known]
-    codes = labels.codes
     if unknown:
         rows = np.bincount(codes)
         told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in unknown[:_MOST_TOLD]]

@@ -19,7 +19,7 @@ _PARTS = ("edges", "neurons")
 
 
 class PartsDifferError(ValueError):
-    """The tables and the header are not of one call of `graphs.save`, or not yet."""
+    """The tables and the header were not, or not yet, written by one call of `graphs.save`."""
 
 
 def write(data: Data, edges: BinaryIO, neurons: BinaryIO, stated: BinaryIO) -> None:

@@ -3,21 +3,22 @@
 import contextlib
 import csv
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from torch_geometric.data import Data
 
-from graphs.contract import Index, build
-from graphs.io import checks, edge_header, neuron_table
+from graphs import paths
+from graphs.contract import build
+from graphs.io import edge_header, neuron_table
 from graphs.io.callings import near_alike
-from graphs.io.columns import Labels, join, signs, type_texts, types
+from graphs.io.columns import Labels, signs, type_texts, types
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import tell
 from graphs.io.limits import check_bytes
-from graphs.io.tables import Table, Texts, is_whole, write_rows
+from graphs.io.tables import Converter, Table, is_whole, write_rows
 
 # Names of columns in published connectomes, in lower case. The name of the role has precedence.
 SYNAPSE_COLUMNS = {
@@ -181,7 +182,7 @@ def _open_beside(
     if stated and opened is None:
         # The table may have been written in the meantime.
         fix = f"put it back, or delete {header_path.name!r}"
-        opened = stack.enter_context(checks.file("path", table_path, fix).open("rb"))
+        opened = stack.enter_context(paths.file("path", table_path, fix).open("rb"))
     return opened, stated
 
 
@@ -201,7 +202,7 @@ def _check_whole(file: BinaryIO, table: Table, expected: int | None) -> None:
 
 def _finder(
     rows: Table, labels: Labels, population: neuron_table.Neurons | None, num_nodes: int | None
-) -> Callable[[str, Texts], Index]:
+) -> Converter:
     """Return the function that converts texts of a role into numbers of neurons."""
     if population is not None:
         index = population.index
@@ -231,7 +232,7 @@ def _check_ends(rows: Table, roles: Mapping[str, int]) -> None:
 
 def _read_synapses(
     rows: Table,
-    find: Callable[[str, Texts], Index],
+    find: Converter,
     columns: Mapping[str, str | None],
     transmitter_signs: Mapping[str, float] | None,
     edge_type_names: list[str] | None,
@@ -242,24 +243,23 @@ def _read_synapses(
     if "sign" in roles:
         roles.pop("transmitter", None)
     labels = {role: Labels() for role in ("type", "transmitter") if role in roles}
-    parts: dict[str, list[Any]] = {role: [] for role in roles}
-    for piece in rows.pieces(list(roles.values())):
-        for role, texts in zip(roles, piece, strict=True):
-            if role in labels:
-                labels[role].add(rows.types(texts) if role == "type" else texts)
-            elif role in ("source", "target"):
-                parts[role].append(find(role, texts))
-            else:
-                parts[role].append(rows.floats(role, texts))
-    synapses = {role: join(parts[role], np.int64) for role in ("source", "target")}
+    converters: dict[str, Converter] = {"source": find, "target": find}
+    if "type" in labels:
+        converters["type"] = lambda _, texts: labels["type"].encode(rows.types(texts))
+    if "transmitter" in labels:
+        converters["transmitter"] = lambda _, texts: labels["transmitter"].encode(texts)
+    parts = rows.arrays(roles, converters)
+    synapses = {role: parts[role] for role in ("source", "target")}
     for role in ("weight", "sign"):
         if role in roles:
-            synapses[f"edge_{role}"] = join(parts[role], np.float32)
+            synapses[f"edge_{role}"] = parts[role]
     if "transmitter" in labels:
-        synapses["edge_sign"] = signs(labels["transmitter"], transmitter_signs, "columns")
+        synapses["edge_sign"] = signs(
+            labels["transmitter"], parts["transmitter"], transmitter_signs, "columns"
+        )
     if "type" in labels:
         synapses["edge_type"], edge_type_names = types(
-            labels["type"], edge_type_names, f"the type of {rows.what}"
+            labels["type"], parts["type"], edge_type_names, f"the type of {rows.what}"
         )
     return synapses, edge_type_names
 
@@ -271,9 +271,11 @@ def _implied(
     if num_nodes is not None:
         return neuron_table.Neurons(num_nodes, {}, {})
     texts = list(labels.index)
-    _refuse_near_alike(labels, synapses)
     whole = all(map(is_whole, texts))
-    order = sorted(range(len(texts)), key=lambda at: int(texts[at]) if whole else texts[at])
+    if not whole:
+        _refuse_near_alike(labels, synapses)
+    keys: list[Any] = list(map(int, texts)) if whole else texts
+    order = sorted(range(len(texts)), key=keys.__getitem__)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     for role in ("source", "target"):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, paths
 from graphs.contract import validate
 from graphs.fields import beyond
 from graphs.io import checks, edge_list, gexf, graphml, npz, pt, sonata
@@ -68,7 +68,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
         TypeError: The path is neither a str nor an `os.PathLike`.
         ValueError: No format has this suffix.
     """
-    suffix = checks.path("path", path).suffix
+    suffix = paths.path("path", path).suffix
     if suffix.lower() not in FORMATS:
         *most, last = FORMATS
         raise ValueError(
@@ -101,11 +101,12 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
                 A NumPy archive, small and fast: one array per field, synapses in their order.
             ``.csv``, ``.tsv``
                 An edge list for people and spreadsheets, with the columns ``source``, ``target``,
-                ``weight``, ``type`` and ``sign``. Beside ``x.csv`` are written ``x.neurons.csv``,
-                one row per neuron with the columns ``neuron``, ``name``, ``type``, ``x``, ``y``,
-                ``z`` and ``sign``, and ``x.csv.json``, the shape, the names of types, the numbers
-                of rows, and checksums of all three files. Synapses refer to neurons by ``names`` if
-                these differ, and otherwise by number; types are written by name if they have one.
+                ``weight``, ``type`` and ``sign``. Two files are added beside ``x.csv``:
+                ``x.neurons.csv``, one row per neuron with the columns ``neuron``, ``name``,
+                ``type``, ``x``, ``y``, ``z`` and ``sign``, and ``x.csv.json``, the shape, the names
+                of types, the numbers of rows, and checksums of all three files. Synapses refer to
+                neurons by ``names`` if these differ, and otherwise by number; types are written by
+                name if they have one.
             ``.graphml``, ``.gexf``
                 XML for Gephi, Cytoscape and igraph, with the attributes of
                 :func:`graphs.to_networkx`, but with one attribute per axis (``pos_x``, ``pos_y``,
@@ -144,7 +145,7 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         (4, 5)
         >>> folder.cleanup()
     """
-    path = checks.path("path", path)
+    path = paths.path("path", path)
     kept = format_of(path)
     validate(data)
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
@@ -207,7 +208,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             neurons : str or os.PathLike
                 ``.csv``, ``.tsv``: a table with one row per neuron; by default ``x.neurons.csv``
                 beside ``x.csv``, if it exists. ``.h5``: the file with the nodes, by default the
-                same.
+                same file.
             num_nodes : int
                 ``.csv``, ``.tsv``, ``.h5``: the number of neurons if no table lists them; sources
                 and targets are then numbers in [0, num_nodes). By default the neurons are those
@@ -230,12 +231,13 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
                 ``.h5``: the population of edges, if the file has several.
 
     Returns:
-        The connectome. Synapses have the order of an ``.npz`` or ``.pt`` file, and are otherwise
+        The connectome. Synapses keep the order of an ``.npz`` or ``.pt`` file; otherwise they are
         sorted by (target, source, edge_type).
 
     Raises:
         ValueError: No format has this suffix; or the file is damaged, too large, or breaks the
-            contract; or files that belong together are not of one call of :func:`graphs.save`.
+            contract; or files that belong together were not written by one call of
+            :func:`graphs.save`.
         TypeError: An argument has the wrong type, or the format does not take it.
         ModuleNotFoundError: h5py is needed and not installed.
         OSError: A file does not exist or cannot be read.
@@ -266,7 +268,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         (['AVAL', 'AVAR', 'DA1'], [3.0, 2.0])
     """
     kept = format_of(path)
-    place = checks.file("path", path, "pass the path of a file that graphs.save wrote")
+    place = paths.file("path", path, "pass the path of a file that graphs.save wrote")
     unknown = sorted(set(options) - set(kept.options))
     if unknown:
         raise TypeError(

@@ -15,9 +15,9 @@ from graphs.io.markup import check_lists, flatten, gather, scan
 if TYPE_CHECKING:
     import networkx as nx
 
-# GEXF has no attributes of a graph, but a description of the file.
+# GEXF has no attributes of a graph, so they are stored in the description of the file.
 _DESCRIPTION = "description"
-# With or without "www.", of any version, and of the extension for drawings.
+# Namespaces with or without "www.", of any version, and of the extension for drawings.
 _SPACE = re.compile(r"\{https?://(www\.)?gexf\.net/[^/]+(/viz)?/?")
 
 
@@ -31,7 +31,7 @@ def write(data: Data, file: BinaryIO) -> None:
             node["label"] = node["name"]
     writer = GEXFWriter(graph)
     meta = writer.xml.find("meta")
-    # With the date, the same connectome would become a different file tomorrow.
+    # The date would make files of the same connectome differ.
     meta.attrib.clear()
     if lists:
         ElementTree.SubElement(meta, _DESCRIPTION).text = json.dumps(lists)

@@ -100,12 +100,12 @@ class Columns:
         """Return the values of a dataset whose size has been checked.
 
         Raises:
-            ValueError: It is too large, lies in another file, or has values of variable length.
+            ValueError: It is too large, is in another file, or has values of variable length.
         """
         self._read += math.prod(dataset.shape) * dataset.dtype.itemsize
         check_bytes("it unpacks to", self._read, self._max_bytes)
         if dataset.external or dataset.is_virtual:
-            raise ValueError(f"{dataset.name} lies in another file; copy it into this one")
+            raise ValueError(f"{dataset.name} is in another file; copy it into this one")
         if dataset.dtype.hasobject:
             raise ValueError(
                 f"{dataset.name} has values of variable length; store text of a fixed one"

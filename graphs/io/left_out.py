@@ -16,7 +16,7 @@ class LeftOutWarning(UserWarning):
 
 
 def tell(left_out: Iterable[str], advice: str) -> None:
-    """Warn once of everything that was left out, at the line of the first caller outside graphs."""
+    """Issue one warning about all omitted data, at the line of the first caller outside graphs."""
     names = list(dict.fromkeys(left_out))
     if not names:
         return

@@ -1,4 +1,4 @@
-"""Limits on the memory that a file may make its reader use."""
+"""Limits on the memory that reading a file may use."""
 
 from graphs import arguments
 

@@ -83,7 +83,7 @@ def gather(
     _place(nodes)
     _unpack_drawing(nodes)
     for *_, row in graph.edges(data=True):
-        # Every edge of a file has one, for what refers to it.
+        # The id of an edge only serves references within the file.
         row.pop("id", None)
     # convert would check a shape of any length, and take names from the nodes.
     late = {name: lists.pop(name) for name in ("names", "shape") if name in lists}
@@ -94,7 +94,8 @@ def gather(
     data = convert(graph, duplicates).update(late)
     # An empty list of names would be replaced by the ids.
     tell(
-        [*left_out, *unread(graph)], "rename what belongs to one in the program that wrote the file"
+        [*left_out, *unread(graph)],
+        "rename data that belongs to a field in the program that wrote the file",
     )
     return data
 

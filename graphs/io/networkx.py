@@ -139,8 +139,8 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
     data = convert(graph, duplicates)
     tell(
         [*unread(graph), *_unread_labels(graph)],
-        "rename attributes that belong to one (the type of a synapse is 'edge_type'), or delete "
-        "them",
+        "rename attributes that belong to a field (the type of a synapse is 'edge_type'), or "
+        "delete them",
     )
     return data
 

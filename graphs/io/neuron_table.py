@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs.io.columns import Labels, join, signs, type_texts, types
-from graphs.io.tables import Table, write_rows
+from graphs.io.columns import Labels, signs, type_texts, types
+from graphs.io.rows import Texts
+from graphs.io.tables import Converter, Table, write_rows
 
 # Names of columns in published connectomes, in lower case. The name of the role has precedence.
 NEURON_COLUMNS = {
@@ -89,7 +90,11 @@ def read(
             f"{', '.join(map(repr, table.header[:20]))}; "
             f"{table.advice('neuron_columns', 'name')}"
         )
-    texts, labels, numbers = _read_columns(table, roles, key)
+    # A column of signs makes that of transmitters superfluous.
+    used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
+    labels = {role: Labels() for role in used if role not in ("sign", *_AXES)}
+    values = table.arrays(used, {role: _encoder(table, labels, key) for role in labels})
+    texts = {role: labels[role].texts(values[role]) for role in used if role in ("neuron", "name")}
     index = {text: number for number, text in enumerate(texts[key])}
     if len(index) < table.size:
         rows = {text: len(texts[key]) - at for at, text in enumerate(reversed(texts[key]))}
@@ -101,35 +106,31 @@ def read(
         )
     fields: dict[str, Any] = {"names": texts.get("name") or _names(texts[key], key)}
     if "type" in labels:
-        told = types(labels["type"], node_type_names, f"the type of {table.what}")
+        told = types(labels["type"], values["type"], node_type_names, f"the type of {table.what}")
         fields["node_type"], fields["node_type_names"] = told
     if "transmitter" in labels:
-        fields["node_sign"] = signs(labels["transmitter"], transmitter_signs, "neuron_columns")
-    if "sign" in numbers:
-        fields["node_sign"] = numbers.pop("sign")
-    if numbers:
-        fields["pos"] = np.stack([numbers[axis] for axis in _AXES if axis in numbers], axis=1)
+        fields["node_sign"] = signs(
+            labels["transmitter"], values["transmitter"], transmitter_signs, "neuron_columns"
+        )
+    if "sign" in used:
+        fields["node_sign"] = values["sign"]
+    axes = [values[axis] for axis in _AXES if axis in used]
+    if axes:
+        fields["pos"] = np.stack(axes, axis=1)
     return Neurons(table.size, index, fields)
 
 
-def _read_columns(
-    table: Table, roles: dict[str, int], key: str
-) -> tuple[dict[str, list[str]], dict[str, Labels], dict[str, NDArray[np.float32]]]:
-    """Return the columns of names, those of types and transmitters, and those of numbers."""
-    # A column of signs makes that of transmitters superfluous.
-    used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
-    texts: dict[str, list[str]] = {role: [] for role in ("neuron", "name") if role in used}
-    labels: dict[str, Labels] = {role: Labels() for role in ("type", "transmitter") if role in used}
-    numbers: dict[str, list[Any]] = {role: [] for role in ("sign", *_AXES) if role in used}
-    for piece in table.pieces(list(used.values())):
-        for role, values in zip(used, piece, strict=True):
-            if role in texts:
-                texts[role].extend(table.names(role, values) if role == key else values)
-            elif role in labels:
-                labels[role].add(table.types(values) if role == "type" else values)
-            else:
-                numbers[role].append(table.floats(role, values))
-    return texts, labels, {role: join(parts, np.float32) for role, parts in numbers.items()}
+def _encoder(table: Table, labels: dict[str, Labels], key: str) -> Converter:
+    """Return the function that numbers the texts of a role."""
+
+    def encode(role: str, texts: Texts) -> NDArray[np.int64]:
+        if role == key:
+            texts = table.names(role, texts)
+        elif role == "type":
+            texts = table.types(texts)
+        return labels[role].encode(texts)
+
+    return encode
 
 
 def _names(keys: list[str], key: str) -> list[str] | None:

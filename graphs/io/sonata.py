@@ -36,7 +36,7 @@ _STORED = {
     "edge": {"edge_weight": "syn_weight", "edge_sign": "edge_sign"},
 }
 _UNTYPED = -1
-# Datasets of every population, and indices of them, which hold no further fields.
+# Datasets of every population and their indices, which are not properties.
 _FRAME = ("_type_id", "_group_id", "_group_index", "node_id", "indices", "indicies")
 
 
@@ -179,7 +179,7 @@ def read(
             left_out += found.left_out
             if len(nodes) > 1:
                 left_out += [f"{name!r} of nodes of two populations" for name in found.fields]
-    tell(left_out, "rename what belongs to one as SONATA does")
+    tell(left_out, "rename data that belongs to a field as SONATA does")
     return build(count, **merged, **fields)
 
 

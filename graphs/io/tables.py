@@ -1,58 +1,28 @@
 """Tables as text: rows below a header, read in pieces, with checked numbers."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphs.io.callings import fault, spelled
+from graphs.io.cells import OddError, Words, raw
+from graphs.io.known import Known
+from graphs.io.rows import Rows, Texts
 
-# The longest row, and the number of rows that become arrays at a time.
-_LONGEST_ROW = 2**20
 _MOST_COLUMNS = 1000
+# The number of rows that are written at a time.
 _PIECE = 2**14
 _DELIMITERS = (",", "\t", ";", "|", " ")
 
-Texts = tuple[str, ...]
 
-
-class _Lines:
-    """The lines of a text, limited to the length of a row.
-
-    Attributes:
-        held: The number of characters since it was last set to 0.
-    """
-
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self.held = 0
-        self._text = text
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        try:
-            line = self._text.readline(_LONGEST_ROW + 1)
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start : error.start + 1].hex()
-            raise ValueError(
-                f"it is not text in UTF-8 (the byte 0x{byte} cannot be decoded); save it as UTF-8, "
-                "path.write_text(path.read_text('latin-1'), 'utf-8') with its encoding in place of "
-                "latin-1"
-            ) from error
-        self.held += len(line)
-        if self.held > _LONGEST_ROW:
-            raise ValueError(
-                f"it has a row of more than {_LONGEST_ROW} characters; close its quotes, or write "
-                "one row per line"
-            )
-        if not line:
-            raise StopIteration
-        return line
+# Returns the numbers of the texts that a role has in some rows.
+Converter = Callable[[str, Texts], NDArray[np.int64]]
 
 
 class _Spelled(dict[str, str]):
@@ -71,7 +41,6 @@ class Table:
     Attributes:
         what: The name of the table in messages.
         header: The names of the columns.
-        size: The number of rows that have been read.
 
     Args:
         what: The name of the table in messages.
@@ -86,26 +55,14 @@ class Table:
 
     def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
         self.what = what
-        self.size = 0
         self._delimiter = delimiter
         self._unread: set[int] = set()
         self._declined: set[int] = set()
         self._option = ""
         self._exact = exact
         self._spelled = _Spelled()
-        # csv cannot write some characters that a str may hold, so let them pass.
-        self._text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogatepass", newline="")
-        self._lines = _Lines(self._text)
-        self._rows = self._split(
-            csv.reader(
-                self._lines,
-                delimiter=delimiter,
-                strict=True,
-                # A quote after a blank would otherwise be part of the name.
-                skipinitialspace=not exact and delimiter != " ",
-            )
-        )
-        self.header = [name.strip() for name in next(self._rows, [])]
+        self._rows = Rows(what, file, delimiter, exact=exact)
+        self.header = self._rows.header
         if not any(self.header) or len(self.header) > _MOST_COLUMNS:
             raise ValueError(
                 f"{what} must start with a header of 1 to {_MOST_COLUMNS} names, got "
@@ -117,18 +74,10 @@ class Table:
                 "which is a row of numbers; add a first line such as 'source,target,weight'"
             )
 
-    def _split(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-        """Yield rows, and explain those that cannot be split into values."""
-        number = 0
-        try:
-            for row in rows:
-                yield row
-                number += 1
-        except csv.Error as error:
-            raise ValueError(
-                f"{self.what} cannot be split into values after {number} rows ({error}); close the "
-                "quotes, and write a quote within a value twice"
-            ) from error
+    @property
+    def size(self) -> int:
+        """The number of rows that have been read."""
+        return self._rows.size
 
     def advice(self, option: str, *roles: str) -> str:
         """Return how to read a table that lacks a column for one of the `roles`.
@@ -195,7 +144,7 @@ class Table:
                 found[role] = places[0]
             elif places or (names and role in chosen):
                 names = [self.header[at] for at in places] or self.header
-                # Of columns with the same name none can be chosen.
+                # A column whose name is not unique cannot be chosen.
                 twice = len(places) > 1 and len(set(names)) < len(names)
                 named = next(filter(None, names))
                 fix = f"pass {option}={{{role!r}: {named!r}}} or another, or None for none"
@@ -211,44 +160,62 @@ class Table:
         """The columns that were neither read nor declined with None, as texts for a warning."""
         return [f"the column {self.header[at]!r} of {self.what}" for at in sorted(self._unread)]
 
-    def pieces(self, columns: Sequence[int]) -> Iterator[list[Texts]]:
-        """Yield columns by position, some thousand rows at a time.
+    def arrays(
+        self, columns: Mapping[str, int], converters: Mapping[str, Converter]
+    ) -> dict[str, NDArray[Any]]:
+        """Return columns as arrays.
 
-        While the caller handles a piece, `size` counts the rows before it.
+        Args:
+            columns: The position of the column of each role.
+            converters: How to convert the texts of some roles; the other columns hold numbers, see
+                `floats`. While a converter is called, `size` counts the rows before its texts.
 
         Raises:
-            ValueError: A row has another number of values than the header.
+            ValueError: A row has another number of values than the header, or a value is wrong.
         """
-        width = len(self.header)
-        self._unread = set(range(width)) - set(columns) - self._declined
-        pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
-        held: list[Any] = []
-        for row in self._rows:
-            self._lines.held = 0
-            if len(row) != width:
-                if not row:
-                    continue
-                raise ValueError(
-                    f"{self.what} must have {width} values in each row, as its header has, got "
-                    f"{len(row)} in row {self.size + len(held) + 1}; add or delete values of that "
-                    "row"
-                )
-            held.append(pick(row))
-            if len(held) == _PIECE:
-                yield self._columns(held)
-                self.size += len(held)
-                held.clear()
-        if held:
-            yield self._columns(held)
-            self.size += len(held)
-        self._text.detach()
+        self._unread = set(range(len(self.header))) - set(columns.values()) - self._declined
+        dtypes = {role: np.int64 if role in converters else np.float32 for role in columns}
+        parts: dict[str, list[Any]] = {role: [np.empty(0, dtype)] for role, dtype in dtypes.items()}
+        known = {
+            convert: Known(partial(convert, role), exact=self._exact)
+            for role, convert in converters.items()
+        }
+        for cells in self._rows.plain():
+            try:
+                piece = [
+                    known[converters[role]].numbers(cells.words(at))
+                    if role in converters
+                    else self._plain_floats(role, cells.words(at))
+                    for role, at in columns.items()
+                ]
+            except ValueError:
+                # csv reads these rows again, and its texts tell what is wrong, if anything is.
+                break
+            for role, values in zip(columns, piece, strict=True):
+                parts[role].append(values)
+        with contextlib.closing(self._rows.pieces(list(columns.values()))) as pieces:
+            for texts in pieces:
+                for role, each in zip(columns, texts, strict=True):
+                    parts[role].append(converters.get(role, self.floats)(role, each))
+        return {role: np.concatenate(values) for role, values in parts.items()}
 
-    def _columns(self, rows: Sequence[Texts]) -> list[Texts]:
-        """Return the columns of some rows."""
-        columns = zip(*rows, strict=True)
-        if self._exact:
-            return list(columns)
-        return [tuple(map(str.strip, texts)) for texts in columns]
+    def _plain_floats(self, role: str, words: Words) -> NDArray[np.float32]:
+        """Return numbers as `floats` does.
+
+        Raises:
+            OddError: Arrays cannot represent a text, or `floats` refuses it.
+            ValueError: A text is not a number.
+        """
+        values = raw(words)
+        # NumPy reads the same texts as Python.
+        if b"_" in values.tobytes():
+            raise OddError
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float64).astype(np.float32)
+        zeros = set(values[narrow == 0].tolist()) if role == "weight" else ()
+        if not np.isfinite(narrow).all() or not all(_is_zero(each.decode()) for each in zeros):
+            raise OddError
+        return narrow
 
     def names(self, role: str, texts: Texts) -> Texts:
         """Return the names of neurons in the rows after `size`.
@@ -353,8 +320,8 @@ class Table:
 
 def is_whole(text: str) -> bool:
     """Return whether a text is an integer >= 0, as Python writes it, that fits into int64."""
-    plain = text.isascii() and text.isdigit() and len(text) < 20
-    return plain and str(int(text)) == text and int(text) < 2**63
+    plain = text.isascii() and text.isdigit() and (text[0] != "0" or text == "0")
+    return plain and (len(text) < 19 or (len(text) == 19 and int(text) < 2**63))
 
 
 def _is_number(text: str) -> bool:

@@ -110,9 +110,8 @@ def communities(
         seed: Source of randomness of the orders.
 
     Returns:
-        The group of each neuron, int64 [N]. Groups are numbered by decreasing size; of equally
-        large groups, the one with the first neuron comes first. Each neuron without synapses is a
-        group of its own.
+        The group of each neuron, int64 [N]. Groups are numbered by decreasing size; groups of equal
+        size are ordered by their first neurons. Each neuron without synapses is a separate group.
 
     Raises:
         TypeError: If an argument or a field of ``data`` has the wrong type.

@@ -26,8 +26,8 @@ def components(data: Data, *, connection: Connection = "strong") -> Index:
             synapses. ``"weak"``: paths may also run against it.
 
     Returns:
-        The component of each neuron, int64 [N]. Components are numbered by decreasing size; of
-        equally large ones, the one with the first neuron comes first. ``numpy.bincount`` of the
+        The component of each neuron, int64 [N]. Components are numbered by decreasing size;
+        components of equal size are ordered by their first neurons. ``numpy.bincount`` of the
         result gives the sizes.
 
     Raises:
@@ -66,7 +66,7 @@ def _parts(data: Data, *, strong: bool) -> NDArray[np.integer]:
 def by_size(group: NDArray[np.integer]) -> Index:
     """Number groups 0 ... K - 1 by decreasing size.
 
-    Of equally large groups, the one with the first member comes first.
+    Groups of equal size are ordered by their first members.
     """
     helpers = compiled.module()
     if helpers is not None:

@@ -61,7 +61,7 @@ def _sums(values: Index, group: Index) -> Index:
 
 
 def _moved(joined: csr_array, sent: Index, received: Index, share: float) -> Index:
-    """Move neurons in turn, and then again the neighbors of each neuron that moved [1]_.
+    """Move neurons one by one, and revisit the neighbors of each neuron that moved [1]_.
 
     References:
         .. [1] N. Ozaki, H. Tezuka, M. Inaba, "A simple acceleration method for the Louvain

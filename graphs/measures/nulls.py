@@ -54,8 +54,7 @@ def null_graphs(
     """
     options = (None, *_MODELS)
     chosen = arguments.option("null_model", null_model, options)
-    # A Data is itself callable and iterable.
-    if callable(nulls) and not isinstance(nulls, Data):
+    if arguments.is_function(nulls):
         _refuse_model(chosen, "a function")
         made = (_of_same_size(data, _called(nulls, data, each)) for each in rng.spawn(_GENERATED))
         return NullGraphs(getattr(nulls, "__name__", type(nulls).__name__), made)

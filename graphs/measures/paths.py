@@ -47,8 +47,8 @@ def path_length(
         directed: Whether paths follow the direction of the synapses. If False, they may also run
             against it.
         max_sources: Paths start from all neurons if there are at most this many, and otherwise from
-            this many neurons drawn without replacement. By default all of up to 2000 neurons are
-            sources, and 256 of more.
+            this many neurons drawn without replacement. By default all neurons are sources
+            in graphs of up to 2000 neurons, and 256 neurons in larger ones.
         seed: Source of randomness of the sample.
 
     Returns:
@@ -98,8 +98,8 @@ def efficiency(
         directed: Whether paths follow the direction of the synapses. If False, they may also run
             against it, and the result equals ``networkx.global_efficiency``.
         max_sources: Paths start from all neurons if there are at most this many, and otherwise from
-            this many neurons drawn without replacement. By default all of up to 2000 neurons are
-            sources, and 256 of more.
+            this many neurons drawn without replacement. By default all neurons are sources
+            in graphs of up to 2000 neurons, and 256 neurons in larger ones.
         seed: Source of randomness of the sample.
 
     Returns:

@@ -332,7 +332,7 @@ def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
     reasons: dict[str, str] = {}
 
     def measured(label: str, measure: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """Return a measure; one that fails on this graph must not take the others with it."""
+        """Return a measure, or ``otherwise`` if it fails, so that the others are computed."""
         try:
             return measure()
         except (RuntimeError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:

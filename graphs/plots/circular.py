@@ -45,9 +45,9 @@ def plot_circular(
     Args:
         data: A connectome.
         ax: The axes to draw on. By default a new figure is made.
-        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
-            title gives its size. By default at most 20,000 are drawn, and no more than the circle
-            has room for.
+        max_edges: Largest number of synapses to draw. If there are more, a random sample is drawn,
+            and the title states its size. By default at most 20,000 are drawn, and no more than the
+            circle has room for.
         edge_color: A Matplotlib color, or a list of one color for each synapse. By default synapses
             are colored by ``edge_sign``, otherwise by the ``node_sign`` of their source, and
             without signs by the population of their source.

@@ -78,7 +78,7 @@ def plot_distances(
         >>> plt.close(ax.figure)
     """
     pos = coordinates(data).astype(np.float64)
-    if profile is not None and not callable(profile):
+    if profile is not None and not arguments.is_function(profile):
         raise TypeError(
             f"profile must be a function of distances or None, got {profile!r} of type "
             f"{type(profile).__name__}; pass profile=lambda r: np.exp(-r)"

@@ -64,8 +64,8 @@ def plot_html(
         data: A connectome with ``pos`` [N, D], D = 1, 2 or 3.
         path: A file ending in ``.html`` or ``.htm``. An existing file is replaced, and stays intact
             if writing fails.
-        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
-            page gives its size.
+        max_edges: Largest number of synapses to draw. If there are more, a random sample is drawn,
+            and the page states its size.
         max_nodes: Largest number of neurons to draw, likewise.
         seed: Source of randomness of the samples.
 

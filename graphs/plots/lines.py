@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from graphs import arguments
 from graphs.contract import Index
 
-# Found by eye: thinner or fainter lines are lost to the rounding of colors.
+# Determined by eye: thinner or fainter lines are lost to the rounding of colors.
 _WIDTH = 0.45
 _FAINTEST, _STRONGEST = 0.12, 0.8
 _MOST_INK = 0.35

@@ -43,9 +43,9 @@ def plot(
         data: A connectome with ``pos`` [N, D], D = 1, 2 or 3.
         ax: The axes to draw on; three dimensions need ``projection="3d"``. By default a new figure
             is made.
-        max_edges: Largest number of synapses to draw. Of more, a random sample is drawn and the
-            title gives its size. By default at most 20,000 are drawn, and no more than the axes
-            have room for.
+        max_edges: Largest number of synapses to draw. If there are more, a random sample is drawn,
+            and the title states its size. By default at most 20,000 are drawn, and no more than the
+            axes have room for.
         node_size: Area of a dot in square points, at most 10^6. By default it depends on the
             distances between neurons.
         node_color: A Matplotlib color, or a list of one color for each neuron. By default neurons
@@ -261,5 +261,5 @@ def _frame_box(ax: Any, span: NDArray[np.float64], *, turn: bool) -> None:
         if side < longest / 4:
             axis.get_major_locator().set_params(nbins=2)
     if turn and span[1] > 2 * span[0]:
-        # Otherwise a body that lies along y is viewed from its end.
+        # Otherwise a body that extends along y is viewed from its end.
         ax.view_init(azim=-20)

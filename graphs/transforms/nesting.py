@@ -40,7 +40,7 @@ def nest(
             synapse. Default: all to all. On a self-loop of `outer` no neuron is connected with
             itself, and pairs that `inner` already connects are left out.
         spacing: Factor of the positions of `outer`, which are the origins of the copies.
-        seed: Random seed or generator, for rules that draw.
+        seed: Random seed or generator, for random rules.
 
     Returns:
         The nested connectome, with these fields:

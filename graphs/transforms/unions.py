@@ -56,8 +56,8 @@ def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
     first = np.cumsum(sizes) - sizes
     edges = [ends(part) + start for part, start in zip(parts, first, strict=True)]
     fields = {name: joined(name, parts) for name, joined in _JOINED.items()}
-    fields["names"] = _labelled([part.get("names") for part in parts], labels)
-    fields["edge_type_names"] = _labelled([type_names(part) for part in parts], labels)
+    fields["names"] = _labeled([part.get("names") for part in parts], labels)
+    fields["edge_type_names"] = _labeled([type_names(part) for part in parts], labels)
     fields["node_type"], fields["node_type_names"] = _joined_populations(parts, labels)
     return build(int(sizes.sum()), *np.concatenate(edges, axis=1), **fields)
 
@@ -169,7 +169,7 @@ def _joined_populations(
     return np.concatenate(node_type), every
 
 
-def _labelled(names: list[list[str] | None], labels: list[str] | None) -> list[str] | None:
+def _labeled(names: list[list[str] | None], labels: list[str] | None) -> list[str] | None:
     """Return the names of all parts with the labels as prefixes, or None if a part has no names."""
     known = [each for each in names if each is not None]
     if len(known) < len(names):

@@ -68,7 +68,7 @@ def loop_gradients(
         model: A GraphLayer, or a model that calls one once, in its current mode.
         x: The input of the model; a tuple if the model takes several arguments.
         loss: A function that maps the output of the model to a single number.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The gradients.
@@ -89,7 +89,7 @@ def loop_gradients(
         >>> found.norm
         tensor([0.1250, 0.2500, 0.5000, 1.0000])
     """
-    if not callable(loss):
+    if not arguments.is_function(loss):
         raise TypeError(
             f"loss must be a function of the model's output, got {arguments.described(loss)}; pass "
             "for example loss=lambda output: output.square().mean()."

@@ -81,7 +81,7 @@ def spectrum(model: nn.Module, k: int = 2, *, layer: GraphLayer | None = None) -
     Args:
         model: A GraphLayer, or a model with one.
         k: The number of eigenvalues, from 1 to N.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The spectrum.

@@ -167,7 +167,7 @@ def reach(
         model: A GraphLayer, or a model with one.
         neurons: The numbers of K neurons, or one number.
         loops: The number of loops L; the layer's own by default.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The reach.
@@ -225,7 +225,7 @@ def receptive_field(
         model: A GraphLayer, or a model that calls one once, in its current mode.
         x: The input of the model; a tuple if the model takes several arguments.
         neurons: The numbers of K neurons, or one number.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The receptive field, together with the reach.

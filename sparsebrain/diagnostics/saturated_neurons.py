@@ -74,7 +74,7 @@ def saturation(
         threshold: Neurons with |f'| below it are saturated. The maximum of |f'| is 1/4 for the
             sigmoid and 1 for tanh and ReLU; it is below 0.05 for sigmoid outputs outside about 0.05
             to 0.95 and tanh outputs outside +-0.975.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
 
     Returns:
         The saturation.

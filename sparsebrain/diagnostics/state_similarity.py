@@ -95,7 +95,7 @@ def similarity(
         model: A GraphLayer, or a model that calls one once, in its current mode.
         x: The input of the model, with S >= 2 samples; a tuple if the model takes several
             arguments.
-        layer: The layer to look into, if the model has several.
+        layer: The layer to analyze, if the model has several.
         predict: Compute the eigenvalues, as :func:`spectrum` does.
 
     Returns:

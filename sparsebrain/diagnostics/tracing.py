@@ -81,7 +81,7 @@ def find_layer(model: nn.Module, layer: GraphLayer | None = None) -> GraphLayer:
     if len(layers) != 1:
         raise ValueError(
             f"model has {len(layers)} GraphLayers; "
-            + ("pass the one to look into, layer=..." if layers else "pass a model with one.")
+            + ("pass the one to analyze, layer=..." if layers else "pass a model with one.")
         )
     return layers[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,38 @@ from sparsebrain.equilibrium.derivatives import differentiated_once
 from sparsebrain.equilibrium.norms import Size, norm_bound, perron_bound
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.checks import check_structure
+from sparsebrain.kernels.transforms import is_transformed
 
 # Rounding in float32 can enlarge an assigned weight by this share.
 _SLACK = 1e-4
+
+
+class _Bounded(NamedTuple):
+    """A bound, and copies of or references to everything that it was computed from.
+
+    Attributes:
+        weight: A copy of the weights, which no one else can write to.
+        structure: The synapses.
+        types: The position of each synapse's weight, or None.
+        vectors: Whether ``size`` has both vectors.
+        size: The bound.
+    """
+
+    weight: Tensor
+    structure: Structure
+    types: Tensor | None
+    vectors: bool
+    size: Size
+
+    def serves(self, weight: Tensor, structure: Structure, types: Tensor | None) -> bool:
+        """Return whether the bound is that of these weights, compared value by value."""
+        return (
+            self.structure is structure
+            and self.types is types
+            and self.weight.dtype == weight.dtype
+            and self.weight.device == weight.device
+            and torch.equal(self.weight, weight)
+        )
 
 
 class Contraction(nn.Module):
@@ -43,6 +72,12 @@ class Contraction(nn.Module):
 
     The derivative of r is that of the norm or the radius itself.
 
+    Note:
+        The last bound is kept with a copy of its weights, and computed again as soon as a weight
+        differs from the copy. Any write to the weights is noticed, also through ``.data`` or by
+        another thread. Calls with unchanged weights, such as those of inference, take O(E) time;
+        the copy takes the memory of one more weight per synapse.
+
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If an argument has the wrong value or shape.
@@ -55,6 +90,9 @@ class Contraction(nn.Module):
         >>> Contraction(ring, "perron", 0.5)(torch.tensor([1.0, -1.0]))
         tensor([ 0.5000, -0.5000])
     """
+
+    # The last bound; a layer that was pickled before this attribute existed has none.
+    _kept: _Bounded | None = None
 
     def __init__(
         self, structure: Structure, kind: str, most: float, types: Tensor | None = None
@@ -73,9 +111,13 @@ class Contraction(nn.Module):
         """Return the weight for a free parameter of the same shape."""
         if free.is_meta:
             return free
-        synapses = self._per_synapse(free)
-        size = self._size(synapses, vectors=torch.is_grad_enabled() and free.requires_grad)
-        bound = _Bound.apply(synapses, size, self.structure.edge_index, self.kind == "perron")
+        learns = torch.is_grad_enabled() and free.requires_grad
+        size = self._size(free, vectors=learns)
+        if learns:
+            synapses, magnitude = self._per_synapse(free), self.kind == "perron"
+            bound = _Bound.apply(synapses, size, self.structure.edge_index, magnitude)
+        else:
+            bound = size.bound.to(free.dtype)
         return free * (self.most / bound.clamp_min(self.most))
 
     def right_inverse(self, weight: Tensor) -> Tensor:
@@ -92,19 +134,41 @@ class Contraction(nn.Module):
 
     def scale_of(self, weight: Tensor) -> float:
         """Return the factor, at most 1, that brings a weight within the constraint."""
-        size = self._size(self._per_synapse(weight).detach(), vectors=False)
-        return float((self.most / size.bound).clamp_max(1))
+        return float((self.most / self._size(weight, vectors=False).bound).clamp_max(1))
 
     def _per_synapse(self, weight: Tensor) -> Tensor:
+        return weight if self.types is None else weight.index_select(0, self.types)
+
+    def _size(self, weight: Tensor, *, vectors: bool) -> Size:
+        """Return the bound of weights in the shape of the free parameter, or the kept one."""
         # These are not buffers, as in the layer; they are moved when the weights are used.
         self.structure = self.structure.to(weight.device)
         self.types = None if self.types is None else self.types.to(weight.device)
-        return weight if self.types is None else weight.index_select(0, self.types)
-
-    def _size(self, synapses: Tensor, *, vectors: bool) -> Size:
+        structure, types, kept = self.structure, self.types, self._kept
+        # A transform wraps its tensors, and they end with it.
+        keeps = not is_transformed()
+        # A version counter would not do: writes through ``.data`` do not change it.
+        if (
+            keeps
+            and kept is not None
+            and (kept.vectors or not vectors)
+            and kept.serves(weight.detach(), structure, types)
+        ):
+            return kept.size
+        # The bound is that of the copy, whatever another thread writes to the weights meanwhile.
+        weight = weight.detach().clone()
+        synapses = self._per_synapse(weight)
         if self.kind == "norm":
-            return norm_bound(self.structure, synapses)
-        return perron_bound(self.structure, synapses, vectors=vectors)
+            size, vectors = norm_bound(structure, synapses), True
+        else:
+            size = perron_bound(structure, synapses, vectors=vectors)
+        if keeps and type(weight) is Tensor:
+            self._kept = _Bounded(weight, structure, types, vectors, size)
+        return size
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the last bound, which a copy computes again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
 
 class _Bound(torch.autograd.Function):
@@ -121,7 +185,8 @@ class _Bound(torch.autograd.Function):
         source, target = edge_index
         slope = (size.left[target] * size.right[source]).to(synapses.dtype)
         ctx.save_for_backward(slope * synapses.sign() if magnitude else slope, synapses)
-        return size.bound.to(synapses.dtype)
+        # A copy, because autograd writes to its output, and the bound may be kept.
+        return size.bound.to(synapses.dtype, copy=True)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:

@@ -34,8 +34,7 @@ def eigenvalues(structure: Structure, weight: Tensor, k: int) -> Tensor:
         TypeError: If ``k`` is not an int, or ``weight`` not a tensor of floats.
         ValueError: If ``k`` is not from 1 to N, or a weight is NaN or infinite.
         RuntimeError: If the iteration does not converge, which can happen with very many nearly
-        equal
-            eigenvalues in a strongly connected component of more than 3000 neurons.
+            equal eigenvalues in a strongly connected component of more than 3000 neurons.
 
     Example:
         >>> import torch

@@ -60,9 +60,10 @@ class Equilibrium:
             2022). "unrolled" backpropagates through all loops, and its memory grows with them.
             Second derivatives need "unrolled".
         constraint: None, or a constraint on the weights that makes every loop a contraction under
-            any optimizer, so that there is exactly one equilibrium and all starts reach it. "norm"
-            keeps :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps :math:`\mathrm{Lip}(f) \rho(|W|)`
-            at or below ``bound``. The loop remains a contraction with a leak. See
+            any optimizer, so that there is exactly one equilibrium and the loops reach it from any
+            initial state. "norm" keeps :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps
+            :math:`\mathrm{Lip}(f) \rho(|W|)` at or below ``bound``. The loop remains a contraction
+            with a leak. See
             :class:`sparsebrain.equilibrium.bounds.Contraction`.
         bound: The bound of the constraint, between 0 and 1.
         lipschitz: Lip(f) if the activation is a function; that of named activations is known.

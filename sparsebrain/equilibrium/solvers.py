@@ -63,9 +63,8 @@ def solve(
         tol: The tolerance, more than 0.
         max_loops: The largest number of loops, at least 1.
         depth: 0 to iterate f, or 2 or more for Anderson's method with that many states, D. G.
-        Anderson,
-            "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965) 547-560, which
-            restarts when a residual doubles.
+            Anderson, "Iterative procedures for nonlinear integral equations", J. ACM 12 (1965)
+            547-560, which restarts when a residual doubles.
         whole: Whether ``iterate`` needs all samples at every call.
         damping: a [N, 1], above 0 and at most 1: each loop goes from z to (1 - a) z + a f(z). The
             residual is still that of f, since small steps do not imply a fixed point.

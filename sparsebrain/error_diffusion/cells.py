@@ -97,7 +97,7 @@ def surround(
     generator = tensors.generator("generator", generator, torch.device("cpu"))
     given = in_features * (2 if paired else 1)
     output, base = 2 + given, 2 + given + 1
-    # int64 pairs, once more while they are joined.
+    # int64 pairs, and a copy while they are concatenated.
     tensors.room(f"in_features={in_features}", 32 * given * len(receiving), "pass a smaller number")
     from_inputs = _all_pairs(torch.arange(2, output), receiving + base)
     if density < 1:
@@ -160,7 +160,7 @@ def assign_roles(
         pair = find_neurons(connectome, bias, "bias")
         if len(pair) != 2 or bool(types[pair].sum() != 0) or bool((row[pair] >= 0).any()):
             raise ValueError(
-                f"bias must be a + and a - cell that are no inputs, got {pair.tolist()}; without "
+                f"bias must be a + and a - cell that are not inputs, got {pair.tolist()}; without "
                 "one pass bias=None."
             )
         row[pair] = 0

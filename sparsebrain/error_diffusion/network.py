@@ -1,4 +1,4 @@
-"""Networks of typed cells, one per output, which error diffusion teaches."""
+"""Networks of typed cells, one per output, for error diffusion."""
 
 from __future__ import annotations
 
@@ -148,9 +148,8 @@ class ErrorDiffusionNetwork(nn.Module):
         output = arguments.count("output", output, at_most=self.num_nodes - 1)
         self.output = int(find_neurons(connectome, [output], "output"))
         check_output(structure, roles, self.output, self.loops, linear=linear)
-        tensors.room(
-            f"networks={self.networks}", 16 * self.networks * structure.num_edges, "pass fewer"
-        )
+        told = f"networks={self.networks}, or num_classes where a rule builds the network,"
+        tensors.room(told, 16 * self.networks * structure.num_edges, "pass fewer")
         stage_of = number_stages(structure, roles, level, self.loops)
         self.stages, self.places = arrange(structure, roles, stage_of, self.networks)
         self.compiled = CompiledStep.of(

@@ -37,7 +37,7 @@ class ErrorDiffusion(Rule):
     magnitude that would cross zero is reflected. Use SGD: the rule only specifies which magnitudes
     grow faster than others, and Adam makes all of them grow at the same rate.
 
-    The rule teaches an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` on any
+    The rule trains an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` on any
     connectome. Loops are its sweeps, as in Kaneko's program: both factors of the product come from
     the last state, and nothing is unrolled. A step costs O(E) per sample and network. Networks
     without loops are computed by one call of the compiled kernels.
@@ -100,7 +100,7 @@ class ErrorDiffusion(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why the rule cannot teach a model (its cells have no types), or None if it can."""
+        """Return why the rule cannot train a model (its cells have no types), or None if it can."""
         if isinstance(model, ErrorDiffusionNetwork):
             return None
         return (
@@ -118,7 +118,7 @@ class ErrorDiffusion(Rule):
         cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
     ) -> nn.Module:
         if isinstance(loops, Equilibrium):
-            raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
+            raise ValueError(f"{cls.__name__} cannot train this model: {NO_SWEEPS}")
         return _surround(connectome, in_features, num_classes, loops + 2)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 _LONGEST_TEXT = 4096
-_SUFFIXES = "Ends in {formats}."
+_SUFFIXES = "Connectome file; ends in {formats}."
 
 
 class BadValueError(typer.BadParameter):
-    """An option refuses its value; the message names the option."""
+    """The value of an option is invalid; the message names the option."""
 
     def format_message(self) -> str:
         """Return the message without typer's prefix."""
@@ -126,6 +126,12 @@ def _topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
 
 
 def _topology(name: str, text: str) -> str:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    kind, _, path = text.strip().partition(":")
+    if kind == "file" and path:
+        # Before the next import, which takes seconds.
+        options.saved_file(f"{name} {text!r}", path)
     from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
 
     try:
@@ -159,7 +165,7 @@ Topologies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="SPEC",
-        help="Topology, once or more; see above. Default: grid, coordinate, small-world, none.",
+        help="Topology; can be repeated; see above. Default: grid, coordinate, small-world, none.",
         **_checked(_topologies),
     ),
 ]
@@ -167,7 +173,7 @@ Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Learning rule, once or more; see above. Default: backprop.",
+        help="Learning rule; can be repeated; see above. Default: backprop.",
         **_checked(_rules),
     ),
 ]
@@ -203,7 +209,7 @@ Studies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="STUDY",
-        help="Study, once or more: {studies}. Default: all.",
+        help="Study; can be repeated: {studies}. Default: all.",
         **_checked(_studies),
     ),
 ]
@@ -225,7 +231,10 @@ Out = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_path("out_folder"))
 ]
 Spec = Annotated[
-    str, typer.Argument(metavar="SPEC", help="Topology; see above.", **_checked(_topology))
+    str,
+    typer.Argument(
+        metavar="SPEC", help="Topology; see above.", is_eager=True, **_checked(_topology)
+    ),
 ]
 NewFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_path("new_file"))
@@ -234,7 +243,7 @@ Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer("seed"))]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_checked(lambda _, text: Path(text)))
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_path("saved_file"))]
+Full = Annotated[
+    bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
 ]
-Full = Annotated[bool, typer.Option("--full", help="Also the measures that may take minutes.")]

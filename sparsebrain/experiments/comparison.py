@@ -21,7 +21,7 @@ from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
-    summarise,
+    summarize,
     tabulate,
     tabulate_rules,
     tell_loops,
@@ -52,7 +52,7 @@ def compare(
     out: str | os.PathLike[str] = "results",
     console: Console | None = None,
 ) -> list[Row]:
-    """Train every topology by every rule with every seed, and report the results.
+    """Train every topology with every rule and every seed, and report the results.
 
     The folder ``out`` receives ``results.csv`` (one row per run), ``curves.csv`` (one row per
     epoch) and ``compare.png``. Runs that it already contains with the same settings, images,
@@ -80,7 +80,7 @@ def compare(
         data_dir: Folder of the image files, see :func:`~sparsebrain.experiments.datasets.load`.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
-        console: Console that shows progress and tables; None for silence.
+        console: Console that shows progress and tables; None prints nothing.
 
     Returns:
         One row per rule and topology that is not refused, in the given order. Rows include
@@ -118,7 +118,7 @@ def compare(
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [
-        summarise(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
+        summarize(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
     ]
     _draw(rows, plan, settings, images, out)
     if console is not None:
@@ -137,7 +137,7 @@ class _Settings(NamedTuple):
     epochs: int
     seeds: int
     batch_size: int
-    # None stands for each rule's own.
+    # None means each rule's own.
     learning_rate: float | None
 
 

@@ -165,7 +165,7 @@ def _fetch(name: str, openml_name: str) -> Split:
     except (OSError, ValueError) as error:
         raise OptionError(
             "data_dir",
-            f"{name} is not here and OpenML could not be reached ({error}); pass a folder with "
+            f"{name} was not found, and OpenML could not be reached ({error}); pass a folder with "
             f"{_WANTED.format(name=name)}, name it in the environment variable {_VARIABLE}, or "
             "connect once, so that scikit-learn fetches and keeps the images",
         ) from None

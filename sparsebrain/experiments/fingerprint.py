@@ -68,7 +68,7 @@ def seal(runs: Iterable[Run], images: Images) -> Iterator[Run]:
 
 
 def check(run: Run, images: Images, connectome: Data | None) -> None:
-    """Check that a sealed run is trained with what it was sealed with.
+    """Check that images, connectome and code still have the checksums of a sealed run.
 
     Args:
         run: The run; empty checksums are not compared.

@@ -29,7 +29,7 @@ _CLOSE_ENOUGH = 5e-4
 
 
 class _Nearest:
-    """Keeps the connectome whose number of synapses is nearest to the one that is wanted."""
+    """Keeps the connectome whose number of synapses is closest to the wanted number."""
 
     def __init__(self, make: Callable[[Any], Data], num_edges: int) -> None:
         self._make = make
@@ -45,7 +45,7 @@ class _Nearest:
 
     @property
     def near(self) -> bool:
-        """Whether the best connectome is near enough."""
+        """Whether the best connectome is close enough."""
         return self._off(self.best) <= _CLOSE_ENOUGH * self._wanted
 
     @property
@@ -163,8 +163,8 @@ def exact_number(
 def probability_of(count_pairs: Callable[..., float]) -> Fit:
     """Return the fit of a connection probability.
 
-    The number of synapses is random. The fit takes the first of several connectomes that is near
-    enough, or else the nearest.
+    The number of synapses is random. The fit takes the first of several connectomes that is close
+    enough, or otherwise the closest one.
 
     Args:
         count_pairs: Returns the expected number of synapses at probability 1.

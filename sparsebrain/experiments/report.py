@@ -84,7 +84,7 @@ class Refusal:
     reason: str
 
 
-def summarise(label: str, runs: list[Run], results: Results) -> Row:
+def summarize(label: str, runs: list[Run], results: Results) -> Row:
     """Return the row of finished runs that differ only in their seeds."""
     return Row(
         label,

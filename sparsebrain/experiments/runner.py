@@ -133,7 +133,7 @@ def train_unclaimed(
 ) -> Generator[Any]:
     """Run the trainings that no other command has finished or is running in the same folder.
 
-    Then wait for those that other commands are running, and run what they give up.
+    Then wait for those that other commands are running, and run those that they abandon.
 
     Args:
         wanted: The trainings.
@@ -141,7 +141,7 @@ def train_unclaimed(
         function: Runs a training, in another process.
         arguments_of: Returns the arguments of ``function`` for a training.
         jobs: The number of trainings side by side; -1 is one per core.
-        console: Is told once that others are waited for.
+        console: Shows one message while other commands are waited for.
 
     Yields:
         What ``function`` returns, as soon as it does, in any order.
@@ -237,7 +237,7 @@ def tell_torn(finished: SharedFolder[Any], console: Console) -> None:
 
 
 def _parallel(jobs: int, most: int) -> joblib.Parallel:
-    # More processes than trainings would start for nothing.
+    # More processes than trainings would be useless.
     jobs = min(joblib.effective_n_jobs(jobs), most)
     try:
         return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")

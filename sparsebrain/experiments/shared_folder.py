@@ -126,7 +126,7 @@ class SharedFolder(ABC, Generic[Key]):
         if self.torn or not all(map(is_appendable, self._tables, self._tables.values())):
             self._read()
             self._write()
-        # What others have added since the last reading is read when it is needed.
+        # Rows that other commands have added since the last reading are read when needed.
         is_current = self._states() == self._state
         for path, new in zip(self._tables, rows, strict=True):
             append_csv(path, new)
@@ -154,8 +154,8 @@ class SharedFolder(ABC, Generic[Key]):
     def _give_back(self, key: Any) -> None:
         lock = self._claims.pop(key, None)
         if lock is not None:
-            # Nobody opens it in the meantime: that takes the lock of the folder. Windows keeps
-            # files that are open.
+            # No command can open it in the meantime, which would require the lock of the folder.
+            # Windows does not delete open files.
             with contextlib.suppress(OSError):
                 Path(lock.lock_file).unlink()
             lock.release()
@@ -171,7 +171,7 @@ class SharedFolder(ABC, Generic[Key]):
         states = []
         for path in self._tables:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                # Of an open file, because network file systems keep old answers about paths.
+                # Use the open file, because network file systems cache the attributes of paths.
                 found = os.fstat(file.fileno())
                 states.append((found.st_ino, found.st_size, found.st_mtime_ns))
         return states

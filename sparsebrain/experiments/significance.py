@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,7 +152,7 @@ def differences(
         Difference(one, other, gap, p, low, high, seeds)
         for (one, other), gap, p, low, high in zip(asked, *columns, strict=True)
     ]
-    # Of pairs with p = 1 the largest comes first.
+    # Among pairs with p = 1, the largest difference comes first.
     return sorted(found, key=lambda one: (one.p_value, -abs(one.mean)))
 
 
@@ -225,7 +225,7 @@ def _check(
 
 
 def _items(name: str, value: object) -> list[Any]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not isinstance(value, Sequence | Set | Mapping | Iterator):
         raise TypeError(
             f"{name} must be an iterable of pairs of names, got {value!r} of type "
             f"{type(value).__name__}; pass for example {name}=[('a', 'b')]"

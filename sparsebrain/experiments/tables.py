@@ -73,7 +73,7 @@ def append_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
                     content = content[file.write(content) :]
                 os.fsync(file.fileno())
             except BaseException:
-                # A full disk takes a part of the rows, and an interrupt may come in between.
+                # A full disk or an interrupt may leave a part of the rows.
                 with contextlib.suppress(OSError):
                     file.truncate(end)
                 raise
@@ -187,13 +187,13 @@ def _lines(path: Path) -> tuple[list[list[str]], bool]:
         return [], False
     content = path.read_bytes()
     whole = content.rstrip(b"\0")
-    # The cut may also go through a character.
+    # The file may also be cut within a character.
     ended = whole[: whole.rfind(b"\n") + 1]
     text = io.StringIO(ended.decode(), newline="")
     lines: list[list[str]] = []
     torn = len(ended) < len(content)
     try:
-        # Of an iterator that raises, extend keeps what came before.
+        # If the iterator raises, extend keeps the items before.
         lines.extend(line for line in csv.reader(text, strict=True) if line)
     except csv.Error:
         if text.read():

@@ -139,7 +139,7 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise NotReadableError("is no integer; write for example 5") from None
+        raise NotReadableError("is not an integer; write for example 5") from None
 
 
 def number(text: str) -> float:
@@ -147,7 +147,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise NotReadableError("is no number; write for example 2.5") from None
+        raise NotReadableError("is not a number; write for example 2.5") from None
 
 
 def flag(text: str) -> bool:

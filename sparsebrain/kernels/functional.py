@@ -376,9 +376,10 @@ def _check(structure: Structure, weight: Tensor | None, backend: str, **states: 
     device = structure.device
     dtypes: tuple[torch.dtype, ...] = DTYPES
     shape: tuple[int | str, ...] = (structure.num_nodes, "B")
-    first = next(iter(states))
+    first, fix = next(iter(states)), None
     for name, state in states.items():
-        tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first)
+        tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first, fix=fix)
+        fix = f"pass {' and '.join(states)} of the same shape"
         shape, dtypes = tuple(state.shape), (state.dtype,)
     if weight is not None:
         size = (structure.num_edges,)

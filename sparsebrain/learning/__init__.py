@@ -2,7 +2,7 @@
 
 Every rule is a :class:`Rule` around a model: ``rule(x, y)`` fills gradients, any torch optimizer
 takes the step, and ``rule.predict(x)`` returns class scores. ``RULES[name].build(connectome,
-in_features, num_classes)`` makes a model that the rule of that name can teach. Most rules teach any
+in_features, num_classes)`` makes a model that the rule of that name can train. Most rules train any
 model of ``nn.Linear`` and ``GraphLayer``; error diffusion and Forward-Forward need models of their
 own.
 """

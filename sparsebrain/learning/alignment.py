@@ -49,7 +49,7 @@ class AlignmentRule(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: the model has weights in modules other than nn.Linear and GraphLayer."""
+        """Return why the model is refused: it has weights outside nn.Linear and GraphLayer."""
         return refuse_other_layers(model)
 
     @abstractmethod

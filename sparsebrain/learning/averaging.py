@@ -1,4 +1,4 @@
-"""Rules in several processes, which teach on their own samples and take the same step."""
+"""Rules in several processes, which train on their own samples and take the same step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FAILED = -1
 
 
 class Averaging:
-    """The processes over which a rule averages. Copies have to be told again."""
+    """The processes over which a rule averages. They are not copied with the rule."""
 
     def __init__(self, *, alone: bool = False) -> None:
-        #: Whether each process was explicitly told to teach a model of its own.
+        #: Whether each process was explicitly set to train a model of its own.
         self.alone = alone
         #: Whether that call came before initialization, when group.WORLD is also None.
         self.told_early = False
@@ -100,13 +100,13 @@ class Averaging:
             raise RuntimeError(
                 f"{name}.average_over(None) was called before torch.distributed was initialized, "
                 "when group.WORLD is None too; call init_process_group first, and then "
-                "rule.average_over(torch.distributed.group.WORLD), or None if each process teaches "
+                "rule.average_over(torch.distributed.group.WORLD), or None if each process trains "
                 "its own model."
             )
         raise RuntimeError(
-            f"torch.distributed runs {size} processes, and {name} does not know whether they teach "
+            f"torch.distributed runs {size} processes, and {name} cannot decide whether they train "
             "one model; call rule.average_over(torch.distributed.group.WORLD) in each if they do, "
-            "or rule.average_over(None) if each teaches its own."
+            "or rule.average_over(None) if each trains its own."
         )
 
 

@@ -16,7 +16,7 @@ class Backprop(Rule):
         \delta_l = W_{l+1}^T \delta_{l+1} \odot f'(u_l), \qquad
         \Delta W_l \propto -\delta_l x_{l-1}^T
 
-    The rule teaches every model that torch can differentiate. Loops are unrolled into layers with
+    The rule trains every model that torch can differentiate. Loops are unrolled into layers with
     tied weights; an :class:`~sparsebrain.Equilibrium` has its own gradient.
 
     Args:
@@ -50,7 +50,7 @@ class Backprop(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return None: the rule teaches all models."""
+        """Return None: the rule trains all models."""
         return None
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class DendriticMicrocircuit(Rule):
         interneuron_nudge: lambda_I, between 0 and 1.
         apical_share: lambda_k of all hidden layers, between 0 and 1.
         self_predicting: Start in the self-predicting state; otherwise W^{IP} and W^{PI} are random.
-        plastic_inhibition: Let W^{PI} learn, too. The paper keeps it fixed on MNIST: under a
+        plastic_inhibition: Whether W^{PI} learns, too. The paper keeps it fixed on MNIST: under a
             permanent target, it would learn to cancel the errors together with the feedback.
         rescale: Divide the change of a synapse by the attenuation of its teaching signal through
             the lambdas, as the paper does by its learning rates.
@@ -126,7 +126,7 @@ class DendriticMicrocircuit(Rule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     The returned loss is 1/2 |phi(v_B,N) - target rates|^2, the mean over the batch.
 
@@ -191,7 +191,7 @@ class DendriticMicrocircuit(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: the model has loops, narrow weights, or neurons that are not logistic."""
+        """Return why the model is refused: loops, narrow weights, or other activations."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason
@@ -227,7 +227,7 @@ class DendriticMicrocircuit(Rule):
     ) -> nn.Module:
         if loops != 1:
             raise ValueError(
-                f"{cls.__name__} cannot teach this model: {_LOOPS}got loops={loops!r}; pass "
+                f"{cls.__name__} cannot train this model: {_LOOPS}got loops={loops!r}; pass "
                 "loops=1 to use the connectome as one layer of synapses, or connectome=None."
             )
         graph = GraphLayer(connectome, 1, bias=True)

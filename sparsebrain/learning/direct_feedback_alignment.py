@@ -23,7 +23,7 @@ class DirectFeedbackAlignment(AlignmentRule):
     :math:`B_l`, [units, classes], replaces all the layers above: the next layer with weights sends
     :math:`B_l e` back to its input, whatever its own error is. The last layer learns from e itself.
 
-    The rule teaches models whose weights are those of nn.Linear and
+    The rule trains models whose weights are those of nn.Linear and
     :class:`~sparsebrain.GraphLayer`, on any connectome. Each loop is a layer; because all loops
     have the same weights, the states before all of them receive the same :math:`B e`. An
     :class:`~sparsebrain.Equilibrium` receives it once, in addition to the error from the next
@@ -39,7 +39,7 @@ class DirectFeedbackAlignment(AlignmentRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     Source: A. Nøkland, "Direct feedback alignment provides learning in deep neural networks", NIPS
     (2016).

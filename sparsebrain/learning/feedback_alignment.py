@@ -14,7 +14,7 @@ class FeedbackAlignment(FeedbackRule):
     During learning W aligns with B, so that the errors become useful; :meth:`alignment` measures
     the angle.
 
-    The rule teaches models whose weights are those of nn.Linear and
+    The rule trains models whose weights are those of nn.Linear and
     :class:`~sparsebrain.GraphLayer`, on any connectome. Each loop is a layer, and all loops use the
     same B. An :class:`~sparsebrain.Equilibrium` solves its backward equation with B as well,
     :math:`v = B (f' v) + \partial L / \partial z`; ``report.gradient`` says whether it converged.
@@ -26,7 +26,7 @@ class FeedbackAlignment(FeedbackRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
+        ValueError: The rule cannot train the model, or ``loss`` is unknown.
 
     Source: T. P. Lillicrap, D. Cownden, D. B. Tweed, C. J. Akerman, "Random synaptic feedback
     weights support error backpropagation for deep learning", Nature Communications 7, 13276 (2016).

@@ -117,7 +117,7 @@ class ForwardForward(Rule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     The returned loss is the sum over layers or sweeps, and of the softmax if there is one.
 
@@ -180,7 +180,7 @@ class ForwardForward(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: labels are no inputs, loops have another form, or a module normalizes."""
+        """Return why the model is refused: its inputs, its loops or a normalization do not fit."""
         reason = refuse_unordered(model)
         if reason is not None:
             return reason
@@ -210,7 +210,7 @@ class ForwardForward(Rule):
         cls, connectome: Data, in_features: int, num_classes: int, loops: int | Equilibrium
     ) -> nn.Module:
         if isinstance(loops, Equilibrium):
-            raise ValueError(f"{cls.__name__} cannot teach this model: {NO_SWEEPS}")
+            raise ValueError(f"{cls.__name__} cannot train this model: {NO_SWEEPS}")
         label, width = LabelInputs(num_classes), in_features + num_classes
         graph = GraphLayer(connectome, loops, activation="relu", bias=True, inject=True)
         check_room(width, graph.num_nodes, 0)

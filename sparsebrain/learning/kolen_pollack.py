@@ -37,7 +37,7 @@ class KolenPollack(FeedbackRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
+        ValueError: The rule cannot train the model, or ``loss`` is unknown.
 
     Source: J. F. Kolen, J. B. Pollack, "Backpropagation without weight transport", IEEE
     International Conference on Neural Networks (1994), in the form of M. Akrout, C. Wilson, P. C.
@@ -62,8 +62,8 @@ class KolenPollack(FeedbackRule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: as for feedback alignment, or weights are tied or parametrized."""
-        several = filter(None, map(_refuse_parametrisation, model.modules()))
+        """Return why the model is refused: as by FeedbackAlignment, or tied weights."""
+        several = filter(None, map(_refuse_parametrization, model.modules()))
         return super().refusal(model) or next(several, None) or _refuse_tied(model)
 
     def make_optimizer(self, learning_rate: float | None = None) -> torch.optim.Optimizer:
@@ -83,7 +83,7 @@ class KolenPollack(FeedbackRule):
         ways = {}
         for layer, free in zip(self.layers.values(), self.feedback, strict=True):
             feedback: Tensor = free
-            for each in _parametrisations(layer):
+            for each in _parametrizations(layer):
                 feedback = each(feedback)
             feedback = per_synapse(layer, feedback)
             learns = layer.weight.requires_grad
@@ -92,15 +92,15 @@ class KolenPollack(FeedbackRule):
         return ways
 
 
-def _parametrisations(module: nn.Module) -> Iterable[nn.Module]:
+def _parametrizations(module: nn.Module) -> Iterable[nn.Module]:
     """Return the parametrizations of the module's weight, in order."""
     if not parametrize.is_parametrized(module, "weight"):
         return ()
     return cast(parametrize.ParametrizationList, module.get_submodule("parametrizations.weight"))
 
 
-def _refuse_parametrisation(module: nn.Module) -> str | None:
-    if getattr(_parametrisations(module), "is_tensor", True):
+def _refuse_parametrization(module: nn.Module) -> str | None:
+    if getattr(_parametrizations(module), "is_tensor", True):
         return None
     return (
         f"the weight of a {type(module).__name__} is computed from several parameters, and "

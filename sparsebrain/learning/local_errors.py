@@ -60,7 +60,7 @@ class LocalErrors(Rule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     The returned loss is that of the scores.
 
@@ -126,7 +126,7 @@ class LocalErrors(Rule):
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why not: the model cannot be split into layers, or other modules have weights."""
+        """Return why the model is refused: no order of layers, or weights in other modules."""
         return refuse_unordered(model)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The base class of all learning rules: modules that teach a model."""
+"""The base class of all learning rules: modules that train a model."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
 
 
 class Rule(nn.Module, ABC):
-    """A learning rule around the model that it teaches.
+    """A learning rule around the model that it trains.
 
     ``rule(x, y)`` runs the model on samples x [B, ...] with labels y [B] int64 and returns the
     loss, a number without a gradient. It adds to ``.grad`` of every parameter that the rule
-    teaches, as ``backward()`` does; other parameters keep ``.grad`` None. ``.grad`` is minus the
+    trains, as ``backward()`` does; other parameters keep ``.grad`` None. ``.grad`` is minus the
     direction in which the rule moves a parameter, so that any torch optimizer can take the step.
     Make the optimizer over ``rule.parameters()``: these are the parameters of the model and those
     of the rule itself, such as feedback weights.
@@ -44,16 +44,16 @@ class Rule(nn.Module, ABC):
     every rule predicts with ``model(x)``. It runs in the mode set by ``rule.eval()`` or
     ``rule.train()``.
 
-    A rule is made for one model and refuses, with the reason, what it cannot teach. It adds no
+    A rule is made for one model and refuses, with the reason, what it cannot train. It adds no
     synapse, and flips no sign that a layer keeps (``dale=True``). Samples are real numbers; only
-    rules that teach any model (:class:`Backprop`) leave their type to the model.
+    rules that train any model (:class:`Backprop`) leave their type to the model.
 
-    *Several processes* teach one model after each has called :meth:`average_over`. ``rule(x, y)``
+    *Several processes* train one model after each has called :meth:`average_over`. ``rule(x, y)``
     then averages its contribution to ``.grad``, the loss and changed buffers over the samples of
     all processes, and equal optimizers keep the models equal. Without that call, a rule refuses to
     run in several processes of torch.distributed. It always refuses to run inside
     ``DistributedDataParallel`` and ``DataParallel``, which would average nothing, because gradients
-    are complete before they look for them.
+    are complete before these wrappers access them.
 
     The result agrees up to rounding with one process and whole batches, wherever the update is a
     mean over samples. It differs from one process, though not between processes, where the update
@@ -68,7 +68,7 @@ class Rule(nn.Module, ABC):
 
     Raises:
         TypeError: ``model`` is not a module.
-        ValueError: The rule cannot teach the model.
+        ValueError: The rule cannot train the model.
     """
 
     #: The default of ``make_optimizer``; the same for most rules, so that they can be compared.
@@ -89,7 +89,7 @@ class Rule(nn.Module, ABC):
             )
         reason = self.refusal(model)
         if reason is not None:
-            raise ValueError(f"{type(self).__name__} cannot teach this model: {reason}")
+            raise ValueError(f"{type(self).__name__} cannot train this model: {reason}")
         self.model = model
         self._averaging = Averaging()
         self._taught = _layers(model)
@@ -161,7 +161,7 @@ class Rule(nn.Module, ABC):
         return self._averaging.group
 
     def average_over(self, group: distributed.ProcessGroup | None) -> None:
-        """Teach one model together with other processes, or with None one model in each process.
+        """Train one model together with other processes, or with None one model in each process.
 
         Every process of the group calls this method, and all receive the parameters and buffers of
         the first. Make the same optimizer in each. Each process passes its own samples to the rule,
@@ -203,7 +203,7 @@ class Rule(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def refusal(cls, model: nn.Module) -> str | None:
-        """Return why the rule cannot teach a model and what to do about it, or None if it can."""
+        """Return why the rule cannot train a model and what to do about it, or None if it can."""
 
     @final
     @classmethod
@@ -216,10 +216,10 @@ class Rule(nn.Module, ABC):
         loops: int | Equilibrium = 5,
         hidden: int | None = None,
     ) -> nn.Module:
-        """Make a classifier that this rule can teach, around a connectome or without one.
+        """Make a classifier that this rule can train, around a connectome or without one.
 
         Where possible the model is :func:`sparsebrain.models.classifier` for all rules, so that
-        they can be compared; the pages of the other rules describe theirs.
+        they can be compared; the other rules document their own models.
 
         Args:
             connectome: The connectome; None for a model without a graph.
@@ -235,7 +235,7 @@ class Rule(nn.Module, ABC):
         Raises:
             TypeError: An argument has a wrong type.
             ValueError: A number is out of range, the model does not fit into memory, or the rule
-                cannot teach a model around this connectome.
+                cannot train a model around this connectome.
         """
         in_features = arguments.count("in_features", in_features, at_least=1)
         num_classes = arguments.count("num_classes", num_classes, at_least=1)

@@ -1,4 +1,4 @@
-"""Checks of what rules are given and return, with the same messages for all rules."""
+"""Checks of the inputs and results of rules, with the same messages for all rules."""
 
 from __future__ import annotations
 

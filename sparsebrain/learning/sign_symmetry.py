@@ -32,7 +32,7 @@ class SignSymmetry(FeedbackRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or ``loss`` is unknown.
+        ValueError: The rule cannot train the model, or ``loss`` is unknown.
 
     Source: Q. Liao, J. Z. Leibo, T. Poggio, "How important is weight symmetry in backpropagation?",
     AAAI (2016).

@@ -45,7 +45,7 @@ class WeightMirror(FeedbackRule):
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: The rule cannot teach the model, or an argument has a wrong value.
+        ValueError: The rule cannot train the model, or an argument has a wrong value.
 
     Source: M. Akrout, C. Wilson, P. C. Humphreys, T. Lillicrap, D. B. Tweed, "Deep learning without
     weight transport", NeurIPS (2019).

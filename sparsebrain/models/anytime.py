@@ -44,8 +44,7 @@ class AnytimeClassifier(nn.Module):
             loop receives the input again.
         num_classes: The width of the output.
         encode: A module [..., F] -> [..., N] for N neurons, such as ``nn.Linear(F, N)``. By default
-        x
-            itself has one value for each neuron.
+            x itself has one value for each neuron.
         outputs: The neurons that are read, as numbers or a mask [N] bool; all by default.
 
     Attributes:
@@ -57,8 +56,7 @@ class AnytimeClassifier(nn.Module):
     Raises:
         TypeError: If ``layer`` is not a GraphLayer, ``encode`` not a module, or a count not an int.
         ValueError: If the layer has no number of loops, a count is less than 1, or a neuron does
-        not
-            exist.
+            not exist.
 
     Example:
         >>> import torch

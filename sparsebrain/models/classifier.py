@@ -56,9 +56,8 @@ def classifier(
         activation: The activation outside the loops, a name from :data:`ACTIVATIONS` or None.
         loop_activation: The activation of the graph layer, inside its loops.
         inputs: The neurons that receive input, all by default: their numbers, a mask [N] bool,
-        names
-            from ``connectome.names``, or the name of one population from ``node_type_names``. All
-            other neurons start from zero.
+            names from ``connectome.names``, or the name of one population from
+            ``node_type_names``. All other neurons start from zero.
         outputs: The neurons that are read, in the same forms; all by default.
         in_features: The width of the input; the number of ``inputs`` by default.
         layer: Further options of the graph layer, such as ``init="identity"``, ``inject=True``,

@@ -1,4 +1,4 @@
-"""Checks of what models are made with and given, beyond those of the graph layer."""
+"""Checks of the arguments and inputs of models, in addition to those of the graph layer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_module(name: str, module: Any) -> nn.Module:
 def check_samples(x: Any, shape: tensors.Shape, first: nn.Module) -> Tensor:
     """Return the input of a model whose first module is ``first``; TypeError or ValueError.
 
-    Only of an ``nn.Linear`` the width and dtype are known; other modules may take integers.
+    The width and dtype are only known for an ``nn.Linear``; other modules may take integers.
     """
     if not isinstance(first, nn.Linear):
         return tensors.tensor("x", x, shape, dtypes=tensors.REAL)

@@ -85,6 +85,8 @@ def _as_array(neurons: Any, option: str) -> NDArray[Any]:
     if isinstance(neurons, Tensor):
         kinds = (*tensors.INTEGERS, torch.bool)
         return tensors.tensor(option, neurons, ("K",), dtypes=kinds).cpu().numpy()
+    if not arguments.is_list(neurons):
+        return np.zeros((), object)
     try:
         # NumPy gives an empty list the dtype float64.
         return np.asarray(neurons) if np.size(neurons) else np.zeros(0, np.int64)

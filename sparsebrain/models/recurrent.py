@@ -17,7 +17,7 @@ class Recurrent(nn.Module):
     r"""A graph layer that processes a sequence and keeps its state from step to step.
 
     At every time step the layer runs all of its loops on the input of that step, starting from the
-    state after the step before:
+    state after the previous step:
 
     .. math:: h_t = \mathrm{layer}(\mathrm{encode}(x_t),\, \mathrm{state}=h_{t - 1}), \qquad
         y_t = \mathrm{decode}(h_t)
@@ -28,8 +28,7 @@ class Recurrent(nn.Module):
     Args:
         layer: A :class:`~sparsebrain.GraphLayer` with ``inject=True`` and a number of loops.
         encode: A module [..., F] -> [..., N] for N neurons, such as ``nn.Linear(F, N)``. By default
-        x
-            itself has N values per step.
+            x itself has N values per step.
         decode: A module [..., N] -> [..., C]. By default the states are the outputs.
 
     Shape:
@@ -92,6 +91,18 @@ def _pair(returned: Any) -> tuple[Tensor, Tensor]:
     )
 
 
+def _loss_of(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, y: Tensor) -> Tensor:
+    try:
+        value = loss(outputs, y)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"loss failed on outputs {list(outputs.shape)} and y {list(y.shape)}: {error}; pass a "
+            "loss of two arguments, and y that fits the outputs"
+        ) from error
+    return tensors.tensor("loss(outputs, y)", value, (), fix="pass the sum of its values")
+
+
 def truncated_backward(
     model: nn.Module,
     x: Tensor,
@@ -131,7 +142,7 @@ def truncated_backward(
 
     Raises:
         TypeError: If an argument has the wrong type, or the model does not return outputs and
-        state.
+            state.
         ValueError: If x is not a sequence, y has other steps, or ``every`` is less than 1.
 
     Example:
@@ -149,12 +160,13 @@ def truncated_backward(
         torch.Size([4])
     """
     every = arguments.count("every", every, at_least=1)
-    for name, function in {"model": model, "loss": loss}.items():
-        if isinstance(function, type) or not callable(function):
-            raise TypeError(
-                f"{name} must be a module or function, got {function!r:.60}; pass "
-                + ("a Recurrent" if name == "model" else "torch.nn.functional.mse_loss")
-            )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {model!r:.60}; pass a Recurrent")
+    if not arguments.is_function(loss):
+        raise TypeError(
+            f"loss must be a function of outputs and y, got {loss!r:.60}; pass "
+            "torch.nn.MSELoss(reduction='sum')"
+        )
     tensors.tensor("x", x, (..., "T", "F"), dtypes=tensors.REAL)
     tensors.tensor("y", y, dtypes=tensors.REAL)
     time = x.dim() - 2
@@ -167,7 +179,7 @@ def truncated_backward(
     total = torch.zeros((), device=x.device)
     for chunk, wanted in zip(x.split(every, time), y.split(every, time), strict=True):
         outputs, left = _pair(model(chunk, state))
-        part = tensors.tensor("loss(outputs, y)", loss(outputs, wanted), (), fix="pass its mean")
+        part = _loss_of(loss, outputs, wanted)
         part.backward()
         total = total + part.detach()
         state = left.detach()

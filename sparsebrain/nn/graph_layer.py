@@ -274,7 +274,6 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         generator: torch.Generator | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run all loops; the class describes the shapes and results."""
-        arguments.flag("return_states", return_states)
         recurrence = self.describe(
             x, edge_index, state=state, return_states=return_states, generator=generator
         )
@@ -301,6 +300,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             TypeError: As the call itself.
             ValueError: As the call itself.
         """
+        arguments.flag("return_states", return_states)
         weight, node_first = self.weight_per_synapse(), edge_index is not None
         x = admit(x, "x", weight, self.num_nodes, node_first=node_first)
         if edge_index is not None:
@@ -383,7 +383,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             ...     _ = layer(torch.ones(5, 3))
             2 [5, 3]
         """
-        if not callable(hook) or isinstance(hook, type):
+        if not arguments.is_function(hook):
             raise TypeError(
                 f"hook must be a function of a Recurrence, got {type(hook).__name__}; pass "
                 "hook=lambda recurrence: recurrence"

@@ -46,6 +46,28 @@ def test_help_needs_no_torch(command):
     assert f" {command} [OPTIONS]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["measure", "nix.npz"],
+        ["compare", "--topology", "file:nix.npz"],
+        ["generate", "file:nix.npz", "-o", "new.npz"],
+        ["compare", "--data-dir", "nix.npz"],
+    ],
+)
+def test_a_missing_file_is_found_before_torch_is_imported(arguments):
+    program = (
+        "import sys, sparsebrain.cli\n"
+        f"try: sparsebrain.cli.main({arguments!r})\n"
+        "except SystemExit as stop: assert stop.code == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "nix.npz" in done.stderr
+
+
 def test_no_command_shows_the_help():
     done = run()
     assert done.returncode == 0
@@ -89,9 +111,9 @@ def test_the_help_names_every_option_of_an_equilibrium():
         ("compare", "--data NAME Data set: ", DATASETS),
         ("reproduce", "--data NAME Data set: ", DATASETS),
         ("reproduce", "--variant NAME Variant of the models: ", EJIMA_VARIANTS),
-        ("error-diffusion", "--only STUDY Study, once or more: ", ALL_STUDIES),
-        ("generate", "Ends in ", FORMATS),
-        ("measure", "Ends in ", FORMATS),
+        ("error-diffusion", "--only STUDY Study; can be repeated: ", ALL_STUDIES),
+        ("generate", "Connectome file; ends in ", FORMATS),
+        ("measure", "Connectome file; ends in ", FORMATS),
     ],
 )
 def test_the_help_of_an_option_names_every_choice(command, option, table):
@@ -191,7 +213,7 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
     options = ["--seed", "3", "--shape", "10x8"]
     done = run("generate", "small-world:rewire=0.3", "-o", str(path), *options)
     assert (done.returncode, done.stderr) == (0, "")
-    # As near as an even number of neighbours comes to the 1564 synapses of the grid.
+    # As near as an even number of neighbors comes to the 1564 synapses of the grid.
     assert done.stdout == f"Wrote {path}: 80 neurons, 1520 synapses\n"
     data = graphs.load(path)
     expected = graphs.small_world(80, 18, 0.3, self_loops=True, seed=3)

@@ -52,7 +52,7 @@ def run(
         data_dir: Folder of the files of MNIST.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
-        console: Console that shows progress and tables; None for silence.
+        console: Console that shows progress and tables; None prints nothing.
 
     Returns:
         The score of every requested training.
@@ -84,7 +84,7 @@ def run(
         return []
     train_missing(sealed.values(), kept, data_dir=data_dir, jobs=jobs, console=console)
     scores = {setting: kept.scores[each] for setting, each in sealed.items()}
-    lines = {study: summarise(study, scores, epochs, seeds) for study in chosen}
+    lines = {study: summarize(study, scores, epochs, seeds) for study in chosen}
     drawn = figure.draw(lines)
     write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
     if console is not None:
@@ -95,7 +95,7 @@ def run(
     return [*scores.values()]
 
 
-def summarise(
+def summarize(
     study: str, scores: Mapping[Setting, Score], epochs: int, seeds: int
 ) -> dict[str, figure.Points]:
     """Return mean and standard deviation of the test accuracy over the seeds by line and x.

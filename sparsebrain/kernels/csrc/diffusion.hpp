@@ -194,7 +194,7 @@ struct Diffuse {
       if (label < 0 || label >= classes) board.refuse();
     }
     Value shift[count] = {}, total[count] = {};
-    if (d.entropy) normalise(scores, height, shift, total);
+    if (d.entropy) normalize(scores, height, shift, total);
     const Real scale = d.mean ? Real(1) / Real(d.batch) : Real(1);
     for (int64_t network = 0; network < d.networks; ++network) {
       for (int column = 0; column < width; ++column)
@@ -222,7 +222,7 @@ struct Diffuse {
     }
   }
 
-  void normalise(const Real *scores, int64_t height, Value (&shift)[count],
+  void normalize(const Real *scores, int64_t height, Value (&shift)[count],
                  Value (&total)[count]) const {
     for (int v = 0; v < count; ++v) {
       shift[v] = V::load(scores + v * lanes);

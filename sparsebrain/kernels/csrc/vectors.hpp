@@ -74,10 +74,10 @@ struct Vector {
   }
 };
 
-// Adds neighbours: where a and b hold sums of `step` lanes each, the result holds those of twice as
+// Adds neighbors: where a and b hold sums of `step` lanes each, the result holds those of twice as
 // many, of a and b in turn.
 template <class Real, int lanes, int step, int... at>
-INLINE typename Vector<Real, lanes>::type add_neighbours(typename Vector<Real, lanes>::type a,
+INLINE typename Vector<Real, lanes>::type add_neighbors(typename Vector<Real, lanes>::type a,
                                                          typename Vector<Real, lanes>::type b,
                                                          std::integer_sequence<int, at...>) {
 #define FROM(i) ((i) % (2 * step) < step ? (i) : lanes + (i)-step)
@@ -94,7 +94,7 @@ INLINE typename Vector<Real, lanes>::type sums(const Values &values, int first =
     return values(first);
   } else {
     constexpr int half = many / 2;
-    return add_neighbours<Real, lanes, half>(sums<Real, lanes, half>(values, first),
+    return add_neighbors<Real, lanes, half>(sums<Real, lanes, half>(values, first),
                                              sums<Real, lanes, half>(values, first + half),
                                              std::make_integer_sequence<int, lanes>{});
   }

@@ -280,9 +280,9 @@ def test_columns_of_the_fly_are_a_regular_hexagon():
     eye = data.pos[data.node_type == data.node_type_names.index("Mi1")]
     assert len(eye) == 37
     distance = torch.cdist(eye.double(), eye.double())
-    neighbours = ((distance > 1e-6) & (distance < 1.01)).sum(dim=1)
+    neighbors = ((distance > 1e-6) & (distance < 1.01)).sum(dim=1)
     assert distance[distance > 1e-6].min().item() == pytest.approx(1, abs=1e-6)
-    assert neighbours.bincount().tolist() == [0, 0, 0, 6, 12, 0, 19]
+    assert neighbors.bincount().tolist() == [0, 0, 0, 6, 12, 0, 19]
     corners = eye.norm(dim=1) > 3 - 1e-6
     assert int(corners.sum()) == 6
 

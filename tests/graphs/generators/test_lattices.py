@@ -315,8 +315,11 @@ def test_neighbors_of_a_honeycomb_are_one_step_apart(size):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "shape must be given where radius is not, and only there, got radius=None and"),
-        ({"radius": 3, "shape": (3, 3)}, "only there, got radius=3 and shape=\\(3, 3\\)"),
+        ({}, "shape must be given if and only if radius is not, got radius=None and"),
+        (
+            {"radius": 3, "shape": (3, 3)},
+            "only if radius is not, got radius=3 and shape=\\(3, 3\\)",
+        ),
         ({"radius": 3, "periodic": True}, "periodic must be False for a hexagon"),
         ({"shape": (5, 7), "periodic": True}, "even number of rows .* got 5; pass shape=\\(6, 7"),
         (

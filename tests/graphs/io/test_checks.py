@@ -60,7 +60,7 @@ def test_bad_options(tmp_path, argument, suffix):
             graphs.load(path, **{argument: None})
 
 
-@pytest.mark.parametrize("kind", VALUES.keys() - {"Data"})
+@pytest.mark.parametrize("kind", [kind for kind in VALUES if kind != "Data"])
 def test_what_is_no_connectome_is_not_saved(tmp_path, kind):
     with pytest.raises(TypeError, match=r"expected a torch_geometric.data.Data, got .*; pass"):
         graphs.save(VALUES[kind], tmp_path / "a.npz")
@@ -200,7 +200,7 @@ def test_tensors_that_are_no_plain_arrays():
             r"such as 'a'; call graphs.from_networkx\(networkx.DiGraph\(list\(zip\(source",
         ),
         ([0.0, 1.0], r"such as 0.0; pass numpy.asarray\(source\).astype\(int\)"),
-        ([0.5, 1.0], "such as 0.5; pass the integers that source stands for"),
+        ([0.5, 1.0], "such as 0.5; pass the integers that source represents"),
         ([0.0, np.inf], "pass the integers"),
         ([True, False], r"pass numpy.flatnonzero\(source\) if it is a mask"),
     ],

@@ -206,10 +206,10 @@ def test_what_lies_elsewhere_is_not_read(path, tmp_path):
     layout = h5py.VirtualLayout((2,), "i8")
     layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "ids", (2,))
     cases = {
-        "lies in another file": lambda group, name: group.create_dataset(
+        "is in another file": lambda group, name: group.create_dataset(
             name, (2,), "i8", external=[(str(secret), 0, 16)]
         ),
-        "lies in another file;": lambda group, name: group.create_virtual_dataset(name, layout),
+        "is in another file;": lambda group, name: group.create_virtual_dataset(name, layout),
         "of the file itself": lambda group, name: group.__setitem__(
             name, h5py.ExternalLink(str(tmp_path / "other.h5"), "ids")
         ),

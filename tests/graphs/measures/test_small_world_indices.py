@@ -118,7 +118,11 @@ def test_bad_nulls():
         ([graphs.layered([2, 2])], ValueError, "must have the 20 neurons of data, got one of 4"),
         ([None], TypeError, "nulls must be an integer, a function .* or an iterable of them"),
         (lambda data, seed: 3, TypeError, "nulls must be an integer, a function .*, got 3 of type"),
-        (int, TypeError, r"nulls is called as nulls\(data, seed=generator\) .*; pass a function"),
+        (
+            lambda: 3,
+            TypeError,
+            r"nulls is called as nulls\(data, seed=generator\) .*; pass a function",
+        ),
         (2**32, ValueError, "nulls must be .* at most 100000, got 4294967296; pass nulls="),
         (np.array(3.0), TypeError, "nulls must be an integer"),
         (torch.tensor(1.5), TypeError, "nulls must be an integer"),

@@ -96,7 +96,11 @@ def test_neurons_at_one_place():
         ({"period": np.array(2)}, ValueError, r"period needs positions in \[0, 2\) along axis 1"),
         ({"period": torch.zeros(2)}, TypeError, r"period must be a finite number >= 0, .*Tensor"),
         ({"period": b"12"}, TypeError, r"period must be a finite number >= 0, got b'12'"),
-        ({"profile": int}, TypeError, r"profile must take an array of \d+ distances, .*; pass"),
+        (
+            {"profile": lambda: 1},
+            TypeError,
+            r"profile must take an array of \d+ distances, .*; pass",
+        ),
         ({"bins": 2**32}, ValueError, r"bins must be .* at most 100000, got 4294967296; pass bin"),
         ({"bins": 0}, ValueError, r"bins must be an integer >= 1, got 0"),
         ({"max_pairs": 0}, ValueError, r"max_pairs must be an integer >= 1, got 0"),

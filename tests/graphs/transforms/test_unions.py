@@ -8,8 +8,8 @@ from tests.graphs.transforms.connectomes import FULL, connectomes, synapses, wit
 
 
 @given(st.lists(connectomes(), min_size=1, max_size=3), st.booleans())
-def test_a_union_is_a_connectome_that_holds_its_parts(parts, labelled):
-    labels = [f"part {number}" for number in range(len(parts))] if labelled else None
+def test_a_union_is_a_connectome_that_holds_its_parts(parts, labeled):
+    labels = [f"part {number}" for number in range(len(parts))] if labeled else None
     data = graphs.validate(graphs.join(parts, labels=labels))
     first = 0
     for part in parts:

@@ -178,7 +178,7 @@ REFUSED = {
     "zero": ({"types": torch.tensor([1.0, -1, 0, 1])}, "-1 and .1 only"),
     "pairs": ({"types": torch.tensor([1.0, 1, -1, 1])}, "pairs of a . and a - cell"),
     "held": ({"inputs": [0, 1, 2], "paired": False}, "lead to cells that are held"),
-    "bias": ({"bias": [0, 1]}, "bias must be a . and a - cell that are no inputs"),
+    "bias": ({"bias": [0, 1]}, "bias must be a . and a - cell that are not inputs"),
     "output": ({"output": 2}, "output must be a . cell"),
     "sends": (
         {"linear": True, "output": 2, "types": torch.tensor([1.0, -1, 1, 1])},

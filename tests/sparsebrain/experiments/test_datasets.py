@@ -57,7 +57,7 @@ def test_without_files_and_offline_three_ways_are_named(folder, monkeypatch):
     with pytest.raises(ValueError, match="data_dir: .* pass .* SPARSEBRAIN_DATA, or connect once"):
         load("mnist")
     monkeypatch.setenv("SPARSEBRAIN_DATA", str(folder))
-    with pytest.raises(ValueError, match="fashion-mnist is not here"):
+    with pytest.raises(ValueError, match="fashion-mnist was not found"):
         load("fashion-mnist")
     with pytest.raises(ValueError, match="data_dir: .* has no fashion-mnist; pass a folder with"):
         load("fashion-mnist", folder)

@@ -251,7 +251,8 @@ def test_an_idx_bomb_is_not_unpacked(tmp_path, name):
 
 @pytest.mark.parametrize("read", [read_idx, read_npz])
 @pytest.mark.parametrize(
-    "raw", [b"", b"\n", bytes(99), b"<html>404</html>", gzip.compress(b"x"), npy((3,), b"abc")]
+    "raw",
+    [b"", b"\n", bytes(99), b"<html>404</html>", gzip.compress(b"x", mtime=0), npy((3,), b"abc")],
 )
 def test_what_is_no_image_file(tmp_path, read, raw):
     for name in ("mnist.npz", "mnist.gz", "mnist"):

@@ -37,7 +37,7 @@ def test_numbers_and_texts_are_read(given, spec, value):
         (0, "loops must be an integer >= 1, got 0"),
         ("0", "loops must be an integer >= 1, got 0"),
         ("equilibrium:tolerance=1", "with the options tol=, max_loops="),
-        ("equilibrium:tol=small", "tol='small' is no number"),
+        ("equilibrium:tol=small", "tol='small' is not a number"),
         ("equilibrium:tol=2", "loops='equilibrium:tol=2': tol must be between 0 and 1"),
         ("equilibrium:solver=newton", "solver must be one of 'fixed-point', 'anderson'"),
         ("equilibrium:tol=0.1,tol=0.2", "tol is given twice"),

@@ -46,8 +46,8 @@ def test_what_no_text_states_is_no_option(hint):
 @pytest.mark.parametrize(
     ("hint", "text", "match"),
     [
-        (int, "3.0", "is no integer; write for example 5"),
-        (float, "wide", "is no number"),
+        (int, "3.0", "is not an integer; write for example 5"),
+        (float, "wide", "is not a number"),
         (bool, "1", "is neither true nor false"),
         (int | Sequence[int], "4x", "does not consist of integers; write for example 28x28"),
         (float | Sequence[float], "", "does not consist of numbers; write for example 2.5, or"),

@@ -148,7 +148,7 @@ def test_a_torch_that_does_not_tell_leaves_the_memory_unknown(run, images, monke
 
 @pytest.mark.parametrize("batch_size", [2, 89, 1000])
 def test_any_batch_size_uses_every_sample(run, images, batch_size):
-    """89 leaves a last batch of one sample, of which batch normalisation has no variance."""
+    """89 leaves a last batch of one sample, of which batch normalization has no variance."""
     _, curve = trained(dataclasses.replace(run, batch_size=batch_size), images)
     assert len(curve) == 4
     assert math.isfinite(curve[-1].loss)

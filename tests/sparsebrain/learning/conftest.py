@@ -40,7 +40,7 @@ def make(name, topology, seed=0, **options):
 
 
 def samples(number=96, seed=0):
-    """Points [n, 12] in 0..1 around a centre for each of three classes, and their classes."""
+    """Points [n, 12] in 0..1 around a center for each of three classes, and their classes."""
     generator = torch.Generator().manual_seed(seed)
     centers = torch.rand(CLASSES, FEATURES, generator=torch.Generator().manual_seed(1))
     y = torch.arange(number) % CLASSES

@@ -17,7 +17,7 @@ GRID = graphs.grid_local((3, 4), 1)
 
 
 def around(layer):
-    """A layer of 12 neurons between two that are dense, normalised and not, 3 classes."""
+    """A layer of 12 neurons between two that are dense, normalized and not, 3 classes."""
     return nn.Sequential(
         nn.Linear(SIZE, SIZE), nn.BatchNorm1d(SIZE), nn.ReLU(), layer, nn.Tanh(), nn.Linear(SIZE, 3)
     )
@@ -37,7 +37,7 @@ def wave(x):
 
 MODELS = {
     "dense": lambda: around(nn.Linear(SIZE, SIZE, bias=False)),
-    "parametrised": lambda: around(nn.utils.parametrizations.orthogonal(nn.Linear(SIZE, SIZE))),
+    "parametrized": lambda: around(nn.utils.parametrizations.orthogonal(nn.Linear(SIZE, SIZE))),
     "layered": lambda: classifier(graphs.layered([SIZE, 7, 5]), 3, loops=2, in_features=SIZE),
     "grid": lambda: around(GraphLayer(GRID, 4, activation="tanh", bias=True)),
     "injected": lambda: around(GraphLayer(GRID, 3, activation="sigmoid", inject=True)),

@@ -19,7 +19,7 @@ BATCHES = [(slice(0, 3), slice(3, 12)), (slice(12, 22), slice(22, 24))]
 STEPS = 3
 
 # What is taught in two processes: by name the rule, the topology, the rule's options, and whether
-# the model has the batch normalisation that it is built with.
+# the model has the batch normalization that it is built with.
 CASES = {
     f"{name} on {topology}{', normalized' * normalized}": (name, topology, {}, normalized)
     for name in RULES

@@ -242,7 +242,7 @@ def test_a_graph_of_one_loop_can_be_taught_and_of_more_can_not():
     with pytest.raises(ValueError, match=r"have no order; got loops=2; pass loops=1"):
         DendriticMicrocircuit.build(connectome, 6, 3, loops=2)
     graph = GraphLayer(connectome, 2)
-    with pytest.raises(ValueError, match=r"cannot teach this model: on a loop.*give every"):
+    with pytest.raises(ValueError, match=r"cannot train this model: on a loop.*give every"):
         DendriticMicrocircuit(layered(6, 12, 3, graph=graph))
 
 

@@ -63,7 +63,7 @@ def test_the_next_layer_does_not_hear_how_active_one_was():
     assert torch.equal(after[2], before[2])
 
 
-def test_normalised_activities_have_a_mean_square_of_one():
+def test_normalized_activities_have_a_mean_square_of_one():
     z = random(5, 6)
     z[2] = 0
     out = normalize(z)

@@ -7,8 +7,8 @@ from torch import nn
 from sparsebrain.learning import KolenPollack
 from tests.sparsebrain.learning.feedback import MODELS, make, parameter_of
 
-# Its parametrisation maps both, and shrinks no difference of what they are mapped to.
-LINEAR = sorted(set(MODELS) - {"parametrised", "contraction"})
+# Its parametrization maps both, and shrinks no difference of what they are mapped to.
+LINEAR = sorted(set(MODELS) - {"parametrized", "contraction"})
 
 
 def gaps(rule):

@@ -75,7 +75,7 @@ def test_it_learns_far_better_than_chance(name, rule):
 
 @pytest.mark.parametrize("name", [name for name in RULES if name != "backprop"])
 def test_a_model_that_it_cannot_teach_is_refused(name):
-    with pytest.raises(ValueError, match=r"cannot teach this model: .{20}"):
+    with pytest.raises(ValueError, match=r"cannot train this model: .{20}"):
         RULES[name](Strange())
 
 

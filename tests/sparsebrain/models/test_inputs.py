@@ -106,10 +106,19 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(make):
 def test_truncated_backward_names_what_is_wrong():
     model, x = MODELS["Recurrent"](), torch.ones(2, 4, 6)
     given = {"model": model, "x": x, "y": x, "loss": nn.functional.mse_loss, "every": 2}
-    for name, wrong in {"model": 3, "loss": None, "x": [1.0], "y": np.ones(3)}.items():
+    bad = {"model": lambda x, state: (x, state), "loss": None, "x": [1.0], "y": np.ones(3)}
+    for name, wrong in bad.items():
         with pytest.raises(TypeError, match=f"^{name} must be"):
             truncated_backward(**{**given, name: wrong})
     with pytest.raises(TypeError, match=r"^model must return \(outputs, state\), got Tensor"):
-        truncated_backward(**{**given, "model": lambda x, state: x})
-    with pytest.raises(ValueError, match=r"^loss\(outputs, y\) must be .*; pass its mean"):
+        truncated_backward(**{**given, "model": nn.Bilinear(6, 6, 6), "state": x[:, :2]})
+    with pytest.raises(
+        ValueError, match=r"^loss\(outputs, y\) must be .*; pass the sum of its values"
+    ):
         truncated_backward(**{**given, "loss": lambda outputs, y: outputs - y})
+    with pytest.raises(
+        TypeError, match=r"^loss failed on outputs \[2, 2, 6\] and y .*; pass a loss"
+    ):
+        truncated_backward(**{**given, "loss": lambda: None})
+    with pytest.raises(ValueError, match=r"^loss failed on outputs .* and y \[2, 2, 5\]: .*; pass"):
+        truncated_backward(**{**given, "y": x[..., :5], "loss": lambda outputs, y: outputs @ y})

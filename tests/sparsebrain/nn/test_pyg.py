@@ -224,10 +224,10 @@ def test_a_pre_hook_changes_what_a_synapse_reads(random_graph):
 
 
 def test_a_function_sees_the_same_on_both_paths(random_graph):
-    def centred(state):
+    def centered(state):
         return state - state.mean(0)
 
-    fused, plain = both(random_graph, 3, activation=centred, dtype=torch.float64)
+    fused, plain = both(random_graph, 3, activation=centered, dtype=torch.float64)
     batch = next(iter(DataLoader([random_graph] * 2, batch_size=2)))
     nodes = torch.randn(2 * N, C, dtype=torch.float64)
     torch.testing.assert_close(

@@ -290,7 +290,7 @@ def test_a_function_sees_the_state_in_the_shape_of_the_input(random_graph, x):
     torch.testing.assert_close(layer(deep), layer(x).view(2, 3, 40))
 
 
-def test_pickling_keeps_every_parametrisation(random_graph, x):
+def test_pickling_keeps_every_parametrization(random_graph, x):
     random_graph.node_sign = torch.ones(40)
     layer = GraphLayer(random_graph, 2, bias=True, dale=True)
     torch.nn.utils.parametrize.register_parametrization(layer, "bias", torch.nn.Softplus())

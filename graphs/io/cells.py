@@ -1,0 +1,140 @@
+"""The cells of many rows as arrays, for text that needs no parser: one row per line, no odd quotes.
+
+Everything else raises `OddError` and is left to the module `csv`.
+"""
+
+import csv
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+_NEWLINE, _RETURN, _QUOTE = b'\n\r"'
+# Bytes that are read at a time, and that a block of lines may have.
+_CHUNK = 2**18
+_LONGEST_BLOCK = 2**22
+_LONGEST_ROW = 2**16
+# The longest cell, in words of 8 bytes.
+_MOST_WORDS = 8
+# The bytes of a word that belong to a cell with 0 to 8 bytes left.
+_MASKS = np.array([2 ** (8 * left) - 1 for left in range(9)], dtype=np.uint64)
+
+
+class OddError(ValueError):
+    """Rows that arrays cannot represent; the module `csv` has to read them."""
+
+
+def blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
+    """Yield the rest of a file in blocks of so many lines each; the last one may have fewer.
+
+    A block that reaches `_LONGEST_BLOCK` before its last line ends is the last one.
+    """
+    held = b""
+    # The end of each line that is held.
+    ends = np.empty(0, dtype=np.int64)
+    while True:
+        while len(ends) < lines and len(held) <= _LONGEST_BLOCK:
+            more = file.read(_CHUNK)
+            if not more:
+                break
+            found = np.flatnonzero(np.frombuffer(more, np.uint8) == _NEWLINE)
+            ends = np.concatenate((ends, found + (len(held) + 1)))
+            held += more
+        if not held:
+            return
+        cut = int(ends[lines - 1]) if len(ends) >= lines else len(held)
+        yield held[:cut]
+        held, ends = held[cut:], ends[lines:] - cut
+
+
+class Cells:
+    """The cells of a block of lines.
+
+    Attributes:
+        rows: The number of rows.
+
+    Args:
+        block: The lines.
+        delimiter: The character between two cells.
+        width: The number of cells in each row.
+
+    Raises:
+        OddError: A row has another number of cells or is very long, or the text has a quote within
+            a cell, the character NUL, or line ends of several kinds.
+        UnicodeDecodeError: The text is not UTF-8.
+    """
+
+    def __init__(self, block: bytes, delimiter: str, width: int) -> None:
+        if len(block) > _LONGEST_BLOCK or not delimiter.isascii() or b"\0" in block:
+            raise OddError
+        if not block.isascii():
+            block.decode("utf-8", "surrogatepass")
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        padded = block + bytes(8 * _MOST_WORDS)
+        # The word that begins at each byte.
+        self._words: Words = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
+        text = np.frombuffer(block, np.uint8)
+        self.rows = int(np.count_nonzero(text == _NEWLINE))
+        places = np.flatnonzero((text == ord(delimiter)) | (text == _NEWLINE))
+        if len(places) != self.rows * width:
+            raise OddError
+        self._ends = places.reshape(self.rows, width)
+        begins = np.concatenate(([0], places[:-1] + 1))
+        self._starts = begins.reshape(self.rows, width)
+        if not (text[self._ends[:, -1]] == _NEWLINE).all():
+            raise OddError
+        if (self._ends[:, -1] - self._starts[:, 0]).max() > min(
+            _LONGEST_ROW, csv.field_size_limit()
+        ):
+            raise OddError
+        if b"\r" in block:
+            self._drop_returns(text)
+        if b'"' in block:
+            self._drop_quotes(text)
+        elif width == 1 and (self._starts == self._ends).any():
+            # An empty line is no row.
+            raise OddError
+
+    def _drop_returns(self, text: NDArray[np.uint8]) -> None:
+        """Leave out the carriage return of each line."""
+        before = self._ends[:, -1] - 1
+        returns = np.flatnonzero(text == _RETURN)
+        if not np.array_equal(returns, before):
+            raise OddError
+        self._ends[:, -1] = before
+
+    def _drop_quotes(self, text: NDArray[np.uint8]) -> None:
+        """Leave out the quotes around cells."""
+        quoted = (text[self._starts] == _QUOTE) & (text[self._ends - 1] == _QUOTE)
+        quoted &= self._ends - self._starts > 1
+        if np.count_nonzero(text == _QUOTE) != 2 * np.count_nonzero(quoted):
+            raise OddError
+        self._starts += quoted
+        self._ends -= quoted
+
+    def words(self, column: int) -> Words:
+        """Return the bytes of a column, 8 per word and with zeros behind them, [rows, words].
+
+        Raises:
+            OddError: A cell is longer than `_MOST_WORDS` words.
+        """
+        starts = self._starts[:, column]
+        lengths = self._ends[:, column] - starts
+        width = max(1, -(-int(lengths.max()) // 8))
+        if width > _MOST_WORDS:
+            raise OddError
+        words = np.empty((self.rows, width), "<u8")
+        for at in range(width):
+            left = np.clip(lengths - 8 * at, 0, 8)
+            words[:, at] = self._words[starts + 8 * at] & _MASKS[left]
+        return words
+
+
+def raw(words: Words) -> NDArray[np.bytes_]:
+    """Return cells as bytes [rows]."""
+    plain: NDArray[Any] = np.ascontiguousarray(words)
+    return plain.view(f"S{8 * words.shape[1]}").ravel()
