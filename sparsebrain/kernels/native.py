@@ -24,7 +24,8 @@ class NativeBackend(Backend):
 
     The batch is cut into tiles of columns. The states of a tile are stored together, so that all
     loops run within a core's own cache; a state that does not fit is shared by all threads, row by
-    row. Weights are read in the order of the synapses and never reordered.
+    row. If the synapses are not sorted by target, several loops read the weights from a sorted copy,
+    which the structure keeps until the weights change.
 
     tanh and sigmoid are accurate to four units in the last place, gelu, silu and softplus to eight.
     The order of every sum depends on the graph and the batch alone, except for the gradients of
