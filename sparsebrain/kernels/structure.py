@@ -303,7 +303,8 @@ def _transpose(rows: Compressed) -> Compressed:
     """Return the columns of sorted rows as rows; their order is again stable."""
     pointer, neuron, order = rows
     dtype, size = pointer.dtype, len(pointer) - 1
-    order = torch.arange(len(neuron), dtype=dtype) if order is None else order
+    if order is None:
+        order = torch.arange(len(neuron), dtype=dtype, device=neuron.device)
     arrays = (order.numpy(), neuron.numpy(), pointer.numpy())
     # A counting sort, which keeps the order of the rows within each column.
     columns = csr_array(arrays, shape=(size, size)).tocsc()
