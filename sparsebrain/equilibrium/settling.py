@@ -62,7 +62,8 @@ class Equilibrium:
         constraint: None, or a constraint on the weights that makes every loop a contraction under
             any optimizer, so that there is exactly one equilibrium and all starts reach it. "norm"
             keeps :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps :math:`\mathrm{Lip}(f) \rho(|W|)`
-            at or below ``bound``. The loop remains a contraction with a leak. See
+            at or below ``bound``. The loop remains a contraction with a leak. Calls with
+            unchanged weights do not compute the norm or radius again. See
             :class:`sparsebrain.equilibrium.bounds.Contraction`.
         bound: The bound of the constraint, between 0 and 1.
         lipschitz: Lip(f) if the activation is a function; that of named activations is known.
