@@ -63,7 +63,7 @@ class Equilibrium:
             any optimizer, so that there is exactly one equilibrium and the loops reach it from any
             initial state. "norm" keeps :math:`\mathrm{Lip}(f) \|W\|_2`, "perron" keeps
             :math:`\mathrm{Lip}(f) \rho(|W|)` at or below ``bound``. The loop remains a contraction
-            with a leak. See
+            with a leak. Calls with unchanged weights do not compute the norm or radius again. See
             :class:`sparsebrain.equilibrium.bounds.Contraction`.
         bound: The bound of the constraint, between 0 and 1.
         lipschitz: Lip(f) if the activation is a function; that of named activations is known.

@@ -24,7 +24,7 @@ class NativeBackend(Backend):
 
     The batch is cut into tiles of columns. The states of a tile are stored together, so that all
     loops run within a core's own cache; a state that does not fit is shared by all threads, row by
-    row. If the synapses are not sorted by target, several loops read the weights from a sorted copy,
+    row. If the synapses are not sorted by target, several loops read a sorted copy of the weights,
     which the structure keeps until the weights change.
 
     tanh and sigmoid are accurate to four units in the last place, gelu, silu and softplus to eight.

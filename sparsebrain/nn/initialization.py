@@ -145,11 +145,12 @@ def variance_gain(
     state = torch.randn(structure.num_nodes, columns, generator=noise, dtype=torch.float64)
     state = state.to(weight.device, weight.dtype)
     rows = max(_BLOCK // columns, 1)
-    order = structure.by_target.order
-    if order is not None and loops > 1:
-        # Every loop would gather the weights in the order of use.
-        weight = weight.index_select(0, order)
-        structure = Structure(structure.edge_index.index_select(1, order), structure.num_nodes)
+    incoming = structure.by_target
+    if incoming.order is not None and loops > 1:
+        # Otherwise every loop would gather the weights anew.
+        weight = incoming.arrange(weight)
+        target = torch.repeat_interleave(incoming.pointer.diff())
+        structure = Structure(torch.stack([incoming.neuron, target]), structure.num_nodes)
     log_growth, survived = 0.0, 0
     for number in range(1, loops + 1):
         state = propagate(structure, weight, state, backend=backend)

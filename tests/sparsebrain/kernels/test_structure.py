@@ -31,6 +31,28 @@ def test_taking_apart_and_putting_together_changes_nothing(edges):
     assert torch.equal(again.by_source.neuron, structure.by_source.neuron)
 
 
+@pytest.mark.parametrize("given_order", ["any", "target", "source"])
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=30))
+def test_rows_are_sorted_and_equal_synapses_keep_their_order(given_order, edges):
+    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
+    if given_order != "any":
+        near = 1 if given_order == "target" else 0
+        edge_index = edge_index[:, torch.argsort(edge_index[near] * 5 + edge_index[1 - near])]
+    structure = Structure(edge_index, 5)
+    source, target = edge_index
+    for rows, near, far in (
+        (structure.by_target, target, source),
+        (structure.by_source, source, target),
+    ):
+        order = torch.argsort(near * 5 + far, stable=True)
+        sorted_already = torch.equal(order, torch.arange(len(edges)))
+        assert (rows.order is None) == sorted_already
+        assert rows.order is None or torch.equal(rows.order, order.int())
+        assert torch.equal(rows.neuron, far[order].int())
+        assert torch.equal(rows.pointer.diff(), torch.bincount(near, minlength=5).int())
+        assert all(each is None or each.is_contiguous() for each in rows)
+
+
 def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():
     edges = [[0, 1, 1], [1, 0, 1]]
     plain = Structure(torch.tensor(edges), 2)

@@ -9,6 +9,8 @@ from torch import nn
 import graphs
 from sparsebrain import GraphLayer, kernels
 from sparsebrain.kernels import Structure
+from sparsebrain.nn import renumbering
+from sparsebrain.nn.initialization import variance_gain
 from sparsebrain.nn.renumbering import renumber
 
 NEURONS = 9000
@@ -57,6 +59,59 @@ def test_graphs_without_an_order_are_left_alone(places):
         assert renumber(Structure(edges, NEURONS), 4) is None
     few = graphs.coordinate_random(1000, (40.0, 25.0), 1.5, seed=0)
     assert renumber(Structure(few.edge_index, 1000), 4) is None
+
+
+GRAPHS = {
+    "grid": lambda: graphs.grid_local((100, 90), 2),
+    "cube": lambda: graphs.grid_local((21, 21, 21), 1),
+    "chain": lambda: graphs.grid_local((20, 450), 1),
+    "ring": lambda: graphs.small_world(NEURONS, 10, 0.0, seed=0),
+    "small world": lambda: graphs.small_world(NEURONS, 10, 0.1, seed=0),
+    "random": lambda: graphs.small_world(NEURONS, 24, 1.0, seed=0),
+    "places": lambda: graphs.coordinate_random(NEURONS, SIDES, 1.5, seed=0),
+    "long places": lambda: graphs.coordinate_random(NEURONS, (900.0, 10.0), 3.0, seed=0),
+    "communities": lambda: graphs.stochastic_block([90] * 100, _few_between(100), seed=0),
+}
+
+
+def _few_between(blocks):
+    chances = torch.full((blocks, blocks), 1e-6)
+    return chances.fill_diagonal_(0.2).tolist()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_the_estimate_leaves_out_no_order_that_helps(graph, mixed, monkeypatch):
+    data = GRAPHS[graph]()
+    edges = data.edge_index
+    if mixed:
+        edges = torch.randperm(data.num_nodes, generator=torch.Generator().manual_seed(0))[edges]
+    structure = Structure(edges, data.num_nodes)
+    found = renumber(structure, 4)
+    monkeypatch.setattr(renumbering, "_stays_long", lambda *given: False)
+    expected = renumber(structure, 4)
+    assert (found is None) == (expected is None)
+    assert found is None or torch.equal(found.order, expected.order)
+
+
+def test_an_order_is_not_searched_where_none_helps(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("the whole search ran")
+
+    monkeypatch.setattr(renumbering, "reverse_cuthill_mckee", fail)
+    for graph in ("grid", "cube", "random", "small world"):
+        data = GRAPHS[graph]()
+        assert renumber(Structure(data.edge_index, data.num_nodes), 4) is None
+
+
+def test_initial_weights_do_not_depend_on_the_order_of_synapses(places):
+    weight = torch.randn(places.num_edges, generator=torch.Generator().manual_seed(0))
+    mixed = torch.randperm(places.num_edges, generator=torch.Generator().manual_seed(1))
+    gains = {
+        variance_gain(Structure(places.edge_index[:, order], NEURONS), weight[order], 3)
+        for order in (torch.arange(places.num_edges), mixed)
+    }
+    assert len(gains) == 1
 
 
 @pytest.mark.parametrize("inject", [False, True])
