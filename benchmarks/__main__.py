@@ -25,6 +25,7 @@ COMMANDS = {
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
+    "graph-files": ["graph_files", "--threads", "1"],
 }
 """The name of each file, and what fills it."""
 

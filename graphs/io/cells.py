@@ -22,6 +22,19 @@ _MOST_WORDS = 8
 # The bytes of a word that belong to a cell with 0 to 8 bytes left.
 _MASKS = np.array([2 ** (8 * left) - 1 for left in range(9)], dtype=np.uint64)
 
+_ZEROS, _ABOVE_9, _HIGHEST = (
+    np.uint64(0x0101010101010101 * byte) for byte in (ord("0"), 0x76, 0x80)
+)
+# The bits of a number, the factor between neighbors, and the mask of the joined numbers.
+_JOINS = [
+    tuple(map(np.uint64, join))
+    for join in (
+        (8, 10, 0x00FF00FF00FF00FF),
+        (16, 100, 0x0000FFFF0000FFFF),
+        (32, 10_000, 0x00000000FFFFFFFF),
+    )
+]
+
 
 class OddError(ValueError):
     """Rows that arrays cannot represent; the module `csv` has to read them."""
@@ -138,3 +151,20 @@ def raw(words: Words) -> NDArray[np.bytes_]:
     """Return cells as bytes [rows]."""
     plain: NDArray[Any] = np.ascontiguousarray(words)
     return plain.view(f"S{8 * words.shape[1]}").ravel()
+
+
+def digits(words: Words) -> NDArray[np.float64] | None:
+    """Return the integers that cells of 1 to 8 digits are, or None if some are anything else."""
+    if words.shape[1] > 1:
+        return None
+    word = words[:, 0]
+    lengths = sum(word > mask for mask in _MASKS[:8])
+    values = word ^ (_ZEROS & _MASKS[lengths])
+    # Bytes from 0x0a on, to which 0x76 is added, have their highest bit set.
+    if not word.all() or ((values | (values + _ABOVE_9)) & _HIGHEST).any():
+        return None
+    # The first digit is the lowest byte. Align the last digits, and join pairs of neighbors.
+    values <<= (8 * (8 - lengths)).astype(np.uint64)
+    for bits, factor, mask in _JOINS:
+        values = (values * factor + (values >> bits)) & mask
+    return values.astype(np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphs.io.callings import fault, spelled
-from graphs.io.cells import OddError, Words, raw
+from graphs.io.cells import OddError, Words, digits, raw
 from graphs.io.known import Known
 from graphs.io.rows import Rows, Texts
 
@@ -206,6 +206,10 @@ class Table:
             OddError: Arrays cannot represent a text, or `floats` refuses it.
             ValueError: A text is not a number.
         """
+        whole = digits(words)
+        if whole is not None:
+            # Integers below 10^8 are finite in float32, and none but 0 becomes 0.
+            return whole.astype(np.float32)
         values = raw(words)
         # NumPy reads the same texts as Python.
         if b"_" in values.tobytes():
