@@ -2,101 +2,146 @@
 
 Every generator and loader returns a `torch_geometric.data.Data` that satisfies the contract in
 `graphs.contract`. Every measure and plot takes such a `Data`.
+
+Importing the package is fast. The first use of one of its names imports torch and PyG, which takes
+seconds.
 """
 
-from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
-from importlib.metadata import version as _version
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
-from graphs.contract import validate
-from graphs.generators import (
-    AllToAll,
-    FixedInDegree,
-    FixedOutDegree,
-    FixedProbability,
-    FixedTotal,
-    OneToOne,
-    barabasi_albert,
-    configuration,
-    coordinate_random,
-    erdos_renyi,
-    fixed_in_degree,
-    fixed_out_degree,
-    fixed_total,
-    grid_local,
-    hexagonal_lattice,
-    hierarchical_modules,
-    kaiser_hilgetag,
-    layered,
-    populations,
-    power_law_cluster,
-    small_world,
-    stochastic_block,
-)
-from graphs.io import (
-    LeftOutWarning,
-    from_edges,
-    from_networkx,
-    from_numpy,
-    from_scipy,
-    load,
-    save,
-    to_networkx,
-    to_numpy,
-    to_scipy,
-)
-from graphs.measures import (
-    DegreeDistribution,
-    Degrees,
-    Estimate,
-    FullSummary,
-    LikelihoodRatio,
-    PathLength,
-    PowerLaw,
-    RichClub,
-    SmallWorldness,
-    Summary,
-    WiringLength,
-    clustering,
-    communities,
-    components,
-    degree_distribution,
-    efficiency,
-    fit_power_law,
-    modularity,
-    path_length,
-    reciprocity,
-    rich_club,
-    small_worldness,
-    spectrum,
-    strongly_connected,
-    summary,
-    triad_census,
-    wiring_length,
-)
-from graphs.plots import (
-    plot,
-    plot_adjacency,
-    plot_circular,
-    plot_degrees,
-    plot_distances,
-    plot_html,
-)
-from graphs.transforms import (
-    join,
-    lesion,
-    match,
-    nest,
-    rewire_degrees,
-    rewire_lengths,
-    rewire_reciprocal,
-    subgraph,
+_PACKAGES = ("brains", "generators", "io", "measures", "plots", "transforms")
+_MODULES = (
+    *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "memory"),
+    *("ordering", "paths", "tensors"),
 )
 
-try:
-    __version__ = _version("sparsebrain")
-except _PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from graphs import brains as brains
+    from graphs import generators as generators
+    from graphs import io as io
+    from graphs import measures as measures
+    from graphs import plots as plots
+    from graphs import transforms as transforms
+    from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
+    from graphs.contract import validate
+    from graphs.generators import (
+        AllToAll,
+        FixedInDegree,
+        FixedOutDegree,
+        FixedProbability,
+        FixedTotal,
+        OneToOne,
+        barabasi_albert,
+        configuration,
+        coordinate_random,
+        erdos_renyi,
+        fixed_in_degree,
+        fixed_out_degree,
+        fixed_total,
+        grid_local,
+        hexagonal_lattice,
+        hierarchical_modules,
+        kaiser_hilgetag,
+        layered,
+        populations,
+        power_law_cluster,
+        small_world,
+        stochastic_block,
+    )
+    from graphs.io import (
+        LeftOutWarning,
+        from_edges,
+        from_networkx,
+        from_numpy,
+        from_scipy,
+        load,
+        save,
+        to_networkx,
+        to_numpy,
+        to_scipy,
+    )
+    from graphs.measures import (
+        DegreeDistribution,
+        Degrees,
+        Estimate,
+        FullSummary,
+        LikelihoodRatio,
+        PathLength,
+        PowerLaw,
+        RichClub,
+        SmallWorldness,
+        Summary,
+        WiringLength,
+        clustering,
+        communities,
+        components,
+        degree_distribution,
+        efficiency,
+        fit_power_law,
+        modularity,
+        path_length,
+        reciprocity,
+        rich_club,
+        small_worldness,
+        spectrum,
+        strongly_connected,
+        summary,
+        triad_census,
+        wiring_length,
+    )
+    from graphs.plots import (
+        plot,
+        plot_adjacency,
+        plot_circular,
+        plot_degrees,
+        plot_distances,
+        plot_html,
+    )
+    from graphs.transforms import (
+        join,
+        lesion,
+        match,
+        nest,
+        rewire_degrees,
+        rewire_lengths,
+        rewire_reciprocal,
+        subgraph,
+    )
+
+    __version__: str
+else:
+    # Hidden from type checkers, which would otherwise accept any name.
+    def __getattr__(name: str) -> Any:
+        if name in (*_PACKAGES, *_MODULES):
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found = _version() if name == "__version__" else _exported(name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES, *_MODULES})
+
+
+def _exported(name: str) -> Any:
+    """Return what a package, or the contract, exports by a name."""
+    for home in _PACKAGES:
+        package = importlib.import_module(f"{__name__}.{home}")
+        if name in package.__all__:
+            return getattr(package, name)
+    return getattr(importlib.import_module(f"{__name__}.contract"), name)
+
+
+def _version() -> str:
+    """Return the version of the installed distribution."""
+    metadata = importlib.import_module("importlib.metadata")
+    try:
+        return str(metadata.version("sparsebrain"))
+    except metadata.PackageNotFoundError:  # a source tree on the path, not installed
+        return "0+unknown"
+
 
 __all__ = [
     "AllToAll",

@@ -239,6 +239,9 @@ def _check_edge_index(data: Data, fields: set[str], neurons: int) -> CheckedEdge
 
 def _check_duplicates(data: Data, num_nodes: int, edges: Index) -> None:
     source, target = edges
+    # In the order of (source, target), in which PyG sorts, equal synapses are neighbors as well.
+    if survey(target, source, num_nodes).rising:
+        return
     keys = [source, target]
     if "edge_type" in data:
         keys.append(data["edge_type"].detach().cpu().numpy())

@@ -1,60 +1,15 @@
-"""Checks of the arguments of `graphs.load` and `graphs.save`."""
+"""Checks of the options of `graphs.load`."""
 
-import os
 from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from graphs import arguments, memory
+from graphs import arguments, memory, paths
 from graphs.io.duplicates import DUPLICATES
 
 # csv cannot use these as delimiters.
 _QUOTING = '"\r\n'
-
-
-def path(name: str, value: Any) -> Path:
-    """Return the path that an argument states.
-
-    Raises:
-        TypeError: The value is neither a str nor an `os.PathLike` of str.
-        ValueError: The path is empty or contains the character NUL.
-    """
-    try:
-        text = os.fspath(value)
-    except TypeError:
-        text = value
-    if not isinstance(text, str):
-        raise TypeError(
-            f"{name} must be a str or an os.PathLike, got {arguments.described(value)}; "
-            f"pass {name}='connectome.npz'"
-        )
-    if not text or "\0" in text:
-        raise ValueError(
-            f"{name} must be the path of a file, got {text!r}; pass {name}='connectome.npz'"
-        )
-    return Path(text)
-
-
-def file(name: str, value: Any, fix: str) -> Path:
-    """Return the path of an existing regular file.
-
-    Args:
-        name: The name of the argument.
-        value: The argument.
-        fix: What to pass instead.
-
-    Raises:
-        TypeError: The value is not a path.
-        FileNotFoundError: There is no such file, or it is a folder or another special file.
-    """
-    found = path(name, value)
-    if not os.path.isfile(found):
-        what = "does not exist"
-        if os.path.lexists(found):
-            what = "is a folder" if os.path.isdir(found) else "is not a regular file"
-        raise FileNotFoundError(f"the file {str(found)!r} {what}; {fix}")
-    return found
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -119,7 +74,7 @@ def _transmitter_signs(name: str, value: Any) -> dict[str, float]:
 def _neurons(name: str, value: Any) -> Path | None:
     """Return the path of an existing file, or None."""
     fix = f"pass {name}= the path of the file that lists the neurons"
-    return None if value is None else file(name, value, fix)
+    return None if value is None else paths.file(name, value, fix)
 
 
 def _num_nodes(name: str, value: Any) -> int | None:

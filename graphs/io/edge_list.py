@@ -10,8 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from torch_geometric.data import Data
 
+from graphs import paths
 from graphs.contract import build
-from graphs.io import checks, edge_header, neuron_table
+from graphs.io import edge_header, neuron_table
 from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, signs, type_texts, types
 from graphs.io.duplicates import Duplicates, combine
@@ -181,7 +182,7 @@ def _open_beside(
     if stated and opened is None:
         # The table may have been written in the meantime.
         fix = f"put it back, or delete {header_path.name!r}"
-        opened = stack.enter_context(checks.file("path", table_path, fix).open("rb"))
+        opened = stack.enter_context(paths.file("path", table_path, fix).open("rb"))
     return opened, stated
 
 

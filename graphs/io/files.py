@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
-from graphs import arguments
+from graphs import arguments, paths
 from graphs.contract import validate
 from graphs.fields import beyond
 from graphs.io import checks, edge_list, gexf, graphml, npz, pt, sonata
@@ -68,7 +68,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
         TypeError: The path is neither a str nor an `os.PathLike`.
         ValueError: No format has this suffix.
     """
-    suffix = checks.path("path", path).suffix
+    suffix = paths.path("path", path).suffix
     if suffix.lower() not in FORMATS:
         *most, last = FORMATS
         raise ValueError(
@@ -145,7 +145,7 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         (4, 5)
         >>> folder.cleanup()
     """
-    path = checks.path("path", path)
+    path = paths.path("path", path)
     kept = format_of(path)
     validate(data)
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
@@ -268,7 +268,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         (['AVAL', 'AVAR', 'DA1'], [3.0, 2.0])
     """
     kept = format_of(path)
-    place = checks.file("path", path, "pass the path of a file that graphs.save wrote")
+    place = paths.file("path", path, "pass the path of a file that graphs.save wrote")
     unknown = sorted(set(options) - set(kept.options))
     if unknown:
         raise TypeError(

@@ -94,7 +94,7 @@ def read(
     used = {role: at for role, at in roles.items() if role != "transmitter" or "sign" not in roles}
     labels = {role: Labels() for role in used if role not in ("sign", *_AXES)}
     values = table.arrays(used, {role: _encoder(table, labels, key) for role in labels})
-    texts = {role: labels[role].texts(values[role]) for role in ("neuron", "name") if role in used}
+    texts = {role: labels[role].texts(values[role]) for role in used if role in ("neuron", "name")}
     index = {text: number for number, text in enumerate(texts[key])}
     if len(index) < table.size:
         rows = {text: len(texts[key]) - at for at, text in enumerate(reversed(texts[key]))}

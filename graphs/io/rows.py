@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, BinaryIO
 
@@ -134,7 +134,7 @@ class Rows:
             self.size += cells.rows
             self._start += len(block)
 
-    def pieces(self, columns: Sequence[int]) -> Iterator[list[Texts]]:
+    def pieces(self, columns: Sequence[int]) -> Generator[list[Texts], None, None]:
         """Yield columns of the next rows by position, some thousand rows at a time.
 
         While the caller handles a piece, `size` counts the rows before it.

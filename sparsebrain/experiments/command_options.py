@@ -126,6 +126,12 @@ def _topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
 
 
 def _topology(name: str, text: str) -> str:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    kind, _, path = text.strip().partition(":")
+    if kind == "file" and path:
+        # Before the next import, which takes seconds.
+        options.saved_file(f"{name} {text!r}", path)
     from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
 
     try:
@@ -225,7 +231,10 @@ Out = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_path("out_folder"))
 ]
 Spec = Annotated[
-    str, typer.Argument(metavar="SPEC", help="Topology; see above.", **_checked(_topology))
+    str,
+    typer.Argument(
+        metavar="SPEC", help="Topology; see above.", is_eager=True, **_checked(_topology)
+    ),
 ]
 NewFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_path("new_file"))
@@ -234,9 +243,7 @@ Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer("seed"))]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_checked(lambda _, text: Path(text)))
-]
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_path("saved_file"))]
 Full = Annotated[
     bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
 ]

@@ -12,8 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from graphs import arguments
-from graphs.io.files import format_of
+from graphs import arguments, paths
 from sparsebrain.experiments import texts as read_texts
 
 # Larger numbers are mistakes, and would never finish.
@@ -24,6 +23,11 @@ MOST_JOBS = 10_000
 MOST_SAMPLES = 10_000_000
 MOST_LOOPS = 100_000
 MOST_NEURONS = 10_000_000
+# What to do if the file of a connectome cannot be read.
+FILE_FIX = (
+    "pass a file written by graphs.save, and convert others with graphs.load, which has options "
+    "for them"
+)
 
 
 class OptionError(ValueError):
@@ -167,8 +171,19 @@ def out_folder(name: str, value: object) -> Path:
     return folder
 
 
+def saved_file(name: str, value: object) -> Path:
+    """Return the path of a connectome's file that exists."""
+    try:
+        return paths.file(name, value, FILE_FIX)
+    except FileNotFoundError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def new_file(name: str, value: object) -> Path:
     """Return the path of a connectome's file that can be written, in a folder that exists."""
+    # This imports torch, which the other options do not need.
+    from graphs.io.files import format_of  # noqa: PLC0415
+
     file = path(name, value)
     try:
         format_of(file)

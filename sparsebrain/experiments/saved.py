@@ -7,7 +7,7 @@ import os
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain.experiments.options import OptionError
+from sparsebrain.experiments.options import FILE_FIX, OptionError
 
 
 def saved_connectome(path: str | os.PathLike[str]) -> Data:
@@ -27,6 +27,5 @@ def saved_connectome(path: str | os.PathLike[str]) -> Data:
         reason = str(error).partition("; ")[0]
         raise OptionError(
             "file",
-            f"{reason}; pass a file written by graphs.save, and convert others with graphs.load, "
-            "which has options for them",
+            f"{reason}; {FILE_FIX}",
         ) from None

@@ -16,6 +16,8 @@ Init = Literal["variance", "identity", "edge_weight", "contraction"]
 
 _CELLS = 2**17
 _FEWEST_COLUMNS = 32
+# States whose power is computed at a time, so that they stay in the cache.
+_BLOCK = 2**15
 _CONTRACTION = 0.9
 
 
@@ -142,10 +144,16 @@ def variance_gain(
     noise = torch.Generator().manual_seed(0)
     state = torch.randn(structure.num_nodes, columns, generator=noise, dtype=torch.float64)
     state = state.to(weight.device, weight.dtype)
+    rows = max(_BLOCK // columns, 1)
+    order = structure.by_target.order
+    if order is not None and loops > 1:
+        # Every loop would gather the weights in the order of use.
+        weight = weight.index_select(0, order)
+        structure = Structure(structure.edge_index.index_select(1, order), structure.num_nodes)
     log_growth, survived = 0.0, 0
     for number in range(1, loops + 1):
         state = propagate(structure, weight, state, backend=backend)
-        power = state.double().square().mean(1)
+        power = torch.cat([block.double().square().mean(1) for block in state.split(rows)])
         reached = power[power > 0]
         if not reached.numel():
             break

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.structure import Compressed
 
 # With fewer loops, converting the states costs more than it saves.
 _LEAST_LOOPS = 4
@@ -21,6 +22,11 @@ _LEAST_LOOPS = 4
 _LEAST_NEURONS = 8192
 # The least factor by which synapses must shorten, since weights are then not read in order.
 _SHORTER = 4
+# The share of the neurons that the search for an estimate visits, and how many at a time.
+_SHARE = 8
+_AT_ONCE = 1024
+# Synapses whose lengths are computed at a time, so that they stay in the cache.
+_BLOCK = 2**15
 
 
 class Renumbering(NamedTuple):
@@ -57,7 +63,8 @@ def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | No
     Neurons at random places in a plane (300 thousand, 25 synapses each, batch 32, 20 loops) become
     1.6 times as fast forward and 1.8 times as fast forward and backward. Graphs without such an
     order become slower by a quarter, so a renumbering must shorten synapses four times, in the mean
-    of \|source - target\| (``python -m benchmarks.layer sizes --graph places``).
+    of \|source - target\| (``python -m benchmarks.layer sizes --graph places``). Where the first
+    eighth of the search shows that they do not become shorter, the rest is left out.
 
     O(N + E) time and memory for bounded degrees. E. Cuthill, J. McKee, "Reducing the bandwidth of
     sparse symmetric matrices", Proceedings of the 24th ACM National Conference (1969) 157-172.
@@ -67,29 +74,90 @@ def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | No
     neurons = structure.num_nodes
     if neurons < _LEAST_NEURONS or not structure.num_edges:
         return None
-    source, target = structure.edge_index.cpu().numpy()
-    before = _mean_length(source, target)
-    order = reverse_cuthill_mckee(_either_way(source, target, neurons), symmetric_mode=True)
+    device, structure = structure.device, structure.to("cpu")
+    before = _mean_length(structure.edge_index)
+    if _stays_long(structure, before):
+        return None
+    order = reverse_cuthill_mckee(_either_way(structure), symmetric_mode=True)
     place = np.empty(neurons, np.int64)
     place[order] = np.arange(neurons)
-    if before < _SHORTER * _mean_length(place[source], place[target]):
-        return None
     moved = torch.from_numpy(place)
-    device = structure.device
+    edge_index = moved[structure.edge_index]
+    if before < _SHORTER * _mean_length(edge_index):
+        return None
     return Renumbering(
-        Structure(moved[structure.edge_index.cpu()], neurons).to(device),
+        Structure(edge_index, neurons).to(device),
         torch.from_numpy(order.astype(np.int64)).to(device),
         moved.to(device),
     )
 
 
-def _mean_length(source: NDArray[np.int64], target: NDArray[np.int64]) -> float:
-    return float(np.abs(source - target).mean())
+def _mean_length(edge_index: Tensor) -> float:
+    source, target = edge_index.numpy()
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(source), _BLOCK))
+    return sum(int(np.abs(source[at] - target[at]).sum()) for at in blocks) / len(source)
 
 
-def _either_way(
-    source: NDArray[np.int64], target: NDArray[np.int64], neurons: int
-) -> csr_array[np.int8]:
-    ones = np.ones(len(source), np.int8)
-    ahead = coo_array((ones, (target, source)), shape=(neurons, neurons)).tocsr()
-    return csr_array(ahead + ahead.T)
+def _stays_long(structure: Structure, before: float) -> bool:
+    """Estimate whether the order would not shorten synapses enough, from their mean length now.
+
+    Cuthill and McKee number neurons by breadth-first search, so that a synapse becomes about as
+    long as the queue of neurons that are found and not yet visited. On lattices, graphs in space
+    and small worlds the mean length was 0.2 to 1.4 times the longest queue and 0.4 to 2.2 times the
+    mean queue of the first eighth of the search.
+    """
+    longest, mean = _queue(structure, structure.num_nodes // _SHARE)
+    return before < min(longest, 2 * mean)
+
+
+def _queue(structure: Structure, visits: int) -> tuple[int, float]:
+    """Return the longest and the mean queue of a breadth-first search with so many visits."""
+    # As Cuthill and McKee do, each component is entered where it has the fewest synapses.
+    degree = structure.by_target.pointer.diff() + structure.by_source.pointer.diff()
+    entries = iter(degree.argsort(stable=True).tolist())
+    found = np.zeros(structure.num_nodes, bool)
+    place = np.empty(structure.num_nodes, np.int64)
+    queue = np.empty(0, np.int64)
+    visited, longest, total = 0, 0, 0
+    while visited < visits:
+        if not len(queue):
+            queue = np.array([next(each for each in entries if not found[each])])
+            found[queue] = True
+        now, queue = queue[:_AT_ONCE], queue[_AT_ONCE:]
+        near = [_columns(rows, now) for rows in (structure.by_target, structure.by_source)]
+        new = np.concatenate(near)
+        new = new[~found[new]]
+        # Of several synapses to a neuron, the last one counts.
+        place[new] = np.arange(len(new))
+        new = new[place[new] == np.arange(len(new))]
+        found[new] = True
+        queue = np.concatenate((queue, new))
+        visited += len(now)
+        longest = max(longest, len(queue))
+        total += len(queue) * len(now)
+    return longest, total / visited
+
+
+def _columns(rows: Compressed, chosen: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the columns of all synapses in the chosen rows."""
+    pointer, neuron = rows.pointer.numpy(), rows.neuron.numpy()
+    first, count = pointer[chosen], pointer[chosen + 1] - pointer[chosen]
+    start = first - (np.cumsum(count) - count)
+    columns: NDArray[np.int32] = neuron[np.repeat(start, count) + np.arange(count.sum())]
+    return columns
+
+
+def _either_way(structure: Structure) -> csr_array[np.int8]:
+    """Return the adjacency of neurons with a synapse in either direction."""
+    ahead, back = (_adjacency(rows) for rows in (structure.by_target, structure.by_source))
+    return csr_array(ahead + back)
+
+
+def _adjacency(rows: Compressed) -> csr_array[np.int8]:
+    neurons = len(rows.pointer) - 1
+    # Copies, because parallel synapses are merged in place.
+    arrays = (np.ones(len(rows.neuron), np.int8), rows.neuron.numpy(), rows.pointer.numpy())
+    matrix = csr_array(arrays, shape=(neurons, neurons), copy=True)
+    matrix.sum_duplicates()
+    matrix.data.fill(1)
+    return matrix

@@ -1,5 +1,7 @@
 """Effects that importing `graphs` may and may not have."""
 
+import importlib
+import pickle
 import subprocess
 import sys
 
@@ -8,7 +10,7 @@ import pytest
 import graphs
 
 # NumPy, SciPy, torch and PyG are imported first, because they change global state.
-PROGRAM = """
+QUIET = """
 import logging, sys, warnings
 import numpy, scipy.sparse, scipy.spatial, torch, torch_geometric
 def settings():
@@ -19,17 +21,36 @@ def settings():
         list(warnings.filters), list(logging.getLogger().handlers), logging.getLogger().level,
     )
 before = settings()
-import graphs
+from graphs import *
 assert settings() == before
 assert logging.getLogger("graphs").handlers == []
 for name in ("sparsebrain", "matplotlib", "networkx", "plotly"):
     assert name not in sys.modules, name
 """
+LIGHT = """
+import sys
+import graphs
+names = dir(graphs)
+assert {"load", "grid_local", "contract", "io", "__version__"} <= set(names), names
+assert graphs.__version__
+assert not hasattr(graphs, "__wrapped__")
+assert not hasattr(graphs, "grid")
+for name in ("torch", "torch_geometric", "scipy", "numpy"):
+    assert name not in sys.modules, name
+"""
+MODULES = """
+import graphs
+assert graphs.contract.build is not None
+assert graphs.io.load is graphs.load
+from graphs import arguments, plots
+assert graphs.plot is plots.plot
+"""
 
 
-def test_import_is_silent_and_light_and_changes_nothing():
+@pytest.mark.parametrize("program", [QUIET, LIGHT, MODULES])
+def test_import_is_silent_and_light_and_changes_nothing(program):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -38,6 +59,20 @@ def test_all_lists_what_is_there():
     for name in graphs.__all__:
         assert getattr(graphs, name) is not None
     assert len(set(graphs.__all__)) == len(graphs.__all__)
+    assert set(graphs.__all__) <= set(dir(graphs))
+
+
+def test_each_name_is_exported_by_one_package():
+    packages = ("brains", "generators", "io", "measures", "plots", "transforms")
+    exported = [
+        name for home in packages for name in importlib.import_module(f"graphs.{home}").__all__
+    ]
+    assert sorted((*exported, "validate", "__version__")) == sorted(graphs.__all__)
+
+
+def test_functions_and_warnings_can_be_pickled():
+    for each in (graphs.load, graphs.grid_local, graphs.LeftOutWarning, graphs.FixedProbability):
+        assert pickle.loads(pickle.dumps(each)) is each
 
 
 def test_version_is_text():

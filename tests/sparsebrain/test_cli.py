@@ -46,6 +46,28 @@ def test_help_needs_no_torch(command):
     assert f" {command} [OPTIONS]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["measure", "nix.npz"],
+        ["compare", "--topology", "file:nix.npz"],
+        ["generate", "file:nix.npz", "-o", "new.npz"],
+        ["compare", "--data-dir", "nix.npz"],
+    ],
+)
+def test_a_missing_file_is_found_before_torch_is_imported(arguments):
+    program = (
+        "import sys, sparsebrain.cli\n"
+        f"try: sparsebrain.cli.main({arguments!r})\n"
+        "except SystemExit as stop: assert stop.code == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "nix.npz" in done.stderr
+
+
 def test_no_command_shows_the_help():
     done = run()
     assert done.returncode == 0

@@ -127,7 +127,7 @@ def test_one_call_of_one_layer_is_wanted():
     with pytest.raises(ValueError, match="without calling its GraphLayer"):
         trace(Around(layer, lambda layer, x: x), x, None)
     two = nn.Sequential(layer, other)
-    with pytest.raises(ValueError, match=r"has 2 GraphLayers; pass the one to look into"):
+    with pytest.raises(ValueError, match=r"has 2 GraphLayers; pass the one to analyze"):
         trace(two, x, None)
     assert len(trace(two, x, other).states) == 3
     with pytest.raises(ValueError, match="has 0 GraphLayers; pass a model with one"):
