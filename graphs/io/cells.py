@@ -1,4 +1,4 @@
-"""The cells of many rows as arrays, for text that needs no parser: one row per line, no odd quotes.
+"""Splitting of many rows into cells by arrays, for text with one row per line and simple quotes.
 
 Everything else raises `OddError` and is left to the module `csv`.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
-# Bytes that are read at a time, and that a block of lines may have.
+# Number of bytes that are read at a time, and the largest number in a block of lines.
 _CHUNK = 2**18
 _LONGEST_BLOCK = 2**22
 _LONGEST_ROW = 2**16
@@ -37,16 +37,16 @@ _JOINS = [
 
 
 class OddError(ValueError):
-    """Rows that arrays cannot represent; the module `csv` has to read them."""
+    """The rows cannot be split by arrays; the module `csv` has to read them."""
 
 
 def blocks(file: BinaryIO, lines: int) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks of so many lines each; the last one may have fewer.
+    """Yield the rest of a file in blocks of `lines` lines each; the last one may have fewer.
 
     A block that reaches `_LONGEST_BLOCK` before its last line ends is the last one.
     """
     held = b""
-    # The end of each line that is held.
+    # The end of each line in the buffer.
     ends = np.empty(0, dtype=np.int64)
     while True:
         while len(ends) < lines and len(held) <= _LONGEST_BLOCK:
@@ -109,11 +109,11 @@ class Cells:
         if b'"' in block:
             self._drop_quotes(text)
         elif width == 1 and (self._starts == self._ends).any():
-            # An empty line is no row.
+            # An empty line is not a row.
             raise OddError
 
     def _drop_returns(self, text: NDArray[np.uint8]) -> None:
-        """Leave out the carriage return of each line."""
+        """Exclude the carriage return of each line."""
         before = self._ends[:, -1] - 1
         returns = np.flatnonzero(text == _RETURN)
         if not np.array_equal(returns, before):
@@ -121,7 +121,7 @@ class Cells:
         self._ends[:, -1] = before
 
     def _drop_quotes(self, text: NDArray[np.uint8]) -> None:
-        """Leave out the quotes around cells."""
+        """Exclude the quotes around cells."""
         quoted = (text[self._starts] == _QUOTE) & (text[self._ends - 1] == _QUOTE)
         quoted &= self._ends - self._starts > 1
         if np.count_nonzero(text == _QUOTE) != 2 * np.count_nonzero(quoted):
@@ -130,7 +130,7 @@ class Cells:
         self._ends -= quoted
 
     def words(self, column: int) -> Words:
-        """Return the bytes of a column, 8 per word and with zeros behind them, [rows, words].
+        """Return the bytes of a column as words of 8 bytes, padded with zeros, [rows, words].
 
         Raises:
             OddError: A cell is longer than `_MOST_WORDS` words.

@@ -1,4 +1,4 @@
-"""Texts that were converted to numbers before, looked up by arrays."""
+"""A vectorized hash table of texts that were already converted to numbers."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from graphs.io.cells import OddError, Words, raw
 
 Numbers = NDArray[np.int64]
 
-# Texts chosen to collide could otherwise make a search as long as the table.
+# Limits searches, because texts that are chosen to collide could make them as long as the table.
 _MOST_STEPS = 100
 _FEWEST_SLOTS = 2**12
-# Of the slots, at most one in so many is used.
+# The number of slots per text, at least.
 _SLOTS_PER_TEXT = 4
 # Odd numbers with random digits, one for each word of a text, and one to mix their sum.
 _FACTORS = np.array(
@@ -51,7 +51,7 @@ class Known:
             words: The texts, see `Cells.words`.
 
         Raises:
-            OddError: The table cannot tell the texts apart.
+            OddError: The table cannot distinguish the texts.
             ValueError: A text cannot be converted.
         """
         width = self._words.shape[1]
@@ -67,7 +67,7 @@ class Known:
         return self._numbers[places]
 
     def _home(self, hashes: Words) -> Numbers:
-        """Return the first slot in which to look."""
+        """Return the first slot of the search for each text."""
         bits = len(self._slots).bit_length() - 1
         return (hashes >> np.uint64(64 - bits)).astype(np.int64)
 
@@ -129,7 +129,7 @@ class Known:
             if not places.size:
                 return
             free = self._slots[slots] < 0
-            # Of several texts, the last one gets the slot.
+            # If several texts have the same slot, the last one gets it.
             self._slots[slots[free]] = places[free]
             left = self._slots[slots] != places
             slots, places = (slots[left] + 1) % len(self._slots), places[left]
@@ -137,7 +137,7 @@ class Known:
 
 
 def _widened(words: Words, width: int) -> Words:
-    """Return texts with more words of zeros behind them."""
+    """Return texts padded with further words of zeros."""
     if width == words.shape[1]:
         return words
     return np.pad(words, ((0, 0), (0, width - words.shape[1])))

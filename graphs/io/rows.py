@@ -1,4 +1,4 @@
-"""Rows of a table in UTF-8, split into values as arrays or, if that is not enough, by `csv`."""
+"""Rows of a table in UTF-8, split into values by arrays or, if necessary, by `csv`."""
 
 import codecs
 import contextlib
@@ -86,12 +86,12 @@ class Rows:
         with self._text() as text:
             recorded = map(record, _Lines(text))
             self.header = [name.strip() for name in next(self._split(recorded, 0), [])]
-        # The byte at which the rows begin that have not been read.
+        # The position of the first row that has not been read.
         self._start = len(mark + "".join(lines).encode("utf-8", "surrogatepass"))
 
     @contextlib.contextmanager
     def _text(self) -> Iterator[io.TextIOWrapper]:
-        """Read the file as text, from its position on."""
+        """Read the file as text from its current position."""
         # csv cannot write some characters that a str may hold, so let them pass.
         text = io.TextIOWrapper(self._file, "utf-8", errors="surrogatepass", newline="")
         try:
