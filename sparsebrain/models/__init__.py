@@ -1,8 +1,8 @@
 """Models that contain a graph layer."""
 
 from sparsebrain.models.anytime import AnytimeClassifier, Prediction
-from sparsebrain.models.classifier import ACTIVATIONS, classifier, perceptron
 from sparsebrain.models.ejima import EJIMA_MODELS, EJIMA_VARIANTS, ejima_model
+from sparsebrain.models.graph_classifier import ACTIVATIONS, classifier, perceptron
 from sparsebrain.models.neuron_classifier import NeuronClassifier, decay_weights
 from sparsebrain.models.recurrent import Recurrent, truncated_backward
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import graphs
 from graphs import arguments, tensors
-from sparsebrain.models.classifier import classifier, perceptron
+from sparsebrain.models.graph_classifier import classifier, perceptron
 
 EjimaName = Literal["MLP", "alpha", "beta", "X", "Y"]
 EjimaVariant = Literal["relu", "relu-in-loop", "tanh-in-loop", "identity", "linear"]
