@@ -8,13 +8,13 @@ import difflib
 import math
 import operator
 import reprlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, Literal, TypeGuard, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch_geometric.data import Data
 
 # Which synapses of a neuron its degree counts: incoming, outgoing, or all.
 Direction = Literal["in", "out", "both"]
@@ -225,7 +225,9 @@ def is_function(value: Any) -> TypeGuard[Callable[..., Any]]:
 
     Classes can be called too, and so can PyG's ``Data``.
     """
-    return callable(value) and not isinstance(value, type | Data)
+    # Commands check their options before they import torch, and without torch there is no Data.
+    module = sys.modules.get("torch_geometric.data")
+    return callable(value) and not isinstance(value, (type, *([module.Data] if module else ())))
 
 
 def flags(name: str, value: Any, axes: int) -> tuple[bool, ...]:

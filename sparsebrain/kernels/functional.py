@@ -49,7 +49,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         >>> propagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([0., 2., 3.])
     """
-    _check(structure, weight, backend, x=x)
+    _check(structure, (weight,), backend, x=x)
     return eager.propagate(structure, weight, x, transpose=False, backend=backend)
 
 
@@ -83,7 +83,7 @@ def backpropagate(
         >>> backpropagate(structure, torch.tensor([2.0, 3.0]), torch.ones(3, 1)).flatten()
         tensor([2., 3., 0.])
     """
-    _check(structure, weight, backend, grad=grad)
+    _check(structure, (weight,), backend, grad=grad)
     return eager.propagate(structure, weight, grad, transpose=True, backend=backend)
 
 
@@ -118,7 +118,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         >>> correlate(structure, x, x)
         tensor([2., 6.])
     """
-    _check(structure, None, backend, post=post, pre=pre)
+    _check(structure, (), backend, post=post, pre=pre)
     return eager.correlate(structure, post, pre, backend=backend)
 
 
@@ -329,7 +329,7 @@ def _check_loop(structure: Structure, weight: Tensor, inputs: LoopInputs, *, row
     columns = eager.turned(inputs, structure) if rows else inputs
     state, drive, bias, leak = columns
     given = {"state": state} if drive is None else {"state": state, "drive": drive}
-    _check(structure, weight, "auto", **given)
+    _check(structure, (weight,), "auto", **given)
     for name, each in {"bias": bias, "leak": leak}.items():
         if each is not None:
             size, dtypes = (structure.num_nodes,), (state.dtype,)
@@ -358,7 +358,9 @@ def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoin
     arguments.flag("checkpoint", checkpoint)
 
 
-def _check(structure: Structure, weight: Tensor | None, backend: str, **states: Tensor) -> None:
+def _check(
+    structure: Structure, weights: tuple[Tensor, ...], backend: str, **states: Tensor
+) -> None:
     """Check the tensors of a call, and name them as the arguments of the functions above.
 
     Operators check again everything that memory safety depends on, since they can be called
@@ -366,7 +368,7 @@ def _check(structure: Structure, weight: Tensor | None, backend: str, **states: 
 
     Args:
         structure: The synapses.
-        weight: [E], or None.
+        weights: The argument ``weight`` [E], of those functions that have it.
         backend: The name of a backend.
         states: States [N, B] by the name of their argument. The first one determines the shape and
             dtype of the others and the dtype of ``weight``.
@@ -381,6 +383,6 @@ def _check(structure: Structure, weight: Tensor | None, backend: str, **states: 
         tensors.tensor(name, state, shape, dtypes=dtypes, device=device, like=first, fix=fix)
         fix = f"pass {' and '.join(states)} of the same shape"
         shape, dtypes = tuple(state.shape), (state.dtype,)
-    if weight is not None:
+    for weight in weights:
         size = (structure.num_edges,)
         tensors.tensor("weight", weight, size, dtypes=dtypes, device=device, like=first)
