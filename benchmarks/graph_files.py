@@ -1,8 +1,8 @@
 """Edge lists of a million synapses as CSV: `graphs.load` beside `pandas.read_csv` and factorize.
 
 The candidates take turns. Times are those of the processor, because disks and other programs
-differ; peaks are those of the resident set in a fresh process, beyond what was there before. pandas
-is no dependency: pass --pandas with the Python of an environment that has it.
+differ; peaks are those of the resident set in a fresh process, beyond what was there before (Linux
+only). pandas is no dependency: pass --pandas with the Python of an environment that has it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ import numpy as np
 
 from benchmarks import command, environment, report
 
-_PROGRAM = """
-import json, resource, sys, time, warnings
+# The system gives the peak of `getrusage` to a child of fork, but not the one in this file.
+_PROGRAM = r"""
+import json, re, sys, time, warnings
 warnings.simplefilter("ignore")
 {imports}
-resident = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before, start = resident(), time.process_time()
+def resident(name):
+    return int(re.search(name + r":\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
+before, start = resident("VmRSS"), time.process_time()
 {call}
-print(json.dumps([time.process_time() - start, resident() - before, neurons]))
+print(json.dumps([time.process_time() - start, resident('VmHWM') - before, neurons]))
 """
 _GRAPHS = _PROGRAM.format(
     imports="import graphs; graphs.load",

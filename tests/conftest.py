@@ -5,7 +5,12 @@ from collections import defaultdict
 import pytest
 import torch
 
+import graphs
 from tests.tiers import LISTED, lists, sample
+
+# pytest would otherwise import a module with doctests again, after graphs has imported it.
+for name in graphs.__all__:
+    getattr(graphs, name)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -25,7 +25,7 @@ def combine(
     edge_sign: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Return synapses as arguments of `contract.build`, each (source, target, edge_type) once.
+    """Return synapses as arguments of `contract.build`, each once and in canonical order.
 
     Args:
         num_nodes: The number of neurons N.
@@ -62,7 +62,8 @@ def combine(
                 f"({len(order) - len(starts)} of {len(order)} repeat another); give them different "
                 "edge_type, or pass duplicates='sum' to add up their weights"
             )
-        return {"source": source, "target": target, **given}
+        ordered = {name: None if each is None else each[order] for name, each in given.items()}
+        return {"source": keys[0], "target": keys[1], **ordered}
     weight = np.ones(len(order)) if edge_weight is None else edge_weight[order].astype(np.float64)
     with np.errstate(over="ignore"):  # The sum becomes infinite, and validate refuses it.
         given["edge_weight"] = np.add.reduceat(weight, starts).astype(np.float32)

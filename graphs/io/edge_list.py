@@ -11,7 +11,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import paths
-from graphs.contract import build
+from graphs.contract import build_sorted
 from graphs.io import edge_header, neuron_table
 from graphs.io.callings import near_alike
 from graphs.io.columns import Labels, signs, type_texts, types
@@ -159,9 +159,11 @@ def read(
     left_out = [*rows.left_out, *(table.left_out if table is not None else ())]
     tell(left_out, "pass columns= or neuron_columns= for a column that has a role, see graphs.load")
     names = population.fields.get("names")
-    return build(
+    merged = combine(population.count, **synapses, names=names, duplicates=duplicates)
+    return build_sorted(
         population.count,
-        **combine(population.count, **synapses, names=names, duplicates=duplicates),
+        np.stack((merged.pop("source"), merged.pop("target"))),
+        **merged,
         **population.fields,
         edge_type_names=edge_type_names,
         shape=tuple(stated["shape"]) if "shape" in stated else None,
