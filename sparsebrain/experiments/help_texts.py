@@ -138,8 +138,14 @@ def _entries(module: str, table: str) -> dict[str, ast.expr]:
 def _arguments(module: str, name: str) -> list[str]:
     """Return the arguments of a function by its dotted name in a module."""
     first, _, rest = name.partition(".")
+    # graphs/__init__.py imports its names for type checkers only, under an if.
+    statements = [
+        each
+        for outer in _source(module).body
+        for each in (outer.body if isinstance(outer, ast.If) else [outer])
+    ]
     # Overloads precede the function, so the search starts at the end.
-    for statement in reversed(_source(module).body):
+    for statement in reversed(statements):
         if isinstance(statement, ast.FunctionDef) and statement.name == name:
             arguments = statement.args
             every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
