@@ -89,15 +89,16 @@ def test_the_choice_follows_from_the_last_epoch(data):
     means = {name: (fmean(losses), fmean(right)) for name, (losses, right) in final(data).items()}
     by_loss = min(means, key=lambda name: means[name][0])
     by_accuracy = max(means, key=lambda name: means[name][1])
-    both = f"both choose {by_loss} on {DATA[data]}"
-    apart = f"on {DATA[data]} the loss chooses {by_loss} and the accuracy {by_accuracy}"
+    both = f"On {DATA[data]}, both are best for {by_loss}"
+    mean = "the mean loss is best for"
+    apart = f"On {DATA[data]}, {mean} the {by_loss}, and the mean accuracy for {by_accuracy}"
     assert (both if by_loss == by_accuracy else apart) in TOLD
     if data == "mnist":
         gap = means["alpha"][1] - means["MLP"][1]
-        assert f"the accuracy alpha, which is {gap:.3f} points above the MLP" in TOLD
+        assert f"the mean accuracy for alpha, which is {gap:.3f} points above the MLP" in TOLD
     assert max(means, key=lambda name: means[name][0]) == "Y"
     assert min(means, key=lambda name: means[name][1]) == "Y"
-    assert "On both data sets Y has the highest loss and the lowest accuracy" in TOLD
+    assert "On both data sets, Y has the highest loss and the lowest accuracy" in TOLD
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -114,7 +115,7 @@ def test_the_loops_of_every_trained_model_separate_the_classes(data):
         first, last = trained[1][number], trained[20][number]
         assert last > first + 0.3
         assert abs(untrained[20][number] - untrained[1][number]) < 0.1
-    assert "In every trained model the ratio grows over the loops" in TOLD
+    assert "In every trained model the ratio increases over the loops" in TOLD
 
 
 def test_after_which_epoch_the_loss_is_lowest_on_mnist():
