@@ -59,7 +59,7 @@ def test_no_index_is_used_unchecked(name, wrong):
     function, good, bad = getattr(compiled.module(), name), np.array([0, 2]), np.array([0, wrong])
     options = {"directed": True} if name == "simple_rows" else {}
     for ends in ((good, bad), (bad, good)):
-        with pytest.raises(IndexError, match="no neuron"):
+        with pytest.raises(IndexError, match="is not a neuron"):
             function(*ends, 3, **options)
     with pytest.raises(ValueError, match="one length"):
         function(good, good[:1], 3, **options)
@@ -253,7 +253,7 @@ def test_no_row_is_read_unchecked(name):
     function, (pointer, index, *rest) = getattr(compiled.module(), name), CALLS[name]
     function(pointer, index, *rest)
     for wrong in (-1, 3, 2**31 - 1):
-        with pytest.raises(IndexError, match="no neuron"):
+        with pytest.raises(IndexError, match="is not a neuron"):
             function(pointer, np.array([1, wrong, 0], np.int32), *rest)
     for wrong in ([1, 2, 3, 3], [0, 2, 3, 4], [0, 2, 3, 2], [0, 5, 3, 3], [0, -1, 3, 3]):
         with pytest.raises(ValueError, match="pointers must rise"):
@@ -264,7 +264,7 @@ def test_no_row_is_read_unchecked(name):
         function(pointer.astype(np.int32), index, *rest)
     if rest:
         for wrong in (-1, 3, 2**32):
-            with pytest.raises(IndexError, match="a chosen neuron"):
+            with pytest.raises(IndexError, match="a chosen number"):
                 function(pointer, index, *rest[:-1], np.array([0, wrong]))
     if len(rest) > 1:
         with pytest.raises(ValueError, match="one value for each"):

@@ -84,7 +84,7 @@ def test_moves_are_checked():
     moved = compiled.module().moved
     assert moved(pointer, index, ones, ones, ones, 0.25, 1e-5).tolist() == [1, 1]
     for wrong in (-1, 2):
-        with pytest.raises(IndexError, match="no neuron"):
+        with pytest.raises(IndexError, match="is not a neuron"):
             moved(pointer, np.array([wrong, 0], np.int32), ones, ones, ones, 0.25, 1e-5)
     for wrong in (pointer[:2], np.array([0, 2, 1])):
         with pytest.raises(ValueError, match=r"weight for each|pointers must rise"):
@@ -117,14 +117,14 @@ def test_no_index_is_used_unchecked(name, wrong):
     function, good, bad = getattr(compiled.module(), name), np.array([0, 2]), np.array([wrong, 0])
     last = {"lengths": np.zeros((3, 2), np.float32), "group_ends": np.array([0, 2, 0])}.get(name, 3)
     function(good, good, last)
-    with pytest.raises(IndexError, match="no neuron"):
+    with pytest.raises(IndexError, match="is not a neuron"):
         function(bad, good, last)
     with pytest.raises(ValueError, match="one length"):
         function(good, good[:1], last)
     with pytest.raises(TypeError):
         function(good.astype(np.int32), good, last)
     if name != "degrees":
-        with pytest.raises(IndexError, match="no neuron"):
+        with pytest.raises(IndexError, match="is not a neuron"):
             function(good, bad, last)
 
 
