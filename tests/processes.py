@@ -1,5 +1,6 @@
 """Commands in processes of their own, and the workers that they start."""
 
+import signal
 import subprocess
 import time
 
@@ -29,10 +30,20 @@ def are_gone(pids):
     return False
 
 
+def _heed_signals():
+    """Undo what nohup and background jobs of a shell set: processes inherit ignored signals."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
+
+
 def begin(command, table):
     """Start a command, and wait until its table has a finished training."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_signals,  # noqa: PLW1509  # it calls nothing that takes a lock
     )
     deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
