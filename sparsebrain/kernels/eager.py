@@ -23,7 +23,9 @@ from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 
-_PLAIN = (Tensor, nn.Parameter)
+PLAIN = (Tensor, nn.Parameter)
+"""The types of tensors without a dispatch of their own."""
+
 _NAMES = ("weight", *LoopInputs._fields)
 
 
@@ -35,7 +37,7 @@ def is_plain(*tensors: Tensor | None) -> bool:
         and not torch._C._is_torch_function_mode_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not torch.is_autocast_enabled("cuda")
-        and all(tensor is None or type(tensor) in _PLAIN for tensor in tensors)
+        and all(tensor is None or type(tensor) in PLAIN for tensor in tensors)
         and not is_transformed()
     )
 
@@ -168,19 +170,22 @@ def _columns(inputs: LoopInputs, call: _Call) -> LoopInputs:
     return inputs if call.shape is None else turned(inputs, call.structure)
 
 
-def _as_given(columns: Tensor, call: _Call) -> Tensor:
+def _as_given(columns: Tensor, call: _Call, kept: Sequence[Tensor] = ()) -> Tensor:
     """Return a state that the kernels have made in the shape of the call's, and not as a view.
 
-    torch forbids changes in place of views that a function returns.
+    The caller may change it in place: torch forbids that for views that a function returns, and
+    would not notice it in a state of ``kept``, which the backward pass reads, so that is copied.
     """
     if call.shape is None:
         return columns
     rows = columns.t()
-    if not rows.is_contiguous():
-        return rows.contiguous().view(call.shape)
-    strides = [math.prod(call.shape[axis + 1 :]) for axis in range(len(call.shape))]
-    storage, offset = rows.untyped_storage(), rows.storage_offset()
-    return columns.new_empty(0).set_(storage, offset, call.shape, strides)
+    if rows.is_contiguous() and all(columns is not each for each in kept):
+        strides = [math.prod(call.shape[axis + 1 :]) for axis in range(len(call.shape))]
+        storage, offset = rows.untyped_storage(), rows.storage_offset()
+        return columns.new_empty(0).set_(storage, offset, call.shape, strides)
+    given = columns.new_empty(call.shape)
+    given.view(rows.shape).copy_(rows)
+    return given
 
 
 class _Loop(torch.autograd.Function):
@@ -204,7 +209,7 @@ class _Loop(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
         ctx.call = call
-        return (*(_as_given(state, call) for state in looped.states), *looped.tape)
+        return (*(_as_given(state, call, kept) for state in looped.states), *looped.tape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:

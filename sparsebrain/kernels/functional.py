@@ -20,8 +20,6 @@ from sparsebrain.kernels.stepwise import run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed
 
-_USUAL = (Tensor, nn.Parameter)
-
 
 def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str = "auto") -> Tensor:
     r"""Exchange values along all synapses once: a product with a sparse matrix.
@@ -297,7 +295,7 @@ def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) ->
     False is no fault: the checks that describe faults follow.
     """
     state, drive, bias, leak = inputs
-    if type(structure) is not Structure or type(state) is not Tensor:
+    if type(structure) is not Structure or type(state) is not Tensor or state.is_nested:
         return False
     shape, device, dtype = state.shape, structure.device, state.dtype
     size = (structure.num_nodes,)
@@ -316,7 +314,8 @@ def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) ->
 
 def _is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
     return (
-        type(value) in _USUAL
+        type(value) in eager.PLAIN
+        and not value.is_nested
         and value.shape == shape
         and value.dtype is dtype
         and value.device == device

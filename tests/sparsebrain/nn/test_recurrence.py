@@ -11,6 +11,7 @@ from torch_geometric.loader import DataLoader
 
 import graphs
 from sparsebrain import Equilibrium, GraphLayer
+from sparsebrain.kernels import available
 from sparsebrain.nn.recurrence import run
 
 N = 12
@@ -182,3 +183,23 @@ def test_copies_have_no_hook(data):
             each(x)
     assert seen == [1]
     assert torch.equal(copies[0](x), layer(x))
+
+
+@pytest.mark.parametrize("shape", [(N,), (1, N), (3, N), (2, 3, N)])
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("backend", [name for name, reason in available().items() if not reason])
+def test_a_change_of_the_output_in_place_changes_no_gradient(data, backend, checkpoint, shape):
+    """The backward pass reads states of its own, also where the output could be one of them."""
+    layer = make(data, backend=backend, checkpoint=checkpoint, activation="tanh")
+    x = torch.randn(shape, requires_grad=True)
+    for return_states in (False, True):
+
+        def gradients(change, return_states=return_states):
+            y = layer(x, return_states=return_states)
+            y = y[0] if return_states else y
+            loss = (y * 1.0).sum()
+            if change:
+                y.mul_(3)
+            return torch.autograd.grad(loss, (x, layer.weight))
+
+        assert all(map(torch.equal, gradients(False), gradients(True)))
