@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import diagnostics, error_diffusion, kernels, learning, models
+    from sparsebrain import diagnostics, error_diffusion, kernels, learning, models, plasticity
     from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.nn.graph_layer import GraphLayer
     from sparsebrain.nn.maxout import Maxout
@@ -21,6 +21,7 @@ __all__ = [
     "kernels",
     "learning",
     "models",
+    "plasticity",
 ]
 
 
@@ -32,7 +33,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("sparsebrain.nn.graph_layer").GraphLayer
     if name == "Maxout":
         return importlib.import_module("sparsebrain.nn.maxout").Maxout
-    if name in ("diagnostics", "error_diffusion", "kernels", "learning", "models"):
+    if name in ("diagnostics", "error_diffusion", "kernels", "learning", "models", "plasticity"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("sparsebrain")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sparsebrain.error_diffusion import ErrorDiffusion
 
 #: The rules by name, as in ``sparsebrain compare --rule``.
-RULES = RuleTable(
+RULES: RuleTable[Rule] = RuleTable(
+    Rule,  # type: ignore[type-abstract]
     {
         "backprop": Backprop,
         "feedback-alignment": FeedbackAlignment,
@@ -40,7 +41,7 @@ RULES = RuleTable(
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
-    }
+    },
 )
 
 __all__ = [
