@@ -22,8 +22,8 @@ from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.neurons import NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run
 from sparsebrain.nn.renumbering import renumber
+from sparsebrain.nn.replacement import ReplaceableSynapses
 from sparsebrain.nn.sharing import Grouping, Sharing
-from sparsebrain.nn.synapses import SynapticWeights
 
 _PYG_HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
@@ -36,7 +36,7 @@ _PYG_HOOKS = tuple(
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
-class GraphLayer(SynapticWeights, NeuronParameters):
+class GraphLayer(ReplaceableSynapses, NeuronParameters):
     r"""Neurons connected by a connectome, which exchange values along its synapses.
 
     One loop, with one weight per synapse, tied over the loops:

@@ -11,6 +11,7 @@ from sparsebrain.plasticity.bcm import BCM
 from sparsebrain.plasticity.hebb import Hebb
 from sparsebrain.plasticity.oja import Oja
 from sparsebrain.plasticity.plasticity_rule import PlasticityRule, RateRule
+from sparsebrain.plasticity.rewiring import Rewiring
 from sparsebrain.plasticity.sanger import Sanger
 
 #: The rules by name.
@@ -26,5 +27,6 @@ __all__ = [
     "Oja",
     "PlasticityRule",
     "RateRule",
+    "Rewiring",
     "Sanger",
 ]
