@@ -34,6 +34,7 @@ from sparsebrain.experiments.command_options import (
     Spec,
     Studies,
     Topologies,
+    Trials,
     Variant,
     name_of,
 )
@@ -253,6 +254,23 @@ def error_diffusion(
     )
     if scores and all(score.diverged for score in scores):
         raise typer.Exit(_NOTHING_LEARNED)
+
+
+@app.command(cls=_Command)
+def song(trials: Trials = 1000, seeds: Seeds = 5, out: Out = Path("song")) -> None:
+    """Let birds learn the pitch of a syllable from distorted feedback.
+
+    A syllable is distorted if its pitch is too low. The command measures the reward prediction
+    errors after distorted and undistorted syllables, which dopamine neurons of birds signal, and
+    how REINFORCE moves the pitch, and compares both with their exact values.
+
+    It writes flocks.csv, pitch.csv and figure.png. Every seed is a flock of 1000 birds.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.pitch import song as run  # noqa: PLC0415
+
+    run(trials=trials, seeds=seeds, out=out, console=Console())
 
 
 @app.command(cls=_Command)
