@@ -274,6 +274,24 @@ def song(trials: Trials = 1000, seeds: Seeds = 5, out: Out = Path("song")) -> No
 
 
 @app.command(cls=_Command)
+def rewiring(epochs: Epochs = 40, seeds: Seeds = 5, out: Out = Path("rewiring")) -> None:
+    """Train sparse networks whose synapses are pruned and regrown, on digits.
+
+    The methods set, deep-r and rigl are compared with fixed sparse synapses and with dense
+    networks of as many parameters and of as many neurons.
+
+    The command writes results.csv, curves.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.sparse_training import (  # noqa: PLC0415
+        rewiring as run,
+    )
+
+    run(epochs=epochs, seeds=seeds, out=out, console=Console())
+
+
+@app.command(cls=_Command)
 def generate(
     topology: Spec,
     out: NewFile,

@@ -2,7 +2,7 @@
 
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
-lets birds learn a pitch.
+lets birds learn a pitch, and ``rewiring`` compares sparse training with dense networks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparsebrain.experiments.comparison import compare
     from sparsebrain.experiments.plasticity_study.pitch import song
+    from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
     from sparsebrain.experiments.reproduction import reproduce
     from sparsebrain.experiments.significance import differences
 
-__all__ = ["compare", "differences", "reproduce", "song"]
+__all__ = ["compare", "differences", "reproduce", "rewiring", "song"]
 
 _MODULES = {
     "compare": "comparison",
     "differences": "significance",
     "reproduce": "reproduction",
+    "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",
 }
 

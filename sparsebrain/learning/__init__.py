@@ -41,6 +41,11 @@ RULES: RuleTable[Rule] = RuleTable(
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
+        # Features without labels under a linear readout, in another package.
+        "random-features": "sparsebrain.plasticity.feature_rules:RandomFeatures",
+        "hebb": "sparsebrain.plasticity.feature_rules:HebbFeatures",
+        "oja": "sparsebrain.plasticity.feature_rules:OjaFeatures",
+        "bcm": "sparsebrain.plasticity.feature_rules:BCMFeatures",
     },
 )
 

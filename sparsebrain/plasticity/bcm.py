@@ -70,7 +70,8 @@ class BCM(TargetRule):
 
     def factors(self, post: Tensor, samples: int) -> tuple[Tensor, Tensor | None]:
         """Move the threshold, and return y (y - theta) and no decay."""
-        mean = post.square().mean(0)
+        # Under autocast activities are narrower than the threshold.
+        mean = post.to(self.theta).square().mean(0)
         self.theta.lerp_(mean, self.theta_rate if self.started else 1.0)
         self.started.fill_(True)
         return post * (post - self.theta), None

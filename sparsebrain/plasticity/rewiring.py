@@ -51,8 +51,8 @@ class Rewiring:
     again, except with "rigl".
 
     - "set" (sparse evolutionary training) prunes the ``fraction`` of smallest positive and of
-      smallest negative weights, and draws new ones uniformly, with normal weights of the root mean
-      square of those that are left.
+      smallest negative weights, and draws new ones uniformly, with normal weights whose root mean
+      square is that of all weights when the Rewiring was made.
     - "deep-r" (deep rewiring) moves every magnitude by :math:`-\eta\,l_1 + \sqrt{2 \eta T}\,\xi`,
       with the optimizer's learning rate :math:`\eta`, prunes weights that have changed their sign,
       and draws as many uniformly, with weight 0 and, unless the layer keeps signs, a random sign.
@@ -129,6 +129,8 @@ class Rewiring:
             # Magnitudes that have become negative under an optimizer count from here on.
             layer.assign_weight(layer.weight.detach().clone())
             self._birth = signs_at_birth(layer)
+        # The scale of present weights would grow with every step, as the smallest are pruned.
+        self._scale = layer.weight.detach().square().mean().sqrt()
         self._observed: tuple[Tensor, Tensor] | None = None
 
     def step(self) -> Rewired:
@@ -151,7 +153,7 @@ class Rewiring:
         sign = None
         if self._source_signs is not None:
             sign = self._source_signs[added[0]]
-        new = self._new_weights(weight, removed, sign)
+        new = self._new_weights(weight, len(removed), sign)
         origin = layer.replace_synapses(removed, added, new, sign)
         self._follow(parameter, origin)
         self._observed = None
@@ -289,14 +291,11 @@ class Rewiring:
             generator=self.generator,
         )
 
-    def _new_weights(self, weight: Tensor, removed: Tensor, sign: Tensor | None) -> Tensor:
-        new = weight.new_zeros(len(removed))
-        if self.method != "set" or not len(removed):
-            return new
-        left = weight.square().sum() - weight[removed].square().sum()
-        scale = (left.clamp_min(0) / max(len(weight) - len(removed), 1)).sqrt()
-        drawn = torch.randn(new.shape, generator=self.generator, dtype=new.dtype).to(new.device)
-        drawn = scale * drawn
+    def _new_weights(self, weight: Tensor, count: int, sign: Tensor | None) -> Tensor:
+        if self.method != "set" or not count:
+            return weight.new_zeros(count)
+        drawn = torch.randn(count, generator=self.generator, dtype=weight.dtype)
+        drawn = self._scale.to(weight) * drawn.to(weight.device)
         # A synapse of unknown sign starts positive.
         return drawn if sign is None else drawn.abs() * torch.where(sign == 0, 1, sign)
 
