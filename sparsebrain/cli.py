@@ -292,6 +292,25 @@ def rewiring(epochs: Epochs = 40, seeds: Seeds = 5, out: Out = Path("rewiring"))
 
 
 @app.command(cls=_Command)
+def features(seeds: Seeds = 3, out: Out = Path("features")) -> None:
+    """Learn receptive fields from photographs and digits without labels.
+
+    Neurons learn by BCM, and are measured beside neurons with random weights: how far their fields
+    are localized and oriented, and how selective their responses are. Sanger's rule is compared
+    with the exact principal components.
+
+    The command writes neurons.csv, components.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.visual_features import (  # noqa: PLC0415
+        features as run,
+    )
+
+    run(seeds=seeds, out=out, console=Console())
+
+
+@app.command(cls=_Command)
 def generate(
     topology: Spec,
     out: NewFile,
