@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         rewire_lengths,
         rewire_reciprocal,
         subgraph,
+        symmetrize,
     )
 
     __version__: str
@@ -216,6 +217,7 @@ __all__ = [
     "strongly_connected",
     "subgraph",
     "summary",
+    "symmetrize",
     "to_networkx",
     "to_numpy",
     "to_scipy",
