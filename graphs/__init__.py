@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 _PACKAGES = ("brains", "generators", "io", "measures", "plots", "transforms")
 _MODULES = (
     *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "memory"),
-    *("ordering", "paths", "tensors"),
+    *("ordering", "paths", "positions", "tensors"),
 )
 
 if TYPE_CHECKING:
