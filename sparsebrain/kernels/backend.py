@@ -243,8 +243,8 @@ class Backend(ABC):
             for members, step in steps:
                 field = step(x).index_select(0, members) + bias[members].unsqueeze(1)
                 u = uniforms(seed, sweep, members, x.size(1)).to(x.dtype)
-                # u < 1 / (1 + exp(-field)), without the division.
-                x[members] = (u + u * torch.exp(-field) < 1).to(x.dtype)
+                # u < 1 / (1 + exp(-field)), without the division; no u resolves fields beyond 80.
+                x[members] = (u + u * torch.exp(-field.clamp(-80, 80)) < 1).to(x.dtype)
         return x.to(torch.uint8)
 
 
