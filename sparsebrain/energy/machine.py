@@ -91,6 +91,7 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
             "hidden": is_hidden.nonzero().squeeze(1),
         }.items():
             self.register_buffer(name, each, persistent=False)
+        self._hidden_parts = summation.components(self.hidden, pairs, self.num_nodes)
         self._initial = weight
         empty = torch.empty(0, dtype=dtype)
         self.weight = nn.Parameter(empty.new_zeros(pairs.size(1)))
@@ -152,9 +153,9 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         x = self._states("x", x, len(self.visible))
         state = x.new_zeros(len(x), self.num_nodes).index_copy(1, self.visible, x)
         total = -self.energy(state)
-        field = self.field(state)
-        for members in self._components(self.hidden):
-            total = total + summation.log_sum(field, members, self.pairs, self.weight)
+        if len(self.hidden):
+            parts = self._enumerable(self._hidden_parts)
+            total = total + summation.log_sum(self.field(state), parts, self.pairs, self.weight)
         return -total
 
     def log_prob(self, x: Tensor, *, log_partition: Tensor | None = None) -> Tensor:
@@ -292,10 +293,9 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         tensors.tensor("observed", observed, (self.num_nodes,), dtypes=(torch.bool,))
         free = (~observed).nonzero().squeeze(1).to(self.weight.device)
         x = x.index_fill(1, free, 0.0)
-        field, found = self.field(x), x.clone()
-        for members in self._components(free):
-            found[:, members] = summation.marginals(field, members, self.pairs, self.weight)
-        return found
+        found = summation.components(free.cpu(), self.pairs.cpu(), self.num_nodes)
+        parts = self._enumerable(found)
+        return x + summation.marginals(self.field(x), parts, self.pairs, self.weight)
 
     def _separator(self) -> tuple[Tensor, Tensor]:
         """Return a largest color class, whose neurons share no synapse, and all other neurons."""
@@ -304,15 +304,16 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         rest[largest] = False
         return largest, rest.nonzero().squeeze(1)
 
-    def _components(self, neurons: Tensor) -> list[Tensor]:
-        found = summation.components(neurons.cpu(), self.pairs.cpu(), self.num_nodes)
-        if found and len(found[-1]) > summation.MOST_ENUMERATED:
+    def _enumerable(self, parts: summation.Components) -> summation.Components:
+        """Return components on the right device; ValueError if one is too large."""
+        largest = len(parts.joined[-1]) if parts.joined else 1
+        if largest > summation.MOST_ENUMERATED:
             raise ValueError(
-                f"{len(found[-1])} neurons to be summed out are connected to one another, and the "
-                f"states of {summation.MOST_ENUMERATED} at most are enumerated; call sample with "
+                f"{largest} neurons to be summed out are connected to one another, and the states "
+                f"of {summation.MOST_ENUMERATED} at most are enumerated; call sample with "
                 "clamp=(neurons, values) instead"
             )
-        return [each.to(neurons.device) for each in found]
+        return parts.to(self.weight.device)
 
     def _on_device(self) -> Structure:
         if self.structure.device != self.weight.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from scipy.sparse import coo_array
@@ -39,16 +40,29 @@ def chunks(neurons: int, dtype: torch.dtype) -> Iterator[Tensor]:
         yield binary_states(neurons, dtype, begin, min(begin + _CHUNK, 2**neurons))
 
 
-def components(neurons: Tensor, pairs: Tensor, num_nodes: int) -> list[Tensor]:
-    """Return the connected components of the graph that some neurons form among themselves.
+class Components(NamedTuple):
+    """The connected components of the graph that some neurons form among themselves.
+
+    Attributes:
+        single: [n] int64, the neurons that are connected to no other one.
+        joined: The other components, the largest last, int64.
+    """
+
+    single: Tensor
+    joined: list[Tensor]
+
+    def to(self, device: torch.device) -> Components:
+        """Return the same components on another device."""
+        return Components(self.single.to(device), [each.to(device) for each in self.joined])
+
+
+def components(neurons: Tensor, pairs: Tensor, num_nodes: int) -> Components:
+    """Return the components of some neurons.
 
     Args:
         neurons: [n] int64.
         pairs: [2, P], of all neurons.
         num_nodes: N.
-
-    Returns:
-        One int64 tensor per component, those of equal size next to one another.
     """
     position = torch.full((num_nodes,), -1)
     position[neurons] = torch.arange(len(neurons))
@@ -56,39 +70,46 @@ def components(neurons: Tensor, pairs: Tensor, num_nodes: int) -> list[Tensor]:
     inner = (i >= 0) & (j >= 0)
     ones = torch.ones(int(inner.sum())).numpy()
     graph = coo_array((ones, (i[inner].numpy(), j[inner].numpy())), shape=(len(neurons),) * 2)
-    count, label = connected_components(graph, directed=False)
-    order = torch.argsort(torch.from_numpy(label), stable=True)
-    sizes = torch.bincount(torch.from_numpy(label).long(), minlength=count).tolist()
-    return sorted(torch.split(neurons[order], sizes), key=len)
+    label = torch.from_numpy(connected_components(graph, directed=False)[1]).long()
+    sizes = torch.bincount(label)
+    joined = (sizes[label] > 1).nonzero().squeeze(1)
+    order = joined[torch.argsort(label[joined], stable=True)]
+    parts = torch.split(neurons[order], sizes[sizes > 1].tolist())
+    return Components(neurons[sizes[label] == 1], sorted(parts, key=len) if len(order) else [])
 
 
-def log_sum(field: Tensor, members: Tensor, pairs: Tensor, weight: Tensor) -> Tensor:
-    """Sum exp(field . x + sum of w_ij x_i x_j) over all states of one component.
+def log_sum(field: Tensor, parts: Components, pairs: Tensor, weight: Tensor) -> Tensor:
+    """Sum exp(field . x + sum of w_ij x_i x_j) over all states of the neurons of components.
 
     Args:
         field: [B, N], what each neuron receives from its bias and from neurons outside.
-        members: [n], the neurons of the component.
+        parts: The components.
         pairs: [2, P].
         weight: [P].
 
     Returns:
         The logarithm of the sum, [B].
     """
-    if len(members) == 1:
-        return softplus(field[:, int(members[0])])
+    total = softplus(field[:, parts.single]).sum(1)
+    for members in parts.joined:
+        total = total + _log_sum_of_one(field, members, pairs, weight)
+    return total
+
+
+def marginals(field: Tensor, parts: Components, pairs: Tensor, weight: Tensor) -> Tensor:
+    """Return the probability that each neuron of the components is 1, [B, N]; others are 0."""
+    found = torch.zeros_like(field)
+    found[:, parts.single] = torch.sigmoid(field[:, parts.single])
+    for members in parts.joined:
+        total = _log_sum_of_one(field, members, pairs, weight).unsqueeze(1)
+        for states, logits in _logits(field, members, pairs, weight):
+            found[:, members] += torch.exp(logits - total) @ states
+    return found
+
+
+def _log_sum_of_one(field: Tensor, members: Tensor, pairs: Tensor, weight: Tensor) -> Tensor:
     total = [torch.logsumexp(logits, 1) for _, logits in _logits(field, members, pairs, weight)]
     return torch.logsumexp(torch.stack(total), dim=0)
-
-
-def marginals(field: Tensor, members: Tensor, pairs: Tensor, weight: Tensor) -> Tensor:
-    """Return the probability that each neuron of a component is 1, [B, n]; see :func:`log_sum`."""
-    if len(members) == 1:
-        return torch.sigmoid(field[:, members])
-    total = log_sum(field, members, pairs, weight).unsqueeze(1)
-    found = field.new_zeros(len(field), len(members))
-    for states, logits in _logits(field, members, pairs, weight):
-        found = found + torch.exp(logits - total) @ states
-    return found
 
 
 def _logits(

@@ -91,9 +91,9 @@ def test_a_pattern_is_learned():
     machine = BoltzmannMachine(ring)
     generator = torch.Generator().manual_seed(0)
     rule = ContrastiveDivergence(machine, persistent=True, generator=generator)
-    optimizer = rule.make_optimizer(lr=0.2)
+    optimizer = rule.make_optimizer(lr=1.0)
     x = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1]])
-    for _ in range(150):
+    for _ in range(100):
         optimizer.zero_grad()
         rule(x)
         optimizer.step()
