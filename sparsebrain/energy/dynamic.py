@@ -133,6 +133,8 @@ class DynamicBoltzmannMachine(Fingerprinted, nn.Module):
     def rest(self, batch: int = 1) -> History:
         """Return the past of ``batch`` sequences before which nothing happened."""
         batch = arguments.count("batch", batch)
+        values = self.longest * (1 + len(self.decays)) + len(self.ltd_decays)
+        tensors.room(f"batch={batch}", 8 * batch * values * self.num_nodes, "pass a smaller batch")
         return History.empty(
             batch,
             self.longest,
@@ -234,11 +236,15 @@ class DynamicBoltzmannMachine(Fingerprinted, nn.Module):
         steps = arguments.count("steps", steps)
         temperature = arguments.real("temperature", temperature, positive=True)
         tensors.generator("generator", generator, torch.device("cpu"))
+        samples = arguments.count("samples", samples, at_least=1)
         if start is not None:
-            state = self.advance(start, state)
+            start, state = self._checked(start, state, "start")
+            state = state.after(start, self.decays, self.ltd_decays)
         elif state is None:
-            state = self.rest(arguments.count("samples", samples, at_least=1))
+            state = self.rest(samples)
         batch = len(state.recent)
+        needed = self.bias.element_size() * batch * steps * self.num_nodes
+        tensors.room(f"steps={steps}", needed, "pass fewer steps, and continue with advance")
         found = self.bias.new_zeros(batch, steps, self.num_nodes)
         blank = self.bias.new_zeros(batch, 1, self.num_nodes)
         for step in range(steps):
@@ -249,10 +255,10 @@ class DynamicBoltzmannMachine(Fingerprinted, nn.Module):
             state = self.advance(drawn, state)
         return found
 
-    def _checked(self, x: Tensor, state: History | None) -> tuple[Tensor, History]:
+    def _checked(self, x: Tensor, state: History | None, name: str = "x") -> tuple[Tensor, History]:
         shape = ("B", "T", self.num_nodes)
-        tensors.tensor("x", x, shape, dtypes=tensors.REAL, device=self.bias.device)
-        check_binary("x", x)
+        tensors.tensor(name, x, shape, dtypes=tensors.REAL, device=self.bias.device)
+        check_binary(name, x)
         if state is None:
             state = self.rest(len(x))
         elif not isinstance(state, History):

@@ -175,6 +175,8 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         """
         if log_partition is None:
             log_partition = self.log_partition(method="sum")
+        where = {"dtypes": (self.weight.dtype,), "device": self.weight.device}
+        tensors.tensor("log_partition", log_partition, (), finite=True, **where)
         return -self.free_energy(x) - log_partition
 
     def log_partition(
@@ -203,6 +205,7 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
             ValueError: If "sum" would enumerate more than 20 neurons.
         """
         arguments.option("method", method, ("auto", "sum", "annealing"))
+        chains, steps = self._check_annealing(chains, steps, generator)
         summed, kept = self._separator()
         fits = len(kept) <= summation.MOST_ENUMERATED
         if method == "annealing" or (method == "auto" and not fits):
@@ -236,13 +239,14 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
             steps: The number of temperatures from independent neurons to the machine.
             generator: The source of randomness; torch's default generator if None.
         """
+        chains, steps = self._check_annealing(chains, steps, generator)
+        return annealing.estimate(self, chains, steps, generator)
+
+    def _check_annealing(self, chains: Any, steps: Any, generator: Any) -> tuple[int, int]:
         tensors.generator("generator", generator, torch.device("cpu"))
-        return annealing.estimate(
-            self,
-            arguments.count("chains", chains, at_least=2),
-            arguments.count("steps", steps, at_least=1),
-            generator,
-        )
+        chains = arguments.count("chains", chains, at_least=2)
+        tensors.room(f"chains={chains}", 16 * chains * self.num_nodes, "pass fewer chains")
+        return chains, arguments.count("steps", steps, at_least=1, at_most=sampling.MOST_SWEEPS)
 
     def sample(
         self,

@@ -99,8 +99,8 @@ def hopfield(
     """
     temperature = arguments.real("temperature", temperature, positive=True)
     machine = BoltzmannMachine(data, dtype=dtype)
-    tensors.tensor("patterns", patterns, ("K", machine.num_nodes), dtypes=tensors.REAL, finite=True)
-    wrong = patterns.abs() != 1
+    tensors.tensor("patterns", patterns, ("K", machine.num_nodes), dtypes=tensors.REAL)
+    wrong = (patterns != 1) & (patterns != -1)
     if bool(wrong.any()):
         place = wrong.nonzero()[0].tolist()
         raise ValueError(

@@ -15,6 +15,9 @@ from sparsebrain.kernels.sampling import MOST_SWEEPS, check_binary
 if TYPE_CHECKING:
     from sparsebrain.energy.machine import BoltzmannMachine
 
+MOST_BETA = 1e6
+"""The largest inverse temperature, at which a neuron follows the sign of its field."""
+
 
 def run(
     machine: BoltzmannMachine,
@@ -28,7 +31,7 @@ def run(
 ) -> Tensor:
     """Run chains; see :meth:`sparsebrain.energy.BoltzmannMachine.sample`."""
     like, nodes = machine.weight, machine.num_nodes
-    chains = arguments.count("chains", chains)
+    chains = arguments.count("chains", chains, at_least=1)
     tensors.room(f"chains={chains}", 2 * chains * nodes, "pass fewer chains")
     sweeps = arguments.count("sweeps", sweeps, at_most=MOST_SWEEPS)
     schedule = _schedule(beta, sweeps)
@@ -79,13 +82,14 @@ def new_seed(generator: torch.Generator | None) -> int:
 def _schedule(beta: float | Tensor, sweeps: int) -> list[tuple[float, int]]:
     """Return inverse temperatures, each with a number of sweeps."""
     if not isinstance(beta, Tensor):
-        return [(arguments.real("beta", beta, positive=True), sweeps)]
+        return [(arguments.real("beta", beta, positive=True, at_most=MOST_BETA), sweeps)]
     tensors.tensor("beta", beta, (sweeps,), finite=True, fix="pass one beta per sweep")
-    if sweeps and float(beta.min()) <= 0:
-        at = int(beta.argmin())
+    wrong = ((beta <= 0) | (beta > MOST_BETA)).nonzero()
+    if wrong.numel():
+        at = int(wrong[0])
         raise ValueError(
-            f"beta must be positive, got {float(beta[at]):g} at sweep {at}; pass "
-            "beta.clamp_min(1e-6)"
+            f"beta must be positive and at most {MOST_BETA:g}, got {float(beta[at]):g} at sweep "
+            f"{at}; pass beta.clamp(1e-6, {MOST_BETA:g})"
         )
     values, counts = torch.unique_consecutive(beta.double(), return_counts=True)
     return list(zip(values.tolist(), counts.tolist(), strict=True))
