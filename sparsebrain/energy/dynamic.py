@@ -267,9 +267,9 @@ class DynamicBoltzmannMachine(Fingerprinted, nn.Module):
                 "machine.advance(x)"
             )
         wanted = self.rest(len(x))
-        for name, given, like in zip(History._fields, state, wanted, strict=True):
+        for field, given, like in zip(History._fields, state, wanted, strict=True):
             tensors.tensor(
-                f"state.{name}", given, tuple(like.shape), dtypes=(like.dtype,), device=like.device
+                f"state.{field}", given, tuple(like.shape), dtypes=(like.dtype,), device=like.device
             )
         return x.to(self.bias.dtype), state
 

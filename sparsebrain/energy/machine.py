@@ -14,7 +14,7 @@ from graphs.positions import positions
 from sparsebrain.energy import annealing, sampling, summation
 from sparsebrain.energy.pairs import read_pairs
 from sparsebrain.kernels import Structure, propagate
-from sparsebrain.kernels.sampling import check_binary
+from sparsebrain.kernels.sampling import MOST_SWEEPS, check_binary
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint
 from sparsebrain.nn.fingerprinted import Fingerprinted
@@ -246,7 +246,7 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         tensors.generator("generator", generator, torch.device("cpu"))
         chains = arguments.count("chains", chains, at_least=2)
         tensors.room(f"chains={chains}", 16 * chains * self.num_nodes, "pass fewer chains")
-        return chains, arguments.count("steps", steps, at_least=1, at_most=sampling.MOST_SWEEPS)
+        return chains, arguments.count("steps", steps, at_least=1, at_most=MOST_SWEEPS)
 
     def sample(
         self,

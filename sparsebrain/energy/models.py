@@ -14,6 +14,8 @@ from graphs import arguments, tensors
 from sparsebrain.energy.machine import BoltzmannMachine
 from sparsebrain.kernels import propagate
 
+_NUMBERS = tuple(dtype for dtype in tensors.REAL if dtype != torch.bool)
+
 
 def ising(
     data: Data,
@@ -99,7 +101,7 @@ def hopfield(
     """
     temperature = arguments.real("temperature", temperature, positive=True)
     machine = BoltzmannMachine(data, dtype=dtype)
-    tensors.tensor("patterns", patterns, ("K", machine.num_nodes), dtypes=tensors.REAL)
+    tensors.tensor("patterns", patterns, ("K", machine.num_nodes), dtypes=_NUMBERS)
     wrong = (patterns != 1) & (patterns != -1)
     if bool(wrong.any()):
         place = wrong.nonzero()[0].tolist()
