@@ -175,8 +175,15 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
         """
         if log_partition is None:
             log_partition = self.log_partition(method="sum")
-        where = {"dtypes": (self.weight.dtype,), "device": self.weight.device}
-        tensors.tensor("log_partition", log_partition, (), finite=True, **where)
+        like = self.weight
+        tensors.tensor(
+            "log_partition",
+            log_partition,
+            (),
+            dtypes=(like.dtype,),
+            device=like.device,
+            finite=True,
+        )
         return -self.free_energy(x) - log_partition
 
     def log_partition(
