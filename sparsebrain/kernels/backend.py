@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.uniforms import uniforms
 
 
 class Looped(NamedTuple):
@@ -200,6 +202,68 @@ class Backend(ABC):
             if rest is not None:
                 grad += rest
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
+
+    def gibbs(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        bias: Tensor,
+        state: Tensor,
+        colors: Colors,
+        *,
+        sweeps: int,
+        seed: int,
+        offset: int,
+        clamped: Tensor | None,
+    ) -> Tensor:
+        """Draw every neuron ``sweeps`` times from its law given all others, color by color.
+
+        Args:
+            structure: The synapses.
+            weight: [E].
+            bias: [N].
+            state: [N, B] uint8, 0 or 1, the chains at the start.
+            colors: A coloring of the neurons.
+            sweeps: The number of updates of each neuron.
+            seed: The seed of :func:`~sparsebrain.kernels.uniforms.uniforms`, whose step is
+                ``offset`` plus the number of the sweep.
+            offset: The number of sweeps before.
+            clamped: [N] bool, the neurons that keep their state, or None.
+
+        Returns:
+            [N, B] uint8, the chains after the last sweep.
+        """
+        x = state.to(weight.dtype)
+        parts = _parts_by_color(structure, colors, clamped)
+        steps = [
+            (members, self.operator(part, weight[chosen], transpose=False))
+            for members, part, chosen in parts
+        ]
+        for sweep in range(offset, offset + sweeps):
+            for members, step in steps:
+                field = step(x).index_select(0, members) + bias[members].unsqueeze(1)
+                u = uniforms(seed, sweep, members, x.size(1)).to(x.dtype)
+                # u < 1 / (1 + exp(-field)), without the division; no u resolves fields beyond 80.
+                x[members] = (u + u * torch.exp(-field.clamp(-80, 80)) < 1).to(x.dtype)
+        return x.to(torch.uint8)
+
+
+def _parts_by_color(
+    structure: Structure, colors: Colors, clamped: Tensor | None
+) -> list[tuple[Tensor, Structure, Tensor]]:
+    """Return for each color the free neurons, their incoming synapses, and the numbers of these."""
+    free = torch.ones(structure.num_nodes, dtype=torch.bool, device=structure.device)
+    if clamped is not None:
+        free &= ~clamped
+    parts = []
+    for neurons in colors.classes():
+        members = neurons[free[neurons]]
+        chosen = torch.zeros_like(free)
+        chosen[members] = True
+        synapses = chosen[structure.edge_index[1]].nonzero().squeeze(1)
+        part = Structure(structure.edge_index[:, synapses], structure.num_nodes)
+        parts.append((members, part, synapses))
+    return parts
 
 
 def _respond(

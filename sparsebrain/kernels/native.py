@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Arranged, Structure
 
@@ -137,6 +138,33 @@ class NativeBackend(Backend):
             *_addresses(total.bias, total.leak),
         )
         return LoopGradients(grad_weight, total)
+
+    def gibbs(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        bias: Tensor,
+        state: Tensor,
+        colors: Colors,
+        *,
+        sweeps: int,
+        seed: int,
+        offset: int,
+        clamped: Tensor | None,
+    ) -> Tensor:
+        weight, bias = weight.contiguous(), bias.contiguous()
+        state = state.clone(memory_format=torch.contiguous_format)
+        neurons, start = colors.neurons.contiguous(), colors.start.contiguous()
+        clamped = None if clamped is None else clamped.contiguous()
+        _module().gibbs(
+            _call(structure, weight.dtype, state.size(1)),
+            _addresses(weight, bias, state, neurons, start, clamped),
+            start.numel() - 1,
+            sweeps,
+            seed & (2**64 - 1),
+            offset,
+        )
+        return state
 
 
 def _response(inputs: LoopInputs, activation: str) -> Any:

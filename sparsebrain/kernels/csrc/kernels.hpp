@@ -143,6 +143,21 @@ struct Diffusion {
   int threads;
 };
 
+// Chains of neurons that are 0 or 1, updated color by color. `neuron` holds those of color c from
+// start[c] to start[c + 1], and `state` [neurons, batch] is read and written.
+struct Sampling {
+  const void *weight;
+  const void *bias;
+  uint8_t *state;
+  const int32_t *neuron;
+  const int32_t *start;
+  int64_t colors;
+  const uint8_t *clamped;  // or null
+  int64_t sweeps;
+  uint64_t seed;
+  int64_t offset;
+};
+
 enum class Outcome : int { done, refused, no_memory };
 
 // Kernels of a problem refuse index arrays that lead out of it.
@@ -154,6 +169,7 @@ struct Table {
   Outcome (*correlate)(const Problem &, const Correlation &);
   Outcome (*arrange)(const Problem &, const Arrangement &);
   Outcome (*diffuse)(const Diffusion &);
+  Outcome (*gibbs)(const Problem &, const Sampling &) = nullptr;
 };
 
 struct Kernels {
@@ -164,5 +180,10 @@ struct Kernels {
 Kernels kernels_of_baseline();
 Kernels kernels_of_avx2();
 Kernels kernels_of_avx512();
+
+// Fill in `gibbs` of both tables.
+void add_gibbs_of_baseline(Kernels &);
+void add_gibbs_of_avx2(Kernels &);
+void add_gibbs_of_avx512(Kernels &);
 
 }  // namespace sparsebrain

@@ -35,12 +35,17 @@ std::vector<std::string> instruction_sets() {
   return found;
 }
 
+Kernels with(Kernels kernels, void (*add)(Kernels &)) {
+  add(kernels);
+  return kernels;
+}
+
 Kernels kernels_of(const std::string &set) {
 #if defined(HAS_X86_SETS)
-  if (set == "avx2") return kernels_of_avx2();
-  if (set == "avx512") return kernels_of_avx512();
+  if (set == "avx2") return with(kernels_of_avx2(), add_gibbs_of_avx2);
+  if (set == "avx512") return with(kernels_of_avx512(), add_gibbs_of_avx512);
 #endif
-  if (set == "baseline") return kernels_of_baseline();
+  if (set == "baseline") return with(kernels_of_baseline(), add_gibbs_of_baseline);
   throw std::invalid_argument("there is no instruction set '" + set + "'");
 }
 
@@ -157,6 +162,22 @@ void correlate(const Call &call, Address post, Address pre, Address out) {
   call.run([](const auto &table) { return table.correlate; }, task);
 }
 
+void gibbs(const Call &call, const std::array<Address, 6> &arrays, int64_t colors, int64_t sweeps,
+           uint64_t seed, int64_t offset) {
+  const auto [weight, bias, state, neuron, start, clamped] = arrays;
+  const Sampling task{at(weight),
+                      at(bias),
+                      static_cast<uint8_t *>(at(state)),
+                      static_cast<const int32_t *>(at(neuron)),
+                      static_cast<const int32_t *>(at(start)),
+                      colors,
+                      static_cast<const uint8_t *>(at(clamped)),
+                      sweeps,
+                      seed,
+                      offset};
+  call.run([](const auto &table) { return table.gibbs; }, task);
+}
+
 // Whether it was done; false where an input is negative or a label no class.
 bool diffuse(const std::string &set, bool twofold, const std::array<Address, 7> &arrays,
              const std::array<int64_t, 5> &sizes, double slope, double bias_value,
@@ -215,6 +236,7 @@ NB_MODULE(_native, m) {
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
+  m.def("gibbs", &gibbs);
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
