@@ -141,6 +141,44 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
+// Address and what lies between two steps, neurons and samples; an address of 0 where there is none.
+using Stepped = std::array<int64_t, 4>;
+
+Steps steps_of(const Stepped &given) {
+  return {at(static_cast<Address>(given[0])), given[1], given[2], given[3]};
+}
+
+void sequence(const Call &call, const Response &fused, Address weight,
+              const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+              const Strided &state, const Stepped &out, Address tape) {
+  const auto [steps, loops] = steps_and_loops;
+  const Sequence task{steps,           loops,         fused,    at(weight), steps_of(drive),
+                      view(state), steps_of(out), at(tape)};
+  call.run([](const auto &table) { return table.sequence; }, task);
+}
+
+void sequence_backward(const Call &call, const Response &fused, Address weight, Address tape,
+                       const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+                       const Stepped &grads, const Strided &grad_last, Address grad_weight,
+                       Address grad_bias, Address grad_leak, const Stepped &grad_drive,
+                       const Strided &grad_state) {
+  const auto [steps, loops] = steps_and_loops;
+  const SequenceBackward task{steps,
+                              loops,
+                              fused,
+                              at(weight),
+                              at(tape),
+                              steps_of(drive),
+                              steps_of(grads),
+                              view(grad_last),
+                              at(grad_weight),
+                              at(grad_bias),
+                              at(grad_leak),
+                              steps_of(grad_drive),
+                              view(grad_state)};
+  call.run([](const auto &table) { return table.sequence_backward; }, task);
+}
+
 void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
   const Product task{at(weight), at(x), at(y), transpose};
   call.run([](const auto &table) { return table.propagate; }, task);
@@ -212,6 +250,8 @@ NB_MODULE(_native, m) {
   m.def("response", &response);
   m.def("loop", &loop);
   m.def("loop_backward", &loop_backward);
+  m.def("sequence", &sequence);
+  m.def("sequence_backward", &sequence_backward);
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
