@@ -64,9 +64,10 @@ class LoopGradients(NamedTuple):
 
     def plus(self, earlier: LoopGradients) -> LoopGradients:
         """Add the gradients of earlier loops, whose state is the one that all loops start from."""
+        pairs = zip(self.inputs[1:], earlier.inputs[1:], strict=True)
+        sums = (_sum(one, other) for one, other in pairs)
         weight = _sum(self.weight, earlier.weight)
-        sums = (_sum(one, other) for one, other in zip(self.inputs, earlier.inputs, strict=True))
-        return LoopGradients(weight, LoopInputs(*sums)._replace(state=earlier.inputs.state))
+        return LoopGradients(weight, LoopInputs(earlier.inputs.state, *sums))
 
 
 class Backend(ABC):

@@ -150,11 +150,11 @@ class NativeBackend(Backend):
         learns: bool,
     ) -> list[Tensor]:
         weight, state = weight.contiguous(), inputs.state
-        steps = len(out)
+        steps, common = len(out), _of_every_step(inputs)
         tape = [state.new_empty((steps * loops + 1) * state.numel())] if learns else []
         _module().sequence(
             _call(structure, state.dtype, state.size(1)),
-            _response(_of_every_step(inputs), activation),
+            _response(common, activation),
             weight.data_ptr(),
             (steps, loops),
             _stepped(inputs.drive),
@@ -177,13 +177,13 @@ class NativeBackend(Backend):
         activation: str,
         need_weight: bool,
     ) -> LoopGradients:
-        weight = weight.contiguous()
+        weight, common = weight.contiguous(), _of_every_step(inputs)
         grad_weight = torch.empty_like(weight) if need_weight else None
         total = inputs.map(torch.empty_like)
         assert inputs.drive is not None
         _module().sequence_backward(
             _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(_of_every_step(inputs), activation),
+            _response(common, activation),
             *_addresses(weight, *tape),
             (len(inputs.drive), loops),
             _stepped(inputs.drive),
@@ -234,7 +234,10 @@ def _strided(x: Tensor | None) -> tuple[int, int, int]:
 
 
 def _stepped(x: Tensor | None) -> tuple[int, int, int, int]:
-    return (0, 0, 0, 0) if x is None else (x.data_ptr(), *x.stride())
+    if x is None:
+        return 0, 0, 0, 0
+    step, neuron, sample = x.stride()
+    return x.data_ptr(), step, neuron, sample
 
 
 @functools.cache

@@ -118,7 +118,8 @@ def _check(structure: Structure, weight: Tensor, inputs: LoopInputs) -> None:
     """Raise TypeError or ValueError unless the tensors fit the structure and each other."""
     state, drive, bias, leak = inputs
     assert drive is not None
-    nodes, like = structure.num_nodes, {"dtypes": (state.dtype,), "device": structure.device}
+    nodes = structure.num_nodes
+    like: dict[str, Any] = {"dtypes": (state.dtype,), "device": structure.device}
     tensors.tensor("weight", weight, (structure.num_edges,), **like)
     tensors.tensor("x", drive, (..., "T", nodes), **like)
     tensors.tensor("state", state, (*drive.shape[:-2], nodes), **like)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -111,7 +112,7 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
     """
     loops, activation = recurrence.loops, recurrence.activation
     inputs = _as_given(recurrence)._replace(drive=drive)
-    options = {"checkpoint": recurrence.checkpoint, "backend": recurrence.backend}
+    options: dict[str, Any] = {"checkpoint": recurrence.checkpoint, "backend": recurrence.backend}
     if (
         isinstance(loops, Equilibrium)
         or not isinstance(activation, str)
