@@ -41,6 +41,15 @@ class Recurrent(nn.Module):
         TypeError: If ``layer`` is not a GraphLayer, or ``encode`` or ``decode`` is not a module.
         ValueError: If the layer has no state to start from, or x is not a sequence.
 
+    Note:
+        All steps run in one compiled call, forward and back through time. The layer is called once
+        per step instead, with the same result, where single steps matter: with noise, a function as
+        the activation, messages or an aggregation other than the default, hooks, overridden methods
+        or parametrizations of the caller's own, and under ``torch.compile``, ``torch.func`` or
+        autocast. Training keeps the state after every loop of every step, or about
+        2 sqrt(T loops) of them if the layer has ``checkpoint=True`` and no more loops than there
+        are steps.
+
     Example:
         >>> import torch
         >>> from sparsebrain import GraphLayer

@@ -219,7 +219,9 @@ struct Sequences {
     Buffer<Real> copy_back(by_source.order ? p.synapses : 0);
     // Sums over the batch, one for every tile, so that they do not depend on the threads.
     Buffer<Real> sums(2 * p.neurons * tiles), products(learns ? p.synapses : 0);
-    for (const Buffer<Real> *each : {&kept, &scratch, &post, &pre, &copy_forth, &copy_back, &sums, &products})
+    const Buffer<Real> *const needed[] = {&kept,       &scratch,   &post, &pre,
+                                          &copy_forth, &copy_back, &sums, &products};
+    for (const Buffer<Real> *each : needed)
       if (!each->get()) return Outcome::no_memory;
     std::memset(sums.get(), 0, sizeof(Real) * 2 * p.neurons * tiles);
     if (learns) std::memset(products.get(), 0, sizeof(Real) * p.synapses);

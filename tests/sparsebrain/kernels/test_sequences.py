@@ -89,7 +89,7 @@ def test_any_batch_and_any_number_of_steps(small, backend, dense, draw, steps, b
 def test_a_gradient_is_right_by_finite_differences(small, backend, draw):
     n = small.num_nodes
     leak = draw(n).detach().sigmoid().requires_grad_()
-    given = (draw(small.num_edges), draw(2, n), draw(2, 3, n), draw(n), leak)
+    given = (draw(small.num_edges), draw(2, n), draw(2, 2, n), draw(n), leak)
 
     def function(*given):
         return run(small, *given, loops=2, activation="sigmoid", backend=backend)
@@ -116,8 +116,13 @@ def test_a_drive_may_have_any_layout(backend, dense, draw, lay):
 
 
 @pytest.mark.parametrize(
-    ("backend", "batch", "leaky"),
-    [("torch", 8, True), ("native", 1, False), ("native", 8, True), ("native", 13, False)],
+    ("backend", "batch", "leaky", "dtype"),
+    [
+        ("torch", 8, True, torch.float64),
+        ("native", 1, False, torch.float32),
+        ("native", 8, True, torch.float64),
+        ("native", 13, True, torch.float32),
+    ],
 )
 def test_a_thousand_steps(backend, batch, leaky, dtype, dense):
     """float32 is compared with float64; weights small enough that errors do not grow."""
