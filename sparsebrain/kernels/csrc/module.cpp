@@ -35,17 +35,12 @@ std::vector<std::string> instruction_sets() {
   return found;
 }
 
-Kernels with(Kernels kernels, void (*add)(Kernels &)) {
-  add(kernels);
-  return kernels;
-}
-
 Kernels kernels_of(const std::string &set) {
 #if defined(HAS_X86_SETS)
-  if (set == "avx2") return with(kernels_of_avx2(), add_gibbs_of_avx2);
-  if (set == "avx512") return with(kernels_of_avx512(), add_gibbs_of_avx512);
+  if (set == "avx2") return kernels_of_avx2();
+  if (set == "avx512") return kernels_of_avx512();
 #endif
-  if (set == "baseline") return with(kernels_of_baseline(), add_gibbs_of_baseline);
+  if (set == "baseline") return kernels_of_baseline();
   throw std::invalid_argument("there is no instruction set '" + set + "'");
 }
 
@@ -146,6 +141,44 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
+// Address and what lies between two steps, neurons and samples; an address of 0 where there is none.
+using Stepped = std::array<int64_t, 4>;
+
+Steps steps_of(const Stepped &given) {
+  return {at(static_cast<Address>(given[0])), given[1], given[2], given[3]};
+}
+
+void sequence(const Call &call, const Response &fused, Address weight,
+              const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+              const Strided &state, const Stepped &out, Address tape) {
+  const auto [steps, loops] = steps_and_loops;
+  const Sequence task{steps,           loops,         fused,    at(weight), steps_of(drive),
+                      view(state), steps_of(out), at(tape)};
+  call.run([](const auto &table) { return table.sequence; }, task);
+}
+
+void sequence_backward(const Call &call, const Response &fused, Address weight, Address tape,
+                       const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+                       const Stepped &grads, const Strided &grad_last, Address grad_weight,
+                       Address grad_bias, Address grad_leak, const Stepped &grad_drive,
+                       const Strided &grad_state) {
+  const auto [steps, loops] = steps_and_loops;
+  const SequenceBackward task{steps,
+                              loops,
+                              fused,
+                              at(weight),
+                              at(tape),
+                              steps_of(drive),
+                              steps_of(grads),
+                              view(grad_last),
+                              at(grad_weight),
+                              at(grad_bias),
+                              at(grad_leak),
+                              steps_of(grad_drive),
+                              view(grad_state)};
+  call.run([](const auto &table) { return table.sequence_backward; }, task);
+}
+
 void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
   const Product task{at(weight), at(x), at(y), transpose};
   call.run([](const auto &table) { return table.propagate; }, task);
@@ -233,6 +266,8 @@ NB_MODULE(_native, m) {
   m.def("response", &response);
   m.def("loop", &loop);
   m.def("loop_backward", &loop_backward);
+  m.def("sequence", &sequence);
+  m.def("sequence_backward", &sequence_backward);
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
