@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
 from graphs.ordering import canonical_order, survey
+from sparsebrain.kernels.coloring import Colors, color_greedily
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -87,7 +88,15 @@ class Structure:
         Structure(num_nodes=3, num_edges=3)
     """
 
-    __slots__ = ("_kept", "_watched", "by_source", "by_target", "edge_index", "num_nodes")
+    __slots__ = (
+        "_colors",
+        "_kept",
+        "_watched",
+        "by_source",
+        "by_target",
+        "edge_index",
+        "num_nodes",
+    )
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
@@ -100,6 +109,7 @@ class Structure:
         self.num_nodes = num_nodes
         self._kept: dict[torch.dtype, Arranged] = {}
         self._watched: list[tuple[Tensor, int, Any]] | None = None
+        self._colors: Colors | None = None
         source, target = edge_index
         self.by_target, self.by_source = _compress_both(source, target, num_nodes)
 
@@ -118,6 +128,22 @@ class Structure:
         absent = self.edge_index.new_empty(0)
         compressed = (*self.by_target, *self.by_source)
         return [self.edge_index, *(absent if array is None else array for array in compressed)]
+
+    def colors(self) -> Colors:
+        """Return a coloring of the neurons, made at the first call in O(N + E) time.
+
+        No two neurons that share a synapse, in either direction, have the same color.
+
+        Example:
+            >>> import torch
+            >>> from sparsebrain.kernels import Structure
+            >>> ring = Structure(torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+            >>> [each.tolist() for each in ring.colors().classes()]
+            [[0, 2], [1, 3]]
+        """
+        if self._colors is None:
+            self._colors = color_greedily([rows[:2] for rows in (self.by_target, self.by_source)])
+        return self._colors
 
     def check_arrays(self) -> None:
         """Check that the index arrays still have the sizes and the memory of this structure.
@@ -151,7 +177,7 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes = num_nodes
-        structure._kept, structure._watched = {}, None
+        structure._kept, structure._watched, structure._colors = {}, None, None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure
