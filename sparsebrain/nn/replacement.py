@@ -74,10 +74,15 @@ class ReplaceableSynapses(SynapticWeights):
         where = parameter.device
         count, size = self.structure.num_edges, self.num_nodes
         tensors.tensor("removed", removed, ("K",), dtypes=(torch.int64,), device=where)
-        shape = (2, len(removed))
-        tensors.tensor("added", added, shape, dtypes=(torch.int64,), device=where)
+        tensors.tensor("added", added, (2, "K"), dtypes=(torch.int64,), device=where)
         like: dict[str, Any] = {"dtypes": (parameter.dtype,), "device": where, "finite": True}
-        tensors.tensor("weight", weight, (len(removed),), **like)
+        tensors.tensor("weight", weight, ("K",), **like)
+        if not len(removed) == added.size(1) == len(weight):
+            raise ValueError(
+                "removed, added and weight must have the same number K of synapses, got "
+                f"{len(removed)}, {added.size(1)} and {len(weight)}; pass one new synapse for each "
+                "that is removed"
+            )
         dale = self._step_of_weight(DaleSign)
         if (sign is None) != (dale is None):
             raise ValueError(

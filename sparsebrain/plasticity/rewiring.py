@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+import graphs
 from graphs import arguments, fields, tensors
 from sparsebrain import kernels
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -208,13 +209,14 @@ class Rewiring:
 
         Raises:
             TypeError: ``connectome`` is not a ``Data``.
-            ValueError: It has another number of neurons.
+            ValueError: It breaks the contract, or has another number of neurons.
         """
         if not isinstance(connectome, Data):
             raise TypeError(
                 "connectome must be a torch_geometric.data.Data, got "
                 f"{arguments.described(connectome)}; pass what the layer was made from"
             )
+        graphs.validate(connectome)
         layer = self.layer
         if connectome.num_nodes != layer.num_nodes:
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -74,9 +76,13 @@ class TemporalDifference(nn.Module):
         value = self.value
         where, number = value.device, len(value)
         tensors.tensor("states", states, ("T",), dtypes=(torch.int64,), device=where)
-        tensors.tensor(
-            "rewards", rewards, (len(states),), dtypes=(torch.float64,), device=where, finite=True
-        )
+        like: dict[str, Any] = {"dtypes": (torch.float64,), "device": where, "finite": True}
+        tensors.tensor("rewards", rewards, ("T",), **like)
+        if len(states) != len(rewards):
+            raise ValueError(
+                f"states and rewards must have the same length, got {len(states)} and "
+                f"{len(rewards)}; pass a reward for each state, which may be 0"
+            )
         wrong = states[(states < -1) | (states >= number)]
         if len(wrong):
             raise ValueError(

@@ -46,7 +46,7 @@ def test_wrong_arguments_are_refused():
     learner = TemporalDifference(6)
     with pytest.raises(ValueError, match="states must be from 0 to 5, or -1 for none, got 6"):
         learner(STATES + 1, REWARDS)
-    with pytest.raises(ValueError, match=r"rewards must be a float64 tensor of shape \[6\]"):
+    with pytest.raises(ValueError, match="states and rewards must .* got 6 and 5"):
         learner(STATES, REWARDS[:5])
     for options in ({"discount": 1.1}, {"alpha": 0}, {"alpha": math.nan}):
         with pytest.raises(ValueError, match=f"{next(iter(options))} must be a finite number"):
