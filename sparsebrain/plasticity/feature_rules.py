@@ -151,21 +151,21 @@ class HebbFeatures(RandomFeatures):
     """
 
     plasticity: ClassVar[type[RateRule] | None] = Hebb
-    ratio = 0.001
+    ratio = 0.01
 
 
 class OjaFeatures(HebbFeatures):
     """Features by :class:`Oja`; everything else is as for the rule "hebb"."""
 
     plasticity = Oja
-    ratio = 0.001
+    ratio = 0.01
 
 
 class BCMFeatures(HebbFeatures):
     """Features by :class:`BCM`; everything else is as for the rule "hebb"."""
 
     plasticity = BCM
-    ratio = 0.001
+    ratio = 0.01
 
 
 def _run(block: Block, x: Tensor) -> Tensor:
