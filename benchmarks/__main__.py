@@ -21,6 +21,7 @@ COMMANDS = {
     "kernels": ["kernels"],
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
+    "options": ["options", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
