@@ -103,8 +103,9 @@ def step_back(
     ``back_neuron`` and ``back_weight`` are the rows of W^T.
 
     From the forward pass the kernel reads x (``before``) and y (``after``). Without a leak f'
-    follows from y; with a leak, if OF_ARGUMENT, or if noise made the states NOISY, u is computed again from ``pointer``, ``neuron``
-    and ``weight``, the rows of W, and the ``bias``, ``drive`` and ``leak`` of the forward pass.
+    follows from y; with a leak, if OF_ARGUMENT, or if noise made the states NOISY, u is computed
+    again from ``pointer``, ``neuron`` and ``weight``, the rows of W, and the ``bias``, ``drive``
+    and ``leak`` of the forward pass.
 
     It writes the same pair for the loop before, ``local`` = leak f'(u) grad and, with a leak,
     ``rest`` = (1 - leak) grad, and adds to the totals that are given: ``total_drive`` [N, B], and
@@ -408,8 +409,7 @@ def _central(v):
     g = g * v - 0.0011825396095143892876
     g = g * v - 0.0081149486522773766608
     g = g * v + 0.34171699465347346034
-    g = g * v + 2.2960351246249896366
-    return g
+    return g * v + 2.2960351246249896366
 
 
 @triton.jit
@@ -436,5 +436,4 @@ def _tail(v):
     g = g * v + 2.1966906128558941833
     g = g * v + 2.4408482246174989969
     g = g * v + 4.5079624541242861166
-    g = g * v + 4.5093462223043405091
-    return g
+    return g * v + 4.5093462223043405091
