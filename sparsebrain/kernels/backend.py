@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.uniforms import uniforms
 
@@ -120,8 +121,10 @@ class Backend(ABC):
         activation: str,
         keep: bool,
         learns: bool,
+        noise: CounterNoise | None = None,
+        out: Sequence[Tensor] = (),
     ) -> Looped:
-        """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive).
+        """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive) + noise.
 
         Args:
             structure: The synapses.
@@ -131,19 +134,36 @@ class Backend(ABC):
             activation: The name of f.
             keep: Whether to return the state after every loop, and not only the last one.
             learns: Whether a backward pass will follow.
+            noise: What is added after each loop, or None.
+            out: With ``keep``, where the states are written; otherwise tensors are made for them.
 
         Returns:
             The states, and with ``learns`` a tape with the shapes of :meth:`tape_shapes`.
         """
         step = self.operator(structure, weight, transpose=False)
         state, states = inputs.state.contiguous(), list[Tensor]()
-        for _ in range(loops):
+        for number in range(loops):
             after = _respond(step, state, inputs, activation)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
+            if noise is not None:
+                after = after + self.draw(structure, noise, number, state)
             state = after
             states = [*states, state] if keep or learns else [state]
+        for to, made in zip(out, states, strict=False):
+            to.copy_(made)
         return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
+
+    def pre_activation(
+        self, structure: Structure, weight: Tensor, inputs: LoopInputs, *, again: bool
+    ) -> Tensor:
+        """Return W x + b + drive [N, B]; ``again`` if more calls with this weight will follow."""
+        step = self.operator(structure, weight, transpose=False)
+        return _argument(step, inputs.state.contiguous(), inputs)
+
+    def draw(self, structure: Structure, noise: CounterNoise, number: int, state: Tensor) -> Tensor:
+        """Return the noise after a loop for a state [N, B], in its shape and dtype."""
+        return noise.values(number, state)
 
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
@@ -161,6 +181,7 @@ class Backend(ABC):
         *,
         activation: str,
         need_weight: bool,
+        noisy: bool = False,
     ) -> LoopGradients:
         """Backpropagate through all loops.
 
@@ -173,6 +194,7 @@ class Backend(ABC):
             grads: For the state after each loop the gradient that reaches it from outside, or None.
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
+            noisy: Whether noise was added to the states.
         """
         step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
@@ -187,13 +209,11 @@ class Backend(ABC):
             if grad is None:
                 continue
             rest: Tensor | None = None
-            known = after
-            if chosen.of_argument:
-                known = _argument(step, before, inputs)
-            if inputs.leak is not None:
-                # The state is a mixture, from which the value of f cannot be recovered.
+            if inputs.leak is not None or noisy:
+                # The value of f cannot be recovered from a mixture, nor from a sum with noise.
                 after = _respond(step, before, inputs, activation)
-                known = known if chosen.of_argument else after
+            known = _argument(step, before, inputs) if chosen.of_argument else after
+            if inputs.leak is not None:
                 leak = inputs.leak.unsqueeze(1)
                 if total.leak is not None:
                     total.leak.add_((grad * (after - before)).sum(1))

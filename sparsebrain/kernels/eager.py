@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sparsebrain.kernels import checkpointing, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
@@ -46,7 +47,8 @@ class _Call(NamedTuple):
     """The arguments of a loop that are not tensors.
 
     ``shape`` is that of states [..., N] which become columns within the call, or None for columns
-    [N, B]. As a part of the call it costs autograd no node of its own.
+    [N, B]. As a part of the call it costs autograd no node of its own. With ``stacked`` the call
+    returns the last state, and all states from the initial one on in one tensor.
     """
 
     structure: Structure
@@ -58,6 +60,8 @@ class _Call(NamedTuple):
     segment: int
     backend: str
     chosen: Backend
+    noise: CounterNoise | None
+    stacked: bool
 
 
 def loop(
@@ -72,28 +76,43 @@ def loop(
     segment: int,
     backend: str,
     rows: bool = False,
+    noise: CounterNoise | None = None,
+    stacked: bool = False,
 ) -> Sequence[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
     With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B]; the
-    states are then copies that the caller may overwrite.
+    states are then copies that the caller may overwrite. With ``stacked``, which needs ``rows`` and
+    ``keep``, they are the last state and one tensor [loops + 1, ..., N] of all.
     """
     shape = inputs.state.shape if rows else None
     if is_plain(weight, *inputs):
         chosen = resolve(backend, weight.device)
         if chosen.fuses(activation):
             given = (structure, shape, loops, activation, keep, learns, segment, backend, chosen)
-            call = _Call(*given)
-            _check_memory(structure, chosen, _NAMES, (weight, *inputs))
+            call = _Call(*given, noise, stacked)
+            check_call(structure, chosen, weight, inputs)
+            if stacked:
+                if not learns:
+                    return _run_stacked(call, weight, inputs)[0]
+                return _Loop.apply(weight, *inputs, call)[:2]
             if not learns:
                 states = _run(call, weight, _columns(inputs, call)).states
                 return [_as_given(state, call) for state in states]
             return _Loop.apply(weight, *inputs, call)[: loops if keep else 1]
     columns = turned(inputs, structure) if rows else inputs
-    states = operators.loop(
-        weight, *columns, structure.arrays(), loops, activation, keep, learns, segment, backend
-    )[: loops if keep else 1]
-    return states if shape is None else [turned_back(each, shape) for each in states]
+    key, std = (None, 0.0) if noise is None else (noise.key, noise.std)
+    options = (loops, activation, keep, learns, segment, backend, key, std)
+    states = operators.loop(weight, *columns, structure.arrays(), *options)
+    states = states[: loops if keep else 1]
+    if shape is not None:
+        states = [turned_back(each, shape) for each in states]
+    return stack(inputs.state, states) if stacked else states
+
+
+def stack(start: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+    """Return the last state, and one tensor of all states from the initial one on."""
+    return [states[-1], torch.stack([start, *states])]
 
 
 def propagate(
@@ -116,6 +135,18 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) 
     return _Correlate.apply(post, pre, structure, backend, chosen)
 
 
+def check_call(
+    structure: Structure,
+    chosen: Backend,
+    weight: Tensor,
+    inputs: LoopInputs,
+    others: Sequence[Tensor | None] = (),
+) -> None:
+    """Check every address that a kernel follows in a call of loops."""
+    names = (*_NAMES, *["states and grads"] * len(others))
+    _check_memory(structure, chosen, names, (weight, *inputs, *others))
+
+
 def _check_memory(
     structure: Structure,
     chosen: Backend,
@@ -131,7 +162,7 @@ def _check_memory(
             check_memory(name, tensor)
 
 
-def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
+def _run(call: _Call, weight: Tensor, inputs: LoopInputs, out: Sequence[Tensor] = ()) -> Looped:
     return checkpointing.run(
         call.chosen,
         call.structure,
@@ -142,17 +173,31 @@ def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
         activation=call.activation,
         keep=call.keep,
         learns=call.learns,
+        noise=call.noise,
+        out=out,
     )
+
+
+def _run_stacked(
+    call: _Call, weight: Tensor, inputs: LoopInputs
+) -> tuple[tuple[Tensor, Tensor], Looped]:
+    """Run loops on states [..., N] whose states the kernels write into one tensor."""
+    state = inputs.state
+    stacked = state.new_empty((call.loops + 1, *state.shape))
+    stacked[0] = state
+    out = [turned_one(each, call.structure) for each in stacked[1:]]
+    looped = _run(call, weight, turned(inputs, call.structure), out)
+    return (stacked[-1].clone(), stacked), looped
 
 
 def turned(inputs: LoopInputs, structure: Structure) -> LoopInputs:
     """Return the inputs of loops on states [..., N] for columns [N, B]."""
     state, drive, bias, leak = inputs
-    columns = _turned(state, structure)
+    columns = turned_one(state, structure)
     if drive is state:
         drive = columns
     elif drive is not None:
-        drive = _turned(drive, structure)
+        drive = turned_one(drive, structure)
     return LoopInputs(columns, drive, bias, leak)
 
 
@@ -161,7 +206,8 @@ def turned_back(columns: Tensor, shape: torch.Size) -> Tensor:
     return columns.t().clone(memory_format=torch.contiguous_format).view(shape)
 
 
-def _turned(x: Tensor, structure: Structure) -> Tensor:
+def turned_one(x: Tensor, structure: Structure) -> Tensor:
+    """Return a state [..., N] as columns [N, B]: a view if it is contiguous."""
     nodes = structure.num_nodes
     return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
 
@@ -194,7 +240,11 @@ class _Loop(torch.autograd.Function):
         weight, *of_inputs, call = given
         inputs = LoopInputs(*of_inputs)
         columns = _columns(inputs, call)
-        looped = _run(call, weight, columns)
+        shown: Sequence[Tensor] = ()
+        if call.stacked:
+            shown, looped = _run_stacked(call, weight, inputs)
+        else:
+            looped = _run(call, weight, columns)
         kept = checkpointing.kept_states(
             call.chosen,
             columns.state,
@@ -203,13 +253,18 @@ class _Loop(torch.autograd.Function):
             segment=call.segment,
             keep=call.keep,
         )
+        if call.stacked and call.segment:
+            # The caller may write to the returned tensor, of which these are views.
+            kept = [kept[0], *(each.clone() for each in kept[1:])]
         ctx.mark_non_differentiable(*looped.tape)
         # Later operations may use only some of the states; zero gradients for the others would cost
         # a pass over memory each.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
         ctx.call = call
-        return (*(_as_given(state, call, kept) for state in looped.states), *looped.tape)
+        if not call.stacked:
+            shown = [_as_given(state, call, kept) for state in looped.states]
+        return (*shown, *looped.tape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -217,10 +272,14 @@ class _Loop(torch.autograd.Function):
         weight, state, drive, bias, leak, *kept = ctx.saved_tensors
         inputs = _columns(LoopInputs(state, drive, bias, leak), call)
         refuse_batched(*grads)
-        of_states = list(grads[: call.loops if call.keep else 1])
+        of_start: Tensor | None = None
+        if call.stacked:
+            of_start, *of_states = _unstacked(grads[0], grads[1], call.loops)
+        else:
+            of_states = list(grads[: call.loops if call.keep else 1])
         if call.shape is not None:
             of_states = [
-                None if grad is None else _turned(grad, call.structure) for grad in of_states
+                None if grad is None else turned_one(grad, call.structure) for grad in of_states
             ]
         if torch.is_grad_enabled() or is_transformed():
             found = differentiable_backward(
@@ -234,12 +293,12 @@ class _Loop(torch.autograd.Function):
                 loops=call.loops,
                 activation=call.activation,
                 keep=call.keep,
+                noise=call.noise,
             )
             of_weight, of_state, of_drive, *others = found
-            return (of_weight, _back(of_state, call), _back(of_drive, call), *others, None)
-        others = [*kept, *of_states]
-        names = (*_NAMES, *["states and grads"] * len(others))
-        _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
+            of_state = _added(_back(of_state, call), of_start)
+            return (of_weight, of_state, _back(of_drive, call), *others, None)
+        check_call(call.structure, call.chosen, weight, inputs, [*kept, *of_states])
         for grad in of_states:
             if grad is not None:
                 check_tensor("grad", grad, tuple(inputs.state.shape), inputs.state)
@@ -253,10 +312,25 @@ class _Loop(torch.autograd.Function):
             segment=call.segment,
             activation=call.activation,
             need_weight=ctx.needs_input_grad[0],
+            noise=call.noise,
         )
         of_state, of_drive, *others = gradients.inputs
-        back = (_back(of_state, call), _back(of_drive, call))
+        back = (_added(_back(of_state, call), of_start), _back(of_drive, call))
         return (gradients.weight, *back, *others, None)
+
+
+def _unstacked(last: Tensor | None, stacked: Tensor | None, loops: int) -> list[Tensor | None]:
+    """Return the gradient that reaches each state, from the initial one on, or None."""
+    if stacked is None:
+        return [*[None] * loops, last]
+    *others, of_last = stacked.unbind()
+    return [*others, _added(of_last, last)]
+
+
+def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
 
 
 def _back(columns: Tensor | None, call: _Call) -> Tensor | None:

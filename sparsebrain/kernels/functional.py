@@ -11,12 +11,19 @@ from torch import Tensor, nn
 
 from graphs import arguments, tensors
 from sparsebrain.kernels import eager
-from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
+from sparsebrain.kernels.activations import (
+    ACTIVATIONS,
+    activation_called,
+    check_activation,
+    fused_name,
+)
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
+from sparsebrain.kernels.noise import CounterNoise, check_key
+from sparsebrain.kernels.rows import run as run_rows
 from sparsebrain.kernels.select import check_backend
-from sparsebrain.kernels.stepwise import run_stepwise
+from sparsebrain.kernels.stepwise import Noise, run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed
 
@@ -130,7 +137,7 @@ def loop(
     bias: Tensor | None = None,
     leak: Tensor | None = None,
     activation: str | Callable[[Tensor], Tensor] = "none",
-    noise: Callable[[int], Tensor] | None = None,
+    noise: Callable[[int], Tensor] | CounterNoise | None = None,
     keep: bool = False,
     checkpoint: bool = False,
     backend: str = "auto",
@@ -151,8 +158,9 @@ def loop(
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu" (by the
             error function), "silu", "softplus" (the identity above 20) or "hardtanh", which are
             fused, or any function of a tensor, which runs loop by loop.
-        noise: A function of the loop's number, from 0, that returns what is added to the state
-            after this loop, [N, B]. The loops then run one by one. With ``checkpoint`` it is called
+        noise: A :class:`~sparsebrain.kernels.noise.CounterNoise`, which is fused, or a function of
+            the loop's number, from 0, that returns what is added to the state after this loop,
+            [N, B]. The loops then run one by one, and with ``checkpoint`` the function is called
             again and must return the same values.
         keep: Whether to return every state and not only the last one.
         checkpoint: For the backward pass, keep a state every sqrt(loops) loops and recompute the
@@ -204,14 +212,17 @@ def loop_of_rows(
     inputs: LoopInputs,
     *,
     loops: int,
-    activation: str,
+    activation: str | Callable[[Tensor], Tensor],
+    noise: Noise | CounterNoise | None = None,
     keep: bool,
     checkpoint: bool,
     backend: str,
+    stacked: bool = False,
 ) -> list[Tensor]:
     """Run :func:`loop` for state and drive [..., N], and return states in their shape.
 
-    These are copies that the caller may overwrite.
+    These are copies that the caller may overwrite: with ``stacked`` the last state and one tensor
+    [loops + 1, ..., N] of all from the initial one on. Functions receive and return this shape.
     """
     return _run(
         structure,
@@ -219,11 +230,12 @@ def loop_of_rows(
         inputs,
         loops=loops,
         activation=activation,
-        noise=None,
-        keep=keep,
+        noise=noise,
+        keep=keep or stacked,
         checkpoint=checkpoint,
         backend=backend,
         rows=True,
+        stacked=stacked,
     )
 
 
@@ -234,17 +246,22 @@ def _run(
     *,
     loops: int,
     activation: str | Callable[[Tensor], Tensor],
-    noise: Callable[[int], Tensor] | None,
+    noise: Noise | CounterNoise | None,
     keep: bool,
     checkpoint: bool,
     backend: str,
     rows: bool,
+    stacked: bool = False,
 ) -> list[Tensor]:
     _check_options(loops, activation, noise, keep, checkpoint)
     if not _is_usual(structure, weight, inputs, rows=rows):
         _check_loop(structure, weight, inputs, rows=rows)
     check_backend(backend)
     state, _, _, leak = inputs
+    if isinstance(noise, CounterNoise):
+        check_key("noise.key", noise.key, state)
+        arguments.real("noise.std", noise.std, positive=True)
+    activation = fused_name(activation)
     transformed, compiling = is_transformed(), torch.compiler.is_compiling()
     if leak is not None and not transformed and not compiling:
         check_leak(leak)
@@ -261,19 +278,33 @@ def _run(
             "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
         )
     fused = not callable(activation) and activation_called(activation).number is not None
-    if callable(activation) or not fused or noise is not None or transformed:
-        columns = eager.turned(inputs, structure) if rows else inputs
+    drawn = noise is None or isinstance(noise, CounterNoise)
+    if callable(activation) or not fused or not drawn or transformed:
         function = activation if callable(activation) else activation_called(activation).function
-        states = run_stepwise(
+        if callable(noise):
+            noise = partial(_checked_noise, noise, state)
+        if rows:
+            states = run_rows(
+                structure,
+                weight,
+                inputs,
+                loops=loops,
+                activation=function,
+                noise=noise,
+                keep=keep,
+                segment=segment,
+                backend=backend,
+            )
+            return eager.stack(state, states) if stacked else states
+        return run_stepwise(
             partial(eager.propagate, structure, weight, transpose=False, backend=backend),
-            columns,
+            inputs,
             loops=loops,
             activation=function,
-            noise=None if noise is None else partial(_checked_noise, noise, columns.state),
+            noise=partial(noise.values, state=state) if isinstance(noise, CounterNoise) else noise,
             keep=keep,
             segment=segment,
         )
-        return [eager.turned_back(each, state.shape) for each in states] if rows else states
     kept_states = eager.loop(
         structure,
         weight,
@@ -285,6 +316,8 @@ def _run(
         segment=segment,
         backend=backend,
         rows=rows,
+        noise=noise if isinstance(noise, CounterNoise) else None,
+        stacked=stacked,
     )
     return list(kept_states)
 
@@ -348,6 +381,8 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
 def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
+    if isinstance(noise, CounterNoise):
+        noise = None
     if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):
         raise TypeError(
             f"noise must be a function of the loop's number, got {type(noise).__name__}; pass "

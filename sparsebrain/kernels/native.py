@@ -15,6 +15,7 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Arranged, Structure
 
 _WIDEST = {torch.float32: 64, torch.float64: 32}
@@ -57,7 +58,7 @@ class NativeBackend(Backend):
             x = x.contiguous()
             y = torch.empty_like(x)
             call = _call(structure, x.dtype, x.size(1))
-            _module().propagate(call, *_addresses(weight, x, y), transpose)
+            _module().propagate(call, weight.data_ptr(), False, *_addresses(x, y), transpose, 0, 0)
             return y
 
         return apply
@@ -79,10 +80,12 @@ class NativeBackend(Backend):
         activation: str,
         keep: bool,
         learns: bool,
+        noise: CounterNoise | None = None,
+        out: Sequence[Tensor] = (),
     ) -> Looped:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         state = inputs.state
-        states = [like(state) for _ in range(loops if keep else 1)]
+        states = list(out) or [like(state) for _ in range(loops if keep else 1)]
         tape = [
             state.new_empty(shape)
             for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
@@ -93,7 +96,7 @@ class NativeBackend(Backend):
         kept = _arrange(call, structure, weight) if loops > 1 else None
         _module().loop(
             call,
-            _response(inputs, activation),
+            _response(inputs, activation, noise),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
             _strided(state),
@@ -105,6 +108,32 @@ class NativeBackend(Backend):
         if kept is not None:
             structure.keep(kept)
         return Looped(states, tape)
+
+    def pre_activation(
+        self, structure: Structure, weight: Tensor, inputs: LoopInputs, *, again: bool
+    ) -> Tensor:
+        weight, inputs = weight.contiguous(), inputs.map(Tensor.contiguous)
+        state, drive, bias, _ = inputs
+        call = _call(structure, weight.dtype, state.size(1))
+        kept = _arrange(call, structure, weight) if again else None
+        out = torch.empty_like(state)
+        _module().propagate(
+            call,
+            (weight if kept is None else kept.weight).data_ptr(),
+            kept is not None,
+            *_addresses(state, out),
+            False,
+            *_addresses(bias, drive),
+        )
+        if kept is not None:
+            structure.keep(kept)
+        return out
+
+    def draw(self, structure: Structure, noise: CounterNoise, number: int, state: Tensor) -> Tensor:
+        out = like(state)
+        call = _call(structure, state.dtype, state.size(1))
+        _module().draw(call, int(noise.key), noise.first + number, noise.std, _strided(out))
+        return out
 
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
@@ -122,6 +151,7 @@ class NativeBackend(Backend):
         *,
         activation: str,
         need_weight: bool,
+        noisy: bool = False,
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
@@ -129,7 +159,7 @@ class NativeBackend(Backend):
         outside = [None if grad is None else settled(grad) for grad in grads]
         _module().loop_backward(
             _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(inputs, activation),
+            _response(inputs, activation, noisy=noisy),
             *_addresses(weight, *states),
             [_strided(grad) for grad in outside],
             *_addresses(grad_weight),
@@ -230,7 +260,9 @@ def _of_every_step(inputs: LoopInputs) -> LoopInputs:
     return LoopInputs(inputs.state, None, bias, leak)
 
 
-def _response(inputs: LoopInputs, activation: str) -> Any:
+def _response(
+    inputs: LoopInputs, activation: str, noise: CounterNoise | None = None, *, noisy: bool = False
+) -> Any:
     number = _activations().get(activation)
     if number is None or number != ACTIVATIONS[activation].number:
         raise ValueError(
@@ -238,7 +270,10 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
             f"{', '.join(map(repr, _activations()))}; use sparsebrain.kernels.loop, which runs "
             "others loop by loop, or another backend"
         )
-    return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+    # The way back reads only whether there was noise.
+    drawn = (0, 0, float(noisy)) if noise is None else (int(noise.key), noise.first, noise.std)
+    given = (_strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+    return _module().response(number, *given, *drawn)
 
 
 def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:

@@ -23,7 +23,7 @@ from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.hooks import HookPlace, LoopHook
 from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.neurons import Leak, NeuronParameters
-from sparsebrain.nn.recurrence import Recurrence, run
+from sparsebrain.nn.recurrence import Recurrence, run, run_stacked
 from sparsebrain.nn.renumbering import renumber
 from sparsebrain.nn.sharing import Grouping, Sharing
 from sparsebrain.nn.synapses import SynapticWeights
@@ -136,7 +136,8 @@ class GraphLayer(SynapticWeights, NeuronParameters):
           [loops + 1, *x.shape] and starts with x(0).
         - ``state=``, in the shape of x and only with ``inject=True``, is x(0). The call returns
           (output, state) for the next call.
-        - ``generator=`` draws the noise; torch's default generator draws it otherwise.
+        - ``generator=`` draws the key of the noise, one number for each call; torch's default
+          generator draws it otherwise.
 
     Raises:
         TypeError: If an argument has the wrong type or dtype.
@@ -295,9 +296,9 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             x, edge_index, state=state, return_states=return_states, generator=generator
         )
         recurrence = self._hook.apply(recurrence)
-        states = run(recurrence, self._reports)
         if return_states:
-            return states[-1], torch.stack([recurrence.start, *states])
+            return run_stacked(recurrence, self._reports)
+        states = run(recurrence, self._reports)
         return states[-1] if state is None else (states[-1], states[-1].clone())
 
     def describe(
@@ -341,7 +342,7 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             bias=self.bias_per_neuron(),
             leak=self.leak_per_neuron(),
             activation=self.activation,
-            noise=self._draws(x, generator),
+            noise=self._draws(x, generator, node_first=node_first),
             keep=return_states,
             checkpoint=self.checkpoint,
             backend=self.backend,

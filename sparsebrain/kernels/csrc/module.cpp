@@ -110,8 +110,10 @@ Activation activation_of(int number) {
   throw std::invalid_argument("there is no activation of number " + std::to_string(number));
 }
 
-Response response(int activation, const Strided &drive, Address bias, Address leak) {
-  return {activation_of(activation), at(bias), at(leak), view(drive)};
+Response response(int activation, const Strided &drive, Address bias, Address leak, int64_t key,
+                  int64_t first, double std) {
+  return {activation_of(activation), at(bias), at(leak), view(drive),
+          {static_cast<uint64_t>(key), first, std}};
 }
 
 void loop(const Call &call, const Response &fused, Address weight, bool arranged,
@@ -179,8 +181,9 @@ void sequence_backward(const Call &call, const Response &fused, Address weight, 
   call.run([](const auto &table) { return table.sequence_backward; }, task);
 }
 
-void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
-  const Product task{at(weight), at(x), at(y), transpose};
+void propagate(const Call &call, Address weight, bool arranged, Address x, Address y,
+               bool transpose, Address bias, Address drive) {
+  const Product task{{at(weight), arranged}, at(x), at(y), transpose, at(bias), at(drive)};
   call.run([](const auto &table) { return table.propagate; }, task);
 }
 
@@ -209,6 +212,11 @@ void gibbs(const Call &call, const std::array<Address, 6> &arrays, int64_t color
                       seed,
                       offset};
   call.run([](const auto &table) { return table.gibbs; }, task);
+}
+
+void draw(const Call &call, int64_t key, int64_t loop, double std, const Strided &out) {
+  const Draw task{{static_cast<uint64_t>(key), loop, std}, view(out)};
+  call.run([](const auto &table) { return table.draw; }, task);
 }
 
 // Whether it was done; false where an input is negative or a label no class.
@@ -272,6 +280,7 @@ NB_MODULE(_native, m) {
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
   m.def("gibbs", &gibbs);
+  m.def("draw", &draw);
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
