@@ -4,6 +4,7 @@
 namespace compiled {
 void register_cells(nanobind::module_ &m);
 void register_components(nanobind::module_ &m);
+void register_compressing(nanobind::module_ &m);
 void register_counts(nanobind::module_ &m);
 void register_drawing(nanobind::module_ &m);
 void register_growth(nanobind::module_ &m);
@@ -20,6 +21,7 @@ NB_MODULE(_compiled, m) {
   m.doc() = "Compiled helpers, which graphs.compiled loads if they were built.";
   compiled::register_cells(m);
   compiled::register_components(m);
+  compiled::register_compressing(m);
   compiled::register_counts(m);
   compiled::register_drawing(m);
   compiled::register_growth(m);

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
-from graphs.ordering import canonical_order, survey
+from graphs.ordering import canonical_order, survey, views
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -241,15 +241,18 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
-    if edge_index.size(1):
+    if edge_index.is_cpu:
+        outside = survey(*edge_index.numpy(), num_nodes).outside is not None
+    else:
+        outside = bool(((edge_index < 0) | (edge_index >= num_nodes)).any())
+    if outside:
         low, high = (int(bound) for bound in edge_index.aminmax())
-        if low < 0 or high >= num_nodes:
-            wrong = low if low < 0 else high
-            raise ValueError(
-                f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
-                f"{num_nodes - 1}; "
-                + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
-            )
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
+            f"{num_nodes - 1}; "
+            + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
+        )
     return edge_index
 
 
@@ -258,6 +261,13 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     if source.device.type != "cpu":
         return _compress(target, source, num_nodes), _compress(source, target, num_nodes)
     sources, targets = source.numpy(), target.numpy()
+    found = views(sources, targets, num_nodes)
+    if found is not None:
+        by_target, by_source = (
+            Compressed(*(None if each is None else torch.from_numpy(each) for each in view))
+            for view in found
+        )
+        return by_target, by_source
     if survey(sources, targets, num_nodes).rising:
         by_target = _compress(target, source, num_nodes, ordered=True)
         return by_target, _transpose(by_target)
