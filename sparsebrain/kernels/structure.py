@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
-from graphs.ordering import canonical_order, survey, views
+from graphs.ordering import View, canonical_order, survey, views
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -242,7 +242,8 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
     if edge_index.is_cpu:
-        outside = survey(*edge_index.numpy(), num_nodes).outside is not None
+        source, target = edge_index.numpy()
+        outside = survey(source, target, num_nodes).outside is not None
     else:
         outside = bool(((edge_index < 0) | (edge_index >= num_nodes)).any())
     if outside:
@@ -263,10 +264,7 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     sources, targets = source.numpy(), target.numpy()
     found = views(sources, targets, num_nodes)
     if found is not None:
-        by_target, by_source = (
-            Compressed(*(None if each is None else torch.from_numpy(each) for each in view))
-            for view in found
-        )
+        by_target, by_source = map(_as_tensors, found)
         return by_target, by_source
     if survey(sources, targets, num_nodes).rising:
         by_target = _compress(target, source, num_nodes, ordered=True)
@@ -277,6 +275,15 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     order = torch.from_numpy(canonical_order(num_nodes, sources, targets))
     by_target = _compress(target, source, num_nodes, order=order)
     return by_target, _transpose(by_target)
+
+
+def _as_tensors(view: View) -> Compressed:
+    pointer, neuron, order = view
+    return Compressed(
+        torch.from_numpy(pointer),
+        torch.from_numpy(neuron),
+        None if order is None else torch.from_numpy(order),
+    )
 
 
 def _compress(
