@@ -12,6 +12,7 @@ void register_moving(nanobind::module_ &m);
 void register_shortcuts(nanobind::module_ &m);
 void register_simple(nanobind::module_ &m);
 void register_sorting(nanobind::module_ &m);
+void register_texts(nanobind::module_ &m);
 void register_triangles(nanobind::module_ &m);
 void register_walks(nanobind::module_ &m);
 void register_windows(nanobind::module_ &m);
@@ -29,6 +30,7 @@ NB_MODULE(_compiled, m) {
   compiled::register_shortcuts(m);
   compiled::register_simple(m);
   compiled::register_sorting(m);
+  compiled::register_texts(m);
   compiled::register_triangles(m);
   compiled::register_walks(m);
   compiled::register_windows(m);
