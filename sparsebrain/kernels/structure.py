@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
-from graphs.ordering import canonical_order, survey
+from graphs.ordering import View, canonical_order, survey, views
 from sparsebrain.kernels.coloring import Colors, color_greedily
 
 MOST_NEURONS = 2**31 - 1
@@ -267,15 +267,19 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
-    if edge_index.size(1):
+    if edge_index.is_cpu:
+        source, target = edge_index.numpy()
+        outside = survey(source, target, num_nodes).outside is not None
+    else:
+        outside = bool(((edge_index < 0) | (edge_index >= num_nodes)).any())
+    if outside:
         low, high = (int(bound) for bound in edge_index.aminmax())
-        if low < 0 or high >= num_nodes:
-            wrong = low if low < 0 else high
-            raise ValueError(
-                f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
-                f"{num_nodes - 1}; "
-                + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
-            )
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
+            f"{num_nodes - 1}; "
+            + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
+        )
     return edge_index
 
 
@@ -284,6 +288,10 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     if source.device.type != "cpu":
         return _compress(target, source, num_nodes), _compress(source, target, num_nodes)
     sources, targets = source.numpy(), target.numpy()
+    found = views(sources, targets, num_nodes)
+    if found is not None:
+        by_target, by_source = map(_as_tensors, found)
+        return by_target, by_source
     if survey(sources, targets, num_nodes).rising:
         by_target = _compress(target, source, num_nodes, ordered=True)
         return by_target, _transpose(by_target)
@@ -293,6 +301,15 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     order = torch.from_numpy(canonical_order(num_nodes, sources, targets))
     by_target = _compress(target, source, num_nodes, order=order)
     return by_target, _transpose(by_target)
+
+
+def _as_tensors(view: View) -> Compressed:
+    pointer, neuron, order = view
+    return Compressed(
+        torch.from_numpy(pointer),
+        torch.from_numpy(neuron),
+        None if order is None else torch.from_numpy(order),
+    )
 
 
 def _compress(
