@@ -1,5 +1,6 @@
 // The cells of a table as texts, and the numbers that they are, for graphs/io/cells.py and known.py.
 // A text is a row of words of 8 bytes, padded with zeros. Everything unusual is left to Python.
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <stdexcept>
