@@ -429,12 +429,13 @@ class GraphLayer(SynapticWeights, NeuronParameters):
     def has_plain_calls(self) -> bool:
         """Whether a call computes its loops and nothing else, always from the same parameters.
 
-        False within :meth:`hooked`, with torch's hooks or parametrizations of the caller's own, if
-        the layer is compiled, or if a method that a call uses is overridden.
+        False while noise is drawn, within :meth:`hooked`, with torch's hooks or parametrizations of
+        the caller's own, if the layer is compiled, or if a method that a call uses is overridden.
         """
         steps = chain.from_iterable(getattr(self, "parametrizations", {}).values())
         return (
             self._hook.is_free
+            and not (self.training and self.noise)
             and self._compiled_call_impl is None
             and not _has_any_global_hook()
             and not any(getattr(self, hooks) for hooks in _TORCH_HOOKS)

@@ -61,8 +61,11 @@ needs_triton = pytest.mark.skipif(
             HERE.with_name("test_noise.py"),
             "-k=triton and (same_numbers and (5- or 31-) or loop_by_loop and (tanh or gelu))",
         ],
+        [HERE.with_name("test_sequences.py"), "-k=triton and unsorted and with_all"],
     ],
-    ids=["those below", "functions", "operators", "activations", "checks", "noise"],
+    ids=[
+        *("those below", "functions", "operators", "activations", "checks", "noise", "sequences"),
+    ],
 )
 def test_in_the_interpreter(tests):
     done = subprocess.run(
