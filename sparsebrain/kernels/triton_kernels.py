@@ -134,6 +134,8 @@ def step_back(
         )
     else:
         known = tl.load(after + here, mask=inside, other=0.0)
+    if NOISY and leak is None and not OF_ARGUMENT:
+        known = _activate(known, ACTIVATION)
     if leak is not None:
         # The state is a mixture, from which the value of f cannot be recovered.
         y = _activate(known, ACTIVATION)
