@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.counter import uniforms
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.kernels.uniforms import uniforms
 
 
 class Looped(NamedTuple):
@@ -344,7 +344,7 @@ class Backend(ABC):
             state: [N, B] uint8, 0 or 1, the chains at the start.
             colors: A coloring of the neurons.
             sweeps: The number of updates of each neuron.
-            seed: The seed of :func:`~sparsebrain.kernels.uniforms.uniforms`, whose step is
+            seed: The seed of :func:`~sparsebrain.kernels.counter.uniforms`, whose step is
                 ``offset`` plus the number of the sweep.
             offset: The number of sweeps before.
             clamped: [N] bool, the neurons that keep their state, or None.

@@ -138,7 +138,7 @@ struct Columns {
 
   // Writes the noise of one loop.
   static void draw(const Noise &noise, int64_t begin, Range rows, Real *to) {
-    const uint64_t of_loop = key_of_loop(noise.key, noise.first);
+    const uint64_t of_loop = key_of_step(noise.key, noise.first);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value drawn[count];
       for (int v = 0; v < count; ++v) drawn[v] = V::all(0);
@@ -365,7 +365,7 @@ struct Columns {
     }
     fused.begin = begin;
     for (int64_t loop = 0; loop < f.loops; ++loop) {
-      fused.of_loop = key_of_loop(f.fused.noise.key, f.fused.noise.first + loop);
+      fused.of_loop = key_of_step(f.fused.noise.key, f.fused.noise.first + loop);
       if (!alone) barrier();
       // Only the first loop sets it, so that threads which share the rows all stop, or none does.
       if (loop == 1 && is_set(astray)) return;

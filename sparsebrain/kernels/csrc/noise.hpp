@@ -1,65 +1,10 @@
-// Normal noise from a counter: every number is a hash of (key, loop, neuron, sample), so it depends
-// neither on threads and tiles nor on what was drawn before. kernels/noise.py has the definition.
+// Normal noise from the words of a counter. kernels/noise.py has the definition.
 #pragma once
 
-#include "vectors.hpp"
+#include "counter.hpp"
 
 namespace sparsebrain {
 namespace {
-
-constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
-
-// A bijection of 64 bits, the finalizer of SplitMix64.
-inline uint64_t mix64(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  return z ^ (z >> 31);
-}
-
-inline uint64_t key_of_loop(uint64_t key, int64_t loop) {
-  return mix64(mix64(key) + kGolden * uint64_t(loop + 1));
-}
-
-inline uint64_t key_of_neuron(uint64_t of_loop, int64_t neuron) {
-  return mix64(of_loop + kGolden * uint64_t(neuron + 1));
-}
-
-// 32-bit integers beside `lanes` values of any width.
-template <int lanes>
-struct Words {
-  typedef uint32_t type __attribute__((vector_size(4 * lanes)));
-  typedef int32_t whole __attribute__((vector_size(4 * lanes)));
-};
-template <>
-struct Words<1> {
-  using type = uint32_t;
-  using whole = int32_t;
-};
-
-template <class Real, int lanes>
-INLINE typename Vector<Real, lanes>::type converted(typename Words<lanes>::whole k) {
-  if constexpr (lanes == 1)
-    return Real(k);
-  else
-    return __builtin_convertvector(k, typename Vector<Real, lanes>::type);
-}
-
-// The hash of the samples `first`, first + 1, ... of a neuron.
-template <int lanes>
-INLINE typename Words<lanes>::type hashes(uint64_t of_neuron, uint32_t first) {
-  using Many = typename Words<lanes>::type;
-  Many h = Many{} + uint32_t(of_neuron);
-  if constexpr (lanes == 1) {
-    h += first * 0x9E3779B9u;
-  } else {
-    Many place;
-    for (int lane = 0; lane < lanes; ++lane) place[lane] = uint32_t(lane) * 0x9E3779B9u;
-    h += place + first * 0x9E3779B9u;
-  }
-  h = (h ^ (h >> 16)) * 0x21F0AAADu;
-  h = (h ^ (h >> 15) ^ uint32_t(of_neuron >> 32)) * 0xD35A2D97u;
-  return h ^ (h >> 15);
-}
 
 // The factor z / x of z = sqrt(2) erfinv(x) as a function of w = -ln(1 - x^2): a polynomial in
 // w - 3 up to w = 6, and in t = (w - 11.25) / (w + 10) up to w = 21.5, beyond which no hash leads.
