@@ -1,9 +1,9 @@
 r"""Random words from a counter, which every backend computes for itself.
 
-The word of step t, neuron n and sample b is a hash of these numbers and of a key. It depends neither
-on the number of threads nor on the order of evaluation, needs no memory, and can be computed again.
-All operations are modulo :math:`2^{64}`, or :math:`2^{32}` for h, with :math:`\gg` for a logical
-shift and :math:`\oplus` for the exclusive or:
+The word of step t, neuron n and sample b is a hash of these numbers and of a key. It depends
+neither on the number of threads nor on the order of evaluation, needs no memory, and can be
+computed again. All operations are modulo :math:`2^{64}`, or :math:`2^{32}` for h, with :math:`\gg`
+for a logical shift and :math:`\oplus` for the exclusive or:
 
 .. math::
     m(z) &: \quad z \leftarrow (z \oplus (z \gg 30)) \cdot \mathtt{BF58476D1CE4E5B9}; \quad
