@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain.kernels import checkpointing, operators
-from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
+from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
@@ -31,69 +31,68 @@ _NAMES = ("weight", *LoopInputs._fields)
 
 def is_plain(*tensors: Tensor | None) -> bool:
     """Return whether nothing traces, transforms or watches a call on these tensors."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._is_torch_function_mode_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.is_autocast_enabled("cuda")
-        and all(tensor is None or type(tensor) in PLAIN for tensor in tensors)
-        and not is_transformed()
+    return not is_watched() and all(tensor is None or type(tensor) in PLAIN for tensor in tensors)
+
+
+def is_watched() -> bool:
+    """Return whether something traces, transforms or watches the operations of this thread."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._is_torch_function_mode_enabled()
+        or torch.is_autocast_enabled("cpu")
+        or torch.is_autocast_enabled("cuda")
+        or is_transformed()
     )
 
 
-class _Call(NamedTuple):
+def is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether a value is a dense tensor without a dispatch of its own, as described."""
+    return (
+        type(value) in PLAIN
+        and not value.is_nested
+        and value.shape == shape
+        and value.dtype is dtype
+        and value.device == device
+        and value.layout is torch.strided
+    )
+
+
+class Call(NamedTuple):
     """The arguments of a loop that are not tensors.
 
-    ``shape`` is that of states [..., N] which become columns within the call, or None for columns
-    [N, B]. As a part of the call it costs autograd no node of its own.
+    With ``rows`` states are [..., N], otherwise columns [N, B].
     """
 
     structure: Structure
-    shape: torch.Size | None
+    rows: bool
     loops: int
     activation: str
     keep: bool
     learns: bool
     segment: int
     backend: str
-    chosen: Backend
 
 
-def loop(
-    structure: Structure,
-    weight: Tensor,
-    inputs: LoopInputs,
-    *,
-    loops: int,
-    activation: str,
-    keep: bool,
-    learns: bool,
-    segment: int,
-    backend: str,
-    rows: bool = False,
-) -> Sequence[Tensor]:
+def loop(call: Call, weight: Tensor, inputs: LoopInputs, *, plain: bool) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
-    With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B]; the
-    states are then copies that the caller may overwrite.
+    ``plain`` is that of :func:`is_plain`. Returned rows are copies that the caller may overwrite.
     """
-    shape = inputs.state.shape if rows else None
-    if is_plain(weight, *inputs):
-        chosen = resolve(backend, weight.device)
-        if chosen.fuses(activation):
-            given = (structure, shape, loops, activation, keep, learns, segment, backend, chosen)
-            call = _Call(*given)
+    structure = call.structure
+    if plain:
+        chosen = resolve(call.backend, weight.device)
+        if chosen.fuses(call.activation):
+            chosen = (call.rows and chosen.of_rows) or chosen
             _check_memory(structure, chosen, _NAMES, (weight, *inputs))
-            if not learns:
-                states = _run(call, weight, _columns(inputs, call)).states
-                return [_as_given(state, call) for state in states]
-            return _Loop.apply(weight, *inputs, call)[: loops if keep else 1]
-    columns = turned(inputs, structure) if rows else inputs
-    states = operators.loop(
-        weight, *columns, structure.arrays(), loops, activation, keep, learns, segment, backend
-    )[: loops if keep else 1]
-    return states if shape is None else [turned_back(each, shape) for each in states]
+            if call.learns:
+                return list(_Loop.apply(weight, *inputs, call, chosen))
+            states = _run(call, chosen, weight, inputs).states
+            return [_as_given(each, call, chosen, inputs.state.shape) for each in states]
+    columns = turned(inputs, structure) if call.rows else inputs
+    states = operators.loop(weight, *columns, structure.arrays(), *call[2:])
+    states = states[: call.loops if call.keep else 1]
+    return [turned_back(each, inputs.state.shape) for each in states] if call.rows else states
 
 
 def propagate(
@@ -131,12 +130,17 @@ def _check_memory(
             check_memory(name, tensor)
 
 
-def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
+def _turns(call: Call, chosen: Backend) -> bool:
+    """Return whether rows must become columns for a backend."""
+    return call.rows and chosen.of_rows is not chosen
+
+
+def _run(call: Call, chosen: Backend, weight: Tensor, inputs: LoopInputs) -> Looped:
     return checkpointing.run(
-        call.chosen,
+        chosen,
         call.structure,
         weight,
-        inputs,
+        turned(inputs, call.structure) if _turns(call, chosen) else inputs,
         loops=call.loops,
         segment=call.segment,
         activation=call.activation,
@@ -166,64 +170,48 @@ def _turned(x: Tensor, structure: Structure) -> Tensor:
     return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
 
 
-def _columns(inputs: LoopInputs, call: _Call) -> LoopInputs:
-    return inputs if call.shape is None else turned(inputs, call.structure)
-
-
-def _as_given(columns: Tensor, call: _Call, kept: Sequence[Tensor] = ()) -> Tensor:
-    """Return a state that the kernels have made in the shape of the call's, and not as a view.
-
-    The caller may change it in place: torch forbids that for views that a function returns, and
-    would not notice it in a state of ``kept``, which the backward pass reads, so that is copied.
-    """
-    if call.shape is None:
-        return columns
-    rows = columns.t()
-    if rows.is_contiguous() and all(columns is not each for each in kept):
-        strides = [math.prod(call.shape[axis + 1 :]) for axis in range(len(call.shape))]
-        storage, offset = rows.untyped_storage(), rows.storage_offset()
-        return columns.new_empty(0).set_(storage, offset, call.shape, strides)
-    given = columns.new_empty(call.shape)
-    given.view(rows.shape).copy_(rows)
-    return given
+def _as_given(
+    state: Tensor, call: Call, chosen: Backend, shape: torch.Size, kept: Sequence[Tensor] = ()
+) -> Tensor:
+    """Return a state that the kernels have made in the layout of the caller's."""
+    if _turns(call, chosen):
+        return turned_back(state, shape)
+    # The backward pass reads the states of ``kept``, and the caller may change rows in place.
+    return state.clone() if call.rows and any(state is each for each in kept) else state
 
 
 class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
-        weight, *of_inputs, call = given
+        weight, *of_inputs, call, chosen = given
         inputs = LoopInputs(*of_inputs)
-        columns = _columns(inputs, call)
-        looped = _run(call, weight, columns)
+        looped = _run(call, chosen, weight, inputs)
         kept = checkpointing.kept_states(
-            call.chosen,
-            columns.state,
-            looped,
-            loops=call.loops,
-            segment=call.segment,
-            keep=call.keep,
+            chosen, inputs.state, looped, loops=call.loops, segment=call.segment, keep=call.keep
         )
-        ctx.mark_non_differentiable(*looped.tape)
         # Later operations may use only some of the states; zero gradients for the others would cost
         # a pass over memory each.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
-        ctx.call = call
-        return (*(_as_given(state, call, kept) for state in looped.states), *looped.tape)
+        ctx.call, ctx.chosen = call, chosen
+        shape = inputs.state.shape
+        return tuple(_as_given(each, call, chosen, shape, kept) for each in looped.states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        call: _Call = ctx.call
+        call, chosen = ctx.call, ctx.chosen
         weight, state, drive, bias, leak, *kept = ctx.saved_tensors
-        inputs = _columns(LoopInputs(state, drive, bias, leak), call)
+        inputs, of_states = LoopInputs(state, drive, bias, leak), list(grads)
         refuse_batched(*grads)
-        of_states = list(grads[: call.loops if call.keep else 1])
-        if call.shape is not None:
+        again = torch.is_grad_enabled() or is_transformed()
+        turns = _turns(call, chosen) or (again and call.rows)
+        if turns:
+            inputs = turned(inputs, call.structure)
             of_states = [
                 None if grad is None else _turned(grad, call.structure) for grad in of_states
             ]
-        if torch.is_grad_enabled() or is_transformed():
-            found = differentiable_backward(
+        if again:
+            of_weight, *of_inputs = differentiable_backward(
                 lambda weight, x: propagate(
                     call.structure, weight, x, transpose=False, backend=call.backend
                 ),
@@ -235,35 +223,48 @@ class _Loop(torch.autograd.Function):
                 activation=call.activation,
                 keep=call.keep,
             )
-            of_weight, of_state, of_drive, *others = found
-            return (of_weight, _back(of_state, call), _back(of_drive, call), *others, None)
-        others = [*kept, *of_states]
-        names = (*_NAMES, *["states and grads"] * len(others))
-        _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
-        for grad in of_states:
-            if grad is not None:
-                check_tensor("grad", grad, tuple(inputs.state.shape), inputs.state)
-        gradients = checkpointing.run_backward(
-            call.chosen,
-            call.structure,
-            weight,
-            inputs,
-            kept,
-            of_states if call.keep else [*[None] * (call.loops - 1), *of_states],
-            segment=call.segment,
-            activation=call.activation,
-            need_weight=ctx.needs_input_grad[0],
-        )
-        of_state, of_drive, *others = gradients.inputs
-        back = (_back(of_state, call), _back(of_drive, call))
-        return (gradients.weight, *back, *others, None)
+        else:
+            of_weight, of_inputs = _backward(
+                call, chosen, weight, inputs, kept, of_states, need_weight=ctx.needs_input_grad[0]
+            )
+        of_state, of_drive, *of_neurons = of_inputs
+        if turns:
+            of_state, of_drive = (
+                None if each is None else each.t().reshape(state.shape)
+                for each in (of_state, of_drive)
+            )
+        return of_weight, of_state, of_drive, *of_neurons, None, None
 
 
-def _back(columns: Tensor | None, call: _Call) -> Tensor | None:
-    """Return the gradient of a state or drive in the shape of the call's."""
-    if columns is None or call.shape is None:
-        return columns
-    return columns.t().reshape(call.shape)
+def _backward(
+    call: Call,
+    chosen: Backend,
+    weight: Tensor,
+    inputs: LoopInputs,
+    kept: list[Tensor],
+    grads: list[Tensor | None],
+    *,
+    need_weight: bool,
+) -> LoopGradients:
+    """Backpropagate through the loops, from the gradients of the states that were returned."""
+    state = inputs.state
+    for grad in grads:
+        if grad is not None and not is_like(grad, state.shape, state.dtype, state.device):
+            check_tensor("grad", grad, tuple(state.shape), state)
+    others = [*kept, *grads]
+    names = (*_NAMES, *["states and grads"] * len(others))
+    _check_memory(call.structure, chosen, names, (weight, *inputs, *others))
+    return checkpointing.run_backward(
+        chosen,
+        call.structure,
+        weight,
+        inputs,
+        kept,
+        grads if call.keep else [*[None] * (call.loops - 1), *grads],
+        segment=call.segment,
+        activation=call.activation,
+        need_weight=need_weight,
+    )
 
 
 class _Propagate(torch.autograd.Function):

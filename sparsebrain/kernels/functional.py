@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphs import arguments, tensors
 from sparsebrain.kernels import eager
-from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
+from sparsebrain.kernels.activations import ACTIVATIONS, check_activation
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
@@ -184,7 +184,7 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    return _run(
+    return run_loop(
         structure,
         weight,
         LoopInputs(state, drive, bias, leak),
@@ -198,36 +198,7 @@ def loop(
     )
 
 
-def loop_of_rows(
-    structure: Structure,
-    weight: Tensor,
-    inputs: LoopInputs,
-    *,
-    loops: int,
-    activation: str,
-    keep: bool,
-    checkpoint: bool,
-    backend: str,
-) -> list[Tensor]:
-    """Run :func:`loop` for state and drive [..., N], and return states in their shape.
-
-    These are copies that the caller may overwrite.
-    """
-    return _run(
-        structure,
-        weight,
-        inputs,
-        loops=loops,
-        activation=activation,
-        noise=None,
-        keep=keep,
-        checkpoint=checkpoint,
-        backend=backend,
-        rows=True,
-    )
-
-
-def _run(
+def run_loop(
     structure: Structure,
     weight: Tensor,
     inputs: LoopInputs,
@@ -240,16 +211,22 @@ def _run(
     backend: str,
     rows: bool,
 ) -> list[Tensor]:
+    """Run :func:`loop`; with ``rows`` for state and drive [..., N].
+
+    Returned states then have their shape, and are copies that the caller may overwrite.
+    """
     _check_options(loops, activation, noise, keep, checkpoint)
-    if not _is_usual(structure, weight, inputs, rows=rows):
+    usual = _is_usual(structure, weight, inputs, rows=rows)
+    if not usual:
         _check_loop(structure, weight, inputs, rows=rows)
     check_backend(backend)
     state, _, _, leak = inputs
-    transformed, compiling = is_transformed(), torch.compiler.is_compiling()
+    watched = eager.is_watched()
+    transformed, compiling = watched and is_transformed(), torch.compiler.is_compiling()
     if leak is not None and not transformed and not compiling:
         check_leak(leak)
-    learns = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (weight, *inputs)
+    learns = torch.is_grad_enabled() and (
+        weight.requires_grad or any(each is not None and each.requires_grad for each in inputs)
     )
     segment = segment_length(loops) if checkpoint else 0
     if not compiling:
@@ -260,33 +237,22 @@ def _run(
             kept * state.nbytes,
             "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
         )
-    fused = not callable(activation) and activation_called(activation).number is not None
-    if callable(activation) or not fused or noise is not None or transformed:
-        columns = eager.turned(inputs, structure) if rows else inputs
-        function = activation if callable(activation) else activation_called(activation).function
-        states = run_stepwise(
-            partial(eager.propagate, structure, weight, transpose=False, backend=backend),
-            columns,
-            loops=loops,
-            activation=function,
-            noise=None if noise is None else partial(_checked_noise, noise, columns.state),
-            keep=keep,
-            segment=segment,
-        )
-        return [eager.turned_back(each, state.shape) for each in states] if rows else states
-    kept_states = eager.loop(
-        structure,
-        weight,
-        inputs,
+    function = activation if callable(activation) else ACTIVATIONS[activation].function
+    fused = isinstance(activation, str) and ACTIVATIONS[activation].number is not None
+    if fused and noise is None and not transformed:
+        call = eager.Call(structure, rows, loops, activation, keep, learns, segment, backend)
+        return eager.loop(call, weight, inputs, plain=usual and not watched)
+    columns = eager.turned(inputs, structure) if rows else inputs
+    states = run_stepwise(
+        partial(eager.propagate, structure, weight, transpose=False, backend=backend),
+        columns,
         loops=loops,
-        activation=activation,
+        activation=function,
+        noise=None if noise is None else partial(_checked_noise, noise, columns.state),
         keep=keep,
-        learns=learns,
         segment=segment,
-        backend=backend,
-        rows=rows,
     )
-    return list(kept_states)
+    return [eager.turned_back(each, state.shape) for each in states] if rows else states
 
 
 def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) -> bool:
@@ -304,22 +270,11 @@ def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) ->
         and device.type != "meta"
         and (shape[-1:] if rows else shape[:1]) == size
         and (rows or len(shape) == 2)
-        and _is_like(state, shape, dtype, device)
-        and _is_like(weight, (structure.num_edges,), dtype, device)
-        and (drive is None or drive is state or _is_like(drive, shape, dtype, device))
-        and (bias is None or _is_like(bias, size, dtype, device))
-        and (leak is None or _is_like(leak, size, dtype, device))
-    )
-
-
-def _is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
-    return (
-        type(value) in eager.PLAIN
-        and not value.is_nested
-        and value.shape == shape
-        and value.dtype is dtype
-        and value.device == device
-        and value.layout is torch.strided
+        and eager.is_like(state, shape, dtype, device)
+        and eager.is_like(weight, (structure.num_edges,), dtype, device)
+        and (drive is None or drive is state or eager.is_like(drive, shape, dtype, device))
+        and (bias is None or eager.is_like(bias, size, dtype, device))
+        and (leak is None or eager.is_like(leak, size, dtype, device))
     )
 
 

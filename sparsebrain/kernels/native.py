@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInpu
 from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Arranged, Structure
 
+_CONTIGUOUS = torch.contiguous_format
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -31,12 +33,19 @@ class NativeBackend(Backend):
     The order of every sum depends on the graph and the batch alone, except for the gradients of
     weights and biases, which each thread first sums over its part of the batch: these are
     reproducible bit by bit for the same number of threads.
+
+    Args:
+        rows: Whether states of loops are [..., N] instead of [N, B].
     """
 
     name = "native"
     tape_suffices = True
     any_layout = True
     checks_index = True
+
+    def __init__(self, *, rows: bool = False) -> None:
+        self._rows = rows
+        self.of_rows = self if rows else NativeBackend(rows=True)
 
     def obstacle(self, device: torch.device) -> str | None:
         if device.type != "cpu":
@@ -79,24 +88,22 @@ class NativeBackend(Backend):
         keep: bool,
         learns: bool,
     ) -> Looped:
+        module = _module()
         weight, inputs = weight.contiguous(), inputs.map(settled)
         state = inputs.state
-        states = [like(state) for _ in range(loops if keep else 1)]
-        tape = [
-            state.new_empty(shape)
-            for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
-            if learns
-        ]
-        call = _call(structure, state.dtype, state.size(1))
+        states = [self._like(state) for _ in range(loops if keep else 1)]
+        # One tile after another, and within a tile one state after another.
+        tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
+        call = _call(structure, state.dtype, self._batch(state))
         # One loop reads each weight once, so that bringing them into order gains nothing.
         kept = _arrange(call, structure, weight) if loops > 1 else None
-        _module().loop(
+        module.loop(
             call,
-            _response(inputs, activation),
+            _response(inputs, activation, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
-            _strided(state),
-            [_strided(each) for each in states],
+            _strided(state, rows=self._rows),
+            [_strided(each, rows=self._rows) for each in states],
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
@@ -108,7 +115,6 @@ class NativeBackend(Backend):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        # One tile after another, and within a tile one state after another.
         return [((loops + 1) * neurons * batch,)]
 
     def loop_backward(
@@ -124,22 +130,28 @@ class NativeBackend(Backend):
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
-        total = inputs.map(like)
+        total = inputs.map(self._like)
         outside = [None if grad is None else settled(grad) for grad in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(inputs, activation),
+            _call(structure, weight.dtype, self._batch(inputs.state)),
+            _response(inputs, activation, rows=self._rows),
             *_addresses(weight, *states),
-            [_strided(grad) for grad in outside],
+            [_strided(grad, rows=self._rows) for grad in outside],
             *_addresses(grad_weight),
-            _strided(total.state),
-            _strided(total.drive),
+            _strided(total.state, rows=self._rows),
+            _strided(total.drive, rows=self._rows),
             *_addresses(total.bias, total.leak),
         )
         return LoopGradients(grad_weight, total)
 
+    def _like(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
 
-def _response(inputs: LoopInputs, activation: str) -> Any:
+    def _batch(self, state: Tensor) -> int:
+        return math.prod(state.shape[:-1]) if self._rows else state.size(1)
+
+
+def _response(inputs: LoopInputs, activation: str, *, rows: bool = False) -> Any:
     number = _activations().get(activation)
     if number is None or number != ACTIVATIONS[activation].number:
         raise ValueError(
@@ -147,7 +159,8 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
             f"{', '.join(map(repr, _activations()))}; use sparsebrain.kernels.loop, which runs "
             "others loop by loop, or another backend"
         )
-    return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+    drive, vectors = _strided(inputs.drive, rows=rows), _addresses(inputs.bias, inputs.leak)
+    return _module().response(number, drive, *vectors)
 
 
 def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:
@@ -163,10 +176,16 @@ def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None
     return kept
 
 
-def _strided(x: Tensor | None) -> tuple[int, int, int]:
+def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:
+    """Return address and strides of a state: from neuron to neuron, and from sample to sample."""
     if x is None:
         return 0, 0, 0
-    neuron, sample = x.stride()
+    if not rows:
+        neuron, sample = x.stride()
+    elif x.dim() == 2:
+        sample, neuron = x.stride()
+    else:
+        neuron, sample = 1, x.size(-1)
     return x.data_ptr(), neuron, sample
 
 
@@ -210,6 +229,16 @@ def _module() -> Any:
 
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     """Return what the kernels need to know of a structure and a batch."""
+    key = (_instruction_set(), dtype, batch, torch.get_num_threads())
+    kept = structure.prepared
+    if kept is None or kept[0] != key:
+        structure.prepared = kept = (key, _new_call(structure, *key))
+    return kept[1]
+
+
+def _new_call(
+    structure: Structure, instruction_set: str, dtype: torch.dtype, batch: int, threads: int
+) -> Any:
     tile = _WIDEST[dtype]
     # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
     # two tiles of different widths would give them unequal parts.
@@ -218,7 +247,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     # The largest power of two that is not wider than the batch.
     tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
-        _instruction_set(),
+        instruction_set,
         dtype == torch.float64,
         _addresses(*structure.by_target, *structure.by_source),
         structure.by_target.pointer.dtype == torch.int64,
@@ -226,7 +255,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
         structure.num_edges,
         batch,
         tile,
-        torch.get_num_threads(),
+        threads,
     )
 
 

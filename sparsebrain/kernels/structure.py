@@ -69,6 +69,8 @@ class Structure:
         num_nodes: N.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         by_source: Rows are sources and ``neuron`` holds targets: its transpose.
+        prepared: What a backend keeps for its next call, and a key of everything that it is made
+            of except the index arrays; or None.
 
     Raises:
         TypeError: If ``edge_index`` is not an integer tensor, or ``num_nodes`` not an int.
@@ -87,7 +89,15 @@ class Structure:
         Structure(num_nodes=3, num_edges=3)
     """
 
-    __slots__ = ("_kept", "_watched", "by_source", "by_target", "edge_index", "num_nodes")
+    __slots__ = (
+        "_kept",
+        "_watched",
+        "by_source",
+        "by_target",
+        "edge_index",
+        "num_nodes",
+        "prepared",
+    )
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
@@ -100,6 +110,7 @@ class Structure:
         self.num_nodes = num_nodes
         self._kept: dict[torch.dtype, Arranged] = {}
         self._watched: list[tuple[Tensor, int, Any]] | None = None
+        self.prepared: tuple[Any, Any] | None = None
         source, target = edge_index
         self.by_target, self.by_source = _compress_both(source, target, num_nodes)
 
@@ -151,7 +162,7 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes = num_nodes
-        structure._kept, structure._watched = {}, None
+        structure._kept, structure._watched, structure.prepared = {}, None, None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure

@@ -16,7 +16,7 @@ from sparsebrain.equilibrium.solvers import Iterate
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.functional import loop_of_rows
+from sparsebrain.kernels.functional import run_loop
 from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
 from sparsebrain.kernels.transforms import is_transformed
 from sparsebrain.nn.renumbering import Renumbering
@@ -103,15 +103,17 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
     function = recurrence.activation
     in_rows = recurrence.edge_index is None and renumbering is None and recurrence.noise is None
     if in_rows and isinstance(function, str):
-        return loop_of_rows(
+        return run_loop(
             recurrence.structure,
             recurrence.weight,
             _as_given(recurrence),
             loops=loops,
             activation=function,
+            noise=None,
             keep=recurrence.keep,
             checkpoint=recurrence.checkpoint,
             backend=recurrence.backend,
+            rows=True,
         )
     inputs = _columns(recurrence)
     if renumbering is not None:
