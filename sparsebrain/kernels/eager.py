@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebrain.kernels import checkpointing, operators
-from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.backend import Backend, LoopGradients, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
@@ -40,59 +40,84 @@ def is_watched() -> bool:
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._is_torch_function_mode_enabled()
-        or torch.is_autocast_enabled("cpu")
-        or torch.is_autocast_enabled("cuda")
+        or torch._C._is_any_autocast_enabled()
         or is_transformed()
     )
 
 
 def is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
-    """Return whether a value is a dense tensor without a dispatch of its own, as described."""
+    """Return whether a value is a dense tensor without a dispatch of its own, as described.
+
+    Quick, as every call asks; the checks that describe what is wrong follow where it is not.
+    """
     return (
         type(value) in PLAIN
-        and not value.is_nested
         and value.shape == shape
         and value.dtype is dtype
         and value.device == device
         and value.layout is torch.strided
+        and not value.is_nested
     )
 
 
-class Call(NamedTuple):
-    """The arguments of a loop that are not tensors.
+class _Call(NamedTuple):
+    """The arguments of a loop that are not tensors, as the backward pass needs them.
 
-    With ``rows`` states are [..., N], otherwise columns [N, B].
+    With ``rows`` states are [..., N], otherwise columns [N, B]. ``turns`` is whether the backend
+    takes columns instead of rows.
     """
 
     structure: Structure
+    chosen: Backend
     rows: bool
+    turns: bool
     loops: int
     activation: str
     keep: bool
-    learns: bool
     segment: int
     backend: str
 
 
-def loop(call: Call, weight: Tensor, inputs: LoopInputs, *, plain: bool) -> list[Tensor]:
+def loop(
+    structure: Structure,
+    weight: Tensor,
+    inputs: LoopInputs,
+    *,
+    loops: int,
+    activation: str,
+    keep: bool,
+    learns: bool,
+    segment: int,
+    backend: str,
+    rows: bool,
+    plain: bool,
+) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
-    ``plain`` is that of :func:`is_plain`. Returned rows are copies that the caller may overwrite.
+    With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B];
+    returned rows are copies that the caller may overwrite. ``plain`` is that of :func:`is_plain`.
     """
-    structure = call.structure
     if plain:
-        chosen = resolve(call.backend, weight.device)
-        if chosen.fuses(call.activation):
-            chosen = (call.rows and chosen.of_rows) or chosen
+        chosen = resolve(backend, weight.device)
+        if chosen.fuses(activation):
+            chosen = (rows and chosen.of_rows) or chosen
+            turns = rows and chosen.of_rows is not chosen
             _check_memory(structure, chosen, _NAMES, (weight, *inputs))
-            if call.learns:
-                return list(_Loop.apply(weight, *inputs, call, chosen))
-            states = _run(call, chosen, weight, inputs).states
-            return [_as_given(each, call, chosen, inputs.state.shape) for each in states]
-    columns = turned(inputs, structure) if call.rows else inputs
-    states = operators.loop(weight, *columns, structure.arrays(), *call[2:])
-    states = states[: call.loops if call.keep else 1]
-    return [turned_back(each, inputs.state.shape) for each in states] if call.rows else states
+            if learns:
+                call = _Call(
+                    structure, chosen, rows, turns, loops, activation, keep, segment, backend
+                )
+                return list(_Loop.apply(weight, *inputs, call))
+            laid = turned(inputs, structure) if turns else inputs
+            states, _ = chosen.loop(
+                structure, weight, laid, loops=loops, activation=activation, keep=keep, learns=False
+            )
+            return [turned_back(each, inputs.state.shape) for each in states] if turns else states
+    columns = turned(inputs, structure) if rows else inputs
+    states = operators.loop(
+        weight, *columns, structure.arrays(), loops, activation, keep, learns, segment, backend
+    )[: loops if keep else 1]
+    return [turned_back(each, inputs.state.shape) for each in states] if rows else states
 
 
 def propagate(
@@ -130,25 +155,6 @@ def _check_memory(
             check_memory(name, tensor)
 
 
-def _turns(call: Call, chosen: Backend) -> bool:
-    """Return whether rows must become columns for a backend."""
-    return call.rows and chosen.of_rows is not chosen
-
-
-def _run(call: Call, chosen: Backend, weight: Tensor, inputs: LoopInputs) -> Looped:
-    return checkpointing.run(
-        chosen,
-        call.structure,
-        weight,
-        turned(inputs, call.structure) if _turns(call, chosen) else inputs,
-        loops=call.loops,
-        segment=call.segment,
-        activation=call.activation,
-        keep=call.keep,
-        learns=call.learns,
-    )
-
-
 def turned(inputs: LoopInputs, structure: Structure) -> LoopInputs:
     """Return the inputs of loops on states [..., N] for columns [N, B]."""
     state, drive, bias, leak = inputs
@@ -170,41 +176,56 @@ def _turned(x: Tensor, structure: Structure) -> Tensor:
     return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
 
 
-def _as_given(
-    state: Tensor, call: Call, chosen: Backend, shape: torch.Size, kept: Sequence[Tensor] = ()
-) -> Tensor:
-    """Return a state that the kernels have made in the layout of the caller's."""
-    if _turns(call, chosen):
-        return turned_back(state, shape)
-    # The backward pass reads the states of ``kept``, and the caller may change rows in place.
-    return state.clone() if call.rows and any(state is each for each in kept) else state
-
-
 class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
-        weight, *of_inputs, call, chosen = given
+        weight, *of_inputs, call = given
         inputs = LoopInputs(*of_inputs)
-        looped = _run(call, chosen, weight, inputs)
+        laid = turned(inputs, call.structure) if call.turns else inputs
+        looped = checkpointing.run(
+            call.chosen,
+            call.structure,
+            weight,
+            laid,
+            loops=call.loops,
+            segment=call.segment,
+            activation=call.activation,
+            keep=call.keep,
+            learns=True,
+        )
         kept = checkpointing.kept_states(
-            chosen, inputs.state, looped, loops=call.loops, segment=call.segment, keep=call.keep
+            call.chosen,
+            laid.state,
+            looped,
+            loops=call.loops,
+            segment=call.segment,
+            keep=call.keep,
         )
         # Later operations may use only some of the states; zero gradients for the others would cost
         # a pass over memory each.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
-        ctx.call, ctx.chosen = call, chosen
-        shape = inputs.state.shape
-        return tuple(_as_given(each, call, chosen, shape, kept) for each in looped.states)
+        ctx.call = call
+        if call.turns:
+            # Not as views, which torch forbids the caller to change in place.
+            rows = [each.new_empty(inputs.state.shape) for each in looped.states]
+            for each, columns in zip(rows, looped.states, strict=True):
+                each.view(columns.shape[::-1]).copy_(columns.t())
+            return tuple(rows)
+        if call.rows and call.keep:
+            # The caller may change rows in place, and the backward pass reads some of them.
+            read = {id(each) for each in kept}
+            return tuple(each.clone() if id(each) in read else each for each in looped.states)
+        return tuple(looped.states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        call, chosen = ctx.call, ctx.chosen
+        call: _Call = ctx.call
         weight, state, drive, bias, leak, *kept = ctx.saved_tensors
-        inputs, of_states = LoopInputs(state, drive, bias, leak), list(grads)
         refuse_batched(*grads)
         again = torch.is_grad_enabled() or is_transformed()
-        turns = _turns(call, chosen) or (again and call.rows)
+        inputs, of_states = LoopInputs(state, drive, bias, leak), list(grads)
+        turns = call.turns or (again and call.rows)
         if turns:
             inputs = turned(inputs, call.structure)
             of_states = [
@@ -225,7 +246,7 @@ class _Loop(torch.autograd.Function):
             )
         else:
             of_weight, of_inputs = _backward(
-                call, chosen, weight, inputs, kept, of_states, need_weight=ctx.needs_input_grad[0]
+                call, weight, inputs, kept, of_states, need_weight=ctx.needs_input_grad[0]
             )
         of_state, of_drive, *of_neurons = of_inputs
         if turns:
@@ -233,12 +254,11 @@ class _Loop(torch.autograd.Function):
                 None if each is None else each.t().reshape(state.shape)
                 for each in (of_state, of_drive)
             )
-        return of_weight, of_state, of_drive, *of_neurons, None, None
+        return of_weight, of_state, of_drive, *of_neurons, None
 
 
 def _backward(
-    call: Call,
-    chosen: Backend,
+    call: _Call,
     weight: Tensor,
     inputs: LoopInputs,
     kept: list[Tensor],
@@ -253,9 +273,9 @@ def _backward(
             check_tensor("grad", grad, tuple(state.shape), state)
     others = [*kept, *grads]
     names = (*_NAMES, *["states and grads"] * len(others))
-    _check_memory(call.structure, chosen, names, (weight, *inputs, *others))
+    _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
     return checkpointing.run_backward(
-        chosen,
+        call.chosen,
         call.structure,
         weight,
         inputs,

@@ -237,17 +237,27 @@ def run_loop(
             kept * state.nbytes,
             "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
         )
-    function = activation if callable(activation) else ACTIVATIONS[activation].function
     fused = isinstance(activation, str) and ACTIVATIONS[activation].number is not None
     if fused and noise is None and not transformed:
-        call = eager.Call(structure, rows, loops, activation, keep, learns, segment, backend)
-        return eager.loop(call, weight, inputs, plain=usual and not watched)
+        return eager.loop(
+            structure,
+            weight,
+            inputs,
+            loops=loops,
+            activation=activation,
+            keep=keep,
+            learns=learns,
+            segment=segment,
+            backend=backend,
+            rows=rows,
+            plain=usual and not watched,
+        )
     columns = eager.turned(inputs, structure) if rows else inputs
     states = run_stepwise(
         partial(eager.propagate, structure, weight, transpose=False, backend=backend),
         columns,
         loops=loops,
-        activation=function,
+        activation=activation if callable(activation) else ACTIVATIONS[activation].function,
         noise=None if noise is None else partial(_checked_noise, noise, columns.state),
         keep=keep,
         segment=segment,
@@ -261,20 +271,19 @@ def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) ->
     False is no fault: the checks that describe faults follow.
     """
     state, drive, bias, leak = inputs
-    if type(structure) is not Structure or type(state) is not Tensor or state.is_nested:
+    if type(structure) is not Structure or type(state) not in eager.PLAIN or state.is_nested:
         return False
-    shape, device, dtype = state.shape, structure.device, state.dtype
-    size = (structure.num_nodes,)
+    shape, dtype, device = state.shape, state.dtype, structure.device
+    nodes = structure.num_nodes
     return (
         dtype in DTYPES
-        and device.type != "meta"
-        and (shape[-1:] if rows else shape[:1]) == size
-        and (rows or len(shape) == 2)
+        and (shape[-1] == nodes if rows and shape else len(shape) == 2 and shape[0] == nodes)
+        and not state.is_meta
         and eager.is_like(state, shape, dtype, device)
         and eager.is_like(weight, (structure.num_edges,), dtype, device)
         and (drive is None or drive is state or eager.is_like(drive, shape, dtype, device))
-        and (bias is None or eager.is_like(bias, size, dtype, device))
-        and (leak is None or eager.is_like(leak, size, dtype, device))
+        and (bias is None or eager.is_like(bias, (nodes,), dtype, device))
+        and (leak is None or eager.is_like(leak, (nodes,), dtype, device))
     )
 
 
@@ -301,6 +310,16 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
 
 
 def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
+    # Every call of a layer passes such options.
+    if (
+        type(loops) is int
+        and 1 <= loops <= MOST_LOOPS
+        and type(activation) is str
+        and activation in ACTIVATIONS
+        and noise is None
+        and type(keep) is type(checkpoint) is bool
+    ):
+        return
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
     if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):

@@ -148,7 +148,9 @@ class NativeBackend(Backend):
         return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
 
     def _batch(self, state: Tensor) -> int:
-        return math.prod(state.shape[:-1]) if self._rows else state.size(1)
+        if not self._rows:
+            return state.size(1)
+        return state.size(0) if state.dim() == 2 else math.prod(state.shape[:-1])
 
 
 def _response(inputs: LoopInputs, activation: str, *, rows: bool = False) -> Any:

@@ -31,6 +31,8 @@ _PYG_HOOKS = tuple(
     for when in ("", "pre_")
 )
 
+# The methods that compute messages and what they add up to.
+_METHODS = ("message", "aggregate", "update")
 
 # The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
@@ -399,11 +401,12 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         """
         return (
             not self.explain
-            and type(self.aggr_module) is SumAggregation
-            and not any(getattr(self, hooks) for hooks in _PYG_HOOKS)
-            and all(
-                getattr(type(self), name) is getattr(GraphLayer, name) and name not in vars(self)
-                for name in ("message", "aggregate", "update")
+            and type(self._modules["aggr_module"]) is SumAggregation
+            and not any(map(vars(self).get, _PYG_HOOKS))
+            and vars(self).keys().isdisjoint(_METHODS)
+            and (
+                type(self) is GraphLayer
+                or all(getattr(type(self), name) is getattr(GraphLayer, name) for name in _METHODS)
             )
         )
 

@@ -114,6 +114,9 @@ class NeuronParameters(MessagePassing):
                 nn.init.zeros_(getattr(self, name))
 
     def _per_neuron(self, name: str) -> Tensor | None:
+        # Most layers lack most of them, which torch's own lookup finds out slowly.
+        if self._parameters.get(name, name) is None:
+            return None
         value = getattr(self, name)
         if value is None:
             return None
@@ -138,12 +141,13 @@ class NeuronParameters(MessagePassing):
         self, like: Tensor, generator: torch.Generator | None
     ) -> Callable[[int], Tensor] | None:
         """Return a function that draws the noise of a loop by its number, or None without noise."""
-        tensors.generator("generator", generator, like.device)
-        if generator is not None and not self.noise:
-            raise ValueError(
-                "generator is for noise, which this layer does not have; pass noise=0.1 when you "
-                "make it"
-            )
+        if generator is not None:
+            tensors.generator("generator", generator, like.device)
+            if not self.noise:
+                raise ValueError(
+                    "generator is for noise, which this layer does not have; pass noise=0.1 when "
+                    "you make it"
+                )
         if not self.training or not self.noise:
             return None
         std = self.noise

@@ -310,6 +310,8 @@ def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
 
 
 def _renumbering(recurrence: Recurrence) -> Renumbering | None:
+    if recurrence.renumbering is None:
+        return None
     # Functions, noise and exchanges of the caller need the neurons in the original order.
     own = recurrence.exchange is None and recurrence.noise is None
     return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None
