@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import _SingleLevelFunction
 
 from sparsebrain.kernels import checkpointing, operators
 from sparsebrain.kernels.backend import Backend, LoopGradients, LoopInputs
@@ -25,8 +26,6 @@ from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 
 PLAIN = (Tensor, nn.Parameter)
 """The types of tensors without a dispatch of their own."""
-
-_NAMES = ("weight", *LoopInputs._fields)
 
 
 def is_plain(*tensors: Tensor | None) -> bool:
@@ -102,7 +101,7 @@ def loop(
         if chosen.fuses(activation):
             chosen = (rows and chosen.of_rows) or chosen
             turns = rows and chosen.of_rows is not chosen
-            _check_memory(structure, chosen, _NAMES, (weight, *inputs))
+            _check_inputs(structure, chosen, weight, inputs)
             if learns:
                 call = _Call(
                     structure, chosen, rows, turns, loops, activation, keep, segment, backend
@@ -127,7 +126,7 @@ def propagate(
     if not is_plain(weight, x):
         return operators.any_propagate(weight, x, structure.arrays(), transpose, backend)
     chosen = resolve(backend, x.device)
-    _check_memory(structure, chosen, ("weight", "x"), (weight, x))
+    _check_memory(structure, chosen, ("weight", weight), ("x", x))
     return _Propagate.apply(weight, x, structure, transpose, backend, chosen)
 
 
@@ -136,23 +135,28 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) 
     if not is_plain(post, pre):
         return operators.any_correlate(post, pre, structure.arrays(), backend)
     chosen = resolve(backend, post.device)
-    _check_memory(structure, chosen, ("post", "pre"), (post, pre))
+    _check_memory(structure, chosen, ("post", post), ("pre", pre))
     return _Correlate.apply(post, pre, structure, backend, chosen)
 
 
 def _check_memory(
-    structure: Structure,
-    chosen: Backend,
-    names: Sequence[str],
-    tensors: Sequence[Tensor | None],
+    structure: Structure, chosen: Backend, *tensors: tuple[str, Tensor | None]
 ) -> None:
     """Check that every address that a kernel follows is still one of the values."""
     structure.check_arrays()
     if not chosen.checks_index:
         check_index(structure)
-    for name, tensor in zip(names, tensors, strict=True):
+    for name, tensor in tensors:
         if tensor is not None:
             check_memory(name, tensor)
+
+
+def _check_inputs(
+    structure: Structure, chosen: Backend, weight: Tensor, inputs: LoopInputs
+) -> None:
+    state, drive, bias, leak = inputs
+    given = (("state", state), ("drive", drive), ("bias", bias), ("leak", leak))
+    _check_memory(structure, chosen, ("weight", weight), *given)
 
 
 def turned(inputs: LoopInputs, structure: Structure) -> LoopInputs:
@@ -176,7 +180,8 @@ def _turned(x: Tensor, structure: Structure) -> Tensor:
     return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
 
 
-class _Loop(torch.autograd.Function):
+# `Function` also looks for transforms at every call, which are excluded here.
+class _Loop(_SingleLevelFunction):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
         weight, *of_inputs, call = given
@@ -271,9 +276,10 @@ def _backward(
     for grad in grads:
         if grad is not None and not is_like(grad, state.shape, state.dtype, state.device):
             check_tensor("grad", grad, tuple(state.shape), state)
-    others = [*kept, *grads]
-    names = (*_NAMES, *["states and grads"] * len(others))
-    _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
+    _check_inputs(call.structure, call.chosen, weight, inputs)
+    for each in (*kept, *grads):
+        if each is not None:
+            check_memory("states and grads", each)
     return checkpointing.run_backward(
         call.chosen,
         call.structure,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import math
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -18,6 +17,7 @@ from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Arranged, Structure
 
 _CONTIGUOUS = torch.contiguous_format
+_CPU = torch.device("cpu")
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -48,7 +48,8 @@ class NativeBackend(Backend):
         self.of_rows = self if rows else NativeBackend(rows=True)
 
     def obstacle(self, device: torch.device) -> str | None:
-        if device.type != "cpu":
+        # The type of a device is text, which torch makes slowly.
+        if device != _CPU and device.type != "cpu":
             return f"the compiled kernels run on a 'cpu', not on {device.type!r}"
         return _extension()[1]
 
@@ -94,7 +95,7 @@ class NativeBackend(Backend):
         states = [self._like(state) for _ in range(loops if keep else 1)]
         # One tile after another, and within a tile one state after another.
         tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
-        call = _call(structure, state.dtype, self._batch(state))
+        call = _call(structure, state.dtype, _batch(structure, state))
         # One loop reads each weight once, so that bringing them into order gains nothing.
         kept = _arrange(call, structure, weight) if loops > 1 else None
         module.loop(
@@ -131,9 +132,10 @@ class NativeBackend(Backend):
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
         total = inputs.map(self._like)
-        outside = [None if grad is None else settled(grad) for grad in grads]
+        # Those of a sum are one value, and are read once.
+        outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, self._batch(inputs.state)),
+            _call(structure, weight.dtype, _batch(structure, inputs.state)),
             _response(inputs, activation, rows=self._rows),
             *_addresses(weight, *states),
             [_strided(grad, rows=self._rows) for grad in outside],
@@ -146,11 +148,6 @@ class NativeBackend(Backend):
 
     def _like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
-
-    def _batch(self, state: Tensor) -> int:
-        if not self._rows:
-            return state.size(1)
-        return state.size(0) if state.dim() == 2 else math.prod(state.shape[:-1])
 
 
 def _response(inputs: LoopInputs, activation: str, *, rows: bool = False) -> Any:
@@ -187,7 +184,7 @@ def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:
     elif x.dim() == 2:
         sample, neuron = x.stride()
     else:
-        neuron, sample = 1, x.size(-1)
+        neuron, sample = x.stride(-1), x.size(-1)
     return x.data_ptr(), neuron, sample
 
 
@@ -229,8 +226,12 @@ def _module() -> Any:
     return module
 
 
+def _batch(structure: Structure, state: Tensor) -> int:
+    return state.numel() // max(structure.num_nodes, 1)
+
+
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """Return what the kernels need to know of a structure and a batch."""
+    """Return what the kernels need to know of a structure and a batch, made once."""
     key = (_instruction_set(), dtype, batch, torch.get_num_threads())
     kept = structure.prepared
     if kept is None or kept[0] != key:

@@ -337,7 +337,9 @@ class GraphLayer(SynapticWeights, NeuronParameters):
 
     def weight_per_synapse(self) -> Tensor:
         """Return the weight of every synapse [E], in the order of ``edge_index``."""
-        weight = self.weight
+        # Without torch's lookup of attributes, unless the weight is parametrized.
+        found = self._parameters.get("weight")
+        weight = self.weight if found is None else found
         return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
 
     def bias_per_neuron(self) -> Tensor | None:
