@@ -18,6 +18,7 @@ from sparsebrain.kernels.structure import Arranged, Structure
 
 _CONTIGUOUS = torch.contiguous_format
 _CPU = torch.device("cpu")
+_FEW_READS = 2**13
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -96,8 +97,9 @@ class NativeBackend(Backend):
         # One tile after another, and within a tile one state after another.
         tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
         call = _call(structure, state.dtype, _batch(structure, state))
-        # One loop reads each weight once, so that bringing them into order gains nothing.
-        kept = _arrange(call, structure, weight) if loops > 1 else None
+        # Bringing weights into order gains nothing if each is read once, or few are read at all.
+        arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
+        kept = _arrange(call, structure, weight) if arranged else None
         module.loop(
             call,
             _response(inputs, activation, rows=self._rows),
