@@ -9,7 +9,6 @@ something would notice the difference.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import _SingleLevelFunction
 
 from sparsebrain.kernels import checkpointing, operators
-from sparsebrain.kernels.backend import Backend, LoopGradients, LoopInputs
+from sparsebrain.kernels.backend import Backend, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
@@ -106,7 +105,7 @@ def loop(
                 call = _Call(
                     structure, chosen, rows, turns, loops, activation, keep, segment, backend
                 )
-                return list(_Loop.apply(weight, *inputs, call))
+                return list(_Loop.apply(weight, *inputs, call))  # type: ignore[attr-defined]
             laid = turned(inputs, structure) if turns else inputs
             states, _ = chosen.loop(
                 structure, weight, laid, loops=loops, activation=activation, keep=keep, learns=False
@@ -250,7 +249,7 @@ class _Loop(_SingleLevelFunction):
                 keep=call.keep,
             )
         else:
-            of_weight, of_inputs = _backward(
+            of_weight, *of_inputs = _backward(
                 call, weight, inputs, kept, of_states, need_weight=ctx.needs_input_grad[0]
             )
         of_state, of_drive, *of_neurons = of_inputs
@@ -270,8 +269,8 @@ def _backward(
     grads: list[Tensor | None],
     *,
     need_weight: bool,
-) -> LoopGradients:
-    """Backpropagate through the loops, from the gradients of the states that were returned."""
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of the weight and of the inputs, from those of the returned states."""
     state = inputs.state
     for grad in grads:
         if grad is not None and not is_like(grad, state.shape, state.dtype, state.device):
@@ -280,7 +279,7 @@ def _backward(
     for each in (*kept, *grads):
         if each is not None:
             check_memory("states and grads", each)
-    return checkpointing.run_backward(
+    gradients = checkpointing.run_backward(
         call.chosen,
         call.structure,
         weight,
@@ -291,6 +290,7 @@ def _backward(
         activation=call.activation,
         need_weight=need_weight,
     )
+    return gradients.weight, *gradients.inputs
 
 
 class _Propagate(torch.autograd.Function):

@@ -230,15 +230,13 @@ def run_loop(
     )
     segment = segment_length(loops) if checkpoint else 0
     if not compiling:
-        kept = loops + 1 if keep or learns else 1
-        kept = 2 * segment if segment and not keep else kept
-        tensors.room(
-            f"loops={loops}",
-            kept * state.nbytes,
-            "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
-        )
-    fused = isinstance(activation, str) and ACTIVATIONS[activation].number is not None
-    if fused and noise is None and not transformed:
+        _check_room(state, loops, segment, every=keep, learns=learns)
+    if (
+        isinstance(activation, str)
+        and ACTIVATIONS[activation].number is not None
+        and noise is None
+        and not transformed
+    ):
         return eager.loop(
             structure,
             weight,
@@ -263,6 +261,16 @@ def run_loop(
         segment=segment,
     )
     return [eager.turned_back(each, state.shape) for each in states] if rows else states
+
+
+def _check_room(state: Tensor, loops: int, segment: int, *, every: bool, learns: bool) -> None:
+    kept = loops + 1 if every or learns else 1
+    kept = 2 * segment if segment and not every else kept
+    tensors.room(
+        f"loops={loops}",
+        kept * state.nbytes,
+        "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
+    )
 
 
 def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) -> bool:

@@ -31,8 +31,8 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
     dtype, device = weight.dtype, weight.device
     # Almost every call passes such an x.
     if type(x) is Tensor and not node_first and dtype in kernels.DTYPES and not x.is_meta:
-        shape = x.shape
-        if shape and shape[-1] == num_nodes and is_like(x, shape, dtype, device):
+        sizes = x.shape
+        if sizes and sizes[-1] == num_nodes and is_like(x, sizes, dtype, device):
             return x
     if isinstance(x, BaseData):
         raise TypeError(
