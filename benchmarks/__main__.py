@@ -22,6 +22,7 @@ COMMANDS = {
     "small-calls": ["small_calls", "--threads", "1"],
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
+    "sequences": ["sequences", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],

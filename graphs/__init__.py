@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 _PACKAGES = ("brains", "generators", "io", "measures", "plots", "transforms")
 _MODULES = (
     *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "memory"),
-    *("ordering", "paths", "tensors"),
+    *("ordering", "paths", "positions", "tensors"),
 )
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         rewire_lengths,
         rewire_reciprocal,
         subgraph,
+        symmetrize,
     )
 
     __version__: str
@@ -216,6 +217,7 @@ __all__ = [
     "strongly_connected",
     "subgraph",
     "summary",
+    "symmetrize",
     "to_networkx",
     "to_numpy",
     "to_scipy",

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import diagnostics, error_diffusion, kernels, learning, models
+    from sparsebrain import diagnostics, energy, error_diffusion, kernels, learning, models
     from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.nn.graph_layer import GraphLayer
     from sparsebrain.nn.maxout import Maxout
@@ -17,6 +17,7 @@ __all__ = [
     "Maxout",
     "__version__",
     "diagnostics",
+    "energy",
     "error_diffusion",
     "kernels",
     "learning",
@@ -32,7 +33,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("sparsebrain.nn.graph_layer").GraphLayer
     if name == "Maxout":
         return importlib.import_module("sparsebrain.nn.maxout").Maxout
-    if name in ("diagnostics", "error_diffusion", "kernels", "learning", "models"):
+    if name in ("diagnostics", "energy", "error_diffusion", "kernels", "learning", "models"):
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("sparsebrain")

@@ -13,7 +13,15 @@ from torch import nn
 
 import graphs
 import sparsebrain
-from sparsebrain import diagnostics, error_diffusion, experiments, kernels, learning, models
+from sparsebrain import (
+    diagnostics,
+    energy,
+    error_diffusion,
+    experiments,
+    kernels,
+    learning,
+    models,
+)
 from sparsebrain.learning import RULES
 from tests.graphs.cases import CASES, ON_DATA
 
@@ -25,6 +33,7 @@ PACKAGES = (
     learning,
     error_diffusion,
     diagnostics,
+    energy,
     experiments,
 )
 
@@ -113,6 +122,59 @@ def _of_kernels() -> Iterator[tuple[str, Call]]:
         "leak": torch.rand(20),
     }
     yield "kernels.loop", Call(kernels.loop, arguments)
+    source, target = data.edge_index
+    apart = kernels.Structure(data.edge_index[:, source != target], 20)
+    arguments = {
+        "structure": apart,
+        "weight": torch.rand(apart.num_edges),
+        "bias": torch.rand(20),
+        "state": torch.zeros(20, 3, dtype=torch.uint8),
+        "colors": apart.colors(),
+        "sweeps": 1,
+        "seed": 0,
+        "clamped": torch.arange(20) < 3,
+    }
+    yield "kernels.gibbs", Call(kernels.gibbs, arguments)
+
+
+def _of_energy() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((2, 3), 1, self_loops=False)
+    x = torch.tensor([[0.0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 0, 1]])
+    machine = energy.BoltzmannMachine(data)
+    spins = {"data": data, "temperature": 2.0}
+    yield "energy.BoltzmannMachine", Call(energy.BoltzmannMachine, {"connectome": data})
+    yield "energy.ising", Call(energy.ising, spins)
+    yield "energy.hopfield", Call(energy.hopfield, {**spins, "patterns": 2 * x - 1})
+    for name in ("energy", "field", "free_energy", "log_prob"):
+        yield f"BoltzmannMachine.{name}", Call(getattr(machine, name), {"x": x})
+    some = {"x": x, "observed": torch.arange(6) < 3}
+    yield "BoltzmannMachine.conditional", Call(machine.conditional, some)
+    yield "BoltzmannMachine.log_partition", Call(machine.log_partition, {"chains": 10, "steps": 2})
+    estimate = machine.estimate_log_partition
+    yield "BoltzmannMachine.estimate_log_partition", Call(estimate, {"chains": 10, "steps": 2})
+    chains = {"chains": 2, "sweeps": 1, "start": x, "clamp": ([0, 1], torch.zeros(2))}
+    yield "BoltzmannMachine.sample", Call(machine.sample, chains)
+    divergence = {"machine": machine, "chains": 4}
+    yield "energy.ContrastiveDivergence", Call(energy.ContrastiveDivergence, divergence)
+    yield "ContrastiveDivergence.forward", Call(energy.ContrastiveDivergence(machine), {"x": x})
+    series = {"connectome": data, "decays": [0.5], "ltd_decays": [0.6]}
+    yield (
+        "energy.DynamicBoltzmannMachine",
+        Call(
+            energy.DynamicBoltzmannMachine, {**series, "delay": torch.ones(data.num_edges).long()}
+        ),
+    )
+    dynamic = energy.DynamicBoltzmannMachine(**series, delay=2)
+    for name in ("field", "log_prob", "advance"):
+        yield (
+            f"DynamicBoltzmannMachine.{name}",
+            Call(getattr(dynamic, name), {"x": x[None], "state": dynamic.rest()}),
+        )
+    yield "DynamicBoltzmannMachine.rest", Call(dynamic.rest, {"batch": 2})
+    yield (
+        "DynamicBoltzmannMachine.generate",
+        Call(dynamic.generate, {"steps": 2, "start": x[None], "state": dynamic.rest()}),
+    )
 
 
 def _of_models() -> Iterator[tuple[str, Call]]:
@@ -212,6 +274,7 @@ def public_calls() -> dict[str, Call]:
         _of_graphs,
         _of_layers,
         _of_kernels,
+        _of_energy,
         _of_models,
         _of_rules,
         _of_diagnostics,
@@ -364,6 +427,41 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("AnytimeClassifier.forward", "x"): {"one axis more"},
     ("NeuronClassifier.forward", "x"): {"one axis more"},
     ("NeuronClassifier.predict", "x"): {"one axis more"},
+    # States of 0 and 1 of any dtype.
+    **{
+        (f"{name}.{method}", "x"): {"bool", "float16", "int32"}
+        for name, methods in {
+            "BoltzmannMachine": ("energy", "field", "free_energy", "log_prob", "conditional"),
+            "ContrastiveDivergence": ("forward",),
+            "DynamicBoltzmannMachine": ("field", "log_prob", "advance"),
+        }.items()
+        for method in methods
+    },
+    ("BoltzmannMachine.sample", "start"): {"None", "bool", "float16", "int32"},
+    ("DynamicBoltzmannMachine.generate", "start"): {"None", "bool", "float16", "int32"},
+    ("energy.DynamicBoltzmannMachine", "delay"): {"int32"},
+    ("energy.DynamicBoltzmannMachine", "decays"): {"array float16"},
+    ("energy.BoltzmannMachine", "visible"): {"None"},
+    ("energy.ising", "coupling"): {"zero", "negative", "negative float"} | _NUMBERS,
+    ("energy.ContrastiveDivergence", "persistent"): {"bool"},
+    ("BoltzmannMachine.conditional", "observed"): {"bool"},
+    ("BoltzmannMachine.log_prob", "log_partition"): {"None", "tensor 0-d"},
+    ("BoltzmannMachine.sample", "beta"): {"float"},
+    ("BoltzmannMachine.sample", "clamp"): {"None"},
+    ("BoltzmannMachine.sample", "sweeps"): {"zero"},
+    ("DynamicBoltzmannMachine.generate", "steps"): {"zero"},
+    # Not read where there is a cue.
+    ("DynamicBoltzmannMachine.generate", "samples"): {"2**40"},
+    ("DynamicBoltzmannMachine.generate", "temperature"): _NUMBERS - {"zero"},
+    ("energy.hopfield", "patterns"): {"float16", "int32"},
+    ("energy.hopfield", "temperature"): _NUMBERS - {"zero"},
+    ("energy.ising", "temperature"): _NUMBERS - {"zero"},
+    ("kernels.gibbs", "clamped"): {"None", "bool"},
+    ("kernels.gibbs", "offset"): {"zero", "2**40"},
+    ("kernels.gibbs", "seed"): {"negative"},
+    ("kernels.gibbs", "state"): {"wider", "no width"},
+    ("kernels.gibbs", "sweeps"): {"zero"},
+    ("DynamicBoltzmannMachine.rest", "batch"): {"zero"},
     ("diagnostics.similarity_of", "ratio"): _NUMBERS | {"NaN"},
     ("diagnostics.similarity_of", "states"): {"one axis more", "tensor", "wider"},
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},

@@ -4,6 +4,7 @@ from graphs.transforms.lesions import lesion, subgraph
 from graphs.transforms.matching import match
 from graphs.transforms.nesting import nest
 from graphs.transforms.rewiring import rewire_degrees, rewire_lengths, rewire_reciprocal
+from graphs.transforms.symmetry import symmetrize
 from graphs.transforms.unions import join
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "rewire_lengths",
     "rewire_reciprocal",
     "subgraph",
+    "symmetrize",
 ]

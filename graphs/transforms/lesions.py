@@ -6,9 +6,10 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, build, validate
+from graphs.contract import build, validate
 from graphs.fields import carry, ends, of_neurons, of_synapses, order
 from graphs.generators.drawing import distinct
+from graphs.positions import positions
 
 Unit = Literal["synapses", "neurons"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -41,7 +42,7 @@ def subgraph(data: Data, neurons: Any) -> Data:
         [[0, 1, 0, 1], [0, 0, 1, 1]]
     """
     validate(data)
-    kept = _chosen("neurons", neurons, int(data.num_nodes))
+    kept = positions("neurons", neurons, int(data.num_nodes))
     number = np.full(int(data.num_nodes), -1)
     number[kept] = np.arange(len(kept))
     source, target = number[ends(data)]
@@ -112,7 +113,7 @@ def lesion(
     if fraction is None:
         of = "neurons" if synapses is None else "synapses"
         hit = np.zeros(sizes[of], dtype=bool)
-        hit[_chosen(of, given[of], len(hit))] = True
+        hit[positions(of, given[of], len(hit))] = True
     else:
         hit = np.zeros(sizes[of], dtype=bool)
         share = arguments.real("fraction", fraction, at_most=1.0)
@@ -122,30 +123,3 @@ def lesion(
     kept = sequence[~(hit[source] | hit[target] if of == "neurons" else hit)[sequence]]
     fields = of_neurons(data) | of_synapses(data, kept)
     return carry(data, build(sizes["neurons"], source[kept], target[kept], **fields))
-
-
-def _chosen(name: str, chosen: Any, size: int) -> Index:
-    """Return distinct positions in [0, size) from positions or from a mask."""
-    expected = f"{name} must be positions in [0, {size}), each once, or a mask of {size} bool"
-    # NumPy would also make arrays of graphs, from the numbers of their nodes.
-    if not arguments.is_list(chosen) and not hasattr(chosen, "dtype"):
-        raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
-    values = arguments.array(expected, chosen, f"pass {name}=[0, 1]")
-    if values.shape == (0,) and values.dtype.kind != "b":
-        return np.empty(0, np.int64)
-    if values.ndim != 1 or values.dtype.kind not in "iub":
-        raise TypeError(f"{expected}, got {arguments.described(chosen)}; pass {name}=[0, 1]")
-    if values.dtype.kind == "b":
-        if len(values) != size:
-            raise ValueError(f"{expected}, got a mask of {len(values)}; pass {name}=[0, 1]")
-        return np.flatnonzero(values)
-    outside = values[(values < 0) | (values >= size)]
-    if outside.size:
-        raise ValueError(f"{expected}, got {outside[0]}; pass {name} without it")
-    ordered = np.sort(values)
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    if again.size:
-        raise ValueError(
-            f"{expected}, got {again[0]} more than once; pass {name}=numpy.unique(...)"
-        )
-    return values.astype(np.int64)

@@ -8,6 +8,7 @@ before its first call.
 
 from sparsebrain.kernels.checks import DTYPES
 from sparsebrain.kernels.functional import backpropagate, correlate, loop, propagate
+from sparsebrain.kernels.sampling import gibbs
 from sparsebrain.kernels.select import BACKENDS, available
 from sparsebrain.kernels.structure import Structure
 
@@ -18,6 +19,7 @@ __all__ = [
     "available",
     "backpropagate",
     "correlate",
+    "gibbs",
     "loop",
     "propagate",
 ]

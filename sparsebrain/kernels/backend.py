@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
+from sparsebrain.kernels.uniforms import uniforms
 
 
 class Looped(NamedTuple):
@@ -61,6 +63,13 @@ class LoopGradients(NamedTuple):
 
     weight: Tensor | None
     inputs: LoopInputs
+
+    def plus(self, earlier: LoopGradients) -> LoopGradients:
+        """Add the gradients of earlier loops, whose state is the one that all loops start from."""
+        pairs = zip(self.inputs[1:], earlier.inputs[1:], strict=True)
+        sums = (_sum(one, other) for one, other in pairs)
+        weight = _sum(self.weight, earlier.weight)
+        return LoopGradients(weight, LoopInputs(earlier.inputs.state, *sums))
 
 
 class Backend(ABC):
@@ -202,6 +211,164 @@ class Backend(ABC):
             if rest is not None:
                 grad += rest
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
+
+    def sequence(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        out: Tensor,
+        *,
+        loops: int,
+        activation: str,
+        learns: bool,
+    ) -> list[Tensor]:
+        """Run the loops of every time step, each with a drive of its own.
+
+        Args:
+            structure: The synapses.
+            weight: [E].
+            inputs: The inputs of the loops, with a drive [T, N, B] in any memory layout.
+            out: Where the state after every step is written, [T, N, B] in any memory layout.
+            loops: The number of loops of a step, at least 1.
+            activation: The name of f.
+            learns: Whether a backward pass will follow.
+
+        Returns:
+            With ``learns`` the tape for :meth:`sequence_backward`.
+        """
+        assert inputs.drive is not None
+        state, tape = inputs.state, list[Tensor]()
+        for drive, after in zip(inputs.drive, out, strict=True):
+            states, here = self.loop(
+                structure,
+                weight,
+                inputs._replace(state=state, drive=drive),
+                loops=loops,
+                activation=activation,
+                keep=False,
+                learns=learns,
+            )
+            if learns:
+                tape += here if self.tape_suffices else [state, *here, *states]
+            (state,) = states
+            after.copy_(state)
+        return tape
+
+    def sequence_backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        tape: list[Tensor],
+        grads: Tensor | None,
+        grad_last: Tensor | None,
+        *,
+        loops: int,
+        activation: str,
+        need_weight: bool,
+    ) -> LoopGradients:
+        """Backpropagate through all time steps.
+
+        Args:
+            structure: The synapses.
+            weight: [E].
+            inputs: The inputs of the forward pass.
+            tape: The tape of the forward pass.
+            grads: The gradient that reaches the state after every step from outside, [T, N, B] in
+                any memory layout, or None.
+            grad_last: The gradient that is added to that of the last state, [N, B], or None.
+            loops: The number of loops of a step.
+            activation: The name of f.
+            need_weight: Whether the gradient of the weights is needed.
+        """
+        assert inputs.drive is not None
+        steps, each = len(inputs.drive), len(tape) // len(inputs.drive)
+        total_drive = torch.empty_like(inputs.drive)
+        total: LoopGradients | None = None
+        grad = torch.zeros_like(inputs.state) if grad_last is None else grad_last
+        for step in reversed(range(steps)):
+            found = self.loop_backward(
+                structure,
+                weight,
+                inputs._replace(drive=inputs.drive[step]),
+                tape[step * each : (step + 1) * each],
+                [*[None] * (loops - 1), grad if grads is None else grad + grads[step]],
+                activation=activation,
+                need_weight=need_weight,
+            )
+            assert found.inputs.drive is not None
+            total_drive[step], grad = found.inputs.drive, found.inputs.state
+            found = found._replace(inputs=found.inputs._replace(drive=None))
+            total = found if total is None else total.plus(found)
+        assert total is not None
+        return total._replace(inputs=total.inputs._replace(state=grad, drive=total_drive))
+
+    def gibbs(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        bias: Tensor,
+        state: Tensor,
+        colors: Colors,
+        *,
+        sweeps: int,
+        seed: int,
+        offset: int,
+        clamped: Tensor | None,
+    ) -> Tensor:
+        """Draw every neuron ``sweeps`` times from its law given all others, color by color.
+
+        Args:
+            structure: The synapses.
+            weight: [E].
+            bias: [N].
+            state: [N, B] uint8, 0 or 1, the chains at the start.
+            colors: A coloring of the neurons.
+            sweeps: The number of updates of each neuron.
+            seed: The seed of :func:`~sparsebrain.kernels.uniforms.uniforms`, whose step is
+                ``offset`` plus the number of the sweep.
+            offset: The number of sweeps before.
+            clamped: [N] bool, the neurons that keep their state, or None.
+
+        Returns:
+            [N, B] uint8, the chains after the last sweep.
+        """
+        x = state.to(weight.dtype)
+        parts = _parts_by_color(structure, colors, clamped)
+        steps = [
+            (members, self.operator(part, weight[chosen], transpose=False))
+            for members, part, chosen in parts
+        ]
+        for sweep in range(offset, offset + sweeps):
+            for members, step in steps:
+                field = step(x).index_select(0, members) + bias[members].unsqueeze(1)
+                u = uniforms(seed, sweep, members, x.size(1)).to(x.dtype)
+                # u < 1 / (1 + exp(-field)), without the division; no u resolves fields beyond 80.
+                x[members] = (u + u * torch.exp(-field.clamp(-80, 80)) < 1).to(x.dtype)
+        return x.to(torch.uint8)
+
+
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return None if one is None or other is None else one + other
+
+
+def _parts_by_color(
+    structure: Structure, colors: Colors, clamped: Tensor | None
+) -> list[tuple[Tensor, Structure, Tensor]]:
+    """Return for each color the free neurons, their incoming synapses, and the numbers of these."""
+    free = torch.ones(structure.num_nodes, dtype=torch.bool, device=structure.device)
+    if clamped is not None:
+        free &= ~clamped
+    parts = []
+    for neurons in colors.classes():
+        members = neurons[free[neurons]]
+        chosen = torch.zeros_like(free)
+        chosen[members] = True
+        synapses = chosen[structure.edge_index[1]].nonzero().squeeze(1)
+        part = Structure(structure.edge_index[:, synapses], structure.num_nodes)
+        parts.append((members, part, synapses))
+    return parts
 
 
 def _respond(

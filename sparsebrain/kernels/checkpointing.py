@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
@@ -153,13 +152,13 @@ def loop_backward(
 
     ``kept`` are the states before the segments.
     """
-    grad_weight = torch.zeros_like(weight) if need_weight else None
-    total: LoopInputs | None = None
+    total: LoopGradients | None = None
     for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):
         here = grads[first : first + segment]
         if total is not None:
             outside = here[-1]
-            here[-1] = total.state if outside is None else total.state + outside
+            later = total.inputs.state
+            here[-1] = later if outside is None else later + outside
         inside = inputs._replace(state=start)
         looped = backend.loop(
             structure,
@@ -182,19 +181,8 @@ def loop_backward(
             activation=activation,
             need_weight=need_weight,
         )
-        if grad_weight is not None and found.weight is not None:
-            grad_weight += found.weight
-        total = found.inputs if total is None else _add(total, found.inputs)
+        total = found if total is None else total.plus(found)
         # Free them before the next segment is computed.
         del looped, states
     assert total is not None
-    return LoopGradients(grad_weight, total)
-
-
-def _add(total: LoopInputs, found: LoopInputs) -> LoopInputs:
-    """Add all gradients except that of the state, which already includes the later segments."""
-    sums = (
-        None if one is None or other is None else one + other
-        for one, other in zip(total[1:], found[1:], strict=True)
-    )
-    return LoopInputs(found.state, *sums)
+    return total

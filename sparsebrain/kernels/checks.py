@@ -80,7 +80,8 @@ def check_leak(leak: Tensor) -> None:
     check_memory("leak", leak)
     if not leak.numel():
         return
-    low, high = leak.detach().aminmax()
+    leak = leak.detach()
+    low, high = leak.aminmax()
     # Both are NaN if a value is, and then the comparisons are false.
     if not (float(low) >= 0 and float(high) <= 1):
         at = int((~((leak >= 0) & (leak <= 1))).nonzero()[0])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.structure import Arranged, Structure
 
@@ -151,6 +152,96 @@ class NativeBackend(Backend):
     def _like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
 
+    def gibbs(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        bias: Tensor,
+        state: Tensor,
+        colors: Colors,
+        *,
+        sweeps: int,
+        seed: int,
+        offset: int,
+        clamped: Tensor | None,
+    ) -> Tensor:
+        weight, bias = weight.contiguous(), bias.contiguous()
+        state = state.clone(memory_format=torch.contiguous_format)
+        neurons, start = colors.neurons.contiguous(), colors.start.contiguous()
+        clamped = None if clamped is None else clamped.contiguous()
+        _module().gibbs(
+            _call(structure, weight.dtype, state.size(1)),
+            _addresses(weight, bias, state, neurons, start, clamped),
+            start.numel() - 1,
+            sweeps,
+            seed & (2**64 - 1),
+            offset,
+        )
+        return state
+
+    def sequence(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        out: Tensor,
+        *,
+        loops: int,
+        activation: str,
+        learns: bool,
+    ) -> list[Tensor]:
+        weight, state = weight.contiguous(), inputs.state
+        steps, common = len(out), _of_every_step(inputs)
+        tape = [state.new_empty((steps * loops + 1) * state.numel())] if learns else []
+        _module().sequence(
+            _call(structure, state.dtype, state.size(1)),
+            _response(common, activation),
+            weight.data_ptr(),
+            (steps, loops),
+            _stepped(inputs.drive),
+            _strided(state),
+            _stepped(out),
+            tape[0].data_ptr() if learns else 0,
+        )
+        return tape
+
+    def sequence_backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        tape: list[Tensor],
+        grads: Tensor | None,
+        grad_last: Tensor | None,
+        *,
+        loops: int,
+        activation: str,
+        need_weight: bool,
+    ) -> LoopGradients:
+        weight, common = weight.contiguous(), _of_every_step(inputs)
+        grad_weight = torch.empty_like(weight) if need_weight else None
+        total = inputs.map(torch.empty_like)
+        assert inputs.drive is not None
+        _module().sequence_backward(
+            _call(structure, weight.dtype, inputs.state.size(1)),
+            _response(common, activation),
+            *_addresses(weight, *tape),
+            (len(inputs.drive), loops),
+            _stepped(inputs.drive),
+            _stepped(grads),
+            _strided(grad_last),
+            *_addresses(grad_weight, total.bias, total.leak),
+            _stepped(total.drive),
+            _strided(total.state),
+        )
+        return LoopGradients(grad_weight, total)
+
+
+def _of_every_step(inputs: LoopInputs) -> LoopInputs:
+    """Return what all steps have in common, with vectors [N] that are contiguous."""
+    bias, leak = (None if each is None else each.contiguous() for each in inputs[2:])
+    return LoopInputs(inputs.state, None, bias, leak)
+
 
 def _response(inputs: LoopInputs, activation: str, *, rows: bool = False) -> Any:
     number = _activations().get(activation)
@@ -188,6 +279,13 @@ def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:
     else:
         neuron, sample = x.stride(-1), x.size(-1)
     return x.data_ptr(), neuron, sample
+
+
+def _stepped(x: Tensor | None) -> tuple[int, int, int, int]:
+    if x is None:
+        return 0, 0, 0, 0
+    step, neuron, sample = x.stride()
+    return x.data_ptr(), step, neuron, sample
 
 
 @functools.cache

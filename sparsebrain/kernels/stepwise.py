@@ -175,19 +175,39 @@ def differentiable_backward(
     Returns:
         The gradients of weight, state, drive, bias and leak, or None.
     """
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Aliases, so that no derivative passes from one input to another that it is computed from.
-        alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
-        states = run_stepwise(
+    function = ACTIVATIONS[activation].function
+
+    def run(alias: Tensor, again: LoopInputs) -> list[Tensor]:
+        return run_stepwise(
             lambda x: propagate(alias, x),
             again,
             loops=loops,
-            activation=ACTIVATIONS[activation].function,
+            activation=function,
             noise=None,
             keep=keep,
             segment=0,
         )
+
+    return recomputed_gradients(run, weight, inputs, needed, grads)
+
+
+def recomputed_gradients(
+    run: Callable[[Tensor, LoopInputs], list[Tensor]],
+    weight: Tensor,
+    inputs: LoopInputs,
+    needed: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Compute gradients with autograd, through a function of weight and inputs that runs again.
+
+    The arguments and results are those of :func:`differentiable_backward`; ``run`` returns the
+    states that ``grads`` belong to.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases, so that no derivative passes from one input to another that it is computed from.
+        alias, again = weight.view_as(weight), inputs.map(lambda each: each.view_as(each))
+        states = run(alias, again)
         reached = [(x, grad) for x, grad in zip(states, grads, strict=False) if grad is not None]
         both = zip((alias, *again), needed, strict=True)
         asked = [x for x, need in both if need and x is not None]

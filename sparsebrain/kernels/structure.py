@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
 from graphs.ordering import canonical_order, survey
+from sparsebrain.kernels.coloring import Colors, color_greedily
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -91,6 +92,7 @@ class Structure:
     """
 
     __slots__ = (
+        "_colors",
         "_kept",
         "_watched",
         "by_source",
@@ -112,6 +114,7 @@ class Structure:
         self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
         self._kept: dict[torch.dtype, Arranged] = {}
         self._watched: list[tuple[Tensor, int, Any, int]] | None = None
+        self._colors: Colors | None = None
         self.prepared: tuple[Any, Any] | None = None
         source, target = edge_index
         self.by_target, self.by_source = _compress_both(source, target, num_nodes)
@@ -126,6 +129,22 @@ class Structure:
         absent = self.edge_index.new_empty(0)
         compressed = (*self.by_target, *self.by_source)
         return [self.edge_index, *(absent if array is None else array for array in compressed)]
+
+    def colors(self) -> Colors:
+        """Return a coloring of the neurons, made at the first call in O(N + E) time.
+
+        No two neurons that share a synapse, in either direction, have the same color.
+
+        Example:
+            >>> import torch
+            >>> from sparsebrain.kernels import Structure
+            >>> ring = Structure(torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+            >>> [each.tolist() for each in ring.colors().classes()]
+            [[0, 2], [1, 3]]
+        """
+        if self._colors is None:
+            self._colors = color_greedily([rows[:2] for rows in (self.by_target, self.by_source)])
+        return self._colors
 
     def check_arrays(self) -> None:
         """Check that the index arrays still have the sizes and the memory of this structure.
@@ -161,7 +180,8 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes, structure.num_edges = num_nodes, structure.edge_index.size(1)
-        structure._kept, structure._watched, structure.prepared = {}, None, None
+        structure._kept, structure._watched = {}, None
+        structure._colors = structure.prepared = None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure

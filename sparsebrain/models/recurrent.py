@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphs import arguments, tensors
 from sparsebrain.models.inputs import check_encoded, check_layer, check_module, check_samples
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.recurrence import run_steps
 
 
 class Recurrent(nn.Module):
@@ -39,6 +40,15 @@ class Recurrent(nn.Module):
     Raises:
         TypeError: If ``layer`` is not a GraphLayer, or ``encode`` or ``decode`` is not a module.
         ValueError: If the layer has no state to start from, or x is not a sequence.
+
+    Note:
+        All steps run in one compiled call, forward and back through time. The layer is called once
+        per step instead, with the same result, where single steps matter: with noise, a function as
+        the activation, messages or an aggregation other than the default, hooks, overridden methods
+        or parametrizations of the caller's own, and under ``torch.compile``, ``torch.func`` or
+        autocast. Training keeps the state after every loop of every step, or about
+        2 sqrt(T loops) of them if the layer has ``checkpoint=True`` and no more loops than there
+        are steps.
 
     Example:
         >>> import torch
@@ -74,13 +84,22 @@ class Recurrent(nn.Module):
                 f"x must be a sequence [B, T, F] or [T, F] of at least one step, got "
                 f"{list(x.shape)}; pass one step or more"
             )
-        driven = check_encoded(self.encode, x, self.layer.num_nodes).unbind(-2)
-        state = torch.zeros_like(driven[0]) if state is None else state
+        driven = check_encoded(self.encode, x, self.layer.num_nodes)
+        states, last = self._states(driven, state)
+        return self.decode(states), last
+
+    def _states(self, driven: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the state after every step [..., T, N], and the last one."""
+        if self.layer.has_plain_calls:
+            found = run_steps(self.layer.describe(driven.select(-2, 0), state=state), driven)
+            if found is not None:
+                return found
+        state = torch.zeros_like(driven.select(-2, 0)) if state is None else state
         states = []
-        for drive in driven:
+        for drive in driven.unbind(-2):
             output, state = self.layer(drive, state=state)
             states.append(output)
-        return self.decode(torch.stack(states, -2)), state
+        return torch.stack(states, -2), state
 
 
 def _pair(returned: Any) -> tuple[Tensor, Tensor]:

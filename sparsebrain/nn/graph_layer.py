@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import _has_any_global_hook
 from torch.nn.utils import parametrize
 from torch_geometric.data import Data
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
@@ -17,9 +19,10 @@ from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loop
 from sparsebrain.nn.arguments import check_arguments, check_change
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
+from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.hooks import HookPlace, LoopHook
 from sparsebrain.nn.initialization import Init
-from sparsebrain.nn.neurons import NeuronParameters
+from sparsebrain.nn.neurons import Leak, NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run
 from sparsebrain.nn.renumbering import renumber
 from sparsebrain.nn.sharing import Grouping, Sharing
@@ -33,6 +36,20 @@ _PYG_HOOKS = tuple(
 
 # The methods that compute messages and what they add up to.
 _METHODS = ("message", "aggregate", "update")
+
+_TORCH_HOOKS = tuple(
+    f"_{direction}_{when}hooks" for direction in ("forward", "backward") for when in ("", "pre_")
+)
+
+# The methods that a call of a layer consists of.
+_CALLED = (
+    "__call__",
+    "forward",
+    "describe",
+    "weight_per_synapse",
+    "bias_per_neuron",
+    "leak_per_neuron",
+)
 
 # The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
@@ -409,6 +426,26 @@ class GraphLayer(SynapticWeights, NeuronParameters):
             and (
                 type(self) is GraphLayer
                 or all(getattr(type(self), name) is getattr(GraphLayer, name) for name in _METHODS)
+            )
+        )
+
+    @property
+    def has_plain_calls(self) -> bool:
+        """Whether a call computes its loops and nothing else, always from the same parameters.
+
+        False within :meth:`hooked`, with torch's hooks or parametrizations of the caller's own, if
+        the layer is compiled, or if a method that a call uses is overridden.
+        """
+        steps = chain.from_iterable(getattr(self, "parametrizations", {}).values())
+        return (
+            self._hook.is_free
+            and self._compiled_call_impl is None
+            and not _has_any_global_hook()
+            and not any(getattr(self, hooks) for hooks in _TORCH_HOOKS)
+            and all(isinstance(step, Fixed | Leak) for step in steps)
+            and all(
+                getattr(type(self), name) is getattr(GraphLayer, name) and name not in vars(self)
+                for name in _CALLED
             )
         )
 

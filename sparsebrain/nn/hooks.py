@@ -22,6 +22,11 @@ class HookPlace:
     def __reduce__(self) -> tuple[type[HookPlace], tuple[()]]:
         return HookPlace, ()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether there is no hook."""
+        return self._hook is None
+
     def apply(self, recurrence: Recurrence) -> Recurrence:
         """Return what the hook makes of ``recurrence``, or ``recurrence`` itself without a hook.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, FixedPointProblem, Reports, settle
 from sparsebrain.equilibrium.solvers import Iterate
-from sparsebrain.kernels import Structure
+from sparsebrain.kernels import Structure, sequences
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.functional import run_loop
@@ -95,6 +96,44 @@ def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
     if recurrence.exchange is None:
         return _run_kernels(recurrence, recurrence.loops)
     return _run_exchange(recurrence, recurrence.loops, recurrence.exchange)
+
+
+def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Run the loops of all time steps of a sequence in one kernel.
+
+    Args:
+        recurrence: The description of the first step, with an injected drive.
+        drive: The drive of every step, [..., T, N], of which the first is that of ``recurrence``.
+
+    Returns:
+        The state after every step [..., T, N] and a copy of the last one, or None if the steps must
+        run one by one: with an Equilibrium, an exchange, noise, an activation without a name, or
+        under a transform of torch.
+    """
+    loops, activation = recurrence.loops, recurrence.activation
+    inputs = _as_given(recurrence)._replace(drive=drive)
+    options: dict[str, Any] = {"checkpoint": recurrence.checkpoint, "backend": recurrence.backend}
+    if (
+        isinstance(loops, Equilibrium)
+        or not isinstance(activation, str)
+        or recurrence.exchange is not None
+        or recurrence.noise is not None
+        or not sequences.is_fused(
+            recurrence.weight, inputs, loops=loops, activation=activation, **options
+        )
+    ):
+        return None
+    structure, renumbering = recurrence.structure, _renumbering(recurrence)
+    if renumbering is not None:
+        structure, order = renumbering.structure, renumbering.order
+        inputs = inputs.map(lambda each: each.index_select(-1, order))
+    states = sequences.sequence(
+        structure, recurrence.weight, inputs, loops=loops, activation=activation, **options
+    )
+    if renumbering is None:
+        return states
+    every, last = (state.index_select(-1, renumbering.place) for state in states)
+    return every, last
 
 
 def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:

@@ -11,15 +11,12 @@ from torch_geometric.nn import MessagePassing
 
 from sparsebrain.kernels import Structure
 from sparsebrain.nn.connectome import fingerprint
+from sparsebrain.nn.fingerprinted import Fingerprinted
 from sparsebrain.nn.gains import Gain
 
 
-class Saved(MessagePassing):
-    """A PyG layer that is only loaded into the same synapses.
-
-    Weights are assigned to synapses by position, so a ``state_dict`` must not be loaded into a
-    layer with other synapses.
-    """
+class Saved(Fingerprinted, MessagePassing):
+    """A PyG layer that is only loaded into the same synapses."""
 
     structure: Structure
     weight_index: Tensor | None
@@ -53,37 +50,10 @@ class Saved(MessagePassing):
             )
         return self._fingerprint
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Do nothing: the fingerprint was compared before any weight was loaded."""
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        found = state_dict.get(f"{prefix}_extra_state")
-        own = self.get_extra_state()
-        if found is not None and not (isinstance(found, Tensor) and torch.equal(found.cpu(), own)):
-            error_msgs.append(
-                f"{prefix or 'the layer'} was saved with other synapses than this one has "
-                f"({self.structure.num_nodes} neurons, {self.structure.num_edges} synapses, their "
-                "order, shared types, populations, fixed strengths and fixed signs count); make "
-                "the layer from the connectome that was saved with it."
-            )
-            return
-        super()._load_from_state_dict(
-            state_dict,
-            prefix,
-            local_metadata,
-            strict,
-            missing_keys,
-            unexpected_keys,
-            error_msgs,
+    def _size(self) -> str:
+        return (
+            f"{self.structure.num_nodes} neurons, {self.structure.num_edges} synapses, their "
+            "order, shared types, populations, fixed strengths and fixed signs"
         )
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -175,6 +175,7 @@ ON_DATA = {
     "wiring_length": {},
     "match": {"num_edges": 20},
     "subgraph": {"neurons": [0]},
+    "symmetrize": {"weight": "max"},
     "rewire_degrees": {"swaps": 1.0},
     "rewire_reciprocal": {"swaps": 1.0},
     "rewire_lengths": {"swaps": 1.0},

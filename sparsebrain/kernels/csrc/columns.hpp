@@ -224,6 +224,7 @@ struct Columns {
   template <bool add>
   static void pack(const View &view, int64_t begin, Range rows, Real *to) {
     const Real *from = static_cast<const Real *>(view.data) + begin * view.sample;
+    if (view.neuron == 1) rows.begin = turn<add, true>(from, view.sample, rows, to);
     for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
       const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
       if (view.sample == 1) {
@@ -246,6 +247,7 @@ struct Columns {
 
   static void unpack(const Real *from, Range rows, int64_t begin, const View &view) {
     Real *to = static_cast<Real *>(view.data) + begin * view.sample;
+    if (view.neuron == 1) rows.begin = turn<false, false>(from, view.sample, rows, to);
     for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
       const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
       if (view.sample == 1) {
@@ -257,6 +259,27 @@ struct Columns {
             to[row * view.neuron + column * view.sample] = from[row * width + column];
       }
     }
+  }
+
+  // Transposes square blocks between columns whose neurons lie side by side and rows of columns, in
+  // either direction, as far as whole blocks reach; returns the row that comes next.
+  template <bool add, bool into_rows>
+  static int64_t turn(const Real *from, int64_t sample, Range rows, Real *to) {
+    int64_t row = rows.begin;
+    for (; row + lanes <= rows.end; row += lanes)
+      for (int v = 0; v < count; ++v) {
+        Value square[lanes];
+        for (int i = 0; i < lanes; ++i)
+          square[i] = V::load(from + (into_rows ? row + (v * lanes + i) * sample
+                                                : (row + i) * width + v * lanes));
+        transpose<Real, lanes>(square);
+        for (int i = 0; i < lanes; ++i) {
+          Real *there = to + (into_rows ? (row + i) * width + v * lanes
+                                        : row + (v * lanes + i) * sample);
+          V::store(there, add ? V::load(there) + square[i] : square[i]);
+        }
+      }
+    return row;
   }
 
   // With `care` indices are looked at in the first loop, and `astray` is set where one leads nowhere.

@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kCacheBytes = 512 * 1024;
 constexpr int kLine = 64;
 constexpr int kAhead = 16;
+constexpr int kFarAhead = 32;
 constexpr int kWidths[] = {64, 32, 16, 8, 4, 2, 1};
 
 inline void barrier() {
@@ -36,6 +37,10 @@ inline bool is_set(const int &flag) {
   value = flag;
   return value;
 }
+
+struct Range {
+  int64_t begin, end;
+};
 
 template <class Index>
 struct Csr {
@@ -97,14 +102,20 @@ struct Csr {
     return begin >= end || most < Unsigned(limit);
   }
 
+  // Copies weights from the order of the synapses to that of these rows.
+  template <class Real>
+  void arrange(Range rows, const Real *weight, Real *to) const {
+    const Index end = pointer[rows.end];
+    for (Index at = pointer[rows.begin]; at < end; ++at) {
+      if (at + kFarAhead < end) __builtin_prefetch(weight + order[at + kFarAhead]);
+      to[at] = weight[order[at]];
+    }
+  }
+
   int64_t neurons, synapses;
   const Index *pointer;
   const Index *neuron;
   const Index *order;
-};
-
-struct Range {
-  int64_t begin, end;
 };
 
 // Columns [begin, begin + width) of the batch.

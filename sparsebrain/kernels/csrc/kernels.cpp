@@ -1,62 +1,12 @@
 // The loops over synapses, compiled once for each instruction set. Everything here has internal
 // linkage and nothing of the standard library is instantiated: a template shared between the sets
 // could end up with instructions that a machine lacks.
-#include <cstdlib>
-
 #include "columns.hpp"
 #include "diffusion.hpp"
+#include "teams.hpp"
 
 namespace sparsebrain {
 namespace {
-
-constexpr int kFarAhead = 32;
-constexpr int64_t kWorthThreads = 200'000;
-
-template <class Real>
-class Buffer {
- public:
-  explicit Buffer(int64_t size) {
-    const size_t bytes = (sizeof(Real) * static_cast<size_t>(size) + 127) / 64 * 64;
-    values_ = static_cast<Real *>(std::aligned_alloc(64, bytes));
-  }
-  ~Buffer() { std::free(values_); }
-  Buffer(const Buffer &) = delete;
-  Buffer &operator=(const Buffer &) = delete;
-  Real *get() const { return values_; }
-
- private:
-  Real *values_;
-};
-
-inline int thread_number() {
-#if defined(_OPENMP)
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
-}
-
-inline int team_size() {
-#if defined(_OPENMP)
-  return omp_get_num_threads();
-#else
-  return 1;
-#endif
-}
-
-// Calls `Work::run<width>` with the width of a tile as a constant.
-template <class Work>
-inline void with_width(int width, const Work &work) {
-  switch (width) {
-    case 64: work.template run<64>(); break;
-    case 32: work.template run<32>(); break;
-    case 16: work.template run<16>(); break;
-    case 8: work.template run<8>(); break;
-    case 4: work.template run<4>(); break;
-    case 2: work.template run<2>(); break;
-    default: work.template run<1>();
-  }
-}
 
 template <class Real, class Index>
 struct Algorithms {
@@ -167,7 +117,7 @@ struct Algorithms {
         targets = {by_target.begin_of(p.neurons, p.synapses, self, team),
                    by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
       }
-      if (arranged) arrange(by_source, share, static_cast<const Real *>(b.weight), weight.get());
+      if (arranged) by_source.arrange(share, static_cast<const Real *>(b.weight), weight.get());
       barrier();
       const int number = plan.tiles_apart ? self : 0;
       Real *own = scratch.get() + number * room;
@@ -243,17 +193,9 @@ struct Algorithms {
       const int self = thread_number(), team = team_size();
       const Range rows{csr.begin_of(p.neurons, p.synapses, self, team),
                        csr.begin_of(p.neurons, p.synapses, self + 1, team)};
-      arrange(csr, rows, weight, static_cast<Real *>(a.data));
+      csr.arrange(rows, weight, static_cast<Real *>(a.data));
     }
     return Outcome::done;
-  }
-
-  static void arrange(const Csr<Index> &csr, Range rows, const Real *weight, Real *to) {
-    const Index end = csr.pointer[rows.end];
-    for (Index at = csr.pointer[rows.begin]; at < end; ++at) {
-      if (at + kFarAhead < end) __builtin_prefetch(weight + csr.order[at + kFarAhead]);
-      to[at] = weight[csr.order[at]];
-    }
   }
 
   // The sums of all threads, always in the same order, and synapses back in theirs.
@@ -417,6 +359,14 @@ struct Entry {
 #define JOIN(a, b) a##b
 #define NAME(set) JOIN(kernels_of_, set)
 
-Kernels NAME(INSTRUCTION_SET)() { return {Entry<float>::table(), Entry<double>::table()}; }
+#define ADD_SEQUENCES(set) JOIN(add_sequences_of_, set)
+#define ADD_GIBBS(set) JOIN(add_gibbs_of_, set)
+
+Kernels NAME(INSTRUCTION_SET)() {
+  Kernels kernels{Entry<float>::table(), Entry<double>::table()};
+  ADD_SEQUENCES(INSTRUCTION_SET)(kernels);
+  ADD_GIBBS(INSTRUCTION_SET)(kernels);
+  return kernels;
+}
 
 }  // namespace sparsebrain

@@ -99,6 +99,40 @@ struct Backward {
   View grad_state;
 };
 
+// Values of every step [steps, neurons, batch], such as the drive of a sequence: what lies between
+// two steps, neurons and samples. `data` is null where there are none.
+struct Steps {
+  void *data;
+  int64_t step, neuron, sample;
+};
+
+// All steps of a sequence, each with the same number of loops and a drive of its own; `fused` has
+// none.
+struct Sequence {
+  int64_t steps, loops;
+  Response fused;
+  const void *weight;
+  Steps drive;
+  View state;  // before the first step
+  Steps out;   // the state after every step
+  void *tape;  // [tiles][steps * loops + 1][neurons][tile], or null where nothing learns
+};
+
+struct SequenceBackward {
+  int64_t steps, loops;
+  Response fused;
+  const void *weight;
+  const void *tape;
+  Steps drive;
+  Steps grads;        // of the state after every step
+  View grad_last;     // is added to that of the last one
+  void *grad_weight;  // or null, as the next two
+  void *grad_bias;
+  void *grad_leak;
+  Steps grad_drive;
+  View grad_state;
+};
+
 struct Product {
   const void *weight;
   const void *x;
@@ -143,6 +177,21 @@ struct Diffusion {
   int threads;
 };
 
+// Chains of neurons that are 0 or 1, updated color by color. `neuron` holds those of color c from
+// start[c] to start[c + 1], and `state` [neurons, batch] is read and written.
+struct Sampling {
+  const void *weight;
+  const void *bias;
+  uint8_t *state;
+  const int32_t *neuron;
+  const int32_t *start;
+  int64_t colors;
+  const uint8_t *clamped;  // or null
+  int64_t sweeps;
+  uint64_t seed;
+  int64_t offset;
+};
+
 enum class Outcome : int { done, refused, no_memory };
 
 // Kernels of a problem refuse index arrays that lead out of it.
@@ -154,6 +203,9 @@ struct Table {
   Outcome (*correlate)(const Problem &, const Correlation &);
   Outcome (*arrange)(const Problem &, const Arrangement &);
   Outcome (*diffuse)(const Diffusion &);
+  Outcome (*gibbs)(const Problem &, const Sampling &) = nullptr;
+  Outcome (*sequence)(const Problem &, const Sequence &) = nullptr;
+  Outcome (*sequence_backward)(const Problem &, const SequenceBackward &) = nullptr;
 };
 
 struct Kernels {
@@ -164,5 +216,14 @@ struct Kernels {
 Kernels kernels_of_baseline();
 Kernels kernels_of_avx2();
 Kernels kernels_of_avx512();
+
+// Fill in `gibbs` of both tables.
+void add_gibbs_of_baseline(Kernels &);
+void add_gibbs_of_avx2(Kernels &);
+void add_gibbs_of_avx512(Kernels &);
+// Fill in the kernels of sequences of both tables.
+void add_sequences_of_baseline(Kernels &);
+void add_sequences_of_avx2(Kernels &);
+void add_sequences_of_avx512(Kernels &);
 
 }  // namespace sparsebrain

@@ -141,6 +141,44 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
+// Address and what lies between two steps, neurons and samples; an address of 0 where there is none.
+using Stepped = std::array<int64_t, 4>;
+
+Steps steps_of(const Stepped &given) {
+  return {at(static_cast<Address>(given[0])), given[1], given[2], given[3]};
+}
+
+void sequence(const Call &call, const Response &fused, Address weight,
+              const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+              const Strided &state, const Stepped &out, Address tape) {
+  const auto [steps, loops] = steps_and_loops;
+  const Sequence task{steps,           loops,         fused,    at(weight), steps_of(drive),
+                      view(state), steps_of(out), at(tape)};
+  call.run([](const auto &table) { return table.sequence; }, task);
+}
+
+void sequence_backward(const Call &call, const Response &fused, Address weight, Address tape,
+                       const std::array<int64_t, 2> &steps_and_loops, const Stepped &drive,
+                       const Stepped &grads, const Strided &grad_last, Address grad_weight,
+                       Address grad_bias, Address grad_leak, const Stepped &grad_drive,
+                       const Strided &grad_state) {
+  const auto [steps, loops] = steps_and_loops;
+  const SequenceBackward task{steps,
+                              loops,
+                              fused,
+                              at(weight),
+                              at(tape),
+                              steps_of(drive),
+                              steps_of(grads),
+                              view(grad_last),
+                              at(grad_weight),
+                              at(grad_bias),
+                              at(grad_leak),
+                              steps_of(grad_drive),
+                              view(grad_state)};
+  call.run([](const auto &table) { return table.sequence_backward; }, task);
+}
+
 void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
   const Product task{at(weight), at(x), at(y), transpose};
   call.run([](const auto &table) { return table.propagate; }, task);
@@ -155,6 +193,22 @@ void arrange(const Call &call, Address weight, Address data, Address key, bool t
 void correlate(const Call &call, Address post, Address pre, Address out) {
   const Correlation task{at(post), at(pre), at(out)};
   call.run([](const auto &table) { return table.correlate; }, task);
+}
+
+void gibbs(const Call &call, const std::array<Address, 6> &arrays, int64_t colors, int64_t sweeps,
+           uint64_t seed, int64_t offset) {
+  const auto [weight, bias, state, neuron, start, clamped] = arrays;
+  const Sampling task{at(weight),
+                      at(bias),
+                      static_cast<uint8_t *>(at(state)),
+                      static_cast<const int32_t *>(at(neuron)),
+                      static_cast<const int32_t *>(at(start)),
+                      colors,
+                      static_cast<const uint8_t *>(at(clamped)),
+                      sweeps,
+                      seed,
+                      offset};
+  call.run([](const auto &table) { return table.gibbs; }, task);
 }
 
 // Whether it was done; false where an input is negative or a label no class.
@@ -212,9 +266,12 @@ NB_MODULE(_native, m) {
   m.def("response", &response);
   m.def("loop", &loop);
   m.def("loop_backward", &loop_backward);
+  m.def("sequence", &sequence);
+  m.def("sequence_backward", &sequence_backward);
   m.def("propagate", &propagate);
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
+  m.def("gibbs", &gibbs);
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);

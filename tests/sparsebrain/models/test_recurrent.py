@@ -1,9 +1,13 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 import graphs
 from sparsebrain import Equilibrium, GraphLayer
+from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.models import Recurrent, truncated_backward
 
 
@@ -192,3 +196,221 @@ def test_sequences_that_are_none_are_refused(model, sequence):
             truncated_backward(model, x, wrong, squared, every=3)
     with pytest.raises(ValueError, match="every must be an integer >= 1"):
         truncated_backward(model, x, y, squared, every=0)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of layers so far: none while all steps run at once."""
+    made = []
+    forward = GraphLayer.forward
+
+    def counted(*given, **options):
+        made.append(given)
+        return forward(*given, **options)
+
+    monkeypatch.setattr(GraphLayer, "forward", counted)
+    return made
+
+
+def typed():
+    """20 neurons of two populations, with signs, types and strengths."""
+    data = graphs.small_world(20, 4, 0.5, self_loops=True, seed=0)
+    draw = torch.Generator().manual_seed(0)
+    data.edge_type = torch.randint(3, (data.num_edges,), generator=draw)
+    data.node_type = torch.arange(20) % 2
+    data.edge_weight = torch.rand(data.num_edges, generator=draw)
+    data.node_sign = torch.tensor([1.0, -1.0, 0.0, 1.0]).repeat(5)
+    return data
+
+
+def both_ways(layer, x, state):
+    """Outputs, last state and all gradients: of all steps at once, and one by one for a hook."""
+    found = []
+    for hooked in (False, True):
+        model = Recurrent(copy.deepcopy(layer), decode=nn.Linear(20, 2)).to(layer.weight.dtype)
+        with torch.no_grad():
+            for parameter in model.decode.parameters():
+                parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter))
+        if hooked:
+            model.layer.register_forward_hook(lambda *given: None)
+        given = [x.clone().requires_grad_(), state.clone().requires_grad_()]
+        torch.manual_seed(3)
+        outputs, last = model(*given)
+        (outputs.square().sum() + last.sum()).backward()
+        leaves = [*given, *model.parameters()]
+        found.append([outputs.detach(), last.detach(), *(each.grad for each in leaves)])
+    return found
+
+
+FUSED = {
+    "plain": {},
+    "bias": {"bias": True},
+    "populations": {"bias": "population", "threshold": "population", "leak": "population"},
+    "neurons": {"threshold": "neuron", "leak": "neuron"},
+    "numbers": {"threshold": 0.1, "leak": 0.3},
+    "loops": {"loops": 3, "leak": "neuron", "activation": "gelu"},
+    "checkpoint": {"loops": 2, "checkpoint": True},
+    "more loops than steps": {"loops": 12, "leak": 0.5},
+    "types": {"weight_sharing": "type"},
+    "projections": {"weight_sharing": "projection"},
+    "gains": {"gain": "source", "dale": True},
+    "signs": {"dale": True},
+    "noise while not training": {"noise": 0.1},
+} | {name: {"activation": None if name == "none" else name, "bias": True} for name in ACTIVATIONS}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("options", FUSED.values(), ids=FUSED)
+def test_all_steps_at_once_equal_the_layer_step_by_step(options, dtype, calls):
+    torch.manual_seed(0)
+    options = {"loops": 1, "activation": "tanh", "inject": True, "dtype": dtype} | options
+    layer = GraphLayer(typed(), **options)
+    if "noise" in options:
+        layer.eval()
+    x, state = torch.randn(3, 9, 20, dtype=dtype), torch.randn(3, 20, dtype=dtype)
+    fused, stepped = both_ways(layer, x, state)
+    assert len(calls) == 9
+    rounding = 1e-5 if dtype is torch.float32 else 1e-13
+    for one, two in zip(fused, stepped, strict=True):
+        assert float((one - two).abs().max()) <= rounding * float(two.abs().max())
+
+
+STEPPED = {
+    "noise": {"noise": 0.1},
+    "a function": {"activation": torch.sin},
+    "another aggregation": {"aggr": "max"},
+    "checkpoints within a step": {"loops": 12, "checkpoint": True},
+}
+
+
+@pytest.mark.parametrize("options", STEPPED.values(), ids=STEPPED)
+def test_what_one_kernel_does_not_compute_runs_step_by_step(options, calls):
+    torch.manual_seed(0)
+    layer = GraphLayer(typed(), **{"loops": 2, "activation": "tanh", "inject": True} | options)
+    alone, hooked = both_ways(layer, torch.randn(3, 9, 20), torch.randn(3, 20))
+    assert len(calls) == 18
+    torch.testing.assert_close(alone, hooked, rtol=0, atol=0)
+
+
+class Dropping(GraphLayer):
+    """Draws which synapses a call has."""
+
+    def weight_per_synapse(self):
+        return nn.functional.dropout(super().weight_per_synapse())
+
+
+class Counting(GraphLayer):
+    """Sees every call."""
+
+    def forward(self, *given, **options):
+        self.count = getattr(self, "count", 0) + 1
+        return super().forward(*given, **options)
+
+
+def test_whoever_sees_single_steps_still_sees_them(calls):
+    x = torch.randn(2, 5, 20)
+    options = {"activation": "tanh", "inject": True}
+    for kind in (Dropping, Counting):
+        Recurrent(kind(typed(), **options))(x)
+        assert len(calls) == 5
+        calls.clear()
+    layer = GraphLayer(typed(), **options)
+    model = Recurrent(layer)
+    seen = []
+    with layer.hooked(lambda recurrence: seen.append(recurrence) or recurrence):
+        model(x)
+    assert len(seen) == 5
+    for register in (
+        layer.register_forward_hook,
+        layer.register_forward_pre_hook,
+        layer.register_full_backward_hook,
+        layer.register_full_backward_pre_hook,
+        layer.register_propagate_forward_hook,
+        nn.modules.module.register_module_forward_hook,
+    ):
+        calls.clear()
+        handle = register(lambda *given: None)
+        model(x)
+        handle.remove()
+        assert len(calls) == 5, register
+        calls.clear()
+        model(x)
+        assert not calls
+    parametrize.register_parametrization(layer, "weight", nn.Dropout(0.5))
+    model(x)
+    assert len(calls) == 5
+
+
+def test_a_layer_that_renumbers_its_neurons(calls):
+    torch.manual_seed(0)
+    data = graphs.coordinate_random(9000, (100.0, 90.0), 1.5, seed=0)
+    layer = GraphLayer(data, 4, activation="tanh", inject=True, bias=True, leak="neuron")
+    with torch.no_grad():
+        layer.bias.normal_()
+        layer.leak = torch.linspace(0.2, 1, 9000)
+    found = []
+    for hooked in (False, True):
+        if hooked:
+            layer.register_forward_hook(lambda *given: None)
+        model = Recurrent(layer)
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(2, 3, 9000, generator=generator).requires_grad_()
+        outputs, last = model(x)
+        (outputs.square().sum() + last.sum()).backward()
+        found.append([outputs.detach(), last.detach(), x.grad, *gradients(model).values()])
+    assert len(calls) == 3
+    torch.testing.assert_close(*found)
+
+
+def test_transforms_of_torch_see_the_steps(model, sequence):
+    x, _ = sequence
+    outputs, last = model(x)
+    named = dict(model.named_parameters())
+
+    def call(named, x):
+        return torch.func.functional_call(model, named, x)
+
+    for found in (torch.func.vmap(model)(x), call(named, x)):
+        torch.testing.assert_close(found, (outputs, last))
+    compiled, _ = torch.compile(model, backend="eager")(x[:, :2])
+    torch.testing.assert_close(compiled, outputs[:, :2])
+    slopes = torch.func.grad(lambda named: call(named, x)[0].sum())(named)
+    wanted = torch.autograd.grad(outputs.sum(), list(named.values()))
+    torch.testing.assert_close(list(slopes.values()), list(wanted))
+    plain, transformed = (
+        jacobian(lambda x: model(x)[0].sum((0, 2)))
+        for jacobian in (
+            lambda function: torch.autograd.functional.jacobian(function, x),
+            lambda function: torch.func.jacrev(function)(x),
+        )
+    )
+    torch.testing.assert_close(plain, transformed)
+
+
+def test_second_derivatives(model):
+    x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+    state = torch.randn(2, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(model, (x, state))
+
+
+def test_autocast_keeps_the_state_in_full_width(calls):
+    torch.manual_seed(0)
+    layer = GraphLayer(typed(), activation="tanh", inject=True)
+    model = Recurrent(layer, encode=nn.Linear(3, 20))
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, state = model(torch.randn(2, 4, 3))
+    assert outputs.dtype is state.dtype is torch.float32
+    assert len(calls) == 4
+
+
+def test_an_empty_batch_and_no_neurons():
+    model = Recurrent(GraphLayer(typed(), activation="tanh", inject=True))
+    outputs, state = model(torch.zeros(0, 4, 20, requires_grad=True))
+    assert outputs.shape == (0, 4, 20)
+    assert state.shape == (0, 20)
+    outputs.sum().backward()
+    assert not model.layer.weight.grad.any()
+    none = Recurrent(GraphLayer(graphs.from_edges([], [], num_nodes=0), inject=True))
+    outputs, state = none(torch.zeros(3, 4, 0))
+    assert outputs.shape == (3, 4, 0)
+    assert state.shape == (3, 0)

@@ -1,0 +1,60 @@
+// Scratch memory, the threads of a team, and the choice of a kernel by the width of a tile.
+#pragma once
+
+#include <cstdlib>
+
+#include "index.hpp"
+
+namespace sparsebrain {
+namespace {
+
+constexpr int64_t kWorthThreads = 200'000;
+
+template <class Real>
+class Buffer {
+ public:
+  explicit Buffer(int64_t size) {
+    const size_t bytes = (sizeof(Real) * static_cast<size_t>(size) + 127) / 64 * 64;
+    values_ = static_cast<Real *>(std::aligned_alloc(64, bytes));
+  }
+  ~Buffer() { std::free(values_); }
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  Real *get() const { return values_; }
+
+ private:
+  Real *values_;
+};
+
+inline int thread_number() {
+#if defined(_OPENMP)
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
+inline int team_size() {
+#if defined(_OPENMP)
+  return omp_get_num_threads();
+#else
+  return 1;
+#endif
+}
+
+// Calls `Work::run<width>` with the width of a tile as a constant.
+template <class Work>
+inline void with_width(int width, const Work &work) {
+  switch (width) {
+    case 64: work.template run<64>(); break;
+    case 32: work.template run<32>(); break;
+    case 16: work.template run<16>(); break;
+    case 8: work.template run<8>(); break;
+    case 4: work.template run<4>(); break;
+    case 2: work.template run<2>(); break;
+    default: work.template run<1>();
+  }
+}
+
+}  // namespace
+}  // namespace sparsebrain
