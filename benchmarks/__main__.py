@@ -22,6 +22,7 @@ COMMANDS = {
     "fly": ["layer", "fly"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
+    "small-calls": ["small_calls", "--threads", "1"],
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
     "sequences": ["sequences", "--threads", "1"],

@@ -86,6 +86,8 @@ class Backend(ABC):
     """Whether the tape contains all states that the backward pass needs."""
     any_layout: ClassVar[bool] = False
     """Whether :meth:`loop` takes and returns states that are transposed in memory."""
+    of_rows: Backend | None = None
+    """The same backend with loops on states [..., N], or None if they run on [N, B] alone."""
     checks_index: ClassVar[bool] = False
     """Whether the kernels check every index before they use it."""
 

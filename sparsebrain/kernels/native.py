@@ -18,6 +18,9 @@ from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Arranged, Structure
 
+_CONTIGUOUS = torch.contiguous_format
+_CPU = torch.device("cpu")
+_FEW_READS = 2**13
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -33,6 +36,9 @@ class NativeBackend(Backend):
     The order of every sum depends on the graph and the batch alone, except for the gradients of
     weights and biases, which each thread first sums over its part of the batch: these are
     reproducible bit by bit for the same number of threads.
+
+    Args:
+        rows: Whether states of loops are [..., N] instead of [N, B].
     """
 
     name = "native"
@@ -40,8 +46,13 @@ class NativeBackend(Backend):
     any_layout = True
     checks_index = True
 
+    def __init__(self, *, rows: bool = False) -> None:
+        self._rows = rows
+        self.of_rows = self if rows else NativeBackend(rows=True)
+
     def obstacle(self, device: torch.device) -> str | None:
-        if device.type != "cpu":
+        # The type of a device is text, which torch makes slowly.
+        if device != _CPU and device.type != "cpu":
             return f"the compiled kernels run on a 'cpu', not on {device.type!r}"
         return _extension()[1]
 
@@ -83,24 +94,23 @@ class NativeBackend(Backend):
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
+        module = _module()
         weight, inputs = weight.contiguous(), inputs.map(settled)
         state = inputs.state
-        states = list(out) or [like(state) for _ in range(loops if keep else 1)]
-        tape = [
-            state.new_empty(shape)
-            for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
-            if learns
-        ]
-        call = _call(structure, state.dtype, state.size(1))
-        # One loop reads each weight once, so that bringing them into order gains nothing.
-        kept = _arrange(call, structure, weight) if loops > 1 else None
-        _module().loop(
+        states = list(out) or [self._like(state) for _ in range(loops if keep else 1)]
+        # One tile after another, and within a tile one state after another.
+        tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
+        call = _call(structure, state.dtype, _batch(structure, state))
+        # Bringing weights into order gains nothing if each is read once, or few are read at all.
+        arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
+        kept = _arrange(call, structure, weight) if arranged else None
+        module.loop(
             call,
-            _response(inputs, activation, noise),
+            _response(inputs, activation, noise, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
-            _strided(state),
-            [_strided(each) for each in states],
+            _strided(state, rows=self._rows),
+            [_strided(each, rows=self._rows) for each in states],
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
@@ -138,7 +148,6 @@ class NativeBackend(Backend):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        # One tile after another, and within a tile one state after another.
         return [((loops + 1) * neurons * batch,)]
 
     def loop_backward(
@@ -155,19 +164,23 @@ class NativeBackend(Backend):
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
-        total = inputs.map(like)
-        outside = [None if grad is None else settled(grad) for grad in grads]
+        total = inputs.map(self._like)
+        # Those of a sum are one value, and are read once.
+        outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(inputs, activation, noisy=noisy),
+            _call(structure, weight.dtype, _batch(structure, inputs.state)),
+            _response(inputs, activation, noisy=noisy, rows=self._rows),
             *_addresses(weight, *states),
-            [_strided(grad) for grad in outside],
+            [_strided(grad, rows=self._rows) for grad in outside],
             *_addresses(grad_weight),
-            _strided(total.state),
-            _strided(total.drive),
+            _strided(total.state, rows=self._rows),
+            _strided(total.drive, rows=self._rows),
             *_addresses(total.bias, total.leak),
         )
         return LoopGradients(grad_weight, total)
+
+    def _like(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
 
     def gibbs(
         self,
@@ -261,7 +274,12 @@ def _of_every_step(inputs: LoopInputs) -> LoopInputs:
 
 
 def _response(
-    inputs: LoopInputs, activation: str, noise: CounterNoise | None = None, *, noisy: bool = False
+    inputs: LoopInputs,
+    activation: str,
+    noise: CounterNoise | None = None,
+    *,
+    noisy: bool = False,
+    rows: bool = False,
 ) -> Any:
     number = _activations().get(activation)
     if number is None or number != ACTIVATIONS[activation].number:
@@ -272,7 +290,7 @@ def _response(
         )
     # The way back reads only whether there was noise.
     drawn = (0, 0, float(noisy)) if noise is None else (int(noise.key), noise.first, noise.std)
-    given = (_strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+    given = (_strided(inputs.drive, rows=rows), *_addresses(inputs.bias, inputs.leak))
     return _module().response(number, *given, *drawn)
 
 
@@ -289,10 +307,16 @@ def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None
     return kept
 
 
-def _strided(x: Tensor | None) -> tuple[int, int, int]:
+def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:
+    """Return address and strides of a state: from neuron to neuron, and from sample to sample."""
     if x is None:
         return 0, 0, 0
-    neuron, sample = x.stride()
+    if not rows:
+        neuron, sample = x.stride()
+    elif x.dim() == 2:
+        sample, neuron = x.stride()
+    else:
+        neuron, sample = x.stride(-1), x.size(-1)
     return x.data_ptr(), neuron, sample
 
 
@@ -341,8 +365,22 @@ def _module() -> Any:
     return module
 
 
+def _batch(structure: Structure, state: Tensor) -> int:
+    return state.numel() // max(structure.num_nodes, 1)
+
+
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """Return what the kernels need to know of a structure and a batch."""
+    """Return what the kernels need to know of a structure and a batch, made once."""
+    key = (_instruction_set(), dtype, batch, torch.get_num_threads())
+    kept = structure.prepared
+    if kept is None or kept[0] != key:
+        structure.prepared = kept = (key, _new_call(structure, *key))
+    return kept[1]
+
+
+def _new_call(
+    structure: Structure, instruction_set: str, dtype: torch.dtype, batch: int, threads: int
+) -> Any:
     tile = _WIDEST[dtype]
     # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
     # two tiles of different widths would give them unequal parts.
@@ -351,7 +389,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     # The largest power of two that is not wider than the batch.
     tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
-        _instruction_set(),
+        instruction_set,
         dtype == torch.float64,
         _addresses(*structure.by_target, *structure.by_source),
         structure.by_target.pointer.dtype == torch.int64,
@@ -359,7 +397,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
         structure.num_edges,
         batch,
         tile,
-        torch.get_num_threads(),
+        threads,
     )
 
 

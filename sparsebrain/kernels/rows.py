@@ -116,7 +116,7 @@ def _pre_activation(
 ) -> Tensor:
     """Compute W x + b + drive for columns [N, B]."""
     inputs = LoopInputs(state, drive, bias, None)
-    eager.check_call(call.structure, call.chosen, weight, inputs)
+    eager.check_inputs(call.structure, call.chosen, weight, inputs)
     if torch.is_grad_enabled() and any(
         each is not None and each.requires_grad for each in (weight, *inputs)
     ):

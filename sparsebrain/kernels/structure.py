@@ -68,8 +68,11 @@ class Structure:
     Attributes:
         edge_index: [2, E] int64, in the given order.
         num_nodes: N.
+        num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         by_source: Rows are sources and ``neuron`` holds targets: its transpose.
+        prepared: What a backend keeps for its next call, and a key of everything that it is made
+            of except the index arrays; or None.
 
     Raises:
         TypeError: If ``edge_index`` is not an integer tensor, or ``num_nodes`` not an int.
@@ -95,7 +98,9 @@ class Structure:
         "by_source",
         "by_target",
         "edge_index",
+        "num_edges",
         "num_nodes",
+        "prepared",
     )
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
@@ -106,17 +111,13 @@ class Structure:
         )
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
-        self.num_nodes = num_nodes
+        self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
         self._kept: dict[torch.dtype, Arranged] = {}
-        self._watched: list[tuple[Tensor, int, Any]] | None = None
+        self._watched: list[tuple[Tensor, int, Any, int]] | None = None
         self._colors: Colors | None = None
+        self.prepared: tuple[Any, Any] | None = None
         source, target = edge_index
         self.by_target, self.by_source = _compress_both(source, target, num_nodes)
-
-    @property
-    def num_edges(self) -> int:
-        """E, the number of synapses."""
-        return self.edge_index.size(1)
 
     @property
     def device(self) -> torch.device:
@@ -154,9 +155,11 @@ class Structure:
         if self._watched is None:
             arrays = [array for array in self.arrays() if array.numel()]
             _check_arrays(self.arrays(), self.num_nodes)
-            self._watched = [(each, each.data_ptr(), each.untyped_storage()) for each in arrays]
-        for array, address, storage in self._watched:
-            if array.data_ptr() != address or storage.nbytes() < array.nbytes:
+            self._watched = [
+                (each, each.data_ptr(), each.untyped_storage(), each.nbytes) for each in arrays
+            ]
+        for array, address, storage, size in self._watched:
+            if array.data_ptr() != address or storage.nbytes() < size:
                 raise ValueError(
                     "the index arrays of the structure were resized or freed; make another one "
                     "with Structure(edge_index, num_nodes)"
@@ -176,8 +179,9 @@ class Structure:
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
-        structure.num_nodes = num_nodes
-        structure._kept, structure._watched, structure._colors = {}, None, None
+        structure.num_nodes, structure.num_edges = num_nodes, structure.edge_index.size(1)
+        structure._kept, structure._watched = {}, None
+        structure._colors = structure.prepared = None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure

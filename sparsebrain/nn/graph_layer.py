@@ -34,6 +34,9 @@ _PYG_HOOKS = tuple(
     for when in ("", "pre_")
 )
 
+# The methods that compute messages and what they add up to.
+_METHODS = ("message", "aggregate", "update")
+
 _TORCH_HOOKS = tuple(
     f"_{direction}_{when}hooks" for direction in ("forward", "backward") for when in ("", "pre_")
 )
@@ -47,7 +50,6 @@ _CALLED = (
     "bias_per_neuron",
     "leak_per_neuron",
 )
-
 
 # The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
@@ -353,7 +355,9 @@ class GraphLayer(SynapticWeights, NeuronParameters):
 
     def weight_per_synapse(self) -> Tensor:
         """Return the weight of every synapse [E], in the order of ``edge_index``."""
-        weight = self.weight
+        # Without torch's lookup of attributes, unless the weight is parametrized.
+        found = self._parameters.get("weight")
+        weight = self.weight if found is None else found
         return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
 
     def bias_per_neuron(self) -> Tensor | None:
@@ -417,11 +421,12 @@ class GraphLayer(SynapticWeights, NeuronParameters):
         """
         return (
             not self.explain
-            and type(self.aggr_module) is SumAggregation
-            and not any(getattr(self, hooks) for hooks in _PYG_HOOKS)
-            and all(
-                getattr(type(self), name) is getattr(GraphLayer, name) and name not in vars(self)
-                for name in ("message", "aggregate", "update")
+            and type(self._modules["aggr_module"]) is SumAggregation
+            and not any(map(vars(self).get, _PYG_HOOKS))
+            and vars(self).keys().isdisjoint(_METHODS)
+            and (
+                type(self) is GraphLayer
+                or all(getattr(type(self), name) is getattr(GraphLayer, name) for name in _METHODS)
             )
         )
 

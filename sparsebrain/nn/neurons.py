@@ -115,6 +115,9 @@ class NeuronParameters(MessagePassing):
                 nn.init.zeros_(getattr(self, name))
 
     def _per_neuron(self, name: str) -> Tensor | None:
+        # Most layers lack most of them, which torch's own lookup finds out slowly.
+        if self._parameters.get(name, name) is None:
+            return None
         value = getattr(self, name)
         if value is None:
             return None
@@ -139,12 +142,13 @@ class NeuronParameters(MessagePassing):
         self, like: Tensor, generator: torch.Generator | None, *, node_first: bool
     ) -> LayerNoise | None:
         """Return the noise of a call, or None without noise; one number is drawn for its key."""
-        tensors.generator("generator", generator, like.device)
-        if generator is not None and not self.noise:
-            raise ValueError(
-                "generator is for noise, which this layer does not have; pass noise=0.1 when you "
-                "make it"
-            )
+        if generator is not None:
+            tensors.generator("generator", generator, like.device)
+            if not self.noise:
+                raise ValueError(
+                    "generator is for noise, which this layer does not have; pass noise=0.1 when "
+                    "you make it"
+                )
         if not self.training or not self.noise:
             return None
         key = torch.randint(2**63 - 1, (), generator=generator, device=like.device)

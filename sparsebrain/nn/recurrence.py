@@ -17,7 +17,7 @@ from sparsebrain.equilibrium.solvers import Iterate
 from sparsebrain.kernels import Structure, sequences
 from sparsebrain.kernels.activations import ACTIVATIONS, fused_name
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.functional import loop_of_rows
+from sparsebrain.kernels.functional import run_loop
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
 from sparsebrain.kernels.transforms import is_transformed
@@ -181,7 +181,7 @@ def _is_in_rows(recurrence: Recurrence) -> bool:
 
 def _run_rows(recurrence: Recurrence, loops: int, *, stacked: bool) -> list[Tensor]:
     noise = recurrence.noise
-    return loop_of_rows(
+    return run_loop(
         recurrence.structure,
         recurrence.weight,
         _as_given(recurrence),
@@ -191,6 +191,7 @@ def _run_rows(recurrence: Recurrence, loops: int, *, stacked: bool) -> list[Tens
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
         backend=recurrence.backend,
+        rows=True,
         stacked=stacked,
     )
 
@@ -395,6 +396,8 @@ def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
 
 
 def _renumbering(recurrence: Recurrence) -> Renumbering | None:
+    if recurrence.renumbering is None:
+        return None
     # Functions, noise and exchanges of the caller need the neurons in the original order.
     own = recurrence.exchange is None and recurrence.noise is None
     return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None
