@@ -6,7 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsebrain import diagnostics, energy, error_diffusion, kernels, learning, models
+    from sparsebrain import (
+        diagnostics,
+        energy,
+        error_diffusion,
+        kernels,
+        learning,
+        models,
+        plasticity,
+    )
     from sparsebrain.equilibrium import Equilibrium
     from sparsebrain.nn.graph_layer import GraphLayer
     from sparsebrain.nn.maxout import Maxout
@@ -22,7 +30,10 @@ __all__ = [
     "kernels",
     "learning",
     "models",
+    "plasticity",
 ]
+
+_PACKAGES = tuple(name for name in __all__ if name.islower() and name != "__version__")
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +44,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("sparsebrain.nn.graph_layer").GraphLayer
     if name == "Maxout":
         return importlib.import_module("sparsebrain.nn.maxout").Maxout
-    if name in ("diagnostics", "energy", "error_diffusion", "kernels", "learning", "models"):
+    if name in _PACKAGES:
         return importlib.import_module(f"sparsebrain.{name}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("sparsebrain")

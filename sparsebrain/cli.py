@@ -34,6 +34,7 @@ from sparsebrain.experiments.command_options import (
     Spec,
     Studies,
     Topologies,
+    Trials,
     Variant,
     name_of,
 )
@@ -253,6 +254,60 @@ def error_diffusion(
     )
     if scores and all(score.diverged for score in scores):
         raise typer.Exit(_NOTHING_LEARNED)
+
+
+@app.command(cls=_Command)
+def song(trials: Trials = 1000, seeds: Seeds = 5, out: Out = Path("song")) -> None:
+    """Let birds learn the pitch of a syllable from distorted feedback.
+
+    A syllable is distorted if its pitch is too low. The command measures the reward prediction
+    errors after distorted and undistorted syllables, which dopamine neurons of birds signal, and
+    how REINFORCE moves the pitch, and compares both with their exact values.
+
+    It writes flocks.csv, pitch.csv and figure.png. Every seed is a flock of 1000 birds.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.pitch import song as run  # noqa: PLC0415
+
+    run(trials=trials, seeds=seeds, out=out, console=Console())
+
+
+@app.command(cls=_Command)
+def rewiring(epochs: Epochs = 40, seeds: Seeds = 5, out: Out = Path("rewiring")) -> None:
+    """Train sparse networks whose synapses are pruned and regrown, on digits.
+
+    The methods set, deep-r and rigl are compared with fixed sparse synapses and with dense
+    networks of as many parameters and of as many neurons.
+
+    The command writes results.csv, curves.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.sparse_training import (  # noqa: PLC0415
+        rewiring as run,
+    )
+
+    run(epochs=epochs, seeds=seeds, out=out, console=Console())
+
+
+@app.command(cls=_Command)
+def features(seeds: Seeds = 3, out: Out = Path("features")) -> None:
+    """Learn receptive fields from photographs and digits without labels.
+
+    Neurons learn by BCM, and are measured beside neurons with random weights: how far their fields
+    are localized and oriented, and how selective their responses are. Sanger's rule is compared
+    with the exact principal components.
+
+    The command writes neurons.csv, components.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.visual_features import (  # noqa: PLC0415
+        features as run,
+    )
+
+    run(seeds=seeds, out=out, console=Console())
 
 
 @app.command(cls=_Command)

@@ -21,8 +21,10 @@ from sparsebrain import (
     kernels,
     learning,
     models,
+    plasticity,
 )
 from sparsebrain.learning import RULES
+from sparsebrain.plasticity import PLASTICITY
 from tests.graphs.cases import CASES, ON_DATA
 
 PACKAGES = (
@@ -35,6 +37,7 @@ PACKAGES = (
     diagnostics,
     energy,
     experiments,
+    plasticity,
 )
 
 
@@ -267,6 +270,38 @@ def _of_experiments() -> Iterator[tuple[str, Call]]:
     yield "experiments.differences", Call(experiments.differences, {"values": values})
 
 
+def _of_plasticity() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1, self_loops=False)
+    layer = sparsebrain.GraphLayer(data, loops=2, activation="tanh")
+    x = torch.rand(3, 20)
+    for name in PLASTICITY:
+        kind = PLASTICITY[name]
+        yield f"PLASTICITY[{name}]", Call(kind, {"layer": layer})
+        rule = kind(layer)
+        yield f"PLASTICITY[{name}].forward", Call(rule, {"x": x, "y": x})
+        rate = {"learning_rate": 0.1}
+        yield f"PLASTICITY[{name}].make_optimizer", Call(rule.make_optimizer, rate)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    arguments: dict[str, Any] = {"layer": layer, "optimizer": optimizer}
+    yield "plasticity.Rewiring", Call(plasticity.Rewiring, arguments)
+    rigged = {**arguments, "method": "rigl", "candidates": 3.0}
+    yield "plasticity.Rewiring (candidates)", Call(plasticity.Rewiring, rigged)
+    rewiring = plasticity.Rewiring(layer, optimizer)
+    yield "Rewiring.follow", Call(rewiring.follow, {"connectome": data})
+    arguments = {"removed": torch.tensor([0, 1]), "weight": torch.ones(2)}
+    arguments["added"] = torch.tensor([[0, 19], [19, 0]])
+    yield "GraphLayer.replace_synapses", Call(layer.replace_synapses, arguments)
+    yield "plasticity.RewardPrediction", Call(plasticity.RewardPrediction, {})
+    prediction = plasticity.RewardPrediction()
+    yield "RewardPrediction.forward", Call(prediction, {"rewards": torch.rand(4, 3)})
+    yield "RewardPrediction.spread", Call(prediction.spread, {"probability": 0.5})
+    sizes = {"num_states": 3}
+    yield "plasticity.TemporalDifference", Call(plasticity.TemporalDifference, sizes)
+    learner = plasticity.TemporalDifference(3)
+    arguments = {"states": torch.tensor([0, 1, 2]), "rewards": torch.ones(3).double()}
+    yield "TemporalDifference.forward", Call(learner, arguments)
+
+
 def public_calls() -> dict[str, Call]:
     """Return a good call of every public callable, by its name, with every argument it has."""
     mpl.use("Agg")
@@ -279,6 +314,7 @@ def public_calls() -> dict[str, Call]:
         _of_rules,
         _of_diagnostics,
         _of_experiments,
+        _of_plasticity,
     )
     return {
         name: call._replace(arguments=_defaults(call.function) | call.arguments)
@@ -294,9 +330,10 @@ NOT_CALLED = {
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
     # Files and folders, which have tests of their own.
-    *("load", "save", "plot_html", "compare", "reproduce"),
-    # The rules, which are called by their names in RULES.
-    *(RULES[name].__name__ for name in RULES),
+    *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    # The rules, which are called by their names in RULES and PLASTICITY.
+    *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
+    *("PlasticityRule", "RateRule"),
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
@@ -357,6 +394,7 @@ _SUITS: dict[str, set[str]] = {
     "u0": _NUMBERS,
     "uniform": {"bool"},
     "bias_value": {"negative", "negative float"} | _NUMBERS,
+    "l1": _NUMBERS,
     "levels": {"zero"},
     "linear": {"bool"},
     "lipschitz": _NUMBERS | {"None"},
@@ -411,6 +449,15 @@ _SUITS: dict[str, set[str]] = {
 }
 # The same for one call.
 _SUITS_OF: dict[tuple[str, str], set[str]] = {
+    **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
+    ("GraphLayer.replace_synapses", "sign"): {"None"},
+    ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more"},
+    ("plasticity.Rewiring", "candidates"): {"None"},
+    ("plasticity.Rewiring", "temperature"): _NUMBERS,
+    ("plasticity.Rewiring (candidates)", "candidates"): {"None", "float"},
+    ("plasticity.Rewiring (candidates)", "temperature"): _NUMBERS,
+    ("plasticity.RewardPrediction", "value"): {"negative", "negative float", *_NUMBERS},
+    ("plasticity.TemporalDifference", "discount"): {"zero"},
     ("graphs.from_networkx", "graph"): {"graph"},
     ("graphs.from_numpy", "matrix"): {"array"},
     # The coordinates say how many neurons there are.

@@ -1,7 +1,9 @@
 """Experiments with the connectomes of ``graphs`` and the models of ``sparsebrain``.
 
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
-A. Ejima's article, and ``differences`` tests which groups of results differ significantly.
+A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
+lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, and
+``features`` learns receptive fields without labels.
 """
 
 from __future__ import annotations
@@ -11,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsebrain.experiments.comparison import compare
+    from sparsebrain.experiments.plasticity_study.pitch import song
+    from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
+    from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
     from sparsebrain.experiments.significance import differences
 
-__all__ = ["compare", "differences", "reproduce"]
+__all__ = ["compare", "differences", "features", "reproduce", "rewiring", "song"]
 
-_MODULES = {"compare": "comparison", "differences": "significance", "reproduce": "reproduction"}
+_MODULES = {
+    "compare": "comparison",
+    "differences": "significance",
+    "reproduce": "reproduction",
+    "features": "plasticity_study.visual_features",
+    "rewiring": "plasticity_study.sparse_training",
+    "song": "plasticity_study.pitch",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -190,6 +190,9 @@ Seeds = Annotated[
     int,
     typer.Option(metavar="N", help="Trainings of each kind, one per seed.", **_integer("seeds")),
 ]
+Trials = Annotated[
+    int, typer.Option(metavar="N", help="Trials of each bird.", **_integer("trials"))
+]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))
 ]

@@ -18,6 +18,7 @@ from sparsebrain.experiments import texts as read_texts
 # Larger numbers are mistakes, and would never finish.
 MOST_EPOCHS = 1_000_000
 MOST_SEEDS = 10_000
+MOST_TRIALS = 100_000
 MOST_SEED = 2**63 - 1
 MOST_JOBS = 10_000
 MOST_SAMPLES = 10_000_000
@@ -65,6 +66,11 @@ def seeds(name: str, value: object) -> int:
 def seed(name: str, value: object) -> int:
     """Return a seed."""
     return arguments.count(name, value, at_most=MOST_SEED)
+
+
+def trials(name: str, value: object) -> int:
+    """Return a number of trials."""
+    return arguments.count(name, value, at_least=1, at_most=MOST_TRIALS)
 
 
 def batch_size(name: str, value: object) -> int:

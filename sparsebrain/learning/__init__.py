@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sparsebrain.error_diffusion import ErrorDiffusion
 
 #: The rules by name, as in ``sparsebrain compare --rule``.
-RULES = RuleTable(
+RULES: RuleTable[Rule] = RuleTable(
+    Rule,  # type: ignore[type-abstract]
     {
         "backprop": Backprop,
         "feedback-alignment": FeedbackAlignment,
@@ -40,7 +41,12 @@ RULES = RuleTable(
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
-    }
+        # Features without labels under a linear readout, in another package.
+        "random-features": "sparsebrain.plasticity.feature_rules:RandomFeatures",
+        "hebb": "sparsebrain.plasticity.feature_rules:HebbFeatures",
+        "oja": "sparsebrain.plasticity.feature_rules:OjaFeatures",
+        "bcm": "sparsebrain.plasticity.feature_rules:BCMFeatures",
+    },
 )
 
 __all__ = [

@@ -27,6 +27,11 @@ class DaleSign(Fixed):
 
     def __init__(self, sign: Tensor) -> None:
         super().__init__(sign)
+        self.replace(sign)
+
+    def replace(self, sign: Tensor) -> None:
+        """Set other signs of the same number, for a parameter that holds their free values."""
+        self.value = sign
         self.all_known = bool((sign != 0).all())
 
     def forward(self, free: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.neurons import Leak, NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run, run_stacked
 from sparsebrain.nn.renumbering import renumber
+from sparsebrain.nn.replacement import ReplaceableSynapses
 from sparsebrain.nn.sharing import Grouping, Sharing
-from sparsebrain.nn.synapses import SynapticWeights
 
 _PYG_HOOKS = tuple(
     f"_{stage}_forward_{when}hooks"
@@ -55,7 +55,7 @@ _CALLED = (
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
-class GraphLayer(SynapticWeights, NeuronParameters):
+class GraphLayer(ReplaceableSynapses, NeuronParameters):
     r"""Neurons connected by a connectome, which exchange values along its synapses.
 
     One loop, with one weight per synapse, tied over the loops:

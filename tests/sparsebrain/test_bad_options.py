@@ -25,6 +25,7 @@ from sparsebrain.experiments import runner, texts
 from sparsebrain.experiments.datasets import DATASETS, Images
 from sparsebrain.experiments.error_diffusion_study import kept, xor
 from sparsebrain.experiments.kinds import KINDS
+from sparsebrain.experiments.plasticity_study import pitch, sparse_training, visual_features
 
 LONG = "x" * 5000
 HUGE = str(10**20)
@@ -122,6 +123,9 @@ def sentinel(monkeypatch, tmp_path):
         (runner, "train"),
         (kept, "train"),
         (xor, "xor_table"),
+        (pitch, "sing"),
+        (sparse_training, "train"),
+        (visual_features, "measure"),
         (graphs, "summary"),
         (graphs, "save"),
     ):
@@ -217,7 +221,10 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 
 
 def test_the_app_has_the_commands_and_options_that_are_tested():
-    assert COMMANDS == ["compare", "reproduce", "error-diffusion", "generate", "measure"]
+    assert [
+        *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
+        *("generate", "measure"),
+    ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS
     }

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from sparsebrain import learning
-from sparsebrain.learning import RULES, Backprop, ErrorDiffusion
+from sparsebrain.learning import RULES, Backprop, ErrorDiffusion, Rule
 from sparsebrain.learning.rule_table import RuleTable
 
 
 def test_a_rule_is_given_by_its_class_or_its_place():
-    table = RuleTable({"one": Backprop, "other": "sparsebrain.learning.backprop:Backprop"})
+    table = RuleTable(Rule, {"one": Backprop, "other": "sparsebrain.learning.backprop:Backprop"})
     assert [*table] == ["one", "other"]
     assert table["one"] is table["other"] is Backprop
     table["third"] = "sparsebrain.error_diffusion:ErrorDiffusion"
@@ -22,7 +22,9 @@ def test_a_rule_is_given_by_its_class_or_its_place():
 
 
 def test_what_is_no_rule_is_refused():
-    table = RuleTable({"one": Backprop, "missing": "sparsebrain.learning.backprop:Forwardprop"})
+    table = RuleTable(
+        Rule, {"one": Backprop, "missing": "sparsebrain.learning.backprop:Forwardprop"}
+    )
     with pytest.raises(KeyError, match="'backprob' is not a learning rule; use one of backprop, "):
         RULES["backprob"]
     assert "backprob" not in RULES

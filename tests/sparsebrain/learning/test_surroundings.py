@@ -29,6 +29,8 @@ def taught(rule, call=None):
 
 
 def test_gradients_accumulate(name):
+    if name == "bcm":
+        pytest.skip("its threshold moves with each batch, and the second update uses it")
     rule, parts = fresh(name), []
     for seed in range(2):
         single = fresh(name)

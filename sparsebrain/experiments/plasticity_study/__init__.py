@@ -1,0 +1,1 @@
+"""What rules without labels learn: pitch, sparse connectivity and receptive fields."""
