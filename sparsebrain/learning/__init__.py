@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
+from sparsebrain.learning.equilibrium_propagation import EquilibriumPropagation
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
 from sparsebrain.learning.kolen_pollack import KolenPollack
@@ -40,6 +41,7 @@ RULES = RuleTable(
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
+        "equilibrium-propagation": EquilibriumPropagation,
     }
 )
 
@@ -48,6 +50,7 @@ __all__ = [
     "Backprop",
     "DendriticMicrocircuit",
     "DirectFeedbackAlignment",
+    "EquilibriumPropagation",
     "ErrorDiffusion",
     "FeedbackAlignment",
     "ForwardForward",
