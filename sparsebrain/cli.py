@@ -271,9 +271,10 @@ def generate(
 
     {kinds}
 
-    All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives every
-    synapse a partner in the opposite direction. The number of neurons, shape and extent that SPEC
-    does not state follow from the lattice. Options marked * are fitted to the synapses of its grid of distance 2.
+    All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives
+    every synapse a partner in the opposite direction. The number of neurons, shape and extent that
+    SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
+    grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 

@@ -104,6 +104,8 @@ class EquilibriumPropagation(Rule):
     needs_symmetric = True
     takes_equilibrium = True
 
+    learning_rate = 3e-3
+
     def __init__(
         self,
         model: nn.Module,
@@ -126,37 +128,11 @@ class EquilibriumPropagation(Rule):
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
         """Return why the model is refused: no energy, or no equilibrium of single samples."""
-        reason = refuse_unordered(model)
-        if reason is not None:
-            return reason
-        layers = [each.layer for each in split(model) if isinstance(each.layer, GraphLayer)]
-        if len(layers) != 1:
-            return (
-                f"it has {len(layers)} GraphLayers, and the rule needs one at equilibrium; use "
-                f"{cls.__name__}.build."
-            )
-        (layer,) = layers
-        if not isinstance(layer.loops, Equilibrium):
-            return (
-                f"its GraphLayer has loops={layer.loops}, and the rule compares equilibria; make it "
-                "with loops=Equilibrium(tol=1e-6)."
-            )
-        if not layer.has_symmetric_weights:
-            return (
-                "both directions of its pairs of neurons have weights of their own, and only "
-                "symmetric weights have an energy; pass weight_sharing='pair' to the GraphLayer."
-            )
-        if layer.weight.dtype not in kernels.DTYPES:
-            return f"its weights are {layer.weight.dtype}, and {_NARROW}"
-        for part in _parts(model)[2]:
-            for each in part.modules():
-                if isinstance(each, (_NormBase, _DropoutNd, nn.RReLU)):
-                    return (
-                        f"{type(each).__name__} follows the GraphLayer, where the loss must be the "
-                        "same function of the state of each sample in every phase; put it before "
-                        "the GraphLayer, or leave it out."
-                    )
-        return None
+        return (
+            refuse_unordered(model)
+            or _refuse_layer(model)
+            or next(filter(None, map(_refuse_after, _parts(model)[2])), None)
+        )
 
     @classmethod
     def _layered(cls, in_features: int, hidden: int, num_classes: int) -> nn.Module:
@@ -243,7 +219,8 @@ class EquilibriumPropagation(Rule):
         if drive.requires_grad:
             grads.append((drive, -error))
         if grads:
-            torch.autograd.backward(*zip(*grads, strict=True))
+            tensors, slopes = zip(*grads, strict=True)
+            torch.autograd.backward(tensors, slopes)
 
     def _signs(self, device: torch.device) -> tuple[int, ...]:
         if self.nudge == "random-sign":
@@ -266,8 +243,8 @@ class EquilibriumPropagation(Rule):
         if loops.tol > self.beta * _TOL_SHARE:
             raise ValueError(
                 f"beta must be at least 500 times the tol of the Equilibrium, {loops.tol:g}, since "
-                f"residuals are divided by it, got {self.beta:g}; pass beta={500 * loops.tol:g}, or "
-                f"make the GraphLayer with Equilibrium(tol={self.beta * _TOL_SHARE:g})."
+                f"residuals are divided by it, got {self.beta:g}; make the GraphLayer with "
+                f"Equilibrium(tol={self.beta * _TOL_SHARE:g}), or pass a larger beta."
             )
 
     def _warn_once(self) -> None:
@@ -290,3 +267,37 @@ def _parts(model: nn.Module) -> tuple[list[nn.Module], GraphLayer, list[nn.Modul
         parts += [*block.before, block.layer, *block.after]
     at, layer = next((at, p) for at, p in enumerate(parts) if isinstance(p, GraphLayer))
     return parts[:at], layer, parts[at + 1 :]
+
+
+def _refuse_layer(model: nn.Module) -> str | None:
+    layers = [each.layer for each in split(model) if isinstance(each.layer, GraphLayer)]
+    if len(layers) != 1:
+        return (
+            f"it has {len(layers)} GraphLayers, and the rule needs one at equilibrium; use "
+            "EquilibriumPropagation.build."
+        )
+    (layer,) = layers
+    if not isinstance(layer.loops, Equilibrium):
+        return (
+            f"its GraphLayer has loops={layer.loops}, and the rule compares equilibria; make it "
+            "with loops=Equilibrium(tol=1e-6)."
+        )
+    if not layer.has_symmetric_weights:
+        return (
+            "the two directions of a pair have weights of their own, and only symmetric weights "
+            "have an energy; pass weight_sharing='pair' to the GraphLayer."
+        )
+    if layer.weight.dtype not in kernels.DTYPES:
+        return f"its weights are {layer.weight.dtype}, and {_NARROW}"
+    return None
+
+
+def _refuse_after(part: nn.Module) -> str | None:
+    for each in part.modules():
+        if isinstance(each, (_NormBase, _DropoutNd, nn.RReLU)):
+            return (
+                f"{type(each).__name__} follows the GraphLayer, where the loss of a sample must be "
+                "the same function of its state in every phase; put it before the GraphLayer, or "
+                "leave it out."
+            )
+    return None

@@ -48,8 +48,8 @@ def share_synapses(
         targets.
 
     Raises:
-        ValueError: If the connectome has no ``edge_type`` or ``node_type``, or, for pairs, a synapse
-            without a partner.
+        ValueError: If the connectome has no ``edge_type`` or ``node_type``, or, for pairs, a
+            synapse without a partner.
 
     Example:
         >>> import torch
@@ -116,8 +116,9 @@ def _refuse_one_way(
         ends = (low[at], high[at]) if surplus[odd[0]] > 0 else (high[at], low[at])
         raise ValueError(
             f"{option}='pair' needs a partner in the opposite direction for every synapse, but "
-            f"{np.abs(surplus).sum()} have none, the first from neuron {ends[0]} to {ends[1]}; pass "
-            "graphs.symmetrize(connectome), or on the command line symmetric=true in the topology"
+            f"{np.abs(surplus).sum()} have none, the first from neuron {ends[0]} to {ends[1]}; "
+            "pass graphs.symmetrize(connectome), or on the command line symmetric=true in the "
+            "topology"
         )
 
 

@@ -82,7 +82,10 @@ class SynapticWeights(Saved):
             assert self._initial_weight is not None
             groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
             if gain == "pair":
-                for name, values in {"edge_sign": sign, "edge_weight": self._initial_weight}.items():
+                for name, values in {
+                    "edge_sign": sign,
+                    "edge_weight": self._initial_weight,
+                }.items():
                     if values is not None and groups is not None:
                         value_of_groups(values, groups, count, _refusal("gain", gain, name))
             if sign is not None:
