@@ -16,6 +16,7 @@ import sparsebrain
 from sparsebrain import diagnostics, error_diffusion, experiments, kernels, learning, models
 from sparsebrain.learning import RULES
 from tests.graphs.cases import CASES, ON_DATA
+from tests.sparsebrain.learning.conftest import connectome_for
 
 PACKAGES = (
     graphs,
@@ -157,7 +158,7 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     for name in RULES:
         rule = RULES[name]
         sizes: dict[str, Any] = {
-            "connectome": graphs.layered([12, 6, 6]),
+            "connectome": connectome_for(name, graphs.layered([12, 6, 6])),
             "in_features": 12,
             "num_classes": 3,
             "loops": 1,
@@ -369,6 +370,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
     ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
     ("error_diffusion.alternating", "number"): {"zero"},
+    ("RULES[equilibrium-propagation]", "beta"): {"float"},
     ("RULES[forward-forward]", "peer"): _NUMBERS,
     ("RULES[local-errors]", "share"): {"zero"},
     ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},
