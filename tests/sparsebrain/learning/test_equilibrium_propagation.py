@@ -264,7 +264,7 @@ def test_residuals_and_rounding_errors_are_not_divided_by_too_small_a_beta():
 
 
 def test_a_nudge_that_does_not_settle_is_told_once():
-    loops = Equilibrium(tol=1e-6, max_loops=20)
+    loops = Equilibrium(tol=1e-6, max_loops=20, constraint="norm", bound=0.3)
     model = EquilibriumPropagation.build(graphs.grid_local((3, 3), 1), 12, 3, loops=loops)
     rule = EquilibriumPropagation(model, beta=1.0)
     with torch.no_grad():
