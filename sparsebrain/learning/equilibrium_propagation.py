@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +36,9 @@ _NARROW = "the rule learns from small differences of states; call model.float() 
 class EquilibriumPropagation(Rule):
     r"""Equilibrium propagation: the gradient as the difference of two equilibria.
 
-    A GraphLayer with symmetric weights and constant input d settles to z = f(W z + b + d), where an
-    energy E is stationary. The loss C of what is read from z then pulls at every neuron with the
-    small force beta, and the layer settles again, from there:
+    A GraphLayer with symmetric weights and constant input d settles to z = f(W z + b + d), a
+    stationary point of an energy E. In a second phase the loss C, a function of z, adds a small
+    force -beta dC/dz to the input of every neuron, and the layer settles again from z:
 
     .. math::
         z_\beta = f\left(W z_\beta + b + d - \beta \, \partial C / \partial z\right), \qquad
@@ -45,23 +46,23 @@ class EquilibriumPropagation(Rule):
         \frac{\partial E}{\partial \theta}(z_\beta) - \frac{\partial E}{\partial \theta}(z_0)
         \right)
 
-    With :math:`\Delta = (z_\beta - z_0) / \beta`, or centered
-    :math:`(z_\beta - z_{-\beta}) / 2 \beta`, and the mean m of the two states, the gradient of the
-    weight of a pair is :math:`-(\Delta_i m_j + m_i \Delta_j)`, which is the difference of the
-    products :math:`z_i z_j` over beta: a synapse needs no more than the activity at its two ends.
-    The gradient of b and d is :math:`-\Delta`. The error against the gradient at the equilibrium is
-    O(beta), centered O(beta^2).
+    The gradient of the weight of a pair is minus the difference of the products :math:`z_i z_j`
+    between the two phases, divided by beta, so that a synapse needs only the activities at its two
+    ends. The gradient of b and d is minus :math:`\Delta = (z_\beta - z_0) / \beta`. With both signs
+    of beta, :math:`\Delta = (z_\beta - z_{-\beta}) / 2 \beta`. The error relative to the implicit
+    gradient at the equilibrium is O(beta), or O(beta^2) with both signs.
 
     The model is an nn.Sequential with one GraphLayer whose loops are an
     :class:`~sparsebrain.Equilibrium` and whose weights are symmetric, ``weight_sharing="pair"`` or
     ``gain="pair"``. Modules before it run once per step and learn from the gradient of d by
-    autograd, which passes no other layer if there is one nn.Linear. Modules after it are part of C
-    and learn from its gradient at the nudged states. They see one sample at a time, without
-    normalization and dropout. A leak damps the loops and changes no equilibrium.
+    autograd; with one nn.Linear, no error passes through other weights. Modules after it belong to
+    C and learn from its gradient at the nudged states; batch normalization and dropout are refused
+    there, because the loss of a sample must be the same function of its state in all phases. A leak
+    damps the loops and does not change the equilibrium.
 
-    :meth:`build` makes Linear - BatchNorm - GraphLayer - Linear with tanh and a constraint that
-    guarantees one equilibrium; a number of loops becomes an Equilibrium. Without a connectome the
-    neurons have no synapses.
+    :meth:`build` makes Linear - BatchNorm - GraphLayer - Linear, with tanh in the loops. It
+    replaces a number of loops by ``Equilibrium(tol=1e-6, constraint="norm")``, which guarantees a
+    unique equilibrium of the free phase. Without a connectome the neurons have no synapses.
 
     Args:
         model: The model, as described above.
@@ -120,10 +121,15 @@ class EquilibriumPropagation(Rule):
         self.nudge = arguments.option("nudge", nudge, NUDGES)
         self.loss = find_loss(loss)
         self.generator = check_generator(generator, model)
-        self.before, self.layer, self.after = _parts(model)
+        self._parts = _split(model)
         self.reports: tuple[Report, ...] = ()
         self._warned = False
         self._check_precision()
+
+    @property
+    def layer(self) -> GraphLayer:
+        """The GraphLayer of the model."""
+        return self._parts.layer
 
     @classmethod
     def refusal(cls, model: nn.Module) -> str | None:
@@ -131,7 +137,7 @@ class EquilibriumPropagation(Rule):
         return (
             refuse_unordered(model)
             or _refuse_layer(model)
-            or next(filter(None, map(_refuse_after, _parts(model)[2])), None)
+            or next(filter(None, map(_refuse_after, _split(model).after)), None)
         )
 
     @classmethod
@@ -166,10 +172,10 @@ class EquilibriumPropagation(Rule):
             return self._step_of(x, y)
 
     def _step_of(self, x: Tensor, y: Tensor) -> Tensor:
-        drive = through(self.before, x)
+        drive = through(self._parts.before, x)
         with torch.no_grad():
             free = self.layer(drive)
-            scores = through(self.after, free)
+            scores = through(self._parts.after, free)
             check_labels(scores, y)
             loss = self.loss(scores, y)
         loops = self.layer.describe(drive, state=free)
@@ -182,7 +188,7 @@ class EquilibriumPropagation(Rule):
         error = (first - second) / (apart * max(len(x), 1))
         self._teach(loops, drive, error, (first + second) / 2)
         for state in nudged:
-            of_state = self.loss(through(self.after, state), y) / len(nudged)
+            of_state = self.loss(through(self._parts.after, state), y) / len(nudged)
             if of_state.requires_grad:
                 of_state.backward()
         return loss
@@ -195,7 +201,7 @@ class EquilibriumPropagation(Rule):
             state = loops.from_columns(columns).requires_grad_()
             with torch.enable_grad():
                 # The sum over samples, so that each is nudged as if it were alone.
-                loss = self.loss(through(self.after, state), y) * len(y)
+                loss = self.loss(through(self._parts.after, state), y) * len(y)
                 (slope,) = torch.autograd.grad(loss, state)
             sums = kernels.propagate(loops.structure, loops.weight, columns, backend=loops.backend)
             return sums.sub_(loops.to_columns(slope), alpha=beta)
@@ -211,6 +217,8 @@ class EquilibriumPropagation(Rule):
         """Add the gradients of weights and drive for minus the gradient of the drive."""
         grads = []
         if loops.weight.requires_grad:
+            # The products z_i z_j differ by the sum of both directions' error times mean, and the
+            # directions of a pair share a weight, which receives this sum.
             ends = (loops.to_columns(each) for each in (error, mean))
             grad = kernels.correlate(loops.structure, *ends, backend=loops.backend)
             grads.append((loops.weight, -grad))
@@ -260,13 +268,20 @@ class EquilibriumPropagation(Rule):
             )
 
 
-def _parts(model: nn.Module) -> tuple[list[nn.Module], GraphLayer, list[nn.Module]]:
-    """Return the modules before the only GraphLayer, that layer, and the modules after it."""
+class _Parts(NamedTuple):
+    """The modules before the only GraphLayer of a model, that layer, and the modules after it."""
+
+    before: list[nn.Module]
+    layer: GraphLayer
+    after: list[nn.Module]
+
+
+def _split(model: nn.Module) -> _Parts:
     parts: list[nn.Module] = []
     for block in split(model):
         parts += [*block.before, block.layer, *block.after]
     at, layer = next((at, p) for at, p in enumerate(parts) if isinstance(p, GraphLayer))
-    return parts[:at], layer, parts[at + 1 :]
+    return _Parts(parts[:at], layer, parts[at + 1 :])
 
 
 def _refuse_layer(model: nn.Module) -> str | None:
