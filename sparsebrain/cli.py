@@ -127,7 +127,9 @@ def compare(
     {kinds}
 
     The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
-    none is the model without a graph.
+    none is the model without a graph. All other kinds have the option symmetric, as in
+    coordinate:symmetric=true or file:brain.npz,symmetric=true, which gives every synapse a partner
+    in the opposite direction.
 
     The budget is the size of the first topology that states one, or otherwise that of a grid of
     distance 2 on the lattice of the data set. It determines the number of neurons, shape and extent
@@ -324,8 +326,10 @@ def generate(
 
     {kinds}
 
-    The number of neurons, shape and extent that SPEC does not state follow from the lattice.
-    Options marked * are fitted to the synapses of its grid of distance 2.
+    All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives
+    every synapse a partner in the opposite direction. The number of neurons, shape and extent that
+    SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
+    grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 

@@ -26,6 +26,7 @@ from sparsebrain import (
 from sparsebrain.learning import RULES
 from sparsebrain.plasticity import PLASTICITY
 from tests.graphs.cases import CASES, ON_DATA
+from tests.sparsebrain.learning.conftest import connectome_for
 
 PACKAGES = (
     graphs,
@@ -222,7 +223,7 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     for name in RULES:
         rule = RULES[name]
         sizes: dict[str, Any] = {
-            "connectome": graphs.layered([12, 6, 6]),
+            "connectome": connectome_for(name, graphs.layered([12, 6, 6])),
             "in_features": 12,
             "num_classes": 3,
             "loops": 1,
@@ -514,6 +515,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
     ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
     ("error_diffusion.alternating", "number"): {"zero"},
+    ("RULES[equilibrium-propagation]", "beta"): {"float"},
     ("RULES[forward-forward]", "peer"): _NUMBERS,
     ("RULES[local-errors]", "share"): {"zero"},
     ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},

@@ -131,7 +131,7 @@ def _topology(name: str, text: str) -> str:
     kind, _, path = text.strip().partition(":")
     if kind == "file" and path:
         # Before the next import, which takes seconds.
-        options.saved_file(f"{name} {text!r}", path)
+        options.saved_file(f"{name} {text!r}", options.split_path(path)[0])
     from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
 
     try:

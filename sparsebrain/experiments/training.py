@@ -278,7 +278,7 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
     kind = RULES[run.rule]
     width = images.train_x.size(1)
     hidden, loops = _hidden(run, images), parse_loops(run.loops).value
-    if not isinstance(loops, int):
+    if not isinstance(loops, int) and not kind.takes_equilibrium:
         raise ValueError(
             f"{run.rule} needs a number of loops, got {run.loops!r}; pass a number, or use "
             f"{BACKPROP}"

@@ -91,7 +91,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         weight_sharing: "synapse" for one weight per synapse [E], or one weight per "type"
             (``edge_type`` [T]; on a grid, whose types are offsets, this is a convolution),
             "projection" (from one ``node_type`` to another [P], in the order of ``projections``),
-            "source" or "target".
+            "source", "target", or "pair" for a symmetric W: one weight per pair of neurons i <= j
+            with a synapse in both directions, sorted by (i, j). Every synapse needs a partner; see
+            :func:`graphs.symmetrize`.
         gain: Learn gains on fixed strengths: a weight is the connectome's ``edge_weight`` times a
             gain, which starts at 1. The value says which synapses share a gain, as for
             ``weight_sharing``. With ``dale`` gains stay at 0 or above. See
