@@ -1,0 +1,6 @@
+"""Spiking neurons: leaky integrate-and-fire networks, their inputs and their recordings."""
+
+from sparsebrain.spiking.lif import LIF
+from sparsebrain.spiking.surrogate import SURROGATES, Surrogate
+
+__all__ = ["LIF", "SURROGATES", "Surrogate"]
