@@ -14,6 +14,8 @@ from torch import Tensor
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.layout import like, settled
+from sparsebrain.kernels.native_spikes import NativeSpikes
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
 _WIDEST = {torch.float32: 64, torch.float64: 32}
@@ -67,6 +69,14 @@ class NativeBackend(Backend):
         call = _call(structure, post.dtype, post.size(1))
         _module().correlate(call, *_addresses(post, pre, out))
         return out
+
+    def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
+        structure, weight = network.structure, network.weight.contiguous()
+        structure.check_arrays()
+        call = _call(structure, weight.dtype, 1)
+        if structure.by_source.order is not None:
+            weight = structure.by_source.arrange(weight)
+        return NativeSpikes(_module(), call, _instruction_set(), network, weight)
 
     def loop(
         self,
