@@ -92,6 +92,8 @@ class LIF(nn.Module):
         1.5
     """
 
+    weight: Tensor
+
     def __init__(
         self,
         connectome: Data,
@@ -268,10 +270,15 @@ class LIF(nn.Module):
         ).clamp_min(1).rsqrt()
         noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
         weight = noise * scale.to(like)[target.to(like.device)]
-        if parametrize.is_parametrized(self, "weight"):
-            sign = self.parametrizations.weight[0].value.to(like)
-            weight = with_signs(weight.abs(), sign)
-        return weight
+        sign = self._sign()
+        return weight if sign is None else with_signs(weight.abs(), sign.to(like))
+
+    def _sign(self) -> Tensor | None:
+        """Return the fixed signs [E], or None."""
+        if not parametrize.is_parametrized(self, "weight"):
+            return None
+        steps: Any = self.parametrizations
+        return steps.weight[0].value
 
     def coefficients(self) -> Coefficients:
         """Return the coefficients of a step, on the device and in the dtype of the weights."""
@@ -349,10 +356,7 @@ class LIF(nn.Module):
     def get_extra_state(self) -> Tensor:
         """Return a SHA-256 [32] uint8 of the synapses and their fixed signs, for state_dict."""
         if self._fingerprint is None:
-            sign = None
-            if parametrize.is_parametrized(self, "weight"):
-                sign = self.parametrizations.weight[0].value
-            self._fingerprint = fingerprint(self._structure, None, sign)
+            self._fingerprint = fingerprint(self._structure, None, self._sign())
         return self._fingerprint
 
     def set_extra_state(self, state: Tensor) -> None:
