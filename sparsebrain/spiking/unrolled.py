@@ -52,14 +52,11 @@ def _check_current(lif: LIF, current: Tensor) -> Tensor:
     dtypes: tuple[torch.dtype, ...] = (lif.weight.dtype,)
     if isinstance(current, Tensor) and torch.is_autocast_enabled(lif.weight.device.type):
         dtypes = (*dtypes, torch.float16, torch.bfloat16)
-    tensors.tensor(
-        "current",
-        current,
-        ("B", "T", lif.num_nodes),
-        dtypes=dtypes,
-        device=lif.weight.device,
-        finite=True,
-    )
+    shape, device = ("B", "T", lif.num_nodes), lif.weight.device
+    tensors.tensor("current", current, shape, dtypes=dtypes, device=device)
+    # A sum is the fastest test, and finite values whose sum is not are tested one by one.
+    if not torch.compiler.is_compiling() and not bool(current.sum().isfinite()):
+        tensors.tensor("current", current, shape, dtypes=dtypes, finite=True)
     return current.to(lif.weight.dtype)
 
 
@@ -71,19 +68,20 @@ def _check_state(lif: LIF, state: State, current: Tensor) -> State:
             "pass the second result of an earlier call, or lif.rest_state(B)"
         )
     shape = (len(current), lif.num_nodes)
-    like = {"dtypes": (current.dtype,), "device": current.device, "finite": True}
+    past = (len(current), lif.longest_delay, lif.num_nodes)
     fix = f"pass state=lif.rest_state({len(current)}), or a state of this network and batch"
-    tensors.tensor("state.u", state.u, shape, fix=fix, **like)
     if (state.g is None) is not (lif.tau_synapse is None):
         raise ValueError(f"state.g must be a tensor if and only if tau_synapse is given; {fix}")
-    if state.g is not None:
-        tensors.tensor("state.g", state.g, shape, fix=fix, **like)
-    ints = {"dtypes": (torch.int32,), "device": current.device}
-    tensors.tensor("state.wait", state.wait, shape, fix=fix, **ints)
+    floats = {"state.u": (state.u, shape), "state.g": (state.g, shape)}
+    for name, (values, size) in (floats | {"state.spikes": (state.spikes, past)}).items():
+        if values is not None or name != "state.g":
+            dtypes, device = (current.dtype,), current.device
+            tensors.tensor(name, values, size, dtypes=dtypes, device=device, finite=True, fix=fix)
+    tensors.tensor(
+        "state.wait", state.wait, shape, dtypes=(torch.int32,), device=current.device, fix=fix
+    )
     if bool((state.wait < 0).any()):
         raise ValueError(f"state.wait must not be negative, got {int(state.wait.min())}; {fix}")
-    past = (len(current), lif.longest_delay, lif.num_nodes)
-    tensors.tensor("state.spikes", state.spikes, past, fix=fix, **like)
     if bool(((state.spikes != 0) & (state.spikes != 1)).any()):
         raise ValueError(f"state.spikes must be 0 or 1; {fix}")
     return state
@@ -99,6 +97,9 @@ def _latest(past: Tensor, spikes: Tensor) -> Tensor:
 
 def _gap(c: Coefficients) -> Tensor:
     """Return the distance from rest to threshold, [N], or 1 where it is not positive."""
+    if c.threshold.stride(0) == 0 and len(c.threshold):
+        one = c.threshold[:1]
+        return torch.where(one > 0, one, 1.0).expand(len(c.threshold))
     return torch.where(c.threshold > 0, c.threshold, 1.0)
 
 
@@ -107,6 +108,11 @@ def _factor(values: Tensor) -> _Factor:
     if values.numel() and values.stride(0) == 0:
         return float(values[0])
     return values.unsqueeze(1)
+
+
+def _less_one(values: Tensor) -> _Factor:
+    """Return values - 1 as :func:`_factor` does."""
+    return _factor(values) - 1
 
 
 def _add(total: Tensor, x: Tensor, factor: _Factor, out: Tensor | None = None) -> None:
@@ -270,7 +276,7 @@ def _run_steps(
     longest = past.size(1)
     spikes = drive.new_empty(longest + steps, neurons, batch)
     spikes[:longest] = past.permute(1, 2, 0)
-    drive.mul_(c.drive.unsqueeze(1))
+    drive.mul_(_factor(c.drive))
     rests = network.rests or bool(wait.any())
     # The first step at which a neuron is active again.
     free, refractory = wait.to(u.dtype), c.refractory.to(u.dtype).unsqueeze(1)
@@ -342,9 +348,12 @@ def _run_back(
     needs_current, needs_weight, needs_u, needs_g, needs_past = needs
     steps, neurons, batch = tape.u.shape
     longest = len(tape.spikes) - steps
-    grad_spikes = tape.u.new_zeros(longest + steps, neurons, batch)
-    if of_spikes is not None:
-        grad_spikes[longest:] = _steps(of_spikes)
+    if of_spikes is not None and not longest:
+        grad_spikes = _steps(of_spikes)
+    else:
+        grad_spikes = tape.u.new_zeros(longest + steps, neurons, batch)
+        if of_spikes is not None:
+            grad_spikes[longest:] = _steps(of_spikes)
     zero = tape.u.new_zeros(neurons, batch)
     grad_u = zero if of_u is None else _columns(of_u)
     grad_g = None
@@ -368,7 +377,7 @@ def _run_back(
         if grad_weight is not None:
             grad_weight += _correlate(wiring, arriving, tape.spikes, piece, longest)
     return (
-        _from_steps(grad_drive.mul_(c.drive.unsqueeze(1))) if needs_current else None,
+        _from_steps(grad_drive.mul_(_factor(c.drive))) if needs_current else None,
         grad_weight,
         _rows(grad_u) if needs_u else None,
         _rows(grad_g) if needs_g and grad_g is not None else None,
@@ -378,14 +387,16 @@ def _run_back(
 
 def _pieces(network: _Network, tape: _Tape) -> Iterator[tuple[range, Tensor]]:
     """Yield the steps in pieces, the last piece first, with the derivatives of their spikes."""
-    gap = _gap(network.c).unsqueeze(1)
-    surrogate, threshold = network.surrogate, network.c.threshold.unsqueeze(1)
+    surrogate, c = network.surrogate, network.c
+    threshold, gap = _factor(c.threshold), _factor(_gap(c))
+    narrow, height = 1 / (gap * surrogate.width), 1 / gap
     steps, neurons, batch = tape.u.shape
     length = max(_PIECE // max(neurons * batch, 1), 1)
     for stop in range(steps, 0, -length):
         piece = range(max(stop - length, 0), stop)
-        x = tape.u[piece.start : stop] - threshold
-        slopes = surrogate.slope(x.div_(gap * surrogate.width)).div_(gap)
+        slopes = surrogate.slope((tape.u[piece.start : stop] - threshold).mul_(narrow))
+        if not isinstance(height, float) or height != 1:
+            slopes.mul_(height)
         if tape.active is not None:
             slopes.mul_(tape.active[piece.start : stop])
         yield piece, slopes
@@ -410,9 +421,9 @@ def _run_piece(
     c, wiring, _ = network
     longest = wiring.delays[0]
     nodes = wiring.structure.num_nodes
-    decay, lost = _factor(c.decay), _factor(c.decay - 1)
+    decay, lost = _factor(c.decay), _less_one(c.decay)
     transfer = None if c.transfer is None else _factor(c.transfer)
-    faded = None if c.synapse_decay is None else _factor(c.synapse_decay - 1)
+    faded = None if c.synapse_decay is None else _less_one(c.synapse_decay)
     arriving = torch.empty_like(slopes)
     padded = grad_u.new_zeros(nodes, grad_u.size(1)) if nodes > wiring.num_nodes else None
     for number in reversed(piece):
@@ -465,12 +476,10 @@ def _correlate(
     def side_by_side(steps: Tensor) -> Tensor:
         return steps.transpose(0, 1).reshape(neurons, columns)
 
-    post = arriving.new_zeros(structure.num_nodes, columns)
-    post[:neurons] = side_by_side(arriving)
-    pre = torch.cat(
-        [
-            side_by_side(spikes[longest + piece.start - delay : longest + piece.stop - delay])
-            for delay in wiring.delays
-        ]
-    )
-    return resolve("auto", post.device).correlate(structure, post, pre)
+    first, last = longest + piece.start, longest + piece.stop
+    post = side_by_side(arriving)
+    pre = [side_by_side(spikes[first - delay : last - delay]) for delay in wiring.delays]
+    if len(pre) > 1:
+        # No synapse ends at the nodes that represent earlier spikes.
+        post = torch.cat((post, post.new_zeros(structure.num_nodes - neurons, columns)))
+    return resolve("auto", post.device).correlate(structure, post, torch.cat(pre))
