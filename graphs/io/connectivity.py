@@ -126,8 +126,8 @@ def _read_names(what: str, file: BinaryIO) -> list[str]:
                 f"row {row}: {reason}"
             )
     if len(set(names)) < len(names):
-        seen: set[str] = set()
-        row, name = next((r, n) for r, n in enumerate(names, 1) if n in seen or seen.add(n))
+        first = {name: len(names) - at for at, name in enumerate(reversed(names))}
+        row, name = next((at, name) for at, name in enumerate(names, 1) if first[name] < at)
         raise ValueError(
             f"{what} must list each neuron once, got {name!r} again in row {row}; delete the row, "
             "and number the synapses accordingly"

@@ -33,7 +33,10 @@ def write(folder, suffix, *, tag="783", neurons=None, **changed):
         arrow = pytest.importorskip("pyarrow")
         pytest.importorskip("pyarrow.parquet").write_table(arrow.table(columns), path)
     else:
-        rows = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values()))]
+        rows = [
+            ",".join(columns),
+            *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+        ]
         path.write_text("\n".join(rows) + "\n")
     return path
 
