@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -80,7 +81,8 @@ class NativeBackend(Backend):
             weight = kept.weight
         simulation = NativeSpikes(_module(), call, _instruction_set(), network, weight)
         if kept is not None:
-            structure.keep(kept, by_source=True)
+            # Later calls may overwrite these weights, once this simulation is gone.
+            weakref.finalize(simulation, structure.keep, kept, by_source=True)
         return simulation
 
     def loop(

@@ -330,6 +330,15 @@ def _arrive(
     return wiring.arrivals(propagate, history.transpose(1, 2), spikes.t().contiguous()).t()
 
 
+def _in_order(structure: Structure, weight: Tensor) -> tuple[Structure, Tensor]:
+    """Return the same synapses sorted by target and source, so that all sums run in this order."""
+    order = structure.by_target.order
+    if order is None:
+        return structure, weight
+    edges = structure.edge_index.index_select(1, order)
+    return Structure(edges, structure.num_nodes), weight.index_select(0, order)
+
+
 def run_steps(
     network: Network,
     running: Running,
@@ -349,7 +358,8 @@ def run_steps(
         never = torch.full_like(c.threshold, torch.inf)
         c = c._replace(threshold=torch.where(network.silent, never, c.threshold))
     wiring = wire(network.structure, network.delay)
-    propagate = operator(wiring.structure, network.weight)
+    ordered, weight = _in_order(wiring.structure, network.weight)
+    propagate = operator(ordered, weight)
     samples, longest = len(running.u), wiring.delays[0]
     # Steps first, so that a ring of the last steps is a view.
     history = running.u.new_zeros((longest, *running.u.shape))

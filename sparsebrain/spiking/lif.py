@@ -342,6 +342,7 @@ class LIF(nn.Module):
         samples: int = 1,
         silence: Sequence[int] | Tensor = (),
         generator: torch.Generator | None = None,
+        backend: str = "auto",
     ) -> Recording:
         """Simulate the network from rest for a time, without gradients.
 
@@ -363,6 +364,7 @@ class LIF(nn.Module):
             silence: Neurons that never spike.
             generator: The source of randomness of Poisson trains; torch's default generator if
                 None.
+            backend: The kernel backend, as for a GraphLayer. All backends see the same input.
 
         Returns:
             The spikes and states, a :class:`sparsebrain.spiking.Recording`.
@@ -392,6 +394,7 @@ class LIF(nn.Module):
             samples=samples,
             silence=silence,
             generator=generator,
+            backend=backend,
         )
 
     def get_extra_state(self) -> Tensor:

@@ -6,15 +6,15 @@ import contextlib
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from graphs import arguments, tensors
-from sparsebrain.kernels.select import resolve
-from sparsebrain.kernels.spikes import Network, Running, Spiked, Train, begins
+from sparsebrain.kernels.select import check_backend, resolve
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, Train, begins
 from sparsebrain.spiking.arguments import number, values
 from sparsebrain.spiking.events import Inputs, SpikeTrains, check_poisson, neurons_of
 from sparsebrain.spiking.recording import Asked, Recording, Trace, check_record
@@ -41,6 +41,7 @@ def run(
     samples: int,
     silence: Any,
     generator: torch.Generator | None,
+    backend: str,
 ) -> Recording:
     """Simulate a network, see :meth:`sparsebrain.spiking.LIF.simulate`."""
     like, size = lif.weight, lif.num_nodes
@@ -62,7 +63,8 @@ def run(
     inputs = Inputs(
         events, trains, samples=samples, num_nodes=size, like=like.detach(), generator=generator
     )
-    spans = _spans(lif, network, inputs, asked, steps, samples)
+    simulate = resolve(check_backend(backend), like.device).spike(network)
+    spans = _spans(lif, simulate, inputs, asked, steps, samples)
     parts: list[tuple[int, int, Spiked]] = []
     try:
         with _bar(steps * lif.dt) as show:
@@ -80,11 +82,15 @@ def run(
 
 
 def _spans(
-    lif: LIF, network: Network, inputs: Inputs, asked: list[Asked], steps: int, samples: int
+    lif: LIF,
+    simulate: Callable[[Running, Span], Spiked],
+    inputs: Inputs,
+    asked: list[Asked],
+    steps: int,
+    samples: int,
 ) -> Iterator[tuple[int, int, Spiked]]:
     """Yield the first step, the number of steps and the result of each span."""
-    like = network.weight
-    simulate = resolve("auto", like.device).spike(network)
+    like = lif.weight.detach()
     u = like.new_zeros((samples, lif.num_nodes))
     none = torch.empty(0, dtype=torch.int64, device=like.device)
     running = Running(
