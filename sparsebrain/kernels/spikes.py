@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparsebrain.kernels import Structure
+from sparsebrain.kernels.structure import Structure
 
 
 class Coefficients(NamedTuple):
