@@ -117,9 +117,11 @@ def spiking_classifier(
     del parts["encode_activation"]
     # Currents around the threshold, of which about half of the neurons spike.
     rest, threshold = torch.as_tensor(lif.rest), torch.as_tensor(lif.threshold)
+    norm = parts["encode_norm"]
+    assert isinstance(norm, nn.BatchNorm1d)
     with torch.no_grad():
-        parts["encode_norm"].bias.copy_(threshold - rest)
-        parts["encode_norm"].weight.copy_(2 * (threshold - rest).abs())
+        norm.bias.copy_(threshold - rest)
+        norm.weight.copy_(2 * (threshold - rest).abs())
     parts["spiking"] = spiking
     parts["spiking_norm"] = nn.BatchNorm1d(lif.num_nodes)
     parts["decode"] = linear("num_classes", lif.num_nodes, num_classes)
