@@ -177,11 +177,13 @@ def _copied(running: Running, network: Network) -> Running:
     if running.g is not None:
         _check("g", running.g, dtype, (samples, size))
     _check_train("recent", running.recent, samples)
-    copied = (
-        None if each is None else each.clone(memory_format=torch.contiguous_format)
-        for each in running[:3]
+    form = torch.contiguous_format
+    return Running(
+        running.u.clone(memory_format=form),
+        None if running.g is None else running.g.clone(memory_format=form),
+        running.wait.clone(memory_format=form),
+        running.recent,
     )
-    return Running(*copied, running.recent)  # type: ignore[arg-type]
 
 
 def _check_span(span: Span, network: Network, samples: int) -> None:

@@ -7,6 +7,7 @@ the samples a :class:`Running`, and of its input a :class:`Span`; it returns a :
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -318,6 +319,17 @@ def begins(sample: Tensor, samples: int) -> Tensor:
     return begin
 
 
+def _fire(x: Tensor) -> Tensor:
+    return (x > 0).to(x)
+
+
+def _arrive(
+    wiring: Wiring, propagate: Callable[[Tensor], Tensor], history: Tensor, spikes: Tensor
+) -> Tensor:
+    """Return what arrives [S, N], for a history [D, S, N] and spikes [S, N]."""
+    return wiring.arrivals(propagate, history.transpose(1, 2), spikes.t().contiguous()).t()
+
+
 def run_steps(
     network: Network,
     running: Running,
@@ -356,15 +368,8 @@ def run_steps(
         now = span.events.step == n
         jump = torch.zeros_like(state.u)
         jump[sample_of_event[now], span.events.neuron[now]] = span.jump[now]
-        past = history.transpose(1, 2)
-        spikes, state = step(
-            c,
-            state,
-            lambda x: (x > 0).to(x),
-            lambda spikes, past=past: wiring.arrivals(propagate, past, spikes.t().contiguous()).t(),
-            drive=network.input,
-            jump=jump,
-        )
+        arrivals = partial(_arrive, wiring, propagate, history)
+        spikes, state = step(c, state, _fire, arrivals, drive=network.input, jump=jump)
         sample, neuron = spikes.nonzero(as_tuple=True)
         found.append(torch.stack([sample, torch.full_like(sample, n), neuron]))
         if longest:

@@ -1,7 +1,9 @@
 """Spiking neurons: leaky integrate-and-fire networks, their inputs and their recordings."""
 
 from sparsebrain.spiking.dynamics import State
+from sparsebrain.spiking.events import SpikeTrains
 from sparsebrain.spiking.lif import LIF
+from sparsebrain.spiking.recording import Recording, Trace
 from sparsebrain.spiking.surrogate import SURROGATES, Surrogate
 
-__all__ = ["LIF", "SURROGATES", "State", "Surrogate"]
+__all__ = ["LIF", "SURROGATES", "Recording", "SpikeTrains", "State", "Surrogate", "Trace"]

@@ -15,8 +15,11 @@ from sparsebrain.kernels import Structure
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_signs, read_structure, read_weights
 from sparsebrain.nn.dale import DaleSign, with_signs
+from sparsebrain.spiking import simulation, unrolled
 from sparsebrain.spiking.arguments import number, plain, steps, values
 from sparsebrain.spiking.dynamics import Coefficients, State, Wiring, decays, wire
+from sparsebrain.spiking.events import SpikeTrains
+from sparsebrain.spiking.recording import Recording
 from sparsebrain.spiking.surrogate import SURROGATES
 
 Step = Literal["exact", "euler"]
@@ -300,6 +303,10 @@ class LIF(nn.Module):
             self.refractory_holds == "all",
         )
 
+    def input_factor(self) -> Tensor:
+        """Return c, [] or [N] float64 on the CPU: a step adds c I to v for an input current I."""
+        return decays(self._tau, self._tau_synapse, self.dt, self.step)[1]
+
     def rest_state(self, *batch: int) -> State:
         """Return the state at rest, with u [*batch, N]: v is at rest and no spike is on its way."""
         like, longest = self.weight, self.longest_delay
@@ -322,25 +329,59 @@ class LIF(nn.Module):
             The spikes [B, T, N] of 0 and 1, differentiable through the surrogate gradient, and the
             state, which the next call takes.
         """
-        from sparsebrain.spiking import unrolled  # noqa: PLC0415
-
         return unrolled.run(self, current, state)
 
     def simulate(
         self,
         duration: float,
         *,
-        events: Any = None,
-        poisson: Any = None,
+        events: SpikeTrains | None = None,
+        poisson: tuple[Sequence[int] | Tensor, float | Tensor, float] | None = None,
         current: float | Tensor | None = None,
         record: Any = (),
         samples: int = 1,
         silence: Sequence[int] | Tensor = (),
         generator: torch.Generator | None = None,
-    ) -> Any:
-        """Simulate the network for a time; see :mod:`sparsebrain.spiking.simulation`."""
-        from sparsebrain.spiking import simulation  # noqa: PLC0415
+    ) -> Recording:
+        """Simulate the network from rest for a time, without gradients.
 
+        Memory grows with the spikes and the recorded states, and not with the steps. The result is
+        the same for any number of threads. Interrupting a simulation (Ctrl-C) returns what it has
+        recorded so far, with a warning.
+
+        Args:
+            duration: The time in ms.
+            events: Input events; each adds its jump to v of a neuron, unless it is refractory.
+            poisson: A tuple (neurons, rate, jump): every one of these neurons receives an
+                independent Poisson train of this rate in Hz, a number or a tensor with one rate for
+                each of them, whose events add ``jump`` to v.
+            current: The input current I, a number or a tensor [N], the same at all times.
+            record: A tuple (variable, neurons, interval in ms), or several: record "v" or "g" of
+                these neurons at the start of step 0 and then every interval.
+            samples: The number of independent runs S. All receive the same ``events`` and
+                ``current``, unless the events name their sample, and Poisson trains of their own.
+            silence: Neurons that never spike.
+            generator: The source of randomness of Poisson trains; torch's default generator if
+                None.
+
+        Returns:
+            The spikes and states, a :class:`sparsebrain.spiking.Recording`.
+
+        Raises:
+            TypeError: If an argument has the wrong type or dtype.
+            ValueError: If an argument has the wrong shape or value.
+
+        Example:
+            >>> import torch
+            >>> from sparsebrain.spiking import LIF
+            >>> from torch_geometric.data import Data
+            >>> neuron = LIF(Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=1))
+            >>> recording = neuron.simulate(100, current=1.5)
+            >>> recording.step.tolist()
+            [21, 44, 67, 90]
+            >>> recording.rates
+            tensor([[40.]], dtype=torch.float64)
+        """
         return simulation.run(
             self,
             duration,
