@@ -43,6 +43,9 @@ class SpikingOptions:
 
     def __post_init__(self) -> None:
         arguments.count("steps", self.steps, at_least=1, at_most=MOST_STEPS)
+        # A longer time has no end within a sample.
+        arguments.real("refractory", self.refractory, at_most=MOST_STEPS)
+        arguments.real("delay", self.delay, at_most=MOST_STEPS)
         # The smallest network checks all other options.
         self.make_model(_without_synapses(1), 1, 1)
 

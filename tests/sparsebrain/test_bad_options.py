@@ -194,11 +194,8 @@ TEXT_OPTIONS = {
 def is_clear(told: str, name: str, given: str) -> bool:
     """One short line with the name of the option, a remedy, and no argument of Python."""
     keywords = {each for each in KEYWORD.findall(told) if f"{each}=" not in given}
-    allowed = (
-        TEXT_OPTIONS | {"option"}
-        if name in ("--topology", "SPEC", "--loops", "--neurons")
-        else set()
-    )
+    with_options = ("--topology", "SPEC", "--loops", "--neurons")
+    allowed = TEXT_OPTIONS | {"option"} if name in with_options else set()
     return (
         told.startswith("sparsebrain: ")
         and told.count("\n") == 1

@@ -124,9 +124,8 @@ def test_spiking_neurons_stand_beside_rate_neurons(tmp_path, rows, trained):
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
     options = FAST | {"neurons": ["rate", "lif:steps=4"]}
     with console.file:
-        found = compare(
-            **options, rules=["backprop", "local-errors"], out=tmp_path, console=console
-        )
+        rules = ["backprop", "local-errors"]
+        found = compare(**options, rules=rules, out=tmp_path, console=console)
     assert [(row.rule, row.label) for row in found] == [
         (rule, topology)
         for rule in ("backprop", "local-errors", "backprop (lif:steps=4)")
