@@ -14,8 +14,9 @@ from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import check_activation
 from sparsebrain.models.inputs import check_samples
-from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
+from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.selection import Neurons, find_neurons
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,

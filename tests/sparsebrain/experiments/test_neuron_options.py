@@ -44,7 +44,7 @@ def test_texts_are_read(given, spec, spiking):
         ("lif:steps=200000", "steps must be .* at most 100000, got 200000"),
         ("lif:tau=0", "tau must be a finite number > 0, got 0"),
         ("lif:tau_synapse=nan", "tau_synapse must be a finite number > 0, got nan"),
-        ("lif:delay=-1", "delay must be a finite number >= 0, got -1"),
+        ("lif:delay=-1", "delay must be a finite number in .0, 100000., got -1"),
         ("lif:readout=last", "readout must be one of 'rate', 'membrane', got 'last'"),
         ("lif:surrogate=step", "surrogate must be one of 'fast_sigmoid'"),
         ("lif:tau=1,tau=2", "tau is given twice"),
