@@ -18,7 +18,9 @@ from sparsebrain.nn.selection import Neurons, find_neurons
 from sparsebrain.spiking.arguments import number
 from sparsebrain.spiking.lif import LIF
 
-_SHOWN = 20
+# The fields that select neurons and name them.
+_FIELDS = ("names", "node_type", "node_type_names")
+_ACTIVATED_SHOWN, _ANSWERED_SHOWN = 5, 20
 _REST, _THRESHOLD = -52.0, -45.0
 _JUMP = 68.75
 _MOST_RATE = 10_000.0
@@ -80,9 +82,7 @@ class FlyBrain(LIF):
             device=device,
             dtype=dtype,
         )
-        # Only the fields that select neurons and name them.
-        fields = ("names", "node_type", "node_type_names")
-        kept = {name: connectome[name] for name in fields if name in connectome}
+        kept = {name: connectome[name] for name in _FIELDS if name in connectome}
         self._neurons = Data(num_nodes=self.num_nodes, **kept)
 
     def respond(
@@ -137,85 +137,126 @@ class FlyBrain(LIF):
             samples=trials,
             generator=generator,
         )
-        measured = recording.rates
-        error = measured.std(0) if trials > 1 else torch.full_like(measured[0], torch.nan)
-        return Responses(
-            measured.mean(0),
-            error / trials**0.5,
-            activated,
-            silenced,
-            trials=trials,
-            duration=recording.duration,
-            names=self._neurons.get("names"),
-            populations=_populations(self._neurons),
-        )
+        fields = {name: self._neurons.get(name) for name in _FIELDS}
+        return Responses(recording.rates, activated, silenced, recording.duration, **fields)
 
 
 @dataclass(frozen=True, eq=False)
 class Responses:
     """The rates of all neurons in an experiment; ``str`` is a table of the strongest.
 
+    With populations the table has a row for each of these, and otherwise for each neuron.
+
     Attributes:
-        rate: [N] float64, the mean rate over the trials in Hz.
-        error: [N] float64, its standard error; NaN for a single trial.
+        rates: [trials, N] float64, the rate of each neuron in each trial, in Hz.
         activated: [K] int64, the activated neurons.
         silenced: [M] int64, the silenced neurons.
-        trials: The number of trials.
         duration: The time of a trial in ms.
         names: The names of the N neurons, or None.
-        populations: The population of each of the N neurons, or None.
+        node_type: [N] int64, the population of each neuron, or None.
+        node_type_names: The names of the populations, or None.
     """
 
-    rate: Tensor
-    error: Tensor
+    rates: Tensor
     activated: Tensor
     silenced: Tensor
-    trials: int
     duration: float
     names: list[str] | None = None
-    populations: list[str] | None = None
+    node_type: Tensor | None = None
+    node_type_names: list[str] | None = None
+
+    @property
+    def rate(self) -> Tensor:
+        """The mean rate of each neuron over the trials in Hz, [N] float64."""
+        return self.rates.mean(0)
+
+    @property
+    def error(self) -> Tensor:
+        """The standard error of each mean rate, [N] float64; NaN for a single trial."""
+        return _error(self.rates)
 
     @property
     def answered(self) -> Tensor:
         """The neurons that spiked without being activated, the most active ones first, int64."""
-        rate = self.rate.clone()
+        rate = self.rate
         rate[self.activated] = 0
         order = torch.sort(rate, descending=True, stable=True).indices
         return order[: int((rate > 0).sum())]
 
+    def population_rates(self) -> Tensor:
+        """Return the mean rate of the neurons of each population, [trials, P] float64.
+
+        Raises:
+            ValueError: If the connectome has no populations.
+        """
+        if self.node_type is None or self.node_type_names is None:
+            raise ValueError(
+                "the connectome has no populations; set connectome.node_type and "
+                "connectome.node_type_names before FlyBrain(connectome), or use rates"
+            )
+        kinds = self.node_type.cpu()
+        total = self.rates.new_zeros(len(self.rates), len(self.node_type_names))
+        total.index_add_(1, kinds, self.rates)
+        return total / kinds.bincount(minlength=total.size(1))
+
     def __str__(self) -> str:
-        answered = self.answered
-        lines = [["neuron", "name", "population", "rate (Hz)"]]
-        lines += [self._line(neuron, "activated") for neuron in self.activated[:_SHOWN].tolist()]
-        if len(self.activated) > _SHOWN:
-            lines.append(["...", "", "", f"{len(self.activated)} activated"])
-        lines += [self._line(neuron) for neuron in answered[:_SHOWN].tolist()]
-        if len(answered) > _SHOWN:
-            lines.append(["...", "", "", f"{len(answered)} answered"])
-        present = [True, self.names is not None, self.populations is not None, True]
-        columns = [
-            column for column, kept in zip(zip(*lines, strict=True), present, strict=True) if kept
-        ]
-        widths = [max(map(len, column)) for column in columns]
+        by_neuron = self.node_type is None or self.node_type_names is None
+        rows = self._neuron_rows() if by_neuron else self._population_rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         text = "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in zip(*columns, strict=True)
+            for row in rows
         )
         return (
-            f"{text}\n{len(answered)} of {len(self.rate)} neurons answered to "
+            f"{text}\n{len(self.answered)} of {self.rates.size(1)} neurons answered to "
             f"{len(self.activated)} activated, with {len(self.silenced)} silenced; mean and "
-            f"standard error over {self.trials} trials of {self.duration:g} ms"
+            f"standard error over {len(self.rates)} trials of {self.duration:g} ms"
         )
 
-    def _line(self, neuron: int, note: str = "") -> list[str]:
-        rate, error = float(self.rate[neuron]), float(self.error[neuron])
-        told = f"{rate:.2f}" if math.isnan(error) else f"{rate:.2f} ± {error:.2f}"
-        return [
-            str(neuron),
-            "" if self.names is None else self.names[neuron],
-            "" if self.populations is None else self.populations[neuron],
-            f"{told}  {note}".rstrip(),
-        ]
+    def _neuron_rows(self) -> list[list[str]]:
+        rate, error, answered = self.rate, self.error, self.answered
+        names = [""] * len(rate) if self.names is None else self.names
+        rows = [["neuron", "" if self.names is None else "name", "rate (Hz)", ""]]
+        for neurons, most, note in (
+            (self.activated, _ACTIVATED_SHOWN, "activated"),
+            (answered, _ANSWERED_SHOWN, ""),
+        ):
+            for neuron in neurons[:most].tolist():
+                told = _told(rate[neuron], error[neuron])
+                rows.append([str(neuron), names[neuron], told, note])
+            if len(neurons) > most:
+                rows.append(["...", "", "", f"{len(neurons) - most} more {note}".rstrip()])
+        return rows
+
+    def _population_rows(self) -> list[list[str]]:
+        assert self.node_type is not None
+        assert self.node_type_names is not None
+        rates, kinds = self.population_rates(), self.node_type.cpu()
+        rate, error = rates.mean(0), _error(rates)
+        order = torch.sort(rate, descending=True, stable=True).indices
+        answering = [kind for kind in order.tolist() if rate[kind] > 0]
+        driven = set(kinds[self.activated].tolist())
+        rows = [["population", "neurons", "rate (Hz)", ""]]
+        for kind in answering[:_ANSWERED_SHOWN]:
+            count = str(int((kinds == kind).sum()))
+            told = _told(rate[kind], error[kind])
+            note = "activated" if kind in driven else ""
+            rows.append([self.node_type_names[kind], count, told, note])
+        if len(answering) > _ANSWERED_SHOWN:
+            rows.append(["...", "", "", f"{len(answering) - _ANSWERED_SHOWN} more"])
+        return rows
+
+
+def _error(rates: Tensor) -> Tensor:
+    """Return the standard error of the mean over the trials."""
+    if len(rates) == 1:
+        return torch.full_like(rates[0], math.nan)
+    return rates.std(0) / math.sqrt(len(rates))
+
+
+def _told(rate: Tensor, error: Tensor) -> str:
+    mean = f"{float(rate):.2f}"
+    return mean if bool(error.isnan()) else f"{mean} ± {float(error):.2f}"
 
 
 def _with_weights(connectome: Data, scale: float) -> Data:
@@ -255,10 +296,3 @@ def _check_rate(rate: float | Tensor, size: int) -> float | Tensor:
             f"rate.clamp(0, {_MOST_RATE:g})"
         )
     return checked
-
-
-def _populations(neurons: Data) -> list[str] | None:
-    if "node_type" not in neurons or "node_type_names" not in neurons:
-        return None
-    names = neurons["node_type_names"]
-    return [names[kind] for kind in neurons["node_type"].tolist()]

@@ -101,6 +101,8 @@ def test_the_table(brain):
         "2 of 5 neurons answered to 1 activated, with 1 silenced; mean and standard error over 2 "
         "trials of 200 ms"
     )
+    with pytest.raises(ValueError, match="no populations; set connectome.node_type"):
+        fly.respond([0], duration=1, trials=1).population_rates()
     single = fly.respond([0], duration=50, trials=1)
     assert bool(single.error.isnan().all())
     assert "±" not in str(single)
@@ -114,8 +116,12 @@ def test_populations_of_a_measured_connectome():
     responses = fly.respond("L1", silence=(), duration=100, trials=2)
     name = data.node_type_names.index("L1")
     assert responses.activated.tolist() == (data.node_type == name).nonzero().flatten().tolist()
-    assert " L1 " in str(responses)
-    assert len(str(responses).splitlines()) < 50
+    header, first, *_ = str(responses).splitlines()
+    assert header.split() == ["population", "neurons", "rate", "(Hz)"]
+    assert first.split()[:2] == ["L1", "1"]
+    assert first.endswith("activated")
+    by_hand = responses.rates[:, data.node_type == name].mean(1)
+    torch.testing.assert_close(responses.population_rates()[:, name], by_hand)
 
 
 def test_counts_that_are_signed_already_and_unknown_signs():
