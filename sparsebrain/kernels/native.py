@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,9 +75,13 @@ class NativeBackend(Backend):
         structure, weight = network.structure, network.weight.contiguous()
         structure.check_arrays()
         call = _call(structure, weight.dtype, 1)
-        if structure.by_source.order is not None:
-            weight = structure.by_source.arrange(weight)
-        return NativeSpikes(_module(), call, _instruction_set(), network, weight)
+        kept = _arrange(call, structure, weight, by_source=True)
+        if kept is not None:
+            weight = kept.weight
+        simulation = NativeSpikes(_module(), call, _instruction_set(), network, weight)
+        if kept is not None:
+            structure.keep(kept, by_source=True)
+        return simulation
 
     def loop(
         self,
@@ -160,16 +165,21 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
     return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
 
 
-def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:
-    """Return the weights in the order of the targets' rows; None where they lie in it already."""
-    if structure.by_target.order is None:
+def _arrange(
+    call: Any, structure: Structure, weight: Tensor, *, by_source: bool = False
+) -> Arranged | None:
+    """Return the weights in the order of some rows; None where they lie in it already."""
+    rows = structure.by_source if by_source else structure.by_target
+    if rows.order is None:
         return None
-    kept = structure.take(weight.dtype)
+    kept = structure.take(weight.dtype, by_source=by_source)
     if kept is None:
         chunks = -(-weight.numel() // _module().key_chunk)
         key = torch.zeros((chunks, _module().key_words), dtype=torch.int32)
-        kept = Arranged(torch.empty_like(weight), key)
-    _module().arrange(call, *_addresses(weight, *kept), False)
+        # NumPy asks for large pages, which scattered reads need.
+        kind = np.float64 if weight.dtype is torch.float64 else np.float32
+        kept = Arranged(torch.from_numpy(np.empty(weight.numel(), kind)), key)
+    _module().arrange(call, *_addresses(weight, *kept), by_source)
     return kept
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from sparsebrain.spiking.lif import LIF
 
 _MOST_STEPS = 2**31 - 1
-# Updates of neurons in a span, about a tenth of a second.
-_UPDATES = 2**29
-_LONGEST_SPAN = 1000
+# Updates of neurons in a span, less than a second, and its most steps.
+_UPDATES = 2**31
+_LONGEST_SPAN = 4000
 _SECONDS_WITHOUT_BAR = 2.0
 
 

@@ -13,6 +13,9 @@
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace sparsebrain {
 namespace {
@@ -20,6 +23,11 @@ namespace {
 // Neurons that share the marks of arrivals and of refractory times.
 constexpr int64_t kGroup = 64;
 constexpr int64_t kNever = INT32_MAX;
+// Steps that a group takes at once, while its state is in registers or the nearest cache, where few
+// neurons receive anything and where many do.
+constexpr int64_t kSpan = 16;
+constexpr int64_t kBusySpan = 4;
+constexpr size_t kPage = size_t(2) << 20;
 
 // Arithmetic on denormal numbers takes a hundred cycles each, and a current decays through all of
 // them. They count as zero.
@@ -34,27 +42,52 @@ class NoDenormals {
 #endif
 };
 
-// Zeroed, and aligned to cache lines.
+// Zeroed, and aligned to cache lines. Scattered sums need large pages, which the system zeroes when
+// they are first written.
 template <class T>
 class Memory {
  public:
   Memory() = default;
   Memory(const Memory &) = delete;
   Memory &operator=(const Memory &) = delete;
-  ~Memory() { std::free(data_); }
+  ~Memory() { release(); }
 
   bool make(int64_t count) {
-    const size_t bytes = (size_t(count) * sizeof(T) + kLine - 1) / kLine * kLine + kLine;
-    std::free(data_);
-    data_ = static_cast<T *>(std::aligned_alloc(kLine, bytes));
-    if (data_) std::memset(data_, 0, bytes);
+    release();
+    bytes_ = size_t(count) * sizeof(T) + kLine;
+#if defined(MADV_HUGEPAGE)
+    if (bytes_ >= kPage / 2) {
+      bytes_ = (bytes_ + kPage - 1) / kPage * kPage + kPage;
+      void *mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (mapped == MAP_FAILED) return false;
+      mapped_ = mapped;
+      madvise(mapped_, bytes_, MADV_HUGEPAGE);
+      data_ = reinterpret_cast<T *>((uintptr_t(mapped_) + kPage - 1) / kPage * kPage);
+      return true;
+    }
+#endif
+    bytes_ = (bytes_ + kLine - 1) / kLine * kLine;
+    data_ = static_cast<T *>(std::aligned_alloc(kLine, bytes_));
+    if (data_) std::memset(data_, 0, bytes_);
     return data_ != nullptr;
   }
   T *get() const { return data_; }
   T &operator[](int64_t at) const { return data_[at]; }
 
  private:
+  void release() {
+#if defined(MADV_HUGEPAGE)
+    if (mapped_) munmap(mapped_, bytes_);
+    if (mapped_) data_ = nullptr;
+    mapped_ = nullptr;
+#endif
+    std::free(data_);
+    data_ = nullptr;
+  }
+
   T *data_ = nullptr;
+  void *mapped_ = nullptr;
+  size_t bytes_ = 0;
 };
 
 // A list that grows. Where memory is short it stops growing and says so.
@@ -162,11 +195,13 @@ struct Worker {
   using Whole = typename Signed<Real>::type;
 
   int64_t low = 0, high = 0, padded = 0, groups = 0, rows = 1;
-  Memory<Real> u, g, arriving, constants;
-  Memory<Whole> until;      // the step from which on a neuron is not refractory
-  Memory<int32_t> busy;     // the largest of them in each group
-  Memory<uint8_t> touched;  // the groups at which something arrives, for each row of `arriving`
+  // What arrives in a step counts at the start of the next one. Rows are steps, in a ring.
+  Memory<Real> u, g, arriving, jumps, constants;
+  Memory<Whole> until;   // the step from which on a neuron is not refractory
+  Memory<int32_t> busy;  // the largest of them in each group
+  Memory<uint8_t> touched, jumped;  // the groups with arrivals and with jumps, in each row
   Window windows[2];
+  List now[kSpan];  // the spikes of each step of a span
   List step, neuron;
   int64_t next_event = 0;
   bool refused = false, no_memory = false;
@@ -179,19 +214,19 @@ struct Worker {
     low = low < high ? low : high;
     groups = (high - low + kGroup - 1) / kGroup;
     padded = groups * kGroup;
-    rows = s.delay ? s.longest + 1 : 1;
+    rows = s.delay && s.longest > kSpan ? s.longest + 1 : kSpan + 1;
+    const bool events = s.events.begin[s.samples] > 0;
     return u.make(padded) && g.make(s.g ? padded : 0) && arriving.make(padded * rows) &&
+           jumps.make(events ? padded * rows : 0) &&
            constants.make(s.neurons.uniform ? 0 : 6 * padded) && until.make(padded) &&
-           busy.make(groups) && touched.make(groups * rows) && windows[0].reset() &&
-           windows[1].reset();
+           busy.make(groups) && touched.make(groups * rows) && jumped.make(groups * rows) &&
+           windows[0].reset() && windows[1].reset();
   }
 
   void enter(const Problem &p, const Simulation &s, int64_t sample) {
     const int64_t from = sample * p.neurons + low, count = high - low;
     std::memcpy(u.get(), static_cast<const Real *>(s.u) + from, sizeof(Real) * count);
     if (s.g) std::memcpy(g.get(), static_cast<const Real *>(s.g) + from, sizeof(Real) * count);
-    std::memset(arriving.get(), 0, sizeof(Real) * padded * rows);
-    std::memset(touched.get(), 0, groups * rows);
     for (int64_t i = 0; i < padded; ++i) {
       until[i] = i < count ? s.wait[from + i] : kNever;
       int32_t &most = busy[i / kGroup];
@@ -212,7 +247,14 @@ struct Worker {
     windows[1].reset();
   }
 
+  // All rows are zero again for the next sample.
   void leave(const Problem &p, const Simulation &s, int64_t sample) const {
+    for (int64_t at = 0; at < groups * rows; ++at) {
+      const int64_t from = at / groups * padded + at % groups * kGroup;
+      if (touched[at]) std::memset(arriving.get() + from, 0, sizeof(Real) * kGroup);
+      if (jumped[at]) std::memset(jumps.get() + from, 0, sizeof(Real) * kGroup);
+      touched[at] = jumped[at] = 0;
+    }
     const int64_t to = sample * p.neurons + low, count = high - low;
     std::memcpy(static_cast<Real *>(s.u) + to, u.get(), sizeof(Real) * count);
     if (s.g) std::memcpy(static_cast<Real *>(s.g) + to, g.get(), sizeof(Real) * count);
@@ -227,6 +269,7 @@ struct Runner {
   using Value = typename V::real;
   using Mask = typename V::whole;
   static constexpr int lanes = V::lanes;
+  static constexpr int kVectors = int(kGroup) / lanes;
   static constexpr int kAheadRows = 4;
 
   const Problem &p;
@@ -251,28 +294,58 @@ struct Runner {
   Real reset(int64_t i) const { return constant(s.neurons.reset, 5, i); }
   bool is_held() const { return s.neurons.synapse != Synapse::current_free; }
 
+  // Coefficients as the loops read them.
+  template <bool uniform>
+  struct Constants {
+    Value decay, drive, transfer, synapse_decay, limit;
+    const Real *of_neurons;
+    int64_t padded;
+
+    explicit Constants(const Runner &r)
+        : decay(one(r.s.neurons.decay)),
+          drive(one(r.s.neurons.drive)),
+          transfer(one(r.s.neurons.transfer)),
+          synapse_decay(one(r.s.neurons.synapse_decay)),
+          limit(one(r.s.neurons.threshold)),
+          of_neurons(r.w.constants.get()),
+          padded(r.w.padded) {}
+
+    static Value one(const void *value) {
+      return uniform && value ? V::all(*static_cast<const Real *>(value)) : Value{};
+    }
+    INLINE Value at(Value shared, int which, int64_t i) const {
+      return uniform ? shared : V::load(of_neurons + which * padded + i);
+    }
+  };
+
+  // u <- a u + (k g + c I), and g <- b g. Returns the lanes that are above the threshold.
+  template <Synapse synapse, bool uniform>
+  static INLINE Mask advance(const Constants<uniform> &c, int64_t at, Value &u, Value &g) {
+    Value next = c.at(c.decay, 0, at) * u;
+    if (synapse == Synapse::voltage) {
+      next = next + c.at(c.drive, 1, at);
+    } else {
+      next = next + (c.at(c.transfer, 2, at) * g + c.at(c.drive, 1, at));
+      g = c.at(c.synapse_decay, 3, at) * g;
+    }
+    u = next;
+    return next > c.at(c.limit, 4, at);
+  }
+
   // One step of a group: what arrived in the step before, the integration, and whether a neuron is
   // above its threshold. `cautious` where one is refractory, or was when it arrived.
-  template <Synapse synapse, bool uniform, bool touched, bool cautious>
-  INLINE bool integrate(int64_t group, typename Worker<Real>::Whole n, Real *arriving) const {
+  template <Synapse synapse, bool uniform, bool touched, bool jumped, bool cautious>
+  INLINE bool integrate(const Constants<uniform> &c, int64_t group,
+                        typename Worker<Real>::Whole n, Real *arriving, Real *jumps) const {
     constexpr bool current = synapse != Synapse::voltage;
     constexpr bool held = synapse != Synapse::current_free;
-    const Neurons &c = s.neurons;
-    const auto one = [](const void *value) __attribute__((always_inline)) {
-      return uniform && value ? V::all(*static_cast<const Real *>(value)) : Value{};
-    };
     // Stores could change what lies behind a pointer, but no local value.
-    const Value decay = one(c.decay), drive = one(c.drive), transfer = one(c.transfer),
-                synapse_decay = one(c.synapse_decay), limit = one(c.threshold);
-    const Real *const constants = w.constants.get();
-    const int64_t padded = w.padded, end = (group + 1) * kGroup;
-    const auto of = [&](Value shared, int which, int64_t at) __attribute__((always_inline)) {
-      return uniform ? shared : V::load(constants + which * padded + at);
-    };
     Real *const us = w.u.get(), *const gs = w.g.get();
     const typename Worker<Real>::Whole *const untils = w.until.get();
+    const int64_t begin = group * kGroup;
     Mask above{};
-    for (int64_t at = group * kGroup; at < end; at += lanes) {
+    for (int v = 0; v < kVectors; ++v) {
+      const int64_t at = begin + v * lanes;
       Value u = V::load(us + at), g{};
       Mask was{}, is{};
       if (cautious) {
@@ -281,40 +354,72 @@ struct Runner {
         is = until > n;
       }
       if (current) g = V::load(gs + at);
+      if (jumped) {
+        const Value more = V::load(jumps + at);
+        u = was ? u : u + more;
+        V::store(jumps + at, Value{});
+      }
       if (touched) {
         const Value more = V::load(arriving + at);
         Value &to = current ? g : u;
         to = cautious && held ? (was ? to : to + more) : to + more;
         V::store(arriving + at, Value{});
       }
-      Value next = of(decay, 0, at) * u;
-      if (current)
-        next = next + (of(transfer, 2, at) * g + of(drive, 1, at));
-      else
-        next = next + of(drive, 1, at);
-      Mask spikes = next > of(limit, 4, at);
-      if (current) {
-        const Value decayed = of(synapse_decay, 3, at) * g;
-        V::store(gs + at, cautious && held ? (is ? g : decayed) : decayed);
-      }
+      Value next = u, decayed = g;
+      Mask spikes = advance<synapse, uniform>(c, at, next, decayed);
       if (cautious) {
         next = is ? u : next;
+        if (held) decayed = is ? g : decayed;
         spikes &= ~is;
       }
+      if (current) V::store(gs + at, decayed);
       V::store(us + at, next);
       above |= spikes;
     }
     return V::any(above);
   }
 
-  void spike(int64_t group, int64_t n, Window &window) const {
+  // Whether nothing reached a group in the step before, and no neuron of it is refractory.
+  bool is_quiet(int64_t group, int64_t n, int64_t row) const {
+    const int64_t at = row * w.groups + group;
+    return !w.touched[at] && !w.jumped[at] && w.busy[group] <= n - 1;
+  }
+
+  // Steps of a quiet group, up to `end` or until a neuron is above its threshold. Returns whether
+  // one is; n is then its step, and else the first step that is not done.
+  template <Synapse synapse, bool uniform>
+  INLINE bool integrate_quiet(const Constants<uniform> &c, int64_t group, int64_t &n, int64_t end,
+                              int64_t &row) const {
+    Real *const us = w.u.get() + group * kGroup, *const gs = w.g.get() + group * kGroup;
+    Value u[kVectors], g[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      u[v] = V::load(us + v * lanes);
+      if (synapse != Synapse::voltage) g[v] = V::load(gs + v * lanes);
+    }
+    bool spikes = false;
+    while (true) {
+      Mask above{};
+      for (int v = 0; v < kVectors; ++v)
+        above |= advance<synapse, uniform>(c, group * kGroup + v * lanes, u[v], g[v]);
+      spikes = V::any(above);
+      if (spikes) break;
+      ++n;
+      row = row + 1 < w.rows ? row + 1 : 0;
+      if (n == end || !is_quiet(group, n, row)) break;
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      V::store(us + v * lanes, u[v]);
+      if (synapse != Synapse::voltage) V::store(gs + v * lanes, g[v]);
+    }
+    return spikes;
+  }
+
+  void spike(int64_t group, int64_t n, List &now) const {
     const int64_t end = (group + 1) * kGroup;
     for (int64_t i = group * kGroup; i < end; ++i) {
       if (!(w.u[i] > threshold(i)) || w.until[i] > n) continue;
       if (s.neurons.silent && s.neurons.silent[w.low + i]) continue;
-      if (!window.neuron.add(int32_t(w.low + i)) || !w.step.add(int32_t(n)) ||
-          !w.neuron.add(int32_t(w.low + i)))
-        w.no_memory = true;
+      if (!now.add(int32_t(w.low + i))) w.no_memory = true;
       w.u[i] = reset(i);
       if (s.neurons.synapse == Synapse::current_held) w.g[i] = 0;
       const int32_t steps = s.neurons.refractory[s.neurons.uniform ? 0 : w.low + i];
@@ -323,51 +428,77 @@ struct Runner {
     }
   }
 
+  int64_t row_before(int64_t n) const { return (n + w.rows - 1) % w.rows; }
+
   template <Synapse synapse, bool uniform>
-  void integrate_all(int64_t n, Window &window) const {
-    const int64_t row = (n + w.rows - 1) % w.rows;
-    Real *const arriving = w.arriving.get() + row * w.padded;
-    uint8_t *const touched = w.touched.get() + row * w.groups;
+  void integrate_all(int64_t first, int64_t end) const {
+    const Constants<uniform> c(*this);
     for (int64_t group = 0; group < w.groups; ++group) {
-      bool above;
-      if (w.busy[group] > n - 1)
-        above = integrate<synapse, uniform, true, true>(group, n, arriving);
-      else if (touched[group])
-        above = integrate<synapse, uniform, true, false>(group, n, arriving);
-      else
-        above = integrate<synapse, uniform, false, false>(group, n, arriving);
-      touched[group] = 0;
-      if (above) spike(group, n, window);
+      int64_t row = row_before(first);
+      for (int64_t n = first; n < end;) {
+        bool above;
+        if (is_quiet(group, n, row)) {
+          above = integrate_quiet<synapse, uniform>(c, group, n, end, row);
+          if (!above) continue;
+        } else {
+          Real *const arriving = w.arriving.get() + row * w.padded;
+          Real *const jumps = w.jumps.get() + row * w.padded;
+          uint8_t &touched = w.touched[row * w.groups + group];
+          uint8_t &jumped = w.jumped[row * w.groups + group];
+          if (jumped)
+            above = integrate<synapse, uniform, true, true, true>(c, group, n, arriving, jumps);
+          else if (w.busy[group] > n - 1)
+            above = integrate<synapse, uniform, true, false, true>(c, group, n, arriving, jumps);
+          else
+            above = integrate<synapse, uniform, true, false, false>(c, group, n, arriving, jumps);
+          touched = jumped = 0;
+        }
+        if (above) spike(group, n, w.now[n - first]);
+        ++n;
+        row = row + 1 < w.rows ? row + 1 : 0;
+      }
     }
-    if (!window.end.add(int32_t(window.neuron.size()))) w.no_memory = true;
   }
 
   template <Synapse synapse>
-  void integrate_as(int64_t n, Window &window) const {
-    s.neurons.uniform ? integrate_all<synapse, true>(n, window)
-                      : integrate_all<synapse, false>(n, window);
+  void integrate_as(int64_t first, int64_t end) const {
+    s.neurons.uniform ? integrate_all<synapse, true>(first, end)
+                      : integrate_all<synapse, false>(first, end);
   }
 
-  void integrate_step(int64_t n, Window &window) const {
+  // Steps [first, end), at most kSpan of them, at which everything that arrives is known.
+  void integrate_span(int64_t first, int64_t end, Window &window) const {
     switch (s.neurons.synapse) {
-      case Synapse::voltage: return integrate_as<Synapse::voltage>(n, window);
-      case Synapse::current_held: return integrate_as<Synapse::current_held>(n, window);
-      case Synapse::current_free: return integrate_as<Synapse::current_free>(n, window);
+      case Synapse::voltage: integrate_as<Synapse::voltage>(first, end); break;
+      case Synapse::current_held: integrate_as<Synapse::current_held>(first, end); break;
+      case Synapse::current_free: integrate_as<Synapse::current_free>(first, end); break;
     }
+    bool room = true;
+    for (int64_t n = first; n < end; ++n) {
+      List &now = w.now[n - first];
+      for (int64_t k = 0; k < now.size(); ++k)
+        room &= window.neuron.add(now.get()[k]) && w.step.add(int32_t(n)) &&
+                w.neuron.add(now.get()[k]);
+      room &= window.end.add(int32_t(window.neuron.size()));
+      now.clear();
+    }
+    if (!room) w.no_memory = true;
   }
 
-  // What arrived in the last step, without integrating.
-  void settle(int64_t n) const {
-    const int64_t row = (n + w.rows - 1) % w.rows;
-    const Real *arriving = w.arriving.get() + row * w.padded;
-    for (int64_t i = 0; i < w.high - w.low; ++i) {
-      if (is_held() && w.until[i] > n - 1) continue;
-      (s.g ? w.g[i] : w.u[i]) += arriving[i];
-    }
+  // What step n - 1 brought to a variable of a neuron.
+  void settle(int64_t i, int64_t n, Real &u, Real &g) const {
+    const int64_t at = row_before(n) * w.padded + i;
+    const bool was = w.until[i] > n - 1;
+    if (s.events.begin[s.samples] && !was) u += w.jumps[at];
+    if (!was || !is_held()) (s.g ? g : u) += w.arriving[at];
+  }
+
+  void settle_all(int64_t n) const {
+    Real none = 0;
+    for (int64_t i = 0; i < w.high - w.low; ++i) settle(i, n, w.u[i], s.g ? w.g[i] : none);
   }
 
   void record(int64_t n) const {
-    const int64_t row = (n + w.rows - 1) % w.rows;
     for (int64_t k = 0; k < s.num_probes; ++k) {
       const Probe &probe = s.probes[k];
       if (n < probe.first || (n - probe.first) % probe.every) continue;
@@ -377,12 +508,24 @@ struct Runner {
       for (int64_t j = 0; j < probe.count; ++j) {
         const int64_t i = probe.neuron[j] - w.low;
         if (i < 0 || i >= w.high - w.low) continue;
-        Real value = probe.current ? w.g[i] : w.u[i];
-        if (probe.current == (s.g != nullptr) && !(is_held() && w.until[i] > n - 1))
-          value += w.arriving[row * w.padded + i];
-        out[j] = value;
+        Real u = w.u[i], g = s.g ? w.g[i] : Real(0);
+        settle(i, n, u, g);
+        out[j] = probe.current ? g : u;
       }
     }
+  }
+
+  // The first step after n whose states are recorded.
+  int64_t next_record(int64_t n) const {
+    int64_t next = s.steps;
+    for (int64_t k = 0; k < s.num_probes; ++k) {
+      const Probe &probe = s.probes[k];
+      const int64_t after = n < probe.first
+                                ? probe.first
+                                : probe.first + ((n - probe.first) / probe.every + 1) * probe.every;
+      next = after < next ? after : next;
+    }
+    return next;
   }
 
   void receive(int64_t n) const {
@@ -391,8 +534,9 @@ struct Runner {
     const int64_t end = events.begin[sample + 1];
     for (; w.next_event < end && events.step[w.next_event] <= n; ++w.next_event) {
       const int64_t i = events.neuron[w.next_event] - w.low;
-      if (events.step[w.next_event] < n || i < 0 || i >= w.high - w.low || w.until[i] > n) continue;
-      w.u[i] += jump[w.next_event];
+      if (events.step[w.next_event] < n || i < 0 || i >= w.high - w.low) continue;
+      w.jumps[n % w.rows * w.padded + i] += jump[w.next_event];
+      w.jumped[n % w.rows * w.groups + i / kGroup] = 1;
     }
   }
 
@@ -443,30 +587,39 @@ struct Runner {
         __builtin_prefetch(s.delay + at);
   }
 
-  // Adds the weights of the synapses of sources [begin, end) of a list that ends at `last`.
-  void deliver(const int32_t *sources, int64_t begin, int64_t end, int64_t last) const {
-    const int64_t low = w.low;
-    const uint64_t size = uint64_t(w.high - low);
+  // Adds the weights of the synapses of sources [begin, end) of a list that ends at `last` to what
+  // arrives in step n. `mark` where the groups that it reaches are not marked yet.
+  template <bool mark>
+  void deliver(const int32_t *sources, int64_t begin, int64_t end, int64_t last, int64_t n) const {
+    using Unsigned = std::make_unsigned_t<Index>;
+    const Index low = Index(w.low);
+    const Unsigned size = Unsigned(w.high - w.low);
     const Index *const neuron = csr.neuron;
     const Real *const weights = weight;
-    Real *const arriving = w.arriving.get();
-    uint8_t *const touched = w.touched.get();
+    Real *const arriving = w.arriving.get() + n % w.rows * w.padded;
+    uint8_t *const touched = w.touched.get() + n % w.rows * w.groups;
     for (int64_t j = begin; j < end; ++j) {
-      if (j + 2 * kAheadRows < last && sources[j + 2 * kAheadRows] < p.neurons) {
+      if (j + 2 * kAheadRows < last && uint32_t(sources[j + 2 * kAheadRows]) < p.neurons) {
         __builtin_prefetch(csr.pointer + sources[j + 2 * kAheadRows]);
         if (segments) __builtin_prefetch(segments + sources[j + 2 * kAheadRows]);
       }
       if (j + kAheadRows < last) foresee(sources[j + kAheadRows]);
       const Row row = row_of(sources[j]);
+      Unsigned most = 0;
       for (int64_t at = row.begin; at < row.end; ++at) {
-        const uint64_t to = uint64_t(int64_t(neuron[at]) - low);
-        if (to >= size) {
+        const Unsigned to = Unsigned(neuron[at] - low);
+        most = to > most ? to : most;
+      }
+      const bool inside = row.begin == row.end || most < size;
+      for (int64_t at = row.begin; at < row.end; ++at) {
+        const Unsigned to = Unsigned(neuron[at] - low);
+        if (!inside && to >= size) {
           // Without segments a row may lead to neurons of other threads.
           if (uint64_t(neuron[at]) >= uint64_t(p.neurons) || segments) w.refused = true;
           continue;
         }
         arriving[to] += weights[at];
-        touched[to / kGroup] = 1;
+        if (mark) touched[to / kGroup] = 1;
       }
     }
   }
@@ -499,20 +652,36 @@ struct Runner {
       if (all)
         deliver_later(recent.neuron, next_recent, next_recent + 1, recent.step[next_recent]);
       else if (recent.step[next_recent] == step)
-        deliver(recent.neuron, next_recent, next_recent + 1, end);
+        deliver<true>(recent.neuron, next_recent, next_recent + 1, end, step + s.shortest);
     }
   }
 
-  // Spikes of a step of a window, in the order of the neurons.
+  // Whether so many spikes in a step reach most groups.
+  bool is_many(int64_t spikes) const {
+    return spikes * p.synapses / (p.neurons + 1) > p.neurons / kGroup;
+  }
+
+  // Spikes of step k of a window, in the order of the neurons, which arrive in step n. For delays of
+  // synapses, n is the step of the spikes.
   void deliver_window(const Team<Real> &team, int parity, int64_t k, int64_t n) const {
+    int64_t spikes = 0;
+    for (int thread = 0; thread < team.threads; ++thread) {
+      const Window &window = team.workers[thread].windows[parity];
+      if (k + 1 < window.end.size()) spikes += window.end.get()[k + 1] - window.end.get()[k];
+    }
+    // Where most groups are reached, one mark for all is cheaper than one for each synapse.
+    const bool many = !s.delay && is_many(spikes);
+    if (many) std::memset(w.touched.get() + n % w.rows * w.groups, 1, w.groups);
     for (int thread = 0; thread < team.threads; ++thread) {
       const Window &window = team.workers[thread].windows[parity];
       if (k + 1 >= window.end.size()) continue;
       const int64_t begin = window.end.get()[k], end = window.end.get()[k + 1];
       if (s.delay)
         deliver_later(window.neuron.get(), begin, end, n);
+      else if (many)
+        deliver<false>(window.neuron.get(), begin, end, window.neuron.size(), n);
       else
-        deliver(window.neuron.get(), begin, end, window.neuron.size());
+        deliver<true>(window.neuron.get(), begin, end, window.neuron.size(), n);
     }
   }
 
@@ -531,22 +700,28 @@ struct Runner {
     for (int64_t first = 0; first < s.steps; first += window, parity ^= 1) {
       const int64_t end = first + window < s.steps ? first + window : s.steps;
       Window &own = w.windows[parity];
+      const Window &before = w.windows[parity ^ 1];
+      const int64_t span = is_many(before.neuron.size() / window) ? kBusySpan : kSpan;
       if (!own.reset()) w.no_memory = true;
-      for (int64_t n = first; n < end && !w.no_memory; ++n) {
+      for (int64_t n = first, stop; n < end && !w.no_memory; n = stop) {
+        stop = n + span < end ? n + span : end;
+        if (s.num_probes) stop = next_record(n) < stop ? next_record(n) : stop;
         record(n);
-        integrate_step(n, own);
-        receive(n);
-        if (s.delay || !s.shortest) continue;
-        if (n < s.shortest)
-          deliver_recent(n - s.shortest, false);
-        else
-          deliver_window(team, parity ^ 1, n - first, n);
+        for (int64_t m = n; m < stop; ++m) {
+          receive(m);
+          if (s.delay || !s.shortest) continue;
+          if (m < s.shortest)
+            deliver_recent(m - s.shortest, false);
+          else
+            deliver_window(team, parity ^ 1, m - first, m);
+        }
+        integrate_span(n, stop, own);
       }
       if (team.threads > 1) barrier();
       if (s.delay || !s.shortest)
         for (int64_t n = first; n < end; ++n) deliver_window(team, parity, n - first, n);
     }
-    settle(s.steps);
+    settle_all(s.steps);
     w.leave(p, s, sample);
     // Nobody starts another sample while others read these windows.
     if (team.threads > 1) barrier();
