@@ -13,7 +13,15 @@ from torch import nn
 
 import graphs
 import sparsebrain
-from sparsebrain import diagnostics, error_diffusion, experiments, kernels, learning, models
+from sparsebrain import (
+    diagnostics,
+    error_diffusion,
+    experiments,
+    kernels,
+    learning,
+    models,
+    spiking,
+)
 from sparsebrain.learning import RULES
 from tests.graphs.cases import CASES, ON_DATA
 
@@ -26,6 +34,7 @@ PACKAGES = (
     error_diffusion,
     diagnostics,
     experiments,
+    spiking,
 )
 
 
@@ -200,6 +209,32 @@ def _of_diagnostics() -> Iterator[tuple[str, Call]]:
         yield f"diagnostics.{name}", Call(getattr(diagnostics, name), arguments)
 
 
+def _of_spiking() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    lif = spiking.LIF(data, tau_synapse=5.0)
+    yield "spiking.LIF", Call(spiking.LIF, {"connectome": data})
+    numbers = torch.tensor([0, 3])
+    trains = {"step": numbers, "neuron": numbers, "jump": 2.0, "sample": numbers % 2}
+    yield "spiking.SpikeTrains", Call(spiking.SpikeTrains, trains)
+    events = spiking.SpikeTrains(**trains)
+    arguments: dict[str, Any] = {
+        "duration": 10.0,
+        "events": events,
+        "poisson": ([0, 1], 50.0, 2.0),
+        "current": torch.rand(20),
+        "record": ("v", [0, 1], 2.0),
+        "samples": 2,
+        "silence": [3],
+    }
+    yield "LIF.simulate", Call(lif.simulate, arguments)
+    yield "LIF.forward", Call(lif, {"current": torch.rand(2, 3, 20), "state": lif.rest_state(2)})
+    yield "LIF.rest_state", Call(lif.rest_state, {})
+    yield "LIF.assign_weight", Call(lif.assign_weight, {"weight": lif.weight.detach().clone()})
+    yield "LIF.reset_parameters", Call(lif.reset_parameters, {})
+    recording = lif.simulate(10.0, current=1.5, samples=2)
+    yield "Recording.plot", Call(recording.plot, {"sample": 1})
+
+
 def _of_experiments() -> Iterator[tuple[str, Call]]:
     values = {"a": [1.0, 2.0, 1.5], "b": [2.0, 3.5, 2.5]}
     yield "experiments.differences", Call(experiments.differences, {"values": values})
@@ -216,6 +251,7 @@ def public_calls() -> dict[str, Call]:
         _of_rules,
         _of_diagnostics,
         _of_experiments,
+        _of_spiking,
     )
     return {
         name: call._replace(arguments=_defaults(call.function) | call.arguments)
@@ -358,6 +394,25 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("kernels.propagate", "x"): {"wider", "no width"},
     ("kernels.backpropagate", "grad"): {"wider", "no width"},
     ("kernels.Structure", "edge_index"): {"wider", "no width", "int32"},
+    **{
+        ("spiking.LIF", name): {"zero", "negative", "negative float", "float", *_WHOLE}
+        for name in ("rest", "threshold")
+    },
+    ("spiking.LIF", "tau"): {"float", *_WHOLE, "1e308"},
+    ("spiking.LIF", "tau_synapse"): {"None", "float", *_WHOLE, "1e308"},
+    ("spiking.LIF", "reset"): {"zero", "negative", "negative float"},
+    ("spiking.LIF", "refractory"): {"zero", "float"},
+    ("spiking.LIF", "delay"): {"zero", "float"},
+    ("spiking.LIF", "dt"): {"float", *_WHOLE, "1e308"},
+    **{("spiking.SpikeTrains", name): {"int32"} for name in ("step", "neuron")},
+    ("spiking.SpikeTrains", "sample"): {"int32", "None"},
+    ("spiking.SpikeTrains", "jump"): {"negative", "negative float"} | _NUMBERS,
+    ("LIF.simulate", "events"): {"None"},
+    ("LIF.simulate", "poisson"): {"None"},
+    ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},
+    ("LIF.simulate", "record"): {"empty list", "tuple"},
+    ("LIF.simulate", "silence"): {"empty list", "tuple", "empty array"},
+    ("Recording.plot", "sample"): {"zero"},
     # [..., N], as nn.Linear takes.
     ("GraphLayer.describe", "x"): {"one axis more"},
     ("Maxout.forward", "x"): {"one axis more"},

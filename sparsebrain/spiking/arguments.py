@@ -83,3 +83,14 @@ def steps(name: str, times: Tensor, dt: float) -> Tensor:
 def plain(times: Tensor) -> float | Tensor:
     """Return a tensor [] as a float, and others unchanged."""
     return float(times) if times.dim() == 0 else times
+
+
+def in_dtype(name: str, exact: Tensor, like: Tensor) -> Tensor:
+    """Return float64 values in the dtype and on the device of a tensor; ValueError on overflow."""
+    found = exact.to(like)
+    if not like.is_meta and not bool(found.isfinite().all()):
+        raise ValueError(
+            f"{name} has values up to {float(exact.abs().max()):g}, which {like.dtype} cannot "
+            f"represent; pass smaller values of {name}, or dtype=torch.float64"
+        )
+    return found

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphs import arguments, tensors
 from sparsebrain.kernels.spikes import Span, Train, begins
-from sparsebrain.spiking.arguments import number, values
+from sparsebrain.spiking.arguments import in_dtype, number, values
 
 
 class SpikeTrains:
@@ -61,7 +61,8 @@ class SpikeTrains:
 
 def _numbers(name: str, value: Any, shape: tuple[int | str, ...]) -> Tensor:
     """Return a copy of a tensor of numbers >= 0, int64 on the CPU."""
-    checked = tensors.tensor(name, value, shape, dtypes=tensors.INTEGERS)
+    fix = None if name == "step" else "pass one value for each of step"
+    checked = tensors.tensor(name, value, shape, dtypes=tensors.INTEGERS, fix=fix)
     if len(checked) and int(checked.min()) < 0:
         place = int((checked < 0).nonzero()[0])
         raise ValueError(
@@ -217,7 +218,8 @@ class Inputs:
             )
         where = self._like.device
         train = Train(begins(sample, self._samples), step, neuron)
-        return Span(steps, Train(*(each.to(where) for each in train)), jump.to(self._like), [])
+        jump = in_dtype("jump", jump, self._like)
+        return Span(steps, Train(*(each.to(where) for each in train)), jump, [])
 
     def _given(self, first: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self._events is None:

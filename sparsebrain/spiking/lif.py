@@ -16,7 +16,7 @@ from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_signs, read_structure, read_weights
 from sparsebrain.nn.dale import DaleSign, with_signs
 from sparsebrain.spiking import simulation, unrolled
-from sparsebrain.spiking.arguments import number, plain, steps, values
+from sparsebrain.spiking.arguments import in_dtype, number, plain, steps, values
 from sparsebrain.spiking.dynamics import Coefficients, State, Wiring, decays, wire
 from sparsebrain.spiking.events import SpikeTrains
 from sparsebrain.spiking.recording import Recording
@@ -135,6 +135,7 @@ class LIF(nn.Module):
         self._set_times(refractory, delay)
         self._fingerprint: Tensor | None = None
         self._make_weights(connectome, init, dale=dale, device=device, dtype=dtype)
+        self.coefficients()
 
     def _set_neurons(
         self, tau: Any, tau_synapse: Any, rest: Any, reset: Any, threshold: Any
@@ -297,8 +298,8 @@ class LIF(nn.Module):
             drive,
             transfer,
             synapse_decay,
-            (self._threshold - self._rest).to(like).expand(size),
-            (self._reset - self._rest).to(like).expand(size),
+            in_dtype("rest or threshold", self._threshold - self._rest, like).expand(size),
+            in_dtype("rest or reset", self._reset - self._rest, like).expand(size),
             self.refractory_steps.to(like.device, torch.int32).expand(size),
             self.refractory_holds == "all",
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from graphs import arguments, tensors
 from sparsebrain.kernels.select import check_backend, resolve
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, Train, begins
-from sparsebrain.spiking.arguments import number, values
+from sparsebrain.spiking.arguments import in_dtype, number, values
 from sparsebrain.spiking.events import Inputs, SpikeTrains, check_poisson, neurons_of
 from sparsebrain.spiking.recording import Asked, Recording, Trace, check_record
 
@@ -155,14 +155,18 @@ def _check_events(events: Any, steps: int, size: int, samples: int) -> None:
             f"events must be a SpikeTrains or None, got {arguments.described(events)}; pass "
             "events=SpikeTrains(step=..., neuron=..., jump=...)"
         )
-    bounds = {"step": (events.step, steps, "steps"), "neuron": (events.neuron, size, "neurons")}
+    bounds = {
+        "step": (events.step, steps, "steps of this duration"),
+        "neuron": (events.neuron, size, "neurons"),
+    }
     if events.sample is not None:
         bounds["sample"] = (events.sample, samples, "samples")
     for name, (found, limit, what) in bounds.items():
         if len(found) and int(found.max()) >= limit:
             raise ValueError(
                 f"events.{name} must be less than {limit}, the number of {what}, got "
-                f"{int(found.max())}; pass events without it"
+                f"{int(found.max())}; pass {'a longer duration, or ' * (name == 'step')}events "
+                "without it"
             )
 
 
@@ -185,7 +189,7 @@ def _input(lif: LIF, current: Any) -> Tensor | None:
         return None
     found = values("current", current, lif.num_nodes, "finite")
     drive = lif.input_factor() * found
-    return drive.to(lif.weight).expand(lif.num_nodes)
+    return in_dtype("current", drive, lif.weight).expand(lif.num_nodes)
 
 
 def _silent(silence: Any, size: int, like: Tensor) -> Tensor | None:
