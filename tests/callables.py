@@ -265,7 +265,7 @@ NOT_CALLED = {
     *("DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
-    *("Spectrum", "Prediction", "Rule"),
+    *("Spectrum", "Prediction", "Rule", "Recording", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce"),
     # The rules, which are called by their names in RULES.
