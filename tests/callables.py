@@ -13,7 +13,15 @@ from torch import nn
 
 import graphs
 import sparsebrain
-from sparsebrain import diagnostics, error_diffusion, experiments, kernels, learning, models
+from sparsebrain import (
+    diagnostics,
+    error_diffusion,
+    experiments,
+    kernels,
+    learning,
+    models,
+    spiking,
+)
 from sparsebrain.learning import RULES
 from tests.graphs.cases import CASES, ON_DATA
 
@@ -21,6 +29,7 @@ PACKAGES = (
     graphs,
     sparsebrain,
     kernels,
+    spiking,
     models,
     learning,
     error_diffusion,
@@ -115,12 +124,29 @@ def _of_kernels() -> Iterator[tuple[str, Call]]:
     yield "kernels.loop", Call(kernels.loop, arguments)
 
 
+def _of_spiking() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    data.edge_weight = torch.rand(data.num_edges)
+    lif = spiking.LIF(data, tau_synapse=5.0, delay=2.0)
+    yield "spiking.LIF", Call(spiking.LIF, {"connectome": data})
+    given = {"current": torch.rand(3, 4, 20), "state": lif.rest_state(3)}
+    yield "LIF.forward", Call(lif, given)
+    events = {"step": torch.tensor([0, 1]), "neuron": torch.tensor([2, 0]), "jump": 2.0}
+    yield "spiking.SpikeTrains", Call(spiking.SpikeTrains, events)
+    yield "spiking.FlyBrain", Call(spiking.FlyBrain, {"connectome": data})
+    respond = spiking.FlyBrain(data).respond
+    experiment = {"activate": [0, 1], "silence": [2], "duration": 1.0, "trials": 2}
+    yield "FlyBrain.respond", Call(respond, experiment)
+
+
 def _of_models() -> Iterator[tuple[str, Call]]:
     data = graphs.grid_local((4, 5), 1)
     layer = sparsebrain.GraphLayer(data, loops=2, activation="relu", inject=True)
     x, y = torch.rand(6, 20), torch.arange(6) % 3
     yield "models.classifier", Call(models.classifier, {"connectome": data, "num_classes": 3})
     sizes = {"in_features": 4, "hidden": 5, "num_classes": 3}
+    spiking_model = {"connectome": data, "num_classes": 3, "steps": 4}
+    yield "models.spiking_classifier", Call(models.spiking_classifier, spiking_model)
     yield "models.perceptron", Call(models.perceptron, sizes)
     yield "models.ejima_model", Call(models.ejima_model, {"name": "MLP", "shape": (6, 6)})
     yield (
@@ -212,6 +238,7 @@ def public_calls() -> dict[str, Call]:
         _of_graphs,
         _of_layers,
         _of_kernels,
+        _of_spiking,
         _of_models,
         _of_rules,
         _of_diagnostics,
@@ -230,6 +257,7 @@ NOT_CALLED = {
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
+    *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce"),
     # The rules, which are called by their names in RULES.
@@ -237,6 +265,7 @@ NOT_CALLED = {
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
+_SIGNED = {"negative", "negative float", *_NUMBERS}
 _WHOLE = {"2**40", "2**63", "10**20"}
 _COLORS = {"None", "array float16"}
 
@@ -379,6 +408,22 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
+    **{("spiking.LIF", name): _NUMBERS for name in ("tau", "dt")},
+    ("spiking.LIF", "tau_synapse"): _NUMBERS | {"None"},
+    **{("spiking.LIF", name): _SIGNED for name in ("rest", "reset")},
+    **{("spiking.LIF", name): {"zero", "float"} for name in ("refractory", "delay")},
+    ("spiking.SpikeTrains", "sample"): {"None"},
+    # All events are compared with the steps.
+    ("spiking.SpikeTrains", "step"): {"int32", "wider", "no width"},
+    ("spiking.SpikeTrains", "neuron"): {"int32"},
+    ("spiking.SpikeTrains", "jump"): _SIGNED,
+    ("spiking.FlyBrain", "synapse_weight"): _SIGNED - {"1e308"},
+    ("FlyBrain.respond", "rate"): {"zero", "float"},
+    ("FlyBrain.respond", "silence"): {"empty list", "tuple", "empty array"},
+    ("FlyBrain.respond", "duration"): {"zero", "float"},
+    ("FlyBrain.respond", "jump"): _SIGNED - {"1e308"},
+    ("models.spiking_classifier", "tau"): _NUMBERS,
+    ("models.spiking_classifier", "refractory"): {"zero", "float"},
     # Labels of any dtype, and targets of the dtype that the loss takes.
     ("NeuronClassifier.loss", "y"): {"bool", "float16", "int32"},
     # Then y must have that axis too.
