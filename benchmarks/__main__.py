@@ -22,6 +22,7 @@ COMMANDS = {
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
+    "spiking-layer": ["spiking_layer", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
