@@ -23,6 +23,7 @@ COMMANDS = {
     "loops": ["loops", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
     "spiking": ["spiking"],
+    "spiking-layer": ["spiking_layer", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],

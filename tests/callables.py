@@ -29,12 +29,12 @@ PACKAGES = (
     graphs,
     sparsebrain,
     kernels,
+    spiking,
     models,
     learning,
     error_diffusion,
     diagnostics,
     experiments,
-    spiking,
 )
 
 
@@ -124,12 +124,45 @@ def _of_kernels() -> Iterator[tuple[str, Call]]:
     yield "kernels.loop", Call(kernels.loop, arguments)
 
 
+def _of_spiking() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    data.edge_weight = torch.rand(data.num_edges)
+    lif = spiking.LIF(data, tau_synapse=5.0, delay=2.0)
+    yield "spiking.LIF", Call(spiking.LIF, {"connectome": data})
+    given = {"current": torch.rand(3, 4, 20), "state": lif.rest_state(3)}
+    yield "LIF.forward", Call(lif, given)
+    yield "LIF.rest_state", Call(lif.rest_state, {})
+    yield "LIF.assign_weight", Call(lif.assign_weight, {"weight": lif.weight.detach().clone()})
+    yield "LIF.reset_parameters", Call(lif.reset_parameters, {})
+    events = {"step": torch.tensor([0, 1]), "neuron": torch.tensor([2, 0]), "jump": 2.0}
+    trains = events | {"sample": torch.tensor([0, 1])}
+    yield "spiking.SpikeTrains", Call(spiking.SpikeTrains, trains)
+    simulated: dict[str, Any] = {
+        "duration": 10.0,
+        "events": spiking.SpikeTrains(**trains),
+        "poisson": ([0, 1], 50.0, 2.0),
+        "current": torch.rand(20),
+        "record": ("v", [0, 1], 2.0),
+        "samples": 2,
+        "silence": [3],
+    }
+    yield "LIF.simulate", Call(lif.simulate, simulated)
+    recording = lif.simulate(10.0, current=1.5, samples=2)
+    yield "Recording.plot", Call(recording.plot, {"sample": 1})
+    yield "spiking.FlyBrain", Call(spiking.FlyBrain, {"connectome": data})
+    respond = spiking.FlyBrain(data).respond
+    experiment = {"activate": [0, 1], "silence": [2], "duration": 1.0, "trials": 2}
+    yield "FlyBrain.respond", Call(respond, experiment)
+
+
 def _of_models() -> Iterator[tuple[str, Call]]:
     data = graphs.grid_local((4, 5), 1)
     layer = sparsebrain.GraphLayer(data, loops=2, activation="relu", inject=True)
     x, y = torch.rand(6, 20), torch.arange(6) % 3
     yield "models.classifier", Call(models.classifier, {"connectome": data, "num_classes": 3})
     sizes = {"in_features": 4, "hidden": 5, "num_classes": 3}
+    spiking_model = {"connectome": data, "num_classes": 3, "steps": 4}
+    yield "models.spiking_classifier", Call(models.spiking_classifier, spiking_model)
     yield "models.perceptron", Call(models.perceptron, sizes)
     yield "models.ejima_model", Call(models.ejima_model, {"name": "MLP", "shape": (6, 6)})
     yield (
@@ -209,32 +242,6 @@ def _of_diagnostics() -> Iterator[tuple[str, Call]]:
         yield f"diagnostics.{name}", Call(getattr(diagnostics, name), arguments)
 
 
-def _of_spiking() -> Iterator[tuple[str, Call]]:
-    data = graphs.grid_local((4, 5), 1)
-    lif = spiking.LIF(data, tau_synapse=5.0)
-    yield "spiking.LIF", Call(spiking.LIF, {"connectome": data})
-    numbers = torch.tensor([0, 3])
-    trains = {"step": numbers, "neuron": numbers, "jump": 2.0, "sample": numbers % 2}
-    yield "spiking.SpikeTrains", Call(spiking.SpikeTrains, trains)
-    events = spiking.SpikeTrains(**trains)
-    arguments: dict[str, Any] = {
-        "duration": 10.0,
-        "events": events,
-        "poisson": ([0, 1], 50.0, 2.0),
-        "current": torch.rand(20),
-        "record": ("v", [0, 1], 2.0),
-        "samples": 2,
-        "silence": [3],
-    }
-    yield "LIF.simulate", Call(lif.simulate, arguments)
-    yield "LIF.forward", Call(lif, {"current": torch.rand(2, 3, 20), "state": lif.rest_state(2)})
-    yield "LIF.rest_state", Call(lif.rest_state, {})
-    yield "LIF.assign_weight", Call(lif.assign_weight, {"weight": lif.weight.detach().clone()})
-    yield "LIF.reset_parameters", Call(lif.reset_parameters, {})
-    recording = lif.simulate(10.0, current=1.5, samples=2)
-    yield "Recording.plot", Call(recording.plot, {"sample": 1})
-
-
 def _of_experiments() -> Iterator[tuple[str, Call]]:
     values = {"a": [1.0, 2.0, 1.5], "b": [2.0, 3.5, 2.5]}
     yield "experiments.differences", Call(experiments.differences, {"values": values})
@@ -247,11 +254,11 @@ def public_calls() -> dict[str, Call]:
         _of_graphs,
         _of_layers,
         _of_kernels,
+        _of_spiking,
         _of_models,
         _of_rules,
         _of_diagnostics,
         _of_experiments,
-        _of_spiking,
     )
     return {
         name: call._replace(arguments=_defaults(call.function) | call.arguments)
@@ -265,7 +272,8 @@ NOT_CALLED = {
     *("DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
-    *("Spectrum", "Prediction", "Rule", "Recording", "State", "Surrogate", "Trace"),
+    *("Spectrum", "Prediction", "Rule"),
+    *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce"),
     # The rules, which are called by their names in RULES.
@@ -273,6 +281,7 @@ NOT_CALLED = {
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
+_SIGNED = {"negative", "negative float", *_NUMBERS}
 _WHOLE = {"2**40", "2**63", "10**20"}
 _COLORS = {"None", "array float16"}
 
@@ -394,19 +403,6 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("kernels.propagate", "x"): {"wider", "no width"},
     ("kernels.backpropagate", "grad"): {"wider", "no width"},
     ("kernels.Structure", "edge_index"): {"wider", "no width", "int32"},
-    **{
-        ("spiking.LIF", name): {"zero", "negative", "negative float", "float", *_WHOLE}
-        for name in ("rest", "threshold")
-    },
-    ("spiking.LIF", "tau"): {"float", *_WHOLE, "1e308"},
-    ("spiking.LIF", "tau_synapse"): {"None", "float", *_WHOLE, "1e308"},
-    ("spiking.LIF", "reset"): {"zero", "negative", "negative float"},
-    ("spiking.LIF", "refractory"): {"zero", "float"},
-    ("spiking.LIF", "delay"): {"zero", "float"},
-    ("spiking.LIF", "dt"): {"float", *_WHOLE, "1e308"},
-    **{("spiking.SpikeTrains", name): {"int32"} for name in ("step", "neuron")},
-    ("spiking.SpikeTrains", "sample"): {"int32", "None"},
-    ("spiking.SpikeTrains", "jump"): {"negative", "negative float"} | _NUMBERS,
     ("LIF.simulate", "events"): {"None"},
     ("LIF.simulate", "poisson"): {"None"},
     ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},
@@ -434,6 +430,22 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
+    **{("spiking.LIF", name): _NUMBERS for name in ("tau", "dt")},
+    ("spiking.LIF", "tau_synapse"): _NUMBERS | {"None"},
+    ("spiking.LIF", "rest"): _SIGNED - {"1e308"},
+    ("spiking.LIF", "reset"): {"zero", "negative", "negative float"},
+    ("spiking.LIF", "threshold"): _SIGNED - {"1e308"},
+    **{("spiking.LIF", name): {"zero", "float"} for name in ("refractory", "delay")},
+    ("spiking.SpikeTrains", "sample"): {"None", "int32"},
+    **{("spiking.SpikeTrains", name): {"int32"} for name in ("step", "neuron")},
+    ("spiking.SpikeTrains", "jump"): _SIGNED,
+    ("spiking.FlyBrain", "synapse_weight"): _SIGNED - {"1e308"},
+    ("FlyBrain.respond", "rate"): {"zero", "float"},
+    ("FlyBrain.respond", "silence"): {"empty list", "tuple", "empty array"},
+    ("FlyBrain.respond", "duration"): {"zero", "float"},
+    ("FlyBrain.respond", "jump"): _SIGNED - {"1e308"},
+    ("models.spiking_classifier", "tau"): _NUMBERS,
+    ("models.spiking_classifier", "refractory"): {"zero", "float"},
     # Labels of any dtype, and targets of the dtype that the loss takes.
     ("NeuronClassifier.loss", "y"): {"bool", "float16", "int32"},
     # Then y must have that axis too.

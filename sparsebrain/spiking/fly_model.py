@@ -125,7 +125,9 @@ class FlyBrain(LIF):
         bytes_each = 6 * self.num_nodes * self.weight.element_size()
         tensors.room(f"trials={trials}", trials * bytes_each, "pass fewer trials")
         rates = _check_rate(rate, len(activated))
-        number("jump", jump, "finite")
+        limit = torch.finfo(self.weight.dtype).max
+        if abs(number("jump", jump, "finite")) > limit:
+            raise ValueError(f"jump must be at most {limit:g} mV, got {jump:g}; pass jump={_JUMP}")
         # The same synapses, whose activated neurons have another refractory time.
         driven = copy.copy(self)
         driven.refractory_steps = self.refractory_steps.repeat(self.num_nodes)
@@ -277,7 +279,13 @@ def _with_weights(connectome: Data, scale: float) -> Data:
     # Apply the signs to unsigned counts.
     if sign is not None and not bool((weight < 0).any()):
         weight = with_signs(weight, torch.from_numpy(sign.copy()).to(weight))
-    fields = {"edge_index": connectome.edge_index, "edge_weight": scale * weight}
+    scaled = scale * weight
+    if not bool(scaled.isfinite().all()):
+        raise ValueError(
+            f"synapse_weight must leave all weights finite, got {scale:g} for counts up to "
+            f"{float(weight.abs().max()):g}; pass synapse_weight=0.275"
+        )
+    fields = {"edge_index": connectome.edge_index, "edge_weight": scaled}
     if "edge_type" in connectome:
         fields["edge_type"] = connectome.edge_type
     return Data(num_nodes=int(connectome.num_nodes), **fields)
