@@ -81,12 +81,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def make(neurons: int, synapses: int) -> LIF:
-    """A network of random synapses with counts of 1 to 7; four of five neurons are excitatory."""
+    """A network of random synapses with counts of 1 to 7; 70 % of the neurons are excitatory."""
     generator = torch.Generator().manual_seed(0)
     source, target = torch.randint(neurons, (2, synapses), generator=generator)
     key = (target * neurons + source).unique()
     source, target = key % neurons, key // neurons
-    sign = torch.where(torch.rand(neurons, generator=generator) < 0.8, 1.0, -1.0)
+    sign = torch.where(torch.rand(neurons, generator=generator) < 0.7, 1.0, -1.0)
     count = torch.randint(1, 8, (len(key),), generator=generator)
     edges = torch.stack([source, target])
     weight = 0.275 * sign[source] * count

@@ -403,6 +403,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("kernels.propagate", "x"): {"wider", "no width"},
     ("kernels.backpropagate", "grad"): {"wider", "no width"},
     ("kernels.Structure", "edge_index"): {"wider", "no width", "int32"},
+    ("LIF.simulate", "duration"): {"float"},
     ("LIF.simulate", "events"): {"None"},
     ("LIF.simulate", "poisson"): {"None"},
     ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},

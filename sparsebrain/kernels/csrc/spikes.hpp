@@ -45,6 +45,9 @@ struct Simulation {
   Train events, recent;
   const Probe *probes;
   int64_t num_probes;
+
+  // Whether what arrives at a refractory neuron is lost.
+  bool holds_all() const { return neurons.synapse != Synapse::current_free; }
 };
 
 // Spikes of one sample, allocated by malloc.
