@@ -61,85 +61,70 @@ struct Integration {
     return next > c.at(c.limit, 4, at);
   }
 
-  // One step of a group: what arrived in the step before, the integration, and whether a neuron is
-  // above its threshold. `cautious` where one is refractory, or was when it arrived.
+  // The steps of a group from n on, in registers, up to `end` or until a neuron is above its
+  // threshold. Returns whether one is; n is then its step, and else `end`. `touched` where something
+  // arrived, at the steps of the bits of `marks`; `jumped` where some of it is input; `cautious` where
+  // a neuron is refractory, or was when it arrived.
   template <Synapse synapse, bool uniform, bool touched, bool jumped, bool cautious>
-  INLINE bool integrate(const Constants<uniform> &c, int64_t group,
-                        typename Worker<Real>::Whole n, Real *arriving, Real *jumps) const {
+  INLINE bool run(const Constants<uniform> &c, int64_t group, int64_t &n, int64_t end,
+                  uint32_t marks, int64_t row) const {
+    using Whole = typename Worker<Real>::Whole;
     constexpr bool current = synapse != Synapse::voltage;
     constexpr bool held = synapse != Synapse::current_free;
-    // Stores could change what lies behind a pointer, but no local value.
-    Real *const us = w.u.get(), *const gs = w.g.get();
-    const typename Worker<Real>::Whole *const untils = w.until.get();
-    const int64_t begin = group * kGroup;
-    Mask above{};
-    for (int v = 0; v < kVectors; ++v) {
-      const int64_t at = begin + v * lanes;
-      Value u = V::load(us + at), g{};
-      Mask was{}, is{};
-      if (cautious) {
-        const Mask until = V::load(untils + at);
-        was = until > n - 1;
-        is = until > n;
-      }
-      if (current) g = V::load(gs + at);
-      if (jumped) {
-        const Value more = V::load(jumps + at);
-        u = was ? u : u + more;
-        V::store(jumps + at, Value{});
-      }
-      if (touched) {
-        const Value more = V::load(arriving + at);
-        Value &to = current ? g : u;
-        to = cautious && held ? (was ? to : to + more) : to + more;
-        V::store(arriving + at, Value{});
-      }
-      Value next = u, decayed = g;
-      Mask spikes = advance<synapse, uniform>(c, at, next, decayed);
-      if (cautious) {
-        next = is ? u : next;
-        if (held) decayed = is ? g : decayed;
-        spikes &= ~is;
-      }
-      if (current) V::store(gs + at, decayed);
-      V::store(us + at, next);
-      above |= spikes;
-    }
-    return V::any(above);
-  }
-
-  // Whether nothing reached a group in the step before, and no neuron of it is refractory.
-  bool is_quiet(int64_t group, int64_t n, int64_t row) const {
-    const int64_t at = row * w.groups + group;
-    return !w.touched[at] && !w.jumped[at] && w.busy[group] <= n - 1;
-  }
-
-  // Steps of a quiet group, up to `end` or until a neuron is above its threshold. Returns whether
-  // one is; n is then its step, and else the first step that is not done.
-  template <Synapse synapse, bool uniform>
-  INLINE bool integrate_quiet(const Constants<uniform> &c, int64_t group, int64_t &n, int64_t end,
-                              int64_t &row) const {
-    Real *const us = w.u.get() + group * kGroup, *const gs = w.g.get() + group * kGroup;
-    Value u[kVectors], g[kVectors];
+    const int64_t begin = group * kGroup, padded = w.padded, rows = w.rows;
+    Real *const us = w.u.get() + begin, *const gs = w.g.get() + begin;
+    Real *const arriving = w.arriving.get() + begin, *const jumps = w.jumps.get() + begin;
+    // What arrives in other steps, so that no branch depends on it.
+    alignas(kLine) Real nothing[kGroup] = {};
+    Value u[kVectors], g[kVectors] = {};
+    Mask until[kVectors] = {};
     for (int v = 0; v < kVectors; ++v) {
       u[v] = V::load(us + v * lanes);
-      if (synapse != Synapse::voltage) g[v] = V::load(gs + v * lanes);
+      if (current) g[v] = V::load(gs + v * lanes);
+      if (cautious) until[v] = V::load(w.until.get() + begin + v * lanes);
     }
     bool spikes = false;
-    while (true) {
+    int64_t step = n;
+    for (; step < end; ++step, row = row + 1 < rows ? row + 1 : 0, marks >>= 1) {
+      Real *const more = touched && (marks & 1) ? arriving + row * padded : nothing;
+      Real *const input = jumped && (marks & 1) ? jumps + row * padded : nothing;
       Mask above{};
-      for (int v = 0; v < kVectors; ++v)
-        above |= advance<synapse, uniform>(c, group * kGroup + v * lanes, u[v], g[v]);
+      for (int v = 0; v < kVectors; ++v) {
+        Mask was{}, is{};
+        if (cautious) {
+          was = until[v] > Whole(step - 1);
+          is = until[v] > Whole(step);
+        }
+        if (jumped) {
+          const Value added = u[v] + V::load(input + v * lanes);
+          u[v] = was ? u[v] : added;
+          V::store(input + v * lanes, Value{});
+        }
+        if (touched) {
+          Value &to = current ? g[v] : u[v];
+          const Value added = to + V::load(more + v * lanes);
+          to = cautious && held ? (was ? to : added) : added;
+          V::store(more + v * lanes, Value{});
+        }
+        Value next = u[v], decayed = g[v];
+        Mask over = advance<synapse, uniform>(c, begin + v * lanes, next, decayed);
+        if (cautious) {
+          over &= ~is;
+          next = is ? u[v] : next;
+          if (held) decayed = is ? g[v] : decayed;
+        }
+        u[v] = next;
+        g[v] = decayed;
+        above |= over;
+      }
       spikes = V::any(above);
       if (spikes) break;
-      ++n;
-      row = row + 1 < w.rows ? row + 1 : 0;
-      if (n == end || !is_quiet(group, n, row)) break;
     }
     for (int v = 0; v < kVectors; ++v) {
       V::store(us + v * lanes, u[v]);
-      if (synapse != Synapse::voltage) V::store(gs + v * lanes, g[v]);
+      if (current) V::store(gs + v * lanes, g[v]);
     }
+    n = step;
     return spikes;
   }
 
@@ -157,32 +142,45 @@ struct Integration {
     }
   }
 
+  // Collects the marks of all groups: bit k for what is read in step first + k.
+  void collect(int64_t first, int64_t end) const {
+    std::memset(w.marks.get(), 0, sizeof(uint32_t) * w.groups);
+    std::memset(w.inputs.get(), 0, w.groups);
+    int64_t row = w.row_before(first);
+    for (int64_t n = first; n < end; ++n, row = row + 1 < w.rows ? row + 1 : 0) {
+      uint8_t *const touched = w.touched.get() + row * w.groups;
+      uint8_t *const jumped = w.jumped.get() + row * w.groups;
+      uint32_t *const marks = w.marks.get();
+      uint8_t *const inputs = w.inputs.get();
+      for (int64_t group = 0; group < w.groups; ++group) {
+        marks[group] |= uint32_t(touched[group] | jumped[group]) << (n - first);
+        inputs[group] |= jumped[group];
+      }
+      std::memset(touched, 0, w.groups);
+      std::memset(jumped, 0, w.groups);
+    }
+  }
+
   template <Synapse synapse, bool uniform>
   void integrate_all(int64_t first, int64_t end) const {
     const Constants<uniform> c(*this);
+    collect(first, end);
+    const int64_t before = w.row_before(first);
     for (int64_t group = 0; group < w.groups; ++group) {
-      int64_t row = w.row_before(first);
-      for (int64_t n = first; n < end;) {
+      for (int64_t n = first; n < end; ++n) {
+        const uint32_t marks = w.marks[group] >> (n - first);
+        int64_t row = before + n - first;
+        row = row < w.rows ? row : row - w.rows;
         bool above;
-        if (is_quiet(group, n, row)) {
-          above = integrate_quiet<synapse, uniform>(c, group, n, end, row);
-          if (!above) continue;
-        } else {
-          Real *const arriving = w.arriving.get() + row * w.padded;
-          Real *const jumps = w.jumps.get() + row * w.padded;
-          uint8_t &touched = w.touched[row * w.groups + group];
-          uint8_t &jumped = w.jumped[row * w.groups + group];
-          if (jumped)
-            above = integrate<synapse, uniform, true, true, true>(c, group, n, arriving, jumps);
-          else if (w.busy[group] > n - 1)
-            above = integrate<synapse, uniform, true, false, true>(c, group, n, arriving, jumps);
-          else
-            above = integrate<synapse, uniform, true, false, false>(c, group, n, arriving, jumps);
-          touched = jumped = 0;
-        }
+        if (w.inputs[group])
+          above = run<synapse, uniform, true, true, true>(c, group, n, end, marks, row);
+        else if (w.busy[group] > n - 1)
+          above = run<synapse, uniform, true, false, true>(c, group, n, end, marks, row);
+        else if (marks)
+          above = run<synapse, uniform, true, false, false>(c, group, n, end, marks, row);
+        else
+          above = run<synapse, uniform, false, false, false>(c, group, n, end, marks, row);
         if (above) spike(group, n, w.now[n - first]);
-        ++n;
-        row = row + 1 < w.rows ? row + 1 : 0;
       }
     }
   }

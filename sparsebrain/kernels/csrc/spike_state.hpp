@@ -21,10 +21,9 @@ namespace {
 // Neurons that share the marks of arrivals and of refractory times.
 constexpr int64_t kGroup = 64;
 constexpr int64_t kNever = INT32_MAX;
-// Steps that a group takes at once, while its state is in registers or the nearest cache, where few
-// neurons receive anything and where many do.
+// The most steps that a group takes at once, and the bytes of arrivals that stay in a core's cache.
 constexpr int64_t kSpan = 16;
-constexpr int64_t kBusySpan = 4;
+constexpr int64_t kArrivalBytes = 512 * 1024;
 constexpr size_t kPage = size_t(2) << 20;
 
 // Arithmetic on denormal numbers takes a hundred cycles each, and a current decays through all of
@@ -198,6 +197,8 @@ struct Worker {
   Memory<Whole> until;   // the step from which on a neuron is not refractory
   Memory<int32_t> busy;  // the largest of them in each group
   Memory<uint8_t> touched, jumped;  // the groups with arrivals and with jumps, in each row
+  Memory<uint32_t> marks;  // the steps of a span at which something reaches a group
+  Memory<uint8_t> inputs;  // whether some of it is input
   Window windows[2];
   List now[kSpan];  // the spikes of each step of a span
   List step, neuron;
@@ -206,6 +207,34 @@ struct Worker {
 
   // The row of what arrived in the step before n.
   int64_t row_before(int64_t n) const { return (n + rows - 1) % rows; }
+
+  // The steps to take at once, so that what arrives in them stays in the cache.
+  int64_t span_for(double arrivals) const {
+    const double reached = arrivals < double(groups) ? arrivals : double(groups);
+    const double fits = double(kArrivalBytes) / (sizeof(Real) * kGroup) / (reached + 1);
+    return fits < 2 ? 2 : fits < kSpan ? int64_t(fits) : kSpan;
+  }
+
+  // Changes the length of the ring before step n, when only what arrived in step n - 1 is in it.
+  void set_rows(int64_t count, int64_t n) {
+    const int64_t from = row_before(n);
+    rows = count;
+    const int64_t to = row_before(n);
+    if (from == to) return;
+    for (int64_t group = 0; group < groups; ++group) {
+      move(touched, arriving, from, to, group);
+      move(jumped, jumps, from, to, group);
+    }
+  }
+
+  void move(Memory<uint8_t> &marked, Memory<Real> &values, int64_t from, int64_t to, int64_t group) {
+    if (!marked[from * groups + group]) return;
+    Real *const source = values.get() + from * padded + group * kGroup;
+    std::memcpy(values.get() + to * padded + group * kGroup, source, sizeof(Real) * kGroup);
+    std::memset(source, 0, sizeof(Real) * kGroup);
+    marked[from * groups + group] = 0;
+    marked[to * groups + group] = 1;
+  }
 
   bool make(const Problem &p, const Simulation &s, int self, int team) {
     const int64_t all = (p.neurons + kGroup - 1) / kGroup;
@@ -221,7 +250,7 @@ struct Worker {
            jumps.make(events ? padded * rows : 0) &&
            constants.make(s.neurons.uniform ? 0 : 6 * padded) && until.make(padded) &&
            busy.make(groups) && touched.make(groups * rows) && jumped.make(groups * rows) &&
-           windows[0].reset() && windows[1].reset();
+           marks.make(groups) && inputs.make(groups) && windows[0].reset() && windows[1].reset();
   }
 
   void enter(const Problem &p, const Simulation &s, int64_t sample) {

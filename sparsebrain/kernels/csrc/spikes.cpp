@@ -200,11 +200,6 @@ struct Runner {
     }
   }
 
-  // Whether so many spikes in a step reach most groups.
-  bool is_many(int64_t spikes) const {
-    return spikes * p.synapses / (p.neurons + 1) > p.neurons / kGroup;
-  }
-
   // Spikes of step k of a window, in the order of the neurons, which arrive in step n. For delays of
   // synapses, n is the step of the spikes.
   void deliver_window(const Team<Real> &team, int parity, int64_t k, int64_t n) const {
@@ -214,7 +209,7 @@ struct Runner {
       if (k + 1 < window.end.size()) spikes += window.end.get()[k + 1] - window.end.get()[k];
     }
     // Where most groups are reached, one mark for all is cheaper than one for each synapse.
-    const bool many = !s.delay && is_many(spikes);
+    const bool many = !s.delay && spikes * p.synapses / (p.neurons + 1) > p.neurons / kGroup;
     if (many) std::memset(w.touched.get() + n % w.rows * w.groups, 1, w.groups);
     for (int thread = 0; thread < team.threads; ++thread) {
       const Window &window = team.workers[thread].windows[parity];
@@ -245,7 +240,10 @@ struct Runner {
       const int64_t end = first + window < s.steps ? first + window : s.steps;
       Window &own = w.windows[parity];
       const Window &before = w.windows[parity ^ 1];
-      const int64_t span = is_many(before.neuron.size() / window) ? kBusySpan : kSpan;
+      const double spikes = double(before.neuron.size()) * team.threads / double(window);
+      const double share = double(w.high - w.low) / double(p.neurons + 1);
+      const int64_t span = w.span_for(spikes * double(p.synapses) / double(p.neurons + 1) * share);
+      if (!s.delay && w.rows != span + 1) w.set_rows(span + 1, first);
       if (!own.reset()) w.no_memory = true;
       for (int64_t n = first, stop; n < end && !w.no_memory; n = stop) {
         stop = n + span < end ? n + span : end;
