@@ -28,6 +28,8 @@ COMMANDS = {
     "sequences": ["sequences", "--threads", "1"],
     "options": ["options", "--threads", "1"],
     "dendrites": ["dendrites", "--threads", "1"],
+    "spiking": ["spiking"],
+    "spiking-layer": ["spiking_layer", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],

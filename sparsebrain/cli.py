@@ -25,6 +25,7 @@ from sparsebrain.experiments.command_options import (
     Jobs,
     LearningRate,
     Loops,
+    Neurons,
     NewFile,
     Out,
     Rules,
@@ -107,6 +108,7 @@ def compare(
     data: DataSet = "digits",
     topology: Topologies = None,
     rule: Rules = None,
+    neurons: Neurons = None,
     loops: Loops = "5",
     epochs: Epochs = 20,
     seeds: Seeds = 5,
@@ -140,6 +142,10 @@ def compare(
     no longer changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm:
     {equilibrium}.
 
+    The option --neurons is rate, for the neurons of the graph layer, or lif, for spiking neurons
+    that are trained by surrogate gradients. Spiking neurons have options, as in
+    lif:steps=30,tau=5: {spiking}. They exchange spikes at every step instead of loops.
+
     Finished runs are kept in the output folder and not repeated, unless images,
     connectome or code have changed. Runs that diverge, so that their loss or
     parameters are no longer finite, are reported and left out of means and tests. If every
@@ -148,13 +154,18 @@ def compare(
     # Torch takes seconds to import, and --help does not need it.
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
+    from sparsebrain.experiments.comparison import (  # noqa: PLC0415
+        DEFAULT_NEURONS,
+        DEFAULT_RULES,
+        DEFAULT_TOPOLOGIES,
+    )
     from sparsebrain.experiments.comparison import compare as run  # noqa: PLC0415
 
     rows = run(
         data=data,
         topologies=topology or DEFAULT_TOPOLOGIES,
         rules=rule or DEFAULT_RULES,
+        neurons=neurons or DEFAULT_NEURONS,
         loops=loops,
         epochs=epochs,
         seeds=seeds,

@@ -13,6 +13,7 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.counter import uniforms
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
 from sparsebrain.kernels.structure import Structure
 
 
@@ -108,6 +109,17 @@ class Backend(ABC):
     @abstractmethod
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         """Return the sum over the batch of post[t] * pre[s] for each synapse s -> t, [E]."""
+
+    def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
+        """Return the simulation of a network of spiking neurons, with all preparations done once.
+
+        The result does not depend on the number of threads.
+        """
+
+        def operator(structure: Structure, weight: Tensor) -> Callable[[Tensor], Tensor]:
+            return self.operator(structure, weight, transpose=False)
+
+        return lambda running, span: run_steps(network, running, span, operator)
 
     def fuses(self, activation: str) -> bool:
         """Return whether :meth:`loop` computes this activation itself."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +17,9 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
+from sparsebrain.kernels.native_spikes import NativeSpikes
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
 _CONTIGUOUS = torch.contiguous_format
@@ -80,6 +84,19 @@ class NativeBackend(Backend):
         call = _call(structure, post.dtype, post.size(1))
         _module().correlate(call, *_addresses(post, pre, out))
         return out
+
+    def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
+        structure, weight = network.structure, network.weight.contiguous()
+        structure.check_arrays()
+        call = _call(structure, weight.dtype, 1)
+        kept = _arrange(call, structure, weight, by_source=True)
+        if kept is not None:
+            weight = kept.weight
+        simulation = NativeSpikes(_module(), call, _instruction_set(), network, weight)
+        if kept is not None:
+            # Later calls may overwrite these weights, once this simulation is gone.
+            weakref.finalize(simulation, structure.keep, kept, by_source=True)
+        return simulation
 
     def loop(
         self,
@@ -294,16 +311,21 @@ def _response(
     return _module().response(number, *given, *drawn)
 
 
-def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:
-    """Return the weights in the order of the targets' rows; None where they lie in it already."""
-    if structure.by_target.order is None:
+def _arrange(
+    call: Any, structure: Structure, weight: Tensor, *, by_source: bool = False
+) -> Arranged | None:
+    """Return the weights in the order of some rows; None where they lie in it already."""
+    rows = structure.by_source if by_source else structure.by_target
+    if rows.order is None:
         return None
-    kept = structure.take(weight.dtype)
+    kept = structure.take(weight.dtype, by_source=by_source)
     if kept is None:
         chunks = -(-weight.numel() // _module().key_chunk)
         key = torch.zeros((chunks, _module().key_words), dtype=torch.int32)
-        kept = Arranged(torch.empty_like(weight), key)
-    _module().arrange(call, *_addresses(weight, *kept), False)
+        # NumPy asks for large pages, which scattered reads need.
+        kind = np.float64 if weight.dtype is torch.float64 else np.float32
+        kept = Arranged(torch.from_numpy(np.empty(weight.numel(), kind)), key)
+    _module().arrange(call, *_addresses(weight, *kept), by_source)
     return kept
 
 

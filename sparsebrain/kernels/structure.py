@@ -43,7 +43,7 @@ class Compressed(NamedTuple):
 
 
 class Arranged(NamedTuple):
-    """Weights in the order of the rows of ``by_target``, and the key of those that they copy.
+    """Weights in the order of some rows, and the key of those that they copy.
 
     ``key`` [chunks, words] int32 is made of the values themselves, because writes through ``.data``
     change no version of a tensor.
@@ -112,7 +112,7 @@ class Structure:
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
-        self._kept: dict[torch.dtype, Arranged] = {}
+        self._kept: dict[tuple[torch.dtype, bool], Arranged] = {}
         self._watched: list[tuple[Tensor, int, Any, int]] | None = None
         self._colors: Colors | None = None
         self.prepared: tuple[Any, Any] | None = None
@@ -198,13 +198,16 @@ class Structure:
             return self
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
 
-    def take(self, dtype: torch.dtype) -> Arranged | None:
-        """Take the arranged weights of a dtype, so that no other thread overwrites them."""
-        return self._kept.pop(dtype, None)
+    def take(self, dtype: torch.dtype, *, by_source: bool = False) -> Arranged | None:
+        """Take the arranged weights of a dtype, so that no other thread overwrites them.
 
-    def keep(self, arranged: Arranged) -> None:
+        They are in the order of the rows of ``by_target``, or of ``by_source``.
+        """
+        return self._kept.pop((dtype, by_source), None)
+
+    def keep(self, arranged: Arranged, *, by_source: bool = False) -> None:
         """Keep arranged weights for the next call."""
-        self._kept[arranged.weight.dtype] = arranged
+        self._kept[arranged.weight.dtype, by_source] = arranged
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is kept between calls is made again where it is needed.

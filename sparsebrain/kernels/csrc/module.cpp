@@ -4,6 +4,7 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "spikes_module.hpp"
 
 namespace nb = nanobind;
 using namespace sparsebrain;
@@ -68,6 +70,10 @@ struct Call {
       outcome =
           twofold ? pick(kernels.twofold)(problem, task) : pick(kernels.single)(problem, task);
     }
+    check(outcome);
+  }
+
+  static void check(Outcome outcome) {
     if (outcome == Outcome::no_memory) throw std::bad_alloc();
     if (outcome == Outcome::refused)
       throw std::invalid_argument(
@@ -284,4 +290,5 @@ NB_MODULE(_native, m) {
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
+  add_spikes<Call>(m);
 }
