@@ -149,6 +149,19 @@ def test_spikes_and_states_are_those_of_the_definition(options, current):
 
 
 @every_option
+def test_a_simulation_takes_the_same_steps(options):
+    lif = made(options)
+    size = lif.num_nodes
+    constant = scaled(lif, torch.linspace(0.5, 3, size, dtype=torch.float64))
+    with torch.no_grad():
+        spikes, _ = lif(constant.expand(1, 40, size))
+    recording = lif.simulate(40 * lif.dt, current=constant)
+    found = torch.stack([recording.step, recording.neuron], 1)
+    assert len(found) > 20
+    assert torch.equal(found, spikes[0].nonzero())
+
+
+@every_option
 def test_gradients_are_those_of_autograd(options, current):
     lif = made(options)
     current = scaled(lif, current).requires_grad_()
