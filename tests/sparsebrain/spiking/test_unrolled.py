@@ -285,6 +285,20 @@ def test_finite_differences_below_the_threshold(options):
         assert difference != 0
 
 
+@every_option
+def test_a_constant_current_need_not_be_stored(options, current):
+    lif = made(options)
+    constant = scaled(lif, current)[:, :1].detach().requires_grad_()
+    results = []
+    for repeated in (constant.expand(3, 15, 12), constant.repeat(1, 15, 1)):
+        spikes, _ = lif(repeated)
+        gradients = torch.autograd.grad(spikes.sum(1).sin().sum(), (constant, lif.weight))
+        results.append((spikes, *gradients))
+    assert torch.equal(results[0][0], results[1][0])
+    for each, one in zip(*results, strict=True):
+        torch.testing.assert_close(each, one, rtol=1e-10, atol=1e-12)
+
+
 def test_interspike_intervals():
     alone = Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=1)
     for value, refractory, step, interval in (
