@@ -320,15 +320,35 @@ class LIF(nn.Module):
         )
 
     def forward(self, current: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run one step for each input current.
+        """Run one step for each input current; backpropagation through time trains the weights.
+
+        A spike has the derivative of the surrogate, see :data:`sparsebrain.spiking.SURROGATES`;
+        resets and refractory times have none. A step takes O(N B + E B) time. Memory is O(T N B):
+        the backward pass reads every potential and spike. For longer sequences, detach the tensors
+        of the state between calls.
 
         Args:
-            current: I [B, T, N], constant over each of T steps.
+            current: I [B, T, N], constant over each of T steps, in the dtype of the weights.
             state: The state from which to continue; at rest by default.
 
         Returns:
-            The spikes [B, T, N] of 0 and 1, differentiable through the surrogate gradient, and the
-            state, which the next call takes.
+            The spikes [B, T, N] of 0 and 1, and the state, which the next call takes. Gradients
+            reach the current, the weights and the floating-point tensors of the state.
+
+        Raises:
+            TypeError: If an argument has the wrong type or dtype.
+            ValueError: If a shape does not fit, a value is not finite, a spike of the state is not
+                0 or 1, or the potentials of all steps do not fit into memory.
+
+        Example:
+            >>> import torch
+            >>> from sparsebrain.spiking import LIF
+            >>> from torch_geometric.data import Data
+            >>> lif = LIF(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
+            >>> spikes, state = lif(torch.full((4, 30, 2), 1.5))
+            >>> spikes.shape, int(spikes[0, :, 0].sum())
+            (torch.Size([4, 30, 2]), 1)
+            >>> more, state = lif(torch.full((4, 30, 2), 1.5), state)
         """
         return unrolled.run(self, current, state)
 

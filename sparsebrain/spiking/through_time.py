@@ -325,6 +325,10 @@ def turned(x: Tensor) -> Tensor:
 def to_steps(x: Tensor) -> Tensor:
     """Return x [B, T, N] as a copy [T, N, B]; a transpose of two axes is the fastest copy."""
     batch, steps, neurons = x.shape
+    if steps > 1 and x.stride(1) == 0:
+        # The same at all steps, as a constant current is, or the gradient of a sum.
+        same = turned(x[:, 0]).expand(steps, neurons, batch)
+        return same.clone(memory_format=torch.contiguous_format)
     flat = x.reshape(batch, steps * neurons).t()
     return flat.clone(memory_format=torch.contiguous_format).view(steps, neurons, batch)
 

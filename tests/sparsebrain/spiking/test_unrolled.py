@@ -149,6 +149,19 @@ def test_spikes_and_states_are_those_of_the_definition(options, current):
 
 
 @every_option
+def test_a_simulation_takes_the_same_steps(options):
+    lif = made(options)
+    size = lif.num_nodes
+    constant = scaled(lif, torch.linspace(0.5, 3, size, dtype=torch.float64))
+    with torch.no_grad():
+        spikes, _ = lif(constant.expand(1, 40, size))
+    recording = lif.simulate(40 * lif.dt, current=constant)
+    found = torch.stack([recording.step, recording.neuron], 1)
+    assert len(found) > 20
+    assert torch.equal(found, spikes[0].nonzero())
+
+
+@every_option
 def test_gradients_are_those_of_autograd(options, current):
     lif = made(options)
     current = scaled(lif, current).requires_grad_()
@@ -270,6 +283,20 @@ def test_finite_differences_below_the_threshold(options):
         difference = (ends[0] - ends[1]) / 2
         assert math.isclose(difference, float((gradient * along).sum()), rel_tol=1e-7)
         assert difference != 0
+
+
+@every_option
+def test_a_constant_current_need_not_be_stored(options, current):
+    lif = made(options)
+    constant = scaled(lif, current)[:, :1].detach().requires_grad_()
+    results = []
+    for repeated in (constant.expand(3, 15, 12), constant.repeat(1, 15, 1)):
+        spikes, _ = lif(repeated)
+        gradients = torch.autograd.grad(spikes.sum(1).sin().sum(), (constant, lif.weight))
+        results.append((spikes, *gradients))
+    assert torch.equal(results[0][0], results[1][0])
+    for each, one in zip(*results, strict=True):
+        torch.testing.assert_close(each, one, rtol=1e-10, atol=1e-12)
 
 
 def test_interspike_intervals():
