@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -35,10 +33,10 @@ def count_loops(rule: Rule, x: Tensor) -> tuple[float, float]:
 
 @torch.no_grad()
 def count_spikes(rule: Rule, x: Tensor) -> float:
-    """Return the mean number of spikes of a sample in evaluation, NaN without spiking neurons."""
+    """Return the mean number of spikes of a sample in evaluation, 0 without spiking neurons."""
     layers = [each for each in rule.model.modules() if isinstance(each, LIF)]
     if not layers:
-        return math.nan
+        return 0.0
     total = 0.0
 
     def count(layer: nn.Module, given: object, result: tuple[Tensor, object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
 
@@ -179,8 +178,8 @@ def _any_spikes(rows: list[Row]) -> bool:
 
 def _spikes(row: Row) -> str:
     """Return the mean number of spikes of a test image; empty without spiking neurons."""
-    spikes = row.mean("spikes")
-    return "" if math.isnan(spikes) else f"{spikes:.0f}"
+    spiking = row.finished.runs and row.runs[0].neuron_model != RATE
+    return f"{row.mean('spikes'):.0f}" if spiking else ""
 
 
 def tell_diverged(rows: list[Row]) -> str | None:

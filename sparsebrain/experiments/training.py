@@ -133,7 +133,7 @@ class Outcome:
         converged: Share of test images that reached the equilibrium, 1 if none was requested, NaN
             as above.
         diverged: The epoch in which the run diverged and was stopped; 0 if it did not.
-        spikes: Mean number of spikes of a test image; NaN for rate neurons, and as above.
+        spikes: Mean number of spikes of a test image; 0 for rate neurons, NaN if the run diverged.
     """
 
     neurons: int
@@ -148,7 +148,8 @@ class Outcome:
     loops_used: float = float("nan")
     converged: float = float("nan")
     diverged: int = 0
-    spikes: float = float("nan")
+    # Older results are those of rate neurons.
+    spikes: float = 0.0
 
 
 class Trained(NamedTuple):
