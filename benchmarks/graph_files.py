@@ -75,7 +75,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                         check=True,
                     )
                     found[name].append(json.loads(done.stdout))
-            rows += [_row(kind, arguments.synapses, name, runs) for name, runs in found.items()]
+            here = [_row(kind, arguments.synapses, name, runs) for name, runs in found.items()]
+            pandas = next((row["median_cpu_s"] for row in here if row["peer"] == "pandas"), None)
+            for row in here:
+                row["times_pandas"] = None if pandas is None else row["median_cpu_s"] / pandas
+            rows += here
     return {
         "benchmark": "graph files",
         "parameters": {"rounds": arguments.rounds, "synapses": arguments.synapses},
@@ -122,9 +126,17 @@ def _write(path: Path, kind: str, synapses: int) -> None:
 def show(found: dict[str, Any]) -> None:
     """Print what was measured."""
     print(environment.describe(found["machine"], found["versions"]))
-    columns = ("sources and targets", "synapses", "peer", "CPU s", "min", "peak MiB")
+    columns = (
+        "sources and targets",
+        "synapses",
+        "peer",
+        "CPU s",
+        "min",
+        "peak MiB",
+        "times pandas",
+    )
     report.table(
-        "medians of fresh processes that take turns",
+        "medians of fresh processes that take turns; times: as long as pandas",
         columns,
         [
             [
@@ -132,6 +144,7 @@ def show(found: dict[str, Any]) -> None:
                 str(row["synapses"]),
                 row["peer"],
                 *(report.digits(row[name]) for name in ("median_cpu_s", "min_cpu_s", "peak_mib")),
+                "" if row["times_pandas"] is None else f"{row['times_pandas']:.2f}",
             ]
             for row in found["rows"]
         ],

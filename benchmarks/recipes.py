@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+import graphs
+from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.learning import RULES, LabelInputs, Rule
+from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
 
 PIXELS, CLASSES = 784, 10
 
@@ -77,6 +80,22 @@ def labeled() -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
+def settling() -> nn.Sequential:
+    """Make the network of Scellier and Bengio, whose hidden and output neurons settle together."""
+    neurons = 500 + CLASSES
+    graph = GraphLayer(
+        graphs.symmetrize(graphs.layered([500, CLASSES])),
+        Equilibrium(tol=1e-5, constraint="norm"),
+        activation="tanh",
+        bias=True,
+        weight_sharing="pair",
+    )
+    hidden, outputs = torch.arange(500), torch.arange(500, neurons)
+    return nn.Sequential(
+        nn.Linear(PIXELS, 500), PlaceNeurons(hidden, neurons), graph, ReadNeurons(outputs)
+    )
+
+
 def adam(rate: float, rule: Rule) -> torch.optim.Optimizer:
     """Adam, in one pass over all parameters, which most of a step of small batches would take."""
     return torch.optim.Adam(rule.parameters(), lr=rate, fused=True)
@@ -137,6 +156,10 @@ RECIPES: dict[str, Recipe] = {
     "dendritic-microcircuit": Recipe(
         "dendritic-microcircuit", partial(rates, 500, 500), partial(adam, 1e-3), 10, 40,
         1.96, 200, "Sacramento et al. 2018, 784-500-500-10", schedule=late,
+    ),
+    "equilibrium-propagation": Recipe(
+        "equilibrium-propagation", settling, partial(adam, 2e-3), 128, 4, 2.5, 25,
+        "Scellier and Bengio 2017, 784-500-10, 2 to 3 %; tanh here", {"loss": "quadratic"}, late,
     ),
 }  # fmt: skip
 """What ``python -m benchmarks.literature`` takes, by name."""

@@ -107,18 +107,19 @@ def make(neurons: int, batch: int, steps: int) -> Case:
         neurons, neighbors=min(NEIGHBORS, neurons - 1) // 2 * 2, rewire=1.0, seed=0
     )
     torch.manual_seed(0)
-    ours = Recurrent(
-        GraphLayer(connectome, activation="tanh", inject=True), encode=nn.Linear(neurons, neurons)
-    )
+    layer = GraphLayer(connectome, activation="tanh", inject=True)
+    encode = nn.Linear(neurons, neurons)
+    ours = Recurrent(layer, encode=encode)
     rnn = nn.RNN(neurons, neurons, batch_first=True)
-    source, target = ours.layer.edge_index
+    of_rnn = dict(rnn.named_parameters())
+    source, target = layer.edge_index
     with torch.no_grad():
         # Small enough that errors of rounding do not grow over the steps.
-        ours.layer.weight.normal_(0, 0.5 / NEIGHBORS**0.5)
-        rnn.weight_hh_l0.zero_()[target, source] = ours.layer.weight
-        rnn.weight_ih_l0.copy_(ours.encode.weight)
-        rnn.bias_ih_l0.copy_(ours.encode.bias)
-        rnn.bias_hh_l0.zero_()
+        layer.weight.normal_(0, 0.5 / NEIGHBORS**0.5)
+        of_rnn["weight_hh_l0"].zero_()[target, source] = layer.weight
+        of_rnn["weight_ih_l0"].copy_(encode.weight)
+        of_rnn["bias_ih_l0"].copy_(encode.bias)
+        of_rnn["bias_hh_l0"].zero_()
     return Case(neurons, batch, steps, torch.randn(batch, steps, neurons), ours, rnn)
 
 

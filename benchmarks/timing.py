@@ -30,7 +30,11 @@ class Timing(NamedTuple):
 
 
 def interleaved(
-    candidates: Mapping[str, Callable[[], object]], *, rounds: int, warmups: int = 2
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warmups: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time every candidate once a round, so that a drift of the machine hits all alike.
 
@@ -40,7 +44,7 @@ def interleaved(
     always runs after the same one.
     """
     repeats = {
-        name: max(1, math.ceil(_SHORTEST / min(_seconds(call, 1) for _ in range(warmups))))
+        name: max(1, math.ceil(_SHORTEST / min(_seconds(call, 1, clock) for _ in range(warmups))))
         for name, call in candidates.items()
     }
     names = list(candidates)
@@ -53,14 +57,14 @@ def interleaved(
             first = number % len(names)
             for name in names[first:] + names[:first]:
                 candidates[name]()
-                measured[name].append(1000 * _seconds(candidates[name], repeats[name]))
+                measured[name].append(1000 * _seconds(candidates[name], repeats[name], clock))
     finally:
         gc.enable()
     return {name: Timing(tuple(times)) for name, times in measured.items()}
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - start) / repeats
+    return (clock() - start) / repeats

@@ -189,6 +189,9 @@ def flag(name: str, value: Any) -> bool:
     Raises:
         TypeError: `value` is not a bool; values that are merely truthy or falsy are refused.
     """
+    # Every call of a layer comes through here, almost always with one of them.
+    if value is True or value is False:
+        return value
     if not isinstance(value, bool | np.bool_):
         raise TypeError(
             f"{name} must be True or False, got {described(value)}; "

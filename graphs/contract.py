@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Batch, Data
 
 from graphs import compiled, field_checks, memory
-from graphs.ordering import canonical_order, survey
+from graphs.ordering import canonical_order, has_parallel, survey
 
 Index = NDArray[np.int64]
 
@@ -240,7 +240,7 @@ def _check_edge_index(data: Data, fields: set[str], neurons: int) -> CheckedEdge
 def _check_duplicates(data: Data, num_nodes: int, edges: Index) -> None:
     source, target = edges
     # In the order of (source, target), in which PyG sorts, equal synapses are neighbors as well.
-    if survey(target, source, num_nodes).rising:
+    if survey(target, source, num_nodes).rising or not has_parallel(source, target, num_nodes):
         return
     keys = [source, target]
     if "edge_type" in data:

@@ -1,6 +1,6 @@
 """The canonical order of synapses: by target, then by source, then by type."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,42 @@ def _counting_argsort(keys: Index, bound: int) -> Index:
     size = len(keys)
     rows = csr_array((np.arange(size), keys, np.arange(size + 1)), shape=(size, bound))
     return np.asarray(rows.tocsc().data)
+
+
+View = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
+
+
+def views(source: Index, target: Index, num_nodes: int) -> tuple[View, View] | None:
+    """Return the synapses in compressed-sparse-row form, by target and by source.
+
+    Args:
+        source: Source of each synapse [E], in [0, N).
+        target: Target of each synapse [E], in [0, N).
+        num_nodes: Number of neurons N.
+
+    Returns:
+        The synapses by (target, source) and by (source, target), each as the start of each row
+        [N + 1], the neurons at the other ends [E], and the positions of the synapses before sorting
+        [E], or None if nothing was moved. Arrays are int32 if N and E allow it, else int64. None
+        without the compiled helpers.
+    """
+    helpers = compiled.module()
+    if helpers is None:
+        return None
+    wide = max(num_nodes, len(source)) >= 2**31
+    found: tuple[View, View] = helpers.views(*compiled.plain(source, target), num_nodes, wide)
+    return found
+
+
+def has_parallel(source: Index, target: Index, num_nodes: int) -> bool:
+    """Return whether two synapses have the same source and target, which are in [0, N)."""
+    helpers = compiled.module()
+    if helpers is not None:
+        found: bool = helpers.has_parallel(*compiled.plain(source, target), num_nodes)
+        return found
+    order = canonical_order(num_nodes, source, target)
+    source, target = source[order], target[order]
+    return bool(((source[1:] == source[:-1]) & (target[1:] == target[:-1])).any())
 
 
 class Survey(NamedTuple):

@@ -25,6 +25,7 @@ from sparsebrain.experiments.command_options import (
     Jobs,
     LearningRate,
     Loops,
+    Neurons,
     NewFile,
     Out,
     Rules,
@@ -107,6 +108,7 @@ def compare(
     data: DataSet = "digits",
     topology: Topologies = None,
     rule: Rules = None,
+    neurons: Neurons = None,
     loops: Loops = "5",
     epochs: Epochs = 20,
     seeds: Seeds = 5,
@@ -127,7 +129,9 @@ def compare(
     {kinds}
 
     The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
-    none is the model without a graph.
+    none is the model without a graph. All other kinds have the option symmetric, as in
+    coordinate:symmetric=true or file:brain.npz,symmetric=true, which gives every synapse a partner
+    in the opposite direction.
 
     The budget is the size of the first topology that states one, or otherwise that of a grid of
     distance 2 on the lattice of the data set. It determines the number of neurons, shape and extent
@@ -138,6 +142,10 @@ def compare(
     no longer changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm:
     {equilibrium}.
 
+    The option --neurons is rate, for the neurons of the graph layer, or lif, for spiking neurons
+    that are trained by surrogate gradients. Spiking neurons have options, as in
+    lif:steps=30,tau=5: {spiking}. They exchange spikes at every step instead of loops.
+
     Finished runs are kept in the output folder and not repeated, unless images,
     connectome or code have changed. Runs that diverge, so that their loss or
     parameters are no longer finite, are reported and left out of means and tests. If every
@@ -146,13 +154,18 @@ def compare(
     # Torch takes seconds to import, and --help does not need it.
     from rich.console import Console  # noqa: PLC0415
 
-    from sparsebrain.experiments.comparison import DEFAULT_RULES, DEFAULT_TOPOLOGIES  # noqa: PLC0415
+    from sparsebrain.experiments.comparison import (  # noqa: PLC0415
+        DEFAULT_NEURONS,
+        DEFAULT_RULES,
+        DEFAULT_TOPOLOGIES,
+    )
     from sparsebrain.experiments.comparison import compare as run  # noqa: PLC0415
 
     rows = run(
         data=data,
         topologies=topology or DEFAULT_TOPOLOGIES,
         rules=rule or DEFAULT_RULES,
+        neurons=neurons or DEFAULT_NEURONS,
         loops=loops,
         epochs=epochs,
         seeds=seeds,
@@ -324,8 +337,10 @@ def generate(
 
     {kinds}
 
-    The number of neurons, shape and extent that SPEC does not state follow from the lattice.
-    Options marked * are fitted to the synapses of its grid of distance 2.
+    All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives
+    every synapse a partner in the opposite direction. The number of neurons, shape and extent that
+    SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
+    grid of distance 2.
     """
     from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 

@@ -22,15 +22,18 @@ from sparsebrain import (
     learning,
     models,
     plasticity,
+    spiking,
 )
 from sparsebrain.learning import RULES
 from sparsebrain.plasticity import PLASTICITY
 from tests.graphs.cases import CASES, ON_DATA
+from tests.sparsebrain.learning.conftest import connectome_for
 
 PACKAGES = (
     graphs,
     sparsebrain,
     kernels,
+    spiking,
     models,
     learning,
     error_diffusion,
@@ -180,12 +183,45 @@ def _of_energy() -> Iterator[tuple[str, Call]]:
     )
 
 
+def _of_spiking() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    data.edge_weight = torch.rand(data.num_edges)
+    lif = spiking.LIF(data, tau_synapse=5.0, delay=2.0)
+    yield "spiking.LIF", Call(spiking.LIF, {"connectome": data})
+    given = {"current": torch.rand(3, 4, 20), "state": lif.rest_state(3)}
+    yield "LIF.forward", Call(lif, given)
+    yield "LIF.rest_state", Call(lif.rest_state, {})
+    yield "LIF.assign_weight", Call(lif.assign_weight, {"weight": lif.weight.detach().clone()})
+    yield "LIF.reset_parameters", Call(lif.reset_parameters, {})
+    events = {"step": torch.tensor([0, 1]), "neuron": torch.tensor([2, 0]), "jump": 2.0}
+    trains = events | {"sample": torch.tensor([0, 1])}
+    yield "spiking.SpikeTrains", Call(spiking.SpikeTrains, trains)
+    simulated: dict[str, Any] = {
+        "duration": 10.0,
+        "events": spiking.SpikeTrains(**trains),
+        "poisson": ([0, 1], 50.0, 2.0),
+        "current": torch.rand(20),
+        "record": ("v", [0, 1], 2.0),
+        "samples": 2,
+        "silence": [3],
+    }
+    yield "LIF.simulate", Call(lif.simulate, simulated)
+    recording = lif.simulate(10.0, current=1.5, samples=2)
+    yield "Recording.plot", Call(recording.plot, {"sample": 1})
+    yield "spiking.FlyBrain", Call(spiking.FlyBrain, {"connectome": data})
+    respond = spiking.FlyBrain(data).respond
+    experiment = {"activate": [0, 1], "silence": [2], "duration": 1.0, "trials": 2}
+    yield "FlyBrain.respond", Call(respond, experiment)
+
+
 def _of_models() -> Iterator[tuple[str, Call]]:
     data = graphs.grid_local((4, 5), 1)
     layer = sparsebrain.GraphLayer(data, loops=2, activation="relu", inject=True)
     x, y = torch.rand(6, 20), torch.arange(6) % 3
     yield "models.classifier", Call(models.classifier, {"connectome": data, "num_classes": 3})
     sizes = {"in_features": 4, "hidden": 5, "num_classes": 3}
+    spiking_model = {"connectome": data, "num_classes": 3, "steps": 4}
+    yield "models.spiking_classifier", Call(models.spiking_classifier, spiking_model)
     yield "models.perceptron", Call(models.perceptron, sizes)
     yield "models.ejima_model", Call(models.ejima_model, {"name": "MLP", "shape": (6, 6)})
     yield (
@@ -222,7 +258,7 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
     for name in RULES:
         rule = RULES[name]
         sizes: dict[str, Any] = {
-            "connectome": graphs.layered([12, 6, 6]),
+            "connectome": connectome_for(name, graphs.layered([12, 6, 6])),
             "in_features": 12,
             "num_classes": 3,
             "loops": 1,
@@ -310,6 +346,7 @@ def public_calls() -> dict[str, Call]:
         _of_layers,
         _of_kernels,
         _of_energy,
+        _of_spiking,
         _of_models,
         _of_rules,
         _of_diagnostics,
@@ -329,6 +366,7 @@ NOT_CALLED = {
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
+    *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
     # The rules, which are called by their names in RULES and PLASTICITY.
@@ -337,6 +375,7 @@ NOT_CALLED = {
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
+_SIGNED = {"negative", "negative float", *_NUMBERS}
 _WHOLE = {"2**40", "2**63", "10**20"}
 _COLORS = {"None", "array float16"}
 
@@ -468,6 +507,13 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("kernels.propagate", "x"): {"wider", "no width"},
     ("kernels.backpropagate", "grad"): {"wider", "no width"},
     ("kernels.Structure", "edge_index"): {"wider", "no width", "int32"},
+    ("LIF.simulate", "duration"): {"float"},
+    ("LIF.simulate", "events"): {"None"},
+    ("LIF.simulate", "poisson"): {"None"},
+    ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},
+    ("LIF.simulate", "record"): {"empty list", "tuple"},
+    ("LIF.simulate", "silence"): {"empty list", "tuple", "empty array"},
+    ("Recording.plot", "sample"): {"zero"},
     # [..., N], as nn.Linear takes.
     ("GraphLayer.describe", "x"): {"one axis more"},
     ("Maxout.forward", "x"): {"one axis more"},
@@ -514,6 +560,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
     ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
     ("error_diffusion.alternating", "number"): {"zero"},
+    ("RULES[equilibrium-propagation]", "beta"): {"float"},
     ("RULES[forward-forward]", "peer"): _NUMBERS,
     ("RULES[local-errors]", "share"): {"zero"},
     ("RULES[weight-mirror]", "decay"): _NUMBERS | {"None"},
@@ -524,6 +571,22 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
+    **{("spiking.LIF", name): _NUMBERS for name in ("tau", "dt")},
+    ("spiking.LIF", "tau_synapse"): _NUMBERS | {"None"},
+    ("spiking.LIF", "rest"): _SIGNED - {"1e308"},
+    ("spiking.LIF", "reset"): {"zero", "negative", "negative float"},
+    ("spiking.LIF", "threshold"): _SIGNED - {"1e308"},
+    **{("spiking.LIF", name): {"zero", "float"} for name in ("refractory", "delay")},
+    ("spiking.SpikeTrains", "sample"): {"None", "int32"},
+    **{("spiking.SpikeTrains", name): {"int32"} for name in ("step", "neuron")},
+    ("spiking.SpikeTrains", "jump"): _SIGNED,
+    ("spiking.FlyBrain", "synapse_weight"): _SIGNED - {"1e308"},
+    ("FlyBrain.respond", "rate"): {"zero", "float"},
+    ("FlyBrain.respond", "silence"): {"empty list", "tuple", "empty array"},
+    ("FlyBrain.respond", "duration"): {"zero", "float"},
+    ("FlyBrain.respond", "jump"): _SIGNED - {"1e308"},
+    ("models.spiking_classifier", "tau"): _NUMBERS,
+    ("models.spiking_classifier", "refractory"): {"zero", "float"},
     # Labels of any dtype, and targets of the dtype that the loss takes.
     ("NeuronClassifier.loss", "y"): {"bool", "float16", "int32"},
     # Then y must have that axis too.

@@ -63,6 +63,7 @@ RULE_TABLES = {
     "On digits, 20 epochs": ("results.csv", 2),
     "On MNIST, a single epoch": ("mnist/results.csv", 1),
 }
+SYMMETRIC = ("grid", "coordinate:symmetric=true", "small-world:symmetric=true")
 RULES_README = README.parent / "examples" / "learning_rules" / "README.md"
 
 
@@ -77,8 +78,12 @@ def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(s
         return [float(row[name]) for row in rows if (row["rule"], row["topology"]) == keys]
 
     lines = table_of(RULES_README, sentence)
-    # Features without labels have a table of their own.
-    rules = [name for name in RULES if not issubclass(RULES[name], RandomFeatures)]
+    # Features without labels, and rules on symmetric graphs, have tables of their own.
+    rules = [
+        name
+        for name, rule in RULES.items()
+        if not issubclass(rule, RandomFeatures) and not rule.needs_symmetric
+    ]
     assert [line[0].strip("`") for line in lines] == rules
     for (_, *answers, seconds, mebibytes), rule in zip(lines, rules, strict=True):
         told = {}
@@ -94,6 +99,27 @@ def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(s
         costs = told.get("grid", "none")
         assert seconds == f"{fmean(values(rule, costs, 'seconds_per_epoch')):.{digits}f}"
         assert mebibytes == f"{fmean(values(rule, costs, 'peak_bytes')) / 2**20:.1f}"
+
+
+def test_the_table_of_symmetric_topologies_is_what_was_measured():
+    """Every rule that needs symmetric connectomes, beside backpropagation on the same ones."""
+    with (RULES_README.parent / "symmetric" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rules = ["backprop", *(each for each in RULES if RULES[each].needs_symmetric)]
+    wanted = []
+    for rule in rules:
+        told = [f"`{rule}`"]
+        for topology in SYMMETRIC:
+            found = [row for row in rows if (row["rule"], row["topology"]) == (rule, topology)]
+            percent = [100 * float(row["test_accuracy"]) for row in found]
+            assert len(percent) == 3
+            told.append(f"{fmean(percent):.1f} ± {statistics.stdev(percent):.1f}")
+        wanted.append(told)
+    synapses = ["synapses"]
+    for topology in SYMMETRIC:
+        found = [float(row["synapses"]) for row in rows if row["topology"] == topology]
+        synapses.append(f"{fmean(found):.0f}")
+    assert table_of(RULES_README, "On symmetric connectomes") == [*wanted, synapses]
 
 
 @pytest.mark.parametrize("path", [README, RULES_README], ids=["project", "rules"])

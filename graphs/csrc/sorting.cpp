@@ -5,6 +5,7 @@
 
 #include "ends.hpp"
 #include "keys.hpp"
+#include "partition.hpp"
 #include "threads.hpp"
 
 namespace compiled {
@@ -31,30 +32,16 @@ std::vector<int64_t> pointers(const int64_t *target, int64_t size, int64_t neuro
   return pointer;
 }
 
-// An entry of a row before sorting: the source and the position of the synapse.
-struct Entry {
-  int64_t source, synapse;
-  bool operator<(const Entry &other) const {
-    return source < other.source || (source == other.source && synapse < other.synapse);
-  }
-};
-struct Plain {
-  int64_t source;
-  bool operator<(const Plain &other) const { return source < other.source; }
-};
-inline void fill(Entry &entry, int64_t source, int64_t synapse) { entry = {source, synapse}; }
-inline void fill(Plain &entry, int64_t source, int64_t) { entry = {source}; }
-
-template <class Each>
+// Writes the sources of each target in increasing order.
 void gather(const int64_t *source, const int64_t *target, int64_t size, int64_t neurons,
-            const std::vector<int64_t> &pointer, Each *rows) {
+            const std::vector<int64_t> &pointer, int64_t *rows) {
   std::vector<int64_t> next(pointer.begin(), pointer.end() - 1);
   const int64_t parts = passes();
 #pragma omp parallel for schedule(static, 1)
   for (int64_t number = 0; number < parts; ++number) {
     const int64_t low = share(neurons, number, parts), high = share(neurons, number + 1, parts);
     for (int64_t at = 0; at < size; ++at)
-      if (target[at] >= low && target[at] < high) fill(rows[next[target[at]]++], source[at], at);
+      if (target[at] >= low && target[at] < high) rows[next[target[at]]++] = source[at];
   }
 #pragma omp parallel for schedule(dynamic, 1)
   for (int64_t number = 0; number < kShares; ++number)
@@ -71,29 +58,48 @@ NewIndex sorted_edges(const Index &source, const Index &target, int64_t neurons)
     nb::gil_scoped_release unlocked;
     checked(all);
     const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
-    static_assert(sizeof(Plain) == sizeof(int64_t), "a row of sources is a row of numbers");
-    gather(source.data(), target.data(), size, neurons, pointer,
-           reinterpret_cast<Plain *>(edges.get()));
+    gather(source.data(), target.data(), size, neurons, pointer, edges.get());
     for (int64_t row = 0; row < neurons; ++row)
       std::fill(edges.get() + size + pointer[row], edges.get() + size + pointer[row + 1], row);
   }
   return edges.as({2, size_t(size)});
 }
 
+// Sorts by source and then by target, stably.
+template <class Number>
+void write_order(const Ends &all, int64_t *order) {
+  Synapses<Number> spare(all.size), sorted(all.size);
+  Synapse<Number> *into = sorted.get();
+  Partition partition(all.size, all.neurons);
+  partition.distribute<Number>(
+      [&](int64_t at) {
+        return Synapse<Number>{Number(all.source[at]), Number(all.target[at]), Number(at)};
+      },
+      spare.get());
+  partition.sort(
+      spare.get(),
+      [=](int64_t place, const Synapse<Number> &each) {
+        into[place] = {each.other, each.key, each.at};
+      },
+      [](int64_t, int64_t) {});
+  partition.distribute<Number>([=](int64_t at) { return into[at]; }, spare.get());
+  partition.sort(
+      spare.get(), [=](int64_t place, const Synapse<Number> &each) { order[place] = each.at; },
+      [](int64_t, int64_t) {});
+}
+
 NewIndex canonical_order(const Index &source, const Index &target, int64_t neurons) {
   const Ends all = ends(source, target, neurons);
-  const int64_t size = all.size;
-  Fresh<int64_t> order(size);
+  Fresh<int64_t> order(all.size);
   {
     nb::gil_scoped_release unlocked;
     checked(all);
-    const std::vector<int64_t> pointer = pointers(target.data(), size, neurons);
-    std::unique_ptr<Entry[]> rows(new Entry[size]);
-    gather(source.data(), target.data(), size, neurons, pointer, rows.get());
-#pragma omp parallel for
-    for (int64_t at = 0; at < size; ++at) order.get()[at] = rows[at].synapse;
+    if (std::max(all.neurons, all.size) > std::numeric_limits<int32_t>::max())
+      write_order<int64_t>(all, order.get());
+    else
+      write_order<int32_t>(all, order.get());
   }
-  return order.as({size_t(size)});
+  return order.as({size_t(all.size)});
 }
 
 }  // namespace

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from graphs import compiled
+
 Words = NDArray[np.uint64]
 
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
@@ -88,11 +90,16 @@ class Cells:
         if not block.endswith(b"\n"):
             block += b"\n"
         padded = block + bytes(8 * _MOST_WORDS)
+        self._text = np.frombuffer(padded, np.uint8)
         # The word that begins at each byte.
         self._words: Words = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
         text = np.frombuffer(block, np.uint8)
         self.rows = int(np.count_nonzero(text == _NEWLINE))
-        places = np.flatnonzero((text == ord(delimiter)) | (text == _NEWLINE))
+        helpers = compiled.module()
+        if helpers is not None:
+            places = helpers.separators(text, ord(delimiter))
+        else:
+            places = np.flatnonzero((text == ord(delimiter)) | (text == _NEWLINE))
         if len(places) != self.rows * width:
             raise OddError
         self._ends = places.reshape(self.rows, width)
@@ -135,6 +142,14 @@ class Cells:
         Raises:
             OddError: A cell is longer than `_MOST_WORDS` words.
         """
+        helpers = compiled.module()
+        if helpers is not None:
+            try:
+                found = helpers.words(self._text, self._starts, self._ends, column, _MOST_WORDS)
+            except ValueError as error:
+                raise OddError from error
+            plain: Words = found.view("<u8")
+            return plain
         starts = self._starts[:, column]
         lengths = self._ends[:, column] - starts
         width = max(1, -(-int(lengths.max()) // 8))
@@ -151,6 +166,17 @@ def raw(words: Words) -> NDArray[np.bytes_]:
     """Return cells as bytes [rows]."""
     plain: NDArray[Any] = np.ascontiguousarray(words)
     return plain.view(f"S{8 * words.shape[1]}").ravel()
+
+
+def reals(words: Words) -> NDArray[np.float64] | None:
+    """Return the numbers that cells are, or None if some may be anything else.
+
+    Numbers are rounded as Python rounds them. Blanks, underscores, plus signs and numbers that
+    float64 cannot represent give None.
+    """
+    read = getattr(compiled.module(), "reals", None)
+    found: NDArray[np.float64] | None = None if read is None else read(np.ascontiguousarray(words))
+    return digits(words) if found is None else found
 
 
 def digits(words: Words) -> NDArray[np.float64] | None:

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphs import arguments, paths
 from graphs.contract import validate
 from graphs.fields import beyond
-from graphs.io import checks, edge_list, gexf, graphml, npz, pt, sonata
+from graphs.io import checks, connectivity, edge_list, gexf, graphml, npz, pt, sonata
 from graphs.io.atomic import write_together
 from graphs.io.checksum import check_seal, seal
 from graphs.io.edge_header import PartsDifferError
@@ -59,6 +59,8 @@ FORMATS = {
     ".pt": Format(pt.write, pt.read, sealed=True),
     ".h5": Format(sonata.write, sonata.read, sealed=True),
 }
+# Only read: no suffix selects it.
+_CONNECTIVITY = Format(edge_list.write_csv, connectivity.read, connectivity.beside)
 
 
 def format_of(path: str | os.PathLike[str]) -> Format:
@@ -81,6 +83,9 @@ def format_of(path: str | os.PathLike[str]) -> Format:
 def files_of(path: str | os.PathLike[str]) -> list[Path]:
     """Return a file, and the existing files beside it that `load` also reads."""
     path = Path(path)
+    layout = connectivity.find(path)
+    if layout is not None:
+        return [layout, *connectivity.beside(layout)]
     kept = FORMATS.get(path.suffix.lower())
     return [path, *(each for each in kept.beside(path) if each.is_file())] if kept else [path]
 
@@ -196,6 +201,13 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             ``.h5``
                 SONATA edges. If the populations of sources and targets differ, they become the
                 node types.
+            a folder
+                The files of the fly brain model of Shiu et al. (2024): ``Completeness_*.csv`` with
+                the identifier of one neuron per row, and ``Connectivity_*.parquet`` (needs ``pip
+                install pyarrow``) or ``.csv`` with the columns Presynaptic_Index,
+                Postsynaptic_Index and "Excitatory x Connectivity". The last one becomes
+                ``edge_weight``, with its sign, and ``edge_sign``. The path of the
+                ``Connectivity_*`` file does the same.
         max_bytes: The largest size of a file, packed and unpacked. A larger file is refused before
             it is read. NetworkX may need tens of times the size of an XML file, and the other
             readers several times the size of theirs.
@@ -267,8 +279,10 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         >>> data.names, data.edge_weight.tolist()
         (['AVAL', 'AVAR', 'DA1'], [3.0, 2.0])
     """
-    kept = format_of(path)
-    place = paths.file("path", path, "pass the path of a file that graphs.save wrote")
+    layout = connectivity.find(paths.path("path", path))
+    kept = format_of(path) if layout is None else _CONNECTIVITY
+    fix = "pass the path of a file that graphs.save wrote"
+    place = paths.file("path", path, fix) if layout is None else layout
     unknown = sorted(set(options) - set(kept.options))
     if unknown:
         raise TypeError(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from graphs import compiled
 from graphs.io.cells import OddError, Words, raw
 
 Numbers = NDArray[np.int64]
@@ -73,6 +74,14 @@ class Known:
 
     def _find(self, words: Words, hashes: Words) -> NDArray[np.int32]:
         """Return the place of each text, or -1."""
+        helpers = compiled.module()
+        if helpers is not None:
+            given = (np.ascontiguousarray(words), hashes[:, np.newaxis], self._words, self._slots)
+            try:
+                found: NDArray[np.int32] = helpers.find(*given, _MOST_STEPS)
+            except ValueError as error:
+                raise OddError from error
+            return found
         slots = self._home(hashes)
         places = self._slots[slots]
         left = np.flatnonzero((places >= 0) & ~self._same(places, words))

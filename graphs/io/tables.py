@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphs.io.callings import fault, spelled
-from graphs.io.cells import OddError, Words, digits, raw
+from graphs.io.cells import OddError, Words, raw, reals
 from graphs.io.known import Known
 from graphs.io.rows import Rows, Texts
 
@@ -206,17 +206,16 @@ class Table:
             OddError: Arrays cannot represent a text, or `floats` refuses it.
             ValueError: A text is not a number.
         """
-        whole = digits(words)
-        if whole is not None:
-            # Integers below 10^8 are finite in float32, and none but 0 becomes 0.
-            return whole.astype(np.float32)
-        values = raw(words)
-        # NumPy reads the same texts as Python.
-        if b"_" in values.tobytes():
-            raise OddError
+        values = reals(words)
+        if values is None:
+            texts = raw(words)
+            # NumPy reads the same texts as Python.
+            if b"_" in texts.tobytes():
+                raise OddError
+            values = texts.astype(np.float64)
         with np.errstate(over="ignore"):
-            narrow = values.astype(np.float64).astype(np.float32)
-        zeros = set(values[narrow == 0].tolist()) if role == "weight" else ()
+            narrow = values.astype(np.float32)
+        zeros = set(raw(words[narrow == 0]).tolist()) if role == "weight" else ()
         if not np.isfinite(narrow).all() or not all(_is_zero(each.decode()) for each in zeros):
             raise OddError
         return narrow

@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 from graphs import arguments, tensors
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.structure import MOST_NEURONS
-from sparsebrain.models.neurons import Neurons, find_neurons
 from sparsebrain.nn.connectome import read_structure
+from sparsebrain.nn.selection import Neurons, find_neurons
 
 TYPES = ("alternating", "random")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch_geometric.data import Data
 
 import graphs
@@ -146,6 +147,31 @@ def layered(sizes: Sequence[int] | None = None, num_nodes: int | None = None) ->
 def from_file(path: str) -> Data:
     """Load a connectome from a file."""
     return saved_connectome(path)
+
+
+def symmetric(data: Data | None) -> Data | None:
+    """Return a connectome with a partner in the opposite direction for every synapse.
+
+    A connectome without weights and signs that has these partners already is returned as it is,
+    whatever their types: on a lattice both directions have different types. Otherwise it is
+    :func:`graphs.symmetrize` of the connectome.
+
+    Args:
+        data: The connectome, or None.
+
+    Raises:
+        ValueError: Two neurons excite and inhibit one another.
+    """
+    if data is None:
+        return None
+    source, target = data.edge_index
+    neurons = int(data.num_nodes)
+    there, back = (source * neurons + target).sort(), (target * neurons + source).sort()
+    if torch.equal(there.values, back.values) and not any(
+        name in data for name in ("edge_weight", "edge_sign", "node_sign")
+    ):
+        return data
+    return graphs.symmetrize(data)
 
 
 def no_graph() -> None:

@@ -111,6 +111,14 @@ def _rules(name: str, texts: Sequence[str]) -> Sequence[str]:
     return options.names(name, texts, RULES)
 
 
+def _neurons(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+    from sparsebrain.experiments.neuron_options import parse_neurons  # noqa: PLC0415
+
+    options.once(name, [parse_neurons(text, name).spec for text in texts])
+    return texts
+
+
 def _studies(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES  # noqa: PLC0415
@@ -131,7 +139,7 @@ def _topology(name: str, text: str) -> str:
     kind, _, path = text.strip().partition(":")
     if kind == "file" and path:
         # Before the next import, which takes seconds.
-        options.saved_file(f"{name} {text!r}", path)
+        options.saved_file(f"{name} {text!r}", options.split_path(path)[0])
     from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
 
     try:
@@ -175,6 +183,14 @@ Rules = Annotated[
         metavar="NAME",
         help="Learning rule; can be repeated; see above. Default: backprop.",
         **_checked(_rules),
+    ),
+]
+Neurons = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="rate|lif",
+        help="Rate or spiking neurons; can be repeated; see above. Default: rate.",
+        **_checked(_neurons),
     ),
 ]
 Loops = Annotated[

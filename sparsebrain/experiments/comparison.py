@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
+from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
+    method_of,
     summarize,
     tabulate,
     tabulate_rules,
@@ -35,6 +38,7 @@ from sparsebrain.learning import RULES
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
 DEFAULT_RULES = (BACKPROP,)
+DEFAULT_NEURONS = (RATE,)
 
 
 def compare(
@@ -42,6 +46,7 @@ def compare(
     data: str = "digits",
     topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
     rules: Sequence[str] = DEFAULT_RULES,
+    neurons: Sequence[str] = DEFAULT_NEURONS,
     loops: int | str = 5,
     epochs: int = 20,
     seeds: int = 5,
@@ -71,6 +76,10 @@ def compare(
         rules: Different names in :data:`~sparsebrain.learning.RULES`. Each rule has its own
             optimizer, and may have its own model. A rule that refuses a topology is reported, and
             the others are trained.
+        neurons: Texts of different neurons: "rate" for those of the graph layer, "lif" for
+            spiking ones, as in "lif:steps=30,tau=5", see
+            :func:`~sparsebrain.experiments.neuron_options.parse_neurons`. Spiking neurons exchange
+            spikes at every time step and have no loops.
         loops: Loops of the graph layer, at most 100,000, or a text such as "equilibrium", see
             :func:`~sparsebrain.experiments.loop_options.parse_loops`.
         epochs: Epochs per training, at most 1,000,000.
@@ -83,8 +92,8 @@ def compare(
         console: Console that shows progress and tables; None prints nothing.
 
     Returns:
-        One row per rule and topology that is not refused, in the given order. Rows include
-        diverged runs.
+        One row per kind of neurons, rule and topology that is not refused, in the given order.
+        Rows include diverged runs.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -110,11 +119,12 @@ def compare(
     )
     jobs = options.jobs("jobs", jobs)
     rules = options.names("rules", rules, RULES)
+    kinds = _parse_neurons(neurons)
     parsed = _parse_all(topologies)
     data_dir = options.data_folder("data_dir", data_dir)
     out = options.out_folder("out", out)
     images = load_anew(data, data_dir)
-    plan = _plan(parsed, rules, settings, images)
+    plan = _plan(parsed, rules, kinds, settings, images)
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
     rows = [
@@ -142,7 +152,10 @@ class _Settings(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """The runs of each rule and topology, and the refused combinations."""
+    """The runs of each method and topology, and the refused combinations.
+
+    A method is a rule that trains a kind of neurons.
+    """
 
     trainings: dict[tuple[str, Topology], list[Run]]
     refused: list[Refusal]
@@ -152,8 +165,8 @@ class _Plan(NamedTuple):
     def labels(self) -> dict[Run, str]:
         """Return all runs, and their names in progress messages."""
         return {
-            run: f"{f'{rule}, ' if self.by_rule else ''}{topology.spec}, seed {run.seed}"
-            for (rule, topology), runs in self.trainings.items()
+            run: f"{f'{method}, ' if self.by_rule else ''}{topology.spec}, seed {run.seed}"
+            for (method, topology), runs in self.trainings.items()
             for run in runs
         }
 
@@ -178,30 +191,39 @@ def _check_settings(
 
 
 def _plan(
-    topologies: Sequence[Topology], rules: Sequence[str], settings: _Settings, images: Images
+    topologies: Sequence[Topology],
+    rules: Sequence[str],
+    kinds: Sequence[NeuronsOption],
+    settings: _Settings,
+    images: Images,
 ) -> _Plan:
     """Combine rules with topologies, and leave out what a rule refuses."""
     wanted = budget(list(topologies), images.sheet)
     trainings, refused = {}, []
-    for rule in rules:
-        for topology in topologies:
-            runs = _runs(rule, topology, wanted, settings, images.sheet)
-            refusal = _refusal(runs[0], images)
-            if refusal is None:
-                trainings[rule, topology] = runs
-            else:
-                refused.append(refusal)
+    for kind, rule, topology in itertools.product(kinds, rules, topologies):
+        runs = _runs(rule, topology, kind, wanted, settings, images.sheet)
+        refusal = _refusal(runs[0], images)
+        if refusal is None:
+            trainings[method_of(runs[0]), topology] = runs
+        else:
+            refused.append(refusal)
     if not trainings:
         raise ValueError(
             f"rules must include one that can train a topology, but nothing is left to train: "
             f"{refused[0].reason}"
         )
     sealed = {key: list(seal(runs, images)) for key, runs in trainings.items()}
-    return _Plan(sealed, refused, wanted, by_rule=tuple(rules) != DEFAULT_RULES)
+    by_rule = tuple(rules) != DEFAULT_RULES or len(kinds) > 1
+    return _Plan(sealed, refused, wanted, by_rule)
 
 
 def _runs(
-    rule: str, topology: Topology, wanted: Budget, settings: _Settings, sheet: tuple[int, ...]
+    rule: str,
+    topology: Topology,
+    kind: NeuronsOption,
+    wanted: Budget,
+    settings: _Settings,
+    sheet: tuple[int, ...],
 ) -> list[Run]:
     """Return the runs of a rule on a topology, one per seed."""
     follows = not topology.states_its_neurons and wanted.num_nodes != math.prod(sheet)
@@ -210,7 +232,8 @@ def _runs(
         topology=topology.spec,
         checksum=topology.checksum,
         synapses_wanted=0 if topology.states_its_size else wanted.num_edges,
-        loops=settings.loops,
+        # Spiking neurons exchange spikes at every step, whatever the loops.
+        loops=settings.loops if kind.spiking is None else kind.spiking.steps,
         variant="relu",
         rule=rule,
         epochs=settings.epochs,
@@ -218,6 +241,7 @@ def _runs(
         learning_rate=settings.learning_rate or RULES[rule].learning_rate,
         seed=0,
         neurons_wanted=wanted.num_nodes if follows else 0,
+        neuron_model=kind.spec,
     )
     return [replace(first, seed=seed) for seed in range(settings.seeds)]
 
@@ -230,13 +254,15 @@ def _refusal(run: Run, images: Images) -> Refusal | None:
     try:
         make_rule(run, data, images)
     except ValueError as error:
-        return Refusal(run.rule, run.topology, str(error))
+        return Refusal(method_of(run), run.topology, str(error))
     return None
 
 
 def _draw(rows: list[Row], plan: _Plan, settings: _Settings, images: Images, out: Path) -> None:
     loops = settings.loops if isinstance(settings.loops, str) else f"{settings.loops} loops"
-    title = f"{settings.data}, {loops}, seeds: {settings.seeds}"
+    kinds = dict.fromkeys(row.runs[0].neuron_model for row in rows)
+    told = [loops if kind == RATE else kind for kind in kinds]
+    title = f"{settings.data}, {', '.join(told)}, seeds: {settings.seeds}"
     paint = draw_rules if plan.by_rule else draw
     figure = paint(rows, images.sheet, title=title)
     write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
@@ -253,8 +279,9 @@ def _print(
     else:
         console.print(tabulate(rows, plan.budget))
         console.print(tell_differences(rows, num_test=num_test))
-    if isinstance(settings.loops, str):
-        console.print(tell_loops(rows))
+    looping = [row for row in rows if row.runs[0].neuron_model == RATE]
+    if isinstance(settings.loops, str) and looping:
+        console.print(tell_loops(looping))
 
 
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:
@@ -262,4 +289,11 @@ def _parse_all(topologies: Sequence[str]) -> list[Topology]:
     parsed = [parse(spec) for spec in specs]
     # Different texts may state the same topology.
     options.once("topologies", [topology.spec for topology in parsed])
+    return parsed
+
+
+def _parse_neurons(neurons: Sequence[str]) -> list[NeuronsOption]:
+    given = options.texts("neurons", neurons, example=RATE)
+    parsed = [parse_neurons(each) for each in given]
+    options.once("neurons", [each.spec for each in parsed])
     return parsed

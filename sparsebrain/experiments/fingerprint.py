@@ -55,7 +55,7 @@ def seal(runs: Iterable[Run], images: Images) -> Iterator[Run]:
     built: dict[Run, str] = {}
     for run in runs:
         # Only what determines the connectome; one from a file does not depend on the seed.
-        alike = replace(run, rule="", learning_rate=0.0, loops=1, epochs=1)
+        alike = replace(run, rule="", learning_rate=0.0, loops=1, epochs=1, neuron_model="")
         if run.checksum:
             alike = replace(alike, seed=0)
         if alike not in built:

@@ -58,6 +58,11 @@ def equilibrium() -> str:
     )
 
 
+def spiking() -> str:
+    """Return the options of spiking neurons."""
+    return " ".join(_fields("sparsebrain.experiments.neuron_options", "SpikingOptions"))
+
+
 def kinds() -> str:
     """Return a paragraph per topology with its options; * marks fitted options."""
     return "\n\n".join(
@@ -73,6 +78,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "ejima_models": ejima_models,
     "studies": studies,
     "equilibrium": equilibrium,
+    "spiking": spiking,
     "kinds": kinds,
 }
 """What replaces ``{name}`` in the help of a command."""

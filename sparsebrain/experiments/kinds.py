@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch_geometric.data import Data
@@ -16,6 +17,7 @@ from sparsebrain.experiments import builders, fits, texts
 from sparsebrain.experiments.options import MOST_NEURONS
 
 NO_GRAPH = "none"
+SYMMETRIC = "symmetric"
 FROM_FILE = "file"
 
 
@@ -47,6 +49,18 @@ class Kind:
         """The reader of each option, in the order of the generator's arguments."""
         return texts.readers_of(self.make, without=("seed",))
 
+    @property
+    def all_readers(self) -> dict[str, texts.Reader]:
+        """The same, and the option of every kind with a graph: ``symmetric``.
+
+        ``symmetric=true`` gives every synapse a partner in the opposite direction, see
+        :func:`~sparsebrain.experiments.builders.symmetric`. A fitted argument is fitted to the
+        number of synapses with these partners, where the number is not known in advance.
+        """
+        if self.make is builders.no_graph:
+            return self.readers
+        return {**self.readers, SYMMETRIC: texts.flag}
+
     def build(
         self, options: Mapping[str, Any], sheet: tuple[int, ...], num_edges: int, seed: int
     ) -> Data | None:
@@ -65,6 +79,14 @@ class Kind:
             TypeError: An option has the wrong type.
             ValueError: An option is out of range.
         """
+        options = dict(options)
+        if options.pop(SYMMETRIC, False):
+            make = functools.wraps(self.make)(
+                lambda *args, **named: builders.symmetric(self.make(*args, **named))
+            )
+            data = replace(self, make=make).build(options, sheet, num_edges, seed)
+            # Fits that know the number of synapses in advance call other generators.
+            return builders.symmetric(data)
         if "num_nodes" in options:
             # Fits use it before the generator checks it.
             checks.count("num_nodes", options["num_nodes"], at_most=MOST_NEURONS)

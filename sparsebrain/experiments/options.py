@@ -185,6 +185,12 @@ def saved_file(name: str, value: object) -> Path:
         raise ValueError(f"{name}: {error}") from None
 
 
+def split_path(text: str) -> tuple[str, bool]:
+    """Split ``PATH,symmetric=true`` into the path and whether the option follows it."""
+    path = text.removesuffix(",symmetric=true")
+    return path, path != text
+
+
 def new_file(name: str, value: object) -> Path:
     """Return the path of a connectome's file that can be written, in a folder that exists."""
     # This imports torch, which the other options do not need.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sparsebrain.experiments.neuron_options import RATE
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.topology import Budget, break_options
 from sparsebrain.experiments.training import Epoch, Outcome, Run
@@ -33,8 +34,8 @@ class Row:
 
     @property
     def rule(self) -> str:
-        """The name of the learning rule."""
-        return self.runs[0].rule
+        """The name of the learning rule, with the kind of neurons if these spike."""
+        return method_of(self.runs[0])
 
     @property
     def finished(self) -> Row:
@@ -69,6 +70,11 @@ class Row:
         return f"{told}\n{lost} of {len(self.outcomes)} diverged" if lost else told
 
 
+def method_of(run: Run) -> str:
+    """Return the name of a run's learning rule, with the kind of neurons if these spike."""
+    return run.rule if run.neuron_model == RATE else f"{run.rule} ({run.neuron_model})"
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A topology that a rule cannot train.
@@ -97,8 +103,9 @@ def summarize(label: str, runs: list[Run], results: Results) -> Row:
 def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topology") -> Table:
     """Return a table with one line per row.
 
-    The caption lists runs that diverged, and rows whose neurons, synapses or parameters differ by
-    more than 2 % from the budget.
+    With spiking neurons, their mean number of spikes of a test image replaces the number of
+    neurons. The caption lists runs that diverged, and rows whose neurons, synapses or parameters
+    differ by more than 2 % from the budget.
 
     Args:
         rows: Rows to show.
@@ -107,20 +114,25 @@ def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topo
     """
     table = Table(box=SIMPLE_HEAD, padding=0, caption_justify="left")
     table.add_column(name, overflow="fold", min_width=12)
-    for figure in ("neurons", "synapses", "L", "C", "parameters", "test accuracy", "s/epoch"):
+    spiking = _any_spikes(rows)
+    # In place of the neurons, so that the table fits a terminal; the caption tells others.
+    first, last = ([], ["spikes"]) if spiking else (["neurons"], [])
+    figures = ["synapses", "L", "C", "parameters", "test accuracy", "s/epoch"]
+    for figure in [*first, *figures, *last]:
         table.add_column(figure, justify="right", no_wrap=True)
     for row in rows:
         graph = bool(row.mean("synapses"))
         table.add_row(
             # Spaces let a narrow terminal break lines between options.
             break_options(row.label, " "),
-            f"{row.mean('neurons'):.0f}",
+            *([] if spiking else [f"{row.mean('neurons'):.0f}"]),
             f"{row.mean('synapses'):.0f}",
             f"{row.mean('path_length'):.2f}" if graph else "",
             f"{row.mean('clustering'):.3f}" if graph else "",
             f"{row.mean('parameters'):.0f}",
             row.accuracy(),
             f"{row.mean('seconds_per_epoch'):.3f}",
+            *([_spikes(row)] if spiking else []),
         )
     budgets = None if wanted is None else tell_budget(rows, wanted)
     table.caption = "\n".join(filter(None, [tell_diverged(rows), budgets])) or None
@@ -135,24 +147,39 @@ def tabulate_rules(rows: list[Row], refused: list[Refusal], wanted: Budget) -> T
     table = Table(box=SIMPLE_HEAD, padding=0, caption_justify="left")
     table.add_column("rule", no_wrap=True)
     table.add_column("topology", overflow="fold", min_width=12)
-    for figure in ("synapses", "test accuracy", "s/epoch", "MiB"):
+    spiking = _any_spikes(rows)
+    figures = ("synapses", "test accuracy", "s/epoch", "MiB")
+    for figure in (*figures, *(["spikes"] if spiking else [])):
         table.add_column(figure, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row.rule,
+            # Two lines, so that the table fits a terminal.
+            row.rule.replace(" (", "\n("),
             break_options(row.label, " "),
             f"{row.mean('synapses'):.0f}",
             row.accuracy(),
             f"{row.mean('seconds_per_epoch'):.3f}",
             f"{row.mean('peak_bytes') / 2**20:.2f}" if row.finished.runs else "",
+            *([_spikes(row)] if spiking else []),
         )
     for each in refused:
-        table.add_row(each.rule, break_options(each.label, " "), "", "refused", "", "")
+        rule = each.rule.replace(" (", "\n(")
+        table.add_row(rule, break_options(each.label, " "), "", "refused", "", "")
     told = [f"{each.rule} on {each.label}: {each.reason}" for each in refused]
     table.caption = (
         "\n".join(filter(None, [tell_diverged(rows), tell_budget(rows, wanted), *told])) or None
     )
     return table
+
+
+def _any_spikes(rows: list[Row]) -> bool:
+    return any(_spikes(row) for row in rows)
+
+
+def _spikes(row: Row) -> str:
+    """Return the mean number of spikes of a test image; empty without spiking neurons."""
+    spiking = row.finished.runs and row.runs[0].neuron_model != RATE
+    return f"{row.mean('spikes'):.0f}" if spiking else ""
 
 
 def tell_diverged(rows: list[Row]) -> str | None:

@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 
 from graphs.io.files import files_of
 from sparsebrain.experiments import texts
-from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH
-from sparsebrain.experiments.options import OptionError
+from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH, SYMMETRIC
+from sparsebrain.experiments.options import OptionError, split_path
 
 
 class TopologyError(OptionError):
@@ -76,6 +76,8 @@ class Topology:
 def parse(spec: str) -> Topology:
     """Parse a text of the form ``kind:option=value,option=value`` or ``file:PATH``.
 
+    Every kind with synapses has the option ``symmetric``, also ``file:PATH,symmetric=true``.
+
     Args:
         spec: The text. A file is not opened before :func:`build`.
 
@@ -100,12 +102,14 @@ def parse(spec: str) -> Topology:
     if kind not in KINDS:
         raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
     if kind == FROM_FILE:
-        # The whole rest is the path, which may contain commas and equality signs.
-        if not rest:
+        # The rest is the path, which may contain commas and equality signs.
+        path, symmetric = split_path(rest)
+        if not path:
             raise TopologyError(spec, "it has no path; write for example file:some/path.npz")
-        return Topology(f"{kind}:{rest}", kind, (("path", rest),))
+        options = {"path": path} | ({SYMMETRIC: True} if symmetric else {})
+        return Topology(f"{kind}:{rest}", kind, tuple(options.items()))
     # Options in another order are the same topology.
-    known = KINDS[kind].readers
+    known = KINDS[kind].all_readers
     try:
         name, options = texts.read_options(kind, rest, known)
     except ValueError as error:

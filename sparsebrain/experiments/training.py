@@ -18,14 +18,14 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import models
-from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.experiments.activity import count_loops, count_spikes
 from sparsebrain.experiments.allocations import allocations
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.loop_options import parse_loops
+from sparsebrain.experiments.neuron_options import RATE, draw_spiking, parse_neurons
 from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES, Backprop, Rule
-from sparsebrain.nn.graph_layer import GraphLayer
 
 BACKPROP = "backprop"
 
@@ -51,6 +51,8 @@ class Run:
         learning_rate: Learning rate of the optimizer.
         seed: Random seed.
         neurons_wanted: Number of neurons to match; 0 for that of the sheet.
+        neuron_model: "rate", or spiking neurons, see
+            :func:`~sparsebrain.experiments.neuron_options.parse_neurons`.
         images_checksum: Checksum of images and labels; empty if unknown, like the next two.
         connectome_checksum: Checksum of the connectome.
         code_checksum: Checksum of the code.
@@ -68,6 +70,7 @@ class Run:
     learning_rate: float
     seed: int
     neurons_wanted: int = 0
+    neuron_model: str = RATE
     images_checksum: str = ""
     connectome_checksum: str = ""
     code_checksum: str = ""
@@ -130,6 +133,7 @@ class Outcome:
         converged: Share of test images that reached the equilibrium, 1 if none was requested, NaN
             as above.
         diverged: The epoch in which the run diverged and was stopped; 0 if it did not.
+        spikes: Mean number of spikes of a test image; 0 for rate neurons, NaN if the run diverged.
     """
 
     neurons: int
@@ -144,6 +148,8 @@ class Outcome:
     loops_used: float = float("nan")
     converged: float = float("nan")
     diverged: int = 0
+    # Older results are those of rate neurons.
+    spikes: float = 0.0
 
 
 class Trained(NamedTuple):
@@ -179,7 +185,7 @@ def train(run: Run, images: Images) -> Trained:
         ValueError: The topology cannot be built, or the rule refuses it.
     """
     data = connectome_of(run, images.sheet)
-    loops_used = converged = peak = float("nan")
+    loops_used = converged = peak = spikes = float("nan")
     with one_thread(), ExitStack() as drawing:
         drawing.enter_context(_seeded(run.seed))
         rule = _draw_rule(run, data, images)
@@ -189,8 +195,9 @@ def train(run: Run, images: Images) -> Trained:
         curve, seconds = _train_epochs(rule, run, images)
         diverged = math.isnan(curve[-1].test_accuracy)
         if not diverged:
-            loops_used, converged = _count_loops(rule, images.test_x)
+            loops_used, converged = count_loops(rule, images.test_x)
             peak = _peak_bytes(run, data, images)
+            spikes = count_spikes(rule, images.test_x)
 
     measured = None if data is None else graphs.summary(data)
     outcome = Outcome(
@@ -205,6 +212,7 @@ def train(run: Run, images: Images) -> Trained:
         loops_used=loops_used,
         converged=converged,
         diverged=len(curve) if diverged else 0,
+        spikes=spikes,
     )
     return Trained(outcome, curve, rule.model)
 
@@ -276,9 +284,11 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
     if run.rule == BACKPROP:
         return Backprop(_draw_model(run, data, images))
     kind = RULES[run.rule]
+    if run.neuron_model != RATE:
+        return kind(_draw_model(run, data, images))
     width = images.train_x.size(1)
     hidden, loops = _hidden(run, images), parse_loops(run.loops).value
-    if not isinstance(loops, int):
+    if not isinstance(loops, int) and not kind.takes_equilibrium:
         raise ValueError(
             f"{run.rule} needs a number of loops, got {run.loops!r}; pass a number, or use "
             f"{BACKPROP}"
@@ -288,6 +298,10 @@ def _draw_rule(run: Run, data: Data | None, images: Images) -> Rule:
 
 def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
     in_features, options = images.train_x.size(1), models.EJIMA_VARIANTS[run.variant]
+    spiking = parse_neurons(run.neuron_model).spiking
+    if spiking is not None:
+        hidden = _hidden(run, images)
+        return draw_spiking(spiking, data, in_features, images.num_classes, hidden=hidden)
     if data is None:
         return models.perceptron(
             in_features,
@@ -378,23 +392,3 @@ def evaluate(rule: Rule, x: Tensor, y: Tensor) -> Evaluation:
         if isinstance(rule, Backprop):
             total += float(rule.loss(scores, labels)) * len(labels)
     return Evaluation(right / len(x), total / len(x) if isinstance(rule, Backprop) else math.nan)
-
-
-@torch.no_grad()
-def _count_loops(rule: Rule, x: Tensor) -> tuple[float, float]:
-    """Return the mean number of loops of samples in evaluation, and the share that converged."""
-    layers = [each for each in rule.model.modules() if isinstance(each, GraphLayer)]
-    made = sum(each.loops for each in layers if isinstance(each.loops, int))
-    endless = [each for each in layers if isinstance(each.loops, Equilibrium)]
-    if not endless:
-        return float(made), 1.0
-    rule.eval()
-    loops, converged = [], []
-    for part in x.split(1024):
-        rule.predict(part)
-        reports = [each.report for each in endless if each.report is not None]
-        loops.append(torch.stack([report.loops for report in reports]).sum(0))
-        converged.append(torch.stack([report.converged for report in reports]).all(0))
-    return made + float(torch.cat(loops).double().mean()), float(
-        torch.cat(converged).double().mean()
-    )

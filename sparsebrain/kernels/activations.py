@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data.data import BaseData
 
@@ -96,6 +96,54 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "hardtanh": Activation(_hardtanh, lambda u: u.clamp_(-1, 1), _hardtanh_backward, number=8),
 }
+
+
+_FUNCTIONS: dict[Callable[..., Tensor], str] = {
+    torch.tanh: "tanh",
+    Tensor.tanh: "tanh",
+    functional.tanh: "tanh",
+    torch.sigmoid: "sigmoid",
+    Tensor.sigmoid: "sigmoid",
+    functional.sigmoid: "sigmoid",
+    torch.special.expit: "sigmoid",
+    torch.relu: "relu",
+    Tensor.relu: "relu",
+    functional.relu: "relu",
+    functional.leaky_relu: "leaky_relu",
+    functional.gelu: "gelu",
+    functional.silu: "silu",
+    functional.softplus: "softplus",
+}
+_MODULES: dict[type[nn.Module], tuple[str, dict[str, object]]] = {
+    nn.Identity: ("none", {}),
+    nn.Tanh: ("tanh", {}),
+    nn.Sigmoid: ("sigmoid", {}),
+    nn.ReLU: ("relu", {}),
+    nn.LeakyReLU: ("leaky_relu", {"negative_slope": LEAKY_SLOPE}),
+    nn.GELU: ("gelu", {"approximate": "none"}),
+    nn.SiLU: ("silu", {}),
+    nn.Softplus: ("softplus", {"beta": 1, "threshold": SOFTPLUS_LINEAR}),
+}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def fused_name(activation: str | Callable[[Tensor], Tensor]) -> str | Callable[[Tensor], Tensor]:
+    """Return the name of an activation of torch that is in the table, else the activation itself.
+
+    Modules with hooks, and those of a subclass or with other options, stay what they are.
+    """
+    if isinstance(activation, str) or torch.compiler.is_compiling():
+        return activation
+    if isinstance(activation, nn.Module):
+        name, options = _MODULES.get(type(activation), (None, {}))
+        own = vars(activation)
+        plain = "forward" not in own and not any(own[hooks] for hooks in _HOOKS)
+        same = all(own.get(option) == value for option, value in options.items())
+        return name if name is not None and plain and same else activation
+    try:
+        return _FUNCTIONS.get(activation, activation)
+    except TypeError:  # not hashable
+        return activation
 
 
 def check_activation(

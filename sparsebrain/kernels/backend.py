@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.counter import uniforms
+from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
 from sparsebrain.kernels.structure import Structure
-from sparsebrain.kernels.uniforms import uniforms
 
 
 class Looped(NamedTuple):
@@ -85,6 +87,8 @@ class Backend(ABC):
     """Whether the tape contains all states that the backward pass needs."""
     any_layout: ClassVar[bool] = False
     """Whether :meth:`loop` takes and returns states that are transposed in memory."""
+    of_rows: Backend | None = None
+    """The same backend with loops on states [..., N], or None if they run on [N, B] alone."""
     checks_index: ClassVar[bool] = False
     """Whether the kernels check every index before they use it."""
 
@@ -106,6 +110,17 @@ class Backend(ABC):
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         """Return the sum over the batch of post[t] * pre[s] for each synapse s -> t, [E]."""
 
+    def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
+        """Return the simulation of a network of spiking neurons, with all preparations done once.
+
+        The result does not depend on the number of threads.
+        """
+
+        def operator(structure: Structure, weight: Tensor) -> Callable[[Tensor], Tensor]:
+            return self.operator(structure, weight, transpose=False)
+
+        return lambda running, span: run_steps(network, running, span, operator)
+
     def fuses(self, activation: str) -> bool:
         """Return whether :meth:`loop` computes this activation itself."""
         return True
@@ -120,8 +135,10 @@ class Backend(ABC):
         activation: str,
         keep: bool,
         learns: bool,
+        noise: CounterNoise | None = None,
+        out: Sequence[Tensor] = (),
     ) -> Looped:
-        """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive).
+        """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive) + noise.
 
         Args:
             structure: The synapses.
@@ -131,19 +148,36 @@ class Backend(ABC):
             activation: The name of f.
             keep: Whether to return the state after every loop, and not only the last one.
             learns: Whether a backward pass will follow.
+            noise: What is added after each loop, or None.
+            out: With ``keep``, where the states are written; otherwise tensors are made for them.
 
         Returns:
             The states, and with ``learns`` a tape with the shapes of :meth:`tape_shapes`.
         """
         step = self.operator(structure, weight, transpose=False)
         state, states = inputs.state.contiguous(), list[Tensor]()
-        for _ in range(loops):
+        for number in range(loops):
             after = _respond(step, state, inputs, activation)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
+            if noise is not None:
+                after = after + self.draw(structure, noise, number, state)
             state = after
             states = [*states, state] if keep or learns else [state]
+        for to, made in zip(out, states, strict=False):
+            to.copy_(made)
         return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
+
+    def pre_activation(
+        self, structure: Structure, weight: Tensor, inputs: LoopInputs, *, again: bool
+    ) -> Tensor:
+        """Return W x + b + drive [N, B]; ``again`` if more calls with this weight will follow."""
+        step = self.operator(structure, weight, transpose=False)
+        return _argument(step, inputs.state.contiguous(), inputs)
+
+    def draw(self, structure: Structure, noise: CounterNoise, number: int, state: Tensor) -> Tensor:
+        """Return the noise after a loop for a state [N, B], in its shape and dtype."""
+        return noise.values(number, state)
 
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
@@ -161,6 +195,7 @@ class Backend(ABC):
         *,
         activation: str,
         need_weight: bool,
+        noisy: bool = False,
     ) -> LoopGradients:
         """Backpropagate through all loops.
 
@@ -173,6 +208,7 @@ class Backend(ABC):
             grads: For the state after each loop the gradient that reaches it from outside, or None.
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
+            noisy: Whether noise was added to the states.
         """
         step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
@@ -187,13 +223,11 @@ class Backend(ABC):
             if grad is None:
                 continue
             rest: Tensor | None = None
-            known = after
-            if chosen.of_argument:
-                known = _argument(step, before, inputs)
-            if inputs.leak is not None:
-                # The state is a mixture, from which the value of f cannot be recovered.
+            if inputs.leak is not None or noisy:
+                # The value of f cannot be recovered from a mixture, nor from a sum with noise.
                 after = _respond(step, before, inputs, activation)
-                known = known if chosen.of_argument else after
+            known = _argument(step, before, inputs) if chosen.of_argument else after
+            if inputs.leak is not None:
                 leak = inputs.leak.unsqueeze(1)
                 if total.leak is not None:
                     total.leak.add_((grad * (after - before)).sum(1))
@@ -324,7 +358,7 @@ class Backend(ABC):
             state: [N, B] uint8, 0 or 1, the chains at the start.
             colors: A coloring of the neurons.
             sweeps: The number of updates of each neuron.
-            seed: The seed of :func:`~sparsebrain.kernels.uniforms.uniforms`, whose step is
+            seed: The seed of :func:`~sparsebrain.kernels.counter.uniforms`, whose step is
                 ``offset`` plus the number of the sweep.
             offset: The number of sweeps before.
             clamped: [N] bool, the neurons that keep their state, or None.

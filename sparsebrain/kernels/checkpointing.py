@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Structure
 
 
@@ -31,6 +33,8 @@ def run(
     activation: str,
     keep: bool,
     learns: bool,
+    noise: CounterNoise | None = None,
+    out: Sequence[Tensor] = (),
 ) -> Looped:
     """Run the loops with :func:`loop` if ``segment`` asks for few states, else with the backend."""
     if learns and segment:
@@ -43,6 +47,8 @@ def run(
             segment=segment,
             activation=activation,
             keep=keep,
+            noise=noise,
+            out=out,
         )
     return backend.loop(
         structure,
@@ -52,6 +58,8 @@ def run(
         activation=activation,
         keep=keep,
         learns=learns,
+        noise=noise,
+        out=out,
     )
 
 
@@ -66,6 +74,7 @@ def run_backward(
     segment: int,
     activation: str,
     need_weight: bool,
+    noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients of :func:`run` from what :func:`kept_states` returned."""
     if segment:
@@ -79,9 +88,17 @@ def run_backward(
             segment=segment,
             activation=activation,
             need_weight=need_weight,
+            noise=noise,
         )
     return backend.loop_backward(
-        structure, weight, inputs, kept, grads, activation=activation, need_weight=need_weight
+        structure,
+        weight,
+        inputs,
+        kept,
+        grads,
+        activation=activation,
+        need_weight=need_weight,
+        noisy=noise is not None,
     )
 
 
@@ -112,6 +129,8 @@ def loop(
     segment: int,
     activation: str,
     keep: bool,
+    noise: CounterNoise | None = None,
+    out: Sequence[Tensor] = (),
 ) -> Looped:
     """Run the loops as :meth:`Backend.loop`, with the states between the segments as the tape.
 
@@ -128,6 +147,8 @@ def loop(
             activation=activation,
             keep=keep,
             learns=False,
+            noise=None if noise is None else noise.after(first),
+            out=out[first : first + segment],
         )
         if first and not keep:
             tape.append(inputs.state)
@@ -147,6 +168,7 @@ def loop_backward(
     segment: int,
     activation: str,
     need_weight: bool,
+    noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients as :meth:`Backend.loop_backward`.
 
@@ -168,6 +190,7 @@ def loop_backward(
             activation=activation,
             keep=False,
             learns=True,
+            noise=None if noise is None else noise.after(first),
         )
         states = looped.tape
         if not backend.tape_suffices:
@@ -180,6 +203,7 @@ def loop_backward(
             here,
             activation=activation,
             need_weight=need_weight,
+            noisy=noise is not None,
         )
         total = found if total is None else total.plus(found)
         # Free them before the next segment is computed.

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import _SingleLevelFunction
 
 from sparsebrain.kernels import checkpointing, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
@@ -26,38 +28,57 @@ from sparsebrain.kernels.transforms import is_transformed, refuse_batched
 PLAIN = (Tensor, nn.Parameter)
 """The types of tensors without a dispatch of their own."""
 
-_NAMES = ("weight", *LoopInputs._fields)
-
 
 def is_plain(*tensors: Tensor | None) -> bool:
     """Return whether nothing traces, transforms or watches a call on these tensors."""
+    return not is_watched() and all(tensor is None or type(tensor) in PLAIN for tensor in tensors)
+
+
+def is_watched() -> bool:
+    """Return whether something traces, transforms or watches the operations of this thread."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._is_torch_function_mode_enabled()
+        or torch._C._is_any_autocast_enabled()
+        or is_transformed()
+    )
+
+
+def is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether a value is a dense tensor without a dispatch of its own, as described.
+
+    Quick, as every call asks; the checks that describe what is wrong follow where it is not.
+    """
     return (
-        not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._is_torch_function_mode_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.is_autocast_enabled("cuda")
-        and all(tensor is None or type(tensor) in PLAIN for tensor in tensors)
-        and not is_transformed()
+        type(value) in PLAIN
+        and value.shape == shape
+        and value.dtype is dtype
+        and value.device == device
+        and value.layout is torch.strided
+        and not value.is_nested
     )
 
 
 class _Call(NamedTuple):
-    """The arguments of a loop that are not tensors.
+    """The arguments of a loop that are not tensors, as the backward pass needs them.
 
-    ``shape`` is that of states [..., N] which become columns within the call, or None for columns
-    [N, B]. As a part of the call it costs autograd no node of its own.
+    With ``rows`` states are [..., N], otherwise columns [N, B]. ``turns`` is whether the backend
+    takes columns instead of rows. With ``stacked`` the call returns the last state, and one tensor
+    of all states from the initial one on.
     """
 
     structure: Structure
-    shape: torch.Size | None
+    chosen: Backend
+    rows: bool
+    turns: bool
     loops: int
     activation: str
     keep: bool
-    learns: bool
     segment: int
     backend: str
-    chosen: Backend
+    noise: CounterNoise | None
+    stacked: bool
 
 
 def loop(
@@ -71,29 +92,106 @@ def loop(
     learns: bool,
     segment: int,
     backend: str,
-    rows: bool = False,
-) -> Sequence[Tensor]:
+    rows: bool,
+    plain: bool,
+    noise: CounterNoise | None = None,
+    stacked: bool = False,
+) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
-    With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B]; the
-    states are then copies that the caller may overwrite.
+    With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B];
+    returned rows are copies that the caller may overwrite. ``plain`` is that of :func:`is_plain`.
+    With ``stacked``, which needs ``rows`` and ``keep``, the result is the last state and one tensor
+    [loops + 1, ..., N] of all.
     """
-    shape = inputs.state.shape if rows else None
-    if is_plain(weight, *inputs):
+    if plain:
         chosen = resolve(backend, weight.device)
         if chosen.fuses(activation):
-            given = (structure, shape, loops, activation, keep, learns, segment, backend, chosen)
-            call = _Call(*given)
-            _check_memory(structure, chosen, _NAMES, (weight, *inputs))
-            if not learns:
-                states = _run(call, weight, _columns(inputs, call)).states
-                return [_as_given(state, call) for state in states]
-            return _Loop.apply(weight, *inputs, call)[: loops if keep else 1]
+            chosen = (rows and chosen.of_rows) or chosen
+            turns = rows and chosen.of_rows is not chosen
+            check_inputs(structure, chosen, weight, inputs)
+            call = _Call(
+                *(structure, chosen, rows, turns, loops, activation, keep, segment, backend),
+                noise,
+                stacked,
+            )
+            if learns:
+                return list(_Loop.apply(weight, *inputs, call))  # type: ignore[attr-defined]
+            _, looped, every = _run(call, weight, inputs, learns=False)
+            return _returned(call, inputs, looped, every)
     columns = turned(inputs, structure) if rows else inputs
-    states = operators.loop(
-        weight, *columns, structure.arrays(), loops, activation, keep, learns, segment, backend
-    )[: loops if keep else 1]
-    return states if shape is None else [turned_back(each, shape) for each in states]
+    key, std = (None, 0.0) if noise is None else (noise.key, noise.std)
+    options = (loops, activation, keep, learns, segment, backend, key, std)
+    states = operators.loop(weight, *columns, structure.arrays(), *options)
+    states = states[: loops if keep else 1]
+    if rows:
+        states = [turned_back(each, inputs.state.shape) for each in states]
+    return stack(inputs.state, states) if stacked else states
+
+
+def stack(start: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+    """Return the last state, and one tensor of all states from the initial one on."""
+    return [states[-1], torch.stack([start, *states])]
+
+
+def _run(
+    call: _Call, weight: Tensor, inputs: LoopInputs, *, learns: bool
+) -> tuple[LoopInputs, Looped, Tensor | None]:
+    """Run the loops.
+
+    Returns:
+        The inputs as the backend takes them, what it returned, and with ``stacked`` the tensor of
+        all states.
+    """
+    laid = turned(inputs, call.structure) if call.turns else inputs
+    every: Tensor | None = None
+    out: Sequence[Tensor] = ()
+    if call.stacked:
+        state = inputs.state
+        every = state.new_empty((call.loops + 1, *state.shape))
+        every[0] = state
+        out = every[1:].unbind()
+        if call.turns:
+            out = [turned_one(each, call.structure) for each in out]
+    looped = checkpointing.run(
+        call.chosen,
+        call.structure,
+        weight,
+        laid,
+        loops=call.loops,
+        segment=call.segment,
+        activation=call.activation,
+        keep=call.keep,
+        learns=learns,
+        noise=call.noise,
+        out=out,
+    )
+    return laid, looped, every
+
+
+def _returned(
+    call: _Call,
+    inputs: LoopInputs,
+    looped: Looped,
+    every: Tensor | None,
+    kept: Sequence[Tensor] = (),
+) -> list[Tensor]:
+    """Return states in the shape of the call's, which the caller may change in place.
+
+    Torch forbids that for views that a function returns, and would not notice it in a state of
+    ``kept``, which the backward pass reads.
+    """
+    if every is not None:
+        return [every[-1].clone(), every]
+    if call.turns:
+        rows = [each.new_empty(inputs.state.shape) for each in looped.states]
+        for each, columns in zip(rows, looped.states, strict=True):
+            each.view(columns.shape[::-1]).copy_(columns.t())
+        return rows
+    if call.rows and call.keep:
+        read = {id(each) for each in kept}
+        return [each.clone() if id(each) in read else each for each in looped.states]
+    return looped.states
 
 
 def propagate(
@@ -103,7 +201,7 @@ def propagate(
     if not is_plain(weight, x):
         return operators.any_propagate(weight, x, structure.arrays(), transpose, backend)
     chosen = resolve(backend, x.device)
-    _check_memory(structure, chosen, ("weight", "x"), (weight, x))
+    _check_memory(structure, chosen, ("weight", weight), ("x", x))
     return _Propagate.apply(weight, x, structure, transpose, backend, chosen)
 
 
@@ -112,47 +210,37 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) 
     if not is_plain(post, pre):
         return operators.any_correlate(post, pre, structure.arrays(), backend)
     chosen = resolve(backend, post.device)
-    _check_memory(structure, chosen, ("post", "pre"), (post, pre))
+    _check_memory(structure, chosen, ("post", post), ("pre", pre))
     return _Correlate.apply(post, pre, structure, backend, chosen)
 
 
 def _check_memory(
-    structure: Structure,
-    chosen: Backend,
-    names: Sequence[str],
-    tensors: Sequence[Tensor | None],
+    structure: Structure, chosen: Backend, *tensors: tuple[str, Tensor | None]
 ) -> None:
     """Check that every address that a kernel follows is still one of the values."""
     structure.check_arrays()
     if not chosen.checks_index:
         check_index(structure)
-    for name, tensor in zip(names, tensors, strict=True):
+    for name, tensor in tensors:
         if tensor is not None:
             check_memory(name, tensor)
 
 
-def _run(call: _Call, weight: Tensor, inputs: LoopInputs) -> Looped:
-    return checkpointing.run(
-        call.chosen,
-        call.structure,
-        weight,
-        inputs,
-        loops=call.loops,
-        segment=call.segment,
-        activation=call.activation,
-        keep=call.keep,
-        learns=call.learns,
-    )
+def check_inputs(structure: Structure, chosen: Backend, weight: Tensor, inputs: LoopInputs) -> None:
+    """Check every address that a kernel follows in a call of loops."""
+    state, drive, bias, leak = inputs
+    given = (("state", state), ("drive", drive), ("bias", bias), ("leak", leak))
+    _check_memory(structure, chosen, ("weight", weight), *given)
 
 
 def turned(inputs: LoopInputs, structure: Structure) -> LoopInputs:
     """Return the inputs of loops on states [..., N] for columns [N, B]."""
     state, drive, bias, leak = inputs
-    columns = _turned(state, structure)
+    columns = turned_one(state, structure)
     if drive is state:
         drive = columns
     elif drive is not None:
-        drive = _turned(drive, structure)
+        drive = turned_one(drive, structure)
     return LoopInputs(columns, drive, bias, leak)
 
 
@@ -161,69 +249,55 @@ def turned_back(columns: Tensor, shape: torch.Size) -> Tensor:
     return columns.t().clone(memory_format=torch.contiguous_format).view(shape)
 
 
-def _turned(x: Tensor, structure: Structure) -> Tensor:
+def turned_one(x: Tensor, structure: Structure) -> Tensor:
+    """Return a state [..., N] as columns [N, B]: a view if it is contiguous."""
     nodes = structure.num_nodes
     return (x if x.dim() == 2 else x.reshape(math.prod(x.shape[:-1]), nodes)).t()
 
 
-def _columns(inputs: LoopInputs, call: _Call) -> LoopInputs:
-    return inputs if call.shape is None else turned(inputs, call.structure)
-
-
-def _as_given(columns: Tensor, call: _Call, kept: Sequence[Tensor] = ()) -> Tensor:
-    """Return a state that the kernels have made in the shape of the call's, and not as a view.
-
-    The caller may change it in place: torch forbids that for views that a function returns, and
-    would not notice it in a state of ``kept``, which the backward pass reads, so that is copied.
-    """
-    if call.shape is None:
-        return columns
-    rows = columns.t()
-    if rows.is_contiguous() and all(columns is not each for each in kept):
-        strides = [math.prod(call.shape[axis + 1 :]) for axis in range(len(call.shape))]
-        storage, offset = rows.untyped_storage(), rows.storage_offset()
-        return columns.new_empty(0).set_(storage, offset, call.shape, strides)
-    given = columns.new_empty(call.shape)
-    given.view(rows.shape).copy_(rows)
-    return given
-
-
-class _Loop(torch.autograd.Function):
+# `Function` also looks for transforms at every call, which are excluded here.
+class _Loop(_SingleLevelFunction):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
         weight, *of_inputs, call = given
         inputs = LoopInputs(*of_inputs)
-        columns = _columns(inputs, call)
-        looped = _run(call, weight, columns)
+        laid, looped, every = _run(call, weight, inputs, learns=True)
         kept = checkpointing.kept_states(
             call.chosen,
-            columns.state,
+            laid.state,
             looped,
             loops=call.loops,
             segment=call.segment,
             keep=call.keep,
         )
-        ctx.mark_non_differentiable(*looped.tape)
+        if call.stacked and call.segment:
+            # The caller may write to the returned tensor, of which these are views.
+            kept = [kept[0], *(each.clone() for each in kept[1:])]
         # Later operations may use only some of the states; zero gradients for the others would cost
         # a pass over memory each.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, *inputs, *kept)
         ctx.call = call
-        return (*(_as_given(state, call, kept) for state in looped.states), *looped.tape)
+        return tuple(_returned(call, inputs, looped, every, kept))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         call: _Call = ctx.call
         weight, state, drive, bias, leak, *kept = ctx.saved_tensors
-        inputs = _columns(LoopInputs(state, drive, bias, leak), call)
         refuse_batched(*grads)
-        of_states = list(grads[: call.loops if call.keep else 1])
-        if call.shape is not None:
+        again = torch.is_grad_enabled() or is_transformed()
+        inputs, of_states = LoopInputs(state, drive, bias, leak), list(grads)
+        of_start: Tensor | None = None
+        if call.stacked:
+            of_start, *of_states = _unstacked(grads[0], grads[1], call.loops)
+        turns = call.turns or (again and call.rows)
+        if turns:
+            inputs = turned(inputs, call.structure)
             of_states = [
-                None if grad is None else _turned(grad, call.structure) for grad in of_states
+                None if grad is None else turned_one(grad, call.structure) for grad in of_states
             ]
-        if torch.is_grad_enabled() or is_transformed():
-            found = differentiable_backward(
+        if again:
+            of_weight, *of_inputs = differentiable_backward(
                 lambda weight, x: propagate(
                     call.structure, weight, x, transpose=False, backend=call.backend
                 ),
@@ -234,36 +308,66 @@ class _Loop(torch.autograd.Function):
                 loops=call.loops,
                 activation=call.activation,
                 keep=call.keep,
+                noise=call.noise,
             )
-            of_weight, of_state, of_drive, *others = found
-            return (of_weight, _back(of_state, call), _back(of_drive, call), *others, None)
-        others = [*kept, *of_states]
-        names = (*_NAMES, *["states and grads"] * len(others))
-        _check_memory(call.structure, call.chosen, names, (weight, *inputs, *others))
-        for grad in of_states:
-            if grad is not None:
-                check_tensor("grad", grad, tuple(inputs.state.shape), inputs.state)
-        gradients = checkpointing.run_backward(
-            call.chosen,
-            call.structure,
-            weight,
-            inputs,
-            kept,
-            of_states if call.keep else [*[None] * (call.loops - 1), *of_states],
-            segment=call.segment,
-            activation=call.activation,
-            need_weight=ctx.needs_input_grad[0],
-        )
-        of_state, of_drive, *others = gradients.inputs
-        back = (_back(of_state, call), _back(of_drive, call))
-        return (gradients.weight, *back, *others, None)
+        else:
+            of_weight, *of_inputs = _backward(
+                call, weight, inputs, kept, of_states, need_weight=ctx.needs_input_grad[0]
+            )
+        of_state, of_drive, *of_neurons = of_inputs
+        if turns:
+            of_state, of_drive = (
+                None if each is None else each.t().reshape(state.shape)
+                for each in (of_state, of_drive)
+            )
+        return of_weight, _added(of_state, of_start), of_drive, *of_neurons, None
 
 
-def _back(columns: Tensor | None, call: _Call) -> Tensor | None:
-    """Return the gradient of a state or drive in the shape of the call's."""
-    if columns is None or call.shape is None:
-        return columns
-    return columns.t().reshape(call.shape)
+def _unstacked(last: Tensor | None, every: Tensor | None, loops: int) -> list[Tensor | None]:
+    """Return the gradient that reaches each state, from the initial one on, or None."""
+    if every is None:
+        return [*[None] * loops, last]
+    *others, of_last = every.unbind()
+    return [*others, _added(of_last, last)]
+
+
+def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
+
+
+def _backward(
+    call: _Call,
+    weight: Tensor,
+    inputs: LoopInputs,
+    kept: list[Tensor],
+    grads: list[Tensor | None],
+    *,
+    need_weight: bool,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of the weight and of the inputs, from those of the returned states."""
+    state = inputs.state
+    for grad in grads:
+        if grad is not None and not is_like(grad, state.shape, state.dtype, state.device):
+            check_tensor("grad", grad, tuple(state.shape), state)
+    check_inputs(call.structure, call.chosen, weight, inputs)
+    for each in (*kept, *grads):
+        if each is not None:
+            check_memory("states and grads", each)
+    gradients = checkpointing.run_backward(
+        call.chosen,
+        call.structure,
+        weight,
+        inputs,
+        kept,
+        grads if call.keep else [*[None] * (call.loops - 1), *grads],
+        segment=call.segment,
+        activation=call.activation,
+        need_weight=need_weight,
+        noise=call.noise,
+    )
+    return gradients.weight, *gradients.inputs
 
 
 class _Propagate(torch.autograd.Function):

@@ -11,12 +11,18 @@ from torch import Tensor, nn
 
 from graphs import arguments, tensors
 from sparsebrain.kernels import eager
-from sparsebrain.kernels.activations import ACTIVATIONS, activation_called, check_activation
+from sparsebrain.kernels.activations import (
+    ACTIVATIONS,
+    check_activation,
+    fused_name,
+)
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
+from sparsebrain.kernels.noise import CounterNoise, check_key
+from sparsebrain.kernels.rows import run as run_rows
 from sparsebrain.kernels.select import check_backend
-from sparsebrain.kernels.stepwise import run_stepwise
+from sparsebrain.kernels.stepwise import Noise, run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed
 
@@ -130,7 +136,7 @@ def loop(
     bias: Tensor | None = None,
     leak: Tensor | None = None,
     activation: str | Callable[[Tensor], Tensor] = "none",
-    noise: Callable[[int], Tensor] | None = None,
+    noise: Callable[[int], Tensor] | CounterNoise | None = None,
     keep: bool = False,
     checkpoint: bool = False,
     backend: str = "auto",
@@ -151,8 +157,9 @@ def loop(
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu" (by the
             error function), "silu", "softplus" (the identity above 20) or "hardtanh", which are
             fused, or any function of a tensor, which runs loop by loop.
-        noise: A function of the loop's number, from 0, that returns what is added to the state
-            after this loop, [N, B]. The loops then run one by one. With ``checkpoint`` it is called
+        noise: A :class:`~sparsebrain.kernels.noise.CounterNoise`, which is fused, or a function of
+            the loop's number, from 0, that returns what is added to the state after this loop,
+            [N, B]. The loops then run one by one, and with ``checkpoint`` the function is called
             again and must return the same values.
         keep: Whether to return every state and not only the last one.
         checkpoint: For the backward pass, keep a state every sqrt(loops) loops and recompute the
@@ -184,7 +191,7 @@ def loop(
         >>> last.flatten()
         tensor([0., 0., 6.])
     """
-    return _run(
+    return run_loop(
         structure,
         weight,
         LoopInputs(state, drive, bias, leak),
@@ -198,95 +205,100 @@ def loop(
     )
 
 
-def loop_of_rows(
-    structure: Structure,
-    weight: Tensor,
-    inputs: LoopInputs,
-    *,
-    loops: int,
-    activation: str,
-    keep: bool,
-    checkpoint: bool,
-    backend: str,
-) -> list[Tensor]:
-    """Run :func:`loop` for state and drive [..., N], and return states in their shape.
-
-    These are copies that the caller may overwrite.
-    """
-    return _run(
-        structure,
-        weight,
-        inputs,
-        loops=loops,
-        activation=activation,
-        noise=None,
-        keep=keep,
-        checkpoint=checkpoint,
-        backend=backend,
-        rows=True,
-    )
-
-
-def _run(
+def run_loop(
     structure: Structure,
     weight: Tensor,
     inputs: LoopInputs,
     *,
     loops: int,
     activation: str | Callable[[Tensor], Tensor],
-    noise: Callable[[int], Tensor] | None,
+    noise: Noise | CounterNoise | None,
     keep: bool,
     checkpoint: bool,
     backend: str,
     rows: bool,
+    stacked: bool = False,
 ) -> list[Tensor]:
+    """Run :func:`loop`; with ``rows`` for state and drive [..., N].
+
+    Returned states then have their shape, and are copies that the caller may overwrite: with
+    ``stacked`` the last state and one tensor [loops + 1, ..., N] of all from the initial one on.
+    Functions receive and return this shape.
+    """
     _check_options(loops, activation, noise, keep, checkpoint)
-    if not _is_usual(structure, weight, inputs, rows=rows):
+    usual = _is_usual(structure, weight, inputs, rows=rows)
+    if not usual:
         _check_loop(structure, weight, inputs, rows=rows)
     check_backend(backend)
     state, _, _, leak = inputs
-    transformed, compiling = is_transformed(), torch.compiler.is_compiling()
+    if isinstance(noise, CounterNoise):
+        check_key("noise.key", noise.key, state)
+        arguments.real("noise.std", noise.std, positive=True)
+    activation = fused_name(activation)
+    keep = keep or stacked
+    watched = eager.is_watched()
+    transformed, compiling = watched and is_transformed(), torch.compiler.is_compiling()
     if leak is not None and not transformed and not compiling:
         check_leak(leak)
-    learns = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (weight, *inputs)
+    learns = torch.is_grad_enabled() and (
+        weight.requires_grad or any(each is not None and each.requires_grad for each in inputs)
     )
     segment = segment_length(loops) if checkpoint else 0
     if not compiling:
-        kept = loops + 1 if keep or learns else 1
-        kept = 2 * segment if segment and not keep else kept
-        tensors.room(
-            f"loops={loops}",
-            kept * state.nbytes,
-            "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
+        _check_room(state, loops, segment, every=keep, learns=learns)
+    fused = isinstance(activation, str) and ACTIVATIONS[activation].number is not None
+    drawn = noise is None or isinstance(noise, CounterNoise)
+    if isinstance(activation, str) and fused and drawn and not transformed:
+        return eager.loop(
+            structure,
+            weight,
+            inputs,
+            loops=loops,
+            activation=activation,
+            keep=keep,
+            learns=learns,
+            segment=segment,
+            backend=backend,
+            rows=rows,
+            plain=usual and not watched,
+            noise=noise if isinstance(noise, CounterNoise) else None,
+            stacked=stacked,
         )
-    fused = not callable(activation) and activation_called(activation).number is not None
-    if callable(activation) or not fused or noise is not None or transformed:
-        columns = eager.turned(inputs, structure) if rows else inputs
-        function = activation if callable(activation) else activation_called(activation).function
-        states = run_stepwise(
-            partial(eager.propagate, structure, weight, transpose=False, backend=backend),
-            columns,
+    function = ACTIVATIONS[activation].function if isinstance(activation, str) else activation
+    if callable(noise):
+        noise = partial(_checked_noise, noise, state)
+    if rows:
+        states = run_rows(
+            structure,
+            weight,
+            inputs,
             loops=loops,
             activation=function,
-            noise=None if noise is None else partial(_checked_noise, noise, columns.state),
+            noise=noise,
             keep=keep,
             segment=segment,
+            backend=backend,
         )
-        return [eager.turned_back(each, state.shape) for each in states] if rows else states
-    kept_states = eager.loop(
-        structure,
-        weight,
+        return eager.stack(state, states) if stacked else states
+    return run_stepwise(
+        partial(eager.propagate, structure, weight, transpose=False, backend=backend),
         inputs,
         loops=loops,
-        activation=activation,
+        activation=function,
+        noise=partial(noise.values, state=state) if isinstance(noise, CounterNoise) else noise,
         keep=keep,
-        learns=learns,
         segment=segment,
-        backend=backend,
-        rows=rows,
     )
-    return list(kept_states)
+
+
+def _check_room(state: Tensor, loops: int, segment: int, *, every: bool, learns: bool) -> None:
+    kept = loops + 1 if every or learns else 1
+    kept = 2 * segment if segment and not every else kept
+    tensors.room(
+        f"loops={loops}",
+        kept * state.nbytes,
+        "pass fewer loops, a smaller batch, or checkpoint=True if keep is not needed",
+    )
 
 
 def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) -> bool:
@@ -295,31 +307,19 @@ def _is_usual(structure: Any, weight: Any, inputs: LoopInputs, *, rows: bool) ->
     False is no fault: the checks that describe faults follow.
     """
     state, drive, bias, leak = inputs
-    if type(structure) is not Structure or type(state) is not Tensor or state.is_nested:
+    if type(structure) is not Structure or type(state) not in eager.PLAIN or state.is_nested:
         return False
-    shape, device, dtype = state.shape, structure.device, state.dtype
-    size = (structure.num_nodes,)
+    shape, dtype, device = state.shape, state.dtype, structure.device
+    nodes = structure.num_nodes
     return (
         dtype in DTYPES
-        and device.type != "meta"
-        and (shape[-1:] if rows else shape[:1]) == size
-        and (rows or len(shape) == 2)
-        and _is_like(state, shape, dtype, device)
-        and _is_like(weight, (structure.num_edges,), dtype, device)
-        and (drive is None or drive is state or _is_like(drive, shape, dtype, device))
-        and (bias is None or _is_like(bias, size, dtype, device))
-        and (leak is None or _is_like(leak, size, dtype, device))
-    )
-
-
-def _is_like(value: Any, shape: Any, dtype: torch.dtype, device: torch.device) -> bool:
-    return (
-        type(value) in eager.PLAIN
-        and not value.is_nested
-        and value.shape == shape
-        and value.dtype is dtype
-        and value.device == device
-        and value.layout is torch.strided
+        and (shape[-1] == nodes if rows and shape else len(shape) == 2 and shape[0] == nodes)
+        and not state.is_meta
+        and eager.is_like(state, shape, dtype, device)
+        and eager.is_like(weight, (structure.num_edges,), dtype, device)
+        and (drive is None or drive is state or eager.is_like(drive, shape, dtype, device))
+        and (bias is None or eager.is_like(bias, (nodes,), dtype, device))
+        and (leak is None or eager.is_like(leak, (nodes,), dtype, device))
     )
 
 
@@ -346,8 +346,20 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
 
 
 def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
+    # Every call of a layer passes such options.
+    if (
+        type(loops) is int
+        and 1 <= loops <= MOST_LOOPS
+        and type(activation) is str
+        and activation in ACTIVATIONS
+        and noise is None
+        and type(keep) is type(checkpoint) is bool
+    ):
+        return
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
+    if isinstance(noise, CounterNoise):
+        noise = None
     if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):
         raise TypeError(
             f"noise must be a function of the loop's number, got {type(noise).__name__}; pass "

@@ -11,14 +11,13 @@ from torch import Tensor
 
 def is_transposed(x: Tensor) -> bool:
     """Return whether x [N, B] is stored sample by sample, as a layer's input [B, N] is."""
-    return x.dim() == 2 and not x.is_contiguous() and x.t().is_contiguous()
+    return x.dim() == 2 and x.stride() == (1, x.size(0))
 
 
 def like(x: Tensor) -> Tensor:
     """Return an empty tensor in the shape of x, transposed in memory if x is, else contiguous."""
-    if is_transposed(x):
-        return x.new_empty(x.shape[::-1]).t()
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
+    kept = torch.preserve_format if is_transposed(x) else torch.contiguous_format
+    return torch.empty_like(x, memory_format=kept)
 
 
 def settled(x: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +17,14 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
+from sparsebrain.kernels.native_spikes import NativeSpikes
+from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
+_CONTIGUOUS = torch.contiguous_format
+_CPU = torch.device("cpu")
+_FEW_READS = 2**13
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -32,6 +40,9 @@ class NativeBackend(Backend):
     The order of every sum depends on the graph and the batch alone, except for the gradients of
     weights and biases, which each thread first sums over its part of the batch: these are
     reproducible bit by bit for the same number of threads.
+
+    Args:
+        rows: Whether states of loops are [..., N] instead of [N, B].
     """
 
     name = "native"
@@ -39,8 +50,13 @@ class NativeBackend(Backend):
     any_layout = True
     checks_index = True
 
+    def __init__(self, *, rows: bool = False) -> None:
+        self._rows = rows
+        self.of_rows = self if rows else NativeBackend(rows=True)
+
     def obstacle(self, device: torch.device) -> str | None:
-        if device.type != "cpu":
+        # The type of a device is text, which torch makes slowly.
+        if device != _CPU and device.type != "cpu":
             return f"the compiled kernels run on a 'cpu', not on {device.type!r}"
         return _extension()[1]
 
@@ -57,7 +73,7 @@ class NativeBackend(Backend):
             x = x.contiguous()
             y = torch.empty_like(x)
             call = _call(structure, x.dtype, x.size(1))
-            _module().propagate(call, *_addresses(weight, x, y), transpose)
+            _module().propagate(call, weight.data_ptr(), False, *_addresses(x, y), transpose, 0, 0)
             return y
 
         return apply
@@ -69,6 +85,19 @@ class NativeBackend(Backend):
         _module().correlate(call, *_addresses(post, pre, out))
         return out
 
+    def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
+        structure, weight = network.structure, network.weight.contiguous()
+        structure.check_arrays()
+        call = _call(structure, weight.dtype, 1)
+        kept = _arrange(call, structure, weight, by_source=True)
+        if kept is not None:
+            weight = kept.weight
+        simulation = NativeSpikes(_module(), call, _instruction_set(), network, weight)
+        if kept is not None:
+            # Later calls may overwrite these weights, once this simulation is gone.
+            weakref.finalize(simulation, structure.keep, kept, by_source=True)
+        return simulation
+
     def loop(
         self,
         structure: Structure,
@@ -79,25 +108,26 @@ class NativeBackend(Backend):
         activation: str,
         keep: bool,
         learns: bool,
+        noise: CounterNoise | None = None,
+        out: Sequence[Tensor] = (),
     ) -> Looped:
+        module = _module()
         weight, inputs = weight.contiguous(), inputs.map(settled)
         state = inputs.state
-        states = [like(state) for _ in range(loops if keep else 1)]
-        tape = [
-            state.new_empty(shape)
-            for shape in self.tape_shapes(*state.shape, loops=loops, keep=keep)
-            if learns
-        ]
-        call = _call(structure, state.dtype, state.size(1))
-        # One loop reads each weight once, so that bringing them into order gains nothing.
-        kept = _arrange(call, structure, weight) if loops > 1 else None
-        _module().loop(
+        states = list(out) or [self._like(state) for _ in range(loops if keep else 1)]
+        # One tile after another, and within a tile one state after another.
+        tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
+        call = _call(structure, state.dtype, _batch(structure, state))
+        # Bringing weights into order gains nothing if each is read once, or few are read at all.
+        arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
+        kept = _arrange(call, structure, weight) if arranged else None
+        module.loop(
             call,
-            _response(inputs, activation),
+            _response(inputs, activation, noise, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
-            _strided(state),
-            [_strided(each) for each in states],
+            _strided(state, rows=self._rows),
+            [_strided(each, rows=self._rows) for each in states],
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
@@ -106,10 +136,35 @@ class NativeBackend(Backend):
             structure.keep(kept)
         return Looped(states, tape)
 
+    def pre_activation(
+        self, structure: Structure, weight: Tensor, inputs: LoopInputs, *, again: bool
+    ) -> Tensor:
+        weight, inputs = weight.contiguous(), inputs.map(Tensor.contiguous)
+        state, drive, bias, _ = inputs
+        call = _call(structure, weight.dtype, state.size(1))
+        kept = _arrange(call, structure, weight) if again else None
+        out = torch.empty_like(state)
+        _module().propagate(
+            call,
+            (weight if kept is None else kept.weight).data_ptr(),
+            kept is not None,
+            *_addresses(state, out),
+            False,
+            *_addresses(bias, drive),
+        )
+        if kept is not None:
+            structure.keep(kept)
+        return out
+
+    def draw(self, structure: Structure, noise: CounterNoise, number: int, state: Tensor) -> Tensor:
+        out = like(state)
+        call = _call(structure, state.dtype, state.size(1))
+        _module().draw(call, int(noise.key), noise.first + number, noise.std, _strided(out))
+        return out
+
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        # One tile after another, and within a tile one state after another.
         return [((loops + 1) * neurons * batch,)]
 
     def loop_backward(
@@ -122,22 +177,27 @@ class NativeBackend(Backend):
         *,
         activation: str,
         need_weight: bool,
+        noisy: bool = False,
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
-        total = inputs.map(like)
-        outside = [None if grad is None else settled(grad) for grad in grads]
+        total = inputs.map(self._like)
+        # Those of a sum are one value, and are read once.
+        outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(inputs, activation),
+            _call(structure, weight.dtype, _batch(structure, inputs.state)),
+            _response(inputs, activation, noisy=noisy, rows=self._rows),
             *_addresses(weight, *states),
-            [_strided(grad) for grad in outside],
+            [_strided(grad, rows=self._rows) for grad in outside],
             *_addresses(grad_weight),
-            _strided(total.state),
-            _strided(total.drive),
+            _strided(total.state, rows=self._rows),
+            _strided(total.drive, rows=self._rows),
             *_addresses(total.bias, total.leak),
         )
         return LoopGradients(grad_weight, total)
+
+    def _like(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
 
     def gibbs(
         self,
@@ -230,7 +290,14 @@ def _of_every_step(inputs: LoopInputs) -> LoopInputs:
     return LoopInputs(inputs.state, None, bias, leak)
 
 
-def _response(inputs: LoopInputs, activation: str) -> Any:
+def _response(
+    inputs: LoopInputs,
+    activation: str,
+    noise: CounterNoise | None = None,
+    *,
+    noisy: bool = False,
+    rows: bool = False,
+) -> Any:
     number = _activations().get(activation)
     if number is None or number != ACTIVATIONS[activation].number:
         raise ValueError(
@@ -238,26 +305,40 @@ def _response(inputs: LoopInputs, activation: str) -> Any:
             f"{', '.join(map(repr, _activations()))}; use sparsebrain.kernels.loop, which runs "
             "others loop by loop, or another backend"
         )
-    return _module().response(number, _strided(inputs.drive), *_addresses(inputs.bias, inputs.leak))
+    # The way back reads only whether there was noise.
+    drawn = (0, 0, float(noisy)) if noise is None else (int(noise.key), noise.first, noise.std)
+    given = (_strided(inputs.drive, rows=rows), *_addresses(inputs.bias, inputs.leak))
+    return _module().response(number, *given, *drawn)
 
 
-def _arrange(call: Any, structure: Structure, weight: Tensor) -> Arranged | None:
-    """Return the weights in the order of the targets' rows; None where they lie in it already."""
-    if structure.by_target.order is None:
+def _arrange(
+    call: Any, structure: Structure, weight: Tensor, *, by_source: bool = False
+) -> Arranged | None:
+    """Return the weights in the order of some rows; None where they lie in it already."""
+    rows = structure.by_source if by_source else structure.by_target
+    if rows.order is None:
         return None
-    kept = structure.take(weight.dtype)
+    kept = structure.take(weight.dtype, by_source=by_source)
     if kept is None:
         chunks = -(-weight.numel() // _module().key_chunk)
         key = torch.zeros((chunks, _module().key_words), dtype=torch.int32)
-        kept = Arranged(torch.empty_like(weight), key)
-    _module().arrange(call, *_addresses(weight, *kept), False)
+        # NumPy asks for large pages, which scattered reads need.
+        kind = np.float64 if weight.dtype is torch.float64 else np.float32
+        kept = Arranged(torch.from_numpy(np.empty(weight.numel(), kind)), key)
+    _module().arrange(call, *_addresses(weight, *kept), by_source)
     return kept
 
 
-def _strided(x: Tensor | None) -> tuple[int, int, int]:
+def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:
+    """Return address and strides of a state: from neuron to neuron, and from sample to sample."""
     if x is None:
         return 0, 0, 0
-    neuron, sample = x.stride()
+    if not rows:
+        neuron, sample = x.stride()
+    elif x.dim() == 2:
+        sample, neuron = x.stride()
+    else:
+        neuron, sample = x.stride(-1), x.size(-1)
     return x.data_ptr(), neuron, sample
 
 
@@ -306,8 +387,22 @@ def _module() -> Any:
     return module
 
 
+def _batch(structure: Structure, state: Tensor) -> int:
+    return state.numel() // max(structure.num_nodes, 1)
+
+
 def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """Return what the kernels need to know of a structure and a batch."""
+    """Return what the kernels need to know of a structure and a batch, made once."""
+    key = (_instruction_set(), dtype, batch, torch.get_num_threads())
+    kept = structure.prepared
+    if kept is None or kept[0] != key:
+        structure.prepared = kept = (key, _new_call(structure, *key))
+    return kept[1]
+
+
+def _new_call(
+    structure: Structure, instruction_set: str, dtype: torch.dtype, batch: int, threads: int
+) -> Any:
     tile = _WIDEST[dtype]
     # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
     # two tiles of different widths would give them unequal parts.
@@ -316,7 +411,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
     # The largest power of two that is not wider than the batch.
     tile = min(tile, 1 << max(batch.bit_length() - 1, 0))
     return _module().Call(
-        _instruction_set(),
+        instruction_set,
         dtype == torch.float64,
         _addresses(*structure.by_target, *structure.by_source),
         structure.by_target.pointer.dtype == torch.int64,
@@ -324,7 +419,7 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
         structure.num_edges,
         batch,
         tile,
-        torch.get_num_threads(),
+        threads,
     )
 
 

@@ -13,6 +13,7 @@ plain numbers, so calls have many arguments. Each name has the same meaning in e
 * ``segment``: 0, or with checkpointing the number of loops from one kept state to the next.
 * ``transpose``: multiply by W^T instead of W.
 * ``backend``: its name, or "auto".
+* ``key``, ``std``: the fields of :class:`~.noise.CounterNoise`; no key is no noise.
 
 ``loop_backward`` also takes:
 
@@ -43,6 +44,7 @@ from sparsebrain.kernels.checks import (
     check_tensor,
 )
 from sparsebrain.kernels.layout import like
+from sparsebrain.kernels.noise import CounterNoise, check_key
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
@@ -65,6 +67,8 @@ class _LoopArguments(NamedTuple):
     learns: Any = None
     segment: Any = None
     backend: Any = None
+    key: Any = None
+    std: Any = None
 
     @property
     def inputs(self) -> LoopInputs:
@@ -99,6 +103,13 @@ def _check_loop(
             f"backend {chosen.name!r} has no kernel for activation {activation!r}; use "
             "sparsebrain.kernels.loop, which runs it loop by loop"
         )
+
+
+def _noise(key: Tensor | None, std: float, state: Tensor) -> CounterNoise | None:
+    if key is None:
+        return None
+    check_key("key", key, state)
+    return CounterNoise(key, arguments.real("std", std, positive=True))
 
 
 @custom_op("sparsebrain::propagate", mutates_args=())
@@ -144,6 +155,8 @@ def loop(
     learns: bool,
     segment: int,
     backend: str,
+    key: Tensor | None,
+    std: float,
 ) -> list[Tensor]:
     """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
@@ -162,6 +175,7 @@ def loop(
         activation=activation,
         keep=keep,
         learns=learns,
+        noise=_noise(key, std, state),
     )
     return [*looped.states, *looped.tape]
 
@@ -199,6 +213,8 @@ def loop_backward(
     need_weight: bool,
     segment: int,
     backend: str,
+    key: Tensor | None,
+    std: float,
 ) -> list[Tensor]:
     """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
@@ -227,6 +243,7 @@ def loop_backward(
         segment=segment,
         activation=activation,
         need_weight=need_weight,
+        noise=_noise(key, std, state),
     )
     found = (gradients.weight, *gradients.inputs)
     return [gradient for gradient in found if gradient is not None]
@@ -234,7 +251,7 @@ def loop_backward(
 
 @loop_backward.register_fake
 def _(weight: Tensor, *others: Any) -> list[Tensor]:
-    *inputs, _, _, _, _, need_weight, _, backend = others
+    *inputs, _, _, _, _, need_weight, _, backend, _, _ = others
     given = [weight] if need_weight else []
     given += [each for each in inputs if each is not None]
     if resolve(backend, weight.device).any_layout:
@@ -327,8 +344,9 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
             loops=given.loops,
             activation=given.activation,
             keep=given.keep,
+            noise=None if given.key is None else CounterNoise(given.key, given.std),
         )
-        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 6]))
+        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 8]))
     need_weight = ctx.needs_input_grad[0]
     without = [None] * (given.loops - 1)
     found = loop_backward(
@@ -344,6 +362,8 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         need_weight,
         given.segment,
         given.backend,
+        given.key,
+        given.std,
     )
     gradients = iter(found)
     of_weight = next(gradients) if need_weight else None

@@ -52,7 +52,7 @@ def gibbs(
     Returns:
         [N, B] uint8, the chains after the last sweep. O(E B) time per sweep. The result is
         independent of the number of threads. Backends use the same random numbers
-        (:mod:`sparsebrain.kernels.uniforms`) and differ only where one lies within rounding of the
+        (:mod:`sparsebrain.kernels.counter`) and differ only where one lies within rounding of the
         probability.
 
     Raises:

@@ -34,7 +34,9 @@ def resolve(name: str, device: torch.device) -> Backend:
         RuntimeError: If the backend cannot run on ``device``; no other one replaces it.
     """
     if name == "auto":
-        return next(backend for backend in BACKENDS.values() if backend.suits(device))
+        for backend in BACKENDS.values():
+            if backend.suits(device):
+                return backend
     backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:

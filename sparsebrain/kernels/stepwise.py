@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import starts
+from sparsebrain.kernels.noise import CounterNoise
 
 #: A function that computes W x for a state x in the layout of the loops.
 Exchange = Callable[[Tensor], Tensor]
@@ -157,6 +158,7 @@ def differentiable_backward(
     loops: int,
     activation: str,
     keep: bool,
+    noise: CounterNoise | None = None,
 ) -> list[Tensor | None]:
     """Compute the gradients of a fused loop with autograd, through loops that run again one by one.
 
@@ -171,6 +173,7 @@ def differentiable_backward(
         loops: The number of loops.
         activation: The name of f.
         keep: Whether every state was returned.
+        noise: What was added after each loop, or None.
 
     Returns:
         The gradients of weight, state, drive, bias and leak, or None.
@@ -183,7 +186,7 @@ def differentiable_backward(
             again,
             loops=loops,
             activation=function,
-            noise=None,
+            noise=None if noise is None else partial(noise.values, state=inputs.state),
             keep=keep,
             segment=0,
         )

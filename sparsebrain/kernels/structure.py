@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
-from graphs.ordering import canonical_order, survey
+from graphs.ordering import View, canonical_order, survey, views
 from sparsebrain.kernels.coloring import Colors, color_greedily
 
 MOST_NEURONS = 2**31 - 1
@@ -43,7 +43,7 @@ class Compressed(NamedTuple):
 
 
 class Arranged(NamedTuple):
-    """Weights in the order of the rows of ``by_target``, and the key of those that they copy.
+    """Weights in the order of some rows, and the key of those that they copy.
 
     ``key`` [chunks, words] int32 is made of the values themselves, because writes through ``.data``
     change no version of a tensor.
@@ -68,8 +68,11 @@ class Structure:
     Attributes:
         edge_index: [2, E] int64, in the given order.
         num_nodes: N.
+        num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         by_source: Rows are sources and ``neuron`` holds targets: its transpose.
+        prepared: What a backend keeps for its next call, and a key of everything that it is made
+            of except the index arrays; or None.
 
     Raises:
         TypeError: If ``edge_index`` is not an integer tensor, or ``num_nodes`` not an int.
@@ -95,7 +98,9 @@ class Structure:
         "by_source",
         "by_target",
         "edge_index",
+        "num_edges",
         "num_nodes",
+        "prepared",
     )
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
@@ -106,17 +111,13 @@ class Structure:
         )
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
-        self.num_nodes = num_nodes
-        self._kept: dict[torch.dtype, Arranged] = {}
-        self._watched: list[tuple[Tensor, int, Any]] | None = None
+        self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
+        self._kept: dict[tuple[torch.dtype, bool], Arranged] = {}
+        self._watched: list[tuple[Tensor, int, Any, int]] | None = None
         self._colors: Colors | None = None
+        self.prepared: tuple[Any, Any] | None = None
         source, target = edge_index
         self.by_target, self.by_source = _compress_both(source, target, num_nodes)
-
-    @property
-    def num_edges(self) -> int:
-        """E, the number of synapses."""
-        return self.edge_index.size(1)
 
     @property
     def device(self) -> torch.device:
@@ -154,9 +155,11 @@ class Structure:
         if self._watched is None:
             arrays = [array for array in self.arrays() if array.numel()]
             _check_arrays(self.arrays(), self.num_nodes)
-            self._watched = [(each, each.data_ptr(), each.untyped_storage()) for each in arrays]
-        for array, address, storage in self._watched:
-            if array.data_ptr() != address or storage.nbytes() < array.nbytes:
+            self._watched = [
+                (each, each.data_ptr(), each.untyped_storage(), each.nbytes) for each in arrays
+            ]
+        for array, address, storage, size in self._watched:
+            if array.data_ptr() != address or storage.nbytes() < size:
                 raise ValueError(
                     "the index arrays of the structure were resized or freed; make another one "
                     "with Structure(edge_index, num_nodes)"
@@ -176,8 +179,9 @@ class Structure:
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
-        structure.num_nodes = num_nodes
-        structure._kept, structure._watched, structure._colors = {}, None, None
+        structure.num_nodes, structure.num_edges = num_nodes, structure.edge_index.size(1)
+        structure._kept, structure._watched = {}, None
+        structure._colors = structure.prepared = None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
         return structure
@@ -194,13 +198,16 @@ class Structure:
             return self
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
 
-    def take(self, dtype: torch.dtype) -> Arranged | None:
-        """Take the arranged weights of a dtype, so that no other thread overwrites them."""
-        return self._kept.pop(dtype, None)
+    def take(self, dtype: torch.dtype, *, by_source: bool = False) -> Arranged | None:
+        """Take the arranged weights of a dtype, so that no other thread overwrites them.
 
-    def keep(self, arranged: Arranged) -> None:
+        They are in the order of the rows of ``by_target``, or of ``by_source``.
+        """
+        return self._kept.pop((dtype, by_source), None)
+
+    def keep(self, arranged: Arranged, *, by_source: bool = False) -> None:
         """Keep arranged weights for the next call."""
-        self._kept[arranged.weight.dtype] = arranged
+        self._kept[arranged.weight.dtype, by_source] = arranged
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is kept between calls is made again where it is needed.
@@ -267,15 +274,19 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
     edge_index = edge_index.detach().to(
         torch.int64, copy=True, memory_format=torch.contiguous_format
     )
-    if edge_index.size(1):
+    if edge_index.is_cpu:
+        source, target = edge_index.numpy()
+        outside = survey(source, target, num_nodes).outside is not None
+    else:
+        outside = bool(((edge_index < 0) | (edge_index >= num_nodes)).any())
+    if outside:
         low, high = (int(bound) for bound in edge_index.aminmax())
-        if low < 0 or high >= num_nodes:
-            wrong = low if low < 0 else high
-            raise ValueError(
-                f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
-                f"{num_nodes - 1}; "
-                + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
-            )
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"edge_index holds neuron {wrong}, but num_nodes={num_nodes} allows 0 to "
+            f"{num_nodes - 1}; "
+            + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
+        )
     return edge_index
 
 
@@ -284,6 +295,10 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     if source.device.type != "cpu":
         return _compress(target, source, num_nodes), _compress(source, target, num_nodes)
     sources, targets = source.numpy(), target.numpy()
+    found = views(sources, targets, num_nodes)
+    if found is not None:
+        by_target, by_source = map(_as_tensors, found)
+        return by_target, by_source
     if survey(sources, targets, num_nodes).rising:
         by_target = _compress(target, source, num_nodes, ordered=True)
         return by_target, _transpose(by_target)
@@ -293,6 +308,15 @@ def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Comp
     order = torch.from_numpy(canonical_order(num_nodes, sources, targets))
     by_target = _compress(target, source, num_nodes, order=order)
     return by_target, _transpose(by_target)
+
+
+def _as_tensors(view: View) -> Compressed:
+    pointer, neuron, order = view
+    return Compressed(
+        torch.from_numpy(pointer),
+        torch.from_numpy(neuron),
+        None if order is None else torch.from_numpy(order),
+    )
 
 
 def _compress(

@@ -20,7 +20,7 @@ def is_transformed() -> bool:
     return (
         torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
-        or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        or torch._C._is_tracing()
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Compressed, Structure
 
 _TILE = 512
@@ -79,13 +80,19 @@ class TritonBackend(Backend):
         activation: str,
         keep: bool,
         learns: bool,
+        noise: CounterNoise | None = None,
+        out: Sequence[Tensor] = (),
     ) -> Looped:
         matrix = _Matrix.of(structure, weight, transpose=False)
         inputs, states = inputs.map(Tensor.contiguous), list[Tensor]()
-        for _ in range(loops):
-            state = _step(matrix, inputs, activation)
+        keys = None if noise is None else noise.keys_of_loops(loops)
+        for number in range(loops):
+            drawn = None if noise is None or keys is None else (keys[number], noise.std)
+            state = _step(matrix, inputs, activation, drawn)
             inputs = inputs._replace(state=state)
             states = [*states, state] if keep or learns else [state]
+        for to, made in zip(out, states, strict=False):
+            to.copy_(made)
         return Looped(states, []) if keep else Looped(states[-1:], states[:-1])
 
     def loop_backward(
@@ -98,6 +105,7 @@ class TritonBackend(Backend):
         *,
         activation: str,
         need_weight: bool,
+        noisy: bool = False,
     ) -> LoopGradients:
         matrix, back = (_Matrix.of(structure, weight, transpose=each) for each in (False, True))
         inputs = inputs.map(Tensor.contiguous)
@@ -146,6 +154,7 @@ class TritonBackend(Backend):
                 batch=batch,
                 ACTIVATION=activation,
                 OF_ARGUMENT=ACTIVATIONS[activation].of_argument,
+                NOISY=noisy,
             )
             if need_weight:
                 _correlate(structure, local, before, grad_weight, add=True)
@@ -190,8 +199,15 @@ class _Tile(NamedTuple):
         return -(-batch // self.columns)
 
 
-def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
+def _step(
+    matrix: _Matrix,
+    inputs: LoopInputs,
+    activation: str,
+    noise: tuple[Tensor, float] | None = None,
+) -> Tensor:
+    """Run one loop; ``noise`` is the key of this loop and the standard deviation."""
     state, drive, bias, leak = inputs
+    key, std = (None, 0.0) if noise is None else noise
     out = torch.empty_like(state)
     neurons, batch = state.shape
     tile = _Tile.of(batch)
@@ -206,6 +222,8 @@ def _step(matrix: _Matrix, inputs: LoopInputs, activation: str) -> Tensor:
         bias=bias,
         drive=drive,
         leak=leak,
+        noise_key=key,
+        std=std,
         out=out,
         neurons=neurons,
         batch=batch,

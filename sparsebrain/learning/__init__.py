@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
+from sparsebrain.learning.equilibrium_propagation import EquilibriumPropagation
 from sparsebrain.learning.feedback_alignment import FeedbackAlignment
 from sparsebrain.learning.forward_forward import ForwardForward, LabelInputs
 from sparsebrain.learning.kolen_pollack import KolenPollack
@@ -41,6 +42,7 @@ RULES: RuleTable[Rule] = RuleTable(
         "local-errors": LocalErrors,
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
+        "equilibrium-propagation": EquilibriumPropagation,
         # Features without labels under a linear readout, in another package.
         "random-features": "sparsebrain.plasticity.feature_rules:RandomFeatures",
         "hebb": "sparsebrain.plasticity.feature_rules:HebbFeatures",
@@ -54,6 +56,7 @@ __all__ = [
     "Backprop",
     "DendriticMicrocircuit",
     "DirectFeedbackAlignment",
+    "EquilibriumPropagation",
     "ErrorDiffusion",
     "FeedbackAlignment",
     "ForwardForward",

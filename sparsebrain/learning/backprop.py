@@ -43,6 +43,7 @@ class Backprop(Rule):
     """
 
     knows_layers = False
+    takes_equilibrium = True
 
     def __init__(self, model: nn.Module, *, loss: str = "cross-entropy") -> None:
         super().__init__(model)

@@ -77,6 +77,12 @@ class Rule(nn.Module, ABC):
     #: Whether a rule refuses a model whose layers were replaced after the rule was made.
     knows_layers: ClassVar[bool] = True
 
+    #: Whether the rule trains symmetric connectomes only, see :func:`graphs.symmetrize`.
+    needs_symmetric: ClassVar[bool] = False
+
+    #: Whether comparisons may build its model with an Equilibrium instead of a number of loops.
+    takes_equilibrium: ClassVar[bool] = False
+
     #: Whether ``.grad`` is the "mean" or the "sum" over the samples of a batch.
     reduction: str = "mean"
 

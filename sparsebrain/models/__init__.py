@@ -5,6 +5,7 @@ from sparsebrain.models.ejima import EJIMA_MODELS, EJIMA_VARIANTS, ejima_model
 from sparsebrain.models.graph_classifier import ACTIVATIONS, classifier, perceptron
 from sparsebrain.models.neuron_classifier import NeuronClassifier, decay_weights
 from sparsebrain.models.recurrent import Recurrent, truncated_backward
+from sparsebrain.models.spiking_classifier import spiking_classifier
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,5 +19,6 @@ __all__ = [
     "decay_weights",
     "ejima_model",
     "perceptron",
+    "spiking_classifier",
     "truncated_backward",
 ]

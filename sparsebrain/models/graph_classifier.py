@@ -14,8 +14,9 @@ from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import check_activation
 from sparsebrain.models.inputs import check_samples
-from sparsebrain.models.neurons import Neurons, PlaceNeurons, ReadNeurons, find_neurons
+from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.selection import Neurons, find_neurons
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,
@@ -90,7 +91,7 @@ def classifier(
     _check_reach(graph, receiving, read)
     width_in = graph.num_nodes if receiving is None else len(receiving)
     width_out = graph.num_nodes if read is None else len(read)
-    parts = _encoder(width_in if in_features is None else in_features, width_in, activation)
+    parts = encoder(width_in if in_features is None else in_features, width_in, activation)
     if receiving is not None:
         parts["place"] = PlaceNeurons(receiving, graph.num_nodes)
     parts["graph"] = graph
@@ -98,7 +99,7 @@ def classifier(
         parts["read"] = ReadNeurons(read)
     parts["graph_norm"] = nn.BatchNorm1d(width_out)
     parts["graph_activation"] = ACTIVATIONS[activation]()
-    parts["decode"] = _linear("num_classes", width_out, num_classes)
+    parts["decode"] = linear("num_classes", width_out, num_classes)
     return nn.Sequential(parts)
 
 
@@ -129,17 +130,18 @@ def perceptron(
     """
     arguments.option("activation", activation, ACTIVATIONS)
     num_classes = arguments.count("num_classes", num_classes, at_least=1)
-    parts = _encoder(in_features, hidden, activation)
-    parts["decode"] = _linear("num_classes", hidden, num_classes)
+    parts = encoder(in_features, hidden, activation)
+    parts["decode"] = linear("num_classes", hidden, num_classes)
     return nn.Sequential(parts)
 
 
-def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDict[str, nn.Module]:
+def encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDict[str, nn.Module]:
+    """Make the layers before the connectome: Linear - BatchNorm - activation."""
     in_features, hidden = (
         arguments.count("in_features", in_features, at_least=1),
         arguments.count("hidden", hidden, at_least=1),
     )
-    encode = _linear("hidden" if hidden > in_features else "in_features", in_features, hidden)
+    encode = linear("hidden" if hidden > in_features else "in_features", in_features, hidden)
     encode.register_forward_pre_hook(_check_samples)
     return OrderedDict(
         encode=encode,
@@ -148,7 +150,7 @@ def _encoder(in_features: int, hidden: int, activation: str | None) -> OrderedDi
     )
 
 
-def _linear(name: str, width_in: int, width_out: int) -> nn.Linear:
+def linear(name: str, width_in: int, width_out: int) -> nn.Linear:
     """Make a linear layer; ``name`` is the argument that makes it too large for the memory."""
     size = width_in if name == "in_features" else width_out
     bytes_each = torch.get_default_dtype().itemsize

@@ -10,6 +10,7 @@ from torch_geometric.data.data import BaseData
 
 from graphs import tensors
 from sparsebrain import kernels
+from sparsebrain.kernels.eager import is_like
 from sparsebrain.kernels.structure import Structure, plain_tensor
 
 
@@ -27,12 +28,17 @@ def admit(x: Tensor, name: str, weight: Tensor, num_nodes: int, *, node_first: b
         TypeError: If x is not a dense tensor of the dtype of the weights.
         ValueError: If its shape or device is wrong, or the weights have no values.
     """
+    dtype, device = weight.dtype, weight.device
+    # Almost every call passes such an x.
+    if type(x) is Tensor and not node_first and dtype in kernels.DTYPES and not x.is_meta:
+        sizes = x.shape
+        if sizes and sizes[-1] == num_nodes and is_like(x, sizes, dtype, device):
+            return x
     if isinstance(x, BaseData):
         raise TypeError(
             f"{name} must be a tensor, got {type(x).__name__}; call "
             "layer(batch.x, batch.edge_index)"
         )
-    dtype, device = weight.dtype, weight.device
     if weight.is_meta:
         raise ValueError(
             "the layer's weights are on 'meta' and have no values; load them, or call "

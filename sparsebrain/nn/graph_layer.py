@@ -23,7 +23,7 @@ from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.hooks import HookPlace, LoopHook
 from sparsebrain.nn.initialization import Init
 from sparsebrain.nn.neurons import Leak, NeuronParameters
-from sparsebrain.nn.recurrence import Recurrence, run
+from sparsebrain.nn.recurrence import Recurrence, run, run_stacked
 from sparsebrain.nn.renumbering import renumber
 from sparsebrain.nn.replacement import ReplaceableSynapses
 from sparsebrain.nn.sharing import Grouping, Sharing
@@ -33,6 +33,9 @@ _PYG_HOOKS = tuple(
     for stage in ("propagate", "message", "aggregate", "message_and_aggregate")
     for when in ("", "pre_")
 )
+
+# The methods that compute messages and what they add up to.
+_METHODS = ("message", "aggregate", "update")
 
 _TORCH_HOOKS = tuple(
     f"_{direction}_{when}hooks" for direction in ("forward", "backward") for when in ("", "pre_")
@@ -47,7 +50,6 @@ _CALLED = (
     "bias_per_neuron",
     "leak_per_neuron",
 )
-
 
 # The attributes whose assigned values are checked.
 _OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
@@ -89,7 +91,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         weight_sharing: "synapse" for one weight per synapse [E], or one weight per "type"
             (``edge_type`` [T]; on a grid, whose types are offsets, this is a convolution),
             "projection" (from one ``node_type`` to another [P], in the order of ``projections``),
-            "source" or "target".
+            "source", "target", or "pair" for a symmetric W: one weight per pair of neurons i <= j
+            with a synapse in both directions, sorted by (i, j). Every synapse needs a partner; see
+            :func:`graphs.symmetrize`.
         gain: Learn gains on fixed strengths: a weight is the connectome's ``edge_weight`` times a
             gain, which starts at 1. The value says which synapses share a gain, as for
             ``weight_sharing``. With ``dale`` gains stay at 0 or above. See
@@ -136,7 +140,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
           [loops + 1, *x.shape] and starts with x(0).
         - ``state=``, in the shape of x and only with ``inject=True``, is x(0). The call returns
           (output, state) for the next call.
-        - ``generator=`` draws the noise; torch's default generator draws it otherwise.
+        - ``generator=`` draws the key of the noise, one number for each call; torch's default
+          generator draws it otherwise.
 
     Raises:
         TypeError: If an argument has the wrong type or dtype.
@@ -295,9 +300,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             x, edge_index, state=state, return_states=return_states, generator=generator
         )
         recurrence = self._hook.apply(recurrence)
-        states = run(recurrence, self._reports)
         if return_states:
-            return states[-1], torch.stack([recurrence.start, *states])
+            return run_stacked(recurrence, self._reports)
+        states = run(recurrence, self._reports)
         return states[-1] if state is None else (states[-1], states[-1].clone())
 
     def describe(
@@ -341,7 +346,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             bias=self.bias_per_neuron(),
             leak=self.leak_per_neuron(),
             activation=self.activation,
-            noise=self._draws(x, generator),
+            noise=self._draws(x, generator, node_first=node_first),
             keep=return_states,
             checkpoint=self.checkpoint,
             backend=self.backend,
@@ -352,7 +357,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
 
     def weight_per_synapse(self) -> Tensor:
         """Return the weight of every synapse [E], in the order of ``edge_index``."""
-        weight = self.weight
+        # Without torch's lookup of attributes, unless the weight is parametrized.
+        found = self._parameters.get("weight")
+        weight = self.weight if found is None else found
         return weight if self.weight_index is None else weight.index_select(0, self.weight_index)
 
     def bias_per_neuron(self) -> Tensor | None:
@@ -416,11 +423,12 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         """
         return (
             not self.explain
-            and type(self.aggr_module) is SumAggregation
-            and not any(getattr(self, hooks) for hooks in _PYG_HOOKS)
-            and all(
-                getattr(type(self), name) is getattr(GraphLayer, name) and name not in vars(self)
-                for name in ("message", "aggregate", "update")
+            and type(self._modules["aggr_module"]) is SumAggregation
+            and not any(map(vars(self).get, _PYG_HOOKS))
+            and vars(self).keys().isdisjoint(_METHODS)
+            and (
+                type(self) is GraphLayer
+                or all(getattr(type(self), name) is getattr(GraphLayer, name) for name in _METHODS)
             )
         )
 
@@ -428,12 +436,13 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
     def has_plain_calls(self) -> bool:
         """Whether a call computes its loops and nothing else, always from the same parameters.
 
-        False within :meth:`hooked`, with torch's hooks or parametrizations of the caller's own, if
-        the layer is compiled, or if a method that a call uses is overridden.
+        False while noise is drawn, within :meth:`hooked`, with torch's hooks or parametrizations of
+        the caller's own, if the layer is compiled, or if a method that a call uses is overridden.
         """
         steps = chain.from_iterable(getattr(self, "parametrizations", {}).values())
         return (
             self._hook.is_free
+            and not (self.training and self.noise)
             and self._compiled_call_impl is None
             and not _has_any_global_hook()
             and not any(getattr(self, hooks) for hooks in _TORCH_HOOKS)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparsebrain.equilibrium.norms import norm_bound, perron_bound
-from sparsebrain.kernels import Structure, propagate
+from sparsebrain.kernels import Structure, loop
 from sparsebrain.nn.dale import with_signs
 
 Init = Literal["variance", "identity", "edge_weight", "contraction"]
@@ -109,8 +109,8 @@ def _draw_by_degree(
 ) -> Tensor:
     noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     if types is None:
-        in_degree = structure.by_target.pointer.diff()
-        return noise * in_degree[structure.edge_index[1]].to(like.dtype).rsqrt()
+        deviation = structure.by_target.pointer.diff().to(like.dtype).rsqrt()
+        return noise.mul_(deviation.index_select(0, structure.edge_index[1]))
     return noise * math.sqrt(structure.num_nodes / structure.num_edges)
 
 
@@ -141,28 +141,42 @@ def variance_gain(
         g; 1.0 if all states are zero.
     """
     columns = max(_FEWEST_COLUMNS, min(256, _CELLS // max(structure.num_nodes, 1)))
-    noise = torch.Generator().manual_seed(0)
-    state = torch.randn(structure.num_nodes, columns, generator=noise, dtype=torch.float64)
-    state = state.to(weight.device, weight.dtype)
-    rows = max(_BLOCK // columns, 1)
-    incoming = structure.by_target
-    if incoming.order is not None and loops > 1:
-        # Otherwise every loop would gather the weights anew.
-        weight = incoming.arrange(weight)
-        target = torch.repeat_interleave(incoming.pointer.diff())
-        structure = Structure(torch.stack([incoming.neuron, target]), structure.num_nodes)
-    log_growth, survived = 0.0, 0
-    for number in range(1, loops + 1):
-        state = propagate(structure, weight, state, backend=backend)
-        power = torch.cat([block.double().square().mean(1) for block in state.split(rows)])
-        reached = power[power > 0]
-        if not reached.numel():
-            break
-        variance = float(reached.mean())
-        log_growth, survived = log_growth + math.log(variance), number
-        # Normalizing at every loop keeps long runs from overflowing.
+    state = _fixed_noise(structure.num_nodes, columns, weight)
+    log_scale = log_variance = 0.0
+    survived = 0
+    while survived < loops:
+        left = loops - survived
+        # Loops of one call share sorted weights. The states of more than three take more memory.
+        states = loop(
+            structure, weight, state, loops=min(left, 2 + left % 2), keep=True, backend=backend
+        )
+        for state in states:
+            variance = _reached_variance(state)
+            if not variance:
+                return math.exp(log_variance / survived) if survived else 1.0
+            log_variance, survived = log_scale + math.log(variance), survived + 1
+        # Normalizing keeps long runs from overflowing.
         state /= math.sqrt(variance)
-    return math.exp(log_growth / survived) if survived else 1.0
+        log_scale = log_variance
+    return math.exp(log_variance / survived)
+
+
+def _fixed_noise(neurons: int, columns: int, like: Tensor) -> Tensor:
+    """Return noise [N, columns] that is the same for every call, in the dtype of ``like``."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.empty(neurons * columns, dtype=like.dtype)
+    # Torch draws the same numbers in pieces whose lengths are multiples of 16.
+    for piece in noise.split(_BLOCK):
+        piece.copy_(torch.randn(len(piece), generator=generator, dtype=torch.float64))
+    return noise.view(neurons, columns).to(like.device)
+
+
+def _reached_variance(state: Tensor) -> float:
+    """Return the variance over the neurons whose state [N, B] is not zero; 0.0 without any."""
+    rows = max(_BLOCK // state.size(1), 1)
+    power = torch.cat([block.double().square().mean(1) for block in state.split(rows)])
+    reached = power[power > 0]
+    return float(reached.mean()) if reached.numel() else 0.0
 
 
 def _self_loops(structure: Structure, like: Tensor, types: Tensor | None) -> Tensor:

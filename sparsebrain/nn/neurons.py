@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,8 +11,10 @@ from torch.nn.utils import parametrize
 from torch_geometric.nn import MessagePassing
 
 from graphs import arguments, tensors
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.nn.connectome import read_node_types
 from sparsebrain.nn.dale import magnitude
+from sparsebrain.nn.recurrence import LayerNoise
 from sparsebrain.nn.sharing import NEURONS, count_groups
 
 
@@ -114,6 +115,9 @@ class NeuronParameters(MessagePassing):
                 nn.init.zeros_(getattr(self, name))
 
     def _per_neuron(self, name: str) -> Tensor | None:
+        # Most layers lack most of them, which torch's own lookup finds out slowly.
+        if self._parameters.get(name, name) is None:
+            return None
         value = getattr(self, name)
         if value is None:
             return None
@@ -135,33 +139,21 @@ class NeuronParameters(MessagePassing):
         return [*told, f"noise={self.noise:g}"] if self.noise else told
 
     def _draws(
-        self, like: Tensor, generator: torch.Generator | None
-    ) -> Callable[[int], Tensor] | None:
-        """Return a function that draws the noise of a loop by its number, or None without noise."""
-        tensors.generator("generator", generator, like.device)
-        if generator is not None and not self.noise:
-            raise ValueError(
-                "generator is for noise, which this layer does not have; pass noise=0.1 when you "
-                "make it"
-            )
+        self, like: Tensor, generator: torch.Generator | None, *, node_first: bool
+    ) -> LayerNoise | None:
+        """Return the noise of a call, or None without noise; one number is drawn for its key."""
+        if generator is not None:
+            tensors.generator("generator", generator, like.device)
+            if not self.noise:
+                raise ValueError(
+                    "generator is for noise, which this layer does not have; pass noise=0.1 when "
+                    "you make it"
+                )
         if not self.training or not self.noise:
             return None
-        std = self.noise
-        before: dict[int, Tensor] = {}
-
-        def draw(number: int) -> Tensor:
-            source = generator
-            if generator is not None and number in before:
-                # A checkpoint recomputes this loop; torch restores only its default generator.
-                source = torch.Generator(generator.device)
-                source.set_state(before[number])
-            elif generator is not None and self.checkpoint:
-                before[number] = generator.get_state()
-            return std * torch.randn(
-                like.shape, generator=source, device=like.device, dtype=like.dtype
-            )
-
-        return draw
+        key = torch.randint(2**63 - 1, (), generator=generator, device=like.device)
+        counter = CounterNoise(key, self.noise)
+        return LayerNoise(counter, like, self.num_nodes, node_first=node_first)
 
 
 def check_neurons(

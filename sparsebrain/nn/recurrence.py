@@ -15,9 +15,10 @@ from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, FixedPointProblem, Reports, settle
 from sparsebrain.equilibrium.solvers import Iterate
 from sparsebrain.kernels import Structure, sequences
-from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.activations import ACTIVATIONS, fused_name
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.functional import loop_of_rows
+from sparsebrain.kernels.functional import run_loop
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
 from sparsebrain.kernels.transforms import is_transformed
 from sparsebrain.nn.renumbering import Renumbering
@@ -44,7 +45,7 @@ class Recurrence:
         leak: a, [N]; None is 1. With an Equilibrium it damps the iteration.
         activation: f, by name, or any function of a state in the shape of x.
         noise: A function of the loop's number, from 0, that returns what is added after it, or
-            None.
+            None. A :class:`LayerNoise` is fused; other functions run loop by loop.
         keep: Whether to return the state after every loop, and not only the last one.
         checkpoint: Whether to keep few states for the backward pass; with an ``exchange`` all are
             kept.
@@ -79,6 +80,26 @@ class Recurrence:
         """Undo :meth:`to_columns`; always returns a copy."""
         node_first = self.edge_index is not None
         return from_columns(columns, self.start.shape, node_first=node_first)
+
+
+class LayerNoise:
+    """The noise of a layer in the shape of its input, as a function of the loop's number.
+
+    Attributes:
+        counter: The same for columns [N, B], which kernels compute themselves.
+    """
+
+    def __init__(
+        self, counter: CounterNoise, like: Tensor, num_nodes: int, *, node_first: bool
+    ) -> None:
+        self.counter = counter
+        self._like, self._num_nodes, self._node_first = like, num_nodes, node_first
+
+    def __call__(self, number: int) -> Tensor:
+        """Return what is added to the state after loop ``number``."""
+        columns = to_columns(self._like.detach(), self._num_nodes, node_first=self._node_first)
+        drawn = self.counter.values(number, columns)
+        return from_columns(drawn, self._like.shape, node_first=self._node_first)
 
 
 def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
@@ -136,22 +157,50 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
     return every, last
 
 
+def run_stacked(recurrence: Recurrence, reports: Reports | None = None) -> tuple[Tensor, Tensor]:
+    """Run the loops of a description with ``keep``.
+
+    Returns:
+        The last state, in the shape of x, and all states [loops + 1, *x.shape], starting with x(0).
+    """
+    if (
+        recurrence.exchange is None
+        and not isinstance(recurrence.loops, Equilibrium)
+        and _is_in_rows(recurrence)
+    ):
+        last, states = _run_rows(recurrence, recurrence.loops, stacked=True)
+        return last, states
+    each = run(recurrence, reports)
+    return each[-1], torch.stack([recurrence.start, *each])
+
+
+def _is_in_rows(recurrence: Recurrence) -> bool:
+    """Return whether the kernels take states in the shape of x."""
+    return recurrence.edge_index is None and _renumbering(recurrence) is None
+
+
+def _run_rows(recurrence: Recurrence, loops: int, *, stacked: bool) -> list[Tensor]:
+    noise = recurrence.noise
+    return run_loop(
+        recurrence.structure,
+        recurrence.weight,
+        _as_given(recurrence),
+        loops=loops,
+        activation=recurrence.activation,
+        noise=noise.counter if isinstance(noise, LayerNoise) else noise,
+        keep=recurrence.keep,
+        checkpoint=recurrence.checkpoint,
+        backend=recurrence.backend,
+        rows=True,
+        stacked=stacked,
+    )
+
+
 def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
-    """Run all loops in one kernel if the activation has a name and there is no noise."""
-    renumbering = _renumbering(recurrence)
-    function = recurrence.activation
-    in_rows = recurrence.edge_index is None and renumbering is None and recurrence.noise is None
-    if in_rows and isinstance(function, str):
-        return loop_of_rows(
-            recurrence.structure,
-            recurrence.weight,
-            _as_given(recurrence),
-            loops=loops,
-            activation=function,
-            keep=recurrence.keep,
-            checkpoint=recurrence.checkpoint,
-            backend=recurrence.backend,
-        )
+    """Run all loops in one kernel if the activation has a name and noise is a layer's own."""
+    if _is_in_rows(recurrence):
+        return _run_rows(recurrence, loops, stacked=False)
+    renumbering, noise = _renumbering(recurrence), recurrence.noise
     inputs = _columns(recurrence)
     if renumbering is not None:
         inputs = renumbering.enter(inputs)
@@ -164,7 +213,7 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
         bias=inputs.bias,
         leak=inputs.leak,
         activation=_activation_of_columns(recurrence),
-        noise=_noise_of_columns(recurrence),
+        noise=noise.counter if isinstance(noise, LayerNoise) else _noise_of_columns(recurrence),
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
         backend=recurrence.backend,
@@ -324,7 +373,7 @@ def _columns(recurrence: Recurrence) -> LoopInputs:
 
 def _activation_of_columns(recurrence: Recurrence) -> str | Callable[[Tensor], Tensor]:
     """Return the activation for columns; a function still receives the shape of the caller's x."""
-    function = recurrence.activation
+    function = fused_name(recurrence.activation)
     if isinstance(function, str):
         return function
 
@@ -347,6 +396,8 @@ def _noise_of_columns(recurrence: Recurrence) -> Noise | None:
 
 
 def _renumbering(recurrence: Recurrence) -> Renumbering | None:
+    if recurrence.renumbering is None:
+        return None
     # Functions, noise and exchanges of the caller need the neurons in the original order.
     own = recurrence.exchange is None and recurrence.noise is None
     return recurrence.renumbering if own and isinstance(recurrence.activation, str) else None

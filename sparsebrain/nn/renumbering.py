@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -106,39 +107,46 @@ def _stays_long(structure: Structure, before: float) -> bool:
     and small worlds the mean length was 0.2 to 1.4 times the longest queue and 0.4 to 2.2 times the
     mean queue of the first eighth of the search.
     """
-    longest, mean = _queue(structure, structure.num_nodes // _SHARE)
-    return before < min(longest, 2 * mean)
-
-
-def _queue(structure: Structure, visits: int) -> tuple[int, float]:
-    """Return the longest and the mean queue of a breadth-first search with so many visits."""
     # As Cuthill and McKee do, each component is entered where it has the fewest synapses.
     degree = structure.by_target.pointer.diff() + structure.by_source.pointer.diff()
-    entries = iter(degree.argsort(stable=True).tolist())
+    entries = _rising(degree.numpy())
+    visits = structure.num_nodes // _SHARE
     found = np.zeros(structure.num_nodes, bool)
-    place = np.empty(structure.num_nodes, np.int64)
-    queue = np.empty(0, np.int64)
-    visited, longest, total = 0, 0, 0
+    place = np.empty(structure.num_nodes, np.int32)
+    queue = np.empty(structure.num_nodes, np.int32)
+    visited, last, longest, total = 0, 0, 0, 0
     while visited < visits:
-        if not len(queue):
-            queue = np.array([next(each for each in entries if not found[each])])
-            found[queue] = True
-        now, queue = queue[:_AT_ONCE], queue[_AT_ONCE:]
+        if before < min(longest, 2 * total / (visits + _AT_ONCE)):
+            # Even if the queue is empty from here on, both will be this long.
+            return True
+        if visited == last:
+            queue[last] = next(each for each in entries if not found[each])
+            found[queue[last]] = True
+            last += 1
+        now = queue[visited : min(last, visited + _AT_ONCE)]
         near = [_columns(rows, now) for rows in (structure.by_target, structure.by_source)]
         new = np.concatenate(near)
         new = new[~found[new]]
         # Of several synapses to a neuron, the last one counts.
-        place[new] = np.arange(len(new))
+        place[new] = np.arange(len(new), dtype=np.int32)
         new = new[place[new] == np.arange(len(new))]
         found[new] = True
-        queue = np.concatenate((queue, new))
-        visited += len(now)
-        longest = max(longest, len(queue))
-        total += len(queue) * len(now)
-    return longest, total / visited
+        queue[last : last + len(new)] = new
+        visited, last = visited + len(now), last + len(new)
+        longest = max(longest, last - visited)
+        total += (last - visited) * len(now)
+    return before < min(longest, 2 * total / max(visited, 1))
 
 
-def _columns(rows: Compressed, chosen: NDArray[np.int64]) -> NDArray[np.int32]:
+def _rising(values: NDArray[np.int32]) -> Iterator[int]:
+    """Yield the positions of values from the least to the greatest, and of equal ones in order."""
+    if len(values):
+        # The first is often the only one that is needed.
+        yield int(values.argmin())
+        yield from values.argsort(kind="stable").tolist()
+
+
+def _columns(rows: Compressed, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the columns of all synapses in the chosen rows."""
     pointer, neuron = rows.pointer.numpy(), rows.neuron.numpy()
     first, count = pointer[chosen], pointer[chosen + 1] - pointer[chosen]

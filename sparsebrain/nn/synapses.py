@@ -46,6 +46,12 @@ class SynapticWeights(Saved):
         step = self._step_of_weight(Gain)
         return None if step is None else step.gain_of(self.parametrizations.weight.original)
 
+    @property
+    def has_symmetric_weights(self) -> bool:
+        """Whether the weights in both directions are equal, W = W^T, under any optimizer."""
+        gain = self._gain()
+        return "pair" in (self.weight_sharing, None if gain is None else gain.shared_by)
+
     def _make_weights(
         self,
         connectome: Any,
@@ -75,6 +81,13 @@ class SynapticWeights(Saved):
         if gain is not None:
             assert self._initial_weight is not None
             groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")
+            if gain == "pair":
+                for name, values in {
+                    "edge_sign": sign,
+                    "edge_weight": self._initial_weight,
+                }.items():
+                    if values is not None and groups is not None:
+                        value_of_groups(values, groups, count, _refusal("gain", gain, name))
             if sign is not None:
                 # This refuses strengths of the wrong sign, which no gain could correct.
                 DaleSign(sign).right_inverse(self._initial_weight)
@@ -146,13 +159,8 @@ class SynapticWeights(Saved):
         """Return values [E] of synapses as values of weights."""
         if self.weight_index is None:
             return values
-        return value_of_groups(
-            values,
-            self.weight_index,
-            len(self.weight),
-            f"weight_sharing={self.weight_sharing!r} gives the synapses of a group one weight, but "
-            f"their {name} differ; pass weight_sharing='synapse'",
-        )
+        refusal = _refusal("weight_sharing", self.weight_sharing, name)
+        return value_of_groups(values, self.weight_index, len(self.weight), refusal)
 
     def _sign(self) -> Tensor | None:
         dale = self._step_of_weight(DaleSign)
@@ -178,3 +186,17 @@ class SynapticWeights(Saved):
         if self._sign() is not None or (gain is not None and gain.keeps_sign):
             told.append("dale=True")
         return told
+
+
+def _refusal(option: str, sharing: str, name: str) -> str:
+    """Return the error for values of synapses that share one weight or gain, and differ."""
+    remedy = {
+        ("pair", "edge_weight"): "graphs.symmetrize(connectome, weight='mean')",
+        ("pair", "edge_sign"): (
+            "graphs.symmetrize(connectome) if only the sign of a partner is unknown, or dale=False"
+        ),
+    }.get((sharing, name), f"{option}='synapse'")
+    return (
+        f"{option}={sharing!r} gives the synapses of a group one weight, but their {name} differ; "
+        f"pass {remedy}"
+    )

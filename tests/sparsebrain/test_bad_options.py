@@ -25,6 +25,7 @@ from sparsebrain.experiments import runner, texts
 from sparsebrain.experiments.datasets import DATASETS, Images
 from sparsebrain.experiments.error_diffusion_study import kept, xor
 from sparsebrain.experiments.kinds import KINDS
+from sparsebrain.experiments.neuron_options import SpikingOptions
 from sparsebrain.experiments.plasticity_study import pitch, sparse_training, visual_features
 
 LONG = "x" * 5000
@@ -190,14 +191,15 @@ REMEDY = re.compile(r"; (pass|write|choose|see|make|move|use)\b|Did you mean|Pos
 KEYWORD = re.compile(r"(?<![-\w])([a-z_]\w*)=")
 TEXT_OPTIONS = {
     *(name for kind in KINDS.values() for name in kind.readers),
-    *(field.name for field in fields(Equilibrium)),
+    *(field.name for field in (*fields(Equilibrium), *fields(SpikingOptions))),
 }
 
 
 def is_clear(told: str, name: str, given: str) -> bool:
     """One short line with the name of the option, a remedy, and no argument of Python."""
     keywords = {each for each in KEYWORD.findall(told) if f"{each}=" not in given}
-    allowed = TEXT_OPTIONS | {"option"} if name in ("--topology", "SPEC", "--loops") else set()
+    with_options = ("--topology", "SPEC", "--loops", "--neurons")
+    allowed = TEXT_OPTIONS | {"option"} if name in with_options else set()
     return (
         told.startswith("sparsebrain: ")
         and told.count("\n") == 1
@@ -314,4 +316,12 @@ def test_every_bad_option_of_an_equilibrium_is_refused():
     readers = texts.readers_of(Equilibrium, without=("lipschitz",))
     for spec, may_pass in bad_specs("equilibrium", readers):
         tally.expect_refusal(["compare", f"--loops={spec}"], "--loops", may_pass=may_pass)
+    tally.check()
+
+
+def test_every_bad_option_of_spiking_neurons_is_refused():
+    tally = Tally()
+    readers = texts.readers_of(SpikingOptions)
+    for spec, may_pass in bad_specs("lif", readers):
+        tally.expect_refusal(["compare", f"--neurons={spec}"], "--neurons", may_pass=may_pass)
     tally.check()

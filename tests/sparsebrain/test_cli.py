@@ -95,6 +95,11 @@ def test_the_help_names_every_topology_and_its_options(command):
     assert " ".join(expected) + " none " in told(command)
 
 
+@pytest.mark.parametrize("command", ["compare", "generate"])
+def test_the_help_names_the_option_of_all_topologies(command):
+    assert "coordinate:symmetric=true" in told(command)
+
+
 def test_the_help_names_every_rule():
     *most, last = RULES
     assert f"are {', '.join(most)} and {last}. " in told("compare")

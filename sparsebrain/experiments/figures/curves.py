@@ -15,6 +15,7 @@ from sparsebrain.experiments.report import Row
 COLORS = (
     *("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e"),
     *("#16324f", "#7f7f7f", "#bc4b51", "#4fb3bf", "#7b4f2c"),
+    *("#9bc53d", "#f29cb7"),
 )
 COLUMNS = ("model", "seed", "epoch", "loss", "test_loss", "test_accuracy")
 

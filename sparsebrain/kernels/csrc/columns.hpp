@@ -4,10 +4,19 @@
 #include "activations.hpp"
 #include "index.hpp"
 #include "kernels.hpp"
+#include "noise.hpp"
 #include "vectors.hpp"
 
 namespace sparsebrain {
 namespace {
+
+constexpr int kScratch = 5;
+
+// Whether the way back needs f's argument again: the value of f cannot be recovered from a leaky or
+// noisy state, nor the slope of some f from its value.
+inline bool needs_argument(const Response &r) {
+  return r.leak || r.noise.std != 0 || of_argument(r.activation);
+}
 
 // What a product is followed by; all may be missing.
 template <class Real>
@@ -16,11 +25,15 @@ struct Fused {
   explicit Fused(const Response &r)
       : bias(static_cast<const Real *>(r.bias)),
         leak(static_cast<const Real *>(r.leak)),
-        activation(r.activation) {}
+        activation(r.activation),
+        std(Real(r.noise.std)) {}
 
   const Real *bias, *leak;
   const Real *drive = nullptr;  // as far apart as the rows of the state
   Activation activation;
+  Real std;
+  uint64_t of_loop = 0;  // the key of the noise in this loop
+  int64_t begin = 0;     // the first sample
 };
 
 // All that is done with `width` columns that lie side by side.
@@ -109,8 +122,28 @@ struct Columns {
         const int64_t here = row * stride + v * lanes;
         if (fused.leak)
           total[v] = (1 - fused.leak[row]) * V::load(x + here) + fused.leak[row] * total[v];
-        V::store(y + here, total[v]);
       }
+      if (fused.std != 0) shake(total, row, fused);
+      for (int v = 0; v < count; ++v) V::store(y + row * stride + v * lanes, total[v]);
+    }
+  }
+
+  static INLINE void shake(Value (&total)[count], int64_t row, const Fused<Real> &fused) {
+    // A copy, as what is passed by address leaves the registers from the start.
+    Value passed[count];
+    for (int v = 0; v < count; ++v) passed[v] = total[v];
+    add_noise<Real, lanes, count>(passed, key_of_neuron(fused.of_loop, row), fused.begin, fused.std);
+    for (int v = 0; v < count; ++v) total[v] = passed[v];
+  }
+
+  // Writes the noise of one loop.
+  static void draw(const Noise &noise, int64_t begin, Range rows, Real *to) {
+    const uint64_t of_loop = key_of_step(noise.key, noise.first);
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      Value drawn[count];
+      for (int v = 0; v < count; ++v) drawn[v] = V::all(0);
+      add_noise<Real, lanes, count>(drawn, key_of_neuron(of_loop, row), begin, Real(noise.std));
+      for (int v = 0; v < count; ++v) V::store(to + row * width + v * lanes, drawn[v]);
     }
   }
 
@@ -131,19 +164,26 @@ struct Columns {
   // So many rows of a few dozen synapses stay in the nearest cache.
   static constexpr int64_t kRowsAtOnce = 64;
 
-  // As gather, but each index is looked at before it is followed, a block of rows at a time, so that
-  // the nearest cache holds it for both. False where one leads nowhere; rows are then left out.
-  static bool gather_with_care(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
-                               Real *y, int64_t stride, const Fused<Real> &fused) {
+  // As gather, a block of rows at a time, so that the nearest cache holds it for all that is done with
+  // it: with `care` each index is looked at before it is followed, and the rows are written to `out`
+  // unless that is null. False where an index leads nowhere; rows are then left out.
+  static bool gather_blocks(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
+                            Real *y, const Fused<Real> &fused, bool care, int64_t begin,
+                            const View *out) {
+    if (!care && !out) {
+      gather(csr, rows, weight, x, y, width, fused);
+      return true;
+    }
     int64_t seen = csr.pointer[rows.begin];
     for (int64_t first = rows.begin; first < rows.end; first += kRowsAtOnce) {
       const Range block{first, first + kRowsAtOnce < rows.end ? first + kRowsAtOnce : rows.end};
       // What is asked for ahead of its time is followed, too.
       int64_t end = csr.pointer[block.end] + int64_t(kAhead);
       if (end > csr.synapses) end = csr.synapses;
-      if (!csr.leads_inside(seen, end)) return false;
+      if (care && !csr.leads_inside(seen, end)) return false;
       if (end > seen) seen = end;
-      gather(csr, block, weight, x, y, stride, fused);
+      gather(csr, block, weight, x, y, width, fused);
+      if (out) unpack(y, block, begin, *out);
     }
     return true;
   }
@@ -218,8 +258,13 @@ struct Columns {
                 : ascend_as<false, false>(csr, rows, weight, grad, before, rest, next, products);
   }
 
-  // Neurons side by side, so that either end of a transpose stays in the nearest cache.
-  static constexpr int64_t kBlock = 16;
+  // Neurons side by side, so that either end of a transpose stays in the nearest cache; as many as a
+  // vector has lanes become columns within registers.
+  static constexpr int64_t kBlock = lanes > 1 ? lanes : 16;
+
+  static bool turns(const View &view, int64_t first, int64_t end) {
+    return lanes > 1 && view.neuron == 1 && end - first == lanes;
+  }
 
   template <bool add>
   static void pack(const View &view, int64_t begin, Range rows, Real *to) {
@@ -234,6 +279,17 @@ struct Columns {
             const Value value = V::load(from + row * view.neuron + v * lanes);
             V::store(there, add ? V::load(there) + value : value);
           }
+      } else if (turns(view, first, end)) {
+        for (int v = 0; v < count; ++v) {
+          Value square[lanes];
+          for (int lane = 0; lane < lanes; ++lane)
+            square[lane] = V::load(from + first + (v * lanes + lane) * view.sample);
+          transpose<Real, lanes>(square);
+          for (int lane = 0; lane < lanes; ++lane) {
+            Real *there = to + (first + lane) * width + v * lanes;
+            V::store(there, add ? V::load(there) + square[lane] : square[lane]);
+          }
+        }
       } else {
         for (int column = 0; column < width; ++column)
           for (int64_t row = first; row < end; ++row) {
@@ -253,6 +309,15 @@ struct Columns {
       if (view.sample == 1) {
         for (int64_t row = first; row < end; ++row)
           std::memcpy(to + row * view.neuron, from + row * width, sizeof(Real) * width);
+      } else if (turns(view, first, end)) {
+        for (int v = 0; v < count; ++v) {
+          Value square[lanes];
+          for (int lane = 0; lane < lanes; ++lane)
+            square[lane] = V::load(from + (first + lane) * width + v * lanes);
+          transpose<Real, lanes>(square);
+          for (int lane = 0; lane < lanes; ++lane)
+            V::store(to + first + (v * lanes + lane) * view.sample, square[lane]);
+        }
       } else {
         for (int column = 0; column < width; ++column)
           for (int64_t row = first; row < end; ++row)
@@ -298,18 +363,17 @@ struct Columns {
       pack<false>(f.fused.drive, begin, rows, drive);
       fused.drive = drive;
     }
+    fused.begin = begin;
     for (int64_t loop = 0; loop < f.loops; ++loop) {
+      fused.of_loop = key_of_step(f.fused.noise.key, f.fused.noise.first + loop);
       if (!alone) barrier();
       // Only the first loop sets it, so that threads which share the rows all stop, or none does.
       if (loop == 1 && is_set(astray)) return;
       const Real *x = states + (f.tape ? loop : loop % 2) * size;
       Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
       const Real *weight = static_cast<const Real *>(f.weight.data);
-      if (loop || !care)
-        gather(csr, rows, weight, x, y, width, fused);
-      else if (!gather_with_care(csr, rows, weight, x, y, width, fused))
-        set(astray);
-      if (f.keep || loop + 1 == f.loops) unpack(y, rows, begin, f.out[f.keep ? loop : 0]);
+      const View *out = f.keep || loop + 1 == f.loops ? f.out + (f.keep ? loop : 0) : nullptr;
+      if (!gather_blocks(csr, rows, weight, x, y, fused, care && !loop, begin, out)) set(astray);
     }
     if (!alone) barrier();
   }
@@ -325,16 +389,16 @@ struct Columns {
   static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
                       const Fused<Real> &fused, const Real *after, const Real *before, Real *grad,
                       Real *rest, Real *grad_drive, const Sums &sums) {
-    const bool argued = of_argument(fused.activation);
+    const bool argued = of_argument(fused.activation), again = needs_argument(b.fused);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value local[count], value[count], argument[count], over_batch = V::all(0), leaked = V::all(0);
       for (int v = 0; v < count; ++v) value[v] = V::all(0);
-      if (rest || argued) {
+      if (again) {
         recall(csr, static_cast<const Real *>(b.weight), before, row, value);
         offset(value, row, width, fused);
       }
       for (int v = 0; v < count; ++v) argument[v] = value[v];
-      if (rest) activate<Real, lanes, count>(value, fused.activation);
+      if (rest || (again && !argued)) activate<Real, lanes, count>(value, fused.activation);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * width + v * lanes;
         local[v] = V::load(grad + here);
@@ -342,7 +406,7 @@ struct Columns {
           leaked += local[v] * (value[v] - V::load(before + here));
           V::store(rest + here, (1 - fused.leak[row]) * local[v]);
           local[v] *= fused.leak[row];
-        } else if (!argued) {
+        } else if (!again) {
           value[v] = V::load(after + here);
         }
         local[v] = differentiate<Real, lanes>(local[v], argued ? argument[v] : value[v],
@@ -356,7 +420,8 @@ struct Columns {
     }
   }
 
-  // W x of one row once more: of a leaky state f's value cannot be told, nor of some values f'.
+  // W x of one row once more: neither f's value follows from a leaky or noisy state, nor f' from the
+  // value of some f.
   static void recall(const Csr<Index> &csr, const Real *weight, const Real *x, int64_t row,
                      Value (&total)[count]) {
     if (csr.order)
@@ -380,7 +445,7 @@ struct Columns {
     const Real *weight = arranged ? arranged : static_cast<const Real *>(b.weight);
     Real *rest = nullptr;
     if (fused.leak) rest = scratch + 3 * size;
-    if (b.fused.drive.data && (fused.leak || of_argument(fused.activation))) {
+    if (b.fused.drive.data && needs_argument(b.fused)) {
       pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
       fused.drive = scratch + 4 * size;
     }
@@ -407,8 +472,6 @@ struct Columns {
     std::memset(values + rows.begin * width, 0, sizeof(Real) * width * (rows.end - rows.begin));
   }
 };
-
-constexpr int kScratch = 5;
 
 }  // namespace
 }  // namespace sparsebrain

@@ -1,5 +1,5 @@
 // Random words from a counter: each is a hash of (key, step, neuron, sample), so it depends neither on
-// threads and tiles nor on what was drawn before. kernels/uniforms.py has the definition.
+// threads and tiles nor on what was drawn before. kernels/counter.py has the definition.
 #pragma once
 
 #include "vectors.hpp"
@@ -17,7 +17,7 @@ inline uint64_t mix64(uint64_t z) {
 }
 
 inline uint64_t key_of_step(uint64_t key, int64_t step) {
-  return mix64(key + kGolden * uint64_t(step + 1));
+  return mix64(mix64(key) + kGolden * uint64_t(step + 1));
 }
 
 inline uint64_t key_of_neuron(uint64_t of_step, int64_t neuron) {

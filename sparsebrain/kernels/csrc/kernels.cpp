@@ -94,8 +94,7 @@ struct Algorithms {
     if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
       return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
-    const bool again = b.fused.leak || of_argument(b.fused.activation);
-    const int64_t room = (again ? kScratch : 3) * p.neurons * p.tile;
+    const int64_t room = (needs_argument(b.fused) ? kScratch : 3) * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
     // Sums over the batch: one a thread where threads share a row, in the order of the rows.
     const int64_t sums = p.synapses + 2 * p.neurons;
@@ -226,20 +225,25 @@ struct Algorithms {
 
   struct ProductWork {
     const Csr<Index> &csr;
+    const Product &m;
     Range rows;
-    const Real *weight, *x;
-    Real *y;
-    int64_t batch;
+    int64_t begin, batch;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::gather(csr, rows, weight, x, y, batch, {});
+      Fused<Real> fused;
+      fused.bias = static_cast<const Real *>(m.bias);
+      if (m.drive) fused.drive = static_cast<const Real *>(m.drive) + begin;
+      Columns<Real, Index, width>::gather(csr, rows, static_cast<const Real *>(m.weight.data),
+                                          static_cast<const Real *>(m.x) + begin,
+                                          static_cast<Real *>(m.y) + begin, batch, fused);
     }
   };
 
   static Outcome propagate(const Problem &p, const Product &m) {
-    const Csr<Index> csr(m.transpose ? p.by_source : p.by_target, p);
+    Csr<Index> csr(m.transpose ? p.by_source : p.by_target, p);
     const int threads = plan(p, 1).threads;
     if (!csr.is_sound(threads)) return Outcome::refused;
+    if (m.weight.arranged) csr.order = nullptr;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
       const int self = thread_number(), team = team_size();
@@ -248,9 +252,37 @@ struct Algorithms {
       Tile tile{0, 0};
       for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
         tile = tile_at(begin, p.batch, 64);
-        with_width(tile.width, ProductWork{csr, rows, static_cast<const Real *>(m.weight),
-                                           static_cast<const Real *>(m.x) + begin,
-                                           static_cast<Real *>(m.y) + begin, p.batch});
+        with_width(tile.width, ProductWork{csr, m, rows, begin, p.batch});
+      }
+    }
+    return Outcome::done;
+  }
+
+  struct DrawWork {
+    const Draw &d;
+    int64_t begin;
+    Range rows;
+    Real *scratch;
+    template <int width>
+    void run() const {
+      using Here = Columns<Real, Index, width>;
+      Here::draw(d.noise, begin, rows, scratch);
+      Here::unpack(scratch, rows, begin, d.out);
+    }
+  };
+
+  static Outcome draw(const Problem &p, const Draw &d) {
+    const int threads = p.neurons * p.batch < kWorthThreads ? 1 : p.threads;
+    Buffer<Real> scratch(p.neurons * p.tile);
+    if (!scratch.get()) return Outcome::no_memory;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+      const int self = thread_number(), team = team_size();
+      const Range rows{p.neurons * self / team, p.neurons * (self + 1) / team};
+      Tile tile{0, 0};
+      for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
+        tile = tile_at(begin, p.batch, p.tile);
+        with_width(tile.width, DrawWork{d, begin, rows, scratch.get()});
       }
     }
     return Outcome::done;
@@ -349,8 +381,11 @@ struct Entry {
   static Outcome arrange(const Problem &p, const Arrangement &a) {
     return p.wide ? Wide::arrange(p, a) : Narrow::arrange(p, a);
   }
+  static Outcome draw(const Problem &p, const Draw &d) {
+    return p.wide ? Wide::draw(p, d) : Narrow::draw(p, d);
+  }
   static Table<Real> table() {
-    return {loop, loop_backward, propagate, correlate, arrange, diffuse<Real>};
+    return {loop, loop_backward, propagate, correlate, arrange, draw, diffuse<Real>};
   }
 };
 

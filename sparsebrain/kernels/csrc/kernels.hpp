@@ -50,12 +50,21 @@ struct View {
   int64_t neuron, sample;
 };
 
-// x <- (1 - leak) x + leak f(W x + b + drive).
+// Normal noise with the standard deviation `std`, which is 0 where there is none. `first` is the
+// number of the first loop.
+struct Noise {
+  uint64_t key;
+  int64_t first;
+  double std;
+};
+
+// x <- (1 - leak) x + leak f(W x + b + drive) + noise.
 struct Response {
   Activation activation;
   const void *bias;  // or null
   const void *leak;  // or null
   View drive;
+  Noise noise;
 };
 
 // Weights, and whether they lie in the order of the rows that read them rather than of the synapses.
@@ -133,17 +142,26 @@ struct SequenceBackward {
   View grad_state;
 };
 
+// y = W x + b + drive.
 struct Product {
-  const void *weight;
+  Weights weight;
   const void *x;
   void *y;
   bool transpose;
+  const void *bias;   // or null, as the next
+  const void *drive;
 };
 
 struct Correlation {
   const void *post;
   const void *pre;
   void *out;
+};
+
+// The noise of one loop for every neuron and sample.
+struct Draw {
+  Noise noise;
+  View out;
 };
 
 // The synapses of one sign into a layer. Strengths lie by target and then source from `first` on;
@@ -202,6 +220,7 @@ struct Table {
   Outcome (*propagate)(const Problem &, const Product &);
   Outcome (*correlate)(const Problem &, const Correlation &);
   Outcome (*arrange)(const Problem &, const Arrangement &);
+  Outcome (*draw)(const Problem &, const Draw &);
   Outcome (*diffuse)(const Diffusion &);
   Outcome (*gibbs)(const Problem &, const Sampling &) = nullptr;
   Outcome (*sequence)(const Problem &, const Sequence &) = nullptr;

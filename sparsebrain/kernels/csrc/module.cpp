@@ -4,6 +4,7 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "spikes_module.hpp"
 
 namespace nb = nanobind;
 using namespace sparsebrain;
@@ -68,6 +70,10 @@ struct Call {
       outcome =
           twofold ? pick(kernels.twofold)(problem, task) : pick(kernels.single)(problem, task);
     }
+    check(outcome);
+  }
+
+  static void check(Outcome outcome) {
     if (outcome == Outcome::no_memory) throw std::bad_alloc();
     if (outcome == Outcome::refused)
       throw std::invalid_argument(
@@ -110,8 +116,10 @@ Activation activation_of(int number) {
   throw std::invalid_argument("there is no activation of number " + std::to_string(number));
 }
 
-Response response(int activation, const Strided &drive, Address bias, Address leak) {
-  return {activation_of(activation), at(bias), at(leak), view(drive)};
+Response response(int activation, const Strided &drive, Address bias, Address leak, int64_t key,
+                  int64_t first, double std) {
+  return {activation_of(activation), at(bias), at(leak), view(drive),
+          {static_cast<uint64_t>(key), first, std}};
 }
 
 void loop(const Call &call, const Response &fused, Address weight, bool arranged,
@@ -179,8 +187,9 @@ void sequence_backward(const Call &call, const Response &fused, Address weight, 
   call.run([](const auto &table) { return table.sequence_backward; }, task);
 }
 
-void propagate(const Call &call, Address weight, Address x, Address y, bool transpose) {
-  const Product task{at(weight), at(x), at(y), transpose};
+void propagate(const Call &call, Address weight, bool arranged, Address x, Address y,
+               bool transpose, Address bias, Address drive) {
+  const Product task{{at(weight), arranged}, at(x), at(y), transpose, at(bias), at(drive)};
   call.run([](const auto &table) { return table.propagate; }, task);
 }
 
@@ -209,6 +218,11 @@ void gibbs(const Call &call, const std::array<Address, 6> &arrays, int64_t color
                       seed,
                       offset};
   call.run([](const auto &table) { return table.gibbs; }, task);
+}
+
+void draw(const Call &call, int64_t key, int64_t loop, double std, const Strided &out) {
+  const Draw task{{static_cast<uint64_t>(key), loop, std}, view(out)};
+  call.run([](const auto &table) { return table.draw; }, task);
 }
 
 // Whether it was done; false where an input is negative or a label no class.
@@ -272,7 +286,9 @@ NB_MODULE(_native, m) {
   m.def("correlate", &correlate);
   m.def("arrange", &arrange);
   m.def("gibbs", &gibbs);
+  m.def("draw", &draw);
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
+  add_spikes<Call>(m);
 }

@@ -149,6 +149,7 @@ struct Sequences {
       Real *total = b.grad_drive.data && b.loops > 1 ? room.total_drive : nullptr;
       Backward weights{};
       weights.weight = forth.weight;
+      weights.fused = b.fused;
       const typename Here::Sums sums{nullptr, room.sums.bias, room.sums.leak};
       if (chunk.high == all) {
         Here::clear(room.grads + all % 2 * size, targets);

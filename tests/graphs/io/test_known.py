@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from graphs import compiled
 from graphs.io.cells import OddError
 from graphs.io.known import _FACTORS, Known, _hashes
 
@@ -9,6 +10,17 @@ def words(texts, width):
     """The words of texts, as cells have them."""
     raw = np.array([text.encode() for text in texts], dtype=f"S{8 * width}")
     return raw.view("<u8").reshape(len(texts), width)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "plain"])
+def helpers(request, monkeypatch):
+    """Run every test with and without the compiled helpers."""
+    found = compiled.module()
+    if request.param == "plain":
+        monkeypatch.setattr(compiled, "module", lambda: None)
+    elif found is None:
+        pytest.skip("no compiled helpers; .ci/run asserts them")
+    return found
 
 
 @pytest.fixture
@@ -79,3 +91,14 @@ def test_two_texts_with_one_hash_are_refused(known):
     assert _hashes(pair)[0] == _hashes(pair)[1]
     with pytest.raises(OddError):
         known.numbers(pair)
+
+
+def test_no_place_outside_the_table_is_read(helpers):
+    if helpers is None:
+        pytest.skip("no compiled helpers; .ci/run asserts them")
+    text = np.zeros((1, 1), np.uint64)
+    with pytest.raises(IndexError, match="leads outside"):
+        helpers.find(text, text, text, np.full(4, 1, np.int32), 100)
+    for texts, slots in ((text, 3), (np.zeros((1, 2), np.uint64), 4), (text[:0], 4)):
+        with pytest.raises(IndexError, match="do not fit"):
+            helpers.find(texts, text, text, np.full(slots, -1, np.int32), 100)

@@ -120,6 +120,40 @@ class Picky(Backprop):
         return super().build(connectome, *args, **kwargs)
 
 
+def test_spiking_neurons_stand_beside_rate_neurons(tmp_path, rows, trained):
+    console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
+    options = FAST | {"neurons": ["rate", "lif:steps=4"]}
+    with console.file:
+        rules = ["backprop", "local-errors"]
+        found = compare(**options, rules=rules, out=tmp_path, console=console)
+    assert [(row.rule, row.label) for row in found] == [
+        (rule, topology)
+        for rule in ("backprop", "local-errors", "backprop (lif:steps=4)")
+        for topology in FAST["topologies"]
+    ]
+    table = rows(tmp_path / "results.csv")
+    kept = {(row["neuron_model"], row["topology"], row["rule"]): row for row in table}
+    grid, none = FAST["topologies"]
+    for topology in (grid, none):
+        rate, lif = kept["rate", topology, "backprop"], kept["lif:steps=4", topology, "backprop"]
+        assert (rate["loops"], lif["loops"]) == ("2", "4")
+        assert rate["spikes"] == "0.0"
+        assert 0 < float(lif["spikes"]) < 36 * 4
+        assert rate["synapses"] == lif["synapses"]
+    same = [kept[kind, grid, "backprop"]["parameters"] for kind in ("rate", "lif:steps=4")]
+    assert same[0] == same[1]
+    text = " ".join(console.export_text().split())
+    assert "spikes" in text
+    assert "local-errors (lif:steps=4) on none: LocalErrors cannot train this model: LIF" in text
+    # The same runs are not repeated, and others are different runs.
+    count = len(trained)
+    compare(**options, out=tmp_path)
+    assert len(trained) == count
+    alone = compare(**FAST | {"neurons": ["lif:steps=5"]}, out=tmp_path)
+    assert len(trained) == count + 4
+    assert [row.rule for row in alone] == ["backprop (lif:steps=5)"] * 2
+
+
 def test_what_a_rule_refuses_is_told_and_the_rest_is_trained(tmp_path, trained, monkeypatch):
     monkeypatch.setitem(RULES, "picky", Picky)
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115

@@ -152,7 +152,7 @@ def test_older_tables_are_written_anew_once(tmp_path):
         text = (tmp_path / name).read_text()
         # None of the checksums is known, so they and the commas before them can go.
         columns = "images_checksum,connectome_checksum,code_checksum"
-        (tmp_path / name).write_text(text.replace(f",{columns}", "").replace(",0,,,,", ",0,"))
+        (tmp_path / name).write_text(text.replace(f",{columns}", "").replace(",rate,,,,", ",rate,"))
     results = Results(tmp_path)
     assert seeds(results) == [0]
     add(results, 1)

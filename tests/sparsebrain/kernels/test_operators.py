@@ -13,6 +13,10 @@ def _double(*shape):
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
+QUIET = (None, 0.0)
+"""No key and no standard deviation of noise."""
+
+
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(torch.sin, id="sin")])
 def test_gradcheck_of_the_loop(small, backend, activation):
     def run(weight, state, drive, bias):
@@ -52,16 +56,32 @@ def test_operators_pass_torchs_own_check(small, backend):
     for keep, segment in ((True, 0), (False, 0), (True, 2), (False, 2)):
         torch.library.opcheck(
             operators.loop,
-            (weight, x, g, _double(5), leak, arrays, 3, "tanh", keep, True, segment, backend),
+            (
+                weight,
+                x,
+                g,
+                _double(5),
+                leak,
+                arrays,
+                3,
+                "tanh",
+                keep,
+                True,
+                segment,
+                backend,
+                *QUIET,
+            ),
         )
     for state in (x, _double(2, 5).detach().t().requires_grad_()):
         alone = (state.detach(), None, None, None, arrays, 3, "tanh", False)
-        torch.library.opcheck(operators.loop, (weight.detach(), *alone, False, 0, backend))
+        torch.library.opcheck(operators.loop, (weight.detach(), *alone, False, 0, backend, *QUIET))
         learning = (state, None, None, None, arrays, 3, "tanh", False)
-        torch.library.opcheck(operators.loop, (weight, *learning, True, 0, backend))
+        torch.library.opcheck(operators.loop, (weight, *learning, True, 0, backend, *QUIET))
+    noisy = (weight, x, g, _double(5), leak, arrays, 3, "tanh", False, True, 0, backend)
+    torch.library.opcheck(operators.loop, (*noisy, torch.tensor(7), 0.1))
     given = [each.detach() for each in (weight, x, g, _double(5), leak)]
     for segment in (0, 2):
-        _, *tape = operators.loop(*given, arrays, 3, "tanh", False, True, segment, backend)
+        _, *tape = operators.loop(*given, arrays, 3, "tanh", False, True, segment, backend, *QUIET)
         states = tape
         if segment:
             states = [x.detach(), *tape]
@@ -78,6 +98,7 @@ def test_operators_pass_torchs_own_check(small, backend):
                 True,
                 segment,
                 backend,
+                *QUIET,
             ),
         )
 

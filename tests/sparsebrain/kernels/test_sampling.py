@@ -7,7 +7,7 @@ import torch
 
 from sparsebrain.kernels import Structure, gibbs, native
 from sparsebrain.kernels.coloring import Colors
-from sparsebrain.kernels.uniforms import uniforms
+from sparsebrain.kernels.counter import uniforms
 
 
 def problem(nodes, pairs, dtype, generator):

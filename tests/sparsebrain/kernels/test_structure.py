@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric import EdgeIndex
 
+from graphs import compiled
 from sparsebrain.kernels import Structure
 
 
@@ -51,6 +52,19 @@ def test_rows_are_sorted_and_equal_synapses_keep_their_order(given_order, edges)
         assert torch.equal(rows.neuron, far[order].int())
         assert torch.equal(rows.pointer.diff(), torch.bincount(near, minlength=5).int())
         assert all(each is None or each.is_contiguous() for each in rows)
+
+
+@pytest.mark.parametrize("near", [None, 1, 0])
+def test_structures_are_the_same_without_compiled_helpers(monkeypatch, near):
+    edge_index = torch.randint(50, (2, 300), generator=torch.Generator().manual_seed(0))
+    if near is not None:
+        keys = (edge_index[near] * 50 + edge_index[1 - near]).unique()
+        edge_index = torch.stack([keys % 50, keys // 50] if near else [keys // 50, keys % 50])
+    found = Structure(edge_index, 50).arrays()
+    monkeypatch.setattr(compiled, "module", lambda: None)
+    for one, other in zip(found, Structure(edge_index, 50).arrays(), strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
 
 
 def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():

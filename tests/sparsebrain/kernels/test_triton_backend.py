@@ -57,8 +57,15 @@ needs_triton = pytest.mark.skipif(
             "-Wignore:invalid value encountered:RuntimeWarning",
         ],
         [HERE.with_name("test_checks.py"), "-k=triton and (written_over or short)"],
+        [
+            HERE.with_name("test_noise.py"),
+            "-k=triton and (same_numbers and (5- or 31-) or loop_by_loop and (tanh or gelu))",
+        ],
+        [HERE.with_name("test_sequences.py"), "-k=triton and unsorted and with_all"],
     ],
-    ids=["those below", "functions", "operators", "activations", "checks"],
+    ids=[
+        *("those below", "functions", "operators", "activations", "checks", "noise", "sequences"),
+    ],
 )
 def test_in_the_interpreter(tests):
     done = subprocess.run(

@@ -31,12 +31,20 @@ def name(request):
     return request.param
 
 
+def connectome_for(name, data):
+    """The connectome, in its symmetric form if the rule needs one."""
+    if data is None or not RULES[name].needs_symmetric or graphs.reciprocity(data) == 1:
+        return data
+    return graphs.symmetrize(data)
+
+
 def make(name, topology, seed=0, **options):
     """A rule around a model of its own."""
     connectome, loops = MODELS[topology]
+    data = connectome_for(name, connectome())
     torch.manual_seed(seed)
     kind = RULES[name]
-    return kind(kind.build(connectome(), FEATURES, CLASSES, loops=loops), **options)
+    return kind(kind.build(data, FEATURES, CLASSES, loops=loops), **options)
 
 
 def samples(number=96, seed=0):

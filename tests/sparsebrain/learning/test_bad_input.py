@@ -322,8 +322,9 @@ DRAWING = [
     "direct-feedback-alignment",
     "forward-forward",
     "dendritic-microcircuit",
+    "equilibrium-propagation",
 ]
-LOSING = [*DRAWING[:5], "backprop", "error-diffusion"]
+LOSING = [*DRAWING[:5], "backprop", "error-diffusion", "equilibrium-propagation"]
 OPTIONS = [
     *((each, "generator", NO_GENERATOR) for each in DRAWING),
     *((each, "loss", NO_OPTION) for each in LOSING),
@@ -339,6 +340,8 @@ OPTIONS = [
     ("forward-forward", "negatives", NO_OPTION),
     ("forward-forward", "peer", [-1, "1", None, True, float("inf"), float("nan")]),
     ("forward-forward", "groups", [torch.zeros(48, dtype=torch.int64)]),
+    ("equilibrium-propagation", "beta", [*NO_SHARE[:1], *NO_SHARE[2:], 1e-6]),
+    ("equilibrium-propagation", "nudge", NO_OPTION),
     ("dendritic-microcircuit", "output_nudge", NO_SHARE),
     ("dendritic-microcircuit", "interneuron_nudge", NO_SHARE),
     ("dendritic-microcircuit", "apical_share", NO_SHARE),

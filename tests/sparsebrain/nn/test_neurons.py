@@ -10,6 +10,7 @@ from torch_geometric.loader import DataLoader
 import graphs
 from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.kernels import available
+from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.nn.neurons import Leak
 
 N, LOOPS = 40, 4
@@ -62,6 +63,12 @@ def by_hand(layer, data, x, noise=None):
         state = state if noise is None else state + noise[number]
         states.append(state)
     return torch.stack(states)
+
+
+def drawn_by(generator, std, x):
+    """The noise of all loops in the shape of x [B, N]: one number of the generator is its key."""
+    counter = CounterNoise(torch.randint(2**63 - 1, (), generator=generator), std)
+    return [counter.values(number, x.t()).t() for number in range(LOOPS)]
 
 
 def gradients(layer, states, x):
@@ -328,7 +335,7 @@ def test_under_a_constraint_leaky_loops_are_contractions(populated, constraint):
 @pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize("seeded", [False, True])
 @pytest.mark.parametrize("leak", [None, "neuron"])
-def test_noise_is_what_the_generator_draws(populated, kind, checkpoint, seeded, leak):
+def test_noise_has_a_key_that_the_generator_draws(populated, kind, checkpoint, seeded, leak):
     torch.manual_seed(0)
     layer = kind(
         populated,
@@ -349,8 +356,7 @@ def test_noise_is_what_the_generator_draws(populated, kind, checkpoint, seeded, 
     output = layer(x, **options)
     torch.rand(3)
     got = gradients(layer, output, x)
-    draw = torch.Generator().manual_seed(7)
-    noise = [0.3 * torch.randn(5, N, generator=draw, dtype=torch.float64) for _ in range(LOOPS)]
+    noise = drawn_by(torch.Generator().manual_seed(7), 0.3, x)
     expected = by_hand(layer, populated, x, noise)[-1]
     torch.testing.assert_close(output, expected)
     torch.testing.assert_close(got, gradients(layer, expected, x))
