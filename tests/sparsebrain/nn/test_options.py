@@ -51,7 +51,9 @@ def stepwise(layer, x):
 @pytest.mark.parametrize("shape", [(N,), (3, N), (2, 3, N)], ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("activation", ["tanh", "gelu", lambda u: u.sin()], ids=str)
+@pytest.mark.parametrize(
+    "activation", ["tanh", "gelu", lambda u: u.sin()], ids=["tanh", "gelu", "a function"]
+)
 def test_returned_states_are_those_of_single_loops_and_carry_gradients(
     data, activation, options, backend, shape
 ):
