@@ -265,6 +265,8 @@ bool diffuse(const std::string &set, bool twofold, const std::array<Address, 7> 
 }  // namespace
 
 NB_MODULE(_native, m) {
+  // Structures that live until the interpreter ends hold a Call, which is then no leak to report.
+  nb::set_leak_warnings(false);
   m.doc() = "Compiled kernels; those who call them check what they are given.";
 #if defined(_OPENMP)
   m.attr("openmp") = true;
