@@ -158,7 +158,7 @@ RECIPES: dict[str, Recipe] = {
         1.96, 200, "Sacramento et al. 2018, 784-500-500-10", schedule=late,
     ),
     "equilibrium-propagation": Recipe(
-        "equilibrium-propagation", settling, partial(adam, 2e-3), 128, 4, 2.5, 25,
+        "equilibrium-propagation", settling, partial(adam, 2e-3), 128, 12, 2.5, 25,
         "Scellier and Bengio 2017, 784-500-10, 2 to 3 %; tanh here", {"loss": "quadratic"}, late,
     ),
 }  # fmt: skip
