@@ -490,7 +490,7 @@ _SUITS: dict[str, set[str]] = {
 _SUITS_OF: dict[tuple[str, str], set[str]] = {
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
-    ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more"},
+    ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},
     ("plasticity.Rewiring", "candidates"): {"None"},
     ("plasticity.Rewiring", "temperature"): _NUMBERS,
     ("plasticity.Rewiring (candidates)", "candidates"): {"None", "float"},

@@ -45,7 +45,8 @@ def find(path: Path) -> Path | None:
     Raises:
         FileNotFoundError: A folder has several files of synapses; the message says which to pass.
     """
-    if path.is_dir():
+    # Unlike `Path.is_dir`, this answers for names that no file can have.
+    if os.path.isdir(path):
         found = sorted(
             each
             for each in path.iterdir()
@@ -57,7 +58,7 @@ def find(path: Path) -> Path | None:
                 f"{', '.join(each.name for each in found)}; pass the path of one of these files"
             )
         return found[0] if found else None
-    is_synapses = path.name.startswith(_SYNAPSES) and path.is_file()
+    is_synapses = path.name.startswith(_SYNAPSES) and os.path.isfile(path)
     if is_synapses and path.suffix == ".csv":
         # An edge list may have any name.
         with path.open("rb") as file:

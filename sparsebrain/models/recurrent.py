@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
 
     def _states(self, driven: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the state after every step [..., T, N], and the last one."""
-        if self.layer.has_plain_calls:
+        if not torch.compiler.is_compiling() and self.layer.has_plain_calls:
             found = run_steps(self.layer.describe(driven.select(-2, 0), state=state), driven)
             if found is not None:
                 return found

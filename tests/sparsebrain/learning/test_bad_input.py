@@ -324,7 +324,8 @@ DRAWING = [
     "dendritic-microcircuit",
     "equilibrium-propagation",
 ]
-LOSING = [*DRAWING[:5], "backprop", "error-diffusion", "equilibrium-propagation"]
+WITHOUT_LABELS = ["random-features", "hebb", "oja", "bcm"]
+LOSING = [*DRAWING[:5], "backprop", "error-diffusion", "equilibrium-propagation", *WITHOUT_LABELS]
 OPTIONS = [
     *((each, "generator", NO_GENERATOR) for each in DRAWING),
     *((each, "loss", NO_OPTION) for each in LOSING),

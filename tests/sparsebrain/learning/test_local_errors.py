@@ -168,14 +168,12 @@ def test_a_loop_is_a_layer_with_shared_weights(options):
 
 
 def test_a_loop_is_one_of_the_layer():
-    """Leak, threshold and noise with it: the states are those that the layer itself gives."""
-    options = {"leak": 0.3, "threshold": 0.1, "noise": 0.2, "activation": "tanh", "bias": True}
+    """Leak and threshold with it: the states are those that the layer itself gives."""
+    options = {"leak": 0.3, "threshold": 0.1, "activation": "tanh", "bias": True}
     graph = GraphLayer(graphs.small_world(12, 4, 0.2, seed=0), 3, inject=True, **options).double()
     nn.init.normal_(graph.bias)
     x = random(7, 12)
-    torch.manual_seed(1)
     _, states = graph(x, return_states=True)
-    torch.manual_seed(1)
     assert torch.allclose(torch.stack(list(cut_states(graph, x))), states[1:], atol=1e-13)
 
 
