@@ -488,14 +488,18 @@ _SUITS: dict[str, set[str]] = {
     "spacing": _NUMBERS,
     "state": {"None"},
     "swaps": {"zero", "float"},
+    **{f"a_{side}": _NUMBERS - {"1e308"} for side in ("plus", "minus")},
+    **{f"tau_{name}": _NUMBERS - {"zero"} for name in ("plus", "minus", "c", "d")},
     "synapses": {"None"},
     "threshold": {"None", "negative", "negative float"} | _NUMBERS,
     "tolerance": _NUMBERS | {"None"},
     "triangle": {"zero"},
+    "w_max": _NUMBERS - {"zero", "1e308"},
     "xmin": {"None", "2**40"},
 }
 # The same for one call.
 _SUITS_OF: dict[tuple[str, str], set[str]] = {
+    ("PLASTICITY[stdp]", "bounds"): {"None"},
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more"},
