@@ -40,7 +40,7 @@ class DopamineSTDP(SpikeTimingRule):
 
     ``rule(spikes, dopamine)`` adds minus the change over the sequences, averaged over the samples,
     to the gradient of ``lif.weight``, and starts from rest. It sums c d over time without c:
-    time is O(B T (N + E)), and memory O(B N + E) besides pieces of bounded size. :meth:`step` does
+    time is O(B T (N + E)), and memory O(B N + E) besides the spikes. :meth:`step` does
     one step at a time and keeps c for every sample: O(B E) time and memory. The changes of all
     steps sum to that of the whole sequence.
 

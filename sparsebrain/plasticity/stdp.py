@@ -40,7 +40,7 @@ class STDP(SpikeTimingRule):
     1 steps to that mean, and one of at most 1 stays in [0, w_max].
 
     Without bounds time is O(B T (N + E)), with all steps as columns of few products, and memory is
-    O(B N + E) besides pieces of bounded size. With bounds, memory is O(B E).
+    O(B N + E) besides the spikes and pieces of bounded size. With bounds, memory is O(B E).
 
     Args:
         lif: The neurons, a :class:`~sparsebrain.spiking.LIF`; its ``dt`` is the time step.
@@ -119,7 +119,7 @@ class STDP(SpikeTimingRule):
     def _bounded(self, spikes: Tensor) -> Tensor:
         """Return the change of every weight, [E], with bounds."""
         start, top = self.layer.weight.detach(), self.w_max
-        wrong = (start < 0) | (start > top)
+        wrong = ~((start >= 0) & (start <= top))
         if bool(wrong.any()):
             place = int(wrong.nonzero()[0])
             raise ValueError(

@@ -161,7 +161,7 @@ def test_the_final_weights_of_samples_are_averaged():
 
 def test_weights_outside_the_bounds_are_refused():
     lif = pair()
-    for wrong in (-0.1, 1.5):
+    for wrong in (-0.1, 1.5, math.nan):
         lif.assign_weight(torch.tensor([wrong]).double())
         with pytest.raises(ValueError, match=r"w_max=1 .*needs weights in \[0, 1\].*synapse 0"):
             stdp(lif, bounds="hard")(SPIKES)
