@@ -39,10 +39,10 @@ class DopamineSTDP(SpikeTimingRule):
     pair, :math:`e^{-T / \tau_d}` takes the place of the first factor.
 
     ``rule(spikes, dopamine)`` adds minus the change over the sequences, averaged over the samples,
-    to the gradient of ``lif.weight``, and starts from rest. It sums c d over time without c:
-    time is O(B T (N + E)), and memory O(B N + E) besides the spikes. :meth:`step` does
-    one step at a time and keeps c for every sample: O(B E) time and memory. The changes of all
-    steps sum to that of the whole sequence.
+    to the gradient of ``lif.weight``, and starts from rest. It sums c d over time without storing
+    c: time is O(B T (N + E)), and memory O(B N + E) besides the spikes. :meth:`step` does one step
+    at a time and keeps c for every sample: O(B E) time and memory. The changes of all steps sum to
+    that of the whole sequence.
 
     Args:
         lif: The neurons, as for :class:`STDP`.
@@ -79,7 +79,7 @@ class DopamineSTDP(SpikeTimingRule):
         tensor([0.])
         >>> dopamine[0, 300] = 0.5
         >>> rule(spikes, dopamine)
-        tensor([59.3622])
+        tensor([59.3713])
     """
 
     # Makes the integral one over seconds.
@@ -117,14 +117,15 @@ class DopamineSTDP(SpikeTimingRule):
         self.check_spikes(spikes, "B", "T")
         check_activity("dopamine", dopamine, tuple(spikes.shape[:2]), self.layer)
         keeps_c, keeps_d, over_step = self._coefficients()
-        # What a pair at each step will have changed by the end, per unit of its size.
-        worth = dopamine.detach().t().clone()
+        # What a pair at each step will have changed by the end, per unit of its size. Rounding adds
+        # up over thousands of steps, hence float64.
+        worth = dopamine.detach().t().to(torch.float64, copy=True)
         for before, now in itertools.pairwise(worth):
             now.add_(before, alpha=keeps_d)
         worth *= over_step
         for number in range(len(worth) - 2, -1, -1):
             worth[number].add_(worth[number + 1], alpha=keeps_c)
-        change = self.sum_of_pairs(spikes.detach(), worth.t()) / len(spikes)
+        change = self.sum_of_pairs(spikes.detach(), worth.t().to(dopamine)) / len(spikes)
         add_to_grad(self.layer, change)
         return change
 
