@@ -100,12 +100,12 @@ def inputs(samples=8, seed=0):
     return torch.rand(samples, NEURONS, generator=torch.Generator().manual_seed(seed))
 
 
-def given(name, samples=8, seed=0):
-    """What a rule takes: rates, or spikes and a dopamine signal."""
+def given(name, samples=8, seed=0, scale=1.0):
+    """What a rule takes: rates up to that scale, or spikes and a dopamine signal."""
     generator = torch.Generator().manual_seed(seed)
     spikes = torch.full((samples, STEPS, NEURONS), 0.2)
     makes = {
-        "x": lambda: inputs(samples, seed),
+        "x": lambda: scale * inputs(samples, seed),
         "spikes": lambda: torch.bernoulli(spikes, generator=generator),
         "dopamine": lambda: torch.rand(samples, STEPS, generator=generator),
     }
