@@ -310,13 +310,21 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     data = graphs.grid_local((4, 5), 1, self_loops=False)
     layer = sparsebrain.GraphLayer(data, loops=2, activation="tanh")
     x = torch.rand(3, 20)
+    lif = spiking.LIF(data)
+    spikes = (torch.rand(3, 5, 20) < 0.2).float()
+    values = {"x": x, "y": x, "spikes": spikes, "dopamine": torch.rand(3, 5)}
     for name in PLASTICITY:
         kind = PLASTICITY[name]
-        yield f"PLASTICITY[{name}]", Call(kind, {"layer": layer})
-        rule = kind(layer)
-        yield f"PLASTICITY[{name}].forward", Call(rule, {"x": x, "y": x})
+        on_spikes = issubclass(kind, plasticity.SpikeTimingRule)
+        made = {"lif": lif} if on_spikes else {"layer": layer}
+        yield f"PLASTICITY[{name}]", Call(kind, made)
+        rule = kind(*made.values())
+        taken = {each: values[each] for each in inspect.signature(rule.forward).parameters}
+        yield f"PLASTICITY[{name}].forward", Call(rule, taken)
         rate = {"learning_rate": 0.1}
         yield f"PLASTICITY[{name}].make_optimizer", Call(rule.make_optimizer, rate)
+    online = plasticity.DopamineSTDP(lif).step
+    yield "DopamineSTDP.step", Call(online, {"spikes": spikes[:, 0], "dopamine": torch.rand(3)})
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
     arguments: dict[str, Any] = {"layer": layer, "optimizer": optimizer}
     yield "plasticity.Rewiring", Call(plasticity.Rewiring, arguments)
@@ -371,7 +379,7 @@ NOT_CALLED = {
     *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
-    *("PlasticityRule", "RateRule"),
+    *("PlasticityRule", "RateRule", "SpikeTimingRule"),
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
@@ -480,14 +488,18 @@ _SUITS: dict[str, set[str]] = {
     "spacing": _NUMBERS,
     "state": {"None"},
     "swaps": {"zero", "float"},
+    **{f"a_{side}": _NUMBERS - {"1e308"} for side in ("plus", "minus")},
+    **{f"tau_{name}": _NUMBERS - {"zero"} for name in ("plus", "minus", "c", "d")},
     "synapses": {"None"},
     "threshold": {"None", "negative", "negative float"} | _NUMBERS,
     "tolerance": _NUMBERS | {"None"},
     "triangle": {"zero"},
+    "w_max": _NUMBERS - {"zero", "1e308"},
     "xmin": {"None", "2**40"},
 }
 # The same for one call.
 _SUITS_OF: dict[tuple[str, str], set[str]] = {
+    ("PLASTICITY[stdp]", "bounds"): {"None"},
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},

@@ -14,6 +14,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning.credit import Weighted, out_width
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.plasticity.updates import (
+    Plastic,
     add_to_grad,
     check_activity,
     correlate,
@@ -36,12 +37,14 @@ class PlasticityRule(nn.Module, ABC):
     factors, and the rules do not define which of them changes.
 
     Args:
-        layer: A :class:`~sparsebrain.GraphLayer` or an ``nn.Linear``.
+        layer: A :class:`~sparsebrain.GraphLayer`, an ``nn.Linear`` or a
+            :class:`~sparsebrain.spiking.LIF`, whichever the rule is for.
 
     Raises:
-        TypeError: ``layer`` is neither.
         ValueError: The rule cannot train the layer.
     """
+
+    layer: Plastic
 
     #: The default of :meth:`make_optimizer`.
     learning_rate: ClassVar[float] = 1e-2
@@ -50,20 +53,15 @@ class PlasticityRule(nn.Module, ABC):
     #: order, add twice the gradient of the batch of both. Otherwise the rule keeps a running state.
     is_mean: ClassVar[bool] = True
 
-    def __init__(self, layer: Weighted) -> None:
+    def __init__(self, layer: Plastic) -> None:
         super().__init__()
-        if not isinstance(layer, Weighted):
-            raise TypeError(
-                f"layer must be a GraphLayer or an nn.Linear, got {arguments.described(layer)}; "
-                "pass sparsebrain.GraphLayer(connectome)"
-            )
         reason = self.refusal(layer)
         if reason is not None:
             raise ValueError(f"{type(self).__name__} cannot train this layer: {reason}")
         self.layer = layer
 
     @classmethod
-    def refusal(cls, layer: Weighted) -> str | None:
+    def refusal(cls, layer: Plastic) -> str | None:
         """Return why the rule cannot train a layer and what to do about it, or None if it can."""
         return refuse_weights(layer)
 
@@ -104,8 +102,18 @@ class RateRule(PlasticityRule):
             layer's output is not.
     """
 
+    layer: Weighted
+
+    def __init__(self, layer: Weighted) -> None:
+        if not isinstance(layer, Weighted):
+            raise TypeError(
+                f"layer must be a GraphLayer or an nn.Linear, got {arguments.described(layer)}; "
+                "pass sparsebrain.GraphLayer(connectome)"
+            )
+        super().__init__(layer)
+
     @classmethod
-    def refusal(cls, layer: Weighted) -> str | None:
+    def refusal(cls, layer: Plastic) -> str | None:
         """Return why the rule cannot train a layer and what to do about it, or None if it can."""
         if isinstance(layer, GraphLayer) and isinstance(layer.loops, Equilibrium):
             return "an Equilibrium has no loops to sum the terms over; use loops=8."

@@ -13,9 +13,13 @@ from sparsebrain import kernels
 from sparsebrain.learning.credit import Weighted
 from sparsebrain.nn.dale import DaleSign
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.spiking import LIF
+
+Plastic = Weighted | LIF
+"""What a plasticity rule can be around."""
 
 
-def refuse_weights(layer: Weighted) -> str | None:
+def refuse_weights(layer: Plastic) -> str | None:
     """Return why the weights of a layer do not belong to synapses alone, or None if they do."""
     if isinstance(layer, GraphLayer) and layer.gain is not None:
         return (
@@ -33,7 +37,7 @@ def refuse_weights(layer: Weighted) -> str | None:
     )
 
 
-def check_activity(name: str, value: Tensor, shape: tensors.Shape, layer: Weighted) -> None:
+def check_activity(name: str, value: Tensor, shape: tensors.Shape, layer: Plastic) -> None:
     """Raise TypeError or ValueError unless ``value`` has that shape, finite, as the weight."""
     weight = layer.weight
     if weight.is_meta:
@@ -58,7 +62,7 @@ def per_target(layer: Weighted, values: Tensor) -> Tensor:
     return values.index_select(0, layer.edge_index[1])
 
 
-def add_to_grad(layer: Weighted, update: Tensor) -> None:
+def add_to_grad(layer: Plastic, update: Tensor) -> None:
     """Add minus the update, one value per synapse, to ``.grad`` of the weight's parameter.
 
     A weight that synapses share receives the mean of their updates. With Dale's law the parameter
