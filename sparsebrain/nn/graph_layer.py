@@ -425,7 +425,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             not self.explain
             and type(self._modules["aggr_module"]) is SumAggregation
             and not any(map(vars(self).get, _PYG_HOOKS))
-            and vars(self).keys().isdisjoint(_METHODS)
+            and not any(name in vars(self) for name in _METHODS)
             and (
                 type(self) is GraphLayer
                 or all(getattr(type(self), name) is getattr(GraphLayer, name) for name in _METHODS)
