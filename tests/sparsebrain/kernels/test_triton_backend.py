@@ -232,7 +232,9 @@ def compile(name, real, index, none=(), **constants):
     for argument in kernel.arg_names:
         wide = "pointer" in argument or "neuron" in argument or argument in ("source", "target")
         kinds[argument] = "*" + (index if wide else real)
-    kinds.update({each: "i32" for each in ("neurons", "batch", "synapses") if each in kinds})
+    numbers = dict.fromkeys(("neurons", "batch", "synapses"), "i32")
+    numbers |= {"noise_key": "*i64", "std": "fp32"}
+    kinds.update({each: kind for each, kind in numbers.items() if each in kinds})
     kinds.update(dict.fromkeys(constants, "constexpr"))
     at = {(kernel.arg_names.index(each),): value for each, value in constants.items()}
     source = ASTSource(kernel, kinds, at)
@@ -244,7 +246,8 @@ line = {"SYNAPSES": 32, "COLUMNS": 1, "batch": 1}
 for real, index in (("fp32", "i32"), ("fp64", "i64")):
     for activation in ("tanh", "sigmoid", "leaky_relu"):
         compile("step", real, index, ACTIVATION=activation, **tile)
-    compile("step", real, index, ("bias", "drive", "leak"), ACTIVATION="none", neurons=1, **line)
+    none = ("bias", "drive", "leak", "noise_key")
+    compile("step", real, index, none, ACTIVATION="none", neurons=1, **line)
     compile("step_back", real, index, ACTIVATION="tanh", **tile)
     last = ("later", "rest_later", "bias", "drive", "leak", "total_drive", "total_bias",
             "total_leak", "rest")
