@@ -197,6 +197,38 @@ def test_the_times_are_what_was_measured():
     assert f"reach {share:.0%}".replace("%", " %") in text
 
 
+def test_other_calls_are_what_was_measured():
+    wanted = {}
+    with (MEASURED / "small-calls.csv").open(newline="") as file:
+        for neurons in (50, 100, 200, 1000):
+            file.seek(0)
+            rows = {
+                (row["peer"], row["pass"]): 1 / float(row["times_ours"])
+                for row in csv.DictReader(file)
+                if (row["neurons"], row["batch"]) == (str(neurons), "1")
+            }
+            pair = rows["torch.sparse.mm", "forward"], rows["dense", "forward_backward"]
+            wanted[f"{neurons} neurons, batch 1"] = pair
+    with (MEASURED / "sequences.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["peer"] == "sparsebrain" and row["neurons"] == "200":
+                name = f"`Recurrent`, 200 neurons, batch {row['batch']}"
+                wanted.setdefault(name, []).append(float(row["times_rnn"]))
+    with (MEASURED / "options.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            name = {
+                "noise": "`noise=0.1`",
+                "return_states, differentiated": "`return_states=True`, all in the loss",
+                "activation=lambda": "a function as activation",
+            }.get(row["option"])
+            if name:
+                wanted.setdefault(name, []).append(float(row["times_plain"]))
+    lines = table_of(MEASURED / "README.md", "## Calls other than layer")
+    assert {line[0]: line[1:3] for line in lines} == {
+        name: [f"{value:.2f}" for value in pair] for name, pair in wanted.items()
+    }
+
+
 def test_the_fly_is_what_was_measured():
     rows = measured("fly.csv")
     ours, *others = (
