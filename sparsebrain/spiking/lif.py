@@ -15,6 +15,7 @@ from sparsebrain.kernels import Structure
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_signs, read_structure, read_weights
 from sparsebrain.nn.dale import DaleSign, with_signs
+from sparsebrain.nn.fingerprinted import Fingerprinted
 from sparsebrain.spiking import simulation, unrolled
 from sparsebrain.spiking.arguments import in_dtype, number, plain, steps, values
 from sparsebrain.spiking.dynamics import Coefficients, State, Wiring, decays, wire
@@ -27,7 +28,7 @@ Holds = Literal["all", "v"]
 Init = Literal["edge_weight", "variance"]
 
 
-class LIF(nn.Module):
+class LIF(Fingerprinted, nn.Module):
     r"""Leaky integrate-and-fire neurons, connected by a connectome.
 
     .. math:: \tau \dot v = v_0 - v + g + I, \qquad \tau_s \dot g = -g
@@ -424,21 +425,8 @@ class LIF(nn.Module):
             self._fingerprint = fingerprint(self._structure, None, self._sign())
         return self._fingerprint
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Do nothing: the fingerprint was compared before any weight was loaded."""
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
-    ) -> None:
-        found = state_dict.get(f"{prefix}_extra_state")
-        if isinstance(found, Tensor) and not torch.equal(found.cpu(), self.get_extra_state()):
-            arguments[-1].append(
-                f"{prefix or 'the network'} was saved with other synapses than this one has "
-                f"({self.num_nodes} neurons, {len(self.weight)} synapses, their order and fixed "
-                "signs count); make the network from the connectome that was saved with it."
-            )
-            return
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+    def _size(self) -> str:
+        return f"{self.num_nodes} neurons, {len(self.weight)} synapses, their order and fixed signs"
 
     def extra_repr(self) -> str:
         """Describe the network for ``repr``."""

@@ -4,15 +4,13 @@
 // Many chains run side by side, 32 in the bits of a word per neuron, so that a synapse is a load, a
 // masked addition and nothing else. Few chains run one by one, and then a vector holds neurons of one
 // color.
-#include <cstdlib>
-
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 #include "activations.hpp"
 #include "counter.hpp"
-#include "index.hpp"
+#include "teams.hpp"
 
 namespace sparsebrain {
 namespace {
@@ -20,24 +18,6 @@ namespace {
 constexpr int kBits = 32;          // chains of a word
 constexpr int kFewChains = 12;     // as many chains one by one take the time of a word
 constexpr int64_t kWorthTeam = 100'000;
-
-template <class T>
-class Array {
- public:
-  explicit Array(int64_t size) {
-    const size_t bytes = (sizeof(T) * static_cast<size_t>(size) + 127) / 64 * 64;
-    values_ = static_cast<T *>(std::aligned_alloc(64, bytes));
-  }
-  ~Array() { std::free(values_); }
-  Array(const Array &) = delete;
-  Array &operator=(const Array &) = delete;
-  explicit operator bool() const { return values_; }
-  T *get() const { return values_; }
-  T &operator[](int64_t at) const { return values_[at]; }
-
- private:
-  T *values_;
-};
 
 // u < 1 / (1 + exp(-field)) without the division, one bit a lane.
 template <class Real, int lanes>
@@ -167,8 +147,8 @@ struct Rows32 {
 
   const Csr<Index> &csr;
   const Sampling &s;
-  Array<int32_t> neuron;
-  Array<int64_t> of_color;
+  Buffer<int32_t> neuron;
+  Buffer<int64_t> of_color;
   int64_t slices = 0, places = 0;
 };
 
@@ -194,9 +174,9 @@ struct Sampler {
   static Outcome chosen(const Problem &p, const Sampling &s, const Csr<Index> &csr) {
     const Rows32<Real, Index, lanes> rows(csr, s);
     if (!rows.neuron || !rows.of_color) return Outcome::no_memory;
-    const Array<int64_t> begin(rows.slices + 1);
-    const Array<int32_t> source(rows.places);
-    const Array<Real> weight(rows.places), bias(rows.slices * lanes);
+    const Buffer<int64_t> begin(rows.slices + 1);
+    const Buffer<int32_t> source(rows.places);
+    const Buffer<Real> weight(rows.places), bias(rows.slices * lanes);
     if (!begin || !source || !weight || !bias) return Outcome::no_memory;
     rows.fill(begin.get(), source.get(), weight.get());
     for (int64_t at = 0; at < rows.slices * lanes; ++at)
@@ -225,7 +205,7 @@ struct Sampler {
   static Outcome many(const Wired &w) {
     const int64_t words = (w.p.batch + kBits - 1) / kBits;
     const int threads = int(words < w.p.threads ? words : w.p.threads);
-    const Array<uint32_t> state(w.p.neurons * words);
+    const Buffer<uint32_t> state(w.p.neurons * words);
     if (!state) return Outcome::no_memory;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t word = 0; word < words; ++word) {
@@ -284,15 +264,11 @@ struct Sampler {
     const int64_t batch = w.p.batch;
     const bool shared = batch < w.p.threads && w.p.synapses > kWorthTeam;
     const int threads = shared ? w.p.threads : int(batch < w.p.threads ? batch : w.p.threads);
-    const Array<Real> state(w.p.neurons * batch);
+    const Buffer<Real> state(w.p.neurons * batch);
     if (!state) return Outcome::no_memory;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-#if defined(_OPENMP)
-      const int self = omp_get_thread_num(), team = omp_get_num_threads();
-#else
-      const int self = 0, team = 1;
-#endif
+      const int self = thread_number(), team = team_size();
       for (int64_t chain = shared ? 0 : self; chain < batch; chain += shared ? 1 : team) {
         Real *own = state.get() + chain * w.p.neurons;
         if (!shared || self == 0)

@@ -21,6 +21,8 @@ class Buffer {
   Buffer(const Buffer &) = delete;
   Buffer &operator=(const Buffer &) = delete;
   Real *get() const { return values_; }
+  explicit operator bool() const { return values_; }
+  Real &operator[](int64_t at) const { return values_[at]; }
 
  private:
   Real *values_;
