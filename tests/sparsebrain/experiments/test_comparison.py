@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from statistics import fmean, stdev
+from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import Console
@@ -308,13 +309,13 @@ def test_runs_that_all_diverge_are_no_result(tmp_path, rows, trained):
 def explode(monkeypatch, *lost):
     """Let the runs of these topologies and seeds diverge in their second epoch."""
     real = training._train_epoch
-    calls = {}
+    calls = WeakKeyDictionary()  # ids of rules that are gone would be used again
 
     def exploding(rule, optimizer, images, batch_size, order):
         loss = real(rule, optimizer, images, batch_size, order)
-        calls[id(rule)] = calls.get(id(rule), 0) + 1
+        calls[rule] = calls.get(rule, 0) + 1
         graph = any(name.startswith("model.graph") for name, _ in rule.named_parameters())
-        if ("grid" if graph else "none", order.initial_seed()) in lost and calls[id(rule)] == 2:
+        if ("grid" if graph else "none", order.initial_seed()) in lost and calls[rule] == 2:
             next(rule.parameters()).data[0] = math.inf
         return loss
 
