@@ -39,17 +39,26 @@ class ArrowColumn(Column):
         import pyarrow as pa  # noqa: PLC0415
 
         values = self._values
+        if pa.types.is_nested(values.type):
+            # Refused because of the type of its values.
+            return Encoded(values.slice(0, 1).to_pylist(), np.zeros(len(values), np.int64))
         if not pa.types.is_dictionary(values.type):
             values = values.dictionary_encode()
         chunks = values.unify_dictionaries().chunks
         if not chunks:
             return Encoded([], np.empty(0, np.int64))
-        found = chunks[0].dictionary.to_pylist()
+        found: list[Any] = chunks[0].dictionary.to_pylist()
         codes = [
             each.indices.cast(pa.int64()).fill_null(len(found)).to_numpy(zero_copy_only=False)
             for each in chunks
         ]
-        return Encoded([*found, None], np.concatenate(codes))
+        joined = np.concatenate(codes)
+        # A dictionary may have more values than the rows.
+        used = np.bincount(joined, minlength=len(found) + 1) > 0
+        values = [
+            value for value, there in zip([*found, None], used.tolist(), strict=True) if there
+        ]
+        return Encoded(values, (np.cumsum(used) - 1)[joined])
 
     def numbers(self) -> NDArray[np.float64] | None:
         """Return the values as float64, or None if they are no numbers."""

@@ -27,26 +27,26 @@ def check_messages(ipc: ModuleType, file: BinaryIO, max_bytes: int) -> None:
     """
     file.seek(8)
     rows = size = 0
-    with ipc.MessageReader.open_stream(file) as reader:
-        while True:
-            try:
-                message = reader.read_next_message()
-            except StopIteration:
-                break
-            if message.type not in (_BATCH, _DICTIONARY):
-                continue
-            batch = _Batch(message.metadata.to_pybytes(), of_dictionary=message.type == _DICTIONARY)
-            rows += batch.length
-            body = message.body
-            for start, stored in batch.buffers():
-                if start < 0 or stored < 0 or start + stored > body.size:
-                    raise ValueError("it is damaged, with half a message; take a whole copy")
-                size += stored
-                if batch.is_compressed and stored >= 8:
-                    # -1 says that this buffer is stored as it is.
-                    size += max(0, *struct.unpack("<q", body.slice(start, 8).to_pybytes()))
-            check_bytes(f"its {rows} rows take", rows * _BYTES_PER_ROW, max_bytes)
-            check_bytes("it unpacks to", size, max_bytes)
+    reader = ipc.MessageReader.open_stream(file)
+    while True:
+        try:
+            message = reader.read_next_message()
+        except StopIteration:
+            break
+        if message.type not in (_BATCH, _DICTIONARY):
+            continue
+        batch = _Batch(message.metadata.to_pybytes(), of_dictionary=message.type == _DICTIONARY)
+        rows += batch.length
+        body = message.body
+        for start, stored in batch.buffers():
+            if start < 0 or stored < 0 or start + stored > body.size:
+                raise ValueError("it is damaged, with half a message; take a whole copy")
+            size += stored
+            if batch.is_compressed and stored >= 8:
+                # -1 says that this buffer is stored as it is.
+                size += max(0, *struct.unpack("<q", body.slice(start, 8).to_pybytes()))
+        check_bytes(f"its {rows} rows take", rows * _BYTES_PER_ROW, max_bytes)
+        check_bytes("it unpacks to", size, max_bytes)
     file.seek(8)
 
 
