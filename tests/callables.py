@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
+import pyarrow as pa
 import scipy.sparse
 import torch
 from torch import nn
@@ -75,6 +76,10 @@ def _of_graphs() -> Iterator[tuple[str, Call]]:
         "FixedOutDegree": {"degree": 2},
         "FixedProbability": {"probability": 0.5},
         "FixedTotal": {"num_edges": 3},
+        "from_dataframe": {
+            "edges": pa.table({"source": source, "target": target}),
+            "nodes": pa.table({"neuron": np.arange(20)}),
+        },
         "from_edges": {"source": source, "target": target, "num_nodes": 20},
         "from_networkx": {"graph": nx.DiGraph([(0, 1), (1, 2)])},
         "from_numpy": {"matrix": np.eye(4)},
@@ -82,6 +87,7 @@ def _of_graphs() -> Iterator[tuple[str, Call]]:
         "join": {"parts": [data, data], "labels": ["a", "b"]},
         "lesion": {"data": data, "fraction": 0.5},
         "nest": {"outer": data, "inner": data},
+        "to_dataframe": {"data": data, "library": "pyarrow"},
         "plot_distances": {"data": data, "bins": 5, "max_pairs": 100},
         "validate": {"data": data},
     }
@@ -370,7 +376,7 @@ def public_calls() -> dict[str, Call]:
 
 # Records that functions return, warnings and base classes: nobody makes them from values.
 NOT_CALLED = {
-    *("DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
+    *("DataFrames", "DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
@@ -450,6 +456,11 @@ _SUITS: dict[str, set[str]] = {
     "max_pairs": {"2**40"},
     "max_sources": {"None", "2**40"},
     "neighbors": {"zero"},
+    "neuron_columns": {"None", "dict"},
+    "columns": {"None", "dict"},
+    "transmitter_signs": {"None", "dict"},
+    "names": {"None"},
+    "nodes": {"None"},
     "neurons": {"None", "empty list", "tuple", "empty array"},
     "node_color": _COLORS,
     "node_size": _NUMBERS | {"None"},
@@ -510,6 +521,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("plasticity.RewardPrediction", "value"): {"negative", "negative float", *_NUMBERS},
     ("plasticity.TemporalDifference", "discount"): {"zero"},
     ("graphs.from_networkx", "graph"): {"graph"},
+    ("graphs.from_edges", "num_nodes"): {"None"},
     ("graphs.from_numpy", "matrix"): {"array"},
     # The coordinates say how many neurons there are.
     ("graphs.coordinate_random (coordinate-given)", "num_nodes"): {"None"},

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphs.io.callings import is_whole
 from graphs.io.left_out import warn
-from graphs.io.tables import is_whole
 
 # The effect on the fastest receptors. Glutamate excites in vertebrates and mostly inhibits in the
 # fly, and the effect of other transmitters depends on the receptor, so the caller has to state it.

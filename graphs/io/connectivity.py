@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import build_sorted
-from graphs.io.callings import fault, spelled
+from graphs.io.callings import fault, is_whole, spelled
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
 from graphs.io.limits import check_bytes, check_neurons
-from graphs.io.tables import is_whole
 from graphs.io.text_table import TextTable
 
 COLUMNS = {

@@ -222,8 +222,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
 
     Warns:
         LeftOutWarning: The file holds something that a connectome has no field for, or the sign of
-            a transmitter is unknown; the warning names it. In XML files labels become names and x, y and z become positions if there are
-            no others.
+            a transmitter is unknown; the warning names it. In XML files labels become names and x,
+            y and z become positions if there are no others.
 
     Note:
         Tables of :func:`graphs.save`, recognized by the ``.json`` file beside them, are read

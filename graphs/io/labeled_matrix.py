@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from graphs.io.callings import fault, spelled
+from graphs.io.callings import are_numbers, fault, spelled
 from graphs.io.frame_table import CodedColumn, FrameTable
 from graphs.io.limits import check_bytes
 from graphs.io.neuron_table import Neurons
@@ -73,8 +73,7 @@ def read(
     weight = np.concatenate([values for _, values in parts])
     cells = [CodedColumn(names, source), CodedColumn(names, target), CodedColumn(weight)]
     table = FrameTable("the matrix", ["source", "target", "weight"], cells.__getitem__)
-    counted = names == [str(number) for number in range(len(names))]
-    return table, Neurons(len(names), index, {"names": None if counted else names})
+    return table, Neurons(len(names), index, {"names": None if are_numbers(names) else names})
 
 
 def _rows(file: BinaryIO, delimiter: str) -> Iterator[list[str]]:

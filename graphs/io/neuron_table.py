@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphs.io.callings import are_numbers
 from graphs.io.columns import Labels, signs, type_texts, types
 from graphs.io.rows import Texts
 from graphs.io.tables import Converter, Table
@@ -163,5 +164,4 @@ def _encoder(table: Table, labels: dict[str, Labels], key: str) -> Converter:
 
 def _names(keys: list[str], key: str) -> list[str] | None:
     """Return identifiers as names, or None if they are 0 to N - 1 in order."""
-    counts = key == "neuron" and keys == [str(number) for number in range(len(keys))]
-    return None if counts else keys
+    return None if key == "neuron" and are_numbers(keys) else keys

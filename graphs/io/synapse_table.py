@@ -9,11 +9,11 @@ from torch_geometric.data import Data
 
 from graphs.contract import build_sorted
 from graphs.io import neuron_table
-from graphs.io.callings import near_alike
+from graphs.io.callings import are_numbers, is_whole, near_alike, ordered
 from graphs.io.columns import Labels, signs, types
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import tell, warn
-from graphs.io.tables import Converter, Table, is_whole
+from graphs.io.tables import Converter, Table
 
 # Names of columns in published connectomes, in lower case. The name of the role has precedence.
 SYNAPSE_COLUMNS = {
@@ -257,18 +257,15 @@ def _implied(
     if num_nodes is not None:
         return neuron_table.Neurons(num_nodes, {}, {})
     texts = list(labels.index)
-    whole = all(map(is_whole, texts))
-    if not whole:
+    if not all(map(is_whole, texts)):
         _refuse_near_alike(labels, synapses)
-    keys: list[Any] = list(map(int, texts)) if whole else texts
-    order = sorted(range(len(texts)), key=keys.__getitem__)
+    order = ordered(texts)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     for role in ("source", "target"):
         synapses[role] = rank[synapses[role]]
     names = [texts[at] for at in order]
-    counted = names == [str(number) for number in range(len(names))]
-    return neuron_table.Neurons(len(names), {}, {"names": None if counted else names})
+    return neuron_table.Neurons(len(names), {}, {"names": None if are_numbers(names) else names})
 
 
 def _refuse_near_alike(labels: Labels, synapses: dict[str, Any]) -> None:

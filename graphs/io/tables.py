@@ -308,12 +308,6 @@ def raise_all(problems: Sequence[str]) -> None:
         raise ValueError(f"{len(problems)} things are wrong: {listed}")
 
 
-def is_whole(text: str) -> bool:
-    """Return whether a text is an integer >= 0, as Python writes it, that fits into int64."""
-    plain = text.isascii() and text.isdigit() and (text[0] != "0" or text == "0")
-    return plain and (len(text) < 19 or (len(text) == 19 and int(text) < 2**63))
-
-
 def is_number(text: str) -> bool:
     """Return whether a text is a number, finite or not."""
     try:

@@ -199,10 +199,7 @@ def test_tensors_that_are_no_plain_arrays():
 @pytest.mark.parametrize(
     ("source", "fix"),
     [
-        (
-            ["a", "b"],
-            r"such as 'a'; call graphs.from_networkx\(networkx.DiGraph\(list\(zip\(source",
-        ),
+        (["a", "b"], "such as 'a'; leave num_nodes out, and the names are numbered"),
         ([0.0, 1.0], r"such as 0.0; pass numpy.asarray\(source\).astype\(int\)"),
         ([0.5, 1.0], "such as 0.5; pass the integers that source represents"),
         ([0.0, np.inf], "pass the integers"),

@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 
 import graphs
-from tests.graphs.io.refusals import told
+from tests.graphs.io.refusals import checked, told
 
 MATRIX = np.array([[0, 2.0, 0], [0, 0, -1.5], [0, 0, 3.0]])
 
@@ -168,4 +168,4 @@ def test_damaged_matrices(tmp_path, suffix):
             try:
                 graphs.validate(graphs.load(path))
             except ValueError as error:
-                assert "cannot be read as a connectome" in str(error)
+                checked(path, error)
