@@ -273,6 +273,8 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
         yield f"RULES[{name}].predict", Call(made.predict, {"x": x})
         rate = {"learning_rate": 0.1}
         yield f"RULES[{name}].make_optimizer", Call(made.make_optimizer, rate)
+    small = RULES["backprop"](RULES["backprop"].build(None, 12, 3))
+    yield "learning.problems", Call(learning.problems, {"rule": small, "x": x, "y": y})
     yield "learning.LabelInputs", Call(learning.LabelInputs, {"num_classes": 3})
     data = graphs.layered([12, 6, 6])
     network = {"connectome": data, "types": error_diffusion.alternating(24), "inputs": range(12)}
@@ -449,6 +451,7 @@ _SUITS: dict[str, set[str]] = {
     "max_loops": {"2**40"},
     "max_pairs": {"2**40"},
     "max_sources": {"None", "2**40"},
+    "model": {"None"},
     "neighbors": {"zero"},
     "neurons": {"None", "empty list", "tuple", "empty array"},
     "node_color": _COLORS,
