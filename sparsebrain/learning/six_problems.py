@@ -46,11 +46,17 @@ _MARKS: Mapping[str, Mark] = {"s": "solved", "p": "partly", "-": "not"}
 #: Problems 4 to 6 by rule: a mark for each, and why.
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "Backprop": ("---", "errors are real numbers of a phase of their own, from given targets"),
-    "FeedbackAlignment": ("---", "as backpropagation, but for the weights"),
-    "SignSymmetry": ("---", "as backpropagation, but for the weights"),
-    "KolenPollack": ("---", "as backpropagation, but for the weights"),
-    "WeightMirror": ("---", "as backpropagation, with a phase of noise besides"),
-    "DirectFeedbackAlignment": ("---", "as backpropagation, but errors go straight to each layer"),
+    "FeedbackAlignment": (
+        "---",
+        "as backpropagation: errors are real numbers of a phase of their own",
+    ),
+    "SignSymmetry": ("---", "as backpropagation: errors are real numbers of a phase of their own"),
+    "KolenPollack": ("---", "as backpropagation: errors are real numbers of a phase of their own"),
+    "WeightMirror": ("---", "as backpropagation, with one more phase, of noise"),
+    "DirectFeedbackAlignment": (
+        "---",
+        "errors are real numbers from given targets, and layers wait for them",
+    ),
     "LocalErrors": ("-p-", "a layer learns as soon as it has answered, and needs the label"),
     "ErrorDiffusion": ("-pp", "one error reaches all cells at once, and is a broadcast amine"),
     "ForwardForward": ("--s", "wrong samples are a phase of their own; the label is an input"),
@@ -216,7 +222,8 @@ def _linear_way_back(signals: list[Signal], rule: nn.Module) -> tuple[Mark, str]
     if all(name[:6] != "model." and how == SAME for each in back for name, how in each.over):
         return "partly", "errors go back one step, over a classifier of the layer's own"
     most = max(each.crossings for each in back)
-    return "not", f"errors go back linearly, over up to {most} weights in a row"
+    through = "1 layer" if most == 1 else f"{most} layers or loops"
+    return "not", f"errors go back linearly, through {through}"
 
 
 def _kept_activities(signals: list[Signal], rule: nn.Module) -> tuple[Mark, str]:

@@ -128,9 +128,7 @@ def test_answers_say_why():
     assert found[2].mark == "not"
     assert found[2].reason == "errors go back over the weights of the way forward"
     text = str(found)
-    assert text.startswith(
-        "1 a linear way back: not (errors go back linearly, over up to 4 weights"
-    )
+    assert text.startswith("1 a linear way back: not (errors go back linearly, through 4 layers")
     assert "argued" in text
 
 
