@@ -163,6 +163,14 @@ def _of_energy() -> Iterator[tuple[str, Call]]:
     divergence = {"machine": machine, "chains": 4}
     yield "energy.ContrastiveDivergence", Call(energy.ContrastiveDivergence, divergence)
     yield "ContrastiveDivergence.forward", Call(energy.ContrastiveDivergence(machine), {"x": x})
+    classes = {"machine": energy.BoltzmannMachine(data, visible=4), "num_classes": 2}
+    yield "energy.BoltzmannClassifier", Call(energy.BoltzmannClassifier, classes)
+    around = {"connectome": data, "in_features": 3, "num_classes": 2}
+    yield "BoltzmannClassifier.around", Call(energy.BoltzmannClassifier.around, around)
+    classifier = energy.BoltzmannClassifier.around(**around)
+    yield "BoltzmannClassifier.forward", Call(classifier, {"x": x[:, :3]})
+    labeled = {"x": x[:, :3], "y": torch.tensor([0, 1]), "generator": None}
+    yield "BoltzmannClassifier.visible_state", Call(classifier.visible_state, labeled)
     series = {"connectome": data, "decays": [0.5], "ltd_decays": [0.6]}
     yield (
         "energy.DynamicBoltzmannMachine",
@@ -552,6 +560,9 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("energy.BoltzmannMachine", "visible"): {"None"},
     ("energy.ising", "coupling"): {"zero", "negative", "negative float"} | _NUMBERS,
     ("energy.ContrastiveDivergence", "persistent"): {"bool"},
+    **{("energy.ContrastiveDivergence", name): {"None"} for name in ("given", "settle")},
+    ("energy.BoltzmannClassifier", "loops"): {"zero"},
+    ("BoltzmannClassifier.around", "loops"): {"zero"},
     ("BoltzmannMachine.conditional", "observed"): {"bool"},
     ("BoltzmannMachine.log_prob", "log_partition"): {"None", "tensor 0-d"},
     ("BoltzmannMachine.sample", "beta"): {"float"},

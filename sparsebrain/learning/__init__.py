@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sparsebrain.learning.backprop import Backprop
+from sparsebrain.learning.boltzmann import Boltzmann
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
 from sparsebrain.learning.equilibrium_propagation import EquilibriumPropagation
@@ -44,6 +45,7 @@ RULES: RuleTable[Rule] = RuleTable(
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
         "equilibrium-propagation": EquilibriumPropagation,
+        "boltzmann": Boltzmann,
         # Features without labels under a linear readout, in another package.
         "random-features": "sparsebrain.plasticity.feature_rules:RandomFeatures",
         "hebb": "sparsebrain.plasticity.feature_rules:HebbFeatures",
@@ -55,6 +57,7 @@ RULES: RuleTable[Rule] = RuleTable(
 __all__ = [
     "RULES",
     "Backprop",
+    "Boltzmann",
     "DendriticMicrocircuit",
     "DirectFeedbackAlignment",
     "EquilibriumPropagation",
