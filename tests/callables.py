@@ -345,6 +345,13 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     arguments = {"removed": torch.tensor([0, 1]), "weight": torch.ones(2)}
     arguments["added"] = torch.tensor([[0, 19], [19, 0]])
     yield "GraphLayer.replace_synapses", Call(layer.replace_synapses, arguments)
+    yield "plasticity.FastWeights", Call(plasticity.FastWeights, {"connectome": data})
+    memory = plasticity.FastWeights(data)
+    pair = {"key": torch.rand(20), "value": torch.rand(20)}
+    memory.write(**pair)
+    yield "FastWeights.write", Call(memory.write, pair)
+    yield "FastWeights.read", Call(memory.read, {"key": torch.rand(3, 20)})
+    yield "FastWeights.clear", Call(plasticity.FastWeights(data).clear, {})
     yield "plasticity.RewardPrediction", Call(plasticity.RewardPrediction, {})
     prediction = plasticity.RewardPrediction()
     yield "RewardPrediction.forward", Call(prediction, {"rewards": torch.rand(4, 3)})
@@ -514,6 +521,9 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},
+    ("FastWeights.read", "key"): {"one axis more"},
+    ("plasticity.FastWeights", "decay"): {"zero"},
+    ("plasticity.FastWeights", "rate"): _NUMBERS,
     ("plasticity.Rewiring", "candidates"): {"None"},
     ("plasticity.Rewiring", "temperature"): _NUMBERS,
     ("plasticity.Rewiring (candidates)", "candidates"): {"None", "float"},
