@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 import graphs
 from graphs import arguments
+from sparsebrain.energy import BoltzmannMachine
 from sparsebrain.learning.recorder import AHEAD, BACK, SAME, Recorder, Signal
 from sparsebrain.learning.rule import Rule
 from sparsebrain.nn.graph_layer import GraphLayer
@@ -62,6 +63,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "ForwardForward": ("--s", "wrong samples are a phase of their own; the label is an input"),
     "DendriticMicrocircuit": ("-s-", "dendrites compare while neurons answer; it needs targets"),
     "EquilibriumPropagation": ("--p", "a free and a nudged phase; a target is a weak input"),
+    "Boltzmann": ("s-s", "neurons are 0 or 1, with labels clamped and free; a label is an input"),
     "ContrastiveDivergence": ("s-s", "neurons are 0 or 1 in a waking and a dreaming phase"),
     "DynamicBoltzmannMachine": ("sss", "neurons are 0 or 1, and the next step is the target"),
     "Hebb": ("-ss", "real values; each synapse sees its two neurons"),
@@ -246,8 +248,14 @@ def _same_weights(signals: list[Signal], rule: nn.Module) -> tuple[Mark, str]:
         return "partly", "errors go back over the weights of a layer's own classifier"
     if any(how == BACK for how, _ in of_model):
         return "partly", "the way back knows something of the weights, such as their signs"
-    tied = any(isinstance(m, GraphLayer) and m.weight_sharing == "pair" for m in rule.modules())
-    if tied and any(how == AHEAD for how, _ in of_model):
+    ahead = any(how == AHEAD for how, _ in of_model)
+    for each in rule.modules():
+        # A machine samples in compiled code, which shows torch none of its steps.
+        if not (
+            (ahead and isinstance(each, GraphLayer) and each.weight_sharing == "pair")
+            or isinstance(each, BoltzmannMachine)
+        ):
+            continue
         return "partly", "the two directions of a pair of neurons share a weight"
     return "solved", "no error goes back over weights of the way forward"
 
