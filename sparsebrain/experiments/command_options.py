@@ -13,6 +13,7 @@ import typer
 
 _LONGEST_TEXT = 4096
 _SUFFIXES = "Connectome file; ends in {formats}."
+_NEW_SUFFIXES = "Connectome file; ends in {written_formats}."
 
 
 class BadValueError(typer.BadParameter):
@@ -256,7 +257,7 @@ Spec = Annotated[
     ),
 ]
 NewFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_path("new_file"))
+    Path, typer.Option("--out", "-o", metavar="FILE", help=_NEW_SUFFIXES, **_path("new_file"))
 ]
 Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))

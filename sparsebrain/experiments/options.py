@@ -194,11 +194,11 @@ def split_path(text: str) -> tuple[str, bool]:
 def new_file(name: str, value: object) -> Path:
     """Return the path of a connectome's file that can be written, in a folder that exists."""
     # This imports torch, which the other options do not need.
-    from graphs.io.files import format_of  # noqa: PLC0415
+    from graphs.io.formats import format_of  # noqa: PLC0415
 
     file = path(name, value)
     try:
-        format_of(file)
+        format_of(file, written=True)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     try:

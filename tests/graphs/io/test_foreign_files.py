@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import graphs
-from graphs.io.files import FORMATS
+from graphs.io.formats import SAVED as FORMATS
 from tests.graphs.io.refusals import told
 
 every_format = pytest.mark.parametrize("suffix", FORMATS)
