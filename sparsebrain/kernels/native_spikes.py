@@ -99,10 +99,12 @@ class NativeSpikes:
 
 
 def addresses(*tensors: Tensor | None) -> list[int]:
+    """Return the addresses of tensors, 0 for None."""
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
 def narrow(train: Train) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the arrays of a train with the dtypes that kernels read."""
     return train.begin, train.step.to(torch.int32), train.neuron.to(torch.int32)
 
 
@@ -148,6 +150,7 @@ def check_tensor(name: str, value: Any, dtype: torch.dtype, shape: Sequence[int]
 
 
 def check_network(network: Network) -> None:
+    """Raise unless the tensors of a network can be read by their addresses."""
     size, dtype = network.structure.num_nodes, network.weight.dtype
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"weight must be float32 or float64, got {dtype}; pass weight.float()")
@@ -192,6 +195,7 @@ def copied(running: Running, network: Network) -> Running:
 
 
 def check_span(span: Span, network: Network, samples: int) -> None:
+    """Raise unless the tensors of a span can be read by their addresses."""
     _check_train("events", span.events, samples)
     check_tensor("jump", span.jump, network.weight.dtype, span.events.step.shape)
     for probe in span.probes:

@@ -1,8 +1,8 @@
 """Spiking neurons whose synapses and thresholds change, step by step: the reference of kernels.
 
 A step first runs as in :mod:`sparsebrain.kernels.spikes`, with the weights and thresholds that the
-steps before have left. Then the pairs of spikes that it completes change the weights, and its spikes
-raise the thresholds. A spike carries the weight that its synapse has when the spike is sent.
+steps before have left. Then the pairs of spikes that it completes change the weights, and its
+spikes raise the thresholds. A spike carries the weight that its synapse has when it is sent.
 """
 
 from __future__ import annotations

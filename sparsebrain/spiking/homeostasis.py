@@ -107,8 +107,7 @@ class Normalization:
     """Incoming weights of every neuron, scaled to a given sum of their absolute values.
 
     Neurons whose weights sum to 0 keep them. Calling the object scales the weights of the network
-    at once, in place. Passed to :meth:`LIF.simulate`, it does so at the end of every ``every`` ms of
-    the simulation. Time is O(E).
+    in place. :meth:`LIF.simulate` does so once in every ``every`` ms. Time is O(E).
 
     Args:
         lif: The network, a :class:`LIF` without ``dale``.
