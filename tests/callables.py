@@ -169,6 +169,14 @@ def _of_energy() -> Iterator[tuple[str, Call]]:
     divergence = {"machine": machine, "chains": 4}
     yield "energy.ContrastiveDivergence", Call(energy.ContrastiveDivergence, divergence)
     yield "ContrastiveDivergence.forward", Call(energy.ContrastiveDivergence(machine), {"x": x})
+    classes = {"machine": energy.BoltzmannMachine(data, visible=4), "num_classes": 2}
+    yield "energy.BoltzmannClassifier", Call(energy.BoltzmannClassifier, classes)
+    around = {"connectome": data, "in_features": 3, "num_classes": 2}
+    yield "BoltzmannClassifier.around", Call(energy.BoltzmannClassifier.around, around)
+    classifier = energy.BoltzmannClassifier.around(**around)
+    yield "BoltzmannClassifier.forward", Call(classifier, {"x": x[:, :3]})
+    labeled = {"x": x[:, :3], "y": torch.tensor([0, 1]), "generator": None}
+    yield "BoltzmannClassifier.visible_state", Call(classifier.visible_state, labeled)
     series = {"connectome": data, "decays": [0.5], "ltd_decays": [0.6]}
     yield (
         "energy.DynamicBoltzmannMachine",
@@ -279,6 +287,8 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
         yield f"RULES[{name}].predict", Call(made.predict, {"x": x})
         rate = {"learning_rate": 0.1}
         yield f"RULES[{name}].make_optimizer", Call(made.make_optimizer, rate)
+    small = RULES["backprop"](RULES["backprop"].build(None, 12, 3))
+    yield "learning.problems", Call(learning.problems, {"rule": small, "x": x, "y": y})
     yield "learning.LabelInputs", Call(learning.LabelInputs, {"num_classes": 3})
     data = graphs.layered([12, 6, 6])
     network = {"connectome": data, "types": error_diffusion.alternating(24), "inputs": range(12)}
@@ -341,6 +351,13 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     arguments = {"removed": torch.tensor([0, 1]), "weight": torch.ones(2)}
     arguments["added"] = torch.tensor([[0, 19], [19, 0]])
     yield "GraphLayer.replace_synapses", Call(layer.replace_synapses, arguments)
+    yield "plasticity.FastWeights", Call(plasticity.FastWeights, {"connectome": data})
+    memory = plasticity.FastWeights(data)
+    pair = {"key": torch.rand(20), "value": torch.rand(20)}
+    memory.write(**pair)
+    yield "FastWeights.write", Call(memory.write, pair)
+    yield "FastWeights.read", Call(memory.read, {"key": torch.rand(3, 20)})
+    yield "FastWeights.clear", Call(plasticity.FastWeights(data).clear, {})
     yield "plasticity.RewardPrediction", Call(plasticity.RewardPrediction, {})
     prediction = plasticity.RewardPrediction()
     yield "RewardPrediction.forward", Call(prediction, {"rewards": torch.rand(4, 3)})
@@ -455,6 +472,7 @@ _SUITS: dict[str, set[str]] = {
     "max_loops": {"2**40"},
     "max_pairs": {"2**40"},
     "max_sources": {"None", "2**40"},
+    "model": {"None"},
     "neighbors": {"zero"},
     "neuron_columns": {"None", "dict"},
     "columns": {"None", "dict"},
@@ -514,6 +532,9 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},
+    ("FastWeights.read", "key"): {"one axis more"},
+    ("plasticity.FastWeights", "decay"): {"zero"},
+    ("plasticity.FastWeights", "rate"): _NUMBERS,
     ("plasticity.Rewiring", "candidates"): {"None"},
     ("plasticity.Rewiring", "temperature"): _NUMBERS,
     ("plasticity.Rewiring (candidates)", "candidates"): {"None", "float"},
@@ -561,6 +582,9 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("energy.BoltzmannMachine", "visible"): {"None"},
     ("energy.ising", "coupling"): {"zero", "negative", "negative float"} | _NUMBERS,
     ("energy.ContrastiveDivergence", "persistent"): {"bool"},
+    **{("energy.ContrastiveDivergence", name): {"None"} for name in ("given", "settle")},
+    ("energy.BoltzmannClassifier", "loops"): {"zero"},
+    ("BoltzmannClassifier.around", "loops"): {"zero"},
     ("BoltzmannMachine.conditional", "observed"): {"bool"},
     ("BoltzmannMachine.log_prob", "log_partition"): {"None", "tensor 0-d"},
     ("BoltzmannMachine.sample", "beta"): {"float"},

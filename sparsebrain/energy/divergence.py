@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from graphs import arguments, tensors
+from graphs.positions import positions
 from sparsebrain.energy import sampling
 from sparsebrain.energy.machine import BoltzmannMachine
+from sparsebrain.kernels import propagate
 from sparsebrain.kernels.sampling import MOST_SWEEPS, check_binary
 
 
@@ -29,7 +31,7 @@ class ContrastiveDivergence(nn.Module):
 
     Hidden neurons are averaged exactly, given the visible ones, where
     :meth:`BoltzmannMachine.free_energy` can sum them out. Otherwise they are drawn, with the data
-    clamped, in k sweeps.
+    clamped, in ``settle`` sweeps, and the means are those of their probabilities given all others.
 
     Args:
         machine: The machine.
@@ -39,6 +41,10 @@ class ContrastiveDivergence(nn.Module):
         temperatures: Parallel tempering of persistent chains [3]_: increasing temperatures, of
             which the first is 1. Each chain has a copy at every temperature, and neighbors exchange
             their states after the k sweeps.
+        given: Visible neurons that keep the data in the model's term too, a sequence of their
+            numbers. The rule then learns the probability of the others given these, as that of
+            labels given inputs. Not with persistent chains, which belong to no sample.
+        settle: The number of sweeps of the hidden neurons with the data clamped; k if None.
         generator: The source of randomness; torch's default generator if None.
 
     Raises:
@@ -80,6 +86,8 @@ class ContrastiveDivergence(nn.Module):
         *,
         chains: int = 100,
         temperatures: Sequence[float] = (1.0,),
+        given: Sequence[int] | Tensor | None = None,
+        settle: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -90,10 +98,17 @@ class ContrastiveDivergence(nn.Module):
             )
         self.machine = machine
         self.k = arguments.count("k", k, at_least=1, at_most=MOST_SWEEPS)
+        self.settle = (
+            self.k
+            if settle is None
+            else arguments.count("settle", settle, at_least=1, at_most=MOST_SWEEPS)
+        )
         self.persistent = arguments.flag("persistent", persistent)
         self.chains = arguments.count("chains", chains, at_least=1)
         self.temperatures = _temperatures(temperatures, persistent=self.persistent)
         self.generator = tensors.generator("generator", generator, torch.device("cpu"))
+        self.given: Tensor | None
+        self.register_buffer("given", _given(given, machine, self.persistent), persistent=False)
         states = len(self.temperatures) * self.chains * machine.num_nodes
         tensors.room(f"chains={chains}", states, "pass fewer chains")
         # [temperatures, N, chains] once persistent chains have started.
@@ -124,7 +139,7 @@ class ContrastiveDivergence(nn.Module):
             raise ValueError("x must hold at least one sample, got none; pass x [B, V] with B >= 1")
         check_binary("x", x)
         data = self._with_hidden(x)
-        model = self._from_chains() if self.persistent else self._sweep(data)
+        model = self._from_chains() if self.persistent else self._sweep(data, given=self.given)
         with torch.enable_grad():
             loss = self._energy(data).mean() - self._energy(model).mean()
         parameters = [each for each in (machine.weight, machine.bias) if each.requires_grad]
@@ -138,7 +153,32 @@ class ContrastiveDivergence(nn.Module):
         x = state.t()
         if self.exact:
             return self.machine.free_energy(x[:, self.machine.visible])
-        return self.machine.energy(x)
+        return self._expected_energy(x.to(self.machine.weight.dtype))
+
+    def _expected_energy(self, x: Tensor) -> Tensor:
+        """Return energies whose gradients have probabilities in place of hidden states.
+
+        A hidden neuron enters with its probability p given all others. In a pair of hidden neurons
+        one of them does and the other with its state x, because p_i p_j is not the mean of x_i x_j.
+        The means are those of the drawn states, and they vary less.
+        """
+        machine, weight = self.machine, self.machine.weight
+        structure = machine.structure.to(weight.device)
+        with torch.no_grad():
+            mean = torch.sigmoid(machine.field(x))
+            mean[:, machine.visible] = x[:, machine.visible]
+        lateral = torch.where(self._is_lateral(), weight, 0)
+        x, mean = x.t().contiguous(), mean.t().contiguous()
+        received = propagate(structure, (weight - lateral).repeat(2), mean)
+        received = received + propagate(structure, lateral.repeat(2), x)
+        return -(mean * (machine.bias.unsqueeze(1) + 0.5 * received)).sum(0)
+
+    def _is_lateral(self) -> Tensor:
+        """Return which pairs [P] are between hidden neurons."""
+        machine = self.machine
+        hidden = torch.ones(machine.num_nodes, dtype=torch.bool, device=machine.weight.device)
+        hidden[machine.visible] = False
+        return hidden[machine.pairs].all(0)
 
     def _with_hidden(self, x: Tensor) -> Tensor:
         """Return states [N, B] uint8 with the data and hidden neurons drawn given the data."""
@@ -152,11 +192,13 @@ class ContrastiveDivergence(nn.Module):
         clamped = torch.zeros(machine.num_nodes, dtype=torch.bool, device=state.device)
         clamped[machine.visible] = True
         seed = sampling.new_seed(self.generator)
-        return sampling.sweep(machine, state, 1.0, self.k, seed, 0, clamped)
+        return sampling.sweep(machine, state, 1.0, self.settle, seed, 0, clamped)
 
-    def _sweep(self, state: Tensor, temperature: float = 1.0) -> Tensor:
+    def _sweep(
+        self, state: Tensor, temperature: float = 1.0, given: Tensor | None = None
+    ) -> Tensor:
         seed = sampling.new_seed(self.generator)
-        return sampling.sweep(self.machine, state, 1 / temperature, self.k, seed, 0)
+        return sampling.sweep(self.machine, state, 1 / temperature, self.k, seed, 0, given)
 
     def _from_chains(self) -> Tensor:
         """Advance the persistent chains and return those of temperature 1."""
@@ -165,7 +207,7 @@ class ContrastiveDivergence(nn.Module):
             start = torch.randint(2, shape, generator=self.generator, dtype=torch.uint8)
             self.states = start.to(self.machine.weight.device)
         swept = [
-            self._sweep(state, temperature)
+            self._sweep(state.to(self.machine.weight.device), temperature)
             for state, temperature in zip(self.states, self.temperatures, strict=True)
         ]
         self.states = torch.stack(swept)
@@ -198,6 +240,33 @@ def _sums_hidden(machine: BoltzmannMachine) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _given(values: Any, machine: BoltzmannMachine, persistent: bool) -> Tensor | None:
+    """Return the mask [N] of neurons that keep the data, or None."""
+    if values is None:
+        return None
+    chosen = torch.from_numpy(positions("given", values, machine.num_nodes))
+    if not len(chosen):
+        raise ValueError("given must name at least one neuron, got none; pass given=None")
+    mask = torch.zeros(machine.num_nodes, dtype=torch.bool)
+    mask[chosen] = True
+    hidden = mask[machine.hidden.cpu()].nonzero()
+    if hidden.numel():
+        raise ValueError(
+            f"given must name visible neurons, got {int(machine.hidden[int(hidden[0])])}, which is "
+            "hidden; pass neurons of machine.visible"
+        )
+    if bool(mask.all()):
+        raise ValueError(
+            f"given holds all {machine.num_nodes} neurons, so that none is left to learn; leave "
+            "out those that are to be predicted"
+        )
+    if persistent:
+        raise ValueError(
+            "given is for chains that start at the data, got persistent=True; pass persistent=False"
+        )
+    return mask.to(machine.weight.device)
 
 
 def _temperatures(values: Any, *, persistent: bool) -> list[float]:

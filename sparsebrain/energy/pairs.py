@@ -69,8 +69,8 @@ def _refuse_self_loops(source: Tensor, target: Tensor) -> None:
         neuron = int(source[int(same[0])])
         raise ValueError(
             f"connectome has {same.numel()} self-loops, the first at neuron {neuron}; a self-loop "
-            "is a bias, since x * x = x, so drop them with "
-            "torch_geometric.transforms.RemoveSelfLoops()(connectome)"
+            "is a bias, since x * x = x, so drop them with connectome.edge_subgraph("
+            "connectome.edge_index[0] != connectome.edge_index[1])"
         )
 
 

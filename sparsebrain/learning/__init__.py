@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sparsebrain.learning.backprop import Backprop
+from sparsebrain.learning.boltzmann import Boltzmann
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
 from sparsebrain.learning.direct_feedback_alignment import DirectFeedbackAlignment
 from sparsebrain.learning.equilibrium_propagation import EquilibriumPropagation
@@ -22,6 +23,7 @@ from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.rule_table import RuleTable
 from sparsebrain.learning.sign_symmetry import SignSymmetry
+from sparsebrain.learning.six_problems import problems
 from sparsebrain.learning.weight_mirror import WeightMirror
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ RULES: RuleTable[Rule] = RuleTable(
         "forward-forward": ForwardForward,
         "dendritic-microcircuit": DendriticMicrocircuit,
         "equilibrium-propagation": EquilibriumPropagation,
+        "boltzmann": Boltzmann,
         # Features without labels under a linear readout, in another package.
         "random-features": "sparsebrain.plasticity.feature_rules:RandomFeatures",
         "hebb": "sparsebrain.plasticity.feature_rules:HebbFeatures",
@@ -54,6 +57,7 @@ RULES: RuleTable[Rule] = RuleTable(
 __all__ = [
     "RULES",
     "Backprop",
+    "Boltzmann",
     "DendriticMicrocircuit",
     "DirectFeedbackAlignment",
     "EquilibriumPropagation",
@@ -66,6 +70,7 @@ __all__ = [
     "Rule",
     "SignSymmetry",
     "WeightMirror",
+    "problems",
 ]
 
 

@@ -5,6 +5,7 @@ Every rule in :data:`PLASTICITY` is a :class:`PlasticityRule` around a layer: ``
 weight, and ``rule.make_optimizer()`` takes the step.
 :class:`Rewiring` replaces synapses during training by any rule. :class:`RewardPrediction` and
 :class:`TemporalDifference` compute the errors that dopamine neurons signal.
+:class:`FastWeights` stores pairs of patterns in one step each.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from sparsebrain.learning.rule_table import RuleTable
 from sparsebrain.plasticity.bcm import BCM
 from sparsebrain.plasticity.dopamine_stdp import DopamineSTDP
+from sparsebrain.plasticity.fast_weights import FastWeights
 from sparsebrain.plasticity.hebb import Hebb
 from sparsebrain.plasticity.oja import Oja
 from sparsebrain.plasticity.plasticity_rule import PlasticityRule, RateRule
@@ -40,6 +42,7 @@ __all__ = [
     "PLASTICITY",
     "STDP",
     "DopamineSTDP",
+    "FastWeights",
     "Hebb",
     "Oja",
     "PlasticityRule",

@@ -126,3 +126,38 @@ def test_bad_options(options, error, message):
 def test_bad_data(x, message):
     with pytest.raises(ValueError, match=message):
         ContrastiveDivergence(bm5())(x)
+
+
+def test_given_neurons_keep_the_data():
+    """With neurons 0 to 2 given, CD-30 is the gradient of the probability of 3 and 4."""
+    machine = bm5()
+    states = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 2)
+    x = DATA.double()
+    rows = torch.cat([x[:, None, :3].expand(4, 4, 3), states.expand(4, 4, 2)], 2)
+    energies = machine.energy(rows.reshape(16, 5)).view(4, 4)
+    loss = (machine.energy(x) + torch.logsumexp(-energies, 1)).mean()
+    expected = torch.autograd.grad(loss, [machine.weight, machine.bias])
+    generator = torch.Generator().manual_seed(0)
+    rule = ContrastiveDivergence(machine, k=30, given=[0, 1, 2], generator=generator)
+    copies = 25_000
+    rule(DATA.repeat(copies, 1))
+    for found, exact in zip((machine.weight.grad, machine.bias.grad), expected, strict=True):
+        assert float((found - exact).abs().max()) < 5 * 0.5 / math.sqrt(4 * copies)
+    assert machine.bias.grad[:3].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([4], r"given must name visible neurons, got 4, .* machine\.visible"),
+        ([], "given must name at least one"),
+        ([7], "given"),
+    ],
+)
+def test_bad_given(given, message):
+    with pytest.raises(ValueError, match=message):
+        ContrastiveDivergence(bm5(visible=3), given=given)
+    with pytest.raises(ValueError, match="none is left to learn"):
+        ContrastiveDivergence(bm5(), given=range(5))
+    with pytest.raises(ValueError, match="persistent=False"):
+        ContrastiveDivergence(bm5(), persistent=True, given=[0])

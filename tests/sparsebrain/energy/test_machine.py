@@ -268,7 +268,7 @@ def test_weights_start_from_the_connectome():
     ("edges", "message"),
     [
         ([[0, 1, 1], [1, 0, 2]], r"1 synapses in one direction only, .* 1 to 2.*symmetrize"),
-        ([[0, 1, 2], [1, 0, 2]], r"1 self-loops, the first at neuron 2.*RemoveSelfLoops"),
+        ([[0, 1, 2], [1, 0, 2]], r"1 self-loops, the first at neuron 2.*edge_subgraph"),
     ],
 )
 def test_graphs_without_an_energy_are_refused(edges, message):

@@ -323,6 +323,7 @@ DRAWING = [
     "forward-forward",
     "dendritic-microcircuit",
     "equilibrium-propagation",
+    "boltzmann",
 ]
 WITHOUT_LABELS = ["random-features", "hebb", "oja", "bcm"]
 LOSING = [*DRAWING[:5], "backprop", "error-diffusion", "equilibrium-propagation", *WITHOUT_LABELS]
@@ -343,6 +344,10 @@ OPTIONS = [
     ("forward-forward", "groups", [torch.zeros(48, dtype=torch.int64)]),
     ("equilibrium-propagation", "beta", [*NO_SHARE[:1], *NO_SHARE[2:], 1e-6]),
     ("equilibrium-propagation", "nudge", NO_OPTION),
+    ("boltzmann", "k", [0, -1, 1.5, "3", True, None, 10**20]),
+    ("boltzmann", "chains", [0, -1, 1.5, "3", True, None, 10**20]),
+    ("boltzmann", "persistent", [*NO_FLAG, True]),
+    ("boltzmann", "inputs", NO_OPTION),
     ("dendritic-microcircuit", "output_nudge", NO_SHARE),
     ("dendritic-microcircuit", "interneuron_nudge", NO_SHARE),
     ("dendritic-microcircuit", "apical_share", NO_SHARE),

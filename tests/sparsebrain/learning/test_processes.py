@@ -25,6 +25,7 @@ DIFFERENT = {
     "local-errors": "compares pairs of samples",
     "forward-forward": "draws wrong labels, and has peers over a batch",
     "weight-mirror": "draws noise",
+    "boltzmann": "draws states",
     "bcm": "moves its threshold by the batch of each process",
 }
 

@@ -79,7 +79,7 @@ def test_a_model_that_it_cannot_teach_is_refused(name):
         RULES[name](Strange())
 
 
-@pytest.mark.parametrize("name", ["error-diffusion", "forward-forward"])
+@pytest.mark.parametrize("name", ["error-diffusion", "forward-forward", "boltzmann"])
 def test_sweeps_have_no_equilibrium(name):
     with pytest.raises(ValueError, match="no sweeps to count; use loops=8"):
         RULES[name].build(graphs.small_world(12, 4, 0.3, seed=0), 6, 3, loops=Equilibrium())
