@@ -12,6 +12,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 import graphs
+from graphs.io.formats import format_of
 from sparsebrain.experiments.options import FILE_FIX, OptionError
 
 # The arguments of graphs.load that ``sparsebrain measure`` has as options.
@@ -46,18 +47,36 @@ def saved_connectome(
     try:
         if options is None:
             return graphs.load(path)
+        _check_taken(path, options)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", graphs.LeftOutWarning)
             data = graphs.load(path, **options)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        if options is not None:
-            raise OptionError("file", in_options(str(error))) from None
+        if isinstance(error, OptionError):
+            raise
         # Messages of graphs have the form "what is wrong; what to pass".
-        reason = str(error).partition("; ")[0]
-        raise OptionError("file", f"{reason}; {FILE_FIX}") from None
+        told = str(error) if options is None else in_options(str(error))
+        reason, _, advice = told.partition("; ")
+        follow = options is not None and " --" in f" {advice}"
+        raise OptionError("file", told if follow else f"{reason}; {FILE_FIX}") from None
     for each in caught:
         print(f"sparsebrain: {in_options(str(each.message))}", file=sys.stderr)
     return data
+
+
+def _check_taken(path: str | os.PathLike[str], options: Mapping[str, Any]) -> None:
+    """Refuse an option that the format of a file does not take."""
+    if os.path.isdir(path):
+        return
+    taken = format_of(path).options
+    for name in options:
+        if name not in taken:
+            known = [flag for option, flag in OPTIONS.items() if option in taken]
+            raise OptionError(
+                OPTIONS[name].lstrip("-").replace("-", "_"),
+                f"this file takes {', '.join(known) or 'no options'}, got {OPTIONS[name]}; pass "
+                "the options of its format alone",
+            )
 
 
 def in_options(message: str) -> str:

@@ -201,6 +201,9 @@ def is_clear(told: str, name: str, given: str) -> bool:
     keywords = {each for each in KEYWORD.findall(told) if f"{each}=" not in given}
     with_options = ("--topology", "SPEC", "--loops", "--neurons")
     allowed = TEXT_OPTIONS | {"option"} if name in with_options else set()
+    # The examples of name=value pairs.
+    if name in ("--columns", "--neuron-columns", "--signs"):
+        allowed = {"name", "weight", "glutamate"}
     return (
         told.startswith("sparsebrain: ")
         and told.count("\n") == 1

@@ -55,8 +55,10 @@ def test_a_raster_has_a_dot_for_each_spike(recording):
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 def test_a_dataframe_has_a_row_for_each_spike(recording, library):
     frame = recording.to_dataframe(library)
-    read = frame.to_pydict() if library == "pyarrow" else dict(frame)
-    assert {name: list(values) for name, values in read.items()} == {
+    names = ["sample", "neuron", "step", "time"]
+    assert list(frame.column_names if library == "pyarrow" else frame.columns) == names
+    read = frame.to_pydict() if library == "pyarrow" else frame
+    assert {name: list(read[name]) for name in names} == {
         "sample": [0, 1, 1, 1],
         "neuron": [2, 0, 1, 1],
         "step": [3, 3, 10, 41],
