@@ -20,6 +20,7 @@ from sparsebrain.experiments.command_options import (
     DataDir,
     DataSet,
     Epochs,
+    Excitatory,
     File,
     Full,
     Jobs,
@@ -35,6 +36,7 @@ from sparsebrain.experiments.command_options import (
     Spec,
     Studies,
     Topologies,
+    TrainingImages,
     Trials,
     Variant,
     name_of,
@@ -321,6 +323,41 @@ def features(seeds: Seeds = 3, out: Out = Path("features")) -> None:
     )
 
     run(seeds=seeds, out=out, console=Console())
+
+
+@app.command(name="digits-stdp", cls=_Command)
+def digits_stdp(
+    neurons: Excitatory = 100,
+    data: DataSet = "mnist",
+    images: TrainingImages = None,
+    seeds: Seeds = 3,
+    data_dir: DataDir = None,
+    out: Out = Path("digits-stdp"),
+) -> None:
+    """Let spiking neurons learn digits without labels, by STDP and lateral inhibition.
+
+    Every pixel has an input neuron, whose spikes reach all excitatory neurons. These inhibit each
+    other, their thresholds adapt, and the weights of every neuron keep their sum. Every training
+    image is presented once. Then each neuron is labeled with the class to which it responds most,
+    and the labels vote on the test images.
+
+    The command writes results.csv and figure.png, the receptive fields of the first network.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.spiking_digits import (  # noqa: PLC0415
+        digits_stdp as run,
+    )
+
+    run(
+        neurons=neurons,
+        data=data,
+        images=images,
+        seeds=seeds,
+        data_dir=data_dir,
+        out=out,
+        console=Console(),
+    )
 
 
 @app.command(cls=_Command)

@@ -2,8 +2,8 @@
 
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
-lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, and
-``features`` learns receptive fields without labels.
+lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
+learns receptive fields without labels, and ``digits_stdp`` digits with spikes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.comparison import compare
     from sparsebrain.experiments.plasticity_study.pitch import song
     from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
+    from sparsebrain.experiments.plasticity_study.spiking_digits import digits_stdp
     from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
     from sparsebrain.experiments.significance import differences
 
-__all__ = ["compare", "differences", "features", "reproduce", "rewiring", "song"]
+__all__ = ["compare", "differences", "digits_stdp", "features", "reproduce", "rewiring", "song"]
 
 _MODULES = {
     "compare": "comparison",
     "differences": "significance",
+    "digits_stdp": "plasticity_study.spiking_digits",
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
     "rewiring": "plasticity_study.sparse_training",

@@ -210,6 +210,14 @@ Seeds = Annotated[
 Trials = Annotated[
     int, typer.Option(metavar="N", help="Trials of each bird.", **_integer("trials"))
 ]
+Excitatory = Annotated[
+    int,
+    typer.Option(metavar="N", help="Excitatory neurons.", **_integer("excitatory")),
+]
+TrainingImages = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Training images. Default: all.", **_integer("images")),
+]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))
 ]
