@@ -383,7 +383,17 @@ NOT_CALLED = {
     *("Spectrum", "Prediction", "Rule"),
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
-    *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    *(
+        "load",
+        "save",
+        "plot_html",
+        "compare",
+        "reproduce",
+        "features",
+        "rewiring",
+        "song",
+        "one_shot",
+    ),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
     *("PlasticityRule", "RateRule", "SpikeTimingRule"),

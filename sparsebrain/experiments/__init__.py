@@ -3,7 +3,8 @@
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
 lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, and
-``features`` learns receptive fields without labels.
+``features`` learns receptive fields without labels, and ``one_shot`` learns letters that are seen
+once.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsebrain.experiments.comparison import compare
+    from sparsebrain.experiments.one_shot_study.study import one_shot
     from sparsebrain.experiments.plasticity_study.pitch import song
     from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
     from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
     from sparsebrain.experiments.significance import differences
 
-__all__ = ["compare", "differences", "features", "reproduce", "rewiring", "song"]
+__all__ = ["compare", "differences", "features", "one_shot", "reproduce", "rewiring", "song"]
 
 _MODULES = {
     "compare": "comparison",
     "differences": "significance",
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
+    "one_shot": "one_shot_study.study",
     "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",
 }
