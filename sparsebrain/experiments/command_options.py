@@ -178,6 +178,14 @@ Topologies = Annotated[
         **_checked(_topologies),
     ),
 ]
+OneShotTopologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Topology of a graph layer; can be repeated. Default: grid.",
+        **_checked(_topologies),
+    ),
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
