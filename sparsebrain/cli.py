@@ -17,8 +17,11 @@ from typer.core import TyperCommand
 from sparsebrain.experiments.command_options import (
     BadValueError,
     BatchSize,
+    Columns,
     DataDir,
     DataSet,
+    Delimiter,
+    Duplicates,
     Epochs,
     Excitatory,
     File,
@@ -26,7 +29,9 @@ from sparsebrain.experiments.command_options import (
     Jobs,
     LearningRate,
     Loops,
+    NeuronColumns,
     Neurons,
+    NeuronsFile,
     NewFile,
     OneShotTopologies,
     Out,
@@ -34,11 +39,13 @@ from sparsebrain.experiments.command_options import (
     Seed,
     Seeds,
     Shape,
+    Signs,
     Spec,
     Studies,
     Topologies,
     TrainingImages,
     Trials,
+    Variable,
     Variant,
     name_of,
 )
@@ -428,16 +435,35 @@ def measure(
     file: File,
     full: Full = False,
     seed: Seed = 0,
+    columns: Columns = None,
+    neurons: NeuronsFile = None,
+    neuron_columns: NeuronColumns = None,
+    signs: Signs = None,
+    duplicates: Duplicates = None,
+    delimiter: Delimiter = None,
+    variable: Variable = None,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
 
     With --full, the measures include the power-law fit of degrees, small-worldness relative to
     random graphs with the same degrees, modularity, the spectrum and the triads.
+
+    The options after --seed say how to read tables and graphs of other programs.
     """
     import graphs  # noqa: PLC0415
     from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
 
-    print(graphs.summary(saved_connectome(file), full=full, seed=seed))
+    options = {
+        "columns": columns,
+        "neurons": neurons,
+        "neuron_columns": neuron_columns,
+        "transmitter_signs": signs,
+        "duplicates": duplicates,
+        "delimiter": delimiter,
+        "variable": variable,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    print(graphs.summary(saved_connectome(file, given), full=full, seed=seed))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,8 +1,8 @@
 """A table of the measures that distinguish topologies."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -159,6 +159,22 @@ class Summary:
     wiring_length: WiringLength | None
     full: Costly | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all measures as numbers and text by their names, such as for a row of a dataframe.
+
+        Names of measures with several values are joined, as in ``in_degree_mean`` and
+        ``triads_030T``. Measures that are None are left out.
+
+        Example:
+            >>> import graphs
+            >>> found = graphs.summary(graphs.layered([2, 1])).to_dict()
+            >>> found["num_nodes"], found["in_degree_max"]
+            (3, 2)
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "full"}
+        costly = {} if self.full is None else vars(self.full)
+        return dict(_flat({**own, **costly}))
+
     def __str__(self) -> str:
         rows = self._rows()
         width = max(len(label) for label, _ in rows)
@@ -202,6 +218,21 @@ class FullSummary(Summary):
     """
 
     full: Costly
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the scalars in nested records under joined names."""
+    for name, value in values.items():
+        if is_dataclass(value):
+            yield from _flat(vars(value), f"{prefix}{name}_")
+        elif isinstance(value, tuple) and hasattr(value, "_asdict"):
+            yield from _flat(value._asdict(), f"{prefix}{name}_")
+        elif isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}_")
+        elif isinstance(value, np.generic):
+            yield f"{prefix}{name}", value.item()
+        elif isinstance(value, int | float | str):
+            yield f"{prefix}{name}", value
 
 
 def _estimate(value: float, error: float) -> str:

@@ -149,6 +149,53 @@ def _topology(name: str, text: str) -> str:
         raise ValueError(error.told(name)) from None
 
 
+def _columns(name: str, text: str) -> dict[str, str | int | None]:
+    """Return columns by role; a number is a position, and nothing means no column."""
+    pairs = _pairs(name, text, "weight=strength")
+    return {role: int(each) if each.isdigit() else each or None for role, each in pairs.items()}
+
+
+def _signs(name: str, text: str) -> dict[str, float]:
+    pairs = _pairs(name, text, "glutamate=-1")
+    signs = {"-1": -1.0, "0": 0.0, "1": 1.0, "+1": 1.0}
+    for transmitter, sign in pairs.items():
+        if sign not in signs:
+            raise ValueError(
+                f"{name} must have -1, 0 (unknown) or 1 for each transmitter, got {sign!r} for "
+                f"{transmitter!r}; pass for example {name}=glutamate=-1"
+            )
+    return {transmitter: signs[sign] for transmitter, sign in pairs.items()}
+
+
+def _pairs(name: str, text: str, example: str) -> dict[str, str]:
+    """Return ``key=value,key=value`` as a dict."""
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not key or not equals or key in found:
+            raise ValueError(
+                f"{name} must be name=value pairs of different names, separated by commas, got "
+                f"{item!r}; pass for example {name}={example}"
+            )
+        found[key] = value
+    return found
+
+
+def _duplicates(name: str, text: str) -> str:
+    from graphs import arguments  # noqa: PLC0415
+
+    return arguments.option(name, text, ("error", "sum"))
+
+
+def _delimiter(name: str, text: str) -> str:
+    plain = {"tab": "\t", "space": " "}.get(text, text)
+    if len(plain) != 1 or plain in '"\r\n':
+        raise ValueError(
+            f"{name} must be one character, tab or space, got {text!r}; pass for example {name}=';'"
+        )
+    return plain
+
+
 def _shape(name: str, text: str) -> str:
     from sparsebrain.experiments import options  # noqa: PLC0415
 
@@ -282,4 +329,53 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer(
 File = Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_path("saved_file"))]
 Full = Annotated[
     bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE=NAME,...",
+        help="Columns of the synapses, such as source=pre,weight=strength; "
+        "a position if there is no header; nothing for no column.",
+        **_checked(_columns),
+    ),
+]
+NeuronColumns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE=NAME,...",
+        help="Columns of the neurons, such as type=class.",
+        **_checked(_columns),
+    ),
+]
+Signs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=SIGN,...",
+        help="Signs of transmitters, such as glutamate=-1; others are unknown.",
+        **_checked(_signs),
+    ),
+]
+Duplicates = Annotated[
+    str | None,
+    typer.Option(
+        metavar="error|sum",
+        help="Whether rows of one synapse are refused or added up.",
+        **_checked(_duplicates),
+    ),
+]
+NeuronsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table with one row per neuron.", **_path("saved_file")),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER",
+        help="Character between two values, tab or space.",
+        **_checked(_delimiter),
+    ),
+]
+Variable = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Matrix of a .mat file.", **_checked(lambda _, text: text)),
 ]

@@ -23,6 +23,7 @@ from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_ne
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
+    Rows,
     method_of,
     summarize,
     tabulate,
@@ -56,7 +57,7 @@ def compare(
     jobs: int = -1,
     out: str | os.PathLike[str] = "results",
     console: Console | None = None,
-) -> list[Row]:
+) -> Rows:
     """Train every topology with every rule and every seed, and report the results.
 
     The folder ``out`` receives ``results.csv`` (one row per run), ``curves.csv`` (one row per
@@ -93,7 +94,7 @@ def compare(
 
     Returns:
         One row per kind of neurons, rule and topology that is not refused, in the given order.
-        Rows include diverged runs.
+        Rows include diverged runs. ``rows.to_dataframe()`` has one row per run.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -127,9 +128,9 @@ def compare(
     plan = _plan(parsed, rules, kinds, settings, images)
     results = Results(out)
     train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
-    rows = [
+    rows = Rows(
         summarize(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
-    ]
+    )
     _draw(rows, plan, settings, images, out)
     if console is not None:
         _print(rows, plan, settings, images, console)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from graphs import frames
 from sparsebrain.experiments.neuron_options import RATE
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.topology import Budget, break_options
@@ -98,6 +100,31 @@ def summarize(label: str, runs: list[Run], results: Results) -> Row:
         [results.outcomes[run] for run in runs],
         [results.curves[run] for run in runs],
     )
+
+
+class Rows(list[Row]):
+    """The rows of a comparison, in the order of its tables."""
+
+    def to_dataframe(self, library: frames.Library = "pandas") -> Any:
+        """Return all runs as a dataframe, which requires narwhals and the library of the frame.
+
+        Args:
+            library: "pandas", "polars" or "pyarrow".
+
+        Returns:
+            One row per run, with its label and the columns of ``results.csv``.
+
+        Raises:
+            ValueError: If ``library`` is none of these.
+            ModuleNotFoundError: If narwhals or the library is not installed.
+        """
+        columns: dict[str, list[Any]] = {"label": [row.label for row in self for _ in row.runs]}
+        runs = [run for row in self for run in row.runs]
+        outcomes = [outcome for row in self for outcome in row.outcomes]
+        for cls, records in ((Run, runs), (Outcome, outcomes)):
+            for field in fields(cls):
+                columns[field.name] = [getattr(each, field.name) for each in records]
+        return frames.make(columns, library)
 
 
 def tabulate(rows: list[Row], wanted: Budget | None = None, *, name: str = "topology") -> Table:

@@ -20,7 +20,7 @@ from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
 from sparsebrain.experiments.fingerprint import seal
-from sparsebrain.experiments.report import Row, summarize, tabulate
+from sparsebrain.experiments.report import Row, Rows, summarize, tabulate
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.tables import write_csv
@@ -44,7 +44,7 @@ def reproduce(
     jobs: int = -1,
     out: str | os.PathLike[str] | None = None,
     console: Console | None = None,
-) -> list[Row]:
+) -> Rows:
     """Train the paper's five models and draw its figures 2, 6, 9 or 10, and 11.
 
     - Figure 2 is the coordinate graph.
@@ -116,7 +116,7 @@ def reproduce(
     for run in finished:
         if not weights[run].exists():
             keep(run, train(run, images))
-    rows = [summarize(name, runs[name], results) for name in EJIMA_MODELS]
+    rows = Rows(summarize(name, runs[name], results) for name in EJIMA_MODELS)
     models = {run: _restore(run, images, weights[run]) for run in finished}
     numbers = _write_figures(rows, models, images, out)
     if console is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from graphs import arguments
+from graphs import arguments, frames
 from graphs.plots.canvas import axes
 from sparsebrain.kernels.spikes import Probe
 from sparsebrain.spiking.arguments import number, steps
@@ -68,6 +68,23 @@ class Recording:
         seconds = self.duration / 1000
         rates = counts.double() / seconds if seconds else torch.zeros_like(counts.double())
         return rates.view(self.samples, self.num_nodes)
+
+    def to_dataframe(self, library: frames.Library = "pandas") -> Any:
+        """Return the spikes as a dataframe, which requires narwhals and the library of the frame.
+
+        Args:
+            library: "pandas", "polars" or "pyarrow".
+
+        Returns:
+            One row per spike, with the columns sample, neuron, step and time (in ms).
+
+        Raises:
+            ValueError: If ``library`` is none of these.
+            ModuleNotFoundError: If narwhals or the library is not installed.
+        """
+        columns = {"sample": self.sample, "neuron": self.neuron, "step": self.step}
+        arrays = {name: each.cpu().numpy() for name, each in columns.items()}
+        return frames.make({**arrays, "time": arrays["step"] * self.dt}, library)
 
     def __repr__(self) -> str:
         return (

@@ -263,3 +263,57 @@ def test_bad_input_is_one_line_and_status_2(arguments, told):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("sparsebrain: ")
     assert told in done.stderr
+
+
+def test_the_advice_in_messages_can_be_followed(tmp_path, capsys):
+    """In this process; each message proposes the options of the next call."""
+    path = tmp_path / "edges.csv"
+    path.write_text("cell a;cell b;nt\nx;y;GLU\nx;y;GLU\n")
+
+    def measure(*options):
+        with pytest.raises(SystemExit) as stop:
+            main(["measure", str(path), *options])
+        return stop.value.code, capsys.readouterr()
+
+    status, told = measure()
+    assert status == 2
+    assert "; pass --delimiter ; if it separates the values" in told.err
+    status, told = measure("--delimiter", ";")
+    assert (
+        "; pass --columns 'source=cell a,target=cell b' with the names of the columns" in told.err
+    )
+    options = ["--delimiter", ";", "--columns", "source=cell a,target=cell b"]
+    status, told = measure(*options)
+    assert "or pass --duplicates sum to add up their weights" in told.err
+    assert "sign is 0 (unknown) for the transmitters 'GLU' (2 rows)" not in told.err
+    status, told = measure(*options, "--duplicates", "sum")
+    assert status == 0
+    assert "pass --signs GLU=... with 1, -1 or 0 for each" in told.err
+    assert "--columns transmitter=" in told.err
+    status, told = measure(*options, "--duplicates", "sum", "--signs", "glu=-1")
+    assert (status, told.err) == (0, "")
+    assert "synapses            1" in told.out
+    (tmp_path / "neurons.csv").write_text("id;kind\nx;K\ny;L\nz;L\n")
+    more = ["--neurons", str(tmp_path / "neurons.csv"), "--neuron-columns", "type=kind"]
+    status, told = measure(*options, "--duplicates", "sum", "--signs", "glu=-1", *more)
+    assert (status, told.err) == (0, "")
+    assert "neurons             3" in told.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--columns", "source"], "--columns must be name=value pairs of different names, separat"),
+        (["--columns", "a=b,a=c"], "--columns must be name=value pairs"),
+        (["--signs", "glutamate=2"], "--signs must have -1, 0 (unknown) or 1 for each transmitter"),
+        (["--duplicates", "add"], "--duplicates must be one of 'error', 'sum', got 'add'"),
+        (["--delimiter", "ab"], "--delimiter must be one character, tab or space, got 'ab'"),
+        (["--neurons", "nix.csv"], "--neurons: the file 'nix.csv' does not exist"),
+    ],
+)
+def test_bad_options_of_tables(tmp_path, capsys, options, told):
+    (tmp_path / "a.csv").write_text("source,target\na,b\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(tmp_path / "a.csv"), *options])
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err

@@ -390,3 +390,17 @@ def test_every_row_may_fail(monkeypatch):
     found = graphs.summary(graphs.layered([2, 2]), full=True)
     assert str(found).count("nan (MemoryError)") == 7
     assert found.num_edges == 4
+
+
+def test_a_summary_as_a_dict_of_plain_values():
+    data = graphs.grid_local((4, 5), 1)
+    found = graphs.summary(data, full=True)
+    told = found.to_dict()
+    assert told["num_nodes"] == 20
+    assert told["in_degree_max"] == found.in_degree.max == 9
+    assert told["wiring_length_total"] == found.wiring_length.total
+    assert told["modularity"] == found.full.modularity
+    assert told["triads_300"] == found.full.triads["300"]
+    assert told["small_worldness_null_model"] == found.full.small_worldness.null_model
+    assert {type(value) for value in told.values()} <= {int, float, str, bool}
+    assert "wiring_length_mean" not in graphs.summary(graphs.from_edges([0], [1])).to_dict()

@@ -53,6 +53,13 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path, rows):
     assert [row["synapses"] for row in found] == ["256", "256", "0", "0"]
     assert [int(row["epoch"]) for row in rows(tmp_path / "curves.csv")] == [1, 2] * 4
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert [row.label for row in summed] == ["grid:shape=6x6,distance=1", "none"]
+    frame = summed.to_dataframe("polars")
+    assert frame["label"].to_list() == [row["topology"] for row in found]
+    assert frame["seed"].to_list() == [0, 1, 0, 1]
+    assert frame["test_accuracy"].to_list() == [float(row["test_accuracy"]) for row in found]
+    assert frame.columns[1:] == list(found[0])
+    assert len(summed.to_dataframe()) == 4
     mean = sum(float(row["test_accuracy"]) for row in found[:2]) / 2
     assert summed[0].mean("test_accuracy") == pytest.approx(mean)
     text = console.export_text()

@@ -50,3 +50,17 @@ def test_a_raster_has_a_dot_for_each_spike(recording):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "neuron")
     assert recording.plot(ax) is ax
     plt.close("all")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_dataframe_has_a_row_for_each_spike(recording, library):
+    frame = recording.to_dataframe(library)
+    read = frame.to_pydict() if library == "pyarrow" else dict(frame)
+    assert {name: list(values) for name, values in read.items()} == {
+        "sample": [0, 1, 1, 1],
+        "neuron": [2, 0, 1, 1],
+        "step": [3, 3, 10, 41],
+        "time": [3.0, 3.0, 10.0, 41.0],
+    }
+    with pytest.raises(ValueError, match="library must be one of 'pandas'"):
+        recording.to_dataframe("spark")
