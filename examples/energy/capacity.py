@@ -1,8 +1,8 @@
 """Capacity of Hopfield networks by topology: the same neurons and synapses, wired in three ways.
 
 Random patterns are stored on a torus, a small world and a random graph of 900 neurons with 24
-synapses each on average. Measured are the share of wrong neurons after one synchronous step from a stored
-pattern, beside its exact expectation, and the overlap with the pattern after 30 sweeps at
+synapses each on average. Measured are the share of wrong neurons after one synchronous step from a
+stored pattern, beside its exact expectation, and the overlap with the pattern after 30 sweeps at
 temperature 0.05 from a cue in which 10 % of the neurons are wrong.
 
 The field of a neuron with d synapses is d plus the sum of d (K - 1) independent terms of -1 or 1,
@@ -110,6 +110,7 @@ def draw(rows, path):
 
 
 def main():
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")

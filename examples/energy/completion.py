@@ -2,9 +2,9 @@
 
 Machines of 64 pixels, 10 label neurons and 256 hidden neurons learn the 8 x 8 digits of
 scikit-learn by contrastive divergence. Hidden neurons form a grid of 16 x 16 with synapses among
-neighbors, and each has synapses with all labels and with the pixels of a window of 5 x 5 around its
-place ("local"), with as many drawn at random ("random"), or with all pixels ("dense"). Then the
-upper half of each test image is clamped, and the mean of the last 40 of 60 sweeps is the completion.
+neighbors, and each has synapses with all labels and with the pixels of a window of 5 x 5 around
+its place ("local"), with as many drawn at random ("random"), or with all pixels ("dense"). Then the
+upper half of each test image is clamped; the mean of the last 40 of 60 sweeps is the completion.
 
     python examples/energy/completion.py [--out FOLDER] [--seeds 3] [--epochs 40]
 """
@@ -131,6 +131,7 @@ def draw(pictures, images, path):
 
 
 def main():
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=3, metavar="N")

@@ -196,6 +196,7 @@ def draw(recited, path):
 
 
 def main():
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
