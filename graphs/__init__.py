@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 _PACKAGES = ("brains", "generators", "io", "measures", "plots", "transforms")
 _MODULES = (
-    *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "memory"),
-    *("ordering", "paths", "positions", "tensors"),
+    *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "frames"),
+    *("memory", "ordering", "paths", "positions", "tensors"),
 )
 
 if TYPE_CHECKING:
@@ -50,13 +50,16 @@ if TYPE_CHECKING:
         stochastic_block,
     )
     from graphs.io import (
+        DataFrames,
         LeftOutWarning,
+        from_dataframe,
         from_edges,
         from_networkx,
         from_numpy,
         from_scipy,
         load,
         save,
+        to_dataframe,
         to_networkx,
         to_numpy,
         to_scipy,
@@ -146,6 +149,7 @@ def _version() -> str:
 
 __all__ = [
     "AllToAll",
+    "DataFrames",
     "DegreeDistribution",
     "Degrees",
     "Estimate",
@@ -179,6 +183,7 @@ __all__ = [
     "fixed_out_degree",
     "fixed_total",
     "fly_visual_system",
+    "from_dataframe",
     "from_edges",
     "from_networkx",
     "from_numpy",
@@ -218,6 +223,7 @@ __all__ = [
     "subgraph",
     "summary",
     "symmetrize",
+    "to_dataframe",
     "to_networkx",
     "to_numpy",
     "to_scipy",

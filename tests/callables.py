@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
+import pyarrow as pa
 import scipy.sparse
 import torch
 from torch import nn
@@ -75,6 +76,10 @@ def _of_graphs() -> Iterator[tuple[str, Call]]:
         "FixedOutDegree": {"degree": 2},
         "FixedProbability": {"probability": 0.5},
         "FixedTotal": {"num_edges": 3},
+        "from_dataframe": {
+            "edges": pa.table({"source": source, "target": target}),
+            "nodes": pa.table({"neuron": np.arange(20)}),
+        },
         "from_edges": {"source": source, "target": target, "num_nodes": 20},
         "from_networkx": {"graph": nx.DiGraph([(0, 1), (1, 2)])},
         "from_numpy": {"matrix": np.eye(4)},
@@ -82,6 +87,7 @@ def _of_graphs() -> Iterator[tuple[str, Call]]:
         "join": {"parts": [data, data], "labels": ["a", "b"]},
         "lesion": {"data": data, "fraction": 0.5},
         "nest": {"outer": data, "inner": data},
+        "to_dataframe": {"data": data, "library": "pyarrow"},
         "plot_distances": {"data": data, "bins": 5, "max_pairs": 100},
         "validate": {"data": data},
     }
@@ -214,6 +220,10 @@ def _of_spiking() -> Iterator[tuple[str, Call]]:
         "silence": [3],
     }
     yield "LIF.simulate", Call(lif.simulate, simulated)
+    thresholds = {"lif": lif, "increment": torch.rand(20), "tau": 1e5}
+    yield "spiking.AdaptiveThreshold", Call(spiking.AdaptiveThreshold, thresholds)
+    scaled = {"lif": lif, "total": 2.0, "every": 5.0, "synapses": lif.weight > 0}
+    yield "spiking.Normalization", Call(spiking.Normalization, scaled)
     recording = lif.simulate(10.0, current=1.5, samples=2)
     yield "Recording.plot", Call(recording.plot, {"sample": 1})
     yield "spiking.FlyBrain", Call(spiking.FlyBrain, {"connectome": data})
@@ -281,6 +291,8 @@ def _of_rules() -> Iterator[tuple[str, Call]]:
         yield f"RULES[{name}].predict", Call(made.predict, {"x": x})
         rate = {"learning_rate": 0.1}
         yield f"RULES[{name}].make_optimizer", Call(made.make_optimizer, rate)
+    small = RULES["backprop"](RULES["backprop"].build(None, 12, 3))
+    yield "learning.problems", Call(learning.problems, {"rule": small, "x": x, "y": y})
     yield "learning.LabelInputs", Call(learning.LabelInputs, {"num_classes": 3})
     data = graphs.layered([12, 6, 6])
     network = {"connectome": data, "types": error_diffusion.alternating(24), "inputs": range(12)}
@@ -343,6 +355,13 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     arguments = {"removed": torch.tensor([0, 1]), "weight": torch.ones(2)}
     arguments["added"] = torch.tensor([[0, 19], [19, 0]])
     yield "GraphLayer.replace_synapses", Call(layer.replace_synapses, arguments)
+    yield "plasticity.FastWeights", Call(plasticity.FastWeights, {"connectome": data})
+    memory = plasticity.FastWeights(data)
+    pair = {"key": torch.rand(20), "value": torch.rand(20)}
+    memory.write(**pair)
+    yield "FastWeights.write", Call(memory.write, pair)
+    yield "FastWeights.read", Call(memory.read, {"key": torch.rand(3, 20)})
+    yield "FastWeights.clear", Call(plasticity.FastWeights(data).clear, {})
     yield "plasticity.RewardPrediction", Call(plasticity.RewardPrediction, {})
     prediction = plasticity.RewardPrediction()
     yield "RewardPrediction.forward", Call(prediction, {"rewards": torch.rand(4, 3)})
@@ -378,13 +397,14 @@ def public_calls() -> dict[str, Call]:
 
 # Records that functions return, warnings and base classes: nobody makes them from values.
 NOT_CALLED = {
-    *("DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
+    *("DataFrames", "DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    *("digits_stdp", "one_shot"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
     *("PlasticityRule", "RateRule", "SpikeTimingRule"),
@@ -457,7 +477,13 @@ _SUITS: dict[str, set[str]] = {
     "max_loops": {"2**40"},
     "max_pairs": {"2**40"},
     "max_sources": {"None", "2**40"},
+    "model": {"None"},
     "neighbors": {"zero"},
+    "neuron_columns": {"None", "dict"},
+    "columns": {"None", "dict"},
+    "transmitter_signs": {"None", "dict"},
+    "names": {"None"},
+    "nodes": {"None"},
     "neurons": {"None", "empty list", "tuple", "empty array"},
     "node_color": _COLORS,
     "node_size": _NUMBERS | {"None"},
@@ -511,6 +537,9 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},
+    ("FastWeights.read", "key"): {"one axis more"},
+    ("plasticity.FastWeights", "decay"): {"zero"},
+    ("plasticity.FastWeights", "rate"): _NUMBERS,
     ("plasticity.Rewiring", "candidates"): {"None"},
     ("plasticity.Rewiring", "temperature"): _NUMBERS,
     ("plasticity.Rewiring (candidates)", "candidates"): {"None", "float"},
@@ -518,6 +547,7 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("plasticity.RewardPrediction", "value"): {"negative", "negative float", *_NUMBERS},
     ("plasticity.TemporalDifference", "discount"): {"zero"},
     ("graphs.from_networkx", "graph"): {"graph"},
+    ("graphs.from_edges", "num_nodes"): {"None"},
     ("graphs.from_numpy", "matrix"): {"array"},
     # The coordinates say how many neurons there are.
     ("graphs.coordinate_random (coordinate-given)", "num_nodes"): {"None"},
@@ -533,6 +563,13 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},
     ("LIF.simulate", "record"): {"empty list", "tuple"},
     ("LIF.simulate", "silence"): {"empty list", "tuple", "empty array"},
+    **{("LIF.simulate", name): {"None"} for name in ("plasticity", "adaptation", "normalization")},
+    ("spiking.AdaptiveThreshold", "increment"): _NUMBERS | {"zero"},
+    ("spiking.AdaptiveThreshold", "tau"): _NUMBERS | {"1e308"},
+    ("spiking.Normalization", "total"): _NUMBERS,
+    ("spiking.Normalization", "every"): {"float"},
+    ("spiking.Normalization", "synapses"): {"bool"},
+    ("PLASTICITY[stdp]", "synapses"): {"None", "bool"},
     ("Recording.plot", "sample"): {"zero"},
     # [..., N], as nn.Linear takes.
     ("GraphLayer.describe", "x"): {"one axis more"},

@@ -20,7 +20,7 @@ export LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -pri
 export ASAN_OPTIONS=detect_leaks=0:log_path=stderr.asan UBSAN_OPTIONS=print_stacktrace=1:log_path=stderr.asan
 export OMP_NUM_THREADS=2
 failed=0
-"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/{kernels,error_diffusion} \
+"$work/venv/bin/python" -m pytest -q -p no:cacheprovider tests/sparsebrain/{kernels,error_diffusion,spiking,energy,plasticity} \
     tests/graphs/test_compiled.py tests/graphs/measures "$@" || failed=$?
 cat stderr.asan.* 2>/dev/null || true
 exit "$failed"

@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -50,23 +50,45 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: 
             "numpy.savez"
         )
     with archive.open(member) as part:
+        check_array(name, part, member.file_size, max_bytes)
+    return name
+
+
+def check_array(name: str, part: IO[bytes], file_size: int, max_bytes: int) -> None:
+    """Check that an array in NumPy's format is as long as its header says, before it is read.
+
+    Args:
+        name: The name of the array in messages.
+        part: The open array.
+        file_size: The number of bytes in it.
+        max_bytes: The largest size.
+
+    Raises:
+        ValueError: The array is damaged, too large, or holds Python objects.
+    """
+    try:
         version = np.lib.format.read_magic(part)
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in readers:
-            raise ValueError(
-                f"{name} is an array in the unknown version {version} of its format; write it "
-                "again with numpy.savez"
-            )
-        shape, _, dtype = readers[version](part)
-        if dtype.hasobject:
-            raise ValueError(
-                f"{name} holds Python objects, which could execute anything (pickle); write it "
-                f"again with {name}.astype(str) or {name}.astype(float)"
-            )
-        size = member.file_size - part.tell()
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is not in NumPy's format ({error}); take a whole copy, or write it again with "
+            "numpy.save"
+        ) from error
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(
+            f"{name} is an array in the unknown version {version} of its format; write it "
+            "again with numpy.savez"
+        )
+    shape, _, dtype = readers[version](part)
+    if dtype.hasobject:
+        raise ValueError(
+            f"{name} holds Python objects, which could execute anything (pickle); write it "
+            f"again with {name}.astype(str) or {name}.astype(float)"
+        )
+    size = file_size - part.tell()
     length = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or not dtype.itemsize or length != size:
         raise ValueError(
@@ -80,4 +102,3 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: 
         math.prod(max(side, 1) for side in shape) * dtype.itemsize,
         max_bytes,
     )
-    return name

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from graphs import arguments
 from graphs.contract import Index
+from graphs.io.callings import fault
 from graphs.io.left_out import to_float32
 
 # Larger numbers of a few neurons are labels from a database.
@@ -143,13 +144,71 @@ def floats(name: str, values: Any) -> NDArray[np.float32]:
 
 
 def labels_fix() -> str:
-    """Return the call that numbers neurons with large labels."""
-    return (
-        "number the neurons from 0, labels, ends = numpy.unique([source, target], "
-        "return_inverse=True), and pass *ends.reshape(2, -1), num_nodes=len(labels)"
-    )
+    """Return how to pass large labels of neurons."""
+    return "leave num_nodes out, and they become names"
 
 
 def are_labels(largest: int, values: int) -> bool:
     """Return whether numbers up to `largest` are rather labels than the numbers of neurons."""
     return largest >= max(_LABELS_FROM, _LABELS_PER_VALUE * values)
+
+
+def identifiers(name: str, values: Any) -> NDArray[Any]:
+    """Return ids, integers >= 0, or names of neurons, one per synapse.
+
+    Returns:
+        An array of integers or of text.
+
+    Raises:
+        TypeError: The values are neither integers nor text.
+        ValueError: An id is negative or does not fit into 64 bits, or a name is missing.
+    """
+    found = row(name, values)
+    if not found.size:
+        return np.empty(0, np.int64)
+    expected = f"{name} must hold ids, integers >= 0, or names"
+    if found.dtype.kind == "f":
+        whole = np.all((np.abs(found) < 2**53) & (np.trunc(found) == found))
+        fix = f"pass numpy.asarray({name}).astype(int)"
+        if not whole:
+            fix = f"pass {name} as it was before it became floats, which lose digits above 2^53"
+        raise TypeError(f"{expected}, got {found.dtype}, such as {found[0].item()!r:.60}; {fix}")
+    if found.dtype.kind not in "iuU":
+        raise TypeError(
+            f"{expected}, got {found.dtype}, such as {found[0].item()!r:.60}; pass "
+            f"{name}=list(map(str, {name}))"
+        )
+    if found.dtype.kind == "U":
+        for at, text in enumerate(found.tolist()):
+            if reason := fault(text):
+                raise ValueError(f"{expected}, got {text[:50]!r} at position {at}; {reason}")
+    elif found.min() < 0:
+        at = int(np.argmin(found))
+        raise ValueError(
+            f"{expected}, got {found[at]} at position {at}; leave this synapse out, or number the "
+            f"neurons from 0 and pass {name} again"
+        )
+    return found
+
+
+def names_of(values: Any, num_nodes: int | None) -> list[str]:
+    """Return the argument `names`: one name or id per neuron, as text.
+
+    Raises:
+        TypeError: The names are neither text nor integers.
+        ValueError: There is not one per neuron.
+    """
+    fix = "pass names=list(map(str, names))"
+    if not arguments.is_list(values) and not hasattr(values, "__array__"):
+        raise TypeError(f"names must be a list of str, got {arguments.described(values)}; {fix}")
+    found = array("names", values)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iuU"):
+        raise TypeError(
+            f"names must be a row of str or integers, got {arguments.described(found)}; {fix}"
+        )
+    if num_nodes is not None and len(found) != arguments.count("num_nodes", num_nodes):
+        raise ValueError(
+            f"names must have one name for each of the {num_nodes} neurons, got {len(found)}; pass "
+            "names of that length"
+        )
+    return list(map(str, found.tolist()))

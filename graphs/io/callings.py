@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 # Signs of a missing value in dataframes, spreadsheets and databases; NA in lower case would be the
 # name of a cell.
@@ -64,3 +65,24 @@ def near_alike(names: Iterable[str]) -> tuple[str, str] | None:
         if other is not name:
             return other, name
     return None
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text is an integer >= 0, as Python writes it, that fits into int64."""
+    plain = text.isascii() and text.isdigit() and (text[0] != "0" or text == "0")
+    return plain and (len(text) < 19 or (len(text) == 19 and int(text) < 2**63))
+
+
+def ordered(texts: Sequence[str]) -> list[int]:
+    """Return the positions of names in the order of neurons.
+
+    Integers >= 0 are ordered by value, if all names are, and other names alphabetically.
+    """
+    whole = all(map(is_whole, texts))
+    keys: list[Any] = list(map(int, texts)) if whole else list(texts)
+    return sorted(range(len(texts)), key=keys.__getitem__)
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Return whether names are 0 to N - 1 in order, so that they say nothing."""
+    return all(name == str(number) for number, name in enumerate(names))

@@ -10,6 +10,7 @@ from graphs.io.duplicates import DUPLICATES
 
 # csv cannot use these as delimiters.
 _QUOTING = '"\r\n'
+_MOST_COLUMNS = 2**16
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -32,8 +33,8 @@ def _delimiter(name: str, value: Any) -> str | None:
     return text
 
 
-def _columns(name: str, value: Any) -> dict[str, str | None]:
-    """Return the names of columns by their roles; the table checks the roles."""
+def _columns(name: str, value: Any) -> dict[str, str | int | None]:
+    """Return the columns by their roles; the table checks the roles."""
     if value is None:
         return {}
     example = f"pass {name}={{'type': 'class'}}"
@@ -42,11 +43,14 @@ def _columns(name: str, value: Any) -> dict[str, str | None]:
             f"{name} must be a dict from roles to names of columns, got "
             f"{arguments.described(value)}; {example}"
         )
-    for each in (*value.keys(), *value.values()):
-        if each is not None and not isinstance(each, str):
+    for role, each in value.items():
+        if isinstance(role, str) and isinstance(each, int) and not isinstance(each, bool):
+            arguments.count(f"{name}[{role!r}]", each, at_most=_MOST_COLUMNS)
+        elif not isinstance(role, str) or not isinstance(each, str | None):
+            odd = role if isinstance(each, str | None) else each
             raise TypeError(
-                f"{name} must map a str to a str or None, got {arguments.described(each)}; "
-                f"{example}"
+                f"{name} must map a str to a str, a position or None, got "
+                f"{arguments.described(odd)}; {example}"
             )
     return dict(value)
 
@@ -94,6 +98,7 @@ OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "transmitter_signs": _transmitter_signs,
     "delimiter": _delimiter,
     "population": _text,
+    "variable": _text,
     "duplicates": lambda name, value: arguments.option(name, value, DUPLICATES),
 }
 """The check of each option that a format may take; it returns the value."""

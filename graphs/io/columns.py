@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs.io.tables import is_whole
+from graphs.io.callings import is_whole
+from graphs.io.left_out import warn
 
 # The effect on the fastest receptors. Glutamate excites in vertebrates and mostly inhibits in the
 # fly, and the effect of other transmitters depends on the receptor, so the caller has to state it.
@@ -96,23 +97,25 @@ def signs(
         chosen: The signs of further transmitters.
         option: The argument that can leave the column out.
 
-    Raises:
-        ValueError: The sign of a transmitter is not known.
+    Returns:
+        The signs; that of a transmitter without one is 0, unknown, and a warning names it.
     """
     known = {**TRANSMITTER_SIGNS}
     known.update({name.strip().lower(): sign for name, sign in (chosen or {}).items()})
     texts = list(labels.index)
     unknown = [text for text in texts if text.strip().lower() not in known]
-    if unknown:
+    # An empty text states no transmitter, and the option cannot add anything to that.
+    named = [text for text in unknown if text.strip()]
+    if named:
         rows = np.bincount(codes)
-        told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in unknown[:_MOST_TOLD]]
+        told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in named[:_MOST_TOLD]]
         # Propose no sign: glutamate excites in vertebrates and mostly inhibits in the fly.
-        fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in unknown[:_MOST_TOLD]) + "}"
-        raise ValueError(
-            f"transmitter_signs must have a sign for the transmitters {', '.join(told)}"
-            f"{' and more' if len(unknown) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
-            "with 1, -1 or 0 (unknown) for each, or leave the column out, "
+        fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in named[:_MOST_TOLD]) + "}"
+        warn(
+            f"the sign is 0 (unknown) for the transmitters {', '.join(told)}"
+            f"{' and more' if len(named) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
+            "with 1, -1 or 0 for each, or leave the column out, "
             f"{option}={{'transmitter': None}}"
         )
-    values = [known[text.strip().lower()] for text in texts]
+    values = [known.get(text.strip().lower(), 0.0) for text in texts]
     return np.array(values, dtype=np.float32)[codes]

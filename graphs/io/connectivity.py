@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import build_sorted
-from graphs.io.callings import fault, spelled
+from graphs.io.callings import fault, is_whole, spelled
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
 from graphs.io.limits import check_bytes, check_neurons
-from graphs.io.tables import Table, is_whole
+from graphs.io.text_table import TextTable
 
 COLUMNS = {
     "source": "Presynaptic_Index",
@@ -137,7 +137,7 @@ def _read_names(what: str, file: BinaryIO) -> list[str]:
 
 
 def _read_csv(file: BinaryIO, num_nodes: int, max_bytes: int) -> dict[str, NDArray[Any]]:
-    table = Table("the table of synapses", file, ",", exact=False)
+    table = TextTable("the table of synapses", file, ",", exact=False)
     places = {role: _place(name, table.header) for role, name in COLUMNS.items()}
     index = {str(number): number for number in range(num_nodes)}
 

@@ -24,6 +24,8 @@ def combine(
     edge_type: Index | None = None,
     edge_sign: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
+    fix: str = "give them different edge_type, or pass duplicates='sum' to add up their weights",
+    sign_fix: str = "give them different edge_type, or leave edge_sign out",
 ) -> dict[str, Any]:
     """Return synapses as arguments of `contract.build`, each once and in canonical order.
 
@@ -37,6 +39,9 @@ def combine(
         edge_type: Types [E].
         edge_sign: Signs [E].
         names: The names of neurons, for messages.
+        fix: What to do if a synapse repeats.
+        sign_fix: What to do if synapses of both signs would be added up. An unknown sign, 0, takes
+            the sign of the others.
 
     Raises:
         ValueError: A synapse repeats, or synapses of both signs would be added up.
@@ -59,8 +64,7 @@ def combine(
         if len(starts) < len(order):
             raise ValueError(
                 f"expected each synapse once, got {told(int(np.flatnonzero(~first)[0]))} again "
-                f"({len(order) - len(starts)} of {len(order)} repeat another); give them different "
-                "edge_type, or pass duplicates='sum' to add up their weights"
+                f"({len(order) - len(starts)} of {len(order)} repeat another); {fix}"
             )
         ordered = {name: None if each is None else each[order] for name, each in given.items()}
         return {"source": keys[0], "target": keys[1], **ordered}
@@ -71,11 +75,12 @@ def combine(
         given["edge_type"] = keys[2][starts]
     if edge_sign is not None:
         sign = edge_sign[order]
-        given["edge_sign"] = np.minimum.reduceat(sign, starts)
-        mixed = np.flatnonzero(given["edge_sign"] != np.maximum.reduceat(sign, starts))
+        least, most = np.minimum.reduceat(sign, starts), np.maximum.reduceat(sign, starts)
+        given["edge_sign"] = np.where(least < 0, least, most)
+        mixed = np.flatnonzero((least < 0) & (most > 0))
         if mixed.size:
             raise ValueError(
                 f"synapses that are added up must have one sign, got {told(int(starts[mixed[0]]))} "
-                "with both; give them different edge_type, or leave edge_sign out"
+                f"with both; {sign_fix}"
             )
     return {"source": keys[0][starts], "target": keys[1][starts], **given}

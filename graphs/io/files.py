@@ -1,83 +1,33 @@
 """Save connectomes to files and load them; the suffix of a file selects its format."""
 
 import contextlib
-import inspect
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 from torch_geometric.data import Data
 
 from graphs import arguments, paths
 from graphs.contract import validate
 from graphs.fields import beyond
-from graphs.io import checks, connectivity, edge_list, gexf, graphml, npz, pt, sonata
+from graphs.io import checks, connectivity
 from graphs.io.atomic import write_together
 from graphs.io.checksum import check_seal, seal
 from graphs.io.edge_header import PartsDifferError
+from graphs.io.formats import FORMATS, Format, format_of, suffix_of
 from graphs.io.limits import check_bytes
+from graphs.io.packing import MAGIC, unpack
 
 # NumPy and torch cannot reshape to more axes, and the product of many sides could take hours.
 _MOST_AXES = 64
-_LONGEST_MESSAGE = 600
+_LONGEST_MESSAGE = 2000
+# The files of the fly brain model, which no suffix selects.
+_CONNECTIVITY = Format(None, connectivity.read, connectivity.beside)
 # Seconds to wait while another process replaces files that belong together.
 _PAUSES = (0.02,)
-
-
-class Format(NamedTuple):
-    """How a connectome is stored in a file.
-
-    Attributes:
-        write: Receives the connectome, the open file, and the open files `beside` it.
-        read: Receives the open file, the number of bytes that anything may take, and options as
-            keywords.
-        beside: Returns the paths of the other files that belong to the file at a path.
-        sealed: Whether the file ends in a checksum of itself.
-    """
-
-    write: Callable[..., None]
-    read: Callable[..., Data]
-    beside: Callable[[Path], Sequence[Path]] = lambda _: ()
-    sealed: bool = False
-
-    @property
-    def options(self) -> list[str]:
-        """The options that `graphs.load` takes for this format."""
-        parameters = inspect.signature(self.read).parameters.values()
-        return [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
-
-
-FORMATS = {
-    ".npz": Format(npz.write, npz.read, sealed=True),
-    ".csv": Format(edge_list.write_csv, edge_list.read, edge_list.beside),
-    ".tsv": Format(edge_list.write_tsv, edge_list.read, edge_list.beside),
-    ".graphml": Format(graphml.write, graphml.read, sealed=True),
-    ".gexf": Format(gexf.write, gexf.read, sealed=True),
-    ".pt": Format(pt.write, pt.read, sealed=True),
-    ".h5": Format(sonata.write, sonata.read, sealed=True),
-}
-# Only read: no suffix selects it.
-_CONNECTIVITY = Format(edge_list.write_csv, connectivity.read, connectivity.beside)
-
-
-def format_of(path: str | os.PathLike[str]) -> Format:
-    """Return the format that belongs to the suffix of a path.
-
-    Raises:
-        TypeError: The path is neither a str nor an `os.PathLike`.
-        ValueError: No format has this suffix.
-    """
-    suffix = paths.path("path", path).suffix
-    if suffix.lower() not in FORMATS:
-        *most, last = FORMATS
-        raise ValueError(
-            f"the path of a connectome must end in {', '.join(most)} or {last}, got "
-            f"{str(path)!r}; pass for example 'connectome.npz'"
-        )
-    return FORMATS[suffix.lower()]
 
 
 def files_of(path: str | os.PathLike[str]) -> list[Path]:
@@ -86,7 +36,7 @@ def files_of(path: str | os.PathLike[str]) -> list[Path]:
     layout = connectivity.find(path)
     if layout is not None:
         return [layout, *connectivity.beside(layout)]
-    kept = FORMATS.get(path.suffix.lower())
+    kept = FORMATS.get(suffix_of(path))
     return [path, *(each for each in kept.beside(path) if each.is_file())] if kept else [path]
 
 
@@ -151,7 +101,7 @@ def save(data: Data, path: str | os.PathLike[str]) -> None:
         >>> folder.cleanup()
     """
     path = paths.path("path", path)
-    kept = format_of(path)
+    kept = format_of(path, written=True)
     validate(data)
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.is_dir():
@@ -176,7 +126,8 @@ def _fill(asides: Sequence[Path], kept: Format, data: Data) -> None:
     """Write the files of a connectome."""
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(aside.open("w+b")) for aside in asides]
-        kept.write(data, *files)
+        if kept.write is not None:
+            kept.write(data, *files)
         if kept.sealed:
             seal(files[0])
 
@@ -187,14 +138,25 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
     Takes O(N + E) time and memory.
 
     Args:
-        path: A file of :func:`graphs.save`, or of another program:
+        path: A file of :func:`graphs.save`, or of another program. All formats of text may be
+            packed by gzip, such as ``connections.csv.gz``.
 
             ``.npz``
                 An archive of ``scipy.sparse.save_npz``; rows are sources.
             ``.csv``, ``.tsv``
-                An edge list with one row per synapse below a header, see the options and the note.
-            ``.graphml``, ``.gexf``
-                A graph, read as :func:`graphs.from_networkx` does. Node ids (in GEXF labels) become
+                An edge list with one row per synapse below a header, see the options and the note;
+                or an adjacency matrix with the names of neurons above its columns and before its
+                rows, which are sources.
+            ``.txt``
+                An edge list with any delimiter, comments and maybe no header; or, without names, a
+                matrix of more than three columns of numbers.
+            ``.parquet``, ``.feather``
+                An edge list (needs ``pip install pyarrow narwhals``).
+            ``.npy``, ``.mtx``, ``.mat``
+                An adjacency matrix of NumPy, Matrix Market or MATLAB; rows are sources.
+            ``.graphml``, ``.gexf``, ``.gml``, ``.net``
+                A graph of Gephi, yEd, igraph, Pajek or another program, read as
+                :func:`graphs.from_networkx` does. Node ids (labels, if they differ) become
                 ``names``, unless they are 0 to N - 1 in order or nodes have the attribute ``name``.
             ``.pt``
                 A `Data` of ``torch.save``. Its fields beyond the contract are kept.
@@ -214,33 +176,37 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
         **options: Options that only some formats take:
 
             duplicates : {"error", "sum"}
-                All formats but ``.pt``: "error" refuses synapses with the same source, target and
-                type; "sum" replaces them by one with the sum of their weights (1 each if there are
-                none).
+                All formats but ``.pt`` and ``.npy``: "error" refuses synapses with the same source,
+                target and type; "sum" replaces them by one with the sum of their weights (1 each
+                if there are none), such as one row per region of the brain.
             neurons : str or os.PathLike
-                ``.csv``, ``.tsv``: a table with one row per neuron; by default ``x.neurons.csv``
-                beside ``x.csv``, if it exists. ``.h5``: the file with the nodes, by default the
-                same file.
+                Edge lists: a table with one row per neuron in any format of edge lists; by default
+                ``x.neurons.csv`` beside ``x.csv``, if it exists. ``.h5``: the file with the nodes,
+                by default the same file.
             num_nodes : int
-                ``.csv``, ``.tsv``, ``.h5``: the number of neurons if no table lists them; sources
-                and targets are then numbers in [0, num_nodes). By default the neurons are those
-                with synapses, in numeric or alphabetic order (in ``.h5`` all up to the largest
-                number).
+                Edge lists, ``.h5``: the number of neurons if no table lists them; sources and
+                targets are then numbers in [0, num_nodes). By default the neurons are those with
+                synapses, in numeric or alphabetic order (in ``.h5`` all up to the largest number).
             columns, neuron_columns : dict
-                ``.csv``, ``.tsv``: the column of a role, such as ``{"weight": "strength"}``, or
-                None for no column. The roles are source, target, weight, type, sign and
-                transmitter; and neuron (the identifier in the edge list), name, type, sign,
-                transmitter, x, y and z. By default a column has the name of its role or another
-                usual one, such as pre, post, synapses or cell_type, in upper or lower case. A
-                warning names the columns that are not read.
+                Edge lists and graphs: the column or attribute of a role, such as ``{"weight":
+                "strength"}``, or None for no column. The roles are source, target, weight, type,
+                sign and transmitter; and neuron (the identifier in the edge list), name, type,
+                sign, transmitter, x, y and z. In edge lists, a column has by default the name of
+                its role or one that published tables have, such as pre_root_id, bodyId_pre,
+                syn_count or cell_type, in upper or lower case; a warning names the columns that
+                are not read. In text without a header, columns are positions, ``{"source": 0,
+                "target": 1}``.
             transmitter_signs : dict
-                ``.csv``, ``.tsv``: the signs of transmitters if there is no column of signs, in
+                Edge lists and graphs: the signs of transmitters if there is no column of signs, in
                 addition to acetylcholine (+1), GABA and glycine (-1); ``{"glutamate": 1}`` in
-                vertebrates. Other transmitters are refused.
+                vertebrates. Others have the sign 0 (unknown), and a warning names them. In edge
+                lists, the known sign of a neuron goes before the transmitters of its rows.
             delimiter : str
-                ``.csv``, ``.tsv``: the character between two values, by default a comma or a tab.
+                Edge lists of text: the character between two values, by default a comma or a tab.
             population : str
                 ``.h5``: the population of edges, if the file has several.
+            variable : str
+                ``.mat``: the name of the matrix, if the file has several square ones.
 
     Returns:
         The connectome. Synapses keep the order of an ``.npz`` or ``.pt`` file; otherwise they are
@@ -251,17 +217,18 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             contract; or files that belong together were not written by one call of
             :func:`graphs.save`.
         TypeError: An argument has the wrong type, or the format does not take it.
-        ModuleNotFoundError: h5py is needed and not installed.
+        ModuleNotFoundError: h5py, pyarrow or narwhals is needed and not installed.
         OSError: A file does not exist or cannot be read.
 
     Warns:
-        LeftOutWarning: The file holds something that a connectome has no field for; the warning
-            names it. In XML files labels become names and x, y and z become positions if there are
-            no others.
+        LeftOutWarning: The file holds something that a connectome has no field for, or the sign of
+            a transmitter is unknown; the warning names it. In XML files labels become names and x,
+            y and z become positions if there are no others.
 
     Note:
         Tables of :func:`graphs.save`, recognized by the ``.json`` file beside them, are read
-        exactly. In tables of other programs, blanks around values are removed, and whole numbers
+        exactly. One error lists the first wrong value of each column. In tables of other programs,
+        names are not changed, except that blanks around values are removed, and whole numbers
         that a dataframe has written as floats become integers: ``1.0`` is the neuron ``1``. A row
         is refused if one of its ends is empty or another sign of a missing value, such as ``nan``,
         contains a control character, begins with ``#``, ``%`` or ``//`` as comments do, or is a
@@ -286,7 +253,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
     unknown = sorted(set(options) - set(kept.options))
     if unknown:
         raise TypeError(
-            f"graphs.load of a {place.suffix.lower()} file takes the options max_bytes"
+            f"graphs.load of a {suffix_of(place)} file takes the options max_bytes"
             f"{''.join(f', {name}' for name in kept.options)}, got {unknown[0]!r}; leave it out"
         )
     most = arguments.count("max_bytes", max_bytes, at_least=1)
@@ -304,10 +271,16 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
 
 def _read(path: Path, kept: Format, most: int, options: dict[str, Any]) -> Data:
     """Read and check a connectome; every error of a reader becomes one that names the file."""
-    with path.open("rb") as file:
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(path.open("rb"))
         # Parsers raise any kind of exception on hostile input, down to RecursionError.
         try:
             check_bytes("it has", os.fstat(file.fileno()).st_size, most)
+            if kept.packed:
+                file = unpack(file, most, stack)
+            elif file.read(2) == MAGIC:
+                raise ValueError(f"it is packed by gzip; rename it to '{path.name}.gz'")
+            file.seek(0)
             if kept.sealed:
                 check_seal(file)
             data = kept.read(file, most, **options)
@@ -319,7 +292,7 @@ def _read(path: Path, kept: Format, most: int, options: dict[str, Any]) -> Data:
         except (ModuleNotFoundError, FileNotFoundError, Warning):
             raise
         except Exception as error:
-            told = _explained(error, path.suffix.lower())[:_LONGEST_MESSAGE]
+            told = _explained(error, suffix_of(path))[:_LONGEST_MESSAGE]
             raise ValueError(f"{str(path)!r} cannot be read as a connectome: {told}") from error
 
 

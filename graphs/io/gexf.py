@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
@@ -38,12 +39,23 @@ def write(data: Data, file: BinaryIO) -> None:
     writer.write(file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
+def read(
+    file: BinaryIO,
+    max_bytes: int,
+    *,
+    columns: Mapping[str, str | int | None] | None = None,
+    neuron_columns: Mapping[str, str | int | None] | None = None,
+    transmitter_signs: Mapping[str, float] | None = None,
+    duplicates: Duplicates = "error",
+) -> Data:
     """Read a file of `write` or another program.
 
     Args:
         file: The open file, whose size has been checked.
         max_bytes: The largest size, which all formats receive.
+        columns: The attribute of edges for some roles; see `graphs.load`.
+        neuron_columns: The attribute of nodes for some roles.
+        transmitter_signs: The signs of transmitters.
         duplicates: Whether synapses may repeat.
 
     Raises:
@@ -56,7 +68,15 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") ->
     file.seek(0)
     lists = check_lists(_described(file))
     _fill_weights(graph)
-    return gather(graph, lists, elements, duplicates)
+    return gather(
+        graph,
+        lists,
+        elements,
+        duplicates,
+        columns=columns,
+        neuron_columns=neuron_columns,
+        transmitter_signs=transmitter_signs,
+    )
 
 
 def _described(file: BinaryIO) -> dict[str, Any]:

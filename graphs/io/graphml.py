@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
@@ -25,12 +26,23 @@ def write(data: Data, file: BinaryIO) -> None:
     nx.write_graphml_xml(graph, file)
 
 
-def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") -> Data:
+def read(
+    file: BinaryIO,
+    max_bytes: int,
+    *,
+    columns: Mapping[str, str | int | None] | None = None,
+    neuron_columns: Mapping[str, str | int | None] | None = None,
+    transmitter_signs: Mapping[str, float] | None = None,
+    duplicates: Duplicates = "error",
+) -> Data:
     """Read a file of `write` or another program.
 
     Args:
         file: The open file, whose size has been checked.
         max_bytes: The largest size, which all formats receive.
+        columns: The attribute of edges for some roles; see `graphs.load`.
+        neuron_columns: The attribute of nodes for some roles.
+        transmitter_signs: The signs of transmitters.
         duplicates: Whether synapses may repeat.
 
     Raises:
@@ -39,7 +51,15 @@ def read(file: BinaryIO, max_bytes: int, *, duplicates: Duplicates = "error") ->
     elements = scan(file)
     graph = _read(file)
     lists = check_lists({name: _decode(value) for name, value in graph.graph.items()})
-    return gather(graph, lists, elements, duplicates)
+    return gather(
+        graph,
+        lists,
+        elements,
+        duplicates,
+        columns=columns,
+        neuron_columns=neuron_columns,
+        transmitter_signs=transmitter_signs,
+    )
 
 
 def _decode(value: Any) -> Any:

@@ -12,7 +12,7 @@ _MOST_TOLD = 12
 
 
 class LeftOutWarning(UserWarning):
-    """A loader has left out data that the contract of connectomes has no field for."""
+    """A loader has left out data, or the signs of transmitters are not known."""
 
 
 def tell(left_out: Iterable[str], advice: str) -> None:
@@ -22,15 +22,18 @@ def tell(left_out: Iterable[str], advice: str) -> None:
         return
     some = ", ".join(names[:_MOST_TOLD])
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+    warn(
+        f"read without {some}{more}: a connectome has no field of that name, see graphs.contract; "
+        f"{advice}"
+    )
+
+
+def warn(message: str) -> None:
+    """Issue a `LeftOutWarning` at the line of the first caller outside graphs."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals["__name__"].split(".")[0] == "graphs":
         level, frame = level + 1, frame.f_back
-    warnings.warn(
-        f"read without {some}{more}: a connectome has no field of that name, see graphs.contract; "
-        f"{advice}",
-        LeftOutWarning,
-        stacklevel=level,
-    )
+    warnings.warn(message, LeftOutWarning, stacklevel=level)
 
 
 def to_float32(name: str, values: NDArray[Any]) -> NDArray[np.float32]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.parsers import expat
 
 from torch_geometric.data import Data
 
+from graphs.io import attributes
 from graphs.io.duplicates import Duplicates
 from graphs.io.left_out import tell
 from graphs.io.networkx import (
@@ -49,7 +50,14 @@ def flatten(data: Data) -> tuple[nx.DiGraph[int], dict[str, Any]]:
 
 
 def gather(
-    graph: nx.Graph[Any], lists: dict[str, Any], found: Counter[str], duplicates: Duplicates
+    graph: nx.Graph[Any],
+    lists: dict[str, Any],
+    found: Counter[str],
+    duplicates: Duplicates,
+    *,
+    columns: Mapping[str, str | int | None] | None = None,
+    neuron_columns: Mapping[str, str | int | None] | None = None,
+    transmitter_signs: Mapping[str, float] | None = None,
 ) -> Data:
     """Return the connectome of a parsed file.
 
@@ -58,6 +66,9 @@ def gather(
         lists: The lists of the graph.
         found: The number of elements of each kind in the file.
         duplicates: Whether synapses may repeat.
+        columns: The attribute of edges for some roles.
+        neuron_columns: The attribute of nodes for some roles.
+        transmitter_signs: The signs of transmitters.
 
     Raises:
         ValueError: Ids repeat, edges end at undeclared nodes, or attributes break the contract.
@@ -73,7 +84,10 @@ def gather(
             "different ones; give each an id of its own, and write one graph per file"
         )
     left_out = [f"{name!r} of the graph" for name in graph.graph if name not in _KNOWN]
-    left_out += _apply_defaults(graph)
+    left_out += _apply_defaults(
+        graph, [*(columns or {}).values(), *(neuron_columns or {}).values()]
+    )
+    graph = attributes.select(graph, columns, neuron_columns, transmitter_signs)
     nodes = [row for _, row in graph.nodes(data=True)]
     for node in nodes:
         point = tuple(node.pop(axis) for axis in AXES if axis in node)
@@ -95,7 +109,8 @@ def gather(
     # An empty list of names would be replaced by the ids.
     tell(
         [*left_out, *unread(graph)],
-        "rename data that belongs to a field in the program that wrote the file",
+        "pass columns= for attributes of edges and neuron_columns= for attributes of nodes that "
+        "belong to a field",
     )
     return data
 
@@ -207,7 +222,7 @@ def check_lists(found: dict[str, Any]) -> dict[str, Any]:
     return lists
 
 
-def _apply_defaults(graph: nx.Graph[Any]) -> list[str]:
+def _apply_defaults(graph: nx.Graph[Any], chosen: Sequence[Any]) -> list[str]:
     """Give nodes and edges without a value the default of the file.
 
     Returns:
@@ -219,7 +234,7 @@ def _apply_defaults(graph: nx.Graph[Any]) -> list[str]:
         "edge_default": ([row for *_, row in graph.edges(data=True)], EDGE_FIELDS, ()),
     }
     for name, (owners, fields, others) in rows.items():
-        known = {*AXES, *others, *(field.attribute for field in fields)}
+        known = {*AXES, *others, *chosen, *(field.attribute for field in fields)}
         stated = graph.graph.pop(name, {})
         default = {key: each for key, each in stated.items() if key in known}
         kind = name.partition("_")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch_geometric.data import Data
 
+from graphs import arguments
 from graphs.contract import build, validate
-from graphs.io.duplicates import Duplicates, combine
+from graphs.io import attributes
+from graphs.io.checks import OPTIONS
+from graphs.io.duplicates import DUPLICATES, Duplicates, combine
 from graphs.io.left_out import tell, to_float32
 
 if TYPE_CHECKING:
@@ -96,7 +99,14 @@ def to_networkx(data: Data) -> nx.DiGraph[int]:
     return graph
 
 
-def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> Data:
+def from_networkx(
+    graph: nx.Graph[Any],
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    neuron_columns: Mapping[str, str | None] | None = None,
+    transmitter_signs: Mapping[str, float] | None = None,
+    duplicates: Duplicates = "error",
+) -> Data:
     """Return a NetworkX graph as a connectome.
 
     Takes O(N + E) time and memory.
@@ -104,12 +114,18 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
     Args:
         graph: A graph of any class of NetworkX. Neurons have the order of ``graph.nodes``. An
             undirected edge becomes two synapses, an undirected self-loop one.
+        columns: The attribute of edges for a role, such as ``{"weight": "strength"}``, or None to
+            leave the role out. The roles are weight, type, sign and transmitter.
+        neuron_columns: The same for nodes. The roles are name, type, sign, transmitter, x, y and z.
+        transmitter_signs: Signs of transmitters in addition to acetylcholine (+1), GABA and glycine
+            (-1), such as ``{"glutamate": 1}``. Others have the sign 0 (unknown).
         duplicates: "error" refuses parallel edges of a multigraph with the same ``edge_type``;
             "sum" replaces them by one synapse with the sum of their weights (1 each if they have
             none).
 
     Returns:
-        A connectome whose fields are the attributes listed at :func:`to_networkx`. ``names`` are
+        A connectome whose fields are the attributes listed at :func:`to_networkx`. Types may be
+        text, which becomes ``node_type_names`` and ``edge_type_names``. ``names`` are
         the attribute ``name``, or otherwise the node labels unless these are 0 to N - 1 in order.
 
     Raises:
@@ -136,11 +152,18 @@ def from_networkx(graph: nx.Graph[Any], *, duplicates: Duplicates = "error") -> 
             f"graph must be a networkx graph, got {type(graph).__name__}; "
             "pass networkx.DiGraph(edges), or call graphs.from_scipy(matrix) for a matrix"
         )
+    duplicates = arguments.option("duplicates", duplicates, DUPLICATES)
+    graph = attributes.select(
+        graph,
+        OPTIONS["columns"]("columns", columns),
+        OPTIONS["neuron_columns"]("neuron_columns", neuron_columns),
+        OPTIONS["transmitter_signs"]("transmitter_signs", transmitter_signs),
+    )
     data = convert(graph, duplicates)
     tell(
         [*unread(graph), *_unread_labels(graph)],
-        "rename attributes that belong to a field (the type of a synapse is 'edge_type'), or "
-        "delete them",
+        "pass columns= for attributes of edges and neuron_columns= for attributes of nodes that "
+        "belong to a field, such as columns={'type': 'kind'}, or delete them",
     )
     return data
 
@@ -150,14 +173,17 @@ def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
     index = {node: number for number, node in enumerate(graph.nodes)}
     edges = list(graph.edges(data=True))
     ends = np.array([(index[s], index[t]) for s, t, _ in edges], dtype=np.int64).reshape(-1, 2)
-    rows = [attributes for _, _, attributes in edges]
+    rows = [row for _, _, row in edges]
+    nodes = [row for _, row in graph.nodes(data=True)]
+    lists = {name: copy(graph.graph.get(name)) for name in GRAPH_FIELDS}
+    rows, lists["edge_type_names"] = _numbered(rows, "edge_type", lists["edge_type_names"])
+    nodes, lists["node_type_names"] = _numbered(nodes, "node_type", lists["node_type_names"])
     per_edge = {field.name: _column(rows, field, "edges") for field in EDGE_FIELDS}
     if not graph.is_directed():
         both = np.concatenate((np.arange(len(ends)), np.flatnonzero(ends[:, 0] != ends[:, 1])))
         per_edge = {name: None if each is None else each[both] for name, each in per_edge.items()}
         ends = np.concatenate((ends, ends[both[len(ends) :], ::-1]))
 
-    nodes = [attributes for _, attributes in graph.nodes(data=True)]
     per_node = {field.name: _column(nodes, field, "nodes") for field in NODE_FIELDS}
     _fill_empty(graph, per_node, per_edge)
     names = _names(graph, nodes)
@@ -169,9 +195,24 @@ def convert(graph: nx.Graph[Any], duplicates: Duplicates) -> Data:
         **synapses,
         **per_node,
         names=names,
-        **{name: copy(graph.graph.get(name)) for name in GRAPH_FIELDS},
+        **lists,
     )
     return validate(data)
+
+
+def _numbered(
+    rows: list[dict[str, Any]], attribute: str, names: list[str] | None
+) -> tuple[list[dict[str, Any]], list[str] | None]:
+    """Return rows whose types are numbers if they are text, and the names of the types."""
+    values = [row.get(attribute) for row in rows]
+    if names is not None or not values or not all(isinstance(value, str) for value in values):
+        return rows, names
+    names = sorted({str(value) for value in values})
+    number = {name: at for at, name in enumerate(names)}
+    numbered = [
+        {**row, attribute: number[str(value)]} for row, value in zip(rows, values, strict=True)
+    ]
+    return numbered, names
 
 
 def unread(graph: nx.Graph[Any]) -> list[str]:

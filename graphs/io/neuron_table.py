@@ -8,15 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphs.io.callings import are_numbers
 from graphs.io.columns import Labels, signs, type_texts, types
 from graphs.io.rows import Texts
-from graphs.io.tables import Converter, Table, write_rows
+from graphs.io.tables import Converter, Table
+from graphs.io.text_table import write_rows
 
 # Names of columns in published connectomes, in lower case. The name of the role has precedence.
 NEURON_COLUMNS = {
-    "neuron": ("id", "node", "neuron_id", "node_id", "cell_id", "root_id", "pt_root_id", "bodyid"),
+    "neuron": (
+        "id",
+        "node",
+        "neuron_id",
+        "node_id",
+        "cell_id",
+        "root_id",
+        "pt_root_id",
+        "bodyid",
+        "body",
+    ),
     "name": ("neuron_name", "node_name", "cell_name", "label"),
-    "type": ("node_type", "cell_type", "neuron_type", "class", "cell_class", "population"),
+    "type": (
+        "node_type",
+        "cell_type",
+        "neuron_type",
+        "class",
+        "cell_class",
+        "population",
+        "primary_type",
+    ),
     "sign": ("node_sign",),
     "transmitter": ("neurotransmitter", "nt_type", "nt"),
     "x": ("pos_x",),
@@ -40,9 +60,18 @@ class Neurons:
     index: dict[str, int]
     fields: dict[str, Any]
 
+    def name_of(self, number: int) -> str:
+        """Return the identifier of a neuron in the edge list."""
+        return next(text for text, each in self.index.items() if each == number)
+
 
 def write(data: Data, file: BinaryIO, delimiter: str) -> None:
-    """Write one row per neuron, with its number unless all names differ."""
+    """Write one row per neuron."""
+    write_rows(file, delimiter, neuron_columns(data), length=data.num_nodes)
+
+
+def neuron_columns(data: Data) -> dict[str, Any]:
+    """Return the columns of a table of neurons, with their numbers unless all names differ."""
     columns: dict[str, Any] = {}
     if not named_apart(data):
         columns["neuron"] = range(data.num_nodes)
@@ -54,7 +83,7 @@ def write(data: Data, file: BinaryIO, delimiter: str) -> None:
         columns.update(zip(_AXES, data.pos.detach().cpu().numpy().T, strict=False))
     if "node_sign" in data:
         columns["sign"] = data.node_sign.cpu().numpy().astype(np.int64)
-    write_rows(file, delimiter, columns, length=data.num_nodes)
+    return columns
 
 
 def named_apart(data: Data) -> bool:
@@ -64,7 +93,7 @@ def named_apart(data: Data) -> bool:
 
 def read(
     table: Table,
-    columns: Mapping[str, str | None],
+    columns: Mapping[str, str | int | None],
     transmitter_signs: Mapping[str, float] | None,
     node_type_names: list[str] | None,
 ) -> Neurons:
@@ -135,5 +164,4 @@ def _encoder(table: Table, labels: dict[str, Labels], key: str) -> Converter:
 
 def _names(keys: list[str], key: str) -> list[str] | None:
     """Return identifiers as names, or None if they are 0 to N - 1 in order."""
-    counts = key == "neuron" and keys == [str(number) for number in range(len(keys))]
-    return None if counts else keys
+    return None if key == "neuron" and are_numbers(keys) else keys

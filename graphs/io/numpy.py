@@ -1,5 +1,6 @@
-"""Connectomes from and to NumPy: dense adjacency matrices and arrays of edges."""
+"""Connectomes from and to dense adjacency matrices of NumPy."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,14 +8,12 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from graphs import arguments, memory
-from graphs.contract import Index, build, validate
-from graphs.io.arrays import are_labels, array, floats, integers, labels_fix
-from graphs.io.duplicates import Duplicates, combine
+from graphs.contract import Index
+from graphs.io.arrays import array, names_of
 from graphs.io.scipy import from_scipy, to_scipy
 
 
-def from_numpy(matrix: ArrayLike) -> Data:
+def from_numpy(matrix: ArrayLike, *, names: Sequence[str] | None = None) -> Data:
     """Return the connectome of a dense adjacency matrix; rows are sources.
 
     Takes O(N^2) time and memory, as the matrix does. Use :func:`graphs.from_edges` for arrays with
@@ -24,6 +23,7 @@ def from_numpy(matrix: ArrayLike) -> Data:
         matrix: Real numbers or bools [N, N]. ``matrix[s, t]`` is the weight of the synapse from
             neuron s to neuron t; 0 means that there is none. The columns of a pandas frame are
             reordered to match its rows by label.
+        names: Names or ids of the N neurons; by default the labels of a frame, if it is one.
 
     Returns:
         A connectome with ``edge_index`` int64 [2, E], and ``edge_weight`` float32 [E] unless the
@@ -68,7 +68,9 @@ def from_numpy(matrix: ArrayLike) -> Data:
     dtype = np.float32 if dense.dtype.itemsize == 2 and dense.dtype.kind == "f" else dense.dtype
     native = dense.astype(np.dtype(dtype).newbyteorder("="), copy=False)
     data = from_scipy(scipy.sparse.coo_array(native))
-    if labels is not None and labels.names is not None:
+    if names is not None:
+        data["names"] = names_of(names, dense.shape[0])
+    elif labels is not None and labels.names is not None:
         data["names"] = labels.names
     return data
 
@@ -150,92 +152,3 @@ def to_numpy(data: Data) -> NDArray[np.float32]:
             f"{zeros}; use graphs.to_scipy(data), which stores them"
         )
     return matrix.toarray()
-
-
-def from_edges(
-    source: ArrayLike,
-    target: ArrayLike,
-    *,
-    num_nodes: int,
-    edge_weight: ArrayLike | None = None,
-    edge_type: ArrayLike | None = None,
-    edge_sign: ArrayLike | None = None,
-    duplicates: Duplicates = "error",
-) -> Data:
-    """Return the connectome of arrays with the two ends of each synapse, in any order.
-
-    Takes O(N + E) time and memory.
-
-    Args:
-        source: The neuron in [0, N) that sends, [E] int.
-        target: The neuron in [0, N) that receives, [E] int.
-        num_nodes: The number of neurons N; some may have no synapse.
-        edge_weight: Weights [E].
-        edge_type: Types >= 0, [E] int.
-        edge_sign: Signs of -1, 0 (unknown) or +1, [E].
-        duplicates: "error" refuses synapses with the same source, target and type; "sum" replaces
-            them by one with the sum of their weights (1 each if there are none).
-
-    Returns:
-        A connectome whose synapses are sorted by (target, source, edge_type).
-
-    Raises:
-        TypeError: The ends or types are not integers, or weights or signs are not real.
-        ValueError: The arrays differ in length, a value is out of range or not finite, synapses
-            repeat without ``duplicates="sum"``, or synapses of both signs would be added up.
-
-    Example:
-        >>> import graphs
-        >>> data = graphs.from_edges([0, 1, 0], [1, 2, 1], num_nodes=4, duplicates="sum")
-        >>> data.edge_index.tolist(), data.edge_weight.tolist()
-        ([[0, 1], [1, 2]], [2.0, 1.0])
-    """
-    neurons = arguments.count("num_nodes", num_nodes)
-    memory.check("num_nodes", "pass the number of neurons", neurons=neurons)
-    by_name = "call graphs.from_networkx(networkx.DiGraph(list(zip(source, target))))"
-    ends = {
-        "source": integers("source", source, by_name),
-        "target": integers("target", target, by_name),
-    }
-    _check_ends(ends, neurons)
-    weight = None if edge_weight is None else floats("edge_weight", edge_weight)
-    by_number = "pass numpy.unique(edge_type, return_inverse=True)[1]"
-    kind = None if edge_type is None else integers("edge_type", edge_type, by_number)
-    sign = None if edge_sign is None else floats("edge_sign", edge_sign)
-    given = {**ends, "edge_weight": weight, "edge_type": kind, "edge_sign": sign}
-    length = len(ends["source"])
-    for name, column in given.items():
-        if column is not None and len(column) != length:
-            raise ValueError(
-                f"{name} must have one value per synapse, as source has {length}, got "
-                f"{len(column)}; pass {name} of that length"
-            )
-    synapses = combine(
-        neurons,
-        ends["source"],
-        ends["target"],
-        edge_weight=weight,
-        edge_type=kind,
-        edge_sign=sign,
-        duplicates=duplicates,
-    )
-    return validate(build(neurons, **synapses))
-
-
-def _check_ends(ends: dict[str, Index], neurons: int) -> None:
-    """Refuse ends of synapses outside [0, neurons)."""
-    for name, values in ends.items():
-        bad = np.flatnonzero((values < 0) | (values >= neurons))
-        if not bad.size:
-            continue
-        # A larger num_nodes would not help against a negative number, so that is reported first.
-        at = bad[np.argmax(values[bad] < 0)]
-        largest = max(int(each.max(initial=0)) for each in ends.values())
-        fix = f"pass num_nodes={largest + 1}, or number the neurons from 0"
-        if values[at] < 0:
-            fix = "leave this synapse out, or number the neurons from 0"
-        elif are_labels(largest, len(values)):
-            fix = labels_fix()
-        raise ValueError(
-            f"{name} must hold neurons in [0, {neurons}), got {values[at]} at position {at}; {fix}"
-        )

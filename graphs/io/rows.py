@@ -64,12 +64,15 @@ class Rows:
         file: A file at its beginning; the rows are read to its end.
         delimiter: The character between two values of a row.
         exact: Whether blanks around values belong to them.
+        headless: Whether the first row has values; columns are then named by their positions.
 
     Raises:
         ValueError: The first row is not text in UTF-8, or cannot be split into values.
     """
 
-    def __init__(self, what: str, file: BinaryIO, delimiter: str, *, exact: bool) -> None:
+    def __init__(
+        self, what: str, file: BinaryIO, delimiter: str, *, exact: bool, headless: bool = False
+    ) -> None:
         self.size = 0
         self._what = what
         self._file = file
@@ -88,6 +91,9 @@ class Rows:
             self.header = [name.strip() for name in next(self._split(recorded, 0), [])]
         # The position of the first row that has not been read.
         self._start = len(mark + "".join(lines).encode("utf-8", "surrogatepass"))
+        if headless:
+            self.header = [str(at) for at in range(len(self.header))]
+            self._start = len(mark)
 
     @contextlib.contextmanager
     def _text(self) -> Iterator[io.TextIOWrapper]:

@@ -1,5 +1,6 @@
 """Connectomes from and to sparse matrices of SciPy; rows are sources."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,14 @@ import scipy.sparse
 from torch_geometric.data import Data
 
 from graphs.contract import build, validate
+from graphs.io.arrays import names_of
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
 
 
-def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
+def from_scipy(
+    matrix: Any, *, names: Sequence[str] | None = None, duplicates: Duplicates = "error"
+) -> Data:
     """Return the connectome of a sparse adjacency matrix; rows are sources.
 
     The stored entry ``matrix[s, t]`` is a synapse from neuron s to neuron t. One loop of the
@@ -20,6 +24,7 @@ def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
     Args:
         matrix: A sparse array or matrix [N, N] of any format. Stored entries are synapses even if
             they are 0 (a DIA matrix stores no zeros).
+        names: Names or ids of the N neurons.
         duplicates: "error" refuses entries that are stored twice, as COO allows; "sum" adds them
             up, also those of a boolean matrix.
 
@@ -82,7 +87,8 @@ def from_scipy(matrix: Any, *, duplicates: Duplicates = "error") -> Data:
             "of a sparse matrix with matrix.data in place of matrix"
         )
     synapses = combine(matrix.shape[0], source, target, edge_weight=weight, duplicates=duplicates)
-    data = build(matrix.shape[0], **synapses)
+    known = None if names is None else names_of(names, matrix.shape[0])
+    data = build(matrix.shape[0], **synapses, names=known)
     return validate(data)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from sparsebrain import kernels
 from sparsebrain.error_diffusion.cells import Roles
 from sparsebrain.kernels import Structure
+from sparsebrain.kernels.eager import is_watched
 from sparsebrain.kernels.select import resolve
 
 
@@ -61,7 +62,7 @@ class Bundle:
         """
         if self.structure is not None:
             columns = self._columns(state)
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() or is_watched():
                 sums = kernels.propagate(self.structure, part, columns)
             else:
                 # Calling a torch operator takes longer than computing a small stage.

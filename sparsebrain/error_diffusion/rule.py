@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
+from sparsebrain.kernels.eager import is_watched
 from sparsebrain.learning.losses import find_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.labels import check_labels
@@ -128,7 +129,7 @@ class ErrorDiffusion(Rule):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the network on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         found, model, strength = None, self.model, self.model.strength
-        if model.compiled is not None and strength.requires_grad:
+        if model.compiled is not None and strength.requires_grad and not is_watched():
             found = model.compiled(
                 x if x.dim() == 2 else x.flatten(1),
                 y,

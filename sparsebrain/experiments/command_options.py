@@ -13,6 +13,7 @@ import typer
 
 _LONGEST_TEXT = 4096
 _SUFFIXES = "Connectome file; ends in {formats}."
+_NEW_SUFFIXES = "Connectome file; ends in {written_formats}."
 
 
 class BadValueError(typer.BadParameter):
@@ -177,6 +178,14 @@ Topologies = Annotated[
         **_checked(_topologies),
     ),
 ]
+OneShotTopologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Topology of a graph layer; can be repeated. Default: grid.",
+        **_checked(_topologies),
+    ),
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
@@ -208,6 +217,14 @@ Seeds = Annotated[
 ]
 Trials = Annotated[
     int, typer.Option(metavar="N", help="Trials of each bird.", **_integer("trials"))
+]
+Excitatory = Annotated[
+    int,
+    typer.Option(metavar="N", help="Excitatory neurons.", **_integer("excitatory")),
+]
+TrainingImages = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Training images. Default: all.", **_integer("images")),
 ]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))
@@ -256,7 +273,7 @@ Spec = Annotated[
     ),
 ]
 NewFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help=_SUFFIXES, **_path("new_file"))
+    Path, typer.Option("--out", "-o", metavar="FILE", help=_NEW_SUFFIXES, **_path("new_file"))
 ]
 Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))

@@ -29,8 +29,14 @@ def datasets() -> str:
 
 
 def formats() -> str:
-    """Return the suffixes of connectome files."""
-    return _list(_entries("graphs.io.files", "FORMATS"), last="or")
+    """Return the suffixes of connectome files that can be read."""
+    home = "graphs.io.formats"
+    return _list([*_entries(home, "SAVED"), *_entries(home, "READ")], last="or")
+
+
+def written_formats() -> str:
+    """Return the suffixes of connectome files that can be written."""
+    return _list(_entries("graphs.io.formats", "SAVED"), last="or")
 
 
 def variants() -> str:
@@ -74,6 +80,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "datasets": datasets,
     "formats": formats,
+    "written_formats": written_formats,
     "variants": variants,
     "ejima_models": ejima_models,
     "studies": studies,

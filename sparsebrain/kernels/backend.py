@@ -13,6 +13,7 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.counter import uniforms
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.plastic_spikes import Changing, Plasticity, run_plastic_steps
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
 from sparsebrain.kernels.structure import Structure
 
@@ -120,6 +121,21 @@ class Backend(ABC):
             return self.operator(structure, weight, transpose=False)
 
         return lambda running, span: run_steps(network, running, span, operator)
+
+    def plastic_spike(
+        self, network: Network, plasticity: Plasticity
+    ) -> Callable[[Running, Changing, Span], Spiked]:
+        """Return the simulation of one sample of a network whose synapses change.
+
+        The simulation changes its second argument in place, and not the weights of ``network``.
+        """
+
+        def operator(structure: Structure, weight: Tensor) -> Callable[[Tensor], Tensor]:
+            return self.operator(structure, weight, transpose=False)
+
+        return lambda running, changing, span: run_plastic_steps(
+            network, plasticity, running, changing, span, operator, self.correlate
+        )
 
     def fuses(self, activation: str) -> bool:
         """Return whether :meth:`loop` computes this activation itself."""

@@ -17,8 +17,10 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.layout import like, settled
+from sparsebrain.kernels.native_plastic_spikes import NativePlasticSpikes
 from sparsebrain.kernels.native_spikes import NativeSpikes
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.plastic_spikes import Changing, Plasticity
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
@@ -97,6 +99,12 @@ class NativeBackend(Backend):
             # Later calls may overwrite these weights, once this simulation is gone.
             weakref.finalize(simulation, structure.keep, kept, by_source=True)
         return simulation
+
+    def plastic_spike(
+        self, network: Network, plasticity: Plasticity
+    ) -> Callable[[Running, Changing, Span], Spiked]:
+        call = _call(network.structure, network.weight.dtype, 1)
+        return NativePlasticSpikes(_module(), call, _instruction_set(), network, plasticity)
 
     def loop(
         self,

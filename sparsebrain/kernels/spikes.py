@@ -330,7 +330,7 @@ def _arrive(
     return wiring.arrivals(propagate, history.transpose(1, 2), spikes.t().contiguous()).t()
 
 
-def _in_order(structure: Structure, weight: Tensor) -> tuple[Structure, Tensor]:
+def in_order(structure: Structure, weight: Tensor) -> tuple[Structure, Tensor]:
     """Return the same synapses sorted by target and source, so that all sums run in this order."""
     order = structure.by_target.order
     if order is None:
@@ -358,7 +358,7 @@ def run_steps(
         never = torch.full_like(c.threshold, torch.inf)
         c = c._replace(threshold=torch.where(network.silent, never, c.threshold))
     wiring = wire(network.structure, network.delay)
-    ordered, weight = _in_order(wiring.structure, network.weight)
+    ordered, weight = in_order(wiring.structure, network.weight)
     propagate = operator(ordered, weight)
     samples, longest = len(running.u), wiring.delays[0]
     # Steps first, so that a ring of the last steps is a view.

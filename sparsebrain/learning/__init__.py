@@ -23,6 +23,7 @@ from sparsebrain.learning.local_errors import LocalErrors
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.rule_table import RuleTable
 from sparsebrain.learning.sign_symmetry import SignSymmetry
+from sparsebrain.learning.six_problems import problems
 from sparsebrain.learning.weight_mirror import WeightMirror
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ __all__ = [
     "Rule",
     "SignSymmetry",
     "WeightMirror",
+    "problems",
 ]
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from graphs import arguments
-from sparsebrain.plasticity.spike_timing import Coincidence, Pairing, SpikeTimingRule, Traces
+from sparsebrain.kernels.plastic_spikes import Pairs, Traces
+from sparsebrain.plasticity.spike_timing import Coincidence, Pairing, SpikeTimingRule
 from sparsebrain.plasticity.updates import add_to_grad, check_activity
 from sparsebrain.spiking import LIF
 
@@ -105,6 +106,14 @@ class DopamineSTDP(SpikeTimingRule):
         self.tau_d = arguments.real("tau_d", tau_d, positive=True)
         self._online: _Online | None = None
 
+    def pairs_in_simulation(self) -> Pairs:
+        """Raise ValueError: the dopamine of a simulation is not known before it ends."""
+        raise ValueError(
+            "plasticity=DopamineSTDP needs the dopamine of every step, which simulate does not "
+            "take; run the network by spikes, state = lif(current, state) and call "
+            "rule.step(spikes[:, t], dopamine) for each step, or pass plasticity=STDP(lif)"
+        )
+
     def _coefficients(self) -> tuple[float, float, float]:
         """Return the decays of c and d in a step, and the integral of their product over it."""
         dt, rate = self.layer.dt, 1 / self.tau_c + 1 / self.tau_d
@@ -171,7 +180,7 @@ class DopamineSTDP(SpikeTimingRule):
                 "to start anew"
             )
         keeps_c, keeps_d, over_step = self._coefficients()
-        pre, post, traces = self.read(online.traces, spikes.detach())
+        pre, post, traces = self.pairs().read(online.traces, spikes.detach())
         grows, shrinks = self.changes(spikes.detach(), pre, post)
         eligibility = grows.sub_(shrinks).add_(kept, alpha=keeps_c)
         concentration = dopamine.detach().add(online.dopamine, alpha=keeps_d)

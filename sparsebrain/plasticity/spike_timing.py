@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from graphs import arguments, tensors
 from sparsebrain import kernels
+from sparsebrain.kernels.plastic_spikes import Pairs, Traces
 from sparsebrain.plasticity.plasticity_rule import PlasticityRule
 from sparsebrain.plasticity.updates import check_activity
 from sparsebrain.spiking import LIF
 from sparsebrain.spiking.arguments import in_dtype
+from sparsebrain.spiking.changing import SimulatedRule
+from sparsebrain.spiking.homeostasis import check_lif, chosen_synapses
 
 Pairing = Literal["all", "nearest"]
 Coincidence = Literal["none", "potentiation"]
@@ -22,14 +25,7 @@ Coincidence = Literal["none", "potentiation"]
 _PIECE = 2**21
 
 
-class Traces(NamedTuple):
-    """The spike traces of presynaptic and postsynaptic neurons, each [B, N]."""
-
-    pre: Tensor
-    post: Tensor
-
-
-class SpikeTimingRule(PlasticityRule):
+class SpikeTimingRule(PlasticityRule, SimulatedRule):
     """A rule on pairs of spikes, for the synapses of a :class:`~sparsebrain.spiking.LIF`.
 
     :class:`STDP` defines the pairs and the arguments.
@@ -47,12 +43,9 @@ class SpikeTimingRule(PlasticityRule):
         *,
         pairing: Pairing,
         coincidence: Coincidence,
+        synapses: Tensor | None = None,
     ) -> None:
-        if not isinstance(lif, LIF):
-            raise TypeError(
-                f"lif must be a LIF, got {arguments.described(lif)}; pass "
-                "sparsebrain.spiking.LIF(connectome)"
-            )
+        check_lif(lif)
         super().__init__(lif)
         self.a_plus = arguments.real("a_plus", a_plus)
         self.a_minus = arguments.real("a_minus", a_minus)
@@ -62,6 +55,28 @@ class SpikeTimingRule(PlasticityRule):
         self.tau_minus = arguments.real("tau_minus", tau_minus, positive=True)
         self.pairing = arguments.option("pairing", pairing, ("all", "nearest"))
         self.coincidence = arguments.option("coincidence", coincidence, ("none", "potentiation"))
+        self._synapses = chosen_synapses("synapses", synapses, lif)
+
+    @property
+    def synapses(self) -> Tensor | None:
+        """The synapses that change, [E] bool on the device of the weights; None for all."""
+        mask = self._synapses
+        return None if mask is None else mask.to(self.layer.weight.device)
+
+    def pairs(self) -> Pairs:
+        """Return what pairs of spikes do, without bounds, for the present time step."""
+        dt = self.layer.dt
+        return Pairs(
+            self.a_plus,
+            self.a_minus,
+            math.exp(-dt / self.tau_plus),
+            math.exp(-dt / self.tau_minus),
+            self.pairing == "nearest",
+            self.coincidence == "potentiation",
+            None,
+            1.0,
+            self.synapses,
+        )
 
     def check_spikes(self, spikes: Tensor, *sizes: str) -> None:
         """Raise TypeError or ValueError unless spikes [*sizes, N] are 0 or 1, and not empty."""
@@ -84,23 +99,6 @@ class SpikeTimingRule(PlasticityRule):
         zero = self.layer.weight.new_zeros(batch, self.layer.num_nodes)
         return Traces(zero, zero)
 
-    def read(self, traces: Traces, spikes: Tensor) -> tuple[Tensor, Tensor, Traces]:
-        """Return what a step reads, and the traces of the next step.
-
-        Args:
-            traces: The traces before the spikes of this step.
-            spikes: [B, N], those of this step.
-
-        Returns:
-            The presynaptic traces that postsynaptic spikes read [B, N], the postsynaptic traces
-            that presynaptic spikes read [B, N], and the traces of the next step.
-        """
-        add = torch.add if self.pairing == "all" else torch.maximum
-        pre, post = add(traces.pre, spikes), add(traces.post, spikes)
-        dt = self.layer.dt
-        after = Traces(pre * math.exp(-dt / self.tau_plus), post * math.exp(-dt / self.tau_minus))
-        return traces.pre if self.coincidence == "none" else pre, traces.post, after
-
     def changes(self, spikes: Tensor, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
         """Return potentiation and depression of every synapse in one step, each [B, E]."""
         source, target = self.layer.structure.edge_index
@@ -118,14 +116,14 @@ class SpikeTimingRule(PlasticityRule):
         """
         structure = self.layer.structure
         batch, steps, neurons = spikes.shape
-        traces = self.no_traces(batch)
+        traces, pairs = self.no_traces(batch), self.pairs()
         total = torch.zeros_like(self.layer.weight)
         length = max(_PIECE // max(batch * neurons, 1), 1)
         for first in range(0, steps, length):
             piece = spikes[:, first : first + length].transpose(0, 1).contiguous()
             pre, post = torch.empty_like(piece), torch.empty_like(piece)
             for number, now in enumerate(piece):
-                pre[number], post[number], traces = self.read(traces, now)
+                pre[number], post[number], traces = pairs.read(traces, now)
             scaled = piece
             if factor is not None:
                 scale = factor[:, first : first + length].t().unsqueeze(2)
@@ -137,7 +135,7 @@ class SpikeTimingRule(PlasticityRule):
             ):
                 columns = (each.view(-1, neurons).t() for each in (at_target, at_source))
                 total.add_(kernels.correlate(structure, *columns), alpha=amplitude)
-        return total
+        return total if self.synapses is None else total * self.synapses
 
     def room_for_samples(self, batch: int, copies: int) -> None:
         """Raise ValueError unless some copies of one value per sample and synapse fit in memory."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphs import arguments
+from sparsebrain.kernels.plastic_spikes import Pairs
 from sparsebrain.plasticity.spike_timing import Coincidence, Pairing, SpikeTimingRule
 from sparsebrain.plasticity.updates import add_to_grad
 from sparsebrain.spiking import LIF
@@ -56,6 +57,7 @@ class STDP(SpikeTimingRule):
             the last one for potentiation, but not for depression.
         bounds: None, "hard" or "soft".
         w_max: The upper bound of the weights; the lower one is 0. Without bounds it is not used.
+        synapses: [E] bool, the synapses that change; all by default.
 
     Shape:
         ``rule(spikes)``: spikes [B, T, N] of 0 and 1, in the dtype of the weights -> the change of
@@ -96,9 +98,17 @@ class STDP(SpikeTimingRule):
         coincidence: Coincidence = "none",
         bounds: Bounds | None = None,
         w_max: float = 1.0,
+        synapses: Tensor | None = None,
     ) -> None:
         super().__init__(
-            lif, a_plus, a_minus, tau_plus, tau_minus, pairing=pairing, coincidence=coincidence
+            lif,
+            a_plus,
+            a_minus,
+            tau_plus,
+            tau_minus,
+            pairing=pairing,
+            coincidence=coincidence,
+            synapses=synapses,
         )
         self.bounds = arguments.option("bounds", bounds, (None, "hard", "soft"))
         self.w_max = arguments.real("w_max", w_max, positive=True)
@@ -116,27 +126,40 @@ class STDP(SpikeTimingRule):
         add_to_grad(self.layer, change)
         return change
 
-    def _bounded(self, spikes: Tensor) -> Tensor:
-        """Return the change of every weight, [E], with bounds."""
-        start, top = self.layer.weight.detach(), self.w_max
-        wrong = ~((start >= 0) & (start <= top))
+    def pairs(self) -> Pairs:
+        """Return what pairs of spikes do, with the bounds."""
+        return super().pairs()._replace(bounds=self.bounds, w_max=self.w_max)
+
+    def pairs_in_simulation(self) -> Pairs:
+        """Return what pairs of spikes do; ValueError if a weight is out of bounds."""
+        if self.bounds is not None:
+            self._check_bounds()
+        return self.pairs()
+
+    def _check_bounds(self) -> None:
+        """Raise ValueError unless the weights that change are in [0, w_max]."""
+        weight, top = self.layer.weight.detach(), self.w_max
+        wrong = ~((weight >= 0) & (weight <= top))
+        if self.synapses is not None:
+            wrong &= self.synapses
         if bool(wrong.any()):
             place = int(wrong.nonzero()[0])
             raise ValueError(
                 f"w_max={top:g} with bounds={self.bounds!r} needs weights in [0, {top:g}], got "
-                f"{float(start[place]):g} for synapse {place}; call lif.assign_weight("
+                f"{float(weight[place]):g} for synapse {place}; call lif.assign_weight("
                 f"lif.weight.clamp(0, {top:g})), or pass a larger w_max or bounds=None"
             )
+
+    def _bounded(self, spikes: Tensor) -> Tensor:
+        """Return the change of every weight, [E], with bounds."""
+        self._check_bounds()
+        start = self.layer.weight.detach()
         self.room_for_samples(len(spikes), copies=6)
         weight = start.repeat(len(spikes), 1)
-        traces = self.no_traces(len(spikes))
+        traces, pairs = self.no_traces(len(spikes)), self.pairs()
         for now in spikes.unbind(1):
-            pre, post, traces = self.read(traces, now)
-            grows, shrinks = self.changes(now, pre, post)
-            if self.bounds == "soft":
-                grows *= 1 - weight / top
-                shrinks *= weight / top
-            weight.add_(grows).sub_(shrinks).clamp_(0, top)
+            pre, post, traces = pairs.read(traces, now)
+            pairs.change(weight, *self.changes(now, pre, post))
         return weight.mean(0) - start
 
     def extra_repr(self) -> str:

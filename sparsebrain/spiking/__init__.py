@@ -3,6 +3,7 @@
 from sparsebrain.spiking.dynamics import State
 from sparsebrain.spiking.events import SpikeTrains
 from sparsebrain.spiking.fly_model import FlyBrain, Responses
+from sparsebrain.spiking.homeostasis import AdaptiveThreshold, Normalization
 from sparsebrain.spiking.lif import LIF
 from sparsebrain.spiking.recording import Recording, Trace
 from sparsebrain.spiking.surrogate import SURROGATES, Surrogate
@@ -10,7 +11,9 @@ from sparsebrain.spiking.surrogate import SURROGATES, Surrogate
 __all__ = [
     "LIF",
     "SURROGATES",
+    "AdaptiveThreshold",
     "FlyBrain",
+    "Normalization",
     "Recording",
     "Responses",
     "SpikeTrains",

@@ -18,8 +18,10 @@ from sparsebrain.nn.dale import DaleSign, with_signs
 from sparsebrain.nn.fingerprinted import Fingerprinted
 from sparsebrain.spiking import simulation, unrolled
 from sparsebrain.spiking.arguments import in_dtype, number, plain, steps, values
+from sparsebrain.spiking.changing import SimulatedRule
 from sparsebrain.spiking.dynamics import Coefficients, State, Wiring, decays, wire
 from sparsebrain.spiking.events import SpikeTrains
+from sparsebrain.spiking.homeostasis import AdaptiveThreshold, Normalization
 from sparsebrain.spiking.recording import Recording
 from sparsebrain.spiking.surrogate import SURROGATES
 
@@ -365,6 +367,9 @@ class LIF(Fingerprinted, nn.Module):
         silence: Sequence[int] | Tensor = (),
         generator: torch.Generator | None = None,
         backend: str = "auto",
+        plasticity: SimulatedRule | None = None,
+        adaptation: AdaptiveThreshold | None = None,
+        normalization: Normalization | None = None,
     ) -> Recording:
         """Simulate the network from rest for a time, without gradients.
 
@@ -387,6 +392,12 @@ class LIF(Fingerprinted, nn.Module):
             generator: The source of randomness of Poisson trains; torch's default generator if
                 None.
             backend: The kernel backend, as for a GraphLayer. All backends see the same input.
+            plasticity: A :class:`sparsebrain.plasticity.STDP` around this network, which changes
+                ``weight`` in place, step by step: a spike carries the weight that its synapse has
+                when it is sent, and then changes it. Spike traces start at zero. Needs
+                ``samples=1``, as do the next two.
+            adaptation: An :class:`AdaptiveThreshold`, whose ``theta`` is changed in place.
+            normalization: A :class:`Normalization`, which scales ``weight`` in place.
 
         Returns:
             The spikes and states, a :class:`sparsebrain.spiking.Recording`.
@@ -417,6 +428,9 @@ class LIF(Fingerprinted, nn.Module):
             silence=silence,
             generator=generator,
             backend=backend,
+            plasticity=plasticity,
+            adaptation=adaptation,
+            normalization=normalization,
         )
 
     def get_extra_state(self) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from graphs import arguments, tensors
 from sparsebrain.kernels.select import check_backend, resolve
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, Train, begins
+from sparsebrain.spiking import changing
 from sparsebrain.spiking.arguments import in_dtype, number, values
 from sparsebrain.spiking.events import Inputs, SpikeTrains, check_poisson, neurons_of
 from sparsebrain.spiking.recording import Asked, Recording, Trace, check_record
@@ -42,6 +43,9 @@ def run(
     silence: Any,
     generator: torch.Generator | None,
     backend: str,
+    plasticity: Any = None,
+    adaptation: Any = None,
+    normalization: Any = None,
 ) -> Recording:
     """Simulate a network, see :meth:`sparsebrain.spiking.LIF.simulate`."""
     like, size = lif.weight, lif.num_nodes
@@ -52,6 +56,7 @@ def run(
     asked = check_record(record, num_nodes=size, dt=lif.dt, has_current=lif.tau_synapse is not None)
     tensors.generator("generator", generator, torch.device("cpu"))
     _check_room(lif, steps, samples, asked)
+    changes = changing.check_changes(lif, plasticity, adaptation, normalization, samples)
     network = Network(
         lif.structure,
         lif.weight.detach(),
@@ -63,7 +68,11 @@ def run(
     inputs = Inputs(
         events, trains, samples=samples, num_nodes=size, like=like.detach(), generator=generator
     )
-    simulate = resolve(check_backend(backend), like.device).spike(network)
+    kernels = resolve(check_backend(backend), like.device)
+    if changes is None:
+        simulate = kernels.spike(network)
+    else:
+        simulate = changing.simulation(lif, network, changes, adaptation, kernels)
     spans = _spans(lif, simulate, inputs, asked, steps, samples)
     parts: list[tuple[int, int, Spiked]] = []
     try:

@@ -9,7 +9,8 @@ import pytest
 
 import graphs
 import sparsebrain
-from graphs.io.files import FORMATS
+from graphs.io.formats import FORMATS as ALL_FORMATS
+from graphs.io.formats import SAVED as FORMATS
 from sparsebrain.cli import app, main
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import DATASETS
@@ -118,7 +119,7 @@ def test_the_help_names_every_option_of_an_equilibrium():
         ("reproduce", "--variant NAME Variant of the models: ", EJIMA_VARIANTS),
         ("error-diffusion", "--only STUDY Study; can be repeated: ", ALL_STUDIES),
         ("generate", "Connectome file; ends in ", FORMATS),
-        ("measure", "Connectome file; ends in ", FORMATS),
+        ("measure", "Connectome file; ends in ", ALL_FORMATS),
     ],
 )
 def test_the_help_of_an_option_names_every_choice(command, option, table):

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "plastic_spikes_module.hpp"
 #include "spikes_module.hpp"
 
 namespace nb = nanobind;
@@ -293,4 +294,5 @@ NB_MODULE(_native, m) {
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
   add_spikes<Call>(m);
+  add_plastic_spikes<Call>(m);
 }

@@ -7,7 +7,7 @@ import pytest
 
 import graphs
 from graphs.io.atomic import write_atomically, write_together
-from graphs.io.files import FORMATS
+from graphs.io.formats import SAVED as FORMATS
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

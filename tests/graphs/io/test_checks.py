@@ -12,7 +12,8 @@ import torch
 
 import graphs
 from graphs.io.checks import OPTIONS
-from graphs.io.files import FORMATS
+from graphs.io.formats import FORMATS as ALL_FORMATS
+from graphs.io.formats import SAVED as FORMATS
 from tests.bad_values import VALUES
 
 # Kinds of values that an argument may have.
@@ -73,8 +74,11 @@ def test_what_is_no_connectome_is_not_saved(tmp_path, kind):
         ({"delimiter": "ab"}, "delimiter must be one character other than .*'ab'; pass delimiter="),
         ({"delimiter": '"'}, "delimiter must be one character"),
         ({"delimiter": "\n"}, "delimiter must be one character"),
-        ({"columns": {"weight": 3}}, "columns must map a str to a str or None, got 3 of type int"),
-        ({"columns": {3: "weight"}}, "columns must map a str to a str or None, got 3 of type int"),
+        (
+            {"columns": {"weight": 3.0}},
+            "columns must map a str to a str, a position or None, got 3",
+        ),
+        ({"columns": {3: "weight"}}, "columns must map a str to a str, a position or None, got 3"),
         ({"transmitter_signs": {"GABA": 2}}, "must be -1, 0 .* got 2 of type int for 'GABA'; pass"),
         ({"transmitter_signs": {"GABA": True}}, "got True of type bool for 'GABA'"),
         ({"transmitter_signs": {"GABA": "-"}}, "got '-' of type str for 'GABA'"),
@@ -93,7 +97,7 @@ def test_options_are_checked_before_the_file_is_read(tmp_path, options, match):
 
 
 def test_every_option_of_a_format_is_checked():
-    assert {name for kept in FORMATS.values() for name in kept.options} == set(OPTIONS)
+    assert {name for kept in ALL_FORMATS.values() for name in kept.options} == set(OPTIONS)
 
 
 class FullDisk(io.FileIO):
@@ -195,10 +199,7 @@ def test_tensors_that_are_no_plain_arrays():
 @pytest.mark.parametrize(
     ("source", "fix"),
     [
-        (
-            ["a", "b"],
-            r"such as 'a'; call graphs.from_networkx\(networkx.DiGraph\(list\(zip\(source",
-        ),
+        (["a", "b"], "such as 'a'; leave num_nodes out, and the names are numbered"),
         ([0.0, 1.0], r"such as 0.0; pass numpy.asarray\(source\).astype\(int\)"),
         ([0.5, 1.0], "such as 0.5; pass the integers that source represents"),
         ([0.0, np.inf], "pass the integers"),

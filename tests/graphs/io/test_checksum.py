@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import graphs
-from graphs.io.files import FORMATS
+from graphs.io.formats import SAVED as FORMATS
 
 SEALED = [suffix for suffix, kept in FORMATS.items() if kept.sealed]
 

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphs
-from graphs.io.files import FORMATS, files_of
+from graphs.io.files import files_of
+from graphs.io.formats import SAVED as FORMATS
 from tests.graphs.io.refusals import checked, told
 
 DAMAGES = {

@@ -81,12 +81,12 @@ def test_columns_by_choice(load):
 @pytest.mark.parametrize(
     ("text", "options", "match"),
     [
-        ("", {}, "the edge list must start with a header of 1 to 1000 names, got 0"),
+        ("", {}, "the edge list must start with a header of 1 to 65536 names, got 0"),
         ("\n", {}, "must start with a header"),
         (
             "a,b\n",
             {},
-            r"must have a column 'source', got 'a', 'b'; pass columns={'source': 'a', 'targ",
+            r"'source' and a column 'target', got 'a', 'b'; pass columns={'source': 'a', 'targ",
         ),
         ("source;target\n", {}, "delimiter=';' if it separates the values"),
         ("pre,src,post\n", {}, r"one column for the source, got 'pre', 'src'; pass columns={"),
@@ -172,22 +172,23 @@ def test_transmitters_are_signs(load):
     assert load(both).edge_sign.tolist() == [-1]
 
 
-def test_unknown_transmitters(load):
-    text = "source,target,transmitter\na,b,Glutamate\nb,a,Glutamate\nb,c,\n"
-    with pytest.raises(
-        ValueError,
-        match=r"transmitters 'Glutamate' \(2 rows\), '' \(1 rows\); pass transmitter_signs="
-        r"{'Glutamate': ..., '': ...} with .*, columns={'transmitter': None}",
+def test_unknown_transmitters_have_the_sign_0(load):
+    text = "source,target,transmitter\na,b,Glutamate\nb,a,ACH\nb,c,\nc,a,GLUTAMATE\n"
+    with pytest.warns(
+        graphs.LeftOutWarning,
+        match=r"sign is 0 \(unknown\) for the transmitters 'Glutamate' \(1 rows\), 'GLUTAMATE' "
+        r"\(1 rows\); pass transmitter_signs={'Glutamate': ..., 'GLUTAMATE': ...} with .*, "
+        r"columns={'transmitter': None}",
     ):
-        load(text)
-    assert load(text, transmitter_signs={"glutamate": -1, "": 1}).edge_sign.tolist() == [-1, -1, 1]
+        assert load(text).edge_sign.tolist() == [1, 0, 0, 0]
+    assert load(text, transmitter_signs={"glutamate": -1}).edge_sign.tolist() == [1, -1, -1, 0]
+    assert load(text, transmitter_signs={"glutamate": 0, "": 1}).edge_sign.tolist() == [1, 0, 0, 1]
     with pytest.raises(
         ValueError, match="transmitter_signs must be -1, 0 .* or 1, got 2 of type int for 'Glu'"
     ):
         load(text, transmitter_signs={"Glu": 2})
-    assert load(text, transmitter_signs={"glutamate": 0, "": 1}).edge_sign.tolist() == [0, 0, 1]
     many = "source,target,transmitter\n" + "".join(f"a,{at},t{at}\n" for at in range(99))
-    with pytest.raises(ValueError, match=r"'t9' \(1 rows\) and more; pass"):
+    with pytest.warns(graphs.LeftOutWarning, match=r"'t9' \(1 rows\) and more; pass"):
         load(many)
 
 
@@ -237,11 +238,6 @@ def test_neurons_may_have_a_number_and_a_name(load):
             "target of the edge list must be in the table .*got 'b' in row 1; add it",
         ),
         ("name,x\na,\nb,1\n", {}, "x of the table of neurons must be a number, got ''"),
-        (
-            "name,nt\na,Dopamine\nb,GABA\n",
-            {},
-            r"leave .* out, neuron_columns={'transmitter': None}",
-        ),
         ("name,class,type2\na,b,c\n", {"num_nodes": 2}, "neurons= or num_nodes=, not both"),
         ("name,class,cell_type\n", {}, "one column for the type, got 'class', 'cell_type'"),
         ("", {}, "the table of neurons must start with a header"),

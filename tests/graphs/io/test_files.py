@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 import graphs
-from graphs.io.files import FORMATS, files_of
+from graphs.io.files import files_of
+from graphs.io.formats import FORMATS as ALL_FORMATS
+from graphs.io.formats import READ
+from graphs.io.formats import SAVED as FORMATS
 
 
 @pytest.mark.parametrize("suffix", [*FORMATS, ".NPZ", ".GraphML"])
@@ -85,11 +88,33 @@ def test_only_the_contract_is_kept_and_nothing_is_changed(tmp_path, full, assert
 
 
 @pytest.mark.parametrize("call", [lambda path: graphs.save(Data(), path), graphs.load])
-@pytest.mark.parametrize("name", ["a.txt", "a", "", ".npz", "a.npz.gz", "npz"])
+@pytest.mark.parametrize("name", ["a.foo", "a", "", ".npz", "a.npz.gz", "npz"])
 def test_an_unknown_suffix(call, name):
-    match = rf"must end in .npz, .csv, .*, .pt or .h5, got {name!r}; pass"
+    match = rf"must end in .npz, .csv, .*, .pt.* got {name!r}; pass"
     with pytest.raises(ValueError, match=match if name else r"got ''|got '.'"):
         call(name)
+
+
+@pytest.mark.parametrize("suffix", READ)
+def test_a_format_that_is_only_read(tmp_path, suffix):
+    with pytest.raises(ValueError, match=r".gexf, .pt or .h5, got '.*'; pass for example"):
+        graphs.save(graphs.layered([1, 2]), tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("a.xlsx", r"call graphs.from_dataframe\(pandas.read_excel\(path\)\)"),
+        ("a.pkl", "pickle.load.*which can execute anything in the file"),
+        ("a.json", "networkx.node_link_graph"),
+        ("a.zip", "graphs.load with the unpacked file"),
+        ("a.edges", "graphs.load with a copy that ends in .txt"),
+        ("a.hdf5", "a copy that ends in .h5 if it is SONATA"),
+    ],
+)
+def test_a_suffix_that_is_refused_names_the_call_that_works(name, match):
+    with pytest.raises(ValueError, match=match):
+        graphs.load(name)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -234,8 +259,9 @@ def test_all_that_may_repeat_synapses_take_duplicates(tmp_path, full, suffix):
 
 
 def test_every_option_is_documented():
-    for kept in FORMATS.values():
+    for kept in ALL_FORMATS.values():
         assert all(name in graphs.load.__doc__ for name in kept.options)
+    for suffix in ALL_FORMATS:
+        assert f"``{suffix.removesuffix('.gz')}``" in graphs.load.__doc__
     for suffix in FORMATS:
-        assert f"``{suffix}``" in graphs.load.__doc__
         assert f"``{suffix}``" in graphs.save.__doc__

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import graphs
-from graphs.io.files import FORMATS
+from graphs.io.formats import SAVED as FORMATS
 from tests.graphs.io.refusals import told
 
 every_format = pytest.mark.parametrize("suffix", FORMATS)
@@ -155,10 +155,10 @@ def test_labels_in_place_of_numbers(tmp_path):
         root["edges/default/target_node_id"] = np.array([0])
     assert "no computer has as much memory: take a whole copy" in told(path)
     assert "number the nodes from 0, as SONATA does" in told(path, num_nodes=5)
-    with pytest.raises(ValueError, match=f"got {label} at position 0; number the neurons from 0, "):
+    with pytest.raises(ValueError, match=f"got {label} at position 0; leave num_nodes out, and"):
         graphs.from_edges([label], [3], num_nodes=5)
-    labels, ends = np.unique([[label], [3]], return_inverse=True)
-    data = graphs.from_edges(*ends.reshape(2, -1), num_nodes=len(labels))
+    data = graphs.from_edges([label], [3])
+    assert data.names == ["3", str(label)]
     assert data.edge_index.tolist() == [[1], [0]]
     (tmp_path / "a.csv").write_text(f"source,target\n{label},3\n")
     assert "or leave num_nodes= out" in told(tmp_path / "a.csv", num_nodes=5)

@@ -171,7 +171,7 @@ def test_what_is_left_out_is_told_once():
     graph.add_edge("a", "b", key="first", weight=2.0, type=-1, delay=3)
     told = (
         "read without 'club' of nodes, 'type' of edges, 'delay' of edges, 'name' of the graph, the "
-        r"labels of nodes \(they have another 'name'\), the keys of edges: .*'edge_type'"
+        r"labels of nodes \(they have another 'name'\), the keys of edges: .*columns={'type'"
     )
     with pytest.warns(graphs.LeftOutWarning, match=told) as warned:
         data = graphs.from_networkx(graph)

@@ -1,0 +1,156 @@
+"""Which problems a rule solves, derived from the operations of one step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import graphs
+from sparsebrain import GraphLayer
+from sparsebrain.learning import RULES, Backprop, Rule, problems
+from sparsebrain.learning.six_problems import ARGUMENTS, PROBLEMS
+from sparsebrain.plasticity import BCM, STDP, DopamineSTDP, Hebb, Oja, Sanger
+from sparsebrain.spiking import LIF
+
+# Problems 1 to 3, which follow from the record, and 4 to 6, which are argued.
+EXPECTED = {
+    "backprop": "- - - - - -",
+    "feedback-alignment": "- - s - - -",
+    "sign-symmetry": "- - p - - -",
+    "kolen-pollack": "- - s - - -",
+    "weight-mirror": "- - s - - -",
+    "direct-feedback-alignment": "- p s - - -",
+    "error-diffusion": "s s s - p p",
+    "local-errors": "p p p - p -",
+    "forward-forward": "s s s - - s",
+    "dendritic-microcircuit": "s s s - s -",
+    "equilibrium-propagation": "s s p - - p",
+    "boltzmann": "s s p s - s",
+    "random-features": "s s s - s p",
+    "hebb": "s s s - s p",
+    "oja": "s s s - s p",
+    "bcm": "s s s - s p",
+}
+
+README = Path(__file__).parents[3] / "examples" / "learning_rules" / "README.md"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_problems_of_the_rules(name):
+    found = problems(RULES[name])
+    assert found.marks == EXPECTED[name]
+    assert [each.problem for each in found] == list(PROBLEMS)
+    assert [each.derived for each in found] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.skipif(not README.exists(), reason="needs the checkout")
+def test_the_table_of_the_readme_is_what_is_derived():
+    lines = README.read_text().split("## Six problems")[1].split("\n## ")[0].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    told = {name.strip("`"): " ".join(marks) for name, *marks in rows}
+    assert {name: marks for name, marks in told.items() if name in RULES} == EXPECTED
+
+
+@pytest.mark.parametrize("kind", [Hebb, Oja, Sanger, BCM])
+def test_rules_of_activities(kind):
+    layer = GraphLayer(graphs.grid_local((3, 3), 1))
+    assert problems(kind(layer), x=torch.rand(4, 9)).marks == "s s s - s s"
+
+
+def test_rules_of_spikes():
+    lif = LIF(graphs.grid_local((3, 3), 1))
+    spikes = (torch.rand(2, 20, 9) < 0.2).float()
+    assert problems(STDP(lif, 0.01, 0.012), x=spikes).marks == "s s s s s s"
+    dopamine = torch.rand(2, 20)
+    assert problems(DopamineSTDP(lif, 0.01, 0.012), x=spikes, y=dopamine).marks == "s s s s s s"
+
+
+class Handmade(Rule):
+    """A rule of three linear layers whose way back is given."""
+
+    knows_layers = False
+    way = "same"
+
+    def __init__(self, model):
+        super().__init__(model)
+        shape = model[2].weight.shape
+        self.other = nn.Parameter(torch.linspace(-1, 1, shape.numel()).view(shape))
+
+    @classmethod
+    def refusal(cls, model):
+        return None
+
+    @torch.no_grad()
+    def forward(self, x, y):
+        first, second, third = self.model[0], self.model[2], self.model[4]
+        h1 = torch.tanh(first(x))
+        h2 = torch.tanh(second(h1))
+        scores = third(h2)
+        error = (scores.softmax(1) - functional.one_hot(y, scores.size(1))) / len(x)
+        at2 = error @ third.weight
+        if self.way != "unscaled":
+            at2 = at2 * (1 - h2 * h2)
+        if self.way == "bent":
+            at2 = torch.tanh(at2)
+        back = {"other": self.other, "signs": second.weight.sign()}
+        at1 = at2 @ back.get(self.way, second.weight)
+        if self.way == "none":
+            at1 = torch.zeros_like(h1)
+        third.weight.grad, second.weight.grad = error.T @ h2, at2.T @ h1
+        first.weight.grad = (at1 * (1 - h1 * h1)).T @ x
+        return functional.cross_entropy(scores, y)
+
+
+@pytest.mark.parametrize(
+    ("way", "marks"),
+    [
+        ("same", "- - -"),
+        ("other", "- - -"),  # the last layer's weights are its own
+        ("signs", "- - -"),
+        ("none", "- p -"),
+        ("unscaled", "- p -"),
+        ("bent", "s - -"),  # a nonlinear way back
+    ],
+)
+def test_a_rule_of_ones_own(way, marks):
+    model = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    rule = Handmade(model)
+    rule.way = way
+    found = problems(rule, x=torch.rand(6, 5), y=torch.arange(6) % 3)
+    assert found.marks == f"{marks} ? ? ?"
+    assert [each.mark for each in found[3:]] == [None] * 3
+    assert all(parameter.grad is None for parameter in rule.parameters())
+
+
+def test_answers_say_why():
+    found = problems(RULES["backprop"])
+    assert found[2].mark == "not"
+    assert found[2].reason == "errors go back over the weights of the way forward"
+    text = str(found)
+    assert text.startswith("1 a linear way back: not (errors go back linearly, through 4 layers")
+    assert "argued" in text
+
+
+def test_one_layer_has_no_way_back():
+    """The only weights learn from the error at their own outputs."""
+    rule = Backprop(nn.Linear(5, 3))
+    assert problems(rule, x=torch.rand(4, 5), y=torch.arange(4) % 3).marks == "s s s - - -"
+
+
+def test_every_argument_has_three_marks_and_a_reason():
+    for marks, reason in ARGUMENTS.values():
+        assert len(marks) == 3
+        assert set(marks) <= set("sp-")
+        assert reason
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match=r"rule must be a rule or its class, got .*pass"):
+        problems("backprop")
+    model = nn.Linear(5, 3)
+    with pytest.raises(TypeError, match=r"x must be a dense tensor of samples .*pass x="):
+        problems(Backprop(model))
+    with pytest.raises(ValueError, match="a rule has its model already; pass model=None"):
+        problems(Backprop(model), model)
