@@ -82,8 +82,9 @@ def recall(memory: FastWeights, width: int, queries: Tensor) -> Tensor:
 class MushroomBody:
     """A sparse expansion of features by the wiring of a fly larva's mushroom body.
 
-    Each of 25 copies connects 58 projection neurons, which read randomly chosen features, with 101
-    Kenyon cells. The 5 % of all Kenyon cells with the largest input are active.
+    Each of 25 copies connects 58 projection neurons, which read randomly chosen features, with the
+    83 Kenyon cells that receive synapses from them. The 5 % of all Kenyon cells with the largest
+    input are active.
 
     Args:
         features: The number of features.
@@ -109,7 +110,7 @@ class MushroomBody:
         self.active = round(_ACTIVE * self.cells)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return codes [..., 2525] of length 1 of features [..., D]."""
+        """Return codes [..., 2075] of length 1 of features [..., D]."""
         flat = features.reshape(-1, self.features)
         sent = functional.pad(flat - flat.mean(1, keepdim=True), (0, self.cells))
         weight = self.weight.to(flat.dtype)
