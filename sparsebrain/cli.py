@@ -23,6 +23,7 @@ from sparsebrain.experiments.command_options import (
     Delimiter,
     Duplicates,
     Epochs,
+    Excitatory,
     File,
     Full,
     Jobs,
@@ -32,6 +33,7 @@ from sparsebrain.experiments.command_options import (
     Neurons,
     NeuronsFile,
     NewFile,
+    OneShotTopologies,
     Out,
     Rules,
     Seed,
@@ -41,6 +43,7 @@ from sparsebrain.experiments.command_options import (
     Spec,
     Studies,
     Topologies,
+    TrainingImages,
     Trials,
     Variable,
     Variant,
@@ -328,6 +331,78 @@ def features(seeds: Seeds = 3, out: Out = Path("features")) -> None:
     )
 
     run(seeds=seeds, out=out, console=Console())
+
+
+@app.command(name="digits-stdp", cls=_Command)
+def digits_stdp(
+    neurons: Excitatory = 100,
+    data: DataSet = "mnist",
+    images: TrainingImages = None,
+    seeds: Seeds = 3,
+    data_dir: DataDir = None,
+    out: Out = Path("digits-stdp"),
+) -> None:
+    """Let spiking neurons learn digits without labels, by STDP and lateral inhibition.
+
+    Every pixel has an input neuron, whose spikes reach all excitatory neurons. These inhibit each
+    other, their thresholds adapt, and the weights of every neuron keep their sum. Every training
+    image is presented once. Then each neuron is labeled with the class to which it responds most,
+    and the labels vote on the test images.
+
+    The command writes results.csv and figure.png, the receptive fields of the first network.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.plasticity_study.spiking_digits import (  # noqa: PLC0415
+        digits_stdp as run,
+    )
+
+    run(
+        neurons=neurons,
+        data=data,
+        images=images,
+        seeds=seeds,
+        data_dir=data_dir,
+        out=out,
+        console=Console(),
+    )
+
+
+@app.command(name="one-shot", cls=_Command)
+def one_shot(
+    topology: OneShotTopologies = None,
+    epochs: Epochs = 140,
+    seeds: Seeds = 3,
+    jobs: Jobs = -1,
+    out: Out = Path("one-shot"),
+) -> None:
+    """Let networks that read hiragana learn Latin capitals from 1, 2 and 5 examples.
+
+    Backbones learn hiragana in 16 fonts: one with a graph layer of each topology, and the same
+    without a graph layer. The letters are then stored in fast weights and other memories on top of
+    their features, without further training, and compared with fine-tuning by gradient descent,
+    with pixels and with an untrained network. All accuracies are those in 8 other fonts.
+
+    Topologies are written as for compare. The default takes about ten minutes of processor time,
+    half of that on two cores.
+
+    The command writes results.csv, trials.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.one_shot_study.study import (  # noqa: PLC0415
+        DEFAULT_TOPOLOGIES,
+    )
+    from sparsebrain.experiments.one_shot_study.study import one_shot as run  # noqa: PLC0415
+
+    run(
+        topologies=topology or DEFAULT_TOPOLOGIES,
+        epochs=epochs,
+        seeds=seeds,
+        jobs=jobs,
+        out=out,
+        console=Console(),
+    )
 
 
 @app.command(cls=_Command)

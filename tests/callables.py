@@ -220,6 +220,10 @@ def _of_spiking() -> Iterator[tuple[str, Call]]:
         "silence": [3],
     }
     yield "LIF.simulate", Call(lif.simulate, simulated)
+    thresholds = {"lif": lif, "increment": torch.rand(20), "tau": 1e5}
+    yield "spiking.AdaptiveThreshold", Call(spiking.AdaptiveThreshold, thresholds)
+    scaled = {"lif": lif, "total": 2.0, "every": 5.0, "synapses": lif.weight > 0}
+    yield "spiking.Normalization", Call(spiking.Normalization, scaled)
     recording = lif.simulate(10.0, current=1.5, samples=2)
     yield "Recording.plot", Call(recording.plot, {"sample": 1})
     yield "spiking.FlyBrain", Call(spiking.FlyBrain, {"connectome": data})
@@ -400,6 +404,7 @@ NOT_CALLED = {
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    *("digits_stdp", "one_shot"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
     *("PlasticityRule", "RateRule", "SpikeTimingRule"),
@@ -558,6 +563,13 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("LIF.simulate", "current"): {"None", "zero", "negative", "negative float", "float", *_WHOLE},
     ("LIF.simulate", "record"): {"empty list", "tuple"},
     ("LIF.simulate", "silence"): {"empty list", "tuple", "empty array"},
+    **{("LIF.simulate", name): {"None"} for name in ("plasticity", "adaptation", "normalization")},
+    ("spiking.AdaptiveThreshold", "increment"): _NUMBERS | {"zero"},
+    ("spiking.AdaptiveThreshold", "tau"): _NUMBERS | {"1e308"},
+    ("spiking.Normalization", "total"): _NUMBERS,
+    ("spiking.Normalization", "every"): {"float"},
+    ("spiking.Normalization", "synapses"): {"bool"},
+    ("PLASTICITY[stdp]", "synapses"): {"None", "bool"},
     ("Recording.plot", "sample"): {"zero"},
     # [..., N], as nn.Linear takes.
     ("GraphLayer.describe", "x"): {"one axis more"},

@@ -225,6 +225,14 @@ Topologies = Annotated[
         **_checked(_topologies),
     ),
 ]
+OneShotTopologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Topology of a graph layer; can be repeated. Default: grid.",
+        **_checked(_topologies),
+    ),
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
@@ -256,6 +264,14 @@ Seeds = Annotated[
 ]
 Trials = Annotated[
     int, typer.Option(metavar="N", help="Trials of each bird.", **_integer("trials"))
+]
+Excitatory = Annotated[
+    int,
+    typer.Option(metavar="N", help="Excitatory neurons.", **_integer("excitatory")),
+]
+TrainingImages = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Training images. Default: all.", **_integer("images")),
 ]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))

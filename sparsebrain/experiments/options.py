@@ -24,6 +24,8 @@ MOST_JOBS = 10_000
 MOST_SAMPLES = 10_000_000
 MOST_LOOPS = 100_000
 MOST_NEURONS = 10_000_000
+# All inhibit each other.
+MOST_EXCITATORY = 10_000
 # What to do if the file of a connectome cannot be read.
 FILE_FIX = (
     "pass a file written by graphs.save, and convert others with graphs.load, which has options "
@@ -71,6 +73,16 @@ def seed(name: str, value: object) -> int:
 def trials(name: str, value: object) -> int:
     """Return a number of trials."""
     return arguments.count(name, value, at_least=1, at_most=MOST_TRIALS)
+
+
+def excitatory(name: str, value: object) -> int:
+    """Return a number of excitatory neurons that inhibit each other."""
+    return arguments.count(name, value, at_least=1, at_most=MOST_EXCITATORY)
+
+
+def images(name: str, value: object) -> int:
+    """Return a number of images."""
+    return arguments.count(name, value, at_least=1, at_most=MOST_SAMPLES)
 
 
 def batch_size(name: str, value: object) -> int:

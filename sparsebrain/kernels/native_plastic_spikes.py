@@ -20,14 +20,14 @@ from sparsebrain.kernels.native_spikes import (
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, Train
 
+_PIECE = 2**16
 _BOUNDS = {None: 0, "hard": 1, "soft": 2}
 
 
 class NativePlasticSpikes:
     """A network that is simulated span by span while its synapses change.
 
-    The weights that change are kept in the order of the rows of ``by_source``, and are copied back
-    after every span.
+    During a span the weights are in the order of the rows of ``by_source``.
 
     Args:
         module: The compiled module.
@@ -87,7 +87,10 @@ class NativePlasticSpikes:
         held = [each.contiguous() for each in held]
         log = self._simulate(running, changing, span, weight, held, states)
         if rows.order is not None:
-            changing.weight.index_copy_(0, rows.order.long(), weight)
+            # In pieces, since indices are wide here.
+            parts = zip(rows.order.split(_PIECE), weight.split(_PIECE), strict=True)
+            for order, part in parts:
+                changing.weight.index_copy_(0, order.long(), part)
         changing.steps.add_(span.steps)
         (count,) = log.counts()
         step = torch.empty(count, dtype=torch.int64)

@@ -178,14 +178,14 @@ class Changing(NamedTuple):
 
 
 def at_rest(network: Network, theta: Tensor | None) -> Changing:
-    """Return the start of a simulation, with copies of the weights and of theta [N]."""
+    """Return the start of a simulation, which changes the weights of the network in place."""
     like, size = network.weight, network.structure.num_nodes
     zero = like.new_zeros(size)
     return Changing(
-        like.detach().clone(memory_format=torch.contiguous_format),
+        like,
         zero,
         zero.clone(),
-        zero.clone() if theta is None else theta.clone(memory_format=torch.contiguous_format),
+        zero.clone() if theta is None else theta,
         like.new_zeros((network.longest + 1, size)),
         torch.zeros((), dtype=torch.int64),
     )

@@ -4,8 +4,9 @@ Every rule in :data:`PLASTICITY` is a :class:`PlasticityRule` around a layer: ``
 ``rule(spikes)`` for the rules on spikes, adds minus its update to the gradient of the layer's
 weight, and ``rule.make_optimizer()`` takes the step.
 :class:`Rewiring` replaces synapses during training by any rule. :class:`RewardPrediction` and
-:class:`TemporalDifference` compute the errors that dopamine neurons signal.
-:class:`FastWeights` stores pairs of patterns in one step each.
+:class:`TemporalDifference` compute the errors that dopamine neurons signal, and
+:class:`NodePerturbation` and :class:`RewardHebb` learn from such errors. :class:`FastWeights`
+stores pairs of patterns in one step each.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from sparsebrain.plasticity.bcm import BCM
 from sparsebrain.plasticity.dopamine_stdp import DopamineSTDP
 from sparsebrain.plasticity.fast_weights import FastWeights
 from sparsebrain.plasticity.hebb import Hebb
+from sparsebrain.plasticity.node_perturbation import NodePerturbation, RewardRule
 from sparsebrain.plasticity.oja import Oja
 from sparsebrain.plasticity.plasticity_rule import PlasticityRule, RateRule
+from sparsebrain.plasticity.reward_hebb import RewardHebb
 from sparsebrain.plasticity.reward_prediction import RewardPrediction
 from sparsebrain.plasticity.rewiring import Rewiring
 from sparsebrain.plasticity.sanger import Sanger
@@ -44,10 +47,13 @@ __all__ = [
     "DopamineSTDP",
     "FastWeights",
     "Hebb",
+    "NodePerturbation",
     "Oja",
     "PlasticityRule",
     "RateRule",
+    "RewardHebb",
     "RewardPrediction",
+    "RewardRule",
     "Rewiring",
     "Sanger",
     "SpikeTimingRule",

@@ -6,12 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from graphs import arguments, tensors
 from sparsebrain.kernels.backend import Backend
-from sparsebrain.kernels.plastic_spikes import Changing, Pairs, Plasticity, at_rest
+from sparsebrain.kernels.plastic_spikes import Pairs, Plasticity, at_rest
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.spiking.homeostasis import AdaptiveThreshold, Normalization, refuse_dale
 
@@ -91,30 +88,23 @@ def simulation(
     adaptation: AdaptiveThreshold | None,
     backend: Backend,
 ) -> Callable[[Running, Span], Spiked]:
-    """Return the simulation of a network, which writes the changes back after every span."""
+    """Return the simulation of a network, which changes its weights and theta in place."""
     tensors.room(
         f"delay of up to {network.longest} steps",
         (network.longest + 1) * network.structure.num_nodes * network.weight.element_size(),
         "pass a shorter delay",
     )
-    changing = at_rest(network, None if adaptation is None else adaptation.theta)
+    weight, theta = lif.weight, None if adaptation is None else adaptation.theta
+    network = network._replace(weight=weight.detach().contiguous())
+    changing = at_rest(network, None if theta is None else theta.contiguous())
     simulate = backend.plastic_spike(network, plasticity)
-    changes = plasticity.pairs is not None or plasticity.normalization is not None
 
     def run(running: Running, span: Span) -> Spiked:
         result = simulate(running, changing, span)
-        _write_back(lif, changing, adaptation, changes=changes)
+        # Also tells autograd that they were written to.
+        for changed, into in ((changing.weight, weight), (changing.theta, theta)):
+            if into is not None:
+                into.copy_(changed)
         return result
 
     return run
-
-
-@torch.no_grad()
-def _write_back(
-    lif: LIF, changing: Changing, adaptation: AdaptiveThreshold | None, *, changes: bool
-) -> None:
-    if changes:
-        lif.weight.copy_(changing.weight)
-    if adaptation is not None:
-        theta: Tensor = adaptation.theta
-        theta.copy_(changing.theta)

@@ -66,7 +66,7 @@ class AdaptiveThreshold(nn.Module):
         >>> neuron = LIF(Data(edge_index=torch.empty(2, 0, dtype=torch.int64), num_nodes=1))
         >>> adaptation = AdaptiveThreshold(neuron, 0.2, tau=1e6)
         >>> neuron.simulate(100, current=1.5, adaptation=adaptation).step.tolist()
-        [21, 53]
+        [21, 55]
         >>> adaptation.theta
         tensor([0.4000])
     """

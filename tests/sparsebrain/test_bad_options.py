@@ -26,7 +26,12 @@ from sparsebrain.experiments.datasets import DATASETS, Images
 from sparsebrain.experiments.error_diffusion_study import kept, xor
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.experiments.neuron_options import SpikingOptions
-from sparsebrain.experiments.plasticity_study import pitch, sparse_training, visual_features
+from sparsebrain.experiments.plasticity_study import (
+    pitch,
+    sparse_training,
+    spiking_digits,
+    visual_features,
+)
 
 LONG = "x" * 5000
 HUGE = str(10**20)
@@ -127,6 +132,7 @@ def sentinel(monkeypatch, tmp_path):
         (pitch, "sing"),
         (sparse_training, "train"),
         (visual_features, "measure"),
+        (spiking_digits, "learn"),
         (graphs, "summary"),
         (graphs, "save"),
     ):
@@ -229,7 +235,7 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 def test_the_app_has_the_commands_and_options_that_are_tested():
     assert [
         *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
-        *("generate", "measure"),
+        *("digits-stdp", "one-shot", "generate", "measure"),
     ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS

@@ -11,6 +11,9 @@ namespace {
 
 constexpr int64_t kAheadInColumn = 24;
 
+// How many synapses of a row a mask has.
+enum Share : uint8_t { kNone, kAll, kSome };
+
 template <class Real, class Index>
 class PlasticRunner {
  public:
@@ -39,7 +42,8 @@ class PlasticRunner {
       return Outcome::refused;
     const int64_t sums = s.scaling.every ? neurons : 0;
     if (!until.make(neurons) || !active.make(neurons) || !spiked.make(neurons) ||
-        !constants.make(6 * neurons) || !sum.make(sums))
+        !constants.make(6 * neurons) || !sum.make(sums) || !plastic.make(neurons) ||
+        !chosen.make(neurons))
       return Outcome::no_memory;
     const NoDenormals fast;
     prepare();
@@ -71,6 +75,21 @@ class PlasticRunner {
     }
     for (int64_t i = 0; i < neurons; ++i) until[i] = s.of.wait[i];
     next_event = s.of.events.begin[0];
+    find_shares(s.pairs.plastic, plastic);
+    find_shares(s.scaling.chosen, chosen);
+  }
+
+  void find_shares(const uint8_t *mask, const Memory<uint8_t> &share) const {
+    for (int64_t source = 0; source < neurons; ++source) {
+      share[source] = kAll;
+      if (!mask) continue;
+      int any = 0, all = 1;
+      for (int64_t at = rows.pointer[source]; at < rows.pointer[source + 1]; ++at) {
+        any |= mask[at];
+        all &= mask[at];
+      }
+      share[source] = all ? kAll : any ? kSome : kNone;
+    }
   }
 
   const Real *constant(int which) const { return constants.get() + which * neurons; }
@@ -172,10 +191,12 @@ class PlasticRunner {
       if (k + 1 < now.size()) foresee(now.get()[k + 1]);
       const int64_t begin = rows.pointer[source], end = rows.pointer[source + 1];
       if (begin == end) continue;
-      // Only a target that spikes too needs more than the depression.
       const bool straight = s.run[source] && !s.of.delay;
-      if (straight && !s.pairs.plastic && (!learns || !any_spiked(begin, end)))
-        pass_run<bounds, learns>(begin, end, n);
+      // Only a target that spikes too needs more than the depression.
+      if (straight && learns && plastic[source] == kAll && !any_spiked(begin, end))
+        pass_run<bounds, true>(begin, end, n);
+      else if (straight && (!learns || plastic[source] == kNone))
+        pass_run<bounds, false>(begin, end, n);
       else
         pass<bounds, learns>(source, begin, end, n);
     }
@@ -318,13 +339,14 @@ class PlasticRunner {
       const int64_t begin = rows.pointer[source], end = rows.pointer[source + 1];
       if (begin == end) continue;
       const int64_t low = rows.neuron[begin];
-      if (s.run[source] && !s.scaling.chosen) {
+      if (chosen[source] == kNone) continue;
+      if (s.run[source] && chosen[source] == kAll) {
 #pragma GCC ivdep
         for (int64_t at = begin; at < end; ++at) work(at, low + at - begin);
         continue;
       }
       for (int64_t at = begin; at < end; ++at)
-        if (!s.scaling.chosen || s.scaling.chosen[at]) work(at, rows.neuron[at]);
+        if (chosen[source] == kAll || s.scaling.chosen[at]) work(at, rows.neuron[at]);
     }
   }
 
@@ -348,6 +370,7 @@ class PlasticRunner {
   const Real a_plus, a_minus, top;
   Memory<int32_t> until;  // the step from which on a neuron is not refractory
   Memory<uint8_t> active, spiked;
+  Memory<uint8_t> plastic, chosen;  // the share of each row
   Memory<Real> constants, sum;
   List now, step, neuron;
   int64_t next_event = 0;

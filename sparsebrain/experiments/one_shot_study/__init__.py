@@ -1,0 +1,1 @@
+"""Networks that read hiragana learn Latin capitals that they see once."""

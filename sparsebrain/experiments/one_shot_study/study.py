@@ -1,0 +1,232 @@
+"""Networks that read hiragana learn letters that they see once, twice or five times."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+
+import joblib
+import numpy as np
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+from torch_geometric.data import Data
+
+from graphs.io.atomic import write_atomically
+from sparsebrain.experiments import options
+from sparsebrain.experiments.figures import one_shot as figure
+from sparsebrain.experiments.kinds import NO_GRAPH
+from sparsebrain.experiments.one_shot_study import characters, trials
+from sparsebrain.experiments.one_shot_study.backbone import Backbone
+from sparsebrain.experiments.one_shot_study.trials import Trial
+from sparsebrain.experiments.tables import columns_of, make_folder, write_csv
+from sparsebrain.experiments.threads import one_thread
+from sparsebrain.experiments.topology import Topology, budget, build, parse
+
+DEFAULT_TOPOLOGIES = ("grid",)
+SHEET = (characters.SIDE, characters.SIDE)
+
+_LEVEL = 0.95
+_PIXELS, _UNTRAINED = "pixels", "untrained"
+
+
+@dataclass(frozen=True)
+class System:
+    """The means of a system over draws and seeds.
+
+    Attributes:
+        system: Backbone and read-out.
+        backbone: The topology, "none" for the backbone without a graph layer, "untrained", or the
+            kind of pixels.
+        readout: What learned the letters.
+        examples: The number of examples of each letter.
+        letters_accuracy: The accuracy on letters among the 26 letters.
+        letters_low: The lower end of its 95 % confidence interval over seeds, or over draws if
+            there is one seed.
+        letters_high: The upper end.
+        letters_of_all: The accuracy on letters among all 72 characters.
+        hiragana_before: The accuracy on hiragana among the 46 hiragana, before the letters.
+        hiragana_after: The accuracy on hiragana among all 72 characters, after the letters.
+        hiragana_alone: The accuracy on hiragana among the 46 hiragana, after the letters.
+        seconds: The median time of learning one letter.
+        bytes: The memory that one letter takes, or that changes for it.
+        seeds: The number of seeds.
+        draws: The number of draws with each seed.
+    """
+
+    system: str
+    backbone: str
+    readout: str
+    examples: int
+    letters_accuracy: float
+    letters_low: float
+    letters_high: float
+    letters_of_all: float
+    hiragana_before: float
+    hiragana_after: float
+    hiragana_alone: float
+    seconds: float
+    bytes: int
+    seeds: int
+    draws: int
+
+
+def one_shot(
+    *,
+    topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
+    epochs: int = 140,
+    seeds: int = 3,
+    jobs: int = 1,
+    out: str | os.PathLike[str] = "one-shot",
+    console: Console | None = None,
+) -> list[System]:
+    """Let networks that read hiragana learn the 26 Latin capitals from 1, 2 and 5 examples.
+
+    Backbones, with the graph layer of each topology and without one, learn hiragana in 16 fonts,
+    distorted anew in every step; copies rotated by quarter turns are further classes. Then letters
+    are stored in memories on top of their features: fast weights, nearest examples, a modern
+    Hopfield network and a mushroom body. Fine-tuning by gradient descent, pixels and an untrained
+    network are measured beside them. Letters and hiragana are tested in 8 fonts that are not used
+    for training, and every letter in fonts other than those of its examples.
+
+    Args:
+        topologies: Topologies as text; they have as many synapses as a grid of distance 2 unless
+            they state their size. The backbone without a graph is always included.
+        epochs: Epochs of training on hiragana, at most 1,000,000.
+        seeds: Number of backbones of each kind, at most 10,000; the seeds are 0 to ``seeds`` - 1.
+        jobs: Number of simultaneous trainings; -1 for one per core.
+        out: The folder for results.csv, trials.csv and figure.png; it is made if necessary.
+        console: Where progress and a table are printed; None prints nothing.
+
+    Returns:
+        One row per system and number of examples.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or a topology cannot be built.
+        OSError: ``out`` cannot be written.
+    """
+    texts = options.texts("topologies", topologies, example="grid")
+    parsed = [each for each in map(parse, texts) if each.kind != NO_GRAPH]
+    options.once("topologies", [each.spec for each in parsed])
+    epochs, seeds = options.epochs("epochs", epochs), options.seeds("seeds", seeds)
+    jobs, out = options.jobs("jobs", jobs), options.out_folder("out", out)
+    make_folder(out)
+    size = budget(parsed, SHEET).num_edges if parsed else 0
+    for each in parsed:
+        # A wrong topology is refused before hours of training.
+        build(each, SHEET, num_edges=size, seed=0)
+    names = [_PIXELS, _UNTRAINED, NO_GRAPH, *parsed]
+    wanted = [(name, seed) for seed in range(seeds) for name in names]
+    workers = min(joblib.effective_n_jobs(jobs), len(wanted))
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    found: list[Trial] = []
+    for number, done in enumerate(
+        parallel(joblib.delayed(run)(name, size, epochs, seed) for name, seed in wanted), 1
+    ):
+        found += done
+        if console is not None:
+            console.print(f"{number}/{len(wanted)}: {_tell(done)}")
+    found.sort(key=lambda each: (each.seed, each.backbone, each.examples, each.draw, each.readout))
+    rows = summarize(found)
+    write_csv(out / "trials.csv", columns_of(Trial), map(astuple, found))
+    write_csv(out / "results.csv", columns_of(System), map(astuple, rows))
+    drawn = figure.draw(rows)
+    write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
+    if console is not None:
+        console.print(_tabulate(rows, seeds))
+        console.print(f"Wrote results.csv, trials.csv and figure.png into {out}.")
+    return rows
+
+
+def run(name: str | Topology, num_edges: int, epochs: int, seed: int) -> list[Trial]:
+    """Run all trials of a backbone with one seed."""
+    images = characters.load()
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name == _PIXELS:
+            return [*trials.pixels(images, seed)]
+        connectome: Data | None = None
+        if isinstance(name, Topology):
+            connectome = build(name, SHEET, num_edges=num_edges, seed=seed)
+        backbone = Backbone(connectome)
+        if name == _UNTRAINED:
+            return [*trials.untrained(backbone, images, seed)]
+        spec = name.spec if isinstance(name, Topology) else name
+        return [*trials.trained(spec, backbone, images, epochs, seed)]
+
+
+def summarize(found: Iterable[Trial]) -> list[System]:
+    """Return the means of each system and number of examples, in the order of the trials."""
+    groups: dict[tuple[str, str, int], list[Trial]] = {}
+    for each in found:
+        groups.setdefault((each.backbone, each.readout, each.examples), []).append(each)
+    rows = []
+    for (backbone, readout, examples), group in groups.items():
+        means = {
+            name: float(np.mean([getattr(each, name) for each in group]))
+            for name in ("letters_of_all", "hiragana_before", "hiragana_after", "hiragana_alone")
+        }
+        seeds = sorted({each.seed for each in group})
+        accuracies = [[each.letters for each in group if each.seed == seed] for seed in seeds]
+        values = accuracies[0] if len(seeds) == 1 else [float(np.mean(each)) for each in accuracies]
+        mean, half = interval(values)
+        rows.append(
+            System(
+                system=f"{backbone}: {readout}",
+                backbone=backbone,
+                readout=readout,
+                examples=examples,
+                letters_accuracy=mean,
+                letters_low=mean - half,
+                letters_high=mean + half,
+                **means,
+                seconds=float(np.median([each.seconds for each in group])),
+                bytes=max(each.bytes for each in group),
+                seeds=len(seeds),
+                draws=len(accuracies[0]),
+            )
+        )
+    return rows
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and half the width of its 95 % confidence interval, by Student's t."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan
+    quantile = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1))
+    return mean, quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def _tell(done: Sequence[Trial]) -> str:
+    once = [each for each in done if each.examples == 1]
+    best = max(summarize(once), key=lambda each: each.letters_accuracy)
+    return f"seed {done[0].seed}, {best.system}: {best.letters_accuracy:.3f} at one example"
+
+
+def _tabulate(rows: Sequence[System], seeds: int) -> Table:
+    table = Table(
+        title=f"Accuracies, means of {seeds} seeds",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+    )
+    counts = [f"{each} example{'s' * (each > 1)}" for each in trials.EXAMPLES]
+    for column in ("", *counts, "hiragana before", "after 1"):
+        table.add_column(column)
+    for row in rows:
+        if row.examples != trials.EXAMPLES[0]:
+            continue
+        same = [each for each in rows if each.system == row.system]
+        letters = (
+            f"{each.letters_accuracy:.3f} ± {each.letters_high - each.letters_accuracy:.3f}"
+            for each in same
+        )
+        hiragana = (f"{row.hiragana_before:.3f}", f"{row.hiragana_after:.3f}")
+        table.add_row(row.system, *letters, *hiragana)
+    return table
