@@ -102,6 +102,7 @@ def test_every_public_function_of_one_connectome_is_in_a_table():
     functions = {name for name in graphs.__all__ if name.islower() and not name.startswith("__")}
     # Functions of several connectomes, and those that read or write files, have their own tests.
     assert functions - tabled == {
+        *("from_dataframe", "to_dataframe"),
         *("from_edges", "from_networkx", "from_numpy", "from_scipy", "join", "lesion", "load"),
         *("nest", "plot_distances", "plot_html", "save", "validate"),
     }
