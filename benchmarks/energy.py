@@ -155,7 +155,7 @@ def _thrml(
     small = torus(4)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.npz"
-        given = {}
+        given: dict[str, Any] = {}
         for name, each in (("", machine), ("small_", small)):
             with torch.no_grad():
                 # x = (1 + s) / 2

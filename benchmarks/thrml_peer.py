@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -21,7 +22,7 @@ from thrml import Block, SamplingSchedule, SpinNode, sample_states  # noqa: E402
 from thrml.models import IsingEBM, IsingSamplingProgram, hinton_init  # noqa: E402
 
 
-def compiled(given, prefix, chains, sweeps):
+def compiled(given: dict[str, Any], prefix: str, chains: int, sweeps: int) -> Any:
     """A function of a seed, which returns the states [chains, 1, N] after all sweeps."""
     nodes = [SpinNode() for _ in range(len(given[f"{prefix}bias"]))]
     edges = [(nodes[i], nodes[j]) for i, j in given[f"{prefix}pairs"].T.tolist()]
@@ -32,7 +33,7 @@ def compiled(given, prefix, chains, sweeps):
     program = IsingSamplingProgram(model, blocks, clamped_blocks=[])
     schedule = SamplingSchedule(sweeps, 1, 1)
 
-    def run(key):
+    def run(key: Any) -> Any:
         first, second = jax.random.split(key)
         start = hinton_init(first, model, blocks, ())
         return sample_states(second, program, schedule, start, [], [Block(nodes)])[0]
@@ -42,7 +43,9 @@ def compiled(given, prefix, chains, sweeps):
     return jax.jit(lambda seed: jax.vmap(run)(jax.random.split(jax.random.key(seed), chains)))
 
 
-def main(path, chains, sweeps, rounds, check_chains, check_sweeps):
+def main(
+    path: str, chains: int, sweeps: int, rounds: int, check_chains: int, check_sweeps: int
+) -> None:
     given = dict(np.load(path))
     if check_chains:
         states = compiled(given, "small_", check_chains, check_sweeps)(0)

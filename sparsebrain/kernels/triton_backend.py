@@ -14,6 +14,8 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
+from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.counter import keys_of_steps, signed
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.structure import Compressed, Structure
 
@@ -21,6 +23,8 @@ _TILE = 512
 _MOST_COLUMNS = 128
 _MOST_SYNAPSES = 32
 _OLDEST = 70
+_MOST_KEYS = 4096
+"""How many sweeps of Gibbs sampling have their keys in memory."""
 
 
 class TritonBackend(Backend):
@@ -167,6 +171,45 @@ class TritonBackend(Backend):
             None if total_leak is None else total_leak.sum(1),
         )
         return LoopGradients(grad_weight if need_weight else None, total)
+
+    def gibbs(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        bias: Tensor,
+        state: Tensor,
+        colors: Colors,
+        *,
+        sweeps: int,
+        seed: int,
+        offset: int,
+        clamped: Tensor | None,
+    ) -> Tensor:
+        matrix = _Matrix.of(structure, weight, transpose=False)
+        x = state.to(weight.dtype).contiguous()
+        classes = colors.classes()
+        if clamped is not None:
+            classes = [members[~clamped[members]] for members in classes]
+        tile = _Tile.of(x.size(1))
+        key = torch.tensor(signed(seed), device=x.device)
+        for first in range(0, sweeps, _MOST_KEYS):
+            for sweep_key in keys_of_steps(key, offset + first, min(_MOST_KEYS, sweeps - first)):
+                for members in classes:
+                    _launch(
+                        "draw",
+                        len(members) * tile.blocks(x.size(1)),
+                        tile,
+                        member_neuron=members,
+                        pointer=matrix.pointer,
+                        neuron=matrix.neuron,
+                        weight=matrix.weight,
+                        bias=bias.contiguous(),
+                        noise_key=sweep_key,
+                        x=x,
+                        neurons=len(members),
+                        batch=x.size(1),
+                    )
+        return x.to(torch.uint8)
 
 
 class _Matrix(NamedTuple):

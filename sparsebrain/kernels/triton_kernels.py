@@ -66,6 +66,38 @@ def step(
 
 
 @triton.jit
+def draw(
+    member_neuron,
+    pointer,
+    neuron,
+    weight,
+    bias,
+    noise_key,
+    x,
+    neurons,
+    batch,
+    SYNAPSES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """Draw the neurons of one color, ``member_neuron``, anew, in place.
+
+    None of them reads another one. ``neurons`` is their number, and ``noise_key`` the key of this
+    sweep.
+    """
+    member, columns = _place(neurons, COLUMNS)
+    row = tl.load(member_neuron + member).to(tl.int64)
+    inside = columns < batch
+    field = _gather(row, columns, pointer, neuron, weight, x, batch, SYNAPSES, COLUMNS)
+    field += tl.load(bias + row)
+    word = _word(tl.load(noise_key), row, columns)
+    u = (word >> 8).to(tl.float32).to(field.dtype) * (1 / 16777216)
+    # u < 1 / (1 + exp(-field)), without the division; no u resolves fields beyond 80.
+    field = tl.minimum(tl.maximum(field, -80.0), 80.0)
+    drawn = (u + u * tl.exp(-field) < 1).to(field.dtype)
+    tl.store(x + row * batch + columns, drawn, mask=inside)
+
+
+@triton.jit
 def step_back(
     later,
     rest_later,
@@ -370,14 +402,20 @@ def _mix(z):
 
 
 @triton.jit
-def _normal(noise_key, row, columns, dtype: tl.constexpr):
-    """Return the normal numbers of :mod:`.noise` for one row, from the key of the loop."""
+def _word(step_key, row, columns):
+    """Return the words of :mod:`.counter` for one row, from the key of the step."""
     neuron = (row + 1).to(tl.uint64) * 0x9E3779B97F4A7C15
-    of_neuron = _mix(noise_key.to(tl.uint64, bitcast=True) + neuron)
+    of_neuron = _mix(step_key.to(tl.uint64, bitcast=True) + neuron)
     h = (of_neuron & 0xFFFFFFFF).to(tl.uint32) + columns.to(tl.uint32) * 0x9E3779B9
     h = (h ^ (h >> 16)) * 0x21F0AAAD
     h = (h ^ (h >> 15) ^ (of_neuron >> 32).to(tl.uint32)) * 0xD35A2D97
-    k = (h ^ (h >> 15)).to(tl.int32, bitcast=True)
+    return h ^ (h >> 15)
+
+
+@triton.jit
+def _normal(noise_key, row, columns, dtype: tl.constexpr):
+    """Return the normal numbers of :mod:`.noise` for one row, from the key of the loop."""
+    k = _word(noise_key, row, columns).to(tl.int32, bitcast=True)
     x = k.to(dtype) * (1 / 2147483648) + 1 / 4294967296
     # 1 - |x| from integers, since the difference would cancel in the tails.
     t = ((k ^ (k >> 31)) ^ 0x7FFFFFFF).to(dtype) * (1 / 2147483648) + 1 / 4294967296

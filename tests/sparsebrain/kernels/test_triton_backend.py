@@ -62,9 +62,11 @@ needs_triton = pytest.mark.skipif(
             "-k=triton and (same_numbers and (5- or 31-) or loop_by_loop and (tanh or gelu))",
         ],
         [HERE.with_name("test_sequences.py"), "-k=triton and unsorted and with_all"],
+        [HERE.with_name("test_sampling.py"), "-k=triton and definition and 33"],
     ],
     ids=[
         *("those below", "functions", "operators", "activations", "checks", "noise", "sequences"),
+        "sampling",
     ],
 )
 def test_in_the_interpreter(tests):
@@ -252,6 +254,8 @@ for real, index in (("fp32", "i32"), ("fp64", "i64")):
     last = ("later", "rest_later", "bias", "drive", "leak", "total_drive", "total_bias",
             "total_leak", "rest")
     compile("step_back", real, index, last, ACTIVATION="relu", **line)
+    compile("draw", real, index, **tile)
+    compile("draw", real, index, neurons=1, **line)
     compile("correlate", real, "i64", ADD=True, **tile)
     compile("correlate", real, "i64", ADD=False, **line)
 """
