@@ -134,7 +134,7 @@ def one_shot(
     for each in parsed:
         # A wrong topology is refused before hours of training.
         build(each, SHEET, num_edges=size, seed=0)
-    names = [_PIXELS, _UNTRAINED, NO_GRAPH, *parsed]
+    names: list[str | Topology] = [_PIXELS, _UNTRAINED, NO_GRAPH, *parsed]
     wanted = {
         _seal(name, size, epochs, seed): (name, seed) for seed in range(seeds) for name in names
     }
