@@ -386,7 +386,8 @@ def one_shot(
     Topologies are written as for compare. The default takes about ten minutes of processor time,
     half of that on two cores.
 
-    The command writes results.csv, trials.csv and figure.png.
+    The command writes results.csv, trials.csv and figure.png. The trials of a finished backbone are
+    kept in trials.csv and not repeated, unless options, connectome or code have changed.
     """
     from rich.console import Console  # noqa: PLC0415
 

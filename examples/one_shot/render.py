@@ -93,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--train", type=Path, nargs="+", required=True, metavar="FONT")
     parser.add_argument("--test", type=Path, nargs="+", required=True, metavar="FONT")
-    parser.add_argument("--variants", type=int, nargs=2, default=(2, 4), help="Of train and test.")
+    parser.add_argument("--variants", type=int, nargs=2, default=(3, 4), help="Of train and test.")
     parser.add_argument("--out", type=Path, default=Path("glyphs.npz"))
     options = parser.parse_args()
     arrays = {}

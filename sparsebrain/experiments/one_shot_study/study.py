@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -18,12 +20,20 @@ from torch_geometric.data import Data
 
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
+from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.figures import one_shot as figure
+from sparsebrain.experiments.fingerprint import checksum_of_code, checksum_of_connectome
 from sparsebrain.experiments.kinds import NO_GRAPH
 from sparsebrain.experiments.one_shot_study import characters, trials
 from sparsebrain.experiments.one_shot_study.backbone import Backbone
 from sparsebrain.experiments.one_shot_study.trials import Trial
-from sparsebrain.experiments.tables import columns_of, make_folder, write_csv
+from sparsebrain.experiments.tables import (
+    columns_of,
+    make_folder,
+    parse_row,
+    read_csv,
+    write_csv,
+)
 from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.topology import Topology, budget, build, parse
 
@@ -93,6 +103,9 @@ def one_shot(
     network are measured beside them. Letters and hiragana are tested in 8 fonts that are not used
     for training, and every letter in fonts other than those of its examples.
 
+    The trials of a finished backbone are kept in trials.csv and not repeated, unless options,
+    connectome or code have changed.
+
     Args:
         topologies: Topologies as text; they have as many synapses as a grid of distance 2 unless
             they state their size. The backbone without a graph is always included.
@@ -107,7 +120,8 @@ def one_shot(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: An argument is out of range, or a topology cannot be built.
+        ValueError: An argument is out of range, a topology cannot be built, or ``out`` contains a
+            trials.csv that cannot be read.
         OSError: ``out`` cannot be written.
     """
     texts = options.texts("topologies", topologies, example="grid")
@@ -120,20 +134,26 @@ def one_shot(
     for each in parsed:
         # A wrong topology is refused before hours of training.
         build(each, SHEET, num_edges=size, seed=0)
-    names = [_PIXELS, _UNTRAINED, NO_GRAPH, *parsed]
-    wanted = [(name, seed) for seed in range(seeds) for name in names]
-    workers = min(joblib.effective_n_jobs(jobs), len(wanted))
+    names: list[str | Topology] = [_PIXELS, _UNTRAINED, NO_GRAPH, *parsed]
+    wanted = {
+        _seal(name, size, epochs, seed): (name, seed) for seed in range(seeds) for name in names
+    }
+    table = out / "trials.csv"
+    kept: list[Trial] = read_csv(table, columns_of(Trial), partial(parse_row, Trial)).rows
+    finished = {each.settings for each in kept}
+    missing = [each for each in wanted.items() if each[0] not in finished]
+    workers = max(min(joblib.effective_n_jobs(jobs), len(missing)), 1)
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    found: list[Trial] = []
-    for number, done in enumerate(
-        parallel(joblib.delayed(run)(name, size, epochs, seed) for name, seed in wanted), 1
+    for done in parallel(
+        joblib.delayed(run)(name, size, epochs, seed, settings)
+        for settings, (name, seed) in missing
     ):
-        found += done
+        kept += done
+        write_csv(table, columns_of(Trial), map(astuple, kept))
         if console is not None:
-            console.print(f"{number}/{len(wanted)}: {_tell(done)}")
-    found.sort(key=lambda each: (each.seed, each.backbone, each.examples, each.draw, each.readout))
+            console.print(_tell(done))
+    found = sorted((each for each in kept if each.settings in wanted), key=_order)
     rows = summarize(found)
-    write_csv(out / "trials.csv", columns_of(Trial), map(astuple, found))
     write_csv(out / "results.csv", columns_of(System), map(astuple, rows))
     drawn = figure.draw(rows)
     write_atomically(out / "figure.png", lambda aside: drawn.savefig(aside, dpi=150))
@@ -143,8 +163,14 @@ def one_shot(
     return rows
 
 
-def run(name: str | Topology, num_edges: int, epochs: int, seed: int) -> list[Trial]:
-    """Run all trials of a backbone with one seed."""
+def run(
+    name: str | Topology, num_edges: int, epochs: int, seed: int, settings: str = ""
+) -> list[Trial]:
+    """Run all trials of a backbone with one seed, and mark them with the checksum of settings."""
+    return [replace(each, settings=settings) for each in _run(name, num_edges, epochs, seed)]
+
+
+def _run(name: str | Topology, num_edges: int, epochs: int, seed: int) -> list[Trial]:
     images = characters.load()
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -201,6 +227,26 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         return mean, math.nan
     quantile = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1))
     return mean, quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def _seal(name: str | Topology, num_edges: int, epochs: int, seed: int) -> str:
+    """Return the checksum of everything that determines the trials of a backbone."""
+    connectome = ""
+    if isinstance(name, Topology):
+        built = build(name, SHEET, num_edges=num_edges, seed=seed)
+        connectome = checksum_of_connectome(built)
+        name = name.spec
+    folder = Path(__file__).parent
+    code = checksum_of_code("backprop", sorted([*folder.glob("*.py"), *folder.glob("data/*.npz")]))
+    return checksum_of([name, connectome, epochs, seed, code])
+
+
+def _order(trial: Trial) -> tuple[int, bool, str, str, int, int]:
+    return (
+        trial.seed,
+        trial.backbone not in (trials.PIXELS, trials.BLURRED, _UNTRAINED),
+        *(trial.backbone, trial.readout, trial.examples, trial.draw),
+    )
 
 
 def _tell(done: Sequence[Trial]) -> str:

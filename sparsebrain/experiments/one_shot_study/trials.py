@@ -55,6 +55,7 @@ class Trial:
         hiragana_alone: The accuracy on hiragana among the 46 hiragana, after the letters.
         seconds: The time of learning one letter.
         bytes: The memory that one letter takes, or that changes for it.
+        settings: A checksum of everything that determines the trial.
     """
 
     backbone: str
@@ -69,6 +70,7 @@ class Trial:
     hiragana_alone: float
     seconds: float
     bytes: int
+    settings: str = ""
 
 
 class Parts(NamedTuple):

@@ -87,7 +87,7 @@ def test_tables_and_figure_are_written(tmp_path, monkeypatch):
         console = Console(record=True, width=150, file=nowhere)
         rows = one_shot(epochs=1, seeds=1, out=tmp_path, console=console)
     text = console.export_text()
-    assert "4/4: seed 0, grid: " in text
+    assert "seed 0, grid: " in text
     assert "blurred pixels: nearest example" in text
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "results.csv").open() as file:
@@ -103,6 +103,19 @@ def test_tables_and_figure_are_written(tmp_path, monkeypatch):
             assert row.hiragana_after <= row.hiragana_before
     with (tmp_path / "trials.csv").open() as file:
         assert len([*csv.DictReader(file)]) == 2 * (15 * 2 + 4)
+    # Nothing is trained again, and what is missing is.
+    monkeypatch.setattr("sparsebrain.experiments.one_shot_study.study.run", None)
+    written = (tmp_path / "results.csv").read_bytes()
+    one_shot(epochs=1, seeds=1, out=tmp_path)
+    assert (tmp_path / "results.csv").read_bytes() == written
+    with pytest.raises(TypeError, match="NoneType"):
+        one_shot(epochs=2, seeds=1, out=tmp_path)
+
+
+def test_a_damaged_table_is_reported_before_any_training(tmp_path):
+    (tmp_path / "trials.csv").write_text("backbone\n3\n")
+    with pytest.raises(ValueError, match=r"trials.csv cannot be read .*pass another folder"):
+        one_shot(epochs=1, seeds=1, out=tmp_path)
 
 
 @pytest.mark.parametrize(
