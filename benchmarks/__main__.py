@@ -30,6 +30,7 @@ COMMANDS = {
     "dendrites": ["dendrites", "--threads", "1"],
     "spiking": ["spiking"],
     "spiking-layer": ["spiking_layer", "--threads", "1"],
+    "plastic-spiking": ["plastic_spiking", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
