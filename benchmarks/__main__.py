@@ -31,6 +31,7 @@ COMMANDS = {
     "spiking": ["spiking"],
     "spiking-layer": ["spiking_layer", "--threads", "1"],
     "energy": ["energy", "--threads", "1"],
+    "plastic-spiking": ["plastic_spiking", "--threads", "1"],
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
