@@ -398,7 +398,17 @@ NOT_CALLED = {
     *("Spectrum", "Prediction", "Rule"),
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
-    *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    *(
+        "load",
+        "save",
+        "plot_html",
+        "compare",
+        "reproduce",
+        "features",
+        "reward",
+        "rewiring",
+        "song",
+    ),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
     *("PlasticityRule", "RateRule", "RewardRule", "SpikeTimingRule", "Step", "Task"),

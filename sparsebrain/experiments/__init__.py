@@ -2,8 +2,8 @@
 
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
-lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, and
-``features`` learns receptive fields without labels.
+lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
+learns receptive fields without labels, and ``reward`` learns tasks with rewards.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
     from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
+    from sparsebrain.experiments.reward_study.study import reward
     from sparsebrain.experiments.significance import differences
 
-__all__ = ["compare", "differences", "features", "reproduce", "rewiring", "song"]
+__all__ = ["compare", "differences", "features", "reproduce", "reward", "rewiring", "song"]
 
 _MODULES = {
     "compare": "comparison",
     "differences": "significance",
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
+    "reward": "reward_study.study",
     "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",
 }
