@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from sparsebrain.experiments.command_options import (
     BadValueError,
+    Batches,
     BatchSize,
     Columns,
     DataDir,
@@ -42,6 +43,7 @@ from sparsebrain.experiments.command_options import (
     Signs,
     Spec,
     Studies,
+    TaskName,
     Topologies,
     TrainingImages,
     Trials,
@@ -404,6 +406,30 @@ def one_shot(
         out=out,
         console=Console(),
     )
+
+
+@app.command(cls=_Command)
+def reward(
+    task: TaskName = "bandit",
+    batches: Batches = None,
+    seeds: Seeds = 3,
+    jobs: Jobs = 1,
+    out: Out = Path("reward"),
+) -> None:
+    """Learn a task with rewards by error diffusion, three-factor rules and backpropagation.
+
+    Error diffusion learns the values of actions, as in DQN, or a policy. Beside it stand the same
+    by backpropagation, node perturbation and reward-modulated Hebbian learning, each on a layered
+    network and on one with loops. A task counts only if backpropagation solves it.
+
+    Finished trainings are kept in the output folder and not repeated, unless code has changed. The
+    command writes results.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.reward_study.study import reward as run  # noqa: PLC0415
+
+    run(task=task, batches=batches, seeds=seeds, jobs=jobs, out=out, console=Console())
 
 
 @app.command(cls=_Command)

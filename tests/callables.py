@@ -23,6 +23,7 @@ from sparsebrain import (
     learning,
     models,
     plasticity,
+    reward,
     spiking,
 )
 from sparsebrain.learning import RULES
@@ -42,6 +43,7 @@ PACKAGES = (
     energy,
     experiments,
     plasticity,
+    reward,
 )
 
 
@@ -373,6 +375,23 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     yield "TemporalDifference.forward", Call(learner, arguments)
 
 
+def _of_rewards() -> Iterator[tuple[str, Call]]:
+    linear = nn.Linear(3, 2, bias=False)
+    x, y, error = torch.rand(4, 3), torch.rand(4, 2), torch.rand(4)
+    yield "plasticity.NodePerturbation", Call(plasticity.NodePerturbation, {"layer": linear})
+    perturbation = plasticity.NodePerturbation(linear)
+    yield "NodePerturbation.perturb", Call(perturbation.perturb, {"x": x})
+    arguments = {"x": x, "noise": y, "error": error}
+    yield "NodePerturbation.forward", Call(perturbation, arguments)
+    yield "plasticity.RewardHebb", Call(plasticity.RewardHebb, {"layer": linear})
+    hebb = plasticity.RewardHebb(linear)
+    yield "RewardHebb.forward", Call(hebb, {"x": x, "y": y, "error": error})
+    for name, make in reward.TASKS.items():
+        yield f"reward.{make.__name__}", Call(make, {})
+        task = make(3, seed=0)
+        yield f"TASKS[{name}].step", Call(task.step, {"actions": np.zeros(3, np.int64)})
+
+
 def public_calls() -> dict[str, Call]:
     """Return a good call of every public callable, by its name, with every argument it has."""
     mpl.use("Agg")
@@ -387,6 +406,7 @@ def public_calls() -> dict[str, Call]:
         _of_diagnostics,
         _of_experiments,
         _of_plasticity,
+        _of_rewards,
     )
     return {
         name: call._replace(arguments=_defaults(call.function) | call.arguments)
@@ -404,10 +424,10 @@ NOT_CALLED = {
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
-    *("digits_stdp", "one_shot"),
+    *("digits_stdp", "one_shot", "reward"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
-    *("PlasticityRule", "RateRule", "SpikeTimingRule"),
+    *("PlasticityRule", "RateRule", "RewardRule", "SpikeTimingRule", "Step", "Task"),
 }
 
 _NUMBERS = {"zero", "float", "2**40", "2**63", "10**20", "1e308"}
@@ -546,6 +566,8 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("plasticity.Rewiring (candidates)", "temperature"): _NUMBERS,
     ("plasticity.RewardPrediction", "value"): {"negative", "negative float", *_NUMBERS},
     ("plasticity.TemporalDifference", "discount"): {"zero"},
+    ("plasticity.NodePerturbation", "sigma"): {"float"},
+    ("reward.Bandit", "table_seed"): {"zero", "2**40"},
     ("graphs.from_networkx", "graph"): {"graph"},
     ("graphs.from_edges", "num_nodes"): {"None"},
     ("graphs.from_numpy", "matrix"): {"array"},

@@ -3,8 +3,8 @@
 ``compare`` trains and compares topologies and rules, ``reproduce`` repeats the experiment of
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
 lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
-learns receptive fields without labels, ``digits_stdp`` digits with spikes, and ``one_shot`` letters
-that are seen once.
+learns receptive fields without labels, ``digits_stdp`` digits with spikes, ``one_shot`` letters
+that are seen once, and ``reward`` tasks with rewards.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.plasticity_study.spiking_digits import digits_stdp
     from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
+    from sparsebrain.experiments.reward_study.study import reward
     from sparsebrain.experiments.significance import differences
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "features",
     "one_shot",
     "reproduce",
+    "reward",
     "rewiring",
     "song",
 ]
@@ -40,6 +42,7 @@ _MODULES = {
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
     "one_shot": "one_shot_study.study",
+    "reward": "reward_study.study",
     "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",
 }

@@ -105,6 +105,13 @@ def _variant(name: str, text: str) -> str:
     return arguments.option(name, text, EJIMA_VARIANTS)
 
 
+def _task(name: str, text: str) -> str:
+    from graphs import arguments  # noqa: PLC0415
+    from sparsebrain.reward import TASKS  # noqa: PLC0415
+
+    return arguments.option(name, text, TASKS)
+
+
 def _rules(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.learning import RULES  # noqa: PLC0415
@@ -272,6 +279,17 @@ Excitatory = Annotated[
 TrainingImages = Annotated[
     int | None,
     typer.Option(metavar="N", help="Training images. Default: all.", **_integer("images")),
+]
+TaskName = Annotated[
+    str, typer.Option("--task", metavar="NAME", help="Task: {tasks}.", **_checked(_task))
+]
+Batches = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Batches of 32 episodes. Default: 600 for bandit, 300 for catch, 100 for cartpole.",
+        **_integer("trials"),
+    ),
 ]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))

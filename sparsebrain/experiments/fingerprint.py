@@ -28,6 +28,7 @@ CHECKSUMS = {
 NOT_TRAINED_BY = (
     *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
     *("experiments/plasticity_study", "experiments/one_shot_study"),
+    *("experiments/reward_study", "reward"),
     *("experiments/comparison.py", "experiments/reproduction.py", "experiments/generation.py"),
     *("experiments/report.py", "experiments/significance.py", "experiments/verdict.py"),
     *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),

@@ -55,6 +55,11 @@ def studies() -> str:
     return _list([*_entries(module, "STUDIES"), "xor"], last="or")
 
 
+def tasks() -> str:
+    """Return the tasks with rewards."""
+    return _list(_entries("sparsebrain.reward", "TASKS"), last="or")
+
+
 def equilibrium() -> str:
     """Return the options of loops to an equilibrium."""
     return " ".join(
@@ -84,6 +89,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "variants": variants,
     "ejima_models": ejima_models,
     "studies": studies,
+    "tasks": tasks,
     "equilibrium": equilibrium,
     "spiking": spiking,
     "kinds": kinds,

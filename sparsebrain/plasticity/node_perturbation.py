@@ -40,9 +40,11 @@ class RewardRule(PlasticityRule):
     @classmethod
     def refusal(cls, layer: Plastic) -> str | None:
         """Return why the rule cannot train a layer and what to do about it, or None if it can."""
-        plain = {"loops": 1, "activation": None, "leak": None, "threshold": None}
-        if isinstance(layer, GraphLayer) and any(
-            getattr(layer, name) != value for name, value in plain.items()
+        if isinstance(layer, GraphLayer) and not (
+            layer.loops == 1
+            and layer.activation == "none"
+            and layer.leak is None
+            and layer.threshold is None
         ):
             return (
                 "its noise belongs to the sum of one loop; make the layer with loops=1 and without "

@@ -54,7 +54,7 @@ class Bandit(Task):
         self,
         episodes: int = 1,
         *,
-        bits: int = 4,
+        bits: int = 3,
         num_actions: int = 4,
         sure: float = 0.9,
         table_seed: int = 0,
@@ -70,6 +70,7 @@ class Bandit(Task):
                 f"sure must be above 0.5, got {self.sure:g}; pass sure=0.9, so that the best "
                 "action gives the most reward"
             )
+        self.return_range = 1 - self.sure, self.sure
         self.num_features = 2 * self.bits
         table = np.random.default_rng(arguments.count("table_seed", table_seed))
         self.best = table.integers(self.num_actions, size=2**self.bits)
@@ -79,10 +80,6 @@ class Bandit(Task):
         """Return the bits of the contexts, and their complements, [B, 2 bits]."""
         ones = (self.context[:, None] >> np.arange(self.bits)) & 1
         return np.concatenate([ones, 1 - ones], 1).astype(np.float32)
-
-    def score(self, mean_return: float) -> float:
-        """Return the share of best actions that has this mean reward."""
-        return (mean_return - (1 - self.sure)) / (2 * self.sure - 1)
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
         drawn: NDArray[Any] = self.generator.integers(2**self.bits, size=self.episodes)

@@ -73,16 +73,13 @@ class CartPole(Task):
         seed: int | np.random.Generator | None = None,
     ) -> None:
         self.max_steps = arguments.count("max_steps", max_steps, at_least=1, at_most=_STEPS_AT_MOST)
+        self.return_range = 0.0, float(self.max_steps)
         super().__init__(episodes, seed=seed)
 
     def observe(self) -> NDArray[np.float32]:
         """Return the positive and the negative parts of the scaled variables, [B, 8]."""
         scaled = self.state / _SCALE
         return np.maximum(np.concatenate([scaled, -scaled], 1), 0).astype(np.float32)
-
-    def score(self, mean_return: float) -> float:
-        """Return the share of the steps before an episode is cut off."""
-        return mean_return / self.max_steps
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
         drawn = self.generator.uniform(-_START, _START, (self.episodes, 4))

@@ -54,6 +54,7 @@ class Catch(Task):
     """
 
     num_actions = 3
+    return_range = -1.0, 1.0
 
     def __init__(
         self,
@@ -75,10 +76,6 @@ class Catch(Task):
         boards[every, self.row * self.columns + self.column] = 1
         boards[every, (self.rows - 1) * self.columns + self.paddle] = 1
         return boards
-
-    def score(self, mean_return: float) -> float:
-        """Return the share of balls that are caught at this mean return."""
-        return (mean_return + 1) / 2
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
         drawn = self.generator.integers(self.columns, size=self.episodes)

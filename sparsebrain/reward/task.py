@@ -46,6 +46,7 @@ class Task(ABC):
         num_features: F, the number of features that an agent sees, none of them negative.
         num_actions: The number of actions A.
         max_steps: The number of steps after which an episode is over.
+        return_range: The mean returns, sums of the rewards of an episode, of the scores 0 and 1.
 
     Raises:
         TypeError: An argument has a wrong type.
@@ -55,12 +56,17 @@ class Task(ABC):
     num_features: int
     num_actions: int
     max_steps: int
+    return_range: tuple[float, float]
 
     def __init__(self, episodes: int = 1, *, seed: int | np.random.Generator | None = None) -> None:
         self.episodes = arguments.count("episodes", episodes, at_least=1, at_most=MOST_EPISODES)
         self.generator = arguments.generator(seed)
         told = f"episodes={self.episodes} with {self.num_features} features"
         tensors.room(told, 16 * self.episodes * self.num_features, "pass fewer episodes")
+        self.restart()
+
+    def restart(self) -> None:
+        """Start all episodes again."""
         self.steps = np.zeros(self.episodes, np.int64)
         self._begin(np.ones(self.episodes, bool))
 
@@ -105,10 +111,6 @@ class Task(ABC):
             self.steps[over] = 0
             self._begin(over)
         return Step(rewards, following, ended, truncated)
-
-    @abstractmethod
-    def score(self, mean_return: float) -> float:
-        """Return the score, at most 1, of a mean return, the sum of the rewards of an episode."""
 
     @abstractmethod
     def _begin(self, which: NDArray[np.bool_]) -> None:

@@ -235,7 +235,7 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 def test_the_app_has_the_commands_and_options_that_are_tested():
     assert [
         *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
-        *("digits-stdp", "one-shot", "generate", "measure"),
+        *("digits-stdp", "one-shot", "reward", "generate", "measure"),
     ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS

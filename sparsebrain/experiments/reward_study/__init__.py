@@ -1,0 +1,1 @@
+"""Tasks with rewards, learned by error diffusion, three-factor rules and backpropagation."""

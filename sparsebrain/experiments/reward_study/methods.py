@@ -1,0 +1,65 @@
+"""The methods that are compared, and the lengths of their trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an agent learns.
+
+    Attributes:
+        rule: "backprop", "error-diffusion", "node-perturbation" or "reward-hebb".
+        learns: "values" of actions by Q-learning, a "policy" by REINFORCE, or by "noise" on all
+            neurons.
+        rate: The learning rate, of Adam for backpropagation and of SGD otherwise.
+        decay: The weight decay.
+        renewed: The number of updates after which the network of the targets is renewed.
+        bootstrapped: Whether targets contain the predicted value of the next state; otherwise they
+            are the returns of episodes.
+        scale: The factor of all rewards.
+        discount: The factor of the next step's reward in a return.
+        sigma: The standard deviation of the noise of neurons.
+        replays: How often a transition is replayed on average.
+        entropy: The factor of the entropy of the policy, which is added to the return.
+    """
+
+    rule: str
+    learns: str = "values"
+    rate: float = 1e-3
+    decay: float = 0.0
+    renewed: int = 50
+    bootstrapped: bool = True
+    scale: float = 1.0
+    discount: float = 0.99
+    sigma: float = 0.5
+    replays: int = 4
+    entropy: float = 0.2
+
+
+_DIFFUSION = Method("error-diffusion", rate=0.1)
+
+CONTROLS = ("backprop, values", "backprop, policy")
+"""The methods of which one has to solve a task."""
+
+METHODS = {
+    "backprop, values": Method("backprop", rate=3e-3),
+    "backprop, policy": Method("backprop", "policy", rate=1e-2),
+    "ED, values": _DIFFUSION,
+    "ED, values, high rate": replace(_DIFFUSION, rate=0.3),
+    "ED, values, decay": replace(_DIFFUSION, decay=1e-3),
+    "ED, values, slow targets": replace(_DIFFUSION, renewed=300),
+    "ED, values, small targets": replace(_DIFFUSION, scale=0.3),
+    "ED, values, returns": replace(_DIFFUSION, bootstrapped=False),
+    "ED, policy": Method("error-diffusion", "policy", rate=0.3),
+    "node perturbation": Method("node-perturbation", "noise", rate=0.1, decay=3e-3),
+    "reward-Hebb": Method("reward-hebb", "noise", rate=0.05, decay=3e-3),
+}
+"""The methods by name."""
+
+BATCHES = {"bandit": 600, "catch": 300, "cartpole": 100}
+"""The default number of batches of episodes per training, by task."""
+
+SCALES = {"bandit": 1.0, "catch": 1.0, "cartpole": 0.02}
+"""The factor of the rewards of a task, which brings returns near 1."""
