@@ -5,6 +5,9 @@ At every rate all neurons receive Poisson input of that rate; at 0.02 Hz 20 neur
 Times are those of one second of the brain, from rest, with the drawing of the input. Before
 anything is timed a smaller network must have the same spikes as the reference, bit for bit, and as
 Brian2 where its Python is given.
+
+With ``--precision`` nothing is timed: float32 and float64 receive the same input of 5 and of 20 Hz,
+and their spikes are compared. Spikes are shared if their step and neuron are the same.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Compare, then time every case."""
+    """Compare, then time every case; or compare float32 with float64."""
+    if arguments.precision:
+        return measure_precision(arguments)
     machine = environment.machine()
     small = make(min(2000, arguments.neurons), min(100_000, arguments.synapses))
     compare(small, arguments.brian)
@@ -77,6 +82,43 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "built_s": built,
         "rows": rows,
         "brian": peer,
+    }
+
+
+def measure_precision(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The spikes of float32 and float64, and how many of them they share."""
+    lif = make(arguments.neurons, arguments.synapses)
+    data = Data(edge_index=lif.edge_index, num_nodes=lif.num_nodes, edge_weight=lif.weight.detach())
+    exact = network(data, torch.float64)
+    rows = []
+    for rate in (5.0, 20.0):
+        single, double = (
+            each.simulate(
+                arguments.duration,
+                poisson=(torch.arange(lif.num_nodes), rate, JUMP),
+                generator=torch.Generator().manual_seed(2),
+            )
+            for each in (lif, exact)
+        )
+        keys = (each.step * lif.num_nodes + each.neuron for each in (single, double))
+        rows.append(
+            {
+                "neurons": lif.num_nodes,
+                "synapses": len(lif.weight),
+                "rate": rate,
+                "spikes_float32": len(single.step),
+                "spikes_float64": len(double.step),
+                "shared": int(torch.isin(*keys, assume_unique=True).sum()),
+                "rate_float32": float(single.rates.mean()),
+                "rate_float64": float(double.rates.mean()),
+            }
+        )
+    return {
+        "benchmark": "spiking precision",
+        "parameters": {"duration": arguments.duration},
+        "machine": environment.machine(),
+        "versions": environment.versions(),
+        "rows": rows,
     }
 
 
@@ -188,6 +230,17 @@ def _brian(
 def show(found: dict[str, Any]) -> None:
     """Print what was measured."""
     print(environment.describe(found["machine"], found["versions"]))
+    if found["benchmark"] == "spiking precision":
+        names = ("spikes_float32", "spikes_float64", "shared", "rate_float32", "rate_float64")
+        report.table(
+            f"{found['parameters']['duration']:g} ms of the brain",
+            ("Hz", "float32 spikes", "float64 spikes", "shared", "float32 Hz", "float64 Hz"),
+            [
+                (f"{row['rate']:g}", *(f"{row[name]:.8g}" for name in names))
+                for row in found["rows"]
+            ],
+        )
+        return
     print(
         f"{found['threads']} threads; the network is built in {found['built_s']:.2f} s; all spikes "
         "equal those of the reference"
@@ -223,6 +276,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument("--duration", type=float, default=1000.0, metavar="MS")
     made.add_argument(
         "--brian", type=Path, metavar="PYTHON", help="the Python of an environment with Brian2 2.9"
+    )
+    made.add_argument(
+        "--precision", action="store_true", help="compare the spikes of float32 and float64"
     )
     return made.parse_args(argv)
 

@@ -1,5 +1,7 @@
 """The benchmark of long simulations compares before it times."""
 
+import csv
+
 import pytest
 
 from benchmarks import spiking
@@ -25,6 +27,18 @@ def test_every_case_is_timed(capsys, tmp_path):
     assert spiking.main([*TINY, "--threads", "1", "--csv", str(path)]) == 0
     assert "all spikes equal those of the reference" in capsys.readouterr().out
     assert len(path.read_text().splitlines()) == 6
+
+
+def test_precision_counts_the_spikes_that_both_dtypes_share(tmp_path):
+    path = tmp_path / "precision.csv"
+    assert spiking.main([*TINY, "--precision", "--threads", "1", "--csv", str(path)]) == 0
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rate"] for row in rows] == ["5.0", "20.0"]
+    for row in rows:
+        assert row["spikes_float32"] == row["spikes_float64"] == row["shared"]
+        assert row["rate_float32"] == row["rate_float64"]
+    assert int(rows[1]["shared"]) > 0
 
 
 def test_wrong_spikes_end_it(monkeypatch):

@@ -13,6 +13,7 @@ struct Integration {
   using Mask = typename V::whole;
   static constexpr int lanes = V::lanes;
   static constexpr int kVectors = int(kGroup) / lanes;
+  static constexpr int64_t kAheadGroups = 2;
 
   const Simulation &s;
   Worker<Real> &w;
@@ -61,13 +62,19 @@ struct Integration {
     return next > c.at(c.limit, 4, at);
   }
 
+  // A choice without a branch, which would often be mispredicted.
+  static INLINE Real *either(uintptr_t first, Real *a, Real *b) {
+    const uintptr_t x = reinterpret_cast<uintptr_t>(a), y = reinterpret_cast<uintptr_t>(b);
+    return reinterpret_cast<Real *>(y ^ ((x ^ y) & (uintptr_t(0) - first)));
+  }
+
   // The steps of a group from n on, in registers, up to `end` or until a neuron is above its
   // threshold. Returns whether one is; n is then its step, and else `end`. `touched` where something
-  // arrived, at the steps of the bits of `marks`; `jumped` where some of it is input; `cautious` where
-  // a neuron is refractory, or was when it arrived.
+  // arrived, at the steps of the bits of `marks`; `jumped` where input arrived, at those of `inputs`;
+  // `cautious` where a neuron is refractory, or was when it arrived.
   template <Synapse synapse, bool uniform, bool touched, bool jumped, bool cautious>
   INLINE bool run(const Constants<uniform> &c, int64_t group, int64_t &n, int64_t end,
-                  uint32_t marks, int64_t row) const {
+                  uint32_t marks, uint32_t inputs, int64_t row) const {
     using Whole = typename Worker<Real>::Whole;
     constexpr bool current = synapse != Synapse::voltage;
     constexpr bool held = synapse != Synapse::current_free;
@@ -85,9 +92,9 @@ struct Integration {
     }
     bool spikes = false;
     int64_t step = n;
-    for (; step < end; ++step, row = row + 1 < rows ? row + 1 : 0, marks >>= 1) {
-      Real *const more = touched && (marks & 1) ? arriving + row * padded : nothing;
-      Real *const input = jumped && (marks & 1) ? jumps + row * padded : nothing;
+    for (; step < end; ++step, row = row + 1 < rows ? row + 1 : 0, marks >>= 1, inputs >>= 1) {
+      Real *const more = touched ? either(marks & 1, arriving + row * padded, nothing) : nothing;
+      Real *const input = jumped ? either(inputs & 1, jumps + row * padded, nothing) : nothing;
       Mask above{};
       for (int v = 0; v < kVectors; ++v) {
         Mask was{}, is{};
@@ -145,20 +152,35 @@ struct Integration {
   // Collects the marks of all groups: bit k for what is read in step first + k.
   void collect(int64_t first, int64_t end) const {
     std::memset(w.marks.get(), 0, sizeof(uint32_t) * w.groups);
-    std::memset(w.inputs.get(), 0, w.groups);
+    std::memset(w.inputs.get(), 0, sizeof(uint32_t) * w.groups);
     int64_t row = w.row_before(first);
     for (int64_t n = first; n < end; ++n, row = row + 1 < w.rows ? row + 1 : 0) {
       uint8_t *const touched = w.touched.get() + row * w.groups;
       uint8_t *const jumped = w.jumped.get() + row * w.groups;
       uint32_t *const marks = w.marks.get();
-      uint8_t *const inputs = w.inputs.get();
+      uint32_t *const inputs = w.inputs.get();
       for (int64_t group = 0; group < w.groups; ++group) {
-        marks[group] |= uint32_t(touched[group] | jumped[group]) << (n - first);
-        inputs[group] |= jumped[group];
+        marks[group] |= uint32_t(touched[group]) << (n - first);
+        inputs[group] |= uint32_t(jumped[group]) << (n - first);
       }
       std::memset(touched, 0, w.groups);
       std::memset(jumped, 0, w.groups);
     }
+  }
+
+  // What arrives at a group lies in rows far apart, which the hardware does not prefetch.
+  void foresee(int64_t group, int64_t before) const {
+    const int64_t begin = group * kGroup;
+    for (uint32_t marks = w.marks[group]; marks; marks &= marks - 1)
+      foresee(w.arriving.get() + begin, before, __builtin_ctz(marks));
+    for (uint32_t inputs = w.inputs[group]; inputs; inputs &= inputs - 1)
+      foresee(w.jumps.get() + begin, before, __builtin_ctz(inputs));
+  }
+
+  void foresee(const Real *values, int64_t before, int64_t steps) const {
+    const int64_t row = before + steps < w.rows ? before + steps : before + steps - w.rows;
+    for (int64_t i = 0; i < kGroup; i += kLine / int64_t(sizeof(Real)))
+      __builtin_prefetch(values + row * w.padded + i, 1);
   }
 
   template <Synapse synapse, bool uniform>
@@ -167,19 +189,20 @@ struct Integration {
     collect(first, end);
     const int64_t before = w.row_before(first);
     for (int64_t group = 0; group < w.groups; ++group) {
+      if (group + kAheadGroups < w.groups) foresee(group + kAheadGroups, before);
       for (int64_t n = first; n < end; ++n) {
-        const uint32_t marks = w.marks[group] >> (n - first);
+        const uint32_t marks = w.marks[group] >> (n - first), inputs = w.inputs[group] >> (n - first);
         int64_t row = before + n - first;
         row = row < w.rows ? row : row - w.rows;
         bool above;
-        if (w.inputs[group])
-          above = run<synapse, uniform, true, true, true>(c, group, n, end, marks, row);
+        if (inputs)
+          above = run<synapse, uniform, true, true, true>(c, group, n, end, marks, inputs, row);
         else if (w.busy[group] > n - 1)
-          above = run<synapse, uniform, true, false, true>(c, group, n, end, marks, row);
+          above = run<synapse, uniform, true, false, true>(c, group, n, end, marks, 0, row);
         else if (marks)
-          above = run<synapse, uniform, true, false, false>(c, group, n, end, marks, row);
+          above = run<synapse, uniform, true, false, false>(c, group, n, end, marks, 0, row);
         else
-          above = run<synapse, uniform, false, false, false>(c, group, n, end, marks, row);
+          above = run<synapse, uniform, false, false, false>(c, group, n, end, 0, 0, row);
         if (above) spike(group, n, w.now[n - first]);
       }
     }

@@ -21,9 +21,10 @@ namespace {
 // Neurons that share the marks of arrivals and of refractory times.
 constexpr int64_t kGroup = 64;
 constexpr int64_t kNever = INT32_MAX;
-// The most steps that a group takes at once, and the bytes of arrivals that stay in a core's cache.
-constexpr int64_t kSpan = 16;
-constexpr int64_t kArrivalBytes = 512 * 1024;
+// The most steps that a group takes at once, and the most bytes of arrivals: a pass over all neurons
+// costs more than arrivals that leave a core's own cache and are prefetched.
+constexpr int64_t kSpan = 18;
+constexpr int64_t kArrivalBytes = 16 * 1024 * 1024;
 constexpr size_t kPage = size_t(2) << 20;
 
 // Arithmetic on denormal numbers takes a hundred cycles each, and a current decays through all of
@@ -197,8 +198,8 @@ struct Worker {
   Memory<Whole> until;   // the step from which on a neuron is not refractory
   Memory<int32_t> busy;  // the largest of them in each group
   Memory<uint8_t> touched, jumped;  // the groups with arrivals and with jumps, in each row
-  Memory<uint32_t> marks;  // the steps of a span at which something reaches a group
-  Memory<uint8_t> inputs;  // whether some of it is input
+  // The steps of a span at which spikes and input reach a group, one bit each.
+  Memory<uint32_t> marks, inputs;
   Window windows[2];
   List now[kSpan];  // the spikes of each step of a span
   List step, neuron;
@@ -208,7 +209,7 @@ struct Worker {
   // The row of what arrived in the step before n.
   int64_t row_before(int64_t n) const { return (n + rows - 1) % rows; }
 
-  // The steps to take at once, so that what arrives in them stays in the cache.
+  // The steps to take at once, so that what arrives in them does not outgrow kArrivalBytes.
   int64_t span_for(double arrivals) const {
     const double reached = arrivals < double(groups) ? arrivals : double(groups);
     const double fits = double(kArrivalBytes) / (sizeof(Real) * kGroup) / (reached + 1);

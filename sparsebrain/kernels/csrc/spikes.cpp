@@ -154,10 +154,17 @@ struct Runner {
         const Unsigned to = Unsigned(neuron[at] - low);
         most = to > most ? to : most;
       }
-      const bool inside = row.begin == row.end || most < size;
+      if (row.begin == row.end || most < size) {
+        for (int64_t at = row.begin; at < row.end; ++at) {
+          const Unsigned to = Unsigned(neuron[at] - low);
+          arriving[to] += weights[at];
+          if (mark) touched[to / kGroup] = 1;
+        }
+        continue;
+      }
       for (int64_t at = row.begin; at < row.end; ++at) {
         const Unsigned to = Unsigned(neuron[at] - low);
-        if (!inside && to >= size) {
+        if (to >= size) {
           // Without segments a row may lead to neurons of other threads.
           if (uint64_t(neuron[at]) >= uint64_t(p.neurons) || segments) w.refused = true;
           continue;
@@ -242,7 +249,9 @@ struct Runner {
       const Window &before = w.windows[parity ^ 1];
       const double spikes = double(before.neuron.size()) * team.threads / double(window);
       const double share = double(w.high - w.low) / double(p.neurons + 1);
-      const int64_t span = w.span_for(spikes * double(p.synapses) / double(p.neurons + 1) * share);
+      const int64_t most = w.span_for(spikes * double(p.synapses) / double(p.neurons + 1) * share);
+      // Spans of equal length.
+      const int64_t spans = (window + most - 1) / most, span = (window + spans - 1) / spans;
       if (!s.delay && w.rows != span + 1) w.set_rows(span + 1, first);
       if (!own.reset()) w.no_memory = true;
       for (int64_t n = first, stop; n < end && !w.no_memory; n = stop) {
