@@ -191,7 +191,7 @@ class PlasticRunner {
       if (k + 1 < now.size()) foresee(now.get()[k + 1]);
       const int64_t begin = rows.pointer[source], end = rows.pointer[source + 1];
       if (begin == end) continue;
-      const bool straight = s.run[source] && !s.of.delay;
+      const bool straight = is_run(source) && !s.of.delay;
       // Only a target that spikes too needs more than the depression.
       if (straight && learns && plastic[source] == kAll && !any_spiked(begin, end))
         pass_run<bounds, true>(begin, end, n);
@@ -202,6 +202,12 @@ class PlasticRunner {
     }
     if (!learns) return;
     for (int64_t k = 0; k < now.size(); ++k) strengthen<bounds>(now.get()[k]);
+  }
+
+  // Whether the targets follow each other, as when `run` was found, and all of them exist.
+  bool is_run(int64_t source) const {
+    const int64_t begin = rows.pointer[source], end = rows.pointer[source + 1];
+    return s.run[source] && begin < end && rows.neuron[begin] + (end - begin) <= neurons;
   }
 
   void foresee(int32_t source) const {
@@ -340,7 +346,7 @@ class PlasticRunner {
       if (begin == end) continue;
       const int64_t low = rows.neuron[begin];
       if (chosen[source] == kNone) continue;
-      if (s.run[source] && chosen[source] == kAll) {
+      if (is_run(source) && chosen[source] == kAll) {
 #pragma GCC ivdep
         for (int64_t at = begin; at < end; ++at) work(at, low + at - begin);
         continue;
