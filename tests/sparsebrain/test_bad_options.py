@@ -26,12 +26,14 @@ from sparsebrain.experiments.datasets import DATASETS, Images
 from sparsebrain.experiments.error_diffusion_study import kept, xor
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.experiments.neuron_options import SpikingOptions
+from sparsebrain.experiments.one_shot_study import study as one_shot_study
 from sparsebrain.experiments.plasticity_study import (
     pitch,
     sparse_training,
     spiking_digits,
     visual_features,
 )
+from sparsebrain.experiments.reward_study import study as reward_study
 
 LONG = "x" * 5000
 HUGE = str(10**20)
@@ -133,6 +135,8 @@ def sentinel(monkeypatch, tmp_path):
         (sparse_training, "train"),
         (visual_features, "measure"),
         (spiking_digits, "learn"),
+        (one_shot_study, "_run"),
+        (reward_study, "train"),
         (graphs, "summary"),
         (graphs, "save"),
     ):
