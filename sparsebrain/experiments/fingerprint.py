@@ -26,7 +26,7 @@ CHECKSUMS = {
 """The fields of a run that :func:`seal` sets, and how reports describe a different value."""
 
 NOT_TRAINED_BY = (
-    *("cli.py", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
+    *("cli", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
     *("experiments/plasticity_study", "experiments/one_shot_study"),
     *("experiments/reward_study", "reward"),
     *("experiments/comparison.py", "experiments/reproduction.py", "experiments/generation.py"),

@@ -1,0 +1,78 @@
+"""The commands that generate and measure connectomes."""
+
+from __future__ import annotations
+
+from sparsebrain.experiments.command_options import (
+    Columns,
+    Delimiter,
+    Duplicates,
+    File,
+    Full,
+    NeuronColumns,
+    NeuronsFile,
+    NewFile,
+    Seed,
+    Shape,
+    Signs,
+    Spec,
+    Variable,
+)
+
+
+def generate(
+    topology: Spec,
+    out: NewFile,
+    seed: Seed = 0,
+    shape: Shape = "28x28",
+) -> None:
+    """Generate a connectome and write it to a file.
+
+    SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and their
+    options are
+
+    {kinds}
+
+    All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives
+    every synapse a partner in the opposite direction. The number of neurons, shape and extent that
+    SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
+    grid of distance 2.
+    """
+    from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
+
+    data = run(topology, out, shape=shape, seed=seed)
+    print(f"Wrote {out}: {data.num_nodes} neurons, {data.num_edges} synapses")
+
+
+def measure(
+    file: File,
+    full: Full = False,
+    seed: Seed = 0,
+    columns: Columns = None,
+    neurons: NeuronsFile = None,
+    neuron_columns: NeuronColumns = None,
+    signs: Signs = None,
+    duplicates: Duplicates = None,
+    delimiter: Delimiter = None,
+    variable: Variable = None,
+) -> None:
+    """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
+
+    With --full, the measures include the power-law fit of degrees, small-worldness relative to
+    random graphs with the same degrees, modularity, the spectrum and the triads.
+
+    The options after --seed say how to read tables and graphs of other programs.
+    """
+    import graphs  # noqa: PLC0415
+    from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
+
+    options = {
+        "columns": columns,
+        "neurons": neurons,
+        "neuron_columns": neuron_columns,
+        "transmitter_signs": signs,
+        "duplicates": duplicates,
+        "delimiter": delimiter,
+        "variable": variable,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    print(graphs.summary(saved_connectome(file, given), full=full, seed=seed))
