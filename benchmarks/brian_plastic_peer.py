@@ -33,8 +33,8 @@ def main(path: str, target: str) -> None:
         neurons,
         neurons,
         "w : 1\ndx/dt = -x / tau : 1 (event-driven)\ndy/dt = -y / tau : 1 (event-driven)",
-        on_pre="v_post += w * int(not_refractory_post)\n"
-        "x += 1\nw = clip(w - a_minus * y, 0, w_max)",
+        on_pre="v_post += w * int(not_refractory_post)\nx += 1\n"
+        "w = clip(w - a_minus * y, 0, w_max)",
         on_post="y += 1; w = clip(w + a_plus * x, 0, w_max)",
         namespace=constants,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from graphs import arguments
+from graphs import arguments, tensors
 from sparsebrain.kernels.plastic_spikes import Pairs, Traces
 from sparsebrain.plasticity.spike_timing import Coincidence, Pairing, SpikeTimingRule
 from sparsebrain.plasticity.updates import add_to_grad, check_activity
@@ -43,7 +43,7 @@ class DopamineSTDP(SpikeTimingRule):
     to the gradient of ``lif.weight``, and starts from rest. It sums c d over time without storing
     c: time is O(B T (N + E)), and memory O(B N + E) besides the spikes. :meth:`step` does one step
     at a time and keeps c for every sample: O(B E) time and memory. The changes of all steps sum to
-    that of the whole sequence.
+    that of the whole sequence. ``state_dict`` includes what it keeps.
 
     Args:
         lif: The neurons, as for :class:`STDP`.
@@ -192,6 +192,40 @@ class DopamineSTDP(SpikeTimingRule):
     def reset(self) -> None:
         """Return to rest: :meth:`step` forgets spikes, eligibility traces and dopamine."""
         self._online = None
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """Return what :meth:`step` keeps, for ``state_dict``; empty at rest."""
+        if self._online is None:
+            return {}
+        traces, eligibility, dopamine = self._online
+        return {**traces._asdict(), "eligibility": eligibility, "dopamine": dopamine}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take what :meth:`get_extra_state` returned, so that :meth:`step` continues the run.
+
+        Raises:
+            TypeError: If it is not a dictionary of tensors of the dtype of the weights.
+            ValueError: If a tensor is missing, or its shape does not fit the network.
+        """
+        names = ("pre", "post", "eligibility", "dopamine")
+        if not isinstance(state, dict) or set(state) not in (set(), set(names)):
+            raise TypeError(
+                f"state must be the dictionary of another DopamineSTDP, got "
+                f"{arguments.described(state)}; pass rule.state_dict() of a rule of this network"
+            )
+        if not state:
+            self._online = None
+            return
+        weight = self.layer.weight
+        neurons, synapses = self.layer.num_nodes, len(weight)
+        tensors.tensor("dopamine", state["dopamine"], ("B",), dtypes=(weight.dtype,))
+        batch = len(state["dopamine"])
+        for name, width in (("pre", neurons), ("post", neurons), ("eligibility", synapses)):
+            tensors.tensor(name, state[name], (batch, width), dtypes=(weight.dtype,))
+        pre, post, eligibility, dopamine = (
+            state[name].detach().to(weight.device, copy=True) for name in names
+        )
+        self._online = _Online(Traces(pre, post), eligibility, dopamine)
 
     def extra_repr(self) -> str:
         """Return the amplitudes, time constants and options."""

@@ -9,8 +9,6 @@
 namespace sparsebrain {
 namespace {
 
-constexpr int64_t kAheadInColumn = 24;
-
 // How many synapses of a row a mask has.
 enum Share : uint8_t { kNone, kAll, kSome };
 
@@ -188,7 +186,7 @@ class PlasticRunner {
   void send_as(int64_t n) {
     for (int64_t k = 0; k < now.size(); ++k) {
       const int32_t source = now.get()[k];
-      if (k + 1 < now.size()) foresee(now.get()[k + 1]);
+      if (k + 2 < now.size()) foresee(now.get()[k + 2]);
       const int64_t begin = rows.pointer[source], end = rows.pointer[source + 1];
       if (begin == end) continue;
       const bool straight = is_run(source) && !s.of.delay;
@@ -201,7 +199,11 @@ class PlasticRunner {
         pass<bounds, learns>(source, begin, end, n);
     }
     if (!learns) return;
-    for (int64_t k = 0; k < now.size(); ++k) strengthen<bounds>(now.get()[k]);
+    const int32_t *const targets = now.get();
+    for (int64_t k = 0; k < now.size(); ++k) {
+      if (k + 2 < now.size()) foresee_column(targets[k + 2]);
+      strengthen<bounds>(targets[k], k + 1 < now.size() ? targets[k + 1] : -1);
+    }
   }
 
   // Whether the targets follow each other, as when `run` was found, and all of them exist.
@@ -266,12 +268,24 @@ class PlasticRunner {
     return s.pairs.nearest ? (pre[source] > 1 ? pre[source] : Real(1)) : pre[source] + Real(1);
   }
 
-  // The synapses onto a neuron that spikes, except from sources that do too.
-  template <Bounds bounds>
-  void strengthen(int32_t target) const {
+  void foresee_column(int32_t target) const {
     const int64_t begin = columns.pointer[target], end = columns.pointer[target + 1];
+    const int64_t most = end < begin + 256 ? end : begin + 256;
+    for (int64_t at = begin; at < most; at += kLine / int64_t(sizeof(Index))) {
+      __builtin_prefetch(place + at);
+      __builtin_prefetch(columns.neuron + at);
+    }
+  }
+
+  // The synapses onto a neuron that spikes, except from sources that do too. Their weights are far
+  // apart, so those onto the next neuron are fetched meanwhile.
+  template <Bounds bounds>
+  void strengthen(int32_t target, int32_t following) const {
+    const int64_t begin = columns.pointer[target], end = columns.pointer[target + 1];
+    const int64_t next = following < 0 ? 0 : columns.pointer[following] - begin;
+    const int64_t last = following < 0 ? 0 : columns.pointer[following + 1];
     for (int64_t at = begin; at < end; ++at) {
-      if (at + kAheadInColumn < end) __builtin_prefetch(weight + place[at + kAheadInColumn], 1);
+      if (at + next < last) __builtin_prefetch(weight + place[at + next], 1);
       const int64_t source = columns.neuron[at], here = place[at];
       if (spiked[source] || (s.pairs.plastic && !s.pairs.plastic[here])) continue;
       weight[here] = changed<bounds>(weight[here], pre[source] * a_plus, Real(0));

@@ -95,3 +95,33 @@ def test_wrong_dopamine_and_another_batch_are_refused():
         rule.step(spikes[:2, 0], dopamine[:2, 0])
     rule.reset()
     rule.step(spikes[:2, 0], dopamine[:2, 0])
+
+
+def test_a_saved_rule_continues_the_run(tmp_path):
+    lif = LIF(graphs.small_world(12, 4, 0.3, seed=0), dtype=torch.float64)
+    rule, copy = DopamineSTDP(lif), DopamineSTDP(lif)
+    spikes, dopamine = random()
+    for step in range(10):
+        rule.step(spikes[:, step], dopamine[:, step])
+    torch.save(rule.state_dict(), tmp_path / "rule.pt")
+    copy.load_state_dict(torch.load(tmp_path / "rule.pt"))
+    for step in range(10, 20):
+        found = copy.step(spikes[:, step], dopamine[:, step])
+        assert torch.equal(found, rule.step(spikes[:, step], dopamine[:, step]))
+    # A rule at rest is saved as such.
+    rule.reset()
+    copy.load_state_dict(rule.state_dict())
+    first = spikes[:1, 0], dopamine[:1, 0]
+    assert torch.equal(copy.step(*first), DopamineSTDP(lif).step(*first))
+
+
+def test_a_run_of_another_network_is_refused():
+    lif, other = (LIF(graphs.small_world(n, 4, 0.3, seed=0)).double() for n in (12, 20))
+    rule = DopamineSTDP(other)
+    rule.step(torch.ones(1, 20).double(), torch.ones(1).double())
+    state = rule.get_extra_state()
+    with pytest.raises(ValueError, match=r"pre must be .*\[1, 12\]"):
+        DopamineSTDP(lif).set_extra_state(state)
+    for wrong in (3, {"pre": state["pre"]}):
+        with pytest.raises(TypeError, match="state must be the dictionary of another DopamineSTDP"):
+            DopamineSTDP(lif).set_extra_state(wrong)
