@@ -11,10 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import build_sorted
+from graphs.io.arrow_file import library, unpacked
 from graphs.io.callings import fault, is_whole, spelled
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
@@ -148,12 +148,12 @@ def _read_csv(file: BinaryIO, num_nodes: int, max_bytes: int) -> dict[str, NDArr
 
 
 def _read_parquet(file: BinaryIO, num_nodes: int, max_bytes: int) -> dict[str, NDArray[Any]]:
-    with _library().ParquetFile(file) as table:
+    with library("parquet").ParquetFile(file) as table:
         for name in COLUMNS.values():
             _place(name, table.schema_arrow.names)
         length = table.metadata.num_rows
         check_bytes(f"its {length} synapses take", length * _BYTES_PER_SYNAPSE, max_bytes)
-        check_bytes("its columns take", _unpacked(table.metadata), max_bytes)
+        check_bytes("it unpacks to", unpacked(table.metadata), max_bytes)
         arrays: dict[str, NDArray[Any]] = {
             "source": np.empty(length, np.int64),
             "target": np.empty(length, np.int64),
@@ -169,16 +169,6 @@ def _read_parquet(file: BinaryIO, num_nodes: int, max_bytes: int) -> dict[str, N
                 arrays[role][start:stop] = check(name, batch.column(name), start)
             start = stop
     return arrays
-
-
-def _unpacked(metadata: Any) -> int:
-    """Return the size of the columns that are read, as the file states it."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    columns: Iterator[Any] = (
-        group.column(at) for group in groups for at in range(group.num_columns)
-    )
-    wanted = set(COLUMNS.values())
-    return sum(each.total_uncompressed_size for each in columns if each.path_in_schema in wanted)
 
 
 def _place(name: str, header: list[str]) -> int:
@@ -233,14 +223,3 @@ def _plain(name: str, column: Any, start: int) -> NDArray[Any]:
         )
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return values
-
-
-def _library() -> ModuleType:
-    try:
-        import pyarrow.parquet  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "files in Parquet need pyarrow; call pip install 'sparsebrain[arrow]' or pip install "
-            "pyarrow"
-        ) from None
-    return pyarrow.parquet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -71,15 +72,19 @@ class FrameTable(Table):
         what: The name of the table in messages.
         header: The names of the columns.
         column: Returns the column at a position.
+        hint: What to do if columns are missing, if that is known.
     """
 
-    def __init__(self, what: str, header: list[str], column: Callable[[int], Column]) -> None:
+    def __init__(
+        self, what: str, header: list[str], column: Callable[[int], Column], *, hint: str = ""
+    ) -> None:
         super().__init__(what, header, exact=False)
         self._column = column
+        self._hint = hint
 
     def advice(self, option: str, *roles: str) -> str:
         """Return how to read a table that lacks a column for one of the `roles`."""
-        return self.choose(option, *roles)
+        return self._hint or self.choose(option, *roles)
 
     def _read(
         self, columns: Mapping[str, int], converters: Mapping[str, Converter]
@@ -143,6 +148,13 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _is_missing(value: Any) -> bool:
+    """Return whether a value is None or one of the missing values of pandas."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and math.isnan(value)
+
+
 def encode_array(values: NDArray[Any]) -> Encoded:
     """Return the different values of an array of numbers or objects."""
     if values.dtype.kind in "iuf":
@@ -155,7 +167,6 @@ def encode_array(values: NDArray[Any]) -> Encoded:
     for at, value in enumerate(values.tolist()):
         if not isinstance(value, Hashable):
             return Encoded([value], codes[:0])  # refused because of its type
-        # Missing values of several libraries differ from themselves.
-        given = value if value == value and value is not None else None  # noqa: PLR0124
+        given = None if _is_missing(value) else value
         codes[at] = index.setdefault((type(given), given), len(index))
     return Encoded([value for _, value in index], codes)

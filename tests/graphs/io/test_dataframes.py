@@ -164,3 +164,32 @@ def test_a_library_that_is_not_there(monkeypatch):
     for call in (lambda: graphs.to_dataframe(data), lambda: graphs.from_dataframe(pd.DataFrame())):
         with pytest.raises(ModuleNotFoundError, match=r"pip install 'sparsebrain\[dataframes\]'"):
             call()
+
+
+def test_other_columns_of_pandas():
+    text = pd.DataFrame({"pre": pd.array(["a", None], "string"), "post": ["b", "c"]})
+    with pytest.raises(ValueError, match="the source of edges must be the name .*'' in row 2"):
+        graphs.from_dataframe(text)
+    objects = pd.DataFrame({"pre": pd.Series([BIG, pd.NA], dtype=object), "post": [1, 2]})
+    with pytest.raises(ValueError, match="the source of edges must be the name .*'' in row 2"):
+        graphs.from_dataframe(objects)
+    whole = pd.DataFrame({"pre": pd.Series([BIG, 5], dtype=object), "post": [5, 6]})
+    assert graphs.from_dataframe(whole).names == ["5", "6", str(BIG)]
+    groups = pd.DataFrame({"pre": pd.Categorical(["b", "a"]), "post": pd.Categorical([BIG, 5])})
+    assert graphs.from_dataframe(groups).names == ["5", str(BIG), "a", "b"]
+    indexed = pd.DataFrame({"pre": [1], "post": [2], "weight": [3]}).set_index(["pre", "post"])
+    with pytest.raises(ValueError, match=r"pass edges.reset_index\(\)"):
+        graphs.from_dataframe(indexed)
+    assert graphs.from_dataframe(indexed.reset_index()).names == ["1", "2"]
+    twice = pd.DataFrame([[1, 2, 3]], columns=["pre", "post", "post"])
+    with pytest.raises(ValueError, match="edges must have columns of different names"):
+        graphs.from_dataframe(twice)
+
+
+def test_types_that_no_row_has_are_not_read():
+    kinds = pd.Categorical(["x"], categories=["w", "x", "y"])
+    for frame in (
+        pd.DataFrame({"pre": [1], "post": [2], "type": kinds}),
+        pa.Table.from_pandas(pd.DataFrame({"pre": [1], "post": [2], "type": kinds})),
+    ):
+        assert graphs.from_dataframe(frame).edge_type_names == ["x"]
