@@ -24,6 +24,7 @@ from sparsebrain.plasticity import NodePerturbation, RewardHebb
 _EXPLORED = 0.1
 _BATCH = 64
 _CAPACITY = 4000
+_UPDATES_AT_MOST = 64
 
 
 class Agent(ABC):
@@ -83,10 +84,14 @@ class Agent(ABC):
 class ValueAgent(Agent):
     """Q-learning: the outputs predict the return of each action.
 
-    It explores by a random action in one step of ten, replays the last 4000 transitions in batches
-    of 64, one for each step that it has played with all episodes, and takes the targets
-    r + discount * max Q'(s') from a copy of the network that is renewed every ``method.renewed``
+    It explores by a random action in one step of ten, and replays the last 4000 transitions in
+    batches of 64, at most 64 for each time that it has played. The targets are
+    r + discount * max Q'(s'), from a copy of the network that is renewed every ``method.renewed``
     batches. Without bootstrapping the target is the return of the episode.
+
+    The error of an output changes it by the rate times the error times the sum of squares of half
+    of the cells that send to it, which diverges if rate and sum are too large. As magnitudes only
+    grow, cells saturate and the sum rises. ``method.normalized`` divides errors by it.
     """
 
     def __init__(self, *args: object) -> None:
@@ -120,7 +125,8 @@ class ValueAgent(Agent):
             torch.cat([*old, now])[-_CAPACITY:]
             for old, now in zip([[each] for each in self.kept] or [[]] * len(new), new, strict=True)
         ]
-        for _ in range(max(1, self.method.replays * len(played.actions) // _BATCH)):
+        updates = self.method.replays * len(played.actions) // _BATCH
+        for _ in range(min(max(1, updates), _UPDATES_AT_MOST)):
             chosen = torch.randint(len(self.kept[0]), (_BATCH,), generator=self.generator)
             self._update(*(each[chosen] for each in self.kept))
 
@@ -142,6 +148,11 @@ class ValueAgent(Agent):
             with torch.no_grad():
                 states, scores = self.rule.model.run(x, self.rule.model.fold())
             error = (wanted - scores.gather(1, place).squeeze(1)).unsqueeze(1)
+            if self.method.normalized:
+                # The squares of all cells that send to an output, [K, cells, B]. With loops the
+                # last stage holds all cells, the output among them.
+                sending = states[-2] if states[-2].dim() == 3 else states[-1]
+                error = error / sending.square().sum(1).t().gather(1, place)
             self.rule.diffuse(states, torch.zeros_like(scores).scatter(1, place, error))
         self.optimizer.step()
 

@@ -22,6 +22,8 @@ class Method:
         discount: The factor of the next step's reward in a return.
         sigma: The standard deviation of the noise of neurons.
         replays: How often a transition is replayed on average.
+        normalized: Whether errors of values are divided by the sum of squares of the cells that
+            send to the output, as in normalized least mean squares.
         entropy: The factor of the entropy of the policy, which is added to the return.
     """
 
@@ -35,6 +37,7 @@ class Method:
     discount: float = 0.99
     sigma: float = 0.5
     replays: int = 4
+    normalized: bool = False
     entropy: float = 0.2
 
 
@@ -43,15 +46,21 @@ _DIFFUSION = Method("error-diffusion", rate=0.1)
 CONTROLS = ("backprop, values", "backprop, policy")
 """The methods of which one has to solve a task."""
 
-METHODS = {
-    "backprop, values": Method("backprop", rate=3e-3),
-    "backprop, policy": Method("backprop", "policy", rate=1e-2),
-    "ED, values": _DIFFUSION,
+MENDS = {
     "ED, values, high rate": replace(_DIFFUSION, rate=0.3),
     "ED, values, decay": replace(_DIFFUSION, decay=1e-3),
     "ED, values, slow targets": replace(_DIFFUSION, renewed=300),
     "ED, values, small targets": replace(_DIFFUSION, scale=0.3),
     "ED, values, returns": replace(_DIFFUSION, bootstrapped=False),
+    "ED, values, normalized": replace(_DIFFUSION, rate=3.0, normalized=True),
+}
+"""Variants of Q-learning by error diffusion, which are compared on layered networks alone."""
+
+METHODS = {
+    "backprop, values": Method("backprop", rate=3e-3),
+    "backprop, policy": Method("backprop", "policy", rate=1e-2),
+    "ED, values": _DIFFUSION,
+    **MENDS,
     "ED, policy": Method("error-diffusion", "policy", rate=0.3),
     "node perturbation": Method("node-perturbation", "noise", rate=0.1, decay=3e-3),
     "reward-Hebb": Method("reward-hebb", "noise", rate=0.05, decay=3e-3),

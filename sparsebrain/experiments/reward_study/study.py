@@ -19,7 +19,7 @@ from sparsebrain.experiments import options
 from sparsebrain.experiments.figures import reward as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code
 from sparsebrain.experiments.reward_study.kept import Scores
-from sparsebrain.experiments.reward_study.methods import BATCHES, CONTROLS, METHODS
+from sparsebrain.experiments.reward_study.methods import BATCHES, CONTROLS, MENDS, METHODS
 from sparsebrain.experiments.reward_study.networks import TOPOLOGIES
 from sparsebrain.experiments.reward_study.training import EPISODES, Score, Setting, train
 from sparsebrain.experiments.runner import tell_torn, train_unclaimed
@@ -40,8 +40,9 @@ def reward(
 ) -> list[Score]:
     """Learn a task with rewards by error diffusion, three-factor rules and backpropagation.
 
-    Every method of :data:`~.methods.METHODS` trains a layered network of 64 hidden neurons, and one
-    whose hidden neurons form a small world with three loops. A task counts only if one of the
+    Every method of :data:`~.methods.METHODS` trains a layered network of 64 hidden neurons and,
+    variants of error diffusion excepted, one whose hidden neurons form a small world with three
+    loops. A task counts only if one of the
     controls, Q-learning or REINFORCE by backpropagation, has a mean score above 0.95. Trainings
     that ``out`` already contains with the same settings and code are not repeated.
 
@@ -68,7 +69,7 @@ def reward(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     scores = reward(task="bandit", batches=2, seeds=1, out=folder)
         >>> len(scores)
-        22
+        18
     """
     task = arguments.option("task", task, tasks.TASKS)
     batches = BATCHES[task] if batches is None else options.trials("batches", batches)
@@ -82,6 +83,7 @@ def reward(
         for seed in range(seeds)
         for topology in TOPOLOGIES
         for method in METHODS
+        if topology == TOPOLOGIES[0] or method not in MENDS
     ]
     _train_missing(wanted, kept, jobs, console)
     found = {
@@ -158,7 +160,7 @@ def _tabulate(task: str, found: Mapping[str, Mapping[str, Sequence[Score]]]) -> 
         cells = [_tell(found[topology][method]) for topology in TOPOLOGIES]
         for topology in TOPOLOGIES:
             sizes = torch.tensor([each.magnitude for each in found[topology][method]])
-            cells.append(f"{float(sizes.mean()):.3g}")
+            cells.append(f"{float(sizes.mean()):.3g}" if len(sizes) else "")
         table.add_row(method, *cells)
     return table
 
@@ -166,7 +168,7 @@ def _tabulate(task: str, found: Mapping[str, Mapping[str, Sequence[Score]]]) -> 
 def _tell(scores: Sequence[Score]) -> str:
     finite = torch.tensor([each.score for each in scores if not each.diverged])
     if not len(finite):
-        return "diverged"
+        return "diverged" if scores else ""
     lost = len(scores) - len(finite)
     spread = f" ± {float(finite.std()):.3f}" if len(finite) > 1 else ""
     told = f"{float(finite.mean()):.3f}{spread}"

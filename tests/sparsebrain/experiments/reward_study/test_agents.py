@@ -78,6 +78,21 @@ def test_error_diffusion_of_values_only_grows_magnitudes_of_the_chosen_action(to
     assert torch.equal(after.sign(), before.sign())
 
 
+def test_normalized_errors_are_divided_by_the_squares_of_the_cells():
+    plain, normalized = (
+        agent(ValueAgent, each) for each in ("ED, values", "ED, values, normalized")
+    )
+    x = torch.rand(1, 25, generator=torch.Generator().manual_seed(2))
+    states, _ = plain.network.run(x)
+    changes = []
+    for learner in (plain, normalized):
+        before = learner.network.weight.detach().clone()
+        learner._update(x, torch.tensor([2]), torch.ones(1), x, torch.zeros(1))
+        changes.append((learner.network.weight.detach() - before)[2] / learner.method.rate)
+    squares = states[-2][2].square().sum()
+    assert torch.allclose(changes[0], changes[1] * squares, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["ED, values", "backprop, values"])
 def test_targets_come_from_the_last_copy(method):
     learner = agent(ValueAgent, method)
