@@ -11,7 +11,10 @@ from sparsebrain import experiments
 def test_the_functions_are_exported_and_no_module_has_their_name():
     modules = {each.name for each in pkgutil.iter_modules(experiments.__path__)}
     assert modules.isdisjoint(experiments.__all__)
-    expected = ["compare", "differences", "features", "reproduce", "reward", "rewiring", "song"]
+    expected = [
+        *("compare", "differences", "digits_stdp", "features", "one_shot"),
+        *("reproduce", "reward", "rewiring", "song"),
+    ]
     assert dir(experiments) == experiments.__all__ == expected
     for name in experiments.__all__:
         function = getattr(experiments, name)

@@ -401,11 +401,11 @@ def test_the_checksum_is_that_of_all_files_of_a_connectome(tmp_path):
     [
         ("nix.npz", "does not exist"),
         ("a.npz", "cannot be read as a connectome"),
-        ("a.txt", "end in"),
+        ("a.doc", "end in"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_with_the_topology(tmp_path, name, match):
-    for damaged in ("a.npz", "a.txt"):
+    for damaged in ("a.npz", "a.doc"):
         (tmp_path / damaged).write_text("damaged")
     topology = parse(f"file:{tmp_path / name}")
     with pytest.raises(ValueError, match=f"topology 'file:.*{name}': .*{match}"):
