@@ -30,6 +30,8 @@ class STDP(SpikeTimingRule):
     which spikes are sent: the delays of synapses do not count. The change is that of the signed
     weight, so potentiation makes a negative weight weaker; with ``dale=True`` no sign flips.
 
+    ``lif.simulate(..., plasticity=rule)`` changes the weights step by step while the network runs.
+
     With bounds, the weights of every sample start from the present weights, and change step by step
     by the potentiation p and depression d of each step, clipped to [0, w_max]:
 
