@@ -119,7 +119,7 @@ def one_shot(
     their features, without further training, and compared with fine-tuning by gradient descent,
     with pixels and with an untrained network. All accuracies are those in 8 other fonts.
 
-    Topologies are written as for compare. The default takes about ten minutes of processor time,
+    Topologies are written as for compare. The default takes about seven minutes of processor time,
     half of that on two cores.
 
     The command writes results.csv, trials.csv and figure.png. The trials of a finished backbone are
