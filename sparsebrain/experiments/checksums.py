@@ -217,12 +217,16 @@ class _Walk:
                 for name in (slots,) if isinstance(slots, str) else slots:
                     if hasattr(value, name):
                         own[name] = getattr(value, name)
+            if not own and not isinstance(value, nn.Module):
+                # A compiled class of a library that lies elsewhere keeps its values out of sight.
+                self._add_library_object(value)
+                return
             # The state covers what a module contains; hooks and the like are not settings.
             settings = {name: own[name] for name in sorted(own) if not name.startswith("_")}
             self.add(settings if isinstance(value, nn.Module) else dict(sorted(own.items())))
 
     def _add_library_object(self, value: Any) -> None:
-        """Add an object of a library's class: its name, and its pickle, which has its settings."""
+        """Add an object by its name and by its pickle, which has its settings."""
         name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
         if isinstance(value, Path | torch.dtype | torch.device):
             name = str(value)
