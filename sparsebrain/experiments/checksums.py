@@ -208,22 +208,26 @@ class _Walk:
         elif _is_library(type(value).__module__) and not isinstance(value, nn.Module):
             self._add_library_object(value)
         else:
-            self.add(type(value))
-            if isinstance(value, nn.Module):
-                self._add_parts("state", [repr(value), value.state_dict(), *value.children()])
-            own = dict(getattr(value, "__dict__", {}))
-            for cls in type(value).__mro__:
-                slots = vars(cls).get("__slots__", ())
-                for name in (slots,) if isinstance(slots, str) else slots:
-                    if hasattr(value, name):
-                        own[name] = getattr(value, name)
-            if not own and not isinstance(value, nn.Module):
-                # A compiled class of a library that lies elsewhere keeps its values out of sight.
-                self._add_library_object(value)
-                return
+            self._add_instance(value)
+
+    def _add_instance(self, value: Any) -> None:
+        """Add an object by its class and its attributes."""
+        self.add(type(value))
+        own = dict(getattr(value, "__dict__", {}))
+        for cls in type(value).__mro__:
+            slots = vars(cls).get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(value, name):
+                    own[name] = getattr(value, name)
+        if isinstance(value, nn.Module):
+            self._add_parts("state", [repr(value), value.state_dict(), *value.children()])
             # The state covers what a module contains; hooks and the like are not settings.
-            settings = {name: own[name] for name in sorted(own) if not name.startswith("_")}
-            self.add(settings if isinstance(value, nn.Module) else dict(sorted(own.items())))
+            self.add({name: own[name] for name in sorted(own) if not name.startswith("_")})
+        elif own:
+            self.add(dict(sorted(own.items())))
+        else:
+            # A compiled class of a library that lies elsewhere keeps its values out of sight.
+            self._add_library_object(value)
 
     def _add_library_object(self, value: Any) -> None:
         """Add an object by its name and by its pickle, which has its settings."""
