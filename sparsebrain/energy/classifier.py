@@ -162,7 +162,7 @@ class BoltzmannClassifier(nn.Module):
         machine, x = self.machine, self._checked(x)
         nodes, batch = machine.num_nodes, len(x)
         state = x.new_zeros(batch, nodes).index_copy(1, self.inputs, x)
-        label = torch.eye(nodes, dtype=x.dtype, device=x.device)[self.labels]
+        label = x.new_zeros(len(self.labels), nodes).scatter(1, self.labels.unsqueeze(1), 1)
         # The energy is quadratic, so that the fields of inputs and labels add up.
         by_input, by_label = self._received(state), self._received(label)
         energy = -((machine.bias + 0.5 * by_input) * state).sum(1, keepdim=True)

@@ -78,9 +78,11 @@ class Bundle:
     def correlate(self, post: Tensor, state: Tensor, out: Tensor) -> None:
         """Write post [K, targets, B] times the sources' state, summed over B, into ``out``."""
         if self.structure is not None:
-            backend = resolve("auto", post.device)
             ends = self._columns(post), self._columns(state)
-            out.copy_(backend.correlate(self.structure, *ends))
+            if is_watched():
+                out.copy_(kernels.correlate(self.structure, *ends))
+            else:
+                out.copy_(resolve("auto", post.device).correlate(self.structure, *ends))
         elif state.dim() == 2:
             matrix = out.view(self.networks * self.targets, -1)
             torch.mm(post.flatten(0, 1), self._read(state).t(), out=matrix)

@@ -190,6 +190,9 @@ def _check_plasticity(plasticity: Plasticity, network: Network) -> None:
 
 def _check_changing(changing: Changing, network: Network) -> None:
     size, dtype = network.structure.num_nodes, network.weight.dtype
+    check_tensor("steps", changing.steps, torch.int64, ())
+    if int(changing.steps) < 0 or (network.delay.numel() and int(network.delay.min()) < 0):
+        raise ValueError("steps and delays must not be negative; use LIF.simulate")
     shapes = {"weight": (network.structure.num_edges,), "pending": (network.longest + 1, size)}
     for name in ("weight", "pre", "post", "theta", "pending"):
         value = getattr(changing, name)

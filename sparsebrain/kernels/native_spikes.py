@@ -198,9 +198,11 @@ def check_span(span: Span, network: Network, samples: int) -> None:
     """Raise unless the tensors of a span can be read by their addresses."""
     _check_train("events", span.events, samples)
     check_tensor("jump", span.jump, network.weight.dtype, span.events.step.shape)
+    if not 0 <= span.steps < 2**30:
+        raise ValueError(f"a span has {span.steps} steps; use LIF.simulate, which makes it")
     for probe in span.probes:
         check_tensor("neurons", probe.neurons, torch.int64, (len(probe.neurons),))
-        if probe.first < 0 or probe.every < 1 or not 0 <= span.steps < 2**30:
+        if probe.first < 0 or probe.every < 1:
             raise ValueError("a probe must lie in its span; use LIF.simulate, which makes it")
         if probe.current and network.coefficients.transfer is None:
             raise ValueError("g is for neurons with tau_synapse; use LIF.simulate, which makes it")

@@ -81,6 +81,9 @@ BACK = "backward, over weights that are not those of the way forward"
 SAME = "backward, over the weights of the way forward"
 AHEAD = "forward"
 
+UNNAMED = "a tensor of the rule"
+"""The name of weights that are not among the named ones."""
+
 
 @dataclass(frozen=True)
 class Note:
@@ -189,11 +192,14 @@ class Recorder(TorchDispatchMode):
     def _applied(self, use: Use, made: list[Note]) -> list[Note]:
         """Return the notes of an operation's results, given the weights that it applies."""
         known, moved = self.note(use.weight), [self.note(each) for each in use.moved]
+        error = any(note.is_error for note in moved)
         names = known.weights
+        if error and known == Note(made=known.made):
+            # A matrix that is no parameter, such as a buffer.
+            names = frozenset({UNNAMED})
         if not names or known.sample or not any(note.sample or note.signal for note in moved):
             return made
         of_model = any(name.startswith("model.") for name in names)
-        error = any(note.is_error for note in moved)
         if use.forward and (of_model or not error):
             self.clock += max(use.times)
             for name in {n for n in names if _same(use.weight, self._weights[n])} or names:

@@ -109,7 +109,7 @@ class Answers(tuple[Answer, ...]):
     def __str__(self) -> str:
         return "\n".join(
             f"{number} {each.problem}: {each.mark or 'unknown'}"
-            f" ({each.reason}{'' if each.derived else '; argued'})"
+            f" ({each.reason}{'; argued' if each.mark and not each.derived else ''})"
             for number, each in enumerate(self, 1)
         )
 
@@ -132,6 +132,10 @@ def problems(
       sent on, and solved partly if only the update of a neuron's own synapses needs them.
     * Problem 3 is unsolved if such an error goes back over weights of the way forward, and solved
       partly if these are a layer's own classifier, only their signs, or tied pairs of weights.
+
+    Matrices that are neither parameters nor computed from them count as weights of the rule's own.
+    Where no gradient carries the labels, as in a step that computes in NumPy, nothing is derived.
+    Problems 4 to 6 of a rule that :data:`ARGUMENTS` does not name are unknown.
 
     Args:
         rule: A rule, or its class, which is tried on a small model.
@@ -163,10 +167,17 @@ def problems(
     x = recorder.samples
     with recorder:
         made(x) if y is None else made(x, labels)
-    found = (recorder.note(p.grad).signal for p in made.parameters() if p.grad is not None)
+    grads = [p.grad for p in made.parameters() if p.grad is not None]
+    found = [recorder.note(each).signal for each in grads]
     signals = [each for each in found if each is not None]
+    lost = None
+    if not grads:
+        lost = "the step wrote no gradient"
+    elif y is not None and not signals:
+        # For example, a step that computes in NumPy.
+        lost = "no gradient carries the labels as far as torch sees the operations"
     derived = [
-        Answer(name, *decide(signals, made), True)
+        Answer(name, None, lost, False) if lost else Answer(name, *decide(signals, made), True)
         for name, decide in zip(PROBLEMS, _DERIVED, strict=False)
     ]
     letters, why = _argued(type(made))
@@ -187,7 +198,7 @@ def _made(
             x = torch.linspace(0, 1, 48).view(8, 6) if x is None else x
             y = torch.arange(8) % 3 if y is None else y
         rule = rule(model)
-    elif not isinstance(rule, nn.Module):
+    elif not (isinstance(rule, nn.Module) and hasattr(rule, "make_optimizer")):
         raise TypeError(
             f"rule must be a rule or its class, got {arguments.described(rule)}; pass "
             "rule=RULES['backprop']."
@@ -271,4 +282,4 @@ def _argued(kind: type[Any]) -> tuple[str, str]:
     for each in kind.__mro__:
         if each.__name__ in ARGUMENTS and each.__module__.startswith("sparsebrain."):
             return ARGUMENTS[each.__name__]
-    return "???", "no argument is known for this rule"
+    return "???", "no operation shows it, and no argument is known"

@@ -113,7 +113,8 @@ class FastWeights(nn.Module):
             value = value - self.decay * self.read(key)
         stored = (self.keys, key), (self.errors, value)
         self.keys, self.errors = (
-            new.unsqueeze(0) if old is None else torch.cat([old, new.unsqueeze(0)])
+            # A copy, since the caller may write to the tensors of the first pair.
+            new.unsqueeze(0).clone() if old is None else torch.cat([old, new.unsqueeze(0)])
             for old, new in stored
         )
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphs import arguments
-from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.credit import Weighted, out_width
 from sparsebrain.plasticity.node_perturbation import RewardRule
 
 
@@ -31,7 +31,7 @@ class RewardHebb(RewardRule):
         alpha: The share by which the running mean moves, above 0 and at most 1.
 
     Attributes:
-        mean: The running mean [N] of the neurons, a buffer; that of the first call before it.
+        mean: The running mean [N] of the neurons, a buffer; it starts with that of the first call.
 
     Shape:
         ``rule(x, y, error)``: x [B, N], y [B, N] and error [B], of the dtype of the weights -> the
@@ -57,12 +57,14 @@ class RewardHebb(RewardRule):
 
     learning_rate = 1e-2
     is_mean = False
-    mean: Tensor | None
+    mean: Tensor
+    started: Tensor
 
     def __init__(self, layer: Weighted, alpha: float = 0.1) -> None:
         super().__init__(layer)
         self.alpha = arguments.real("alpha", alpha, positive=True, at_most=1)
-        self.register_buffer("mean", None)
+        self.register_buffer("mean", layer.weight.detach().new_zeros(out_width(layer)))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor, error: Tensor) -> Tensor:
@@ -70,9 +72,11 @@ class RewardHebb(RewardRule):
         self._check(x, {"y": y}, error)
         y = y.detach()
         now = y.mean(0)
-        mean = now if self.mean is None else self.mean
-        change = self.learn(x, y - mean, error.detach())
-        self.mean = mean + self.alpha * (now - mean)
+        if not self.started:
+            self.mean.copy_(now)
+            self.started.fill_(True)
+        change = self.learn(x, y - self.mean, error.detach())
+        self.mean.lerp_(now, self.alpha)
         return change
 
     def extra_repr(self) -> str:

@@ -66,7 +66,7 @@ def check_changes(
         refuse_dale("plasticity", lif)
     return Plasticity(
         None if plasticity is None else plasticity.pairs_in_simulation(),
-        None if adaptation is None else _thresholds(adaptation, lif).coefficients(),
+        None if adaptation is None else _thresholds(adaptation, lif).coefficients(lif.dt),
         None if normalization is None else normalization.coefficients(),
     )
 

@@ -79,7 +79,7 @@ class AdaptiveThreshold(nn.Module):
         super().__init__()
         check_lif(lif)
         size = lif.num_nodes
-        self._size, self._dt = size, lif.dt
+        self._size = size
         self._increment = values("increment", increment, size, "not negative")
         self._tau = values("tau", tau, size, "positive")
         in_dtype("increment", self._increment, lif.weight)
@@ -87,9 +87,9 @@ class AdaptiveThreshold(nn.Module):
             "theta", torch.zeros(size, dtype=lif.weight.dtype).to(lif.weight.device)
         )
 
-    def coefficients(self) -> plastic_spikes.Adaptation:
-        """Return the coefficients of a step, in the dtype and on the device of theta."""
-        keep = torch.exp(-self._dt / self._tau)
+    def coefficients(self, dt: float) -> plastic_spikes.Adaptation:
+        """Return the coefficients of a step of dt ms, in the dtype and on the device of theta."""
+        keep = torch.exp(-dt / self._tau)
         return plastic_spikes.Adaptation(
             self._increment.to(self.theta).expand(self._size).contiguous(),
             keep.to(self.theta).expand(self._size).contiguous(),
@@ -140,9 +140,8 @@ class Normalization:
         self.lif = lif
         self.total = arguments.real("total", total, positive=True)
         in_dtype("total", torch.tensor(self.total, dtype=torch.float64), lif.weight)
-        time = torch.tensor(number("every", every, "positive"), dtype=torch.float64)
-        self._steps = max(1, int(steps("every", time, lif.dt)))
-        self.every = self._steps * lif.dt
+        self._every = torch.tensor(number("every", every, "positive"), dtype=torch.float64)
+        self.every = self._steps() * lif.dt
         self._synapses = chosen_synapses("synapses", synapses, lif)
 
     @torch.no_grad()
@@ -157,7 +156,10 @@ class Normalization:
         chosen = self._synapses
         if chosen is not None:
             chosen = chosen.to(self.lif.weight.device)
-        return plastic_spikes.Normalization(self.total, self._steps, chosen)
+        return plastic_spikes.Normalization(self.total, self._steps(), chosen)
+
+    def _steps(self) -> int:
+        return max(1, int(steps("every", self._every, self.lif.dt)))
 
     def __repr__(self) -> str:
         return f"Normalization(total={self.total:g}, every={self.every:g})"

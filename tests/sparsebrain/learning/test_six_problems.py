@@ -124,6 +124,60 @@ def test_a_rule_of_ones_own(way, marks):
     assert all(parameter.grad is None for parameter in rule.parameters())
 
 
+class Buffered(Handmade):
+    """Feedback over a matrix that is no parameter."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.register_buffer("back3", torch.linspace(1, -1, 12).view(3, 4))
+        self.back2 = torch.linspace(-1, 1, 16).view(4, 4)
+
+    @torch.no_grad()
+    def forward(self, x, y):
+        first, second, third = self.model[0], self.model[2], self.model[4]
+        h1 = torch.tanh(first(x))
+        h2 = torch.tanh(second(h1))
+        error = third(h2).softmax(1) - functional.one_hot(y, 3)
+        at2 = error @ self.back3 * (1 - h2 * h2)
+        at1 = at2 @ self.back2 * (1 - h1 * h1)
+        third.weight.grad, second.weight.grad = error.T @ h2, at2.T @ h1
+        first.weight.grad = at1.T @ x
+        return error.square().mean()
+
+
+class OutOfSight(Handmade):
+    """A step in NumPy."""
+
+    def forward(self, x, y):
+        for parameter in self.model.parameters():
+            parameter.grad = torch.from_numpy(parameter.detach().numpy() * float(y.numpy().max()))
+        return torch.tensor(1.0)
+
+
+class Nothing(Handmade):
+    """A step without gradients."""
+
+    def forward(self, x, y):
+        return torch.tensor(1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks", "told"),
+    [
+        (Buffered, "- - s ? ? ?", "errors go back linearly, through 2 layers"),
+        (OutOfSight, "? ? ? ? ? ?", "no gradient carries the labels"),
+        (Nothing, "? ? ? ? ? ?", "the step wrote no gradient"),
+    ],
+)
+def test_rules_whose_weights_or_labels_are_elsewhere(kind, marks, told):
+    layers = nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3)
+    found = problems(kind(nn.Sequential(*layers)), x=torch.rand(6, 5), y=torch.arange(6) % 3)
+    assert found.marks == marks
+    assert told in str(found)
+    assert "unknown (" in str(found)
+    assert "known; argued" not in str(found)
+
+
 def test_answers_say_why():
     found = problems(RULES["backprop"])
     assert found[2].mark == "not"
@@ -150,6 +204,8 @@ def test_bad_input():
     with pytest.raises(TypeError, match=r"rule must be a rule or its class, got .*pass"):
         problems("backprop")
     model = nn.Linear(5, 3)
+    with pytest.raises(TypeError, match=r"rule must be a rule or its class, got .*Linear"):
+        problems(model, x=torch.rand(4, 5), y=torch.arange(4) % 3)
     with pytest.raises(TypeError, match=r"x must be a dense tensor of samples .*pass x="):
         problems(Backprop(model))
     with pytest.raises(ValueError, match="a rule has its model already; pass model=None"):

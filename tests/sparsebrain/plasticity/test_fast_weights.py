@@ -142,3 +142,13 @@ def test_wrong_arguments_are_refused():
     several.write(torch.ones(2, 3), torch.ones(2, 3))
     with pytest.raises(ValueError, match=r"key must be of shape \[..., 2, 3\]"):
         several.read(torch.ones(3))
+
+
+def test_the_first_pair_is_a_copy():
+    memory = FastWeights(graphs.grid_local((1, 3), 1))
+    key, value = torch.zeros(3), torch.zeros(3)
+    for number in range(3):
+        key.zero_()[number] = 1
+        memory.write(key, value.fill_(number + 1.0))
+    assert torch.equal(memory.keys, torch.eye(3))
+    assert memory.errors[:, 0].tolist() == [1, 2, 3]

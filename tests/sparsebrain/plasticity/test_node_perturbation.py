@@ -101,3 +101,16 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="x must hold at least one sample"):
         rule(x[:0], torch.ones(0, 1), torch.ones(0))
     assert linear.weight.grad is None
+
+
+def test_reward_hebb_continues_from_its_state():
+    torch.manual_seed(0)
+    rule, new = (RewardHebb(torch.nn.Linear(3, 2), alpha=0.5) for _ in "ab")
+    x, y, error = torch.rand(4, 3), torch.rand(4, 2), torch.rand(4)
+    rule(x, y, error)
+    new(x + 1, y + 1, error)
+    new.load_state_dict(rule.state_dict())
+    assert torch.equal(new(x, y / 2, error), rule(x, y / 2, error))
+    assert torch.equal(new.mean, rule.mean)
+    new.load_state_dict(RewardHebb(torch.nn.Linear(3, 2)).state_dict())
+    assert not new.started

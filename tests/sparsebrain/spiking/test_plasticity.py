@@ -11,6 +11,8 @@ from torch_geometric.data import Data
 import graphs
 from sparsebrain import kernels
 from sparsebrain.kernels import native
+from sparsebrain.kernels.plastic_spikes import Pairs, Plasticity, at_rest
+from sparsebrain.kernels.spikes import Coefficients, Network, Running, Span, Train
 from sparsebrain.plasticity import STDP, DopamineSTDP
 from sparsebrain.spiking import LIF, AdaptiveThreshold, Normalization, SpikeTrains, simulation
 
@@ -347,3 +349,37 @@ def test_what_cannot_change_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_thresholds_and_normalization_follow_the_step_of_the_network():
+    lif = LIF(Data(edge_index=torch.tensor([[0], [0]]), num_nodes=1), dt=1.0)
+    adaptation = AdaptiveThreshold(lif, 0.2, tau=50.0)
+    normalization = Normalization(lif, 1.0, every=10.0)
+    lif.dt = 0.5
+    assert adaptation.coefficients(lif.dt).keep.item() == pytest.approx(math.exp(-0.5 / 50))
+    assert normalization.coefficients().every == 20
+
+
+@pytest.mark.skipif(
+    "native" not in kernels.available() or kernels.available()["native"], reason="not compiled"
+)
+def test_a_compiled_simulation_refuses_negative_steps_and_delays():
+    delay = torch.tensor([1, 2])
+    each = torch.tensor([0.5]).expand(3)
+    coefficients = Coefficients(each, each, None, None, each, each, torch.ones(3).int(), True)
+    structure = kernels.Structure(torch.tensor([[0, 1], [1, 2]]), 3)
+    network = Network(structure, torch.ones(2), delay, coefficients, torch.zeros(3), None)
+    pairs = Pairs(0.1, 0.1, 0.9, 0.9, False, False, None, 1.0, None)
+    run = native.NativeBackend().plastic_spike(network, Plasticity(pairs, None, None))
+    none = torch.empty(0, dtype=torch.int64)
+    nothing = Train(torch.zeros(2, dtype=torch.int64), none, none)
+    running = Running(torch.zeros(1, 3), None, torch.zeros(1, 3).int(), nothing)
+    span = Span(20, nothing, torch.empty(0), [])
+    changing = at_rest(network, None)
+    with pytest.raises(ValueError, match="must not be negative"):
+        run(running, changing._replace(steps=torch.tensor(-37)), span)
+    with pytest.raises(ValueError, match=r"-1 steps|has -1"):
+        run(running, changing, span._replace(steps=-1))
+    delay.fill_(-1)
+    with pytest.raises(ValueError, match="must not be negative"):
+        run(running, changing, span)
