@@ -44,6 +44,9 @@ class Rule(nn.Module, ABC):
     every rule predicts with ``model(x)``. It runs in the mode set by ``rule.eval()`` or
     ``rule.train()``.
 
+    A rule of your own defines :meth:`forward` and :meth:`refusal`. ``RULES["name"] = MyRule`` makes
+    it known to comparisons.
+
     A rule is made for one model and refuses, with the reason, what it cannot train. It adds no
     synapse, and flips no sign that a layer keeps (``dale=True``). Samples are real numbers; only
     rules that train any model (:class:`Backprop`) leave their type to the model.
