@@ -48,6 +48,11 @@ class ArrowColumn(Column):
         if not chunks:
             return Encoded([], np.empty(0, np.int64))
         found: list[Any] = chunks[0].dictionary.to_pylist()
+        kind = chunks[0].type.value_type
+        if pa.types.is_floating(kind):
+            # A float of Python does not tell which integers its original could hold.
+            scalar = kind.to_pandas_dtype()
+            found = [None if value is None else scalar(value) for value in found]
         codes = [
             each.indices.cast(pa.int64()).fill_null(len(found)).to_numpy(zero_copy_only=False)
             for each in chunks

@@ -71,6 +71,9 @@ def test_floats_that_lost_digits(write, suffix):
     with pytest.raises(ValueError, match="in row 2; it is a number that .* has stored as a float"):
         graphs.load(write(suffix, {"pre": [1.0, 2.0**53], "post": [1.0, 2.0]}))
     assert graphs.load(write(suffix, {"pre": [1.0, 2.0], "post": [0.0, 0.0]})).num_nodes == 3
+    narrow = np.array([720575940, 720575941], np.float32)
+    with pytest.raises(ValueError, match="in row 1 .*it is a number that .* stored as a float"):
+        graphs.load(write(suffix, {"pre": narrow, "post": [5, 7]}))
 
 
 @every_writer
