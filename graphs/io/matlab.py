@@ -43,7 +43,8 @@ def read(
             "'-v7') in MATLAB, or pass the matrix of h5py.File(path) to graphs.from_numpy, "
             "transposed"
         )
-    if begin[:6] == b"MATLAB":
+    # SciPy reads a file as version 4, which is not packed, only if one of these bytes is 0.
+    if 0 not in begin[:4]:
         _check_unpacked(file, begin, max_bytes)
     file.seek(0)
     opened: Any = file

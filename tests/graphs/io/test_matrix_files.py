@@ -141,9 +141,10 @@ def test_mat_of_several_matrices(tmp_path):
     assert "must have a square matrix of numbers, got pos (3 x 2 double)" in told(path)
 
 
-def test_a_bomb_in_mat(tmp_path):
+@pytest.mark.parametrize("begin", [b"MATLAB 5.0 MAT-file", b"XATLAB", b"x"])
+def test_a_bomb_in_mat(tmp_path, begin):
     packed = zlib.compress(bytes(2**26), 9)
-    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    header = begin.ljust(124) + struct.pack("<H", 0x0100) + b"IM"
     (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(packed)) + packed)
     assert "it unpacks to at least" in told(tmp_path / "a.mat", max_bytes=2**24)
 
