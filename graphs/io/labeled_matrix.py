@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -44,6 +45,12 @@ def read(
         ValueError: Labels differ between rows and columns, or values are not finite numbers.
     """
     columns = list(map(spelled, header[1:]))
+    for label in header[1:]:
+        if reason := fault(label.strip()):
+            raise ValueError(
+                f"the matrix must have the names of neurons in its header, got {label[:50]!r}; "
+                f"{reason}"
+            )
     names: list[str] = []
     parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
     size = 0
@@ -53,13 +60,13 @@ def read(
                 f"the matrix must have {len(header)} values in each row, as its header has, got "
                 f"{len(row)} in row {number}; add or delete values of that row"
             )
-        name = spelled(row[0].strip())
-        if reason := fault(name):
+        label = row[0].strip()
+        if reason := fault(label):
             raise ValueError(
-                f"the matrix must begin each row with the name of a neuron, got {name[:50]!r} in "
+                f"the matrix must begin each row with the name of a neuron, got {label[:50]!r} in "
                 f"row {number}; {reason}"
             )
-        names.append(name)
+        names.append(spelled(label))
         values = _numbers(row[1:], number, columns)
         places = np.flatnonzero(values)
         size += len(places)
@@ -105,15 +112,17 @@ def _numbers(texts: list[str], row: int, columns: list[str]) -> NDArray[np.float
 
 def _check_labels(rows: list[str], columns: list[str]) -> None:
     for what, labels in (("rows", rows), ("columns", columns)):
-        if len(set(labels)) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
+        count = Counter(labels)
+        if len(count) < len(labels):
+            twice = next(label for label in labels if count[label] > 1)
             raise ValueError(
                 f"the matrix must have different labels for its {what}, got {twice[:50]!r} twice; "
                 "rename one of them"
             )
+    in_rows, in_columns = set(rows), set(columns)
     only = {
-        "rows": [label for label in rows if label not in set(columns)],
-        "columns": [label for label in columns if label not in set(rows)],
+        "rows": [label for label in rows if label not in in_columns],
+        "columns": [label for label in columns if label not in in_rows],
     }
     told = [
         f"{labels[0][:50]!r} and {len(labels) - 1} more in the {what} only"

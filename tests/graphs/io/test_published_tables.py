@@ -141,6 +141,15 @@ def test_winding_is_a_matrix_with_labels_on_both_sides(write):
         ),
         (",a,b\na,0,1\na,1,0\n", "different labels for its rows, got 'a' twice"),
         (",a,b\na,0,nan\nb,1,0\n", "finite numbers, 0 for no synapse, got 'nan' in row 1, column"),
+        (",b,c,c,b\nb,0,1,0,0\n", "different labels for its columns, got 'b' twice"),
+        (
+            ",720575940596125868.0,5\n720575940596125868.0,0,1\n5,1,0\n",
+            "names of neurons in its header, got '720575940596125868.0'; it is a number that a da",
+        ),
+        (
+            ",720575940596125868,5\n5,0,1\n720575940596125868.0,1,0\n",
+            "row with the name .* got '720575940596125868.0' in row 2; it is a number that a data",
+        ),
         (",a,b\na,0,1\nb,1\n", "3 values in each row, as its header has, got 2 in row 2"),
     ],
 )
