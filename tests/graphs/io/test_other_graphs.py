@@ -86,6 +86,25 @@ def test_gml_of_networkx_and_igraph(tmp_path):
     told(path)
 
 
+def test_large_numbers_in_gml(tmp_path):
+    big = 720575940596125868
+    path = tmp_path / "a.gml"
+    end = "edge [ source 0 target 1 ] ]"
+    path.write_text(f"graph [ directed 1 node [ id 0 label {big} ] node [ id 1 label 5 ] {end}")
+    assert graphs.load(path).names == [str(big), "5"]
+    path.write_text(f'graph [ directed 1 node [ id 0 label {big} ] node [ id 1 label "a" ] {end}')
+    assert graphs.load(path).names == [str(big), "a"]
+    path.write_text(f"graph [ directed 1 node [ id 0 label 0 ] node [ id 1 label 1 ] {end}")
+    assert "names" not in graphs.load(path)
+    path.write_text(f"graph [ directed 1 node [ id 0 label 5 ] node [ id 1 label 5 ] {end}")
+    with pytest.warns(graphs.LeftOutWarning, match="'label' of nodes"):
+        assert "names" not in graphs.load(path)
+    path.write_text(
+        f"graph [ directed 1 node [ id {big}.0 ] node [ id 5 ] edge [ source {big}.0 target 5 ] ]"
+    )
+    assert "integers as ids of nodes, got 7.20575940596125" in told(path)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_pajek(tmp_path, end):
     path = tmp_path / "a.net"
