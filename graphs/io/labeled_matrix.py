@@ -26,8 +26,32 @@ def is_matrix(file: BinaryIO, header: list[str], delimiter: str) -> bool:
         return False
     labels = set(map(spelled, header[1:]))
     rows = list(islice(_rows(file, delimiter), _PEEK))
-    numbers = all(all(map(is_number, row[1:])) for row in rows)
+    # `read` tells which cells are empty.
+    numbers = all(is_number(cell) or not cell.strip() for row in rows for cell in row[1:])
     return numbers and any(spelled(row[0].strip()) in labels for row in rows if row)
+
+
+def refuse_unlabeled(file: BinaryIO, header: list[str], delimiter: str) -> None:
+    """Refuse a table that has the form of a matrix without names in its rows.
+
+    Raises:
+        ValueError: The table has as many rows as columns, all of numbers.
+    """
+    size = len(header)
+    if size < 3:
+        return
+    count = 0
+    for count, row in enumerate(_rows(file, delimiter), 1):
+        if count > size or len(row) != size or not all(map(is_number, row)):
+            return
+    if count == size:
+        raise ValueError(
+            f"it looks like an adjacency matrix without the names of neurons in its rows, got "
+            f"{size} rows of {size} numbers; begin each row with the name of a neuron, or call "
+            "graphs.from_numpy(frame.set_axis(frame.columns)) with frame = pandas.read_csv(path); "
+            f"pass columns={{'source': {header[0]!r}, 'target': {header[1]!r}}} with the names of "
+            "the columns if each row is a synapse"
+        )
 
 
 def read(
@@ -105,7 +129,7 @@ def _numbers(texts: list[str], row: int, columns: list[str]) -> NDArray[np.float
         raise ValueError(
             f"the matrix must hold finite numbers, 0 for no synapse, got {texts[wrong[0]][:50]!r} "
             f"in row {row}, column {columns[wrong[0]][:50]!r} ({len(wrong)} in this row); write 0 "
-            "if that means no synapse"
+            "if that means no synapse, as frame.fillna(0) does in pandas"
         )
     return values
 

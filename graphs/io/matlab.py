@@ -48,8 +48,14 @@ def read(
         _check_unpacked(file, begin, max_bytes)
     file.seek(0)
     opened: Any = file
-    found = {name: (shape, str(kind)) for name, shape, kind in scipy.io.whosmat(opened)}
+    listed = scipy.io.whosmat(opened)
+    found = {name: (shape, str(kind)) for name, shape, kind in listed}
     name = _choose(found, variable)
+    if [each for each, *_ in listed].count(name) > 1:
+        raise ValueError(
+            f"it must have variables of different names, got {name!r} twice; save the matrix again "
+            "in a file of its own"
+        )
     shape, kind = found[name]
     check_neurons(max(shape), max_bytes)
     if kind != "sparse":

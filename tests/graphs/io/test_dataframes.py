@@ -165,7 +165,7 @@ def test_all_problems_of_a_frame_at_once(library):
             pd.DataFrame({"pre": [1], "post": [1]}),
             {"columns": {"weight": "w"}},
             ValueError,
-            "edges must have one column for the weight",
+            "edges must have the column 'w' for the weight, got",
         ),
         (
             pd.DataFrame({"pre": [1, 1], "post": [1, 1], "neuropil": ["A", "B"]}),
