@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -20,7 +19,8 @@ from graphs.io.limits import check_bytes
 # A value, its code and what is computed from them.
 _BYTES_PER_ROW = 24
 _MOST_HEADER = 2**24
-_TEXT = ("string", "large_string", "binary", "large_binary", "string_view")
+_MOST_DECIMAL = 32
+_TEXT = ("string", "large_string", "string_view")
 _PARQUET, _ARROW, _FEATHER_1 = b"PAR1", b"ARROW1", b"FEA1"
 
 
@@ -48,6 +48,11 @@ class ArrowColumn(Column):
         if not chunks:
             return Encoded([], np.empty(0, np.int64))
         found: list[Any] = chunks[0].dictionary.to_pylist()
+        kind = chunks[0].type.value_type
+        if pa.types.is_floating(kind):
+            # A float of Python does not tell which integers its original could hold.
+            scalar = kind.to_pandas_dtype()
+            found = [None if value is None else scalar(value) for value in found]
         codes = [
             each.indices.cast(pa.int64()).fill_null(len(found)).to_numpy(zero_copy_only=False)
             for each in chunks
@@ -126,18 +131,25 @@ def _parquet(what: str, file: BinaryIO, max_bytes: int) -> FrameTable:
     limits = {"thrift_string_size_limit": _MOST_HEADER, "thrift_container_size_limit": _MOST_HEADER}
     with parquet.ParquetFile(file, memory_map=False, pre_buffer=False, **limits) as opened:
         schema, metadata = opened.schema_arrow, opened.metadata
+        leaves = [opened.schema.column(at) for at in range(len(opened.schema))]
+        wide = {leaf.path for leaf in leaves if leaf.length > _MOST_DECIMAL}
     check_bytes("it unpacks to", unpacked(metadata), max_bytes)
     rows = metadata.num_rows
     check_bytes(f"its {rows} rows take", rows * _BYTES_PER_ROW, max_bytes)
     names = list(schema.names)
 
     def column(at: int) -> ArrowColumn:
+        name = names[at]
+        for field in schema:
+            # pyarrow reads the parts of a column together with it, and knows them by their names.
+            if f"{field.name}.".startswith(f"{name}.") or name.startswith(f"{field.name}."):
+                _check_type(what, field, is_long=field.name in wide)
         file.seek(0)
         # A text that repeats is stored once in the file, and must be in memory.
-        text = [names[at]] if str(schema.field(at).type) in _TEXT else None
+        text = [name] if str(schema.field(at).type) in _TEXT else None
         with parquet.ParquetFile(file, read_dictionary=text, pre_buffer=False, **limits) as opened:
-            read = opened.read([names[at]], use_threads=False)
-        return ArrowColumn(read.column(0))
+            read = opened.read([name], use_threads=False)
+        return ArrowColumn(read.column(read.column_names.index(name)))
 
     return FrameTable(what, names, column)
 
@@ -161,8 +173,45 @@ def _feather(what: str, file: BinaryIO, max_bytes: int) -> FrameTable:
     ipc = library("ipc")
     check_messages(ipc, file, max_bytes)
     with ipc.open_stream(file) as opened:
-        names = list(opened.schema.names)
-    return FrameTable(what, names, partial(_feather_column, ipc, file))
+        schema = opened.schema
+
+    def column(at: int) -> ArrowColumn:
+        # Views of text may overlap, so that a few bytes stand for long texts.
+        field = schema.field(at)
+        _check_type(what, field, is_long="view" in str(field.type))
+        return _feather_column(ipc, file, at)
+
+    return FrameTable(what, list(schema.names), column)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Return whether values of a type take a few bytes each, or are text."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    types = pa.types
+    if types.is_dictionary(kind):
+        return not types.is_dictionary(kind.value_type) and _is_plain(kind.value_type)
+    number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return number or types.is_boolean(kind) or types.is_null(kind) or str(kind) in _TEXT
+
+
+def _check_type(what: str, field: Any, *, is_long: bool = False) -> None:
+    """Refuse a column by its type, before its values are read.
+
+    Args:
+        what: The name of the table in messages.
+        field: The column in the schema of pyarrow.
+        is_long: Whether the file may have longer values than the type says.
+
+    Raises:
+        ValueError: Its values are no numbers and no text, and may take any memory.
+    """
+    if is_long or not _is_plain(field.type):
+        raise ValueError(
+            f"the column {field.name[:50]!r} of {what} must have integers, floats, booleans or "
+            f"text (string, large_string), got {str(field.type)[:50]}; write the file again with "
+            "one of these types, or without that column"
+        )
 
 
 def _feather_column(ipc: ModuleType, file: BinaryIO, at: int) -> ArrowColumn:

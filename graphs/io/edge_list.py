@@ -126,6 +126,8 @@ def read(
     if not as_list and labeled_matrix.is_matrix(file, rows.header, delimiter):
         matrix, both = labeled_matrix.read(file, rows.header, delimiter, max_bytes)
         return connectome(matrix, population or both, options, left_out=left_out)
+    if not as_list:
+        labeled_matrix.refuse_unlabeled(file, rows.header, delimiter)
     return connectome(
         rows,
         population,

@@ -9,6 +9,9 @@ from torch_geometric.data import Data
 from graphs.io.duplicates import Duplicates
 from graphs.io.markup import gather
 
+# Floats no longer distinguish larger integers.
+_EXACT = 2**53
+
 
 def read(
     file: BinaryIO,
@@ -27,6 +30,13 @@ def read(
     import networkx as nx  # noqa: PLC0415
 
     graph = nx.read_gml(file, label="id")
+    for node in graph.nodes:
+        if isinstance(node, float) and not abs(node) < _EXACT:
+            raise ValueError(
+                f"it must have integers as ids of nodes, got {node}, a float that has lost digits; "
+                'write each id as an integer, or number the nodes from 0 and write label "..." for '
+                "their names"
+            )
     for _, row in graph.nodes(data=True):
         # Drawings have their own coordinates.
         drawn = row.pop("graphics", None)
@@ -34,6 +44,12 @@ def read(
             row.update({axis: drawn[axis] for axis in "xyz" if axis in drawn})
     for _, _, row in graph.edges(data=True):
         row.pop("graphics", None)
+    labels = [row.get("label") for _, row in graph.nodes(data=True)]
+    texts = [str(label) for label in labels if isinstance(label, int | str)]
+    if len(set(texts)) == len(labels):
+        # Some programs write labels that are integers without quotes.
+        for (_, row), text in zip(graph.nodes(data=True), texts, strict=True):
+            row["label"] = text
     named = all(isinstance(row.get("label"), str) for _, row in graph.nodes(data=True))
     nodes = list(graph.nodes)
     if not named or len({row["label"] for _, row in graph.nodes(data=True)}) < len(nodes):

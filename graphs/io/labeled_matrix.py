@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -25,8 +26,32 @@ def is_matrix(file: BinaryIO, header: list[str], delimiter: str) -> bool:
         return False
     labels = set(map(spelled, header[1:]))
     rows = list(islice(_rows(file, delimiter), _PEEK))
-    numbers = all(all(map(is_number, row[1:])) for row in rows)
+    # `read` tells which cells are empty.
+    numbers = all(is_number(cell) or not cell.strip() for row in rows for cell in row[1:])
     return numbers and any(spelled(row[0].strip()) in labels for row in rows if row)
+
+
+def refuse_unlabeled(file: BinaryIO, header: list[str], delimiter: str) -> None:
+    """Refuse a table that has the form of a matrix without names in its rows.
+
+    Raises:
+        ValueError: The table has as many rows as columns, all of numbers.
+    """
+    size = len(header)
+    if size < 3:
+        return
+    count = 0
+    for count, row in enumerate(_rows(file, delimiter), 1):
+        if count > size or len(row) != size or not all(map(is_number, row)):
+            return
+    if count == size:
+        raise ValueError(
+            f"it looks like an adjacency matrix without the names of neurons in its rows, got "
+            f"{size} rows of {size} numbers; begin each row with the name of a neuron, or call "
+            "graphs.from_numpy(frame.set_axis(frame.columns)) with frame = pandas.read_csv(path); "
+            f"pass columns={{'source': {header[0]!r}, 'target': {header[1]!r}}} with the names of "
+            "the columns if each row is a synapse"
+        )
 
 
 def read(
@@ -44,6 +69,12 @@ def read(
         ValueError: Labels differ between rows and columns, or values are not finite numbers.
     """
     columns = list(map(spelled, header[1:]))
+    for label in header[1:]:
+        if reason := fault(label.strip()):
+            raise ValueError(
+                f"the matrix must have the names of neurons in its header, got {label[:50]!r}; "
+                f"{reason}"
+            )
     names: list[str] = []
     parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
     size = 0
@@ -53,13 +84,13 @@ def read(
                 f"the matrix must have {len(header)} values in each row, as its header has, got "
                 f"{len(row)} in row {number}; add or delete values of that row"
             )
-        name = spelled(row[0].strip())
-        if reason := fault(name):
+        label = row[0].strip()
+        if reason := fault(label):
             raise ValueError(
-                f"the matrix must begin each row with the name of a neuron, got {name[:50]!r} in "
+                f"the matrix must begin each row with the name of a neuron, got {label[:50]!r} in "
                 f"row {number}; {reason}"
             )
-        names.append(name)
+        names.append(spelled(label))
         values = _numbers(row[1:], number, columns)
         places = np.flatnonzero(values)
         size += len(places)
@@ -98,22 +129,24 @@ def _numbers(texts: list[str], row: int, columns: list[str]) -> NDArray[np.float
         raise ValueError(
             f"the matrix must hold finite numbers, 0 for no synapse, got {texts[wrong[0]][:50]!r} "
             f"in row {row}, column {columns[wrong[0]][:50]!r} ({len(wrong)} in this row); write 0 "
-            "if that means no synapse"
+            "if that means no synapse, as frame.fillna(0) does in pandas"
         )
     return values
 
 
 def _check_labels(rows: list[str], columns: list[str]) -> None:
     for what, labels in (("rows", rows), ("columns", columns)):
-        if len(set(labels)) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
+        count = Counter(labels)
+        if len(count) < len(labels):
+            twice = next(label for label in labels if count[label] > 1)
             raise ValueError(
                 f"the matrix must have different labels for its {what}, got {twice[:50]!r} twice; "
                 "rename one of them"
             )
+    in_rows, in_columns = set(rows), set(columns)
     only = {
-        "rows": [label for label in rows if label not in set(columns)],
-        "columns": [label for label in columns if label not in set(rows)],
+        "rows": [label for label in rows if label not in in_columns],
+        "columns": [label for label in columns if label not in in_rows],
     }
     told = [
         f"{labels[0][:50]!r} and {len(labels) - 1} more in the {what} only"

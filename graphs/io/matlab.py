@@ -43,12 +43,19 @@ def read(
             "'-v7') in MATLAB, or pass the matrix of h5py.File(path) to graphs.from_numpy, "
             "transposed"
         )
-    if begin[:6] == b"MATLAB":
+    # SciPy reads a file as version 4, which is not packed, only if one of these bytes is 0.
+    if 0 not in begin[:4]:
         _check_unpacked(file, begin, max_bytes)
     file.seek(0)
     opened: Any = file
-    found = {name: (shape, str(kind)) for name, shape, kind in scipy.io.whosmat(opened)}
+    listed = scipy.io.whosmat(opened)
+    found = {name: (shape, str(kind)) for name, shape, kind in listed}
     name = _choose(found, variable)
+    if [each for each, *_ in listed].count(name) > 1:
+        raise ValueError(
+            f"it must have variables of different names, got {name!r} twice; save the matrix again "
+            "in a file of its own"
+        )
     shape, kind = found[name]
     check_neurons(max(shape), max_bytes)
     if kind != "sparse":

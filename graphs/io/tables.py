@@ -112,8 +112,8 @@ class Table(ABC):
         found, problems = {}, []
         lower = [name.lower().replace(" ", "_") for name in self.header]
         for role, known in roles.items():
+            choice = chosen.get(role)
             if role in chosen:
-                choice = chosen[role]
                 if choice is None:
                     self.decline(role, *known)
                 names = [] if choice is None else [str(choice)]
@@ -129,8 +129,9 @@ class Table(ABC):
                 twice = len(places) > 1 and len(set(names)) < len(names)
                 named = next(filter(None, names))
                 fix = f"pass {option}={{{role!r}: {named!r}}} or another, or None for none"
+                asked = "one column for the" if places else f"the column {str(choice)!r} for the"
                 problems.append(
-                    f"{self.what} must have one column for the {role}, got "
+                    f"{self.what} must have {asked} {role}, got "
                     f"{', '.join(map(repr, names[:20]))}; "
                     f"{'rename one of the columns' if twice else fix}"
                 )

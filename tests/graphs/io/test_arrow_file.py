@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -71,15 +72,68 @@ def test_floats_that_lost_digits(write, suffix):
     with pytest.raises(ValueError, match="in row 2; it is a number that .* has stored as a float"):
         graphs.load(write(suffix, {"pre": [1.0, 2.0**53], "post": [1.0, 2.0]}))
     assert graphs.load(write(suffix, {"pre": [1.0, 2.0], "post": [0.0, 0.0]})).num_nodes == 3
+    narrow = np.array([720575940, 720575941], np.float32)
+    with pytest.raises(ValueError, match="in row 1 .*it is a number that .* stored as a float"):
+        graphs.load(write(suffix, {"pre": narrow, "post": [5, 7]}))
 
 
 @every_writer
 def test_a_column_that_is_no_name(write, suffix):
     path = write(suffix, {"pre": [[1], [2]], "post": [1, 2]})
-    assert "the source of the edge list must be integers or text, got [1] of type list" in told(
-        path
-    )
+    assert "the column 'pre' of the edge list must have integers, floats, booleans" in told(path)
     assert "must have a column 'target', got 'pre'; add" in told(write(suffix, {"pre": [1]}))
+
+
+NESTED = {
+    "list": pa.array([[1], [2]]),
+    "nulls": pa.array([[None], []], pa.list_(pa.null())),
+    "fixed_size_list": pa.FixedSizeListArray.from_arrays(pa.nulls(2**20), 2**19),
+    "fixed_size_binary": pa.array([b"a" * 1000] * 2, pa.binary(1000)),
+    "binary": pa.array([b"a", b"b"]),
+    "struct": pa.array([{"a": 1}, {"a": 2}]),
+    "timestamp": pa.array([1, 2], pa.timestamp("s")),
+}
+
+
+@every_writer
+@pytest.mark.parametrize("kind", NESTED)
+def test_types_that_may_take_any_memory(write, suffix, kind):
+    plain = {"pre": [0, 1], "post": [1, 0]}
+    path = write(suffix, {**plain, "note": NESTED[kind]})
+    with pytest.warns(graphs.LeftOutWarning, match="'note'"):
+        assert graphs.load(path).num_edges == 2
+    path = write(suffix, {**plain, "weight": NESTED[kind]})
+    message = told(path)
+    assert "the column 'weight' of the edge list must have integers, floats" in message
+
+
+@every_writer
+def test_types_that_are_read(write, suffix):
+    columns = {
+        "pre": pa.array(["a", "b"], pa.large_string()),
+        "post": pa.array(["b", "a"]).dictionary_encode(),
+        "weight": pa.array([Decimal(2), Decimal(3)], pa.decimal128(9, 1)),
+        "type": pa.array([True, False]),
+    }
+    data = graphs.load(write(suffix, columns))
+    assert data.names == ["a", "b"]
+    assert data.edge_index.tolist() == [[1, 0], [0, 1]]
+    assert data.edge_weight.tolist() == [3.0, 2.0]
+    assert data.edge_type_names == ["False", "True"]
+
+
+def test_views_of_text(write):
+    columns = {"pre": pa.array(["a", "b"], pa.string_view()), "post": ["b", "a"]}
+    assert graphs.load(write(".parquet", columns)).names == ["a", "b"]
+    assert "(string, large_string), got string_view; write" in told(write(".feather", columns))
+
+
+def test_columns_of_parquet_whose_names_begin_alike(write):
+    columns = {"pre.x": [7, 8], "pre": [0, 1], "post": [1, 0]}
+    with pytest.warns(graphs.LeftOutWarning, match="'pre.x'"):
+        assert graphs.load(write(".parquet", columns)).edge_index.tolist() == [[1, 0], [0, 1]]
+    columns["pre.x"] = [[7], [8]]
+    assert "the column 'pre.x' of the edge list must have" in told(write(".parquet", columns))
 
 
 @every_writer

@@ -70,6 +70,34 @@ def test_a_round_trip(library, full, assert_same):
     assert_same(back, expected)
 
 
+@every_library
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 2**24), (np.float64, 2**53)])
+def test_floats_that_may_have_lost_digits(library, dtype, limit):
+    def load(value):
+        ids = np.array([value, value], dtype)
+        return graphs.from_dataframe(MAKE[library]({"pre": ids, "post": [5, 7]}))
+
+    assert load(limit - 1).names == ["5", "7", str(limit - 1)]
+    with pytest.raises(ValueError, match="in row 1 .*has stored as a float, which cuts its last"):
+        load(limit)
+
+
+def test_narrow_floats_of_pyarrow():
+    ids = pa.array(np.array([2047, 2048], np.float16))
+    with pytest.raises(ValueError, match="in row 2; it is a number that .* stored as a float"):
+        graphs.from_dataframe(pa.table({"pre": ids, "post": [5, 7]}))
+    data = graphs.from_dataframe(pa.table({"pre": ids.slice(0, 1), "post": [5]}))
+    assert data.names == ["5", "2047"]
+    coded = pa.array(np.array([720575940, 720575941], np.float32)).dictionary_encode()
+    with pytest.raises(ValueError, match="stored as a float"):
+        graphs.from_dataframe(pa.table({"pre": coded, "post": [5, 7]}))
+    frame = pa.table({"pre": coded.dictionary_decode(), "post": [5, 7]}).to_pandas(
+        types_mapper=pd.ArrowDtype
+    )
+    with pytest.raises(ValueError, match="stored as a float"):
+        graphs.from_dataframe(frame)
+
+
 def test_missing_values_do_not_round_ids():
     frame = pd.DataFrame({"pre": pd.array([BIG, None], "Int64"), "post": [1, 2]})
     with pytest.raises(ValueError, match="the source of edges must be the name .* '' in row 2"):
@@ -137,7 +165,7 @@ def test_all_problems_of_a_frame_at_once(library):
             pd.DataFrame({"pre": [1], "post": [1]}),
             {"columns": {"weight": "w"}},
             ValueError,
-            "edges must have one column for the weight",
+            "edges must have the column 'w' for the weight, got",
         ),
         (
             pd.DataFrame({"pre": [1, 1], "post": [1, 1], "neuropil": ["A", "B"]}),

@@ -91,7 +91,7 @@ def test_columns_by_choice(load):
         ("source;target\n", {}, "delimiter=';' if it separates the values"),
         ("pre,src,post\n", {}, r"one column for the source, got 'pre', 'src'; pass columns={"),
         ("pre,pre,post\n", {}, "one column for the source, got 'pre', 'pre'"),
-        (HEADER, {"columns": {"source": "nix"}}, "one column for the source, got 'source'"),
+        (HEADER, {"columns": {"source": "nix"}}, "the column 'nix' for the source, got 'source'"),
         (HEADER, {"columns": {"sauce": "source"}}, "columns must choose .* got 'sauce'"),
         (HEADER, {"neuron_columns": {"name": "x"}}, "pass neurons='neurons.csv' too"),
         (HEADER + "a,b\n", {}, "must have 3 values in each row, as its header has, got 2 in row 1"),

@@ -141,9 +141,21 @@ def test_mat_of_several_matrices(tmp_path):
     assert "must have a square matrix of numbers, got pos (3 x 2 double)" in told(path)
 
 
-def test_a_bomb_in_mat(tmp_path):
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_mat_with_a_variable_twice(tmp_path, version):
+    path = tmp_path / "a.mat"
+    parts = []
+    for matrix in (np.eye(3), MATRIX):
+        scipy.io.savemat(path, {"A": matrix}, format=version)
+        parts.append(path.read_bytes())
+    path.write_bytes(parts[0] + parts[1][128 if version == "5" else 0 :])
+    assert "variables of different names, got 'A' twice; save the matrix again" in told(path)
+
+
+@pytest.mark.parametrize("begin", [b"MATLAB 5.0 MAT-file", b"XATLAB", b"x"])
+def test_a_bomb_in_mat(tmp_path, begin):
     packed = zlib.compress(bytes(2**26), 9)
-    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    header = begin.ljust(124) + struct.pack("<H", 0x0100) + b"IM"
     (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(packed)) + packed)
     assert "it unpacks to at least" in told(tmp_path / "a.mat", max_bytes=2**24)
 

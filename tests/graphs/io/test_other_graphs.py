@@ -86,6 +86,25 @@ def test_gml_of_networkx_and_igraph(tmp_path):
     told(path)
 
 
+def test_large_numbers_in_gml(tmp_path):
+    big = 720575940596125868
+    path = tmp_path / "a.gml"
+    end = "edge [ source 0 target 1 ] ]"
+    path.write_text(f"graph [ directed 1 node [ id 0 label {big} ] node [ id 1 label 5 ] {end}")
+    assert graphs.load(path).names == [str(big), "5"]
+    path.write_text(f'graph [ directed 1 node [ id 0 label {big} ] node [ id 1 label "a" ] {end}')
+    assert graphs.load(path).names == [str(big), "a"]
+    path.write_text(f"graph [ directed 1 node [ id 0 label 0 ] node [ id 1 label 1 ] {end}")
+    assert "names" not in graphs.load(path)
+    path.write_text(f"graph [ directed 1 node [ id 0 label 5 ] node [ id 1 label 5 ] {end}")
+    with pytest.warns(graphs.LeftOutWarning, match="'label' of nodes"):
+        assert "names" not in graphs.load(path)
+    path.write_text(
+        f"graph [ directed 1 node [ id {big}.0 ] node [ id 5 ] edge [ source {big}.0 target 5 ] ]"
+    )
+    assert "integers as ids of nodes, got 7.20575940596125" in told(path)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_pajek(tmp_path, end):
     path = tmp_path / "a.net"
@@ -100,6 +119,51 @@ def test_pajek(tmp_path, end):
     assert "must begin with '*Vertices N'" in told(path)
     path.write_text(PAJEK.replace("DB2", "AVAL"))
     assert "states 3 vertices, got 2 with different labels" in told(path)
+
+
+@pytest.mark.parametrize(
+    ("synapses", "match"),
+    [
+        ("*Arcslist\n1 2 3\n", "got the section '*Arcslist'; write a line 'source target weight'"),
+        (
+            "*edgeslist\n1 2 3\n",
+            "got the section '*edgeslist'; write a line 'source target weight'",
+        ),
+        ("*Arcs\n1 2 3\n*Edges\n2 3 4\n", "got 2, '*Arcs' and '*Edges'; write all synapses under"),
+        ("*Edges\n2 3 4\n *Arcs\n1 2 3\n", "got 2, '*Edges' and '*Arcs'; write all synapses under"),
+        ('*Arcs :1 "x"\n1 2 3\n*Arcs :2 "y"\n1 2 5\n', "got 2, '*Arcs' and '*Arcs'; write all"),
+        (f"*Arcs\n1 2 {'1' * 20_000}\n", "at most 10000 characters, got one of 20004; shorten its"),
+    ],
+)
+def test_sections_of_pajek_that_would_be_misread(tmp_path, synapses, match):
+    path = tmp_path / "a.net"
+    path.write_text(PAJEK.partition("*Arcs")[0] + synapses)
+    assert match in told(path)
+
+
+def test_an_empty_section_of_pajek_beside_another_one(tmp_path):
+    path = tmp_path / "a.net"
+    path.write_text(PAJEK + "*Edges\n")
+    assert graphs.load(path).edge_index.tolist() == [[0, 1], [1, 2]]
+    path.write_text(PAJEK.replace("*Arcs\n", "*Arcs\n\n*Edges\n"))
+    assert graphs.load(path).edge_index.tolist() == [[1, 0, 2, 1], [0, 1, 1, 2]]
+
+
+def test_an_indented_section_and_a_wide_matrix_in_pajek(tmp_path):
+    path = tmp_path / "a.net"
+    path.write_text(PAJEK.replace("*", "\t *"))
+    assert graphs.load(path).edge_index.tolist() == [[0, 1], [1, 2]]
+    blanks = " " * 20_000
+    path.write_text(PAJEK.partition("*Arcs")[0] + f"*Matrix\n0 2 0{blanks}\n0 0 0\n0 0 1\n")
+    data = graphs.load(path)
+    assert data.edge_index.tolist() == [[0, 2], [1, 2]]
+    assert data.edge_weight.tolist() == [2.0, 1.0]
+
+
+def test_empty_lines_before_something_else_in_pajek(tmp_path):
+    path = tmp_path / "a.net"
+    path.write_text("x" + "\n" * 300_000 + "y\n")
+    assert "must begin with '*Vertices N'" in told(path)
 
 
 @pytest.fixture

@@ -141,6 +141,16 @@ def test_winding_is_a_matrix_with_labels_on_both_sides(write):
         ),
         (",a,b\na,0,1\na,1,0\n", "different labels for its rows, got 'a' twice"),
         (",a,b\na,0,nan\nb,1,0\n", "finite numbers, 0 for no synapse, got 'nan' in row 1, column"),
+        (",a,b\na,0,\nb,1,0\n", "no synapse, got '' in row 1, column 'b' .*as frame.fillna"),
+        (",b,c,c,b\nb,0,1,0,0\n", "different labels for its columns, got 'b' twice"),
+        (
+            ",720575940596125868.0,5\n720575940596125868.0,0,1\n5,1,0\n",
+            "names of neurons in its header, got '720575940596125868.0'; it is a number that a da",
+        ),
+        (
+            ",720575940596125868,5\n5,0,1\n720575940596125868.0,1,0\n",
+            "row with the name .* got '720575940596125868.0' in row 2; it is a number that a data",
+        ),
         (",a,b\na,0,1\nb,1\n", "3 values in each row, as its header has, got 2 in row 2"),
     ],
 )
@@ -159,6 +169,30 @@ def test_the_way_where_labels_disagree(write):
     assert data.names == ["a", "b", "c"]
     assert data.edge_index.tolist() == [[2, 0], [0, 1]]
     assert data.edge_weight.tolist() == [2.0, 1.0]
+
+
+def test_a_matrix_without_labels_of_rows(write):
+    import pandas as pd
+
+    path = write("a.csv", "a,b,c\n0,1,0\n0,0,2\n3,0,0\n")
+    with pytest.raises(ValueError, match="looks like an adjacency matrix .* 3 rows of 3 numbers"):
+        graphs.load(path)
+    frame = pd.read_csv(path)
+    data = graphs.from_numpy(frame.set_axis(frame.columns))
+    assert data.names == ["a", "b", "c"]
+    assert data.edge_index.tolist() == [[2, 0, 1], [0, 1, 2]]
+    assert data.edge_weight.tolist() == [3.0, 1.0, 2.0]
+    assert graphs.load(path, columns={"source": "a", "target": "b", "weight": "c"}).num_edges == 3
+    with pytest.raises(ValueError, match="must have a column 'source' and a column 'target'"):
+        graphs.load(write("a.csv", "a,b,c\n0,1,0\n0,0,2\n"))
+
+
+@pytest.mark.parametrize("role", ["source", "weight"])
+def test_a_chosen_column_that_does_not_exist(write, role):
+    path = write("a.csv", "source,target\na,b\n")
+    match = f"must have the column 'nope' for the {role}, got 'source', 'target'; pass columns="
+    with pytest.raises(ValueError, match=match):
+        graphs.load(path, columns={role: "nope"})
 
 
 def test_a_matrix_with_a_table_of_neurons(write):
