@@ -44,10 +44,13 @@ class TextTable(Table):
         self._rows = Rows(what, file, delimiter, exact=exact, headless=headless)
         super().__init__(what, self._rows.header, exact=exact)
         if not headless and all(map(is_number, self.header)):
+            # A .txt file of more than three columns of numbers is read as a matrix.
+            matrix = len(self.header) > 3
             raise ValueError(
                 f"{what} must start with a header, got {', '.join(map(repr, self.header[:20]))}, "
                 "which is a row of numbers; add a first line such as 'source,target,weight', or "
                 "pass columns={'source': 0, 'target': 1}, the positions of the columns"
+                f"{', or load a copy that ends in .txt if it is an adjacency matrix' * matrix}"
             )
 
     def advice(self, option: str, *roles: str) -> str:

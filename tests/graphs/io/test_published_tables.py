@@ -187,6 +187,13 @@ def test_a_matrix_without_labels_of_rows(write):
         graphs.load(write("a.csv", "a,b,c\n0,1,0\n0,0,2\n"))
 
 
+def test_a_matrix_without_any_labels(write):
+    text = "0,1,0,0\n0,0,2,0\n3,0,0,0\n0,0,0,4\n"
+    with pytest.raises(ValueError, match="load a copy that ends in .txt if it is an adjacency"):
+        graphs.load(write("a.csv", text))
+    assert graphs.load(write("a.txt", text)).edge_weight.tolist() == [3.0, 1.0, 2.0, 4.0]
+
+
 @pytest.mark.parametrize("role", ["source", "weight"])
 def test_a_chosen_column_that_does_not_exist(write, role):
     path = write("a.csv", "source,target\na,b\n")
