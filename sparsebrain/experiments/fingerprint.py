@@ -34,6 +34,7 @@ NOT_TRAINED_BY = (
     *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
     *("experiments/help_texts.py", "experiments/shared_folder.py"),
+    "experiments/scored_folder.py",
     "experiments/command_options.py",
 )
 """Files and folders of the package that store or report results, and that no training imports."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, astuple
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +13,23 @@ from rich.console import Console
 from sparsebrain.experiments.error_diffusion_study.settings import BASE, CHECKSUMS, Setting
 from sparsebrain.experiments.error_diffusion_study.training import Score, train
 from sparsebrain.experiments.runner import tell_torn, train_unclaimed
-from sparsebrain.experiments.shared_folder import SharedFolder
-from sparsebrain.experiments.tables import check_share, columns_of, parse_row, read_csv
-
-_COLUMNS = columns_of(Setting, Score)
+from sparsebrain.experiments.scored_folder import ScoredFolder
+from sparsebrain.experiments.tables import check_share, parse_row
 
 
-class Scores(SharedFolder[Setting]):
-    """The trainings in the ``results.csv`` of a folder, one row each.
+class Scores(ScoredFolder[Setting, Score]):
+    """The trainings of the study in the ``results.csv`` of a folder, one row each."""
 
-    Args:
-        folder: Is created if it does not exist.
+    classes = Setting, Score
+    later = frozenset({*CHECKSUMS, "diverged"})
 
-    Attributes:
-        scores: The score of every finished training.
-
-    Raises:
-        ValueError: ``folder`` is a file, or its ``results.csv`` cannot be read.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.scores: dict[Setting, Score] = {}
-        self._path = folder / "results.csv"
-        super().__init__(folder)
-
-    def __contains__(self, setting: Setting) -> bool:
-        """Return whether a training is finished."""
-        return setting in self.scores
-
-    def add(self, setting: Setting, score: Score) -> None:
-        """Keep a finished training, on disk before this returns, and end the claim on it.
-
-        The time does not depend on the number of trainings in the folder.
-        """
-        with self._lock():
-            self._append(setting, [[*astuple(setting), *astuple(score)]])
-            self.scores[setting] = score
-
-    @property
-    def _tables(self) -> dict[Path, list[str]]:
-        return {self._path: _COLUMNS}
-
-    def _read(self) -> None:
-        table = read_csv(self._path, _COLUMNS, _parse, later={*CHECKSUMS, "diverged"})
-        self.scores = dict(table.rows)
-        self.torn = [self._path.name] if table.torn else []
-
-    def _rows(self) -> Iterator[Iterable[Sequence[object]]]:
-        yield (
-            (*astuple(each), *astuple(self.scores[each]))
-            for each in sorted(self.scores, key=astuple)
-        )
+    @staticmethod
+    def parse(row: dict[str, str]) -> tuple[Setting, Score]:
+        """Return the setting and the score of a row."""
+        score = parse_row(Score, row)
+        if not score.diverged:
+            check_share(score.test_accuracy)
+        return parse_row(Setting, row), score
 
 
 def train_missing(
@@ -93,13 +59,6 @@ def train_missing(
 
 def _train(setting: Setting, data_dir: Path | None) -> tuple[Setting, Score]:
     return setting, train(setting, data_dir)
-
-
-def _parse(row: dict[str, str]) -> tuple[Setting, Score]:
-    score = parse_row(Score, row)
-    if not score.diverged:
-        check_share(score.test_accuracy)
-    return parse_row(Setting, row), score
 
 
 def _tell(setting: Setting) -> dict[str, object]:
