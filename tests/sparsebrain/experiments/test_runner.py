@@ -63,7 +63,9 @@ def test_a_dask_cluster_takes_the_trainings(tmp_path, labels):
     distributed = pytest.importorskip("distributed")
     results = Results(tmp_path / "dask")
     with (
-        distributed.LocalCluster(n_workers=2, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+        ) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask"),
     ):
@@ -84,7 +86,9 @@ from sparsebrain.experiments import compare
 
 if __name__ == "__main__":
     with (
-        LocalCluster(n_workers=2, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, dashboard_address=None, scheduler_kwargs={"dashboard_address": ":0"}
+        ) as cluster,
         Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):
