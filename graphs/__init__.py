@@ -10,7 +10,7 @@ seconds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_PACKAGES = ("brains", "generators", "io", "measures", "plots", "transforms")
+_PACKAGES = ("brains", "downloads", "generators", "io", "measures", "plots", "transforms")
 _MODULES = (
     *("arguments", "compiled", "contract", "eigenvalues", "field_checks", "fields", "frames"),
     *("memory", "ordering", "paths", "positions", "tensors"),
@@ -18,13 +18,21 @@ _MODULES = (
 
 if TYPE_CHECKING:
     from graphs import brains as brains
+    from graphs import downloads as downloads
     from graphs import generators as generators
     from graphs import io as io
     from graphs import measures as measures
     from graphs import plots as plots
     from graphs import transforms as transforms
-    from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
+    from graphs.brains import (
+        c_elegans,
+        c_elegans_male,
+        fly_visual_system,
+        larva_mushroom_body,
+        mouse_regions,
+    )
     from graphs.contract import validate
+    from graphs.downloads import fetch
     from graphs.generators import (
         AllToAll,
         FixedInDegree,
@@ -170,6 +178,7 @@ __all__ = [
     "__version__",
     "barabasi_albert",
     "c_elegans",
+    "c_elegans_male",
     "clustering",
     "communities",
     "components",
@@ -178,6 +187,7 @@ __all__ = [
     "degree_distribution",
     "efficiency",
     "erdos_renyi",
+    "fetch",
     "fit_power_law",
     "fixed_in_degree",
     "fixed_out_degree",
@@ -199,6 +209,7 @@ __all__ = [
     "load",
     "match",
     "modularity",
+    "mouse_regions",
     "nest",
     "path_length",
     "plot",

@@ -154,6 +154,8 @@ KINDS: dict[str, Kind] = {
     ),
     "layered": Kind(builders.layered, ("sizes", "num_nodes")),
     "c-elegans": Kind(graphs.c_elegans),
+    "c-elegans-male": Kind(graphs.c_elegans_male),
+    "mouse-regions": Kind(graphs.mouse_regions),
     "larva-mushroom-body": Kind(graphs.larva_mushroom_body),
     "fly-visual-system": Kind(graphs.fly_visual_system),
     "file": Kind(builders.from_file),

@@ -115,6 +115,8 @@ CASES = {
         {"num_nodes": 40, "edges_per_node": 3, "triangle": 0.7, "directed": False},
     ),
     "c-elegans": Case(graphs.c_elegans, {"kind": "both"}),
+    "c-elegans-male": Case(graphs.c_elegans_male, {"kind": "both"}),
+    "mouse-regions": Case(graphs.mouse_regions, {"strain": "CAST"}),
     "larva-mushroom-body": Case(graphs.larva_mushroom_body, {}),
     "fly-visual-system": Case(graphs.fly_visual_system, {"radius": 2}),
     "blocks": Case(

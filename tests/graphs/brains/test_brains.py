@@ -20,8 +20,28 @@ COUNTS = {
     ("white1986", "electrical"): (575, 1132, 253, 299),
     ("varshney2011", "chemical"): (2309, 2194, 232, 279),
     ("varshney2011", "electrical"): (1031, 1031, 232, 279),
+    ("witvliet2021-1", "chemical"): (675, 675, 18, 161),
+    ("witvliet2021-1", "electrical"): (164, 164, 18, 161),
+    ("witvliet2021-2", "chemical"): (865, 865, 36, 162),
+    ("witvliet2021-2", "electrical"): (240, 240, 36, 162),
+    ("witvliet2021-3", "chemical"): (887, 887, 19, 162),
+    ("witvliet2021-3", "electrical"): (186, 186, 19, 162),
+    ("witvliet2021-4", "chemical"): (1011, 1011, 53, 168),
+    ("witvliet2021-4", "electrical"): (407, 407, 53, 168),
+    ("witvliet2021-5", "chemical"): (1324, 1324, 105, 174),
+    ("witvliet2021-5", "electrical"): (572, 572, 105, 174),
+    ("witvliet2021-6", "chemical"): (1315, 1315, 69, 175),
+    ("witvliet2021-6", "electrical"): (422, 422, 69, 175),
+    ("witvliet2021-7", "chemical"): (1944, 1944, 108, 180),
+    ("witvliet2021-7", "electrical"): (528, 528, 108, 180),
+    ("witvliet2021-8", "chemical"): (1933, 1933, 162, 180),
+    ("witvliet2021-8", "electrical"): (600, 600, 162, 180),
 }
-SOURCES = ["cook2019", "white1986", "varshney2011"]
+WHOLE_ADULTS = ["cook2019", "white1986", "varshney2011"]
+SOURCES = list(dict.fromkeys(source for source, _ in COUNTS))
+# Numbers of synapses and gap junctions at each age.
+GROWTH = [(1152, 206), (1687, 258), (1884, 216), (2521, 475)]
+GROWTH += [(3644, 824), (3894, 528), (6587, 732), (7099, 839)]
 # The only offset, (1, 0), lies between the columns that have a neuron of this type.
 NEVER_MET = ["Lawf1 -> Lawf1"]
 SIGNED_BOTH_WAYS = {"R8", "Am", "C2", "C3"}
@@ -117,7 +137,7 @@ def test_worm_keeps_its_self_loops(source, loops):
         assert int((source_ids == target_ids).sum()) == expected
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", WHOLE_ADULTS)
 def test_command_interneurons_receive_and_send_most(source):
     data = graphs.c_elegans(source=source)
     received = torch.bincount(data.edge_index[1], minlength=302)
@@ -321,3 +341,84 @@ def test_sources_are_told_and_licensed():
         assert origin in licences
         assert origin in readme
     assert "Permission is hereby granted" in licences
+
+
+def test_one_animal_grows_up():
+    ages = [f"witvliet2021-{age}" for age in range(1, 9)]
+    weights = [
+        tuple(
+            graphs.c_elegans(kind, age).edge_weight.sum().item()
+            for kind in ("chemical", "electrical")
+        )
+        for age in ages
+    ]
+    assert weights == GROWTH
+    # As published: the number of chemical synapses grows sixfold from birth to adulthood.
+    assert 5.5 < weights[-1][0] / weights[0][0] < 6.5
+
+
+def test_every_age_has_the_neurons_of_the_adult():
+    adult, *young = (graphs.c_elegans("both", source) for source in graphs.brains.worm.SOURCES)
+    for data in young:
+        assert data.names == adult.names
+        assert torch.equal(data.node_type, adult.node_type)
+    grown = {adult.names[each] for each in young[2].edge_index.unique().tolist()}
+    # A newborn's brain has no neuron that an adult's lacks.
+    oldest = graphs.c_elegans("both", "witvliet2021-8")
+    assert len(grown - {adult.names[each] for each in oldest.edge_index.unique().tolist()}) == 0
+
+
+def test_dauer_has_volumes_of_chemical_synapses_only():
+    data = graphs.c_elegans(source="yim2024-dauer")
+    assert (data.num_edges, len(data.edge_index.unique())) == (1955, 179)
+    assert data.edge_weight.double().sum().item() == pytest.approx(808405838.786, rel=1e-6)
+    with pytest.raises(ValueError, match="yim2024-dauer has no electrical synapses; pass kind="):
+        graphs.c_elegans("electrical", "yim2024-dauer")
+
+
+def test_male_has_the_published_counts_and_the_shared_neurons():
+    counts = {"chemical": 4048, "electrical": 2584, "both": 6632}
+    for kind, expected in counts.items():
+        assert graphs.c_elegans_male(kind).num_edges == expected
+    male, other = graphs.c_elegans_male("both"), graphs.c_elegans()
+    shared = {
+        name for name, kind in zip(male.names, male.node_type.tolist(), strict=True) if kind == 0
+    }
+    assert len(shared) == 294
+    # Only the other sex has these.
+    assert set(other.names) - shared == {"HSNL", "HSNR", *(f"VC{number}" for number in range(1, 7))}
+    assert len(male.edge_index.unique()) == 380
+    electrical = graphs.to_scipy(graphs.c_elegans_male("electrical")).toarray()
+    assert np.array_equal(electrical, electrical.T)
+    # The rays of the tail are male, and so are the neurons that smell the other sex.
+    assert {"R1AL", "R9BR", "CEMDL", "HOA"} <= set(male.names) - shared
+
+
+@pytest.mark.parametrize(
+    ("strain", "connections", "streamlines"),
+    [
+        ("B6", 95460, 672225622),
+        ("BTBR", 87246, 488668594),
+        ("CAST", 92222, 510700400),
+        ("DBA2", 93944, 574208918),
+    ],
+)
+def test_mouse_has_the_published_counts(strain, connections, streamlines):
+    data = graphs.mouse_regions(strain)
+    assert (data.num_nodes, data.num_edges) == (332, connections)
+    # Streamlines of eight mice, counted from both of their ends.
+    assert data.edge_weight.double().sum().item() * 8 == pytest.approx(streamlines, rel=1e-7)
+    matrix = graphs.to_scipy(data)
+    assert (matrix != matrix.T).nnz == 0
+    assert not matrix.diagonal().any()
+
+
+def test_regions_of_the_mouse_are_those_of_the_atlas():
+    data = graphs.mouse_regions()
+    assert data.node_type.bincount().tolist() == [41, 20, 7, 11, 9, 28, 50] * 2
+    assert len(set(data.names)) == 332
+    left, right = data.structures[:166], data.structures[166:]
+    assert left == right
+    # Mirrored regions project alike: the strengths of both hemispheres correlate.
+    strength = np.asarray(graphs.to_scipy(data).sum(axis=1)).ravel()
+    assert np.corrcoef(strength[:166], strength[166:])[0, 1] > 0.9
