@@ -63,7 +63,7 @@ def test_all_lists_what_is_there():
 
 
 def test_each_name_is_exported_by_one_package():
-    packages = ("brains", "generators", "io", "measures", "plots", "transforms")
+    packages = ("brains", "downloads", "generators", "io", "measures", "plots", "transforms")
     exported = [
         name for home in packages for name in importlib.import_module(f"graphs.{home}").__all__
     ]

@@ -38,8 +38,12 @@ def test_options_that_are_one_of_a_few_strings_are_literals(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
     defaults = {each.name: each.default for each in parameters}
     strings = {option for option, default in defaults.items() if isinstance(default, str)}
-    # With None another argument decides.
-    optional = {option for option in options_of(FUNCTIONS[name]) if defaults[option] is None}
+    # With None another argument decides; without a default the caller has to.
+    optional = {
+        option
+        for option in options_of(FUNCTIONS[name])
+        if defaults[option] in (None, inspect.Parameter.empty)
+    }
     assert options_of(FUNCTIONS[name]).keys() == strings | optional
 
 
