@@ -112,6 +112,7 @@ def test_sizes_have_the_names_of_pyg():
 def test_a_folder_lists_what_it_makes_public_and_the_package_all_of_it():
     rooms = (
         graphs.brains,
+        graphs.downloads,
         graphs.generators,
         graphs.io,
         graphs.measures,
