@@ -20,6 +20,7 @@ from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
+from sparsebrain.experiments.objects import RuleLike, Samples, Wirings, named
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
@@ -44,9 +45,9 @@ DEFAULT_NEURONS = (RATE,)
 
 def compare(
     *,
-    data: str = "digits",
-    topologies: Sequence[str] = DEFAULT_TOPOLOGIES,
-    rules: Sequence[str] = DEFAULT_RULES,
+    data: str | Samples = "digits",
+    topologies: Wirings = DEFAULT_TOPOLOGIES,
+    rules: Sequence[RuleLike] = DEFAULT_RULES,
     neurons: Sequence[str] = DEFAULT_NEURONS,
     loops: int | str = 5,
     epochs: int = 20,
@@ -71,12 +72,15 @@ def compare(
     parameters that differ from the budget by over 2 %.
 
     Args:
-        data: Name in :data:`~sparsebrain.experiments.datasets.DATASETS`.
-        topologies: Texts of different topologies, see
-            :func:`~sparsebrain.experiments.topology.parse`.
-        rules: Different names in :data:`~sparsebrain.learning.RULES`. Each rule has its own
-            optimizer, and may have its own model. A rule that refuses a topology is reported, and
-            the others are trained.
+        data: Name in :data:`~sparsebrain.experiments.datasets.DATASETS`, or samples: (x, y), of
+            which a fifth tests, ((train_x, train_y), (test_x, test_y)), or datasets of torch; see
+            :func:`~sparsebrain.experiments.objects.images_of`.
+        topologies: Different topologies: texts, see
+            :func:`~sparsebrain.experiments.topology.parse`, connectomes as ``Data``, and functions
+            from a seed to a ``Data``. A mapping gives them labels.
+        rules: Different names in :data:`~sparsebrain.learning.RULES`, or classes of rules. Each
+            rule has its own optimizer, and may have its own model. A rule that refuses a topology
+            is reported, and the others are trained.
         neurons: Texts of different neurons: "rate" for those of the graph layer, "lif" for
             spiking ones, as in "lif:steps=30,tau=5", see
             :func:`~sparsebrain.experiments.neuron_options.parse_neurons`. Spiking neurons exchange
@@ -110,28 +114,31 @@ def compare(
         >>> [(row.label, row.outcomes[0].neurons) for row in rows]
         [('none', 256)]
     """
-    settings = _check_settings(
-        data=data,
-        loops=loops,
-        epochs=epochs,
-        seeds=seeds,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-    )
     jobs = options.jobs("jobs", jobs)
-    rules = options.names("rules", rules, RULES)
-    kinds = _parse_neurons(neurons)
-    parsed = _parse_all(topologies)
-    data_dir = options.data_folder("data_dir", data_dir)
     out = options.out_folder("out", out)
-    images = load_anew(data, data_dir)
-    plan = _plan(parsed, rules, kinds, settings, images)
-    results = Results(out)
-    train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
-    rows = Rows(
-        summarize(topology.spec, runs, results) for (_, topology), runs in plan.trainings.items()
-    )
-    _draw(rows, plan, settings, images, out)
+    data_dir = options.data_folder("data_dir", data_dir)
+    kinds = _parse_neurons(neurons)
+    # What the caller gives as an object has a name until the last training has ended.
+    with named(data, topologies, rules) as given:
+        settings = _check_settings(
+            data=given.data,
+            loops=loops,
+            epochs=epochs,
+            seeds=seeds,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        )
+        names = options.names("rules", given.rules, RULES)
+        parsed = _parse_all(given.topologies)
+        images = load_anew(given.data, data_dir)
+        plan = _plan(parsed, names, kinds, settings, images)
+        results = Results(out)
+        train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
+        rows = Rows(
+            summarize(topology.spec, runs, results)
+            for (_, topology), runs in plan.trainings.items()
+        )
+        _draw(rows, plan, settings, images, out)
     if console is not None:
         _print(rows, plan, settings, images, console)
         console.print(
