@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, build, validate
-from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
+from graphs.contract import Index
+from graphs.fields import array
 from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
+from graphs.transforms.rewired import synapses, with_targets
 
 # Number of length bins by default, and the fraction of synapses that should move at least.
 _BINS, _FEW = 3, 0.01
@@ -80,7 +81,7 @@ def rewire_degrees(
     """
     self_loops = arguments.flag("self_loops", self_loops)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
-    sequence, source, target = _synapses(data)
+    sequence, source, target = synapses(data)
     neurons = int(data.num_nodes)
     moving = np.flatnonzero((source != target) | self_loops)
     a, b = source[moving], target[moving]
@@ -96,7 +97,7 @@ def rewire_degrees(
         if not self_loops:
             b = turned(a, b, neurons, rng)
     target[moving] = b
-    return _with_targets(data, sequence, source, target)
+    return with_targets(data, sequence, source, target)
 
 
 def rewire_reciprocal(
@@ -141,7 +142,7 @@ def rewire_reciprocal(
         True
     """
     rounds, rng = _rounds(swaps), arguments.generator(seed)
-    sequence, source, target = _synapses(data)
+    sequence, source, target = synapses(data)
     neurons = int(data.num_nodes)
     single, one, other = _reciprocal(source, target, neurons)
     a, b = source[single], target[single]
@@ -161,7 +162,7 @@ def rewire_reciprocal(
         b, other = b[take[: len(a)]], other[take[len(a) :] - len(a)]
         b = turned(a, b, neurons, rng)
     target[single], target[one], target[other] = b, source[other], source[one]
-    return _with_targets(data, sequence, source, target)
+    return with_targets(data, sequence, source, target)
 
 
 def rewire_lengths(
@@ -223,7 +224,7 @@ def rewire_lengths(
     """
     width = None if tolerance is None else arguments.real("tolerance", tolerance, positive=True)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
-    sequence, source, target = _synapses(data)
+    sequence, source, target = synapses(data)
     if "pos" not in data:
         raise ValueError(
             "data must have pos to keep lengths, got none; set data.pos, or pass it to "
@@ -265,7 +266,7 @@ def rewire_lengths(
             stacklevel=2,
         )
     target[moving] = b
-    return _with_targets(data, sequence, source, target)
+    return with_targets(data, sequence, source, target)
 
 
 def _rounds(swaps: float) -> int:
@@ -299,24 +300,3 @@ def _reciprocal(source: Index, target: Index, neurons: int) -> tuple[Index, Inde
     single = np.flatnonzero(~answered)
     one = np.flatnonzero(answered & (source < target))
     return single, one, by_key[at[one]]
-
-
-def _synapses(data: Data) -> tuple[Index, Index, Index]:
-    """Return the synapses in canonical order, and their ends; refuse parallel synapses."""
-    validate(data)
-    sequence = order(data)
-    source, target = ends(data)[:, sequence]
-    same = (source[1:] == source[:-1]) & (target[1:] == target[:-1])
-    if same.any():
-        at = int(np.flatnonzero(same)[0])
-        raise ValueError(
-            "data must connect no two neurons twice to be rewired, got "
-            f"{source[at]} -> {target[at]} with more than one edge_type; pass "
-            "torch_geometric.transforms.RemoveDuplicatedEdges()(data) without edge_type"
-        )
-    return sequence, source, target
-
-
-def _with_targets(data: Data, sequence: Index, source: Index, target: Index) -> Data:
-    fields = of_neurons(data) | of_synapses(data, sequence)
-    return carry(data, build(int(data.num_nodes), source, target, **fields))

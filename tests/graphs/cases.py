@@ -181,6 +181,8 @@ ON_DATA = {
     "rewire_degrees": {"swaps": 1.0},
     "rewire_reciprocal": {"swaps": 1.0},
     "rewire_lengths": {"swaps": 1.0},
+    "rewire_populations": {},
+    "shuffle_weights": {"within": "source"},
     "to_networkx": {},
     "to_numpy": {},
     "to_scipy": {},
