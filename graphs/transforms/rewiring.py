@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index
 from graphs.fields import array
-from graphs.generators.swaps import Mask, swapped, turned, without_self_loops
+from graphs.generators.swaps import Allowed, Mask, swapped, turned, without_self_loops
 from graphs.transforms.rewired import synapses, with_targets
 
 # Number of length bins by default, and the fraction of synapses that should move at least.
@@ -34,6 +34,7 @@ def rewire_degrees(
     *,
     swaps: float = 10.0,
     self_loops: bool = False,
+    populations: bool = False,
     seed: int | np.random.Generator | None = None,
 ) -> Data:
     """Return a random connectome in which every neuron keeps its in-degree and out-degree.
@@ -50,6 +51,8 @@ def rewire_degrees(
             more; [2]_ finds about 100 more than adequate.
         self_loops: Whether self-loops are rewired and may arise. Otherwise existing self-loops
             stay.
+        populations: Whether every pair of populations (``node_type``) also keeps its number of
+            synapses, as in `rewire_populations`. Cycles are then not reversed.
         seed: Random seed or generator. The same seed gives the same graph on every machine.
 
     Returns:
@@ -58,8 +61,8 @@ def rewire_degrees(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: `data` breaks the contract or connects two neurons twice, or an argument is out
-            of range.
+        ValueError: `data` breaks the contract or connects two neurons twice, or lacks the
+            ``node_type`` that `populations` needs, or an argument is out of range.
 
     References:
         .. [1] S. Maslov, K. Sneppen, "Specificity and stability in topology of protein networks",
@@ -82,6 +85,7 @@ def rewire_degrees(
     self_loops = arguments.flag("self_loops", self_loops)
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = synapses(data)
+    kind = _populations(data, populations)
     neurons = int(data.num_nodes)
     moving = np.flatnonzero((source != target) | self_loops)
     a, b = source[moving], target[moving]
@@ -92,16 +96,25 @@ def rewire_degrees(
     def allowed(a: Index, b: Index, c: Index, d: Index) -> Mask:
         return without_self_loops(a, b, c, d) | self_loops
 
-    for _ in range(rounds):
-        b = b[swapped(a, b, key, allowed, rng.permutation(len(a)), rng)]
-        if not self_loops:
+    for turn in range(rounds):
+        pairing = rng.permutation(len(a))
+        if kind is None:
+            b = b[swapped(a, b, key, allowed, pairing, rng)]
+        else:
+            pairing = _alike(pairing, kind[(a, b)[turn % 2]])
+            b = b[swapped(a, b, key, _within(kind, turn, allowed), pairing, rng)]
+        if not self_loops and kind is None:
             b = turned(a, b, neurons, rng)
     target[moving] = b
     return with_targets(data, sequence, source, target)
 
 
 def rewire_reciprocal(
-    data: Data, *, swaps: float = 10.0, seed: int | np.random.Generator | None = None
+    data: Data,
+    *,
+    swaps: float = 10.0,
+    populations: bool = False,
+    seed: int | np.random.Generator | None = None,
 ) -> Data:
     """Return a random connectome that preserves degrees and the reciprocity of every neuron.
 
@@ -116,6 +129,8 @@ def rewire_reciprocal(
     Args:
         data: A connectome without parallel synapses. Self-loops stay.
         swaps: Average number of swaps proposed per synapse or reciprocal pair, at most 100,000.
+        populations: Whether every pair of populations (``node_type``) also keeps its number of
+            synapses, as in `rewire_populations`. Cycles are then not reversed.
         seed: Random seed or generator. The same seed gives the same graph on every machine.
 
     Returns:
@@ -124,8 +139,8 @@ def rewire_reciprocal(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: `data` breaks the contract or connects two neurons twice, or an argument is out
-            of range.
+        ValueError: `data` breaks the contract or connects two neurons twice, or lacks the
+            ``node_type`` that `populations` needs, or an argument is out of range.
 
     References:
         .. [1] E. S. Roberts, A. C. C. Coolen, "Unbiased degree-preserving randomization of directed
@@ -143,6 +158,7 @@ def rewire_reciprocal(
     """
     rounds, rng = _rounds(swaps), arguments.generator(seed)
     sequence, source, target = synapses(data)
+    kind = _populations(data, populations)
     neurons = int(data.num_nodes)
     single, one, other = _reciprocal(source, target, neurons)
     a, b = source[single], target[single]
@@ -150,17 +166,23 @@ def rewire_reciprocal(
     def key(one: Index, other: Index) -> Index:
         return np.minimum(one, other) * neurons + np.maximum(one, other)
 
-    for _ in range(rounds):
+    for turn in range(rounds):
         # A reciprocal pair has two synapses; either is the first one with probability 1/2.
-        turn = rng.random(len(one)) < 0.5
-        one, other = np.where(turn, other, one), np.where(turn, one, other)
-        # An even number of single synapses, so that they are paired only with each other.
-        pairing = rng.permutation(len(a))[: len(a) // 2 * 2]
-        pairing = np.concatenate((pairing, len(a) + rng.permutation(len(one))))
+        other_way = rng.random(len(one)) < 0.5
+        one, other = np.where(other_way, other, one), np.where(other_way, one, other)
         first, second = np.append(a, source[one]), np.append(b, source[other])
-        take = swapped(first, second, key, without_self_loops, pairing, rng)
+        # An even number of single synapses, so that they are paired only with each other.
+        alone = rng.permutation(len(a))[: len(a) // 2 * 2]
+        pairs = len(a) + rng.permutation(len(one))
+        allowed: Allowed = without_self_loops
+        if kind is not None:
+            near = kind[(first, second)[turn % 2]]
+            alone, pairs = _alike(alone, near), _alike(pairs, near)
+            allowed = _within(kind, turn, allowed)
+        take = swapped(first, second, key, allowed, np.concatenate((alone, pairs)), rng)
         b, other = b[take[: len(a)]], other[take[len(a) :] - len(a)]
-        b = turned(a, b, neurons, rng)
+        if kind is None:
+            b = turned(a, b, neurons, rng)
     target[single], target[one], target[other] = b, source[other], source[one]
     return with_targets(data, sequence, source, target)
 
@@ -253,10 +275,8 @@ def rewire_lengths(
     before = b
     for turn in range(rounds):
         cell = _cells(pos, width, reach, rng)
-        pairing = rng.permutation(len(a))
-        near = cell[(a, b)[turn % 2][pairing]]
-        pairing = pairing[np.argsort(near, kind="stable")]
-        b = b[swapped(a, b, key, allowed, pairing, rng)]
+        pairing = _alike(rng.permutation(len(a)), cell[(a, b)[turn % 2]])
+        b = b[swapped(a, b, key, _within(cell, turn, allowed), pairing, rng)]
         b = turned(a, b, neurons, rng)
     moved = np.count_nonzero(b != before)
     if rounds and moved + 1 <= _FEW * len(b):
@@ -267,6 +287,37 @@ def rewire_lengths(
         )
     target[moving] = b
     return with_targets(data, sequence, source, target)
+
+
+def _populations(data: Data, wanted: bool) -> Index | None:
+    """Return the population of each neuron, or None if populations do not matter."""
+    if not arguments.flag("populations", wanted):
+        return None
+    if "node_type" not in data:
+        raise ValueError(
+            "populations=True needs node_type, and data has none; set data.node_type, or pass "
+            "populations=False"
+        )
+    return array(data, "node_type")
+
+
+def _alike(pairing: Index, kind: Index) -> Index:
+    """Return synapses in an order in which those of one kind follow each other."""
+    return pairing[np.argsort(kind[pairing], kind="stable")]
+
+
+def _within(kind: Index, turn: int, allowed: Allowed) -> Allowed:
+    """Return which swaps are allowed between sources (even turns) or targets of one kind.
+
+    A swap between targets of two kinds would change the order of `_alike`, in which the swap back
+    might not be proposed, so that graphs would not be equally likely.
+    """
+
+    def also_alike(a: Index, b: Index, c: Index, d: Index) -> Mask:
+        one, other = (b, d) if turn % 2 else (a, c)
+        return allowed(a, b, c, d) & (kind[one] == kind[other])
+
+    return also_alike
 
 
 def _rounds(swaps: float) -> int:

@@ -20,8 +20,24 @@ MODELS = {
     "degrees": graphs.rewire_degrees,
     "self_loops": lambda data, **more: graphs.rewire_degrees(data, self_loops=True, **more),
     "reciprocal": graphs.rewire_reciprocal,
+    "degrees and populations": lambda data, **more: graphs.rewire_degrees(
+        populated(data), populations=True, **more
+    ),
+    "reciprocal and populations": lambda data, **more: graphs.rewire_reciprocal(
+        populated(data), populations=True, **more
+    ),
     "lengths": lambda data, **more: graphs.rewire_lengths(data, 0.4, **more),
+    "one bin of lengths": lambda data, **more: graphs.rewire_lengths(data, 1000.0, **more),
 }
+
+
+def populated(data):
+    """The same connectome with three populations."""
+    data = data.clone()
+    data.node_type = torch.arange(data.num_nodes) % 3
+    return data
+
+
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 
 
@@ -41,6 +57,11 @@ def degrees(pairs):
 def reciprocal_degrees(pairs):
     held = set(pairs)
     return Counter(s for s, t in pairs if (t, s) in held and s != t)
+
+
+def block_counts(pairs):
+    """The number of synapses between each two populations of `populated`."""
+    return Counter((s % 3, t % 3) for s, t in pairs)
 
 
 def lengths(data, width):
@@ -67,7 +88,9 @@ def test_degrees_stay(model, data, seed):
     assert degrees(after) == degrees(before)
     if model is not MODELS["self_loops"]:
         assert {p for p in after if p[0] == p[1]} == {p for p in before if p[0] == p[1]}
-    if model is MODELS["reciprocal"]:
+    if model in (MODELS["degrees and populations"], MODELS["reciprocal and populations"]):
+        assert block_counts(after) == block_counts(before)
+    if model in (MODELS["reciprocal"], MODELS["reciprocal and populations"]):
         assert reciprocal_degrees(after) == reciprocal_degrees(before)
     if model is MODELS["lengths"]:
         assert lengths(null, 0.4) == lengths(data, 0.4)
@@ -79,7 +102,7 @@ def test_a_large_graph_is_another_one(model):
     before, after = pairs_of(SPATIAL), pairs_of(null)
     assert degrees(after) == degrees(before)
     kept = len(set(before) & set(after)) / len(before)
-    assert kept < (0.9 if model is MODELS["lengths"] else 0.1)
+    assert kept < (0.9 if model is MODELS["lengths"] else 0.12)
     # A weight keeps its source.
     source = torch.empty(SPATIAL.num_edges, dtype=torch.int64)
     source[null.edge_weight.long()] = null.edge_index[0]
@@ -121,6 +144,9 @@ def all_graphs(pairs, neurons, loops):
 
 RING = [(0, 1), (1, 2), (2, 0)]
 PATHS = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (0, 2)]
+# Neurons 0 and 3, 1 and 4, 2 and 5 are the populations.
+BLOCKS = [(0, 1), (3, 4), (0, 2), (3, 5), (1, 3), (4, 0), (2, 4)]
+PAIRED_BLOCKS = [(0, 1), (1, 0), (3, 4), (4, 3), (0, 2), (3, 5), (2, 1), (5, 4)]
 PAIRED = [(0, 1), (1, 0), (2, 3), (3, 2), (0, 4), (4, 2), (5, 1)]
 
 
@@ -135,16 +161,23 @@ PAIRED = [(0, 1), (1, 0), (2, 3), (3, 2), (0, 4), (4, 2), (5, 1)]
         (PATHS, 5, "degrees", 48),
         ([(0, 0), (0, 1), (1, 2), (2, 0)], 3, "self_loops", 5),
         (PAIRED, 6, "reciprocal", None),
+        (BLOCKS, 6, "degrees and populations", 16),
+        (PAIRED_BLOCKS, 6, "reciprocal and populations", None),
+        ([*RING, (0, 3), (3, 1)], 4, "one bin of lengths", 7),
     ],
 )
 def test_all_graphs_are_equally_likely(pairs, neurons, model, number):
     expected = set(all_graphs(pairs, neurons, model == "self_loops"))
-    if model == "reciprocal":
+    if "populations" in model:
+        count = block_counts(pairs)
+        expected = {each for each in expected if block_counts(each) == count}
+    if "reciprocal" in model:
         both = reciprocal_degrees(pairs)
         expected = {each for each in expected if reciprocal_degrees(each) == both}
     assert number in (None, len(expected))
     rng, runs = np.random.default_rng(0), 20 * len(expected)
     data = connectome(pairs, neurons)
+    data.pos = torch.arange(neurons, dtype=torch.float32)[:, None] ** 1.3
     counts = Counter(pairs_of(MODELS[model](data, swaps=30, seed=rng)) for _ in range(runs))
     assert set(counts) == expected
     found = sum((counts[each] - 20) ** 2 / 20 for each in expected)
@@ -187,6 +220,12 @@ def test_bad_input(model):
         model(SPATIAL, seed="a")
 
 
+@pytest.mark.parametrize("model", [graphs.rewire_degrees, graphs.rewire_reciprocal])
+def test_populations_need_types(model):
+    with pytest.raises(ValueError, match="populations=True needs node_type, and data has none"):
+        model(SPATIAL, populations=True)
+
+
 def test_lengths_need_positions_and_a_width():
     with pytest.raises(ValueError, match=r"must have pos .*got none; set data.pos"):
         graphs.rewire_lengths(connectome(RING, 3), 1.0)
@@ -199,7 +238,7 @@ def test_pinned_graphs(name):
     # Sums over all synapses identify the graph.
     source, target = MODELS[name](SPATIAL, seed=0).edge_index
     found = int((source * target).sum())
-    assert found == {"degrees": 89030849, "reciprocal": 88909062, "lengths": 88487390}[name]
+    assert found == {"degrees": 89030849, "reciprocal": 88909062, "lengths": 88628869}[name]
 
 
 def test_rewiring_by_length_tells_where_hardly_any_synapse_moves():
