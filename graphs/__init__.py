@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphs import plots as plots
     from graphs import transforms as transforms
     from graphs.brains import c_elegans, fly_visual_system, larva_mushroom_body
-    from graphs.contract import validate
+    from graphs.contract import signed_weights, validate
     from graphs.generators import (
         AllToAll,
         FixedInDegree,
@@ -215,6 +215,7 @@ __all__ = [
     "rewire_reciprocal",
     "rich_club",
     "save",
+    "signed_weights",
     "small_world",
     "small_worldness",
     "spectrum",
