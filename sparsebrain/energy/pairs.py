@@ -92,6 +92,6 @@ def _refuse_unequal(pairs: Tensor, there: Tensor, back: Tensor) -> None:
         i, j = pairs[:, at].tolist()
         raise ValueError(
             f"connectome.edge_weight with its sign is {there[at]:g} from neuron {i} to {j} and "
-            f"{back[at]:g} back, and {unequal.numel()} pairs in all differ, but a pair has one weight; pass "
-            "graphs.symmetrize(connectome, weight='mean')"
+            f"{back[at]:g} back, and {unequal.numel()} pairs in all differ, but a pair has one "
+            "weight; pass graphs.symmetrize(connectome, weight='mean')"
         )
