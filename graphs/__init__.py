@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         larva_mushroom_body,
         mouse_regions,
     )
-    from graphs.contract import validate
+    from graphs.contract import signed_weights, validate
     from graphs.downloads import fetch
     from graphs.generators import (
         AllToAll,
@@ -230,6 +230,7 @@ __all__ = [
     "rich_club",
     "save",
     "shuffle_weights",
+    "signed_weights",
     "small_world",
     "small_worldness",
     "spectrum",

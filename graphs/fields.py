@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphs.contract import Index
+from graphs.contract import Index, weights
 from graphs.ordering import canonical_order
 
 Array = NDArray[Any]
@@ -107,3 +107,19 @@ def order(data: Data) -> Index:
     source, target = ends(data)
     edge_type = array(data, "edge_type") if "edge_type" in data else None
     return canonical_order(int(data.num_nodes), source, target, edge_type)
+
+
+def under_signs(data: Data, chosen: Any, sign: Array) -> Array:
+    """Return weights of synapses for synapses that have the signs of other sources.
+
+    Args:
+        data: A connectome with ``edge_weight`` that keeps the contract.
+        chosen: The synapses whose weights are used, K of them.
+        sign: The signs of the new synapses [K].
+
+    Returns:
+        Weights [K] that keep the contract with these signs: the magnitude where the sign is +1,
+        ``edge_weight`` where it is -1, and the signed weight where it is 0 (unknown).
+    """
+    weight, signed = array(data, "edge_weight")[chosen], weights(data)[chosen]
+    return np.select([sign > 0, sign < 0], [np.abs(weight), weight], signed)

@@ -69,6 +69,17 @@ def combine(
         ordered = {name: None if each is None else each[order] for name, each in given.items()}
         return {"source": keys[0], "target": keys[1], **ordered}
     weight = np.ones(len(order)) if edge_weight is None else edge_weight[order].astype(np.float64)
+    if edge_sign is not None and (weight < 0).any():
+        sign = edge_sign[order]
+        wrong = np.flatnonzero((weight < 0) & (sign > 0))
+        if wrong.size:
+            raise ValueError(
+                "weights must not be negative where the sign is +1, got "
+                f"{weight[wrong[0]]:g} for {told(int(wrong[0]))}; leave the signs out, or use "
+                "magnitudes as weights"
+            )
+        # Signed weights and magnitudes add up to one signed weight.
+        weight = np.where(sign < 0, -np.abs(weight), weight)
     with np.errstate(over="ignore"):  # The sum becomes infinite, and validate refuses it.
         given["edge_weight"] = np.add.reduceat(weight, starts).astype(np.float32)
     if edge_type is not None:

@@ -130,8 +130,8 @@ def to_numpy(data: Data) -> NDArray[np.float32]:
             of 0, which a dense matrix cannot represent.
 
     Returns:
-        A matrix [N, N] float32 with ``edge_weight`` (1 if the connectome has none) at
-        [source, target], and 0 elsewhere.
+        A matrix [N, N] float32 with the weights of :func:`graphs.signed_weights` (1 or -1 if the
+        connectome has no ``edge_weight``) at [source, target], and 0 elsewhere.
 
     Raises:
         TypeError: The connectome breaks the contract, see :func:`graphs.validate`.

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 from torch_geometric.data import Data
 
-from graphs.contract import build, validate
+from graphs.contract import build, signed_weights, validate
 from graphs.io.arrays import names_of
 from graphs.io.duplicates import Duplicates, combine
 from graphs.io.left_out import to_float32
@@ -101,8 +101,8 @@ def to_scipy(data: Data) -> scipy.sparse.csr_array:
         data: A connectome without parallel synapses (same source and target).
 
     Returns:
-        A matrix [N, N] float32 in CSR with ``edge_weight`` (1 if the connectome has none) at
-        [source, target]. Synapses of weight 0 are stored.
+        A matrix [N, N] float32 in CSR with the weights of :func:`graphs.signed_weights` (1 or -1 if
+        the connectome has no ``edge_weight``) at [source, target]. Synapses of weight 0 are stored.
 
     Raises:
         TypeError: The connectome breaks the contract, see :func:`graphs.validate`.
@@ -115,12 +115,9 @@ def to_scipy(data: Data) -> scipy.sparse.csr_array:
                [0., 0., 0.],
                [0., 0., 0.]], dtype=float32)
     """
-    neurons = validate(data).num_nodes
+    weight = signed_weights(data)
+    neurons = int(data.num_nodes)
     source, target = data.edge_index.cpu().numpy()
-    if "edge_weight" in data:
-        weight = data.edge_weight.detach().cpu().numpy().copy()
-    else:
-        weight = np.ones(len(source), dtype=np.float32)
     matrix = scipy.sparse.coo_array((weight, (source, target)), shape=(neurons, neurons)).tocsr()
     if matrix.nnz < len(source):
         raise ValueError(

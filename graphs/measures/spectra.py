@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import signs, validate
+from graphs.contract import validate, weights
 from graphs.eigenvalues import largest_eigenvalues
 
 
@@ -20,9 +20,7 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
     as :math:`|\lambda_2 / \lambda_1|^L` relative to their common component.
 
     Args:
-        data: A connectome of N neurons. Weights are ``edge_weight``, or 1 without it. If no weight
-            is negative, they are multiplied by ``edge_sign`` or the ``node_sign`` of the source,
-            where the sign 0 (unknown) leaves a weight unchanged.
+        data: A connectome of N neurons, with the weights of :func:`graphs.signed_weights`.
         k: Number of eigenvalues, from 1 to N.
 
     Returns:
@@ -71,12 +69,6 @@ def spectrum(data: Data, k: int = 2) -> NDArray[np.complex128]:
 
 def _weights(data: Data) -> scipy.sparse.csr_array:
     source, target = data.edge_index.cpu().numpy()
-    weight = np.ones(data.num_edges)
-    if "edge_weight" in data:
-        weight = data["edge_weight"].detach().cpu().numpy().astype(np.float64)
-    sign = signs(data)
-    if sign is not None and (weight >= 0).all():
-        # A synapse of unknown sign keeps its weight. The sign 0 does not mean strength 0.
-        weight = np.where(sign < 0, -weight, weight)
+    weight = weights(data).astype(np.float64)
     shape = (data.num_nodes, data.num_nodes)
     return scipy.sparse.coo_array((weight, (target, source)), shape=shape).tocsr()

@@ -5,7 +5,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments, memory
 from graphs.contract import Index, build, validate
-from graphs.fields import array, carry, ends, of_neurons, of_synapses, order
+from graphs.fields import array, carry, ends, of_neurons, of_synapses, order, under_signs
 from graphs.generators.bipartite import free
 from graphs.generators.drawing import distinct
 
@@ -63,9 +63,13 @@ def match(
         kept = np.append(np.arange(len(sequence)), _models(data, source, added[0], rng))
         source, target = np.append(source, added[0]), np.append(target, added[1])
     fields = of_synapses(data, sequence[kept])
-    if "edge_sign" in fields and "node_sign" in data:
+    if "node_sign" in data:
         new = slice(len(sequence), None)
-        fields["edge_sign"][new] = array(data, "node_sign")[source[new]]
+        sign = array(data, "node_sign")[source[new]]
+        if "edge_sign" in fields:
+            fields["edge_sign"][new] = sign
+        if "edge_weight" in fields:
+            fields["edge_weight"][new] = under_signs(data, sequence[kept][new], sign)
     fields |= of_neurons(data)
     return carry(data, build(int(data.num_nodes), source, target, **fields))
 

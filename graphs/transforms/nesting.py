@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments, memory
-from graphs.contract import Index, build, signs, validate_as
-from graphs.fields import Array, array, ends, population_names, type_names, types
+from graphs.contract import Index, build, signs, validate_as, weights
+from graphs.fields import (
+    Array,
+    array,
+    ends,
+    population_names,
+    type_names,
+    types,
+    under_signs,
+)
 from graphs.generators import connectors
 from graphs.generators.connectors import AllToAll, Connector, Rule
 
@@ -50,7 +58,8 @@ def nest(
           combination "outer/inner" is a type. It has names if all that have types have names.
         - ``names``: "outer/inner" if both have names, "outer/number" or "number/inner" if one has.
         - ``edge_weight`` if both have it: that of `inner` for synapses within copies, that of the
-          synapse of `outer` for synapses between copies.
+          synapse of `outer` for synapses between copies. If signs are dropped, the weights are
+          those of :func:`graphs.signed_weights`.
         - ``edge_type`` if either has it: all copies share the types of `inner`, and those of
           `outer` follow. If one has none, each of its synapses is a type. ``edge_type_names`` if
           both have them.
@@ -195,9 +204,20 @@ def _nested_node_sign(nesting: _Nesting) -> Array | None:
 def _nested_weight(nesting: _Nesting) -> Array | None:
     if not nesting.both_have("edge_weight"):
         return None
-    return nesting.of_synapses(
-        array(nesting.inner, "edge_weight"), array(nesting.outer, "edge_weight")
-    )
+    inner, outer = nesting.inner, nesting.outer
+    if "node_sign" in inner:
+        between = under_signs(outer, nesting.outer_edge, _sign_of_sender(nesting))
+        return np.concatenate((array(inner, "edge_weight")[nesting.inner_edge], between))
+    if signs(inner) is None or signs(outer) is None:
+        return nesting.of_synapses(weights(inner), weights(outer))
+    return nesting.of_synapses(array(inner, "edge_weight"), array(outer, "edge_weight"))
+
+
+def _sign_of_sender(nesting: _Nesting) -> Array:
+    """Return the ``node_sign`` of the source of each synapse between copies."""
+    neuron = nesting.source % int(nesting.inner.num_nodes)
+    sign: Array = array(nesting.inner, "node_sign")[neuron]
+    return sign
 
 
 def _nested_edge_type(nesting: _Nesting) -> Index | None:
@@ -217,8 +237,8 @@ def _nested_edge_sign(nesting: _Nesting) -> Array | None:
     if "node_sign" in nesting.inner:
         if "edge_sign" not in nesting.inner:
             return None
-        sender = array(nesting.inner, "node_sign")[nesting.source % int(nesting.inner.num_nodes)]
-        return np.concatenate((array(nesting.inner, "edge_sign")[nesting.inner_edge], sender))
+        within = array(nesting.inner, "edge_sign")[nesting.inner_edge]
+        return np.concatenate((within, _sign_of_sender(nesting)))
     return None if within is None or between is None else nesting.of_synapses(within, between)
 
 

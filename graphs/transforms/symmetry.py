@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, build, signs, validate
+from graphs.contract import Index, build, signs, validate, weights
 from graphs.fields import array, carry, ends, of_neurons
 from graphs.ordering import canonical_order
 
@@ -61,7 +61,10 @@ def symmetrize(data: Data, weight: Literal["sum", "mean", "max"] = "sum") -> Dat
     fields["edge_sign"] = sign[both] if sign is not None and "edge_sign" in data else None
     fields["edge_type"] = None if edge_type is None else edge_type[pair][both]
     if "edge_weight" in data:
-        fields["edge_weight"] = _weights(array(data, "edge_weight")[order], first, weight)[both]
+        measured = array(data, "edge_weight")
+        if (measured < 0).any():  # Magnitudes stay magnitudes.
+            measured = weights(data)
+        fields["edge_weight"] = _combined(measured[order], first, weight)[both]
     back = both[len(pair) :]
     sources = np.concatenate([low[pair], high[pair][back]])
     targets = np.concatenate([high[pair], low[pair][back]])
@@ -76,7 +79,7 @@ def _starts(order: Index, *keys: Index) -> Index:
     return np.flatnonzero(new)
 
 
-def _weights(weight: NDArray[np.float32], first: Index, how: str) -> NDArray[np.float32]:
+def _combined(weight: NDArray[np.float32], first: Index, how: str) -> NDArray[np.float32]:
     """Return one weight for each group of sorted synapses."""
     if not len(first):
         return weight
@@ -95,7 +98,9 @@ def _signs(
         return None if sign is None else sign[:0]
     ordered = sign[order]
     least, most = np.minimum.reduceat(ordered, first), np.maximum.reduceat(ordered, first)
-    opposed = (least < 0) & (most > 0)
+    # A negative weight of unknown sign opposes an excitatory partner.
+    negative = np.minimum.reduceat(weights(data)[order], first) < 0
+    opposed = ((least < 0) | negative) & (most > 0)
     if "edge_sign" not in data:
         # The new direction of a one-way synapse would have the sign of its new source.
         of_neuron = array(data, "node_sign")

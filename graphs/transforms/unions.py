@@ -10,7 +10,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphs import arguments
-from graphs.contract import Index, build, signs, validate_as
+from graphs.contract import Index, build, signs, validate_as, weights
 from graphs.fields import Array, array, ends, population_names, type_names, types
 
 
@@ -32,6 +32,8 @@ def join(parts: Sequence[Data], *, labels: Sequence[str] | None = None) -> Data:
           has no names, the populations of different parts stay distinct, without names.
         - ``edge_type``: parts share no types. In a part without types each synapse is a type of its
           own, as it has a weight of its own in a layer. Types without synapses are dropped.
+        - ``edge_weight``: if some part has no signs, signs are dropped and the weights are those of
+          :func:`graphs.signed_weights`.
         - ``edge_sign``: present if the signs of all synapses are known, from ``edge_sign`` in some
           parts and ``node_sign`` in others.
         - ``pos`` is dropped if the numbers of coordinates differ, and ``shape`` if there is more
@@ -105,6 +107,14 @@ def _concatenated(name: str, parts: Sequence[Data]) -> Array | None:
     return np.concatenate(values) if alike else None
 
 
+def _weights(name: str, parts: Sequence[Data]) -> Array | None:
+    """Return the weights of all parts, signed if the signs of some part are dropped."""
+    if all(signs(part) is not None for part in parts):
+        return _concatenated(name, parts)
+    known = [weights(part) for part in parts if name in part]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
 def _known_signs(_: str, parts: Sequence[Data]) -> Array | None:
     """Return the signs of all synapses, unless some are unknown or ``node_sign`` gives them all."""
     if all("node_sign" in part and "edge_sign" not in part for part in parts):
@@ -127,7 +137,7 @@ def _of_a_single_part(name: str, parts: Sequence[Data]) -> Any:
 _JOINED: dict[str, Callable[[str, Sequence[Data]], Any]] = {
     "pos": _concatenated,
     "node_sign": _concatenated,
-    "edge_weight": _concatenated,
+    "edge_weight": _weights,
     "edge_sign": _known_signs,
     "edge_type": _separate_types,
     "shape": _of_a_single_part,

@@ -43,8 +43,8 @@ class BoltzmannMachine(Fingerprinted, nn.Module):
 
     Attributes:
         pairs: [2, P] int64, the pairs i < j, sorted.
-        weight: [P], from the connectome's ``edge_weight`` if it has one, otherwise normal with
-            standard deviation 0.01.
+        weight: [P], from the connectome's ``edge_weight`` with its signs if it has one, see
+            :func:`graphs.signed_weights`; otherwise normal with standard deviation 0.01.
         bias: [N], zero at first.
         visible: [V] int64.
         hidden: [N - V] int64, all others.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs.contract import validate
+from graphs.contract import validate, weights
 from sparsebrain.kernels import Structure
 
 
@@ -18,7 +18,7 @@ class Pairs(NamedTuple):
     Attributes:
         pairs: [2, P] int64, i < j, sorted by (i, j).
         structure: Both directions of every pair, P synapses i -> j and then P synapses j -> i.
-        weight: [P] float32, from ``edge_weight``, or None.
+        weight: [P] float32, from ``edge_weight`` with its signs, or None.
     """
 
     pairs: Tensor
@@ -49,7 +49,7 @@ def read_pairs(connectome: Data) -> Pairs:
     weight = None
     if "edge_weight" in connectome:
         weight = torch.zeros(len(key), dtype=torch.float64)
-        weight.index_add_(0, group, connectome.edge_weight.detach().cpu().double())
+        weight.index_add_(0, group, torch.from_numpy(weights(connectome)).double())
     source, target = key // nodes, key % nodes
     # The partner of every synapse, where there is one.
     back = torch.searchsorted(key, target * nodes + source).clamp(max=max(len(key) - 1, 0))
@@ -91,7 +91,7 @@ def _refuse_unequal(pairs: Tensor, there: Tensor, back: Tensor) -> None:
         at = int(unequal[0])
         i, j = pairs[:, at].tolist()
         raise ValueError(
-            f"connectome.edge_weight is {there[at]:g} from neuron {i} to {j} and {back[at]:g} "
-            f"back, and {unequal.numel()} pairs in all differ, but a pair has one weight; pass "
-            "graphs.symmetrize(connectome, weight='mean')"
+            f"connectome.edge_weight with its sign is {there[at]:g} from neuron {i} to {j} and "
+            f"{back[at]:g} back, and {unequal.numel()} pairs in all differ, but a pair has one "
+            "weight; pass graphs.symmetrize(connectome, weight='mean')"
         )

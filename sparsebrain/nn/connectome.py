@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphs.contract import signs, validate
+from graphs.contract import signs, validate, weights
 from sparsebrain.kernels import Structure
 
 _TYPES_FOR_EACH = 16
@@ -56,19 +56,22 @@ def read_node_types(connectome: Data, option: str) -> Tensor:
 
 
 def read_weights(connectome: Data, dtype: torch.dtype, *, for_gain: bool) -> Tensor:
-    """Return ``edge_weight`` [E] in ``dtype``; ValueError if it is missing."""
-    weight = _read(connectome, "edge_weight")
-    if weight is None and for_gain:
+    """Return ``edge_weight`` with its signs [E] in ``dtype``; ValueError if it is missing.
+
+    These are the weights of :func:`graphs.signed_weights`.
+    """
+    missing = "edge_weight" not in connectome
+    if missing and for_gain:
         raise ValueError(
             "gain needs connectome.edge_weight, the strengths that it multiplies, which is "
             "missing; set connectome.edge_weight to a float tensor [E], of ones if none are known"
         )
-    if weight is None:
+    if missing:
         raise ValueError(
             "init='edge_weight' needs connectome.edge_weight, which is missing; "
             "set connectome.edge_weight to a float tensor [E], or pass init='variance'"
         )
-    return weight.to(dtype)
+    return torch.from_numpy(weights(connectome)).to(connectome.edge_index.device, dtype)
 
 
 def read_signs(connectome: Data) -> Tensor:
@@ -79,7 +82,7 @@ def read_signs(connectome: Data) -> Tensor:
             "dale=True needs connectome.edge_sign [E] or connectome.node_sign [N] of -1, 0 and "
             "+1; set one of them, or pass dale=False"
         )
-    return torch.from_numpy(sign.copy())
+    return torch.from_numpy(sign.copy()).to(connectome.edge_index.device)
 
 
 def fingerprint(

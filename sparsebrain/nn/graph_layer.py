@@ -94,8 +94,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             "source", "target", or "pair" for a symmetric W: one weight per pair of neurons i <= j
             with a synapse in both directions, sorted by (i, j). Every synapse needs a partner; see
             :func:`graphs.symmetrize`.
-        gain: Learn gains on fixed strengths: a weight is the connectome's ``edge_weight`` times a
-            gain, which starts at 1. The value says which synapses share a gain, as for
+        gain: Learn gains on fixed strengths: a weight is the connectome's signed ``edge_weight``
+            times a gain, which starts at 1. The value says which synapses share a gain, as for
             ``weight_sharing``. With ``dale`` gains stay at 0 or above. See
             :class:`sparsebrain.nn.gains.Gain`.
         dale: Keep the sign of every synapse under any optimizer: that of ``edge_sign``, or else the
@@ -105,9 +105,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             parametrization of torch.
         init: "variance" draws normal weights and scales them so that ``loops`` linear loops keep
             the variance of the state. "identity" does the same around the identity, with self-loops
-            at 1 and little noise elsewhere. "edge_weight" uses the connectome's weights. With an
-            Equilibrium the default is "contraction": normal weights, small enough that all loops
-            converge.
+            at 1 and little noise elsewhere. "edge_weight" uses the connectome's weights with their
+            signs, see :func:`graphs.signed_weights`. With an Equilibrium the default is
+            "contraction": normal weights, small enough that all loops converge.
         aggr: How a neuron aggregates its messages, as in PyG. All values except "sum" use PyG's
             slower path.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the

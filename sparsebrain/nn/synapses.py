@@ -12,7 +12,7 @@ from graphs import tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.nn.connectome import read_signs, read_weights
-from sparsebrain.nn.dale import DaleSign, with_signs
+from sparsebrain.nn.dale import DaleSign
 from sparsebrain.nn.gains import Gain
 from sparsebrain.nn.initialization import draw_contraction, draw_weight
 from sparsebrain.nn.saving import Saved
@@ -73,11 +73,7 @@ class SynapticWeights(Saved):
         self._initial_weight = None
         if self.init == "edge_weight":
             measured = read_weights(connectome, self.weight.dtype, for_gain=gain is not None)
-            measured = self._per_weight(measured, "edge_weight")
-            # Apply the signs to unsigned counts.
-            if sign is not None and bool((measured >= 0).all()):
-                measured = with_signs(measured, sign)
-            self._initial_weight = measured
+            self._initial_weight = self._per_weight(measured, "edge_weight")
         if gain is not None:
             assert self._initial_weight is not None
             groups, count, self.projections = share_synapses(connectome, structure, gain, "gain")

@@ -205,7 +205,8 @@ class Rewiring:
         Returns:
             A copy whose fields of neurons are the same. ``edge_weight`` has the layer's weights and
             ``edge_sign`` its fixed signs, where the connectome has these fields; other fields of
-            synapses are left out.
+            synapses are left out. Without fixed signs weights may have changed theirs, and
+            ``node_sign`` is left out beside them.
 
         Raises:
             TypeError: ``connectome`` is not a ``Data``.
@@ -228,6 +229,8 @@ class Rewiring:
             found[name] = value if isinstance(value, list | tuple) else torch.as_tensor(value)
         if "edge_weight" in connectome:
             found.edge_weight = layer.weight.detach().float().clone()
+            if layer.sign is None and "node_sign" in found:
+                del found.node_sign
         if "edge_sign" in connectome and layer.sign is not None:
             found.edge_sign = layer.sign.float().clone()
         return found

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
-from graphs.contract import signs, validate
+from graphs.contract import validate, weights
 from sparsebrain.nn.arguments import check_dtype
-from sparsebrain.nn.dale import with_signs
 from sparsebrain.nn.selection import Neurons, find_neurons
 from sparsebrain.spiking.arguments import number
 from sparsebrain.spiking.lif import LIF
@@ -274,11 +273,7 @@ def _with_weights(connectome: Data, scale: float) -> Data:
             "connectome needs edge_weight, the numbers of synapses; set connectome.edge_weight to "
             "a float32 tensor [E], of ones if none are known"
         )
-    weight = connectome.edge_weight.detach()
-    sign = signs(connectome)
-    # Apply the signs to unsigned counts.
-    if sign is not None and not bool((weight < 0).any()):
-        weight = with_signs(weight, torch.from_numpy(sign.copy()).to(weight))
+    weight = torch.from_numpy(weights(connectome))
     scaled = scale * weight
     if not bool(scaled.isfinite().all()):
         raise ValueError(

@@ -66,9 +66,10 @@ class LIF(Fingerprinted, nn.Module):
         surrogate: The derivative of a spike in backpropagation, a key of
             :data:`sparsebrain.spiking.SURROGATES`.
         dale: Keep the sign of every synapse under any optimizer, as in a GraphLayer.
-        init: "edge_weight" starts from the connectome's ``edge_weight``. "variance" draws normal
-            weights, such that about as many simultaneous spikes as a neuron has synapses bring it
-            to its threshold by chance. By default "edge_weight" where there is one.
+        init: "edge_weight" starts from the connectome's ``edge_weight`` with its signs, see
+            :func:`graphs.signed_weights`. "variance" draws normal weights, such that about as many
+            simultaneous spikes as a neuron has synapses bring it to its threshold by chance. By
+            default "edge_weight" where there is one.
         device: The device of the weights.
         dtype: The dtype of the weights and of all states, float32 or float64.
 
@@ -192,11 +193,7 @@ class LIF(Fingerprinted, nn.Module):
         self.init = init
         self._initial_weight: Tensor | None = None
         if init == "edge_weight":
-            measured = read_weights(connectome, empty.dtype, for_gain=False)
-            # Apply the signs to unsigned counts.
-            if sign is not None and bool((measured >= 0).all()):
-                measured = with_signs(measured, sign.to(measured))
-            self._initial_weight = measured
+            self._initial_weight = read_weights(connectome, empty.dtype, for_gain=False)
         self.weight = nn.Parameter(empty.new_zeros(self.edge_index.size(1)))
         if sign is not None:
             step = DaleSign(sign.to(self.weight))

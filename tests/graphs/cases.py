@@ -169,6 +169,7 @@ ON_DATA = {
     "path_length": {"max_sources": 5},
     "reciprocity": {},
     "rich_club": {},
+    "signed_weights": {},
     "small_worldness": {"max_sources": 5},
     "spectrum": {},
     "strongly_connected": {},

@@ -67,7 +67,9 @@ def test_each_name_is_exported_by_one_package():
     exported = [
         name for home in packages for name in importlib.import_module(f"graphs.{home}").__all__
     ]
-    assert sorted((*exported, "validate", "__version__")) == sorted(graphs.__all__)
+    assert sorted((*exported, "signed_weights", "validate", "__version__")) == sorted(
+        graphs.__all__
+    )
 
 
 def test_functions_and_warnings_can_be_pickled():

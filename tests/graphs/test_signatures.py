@@ -120,5 +120,5 @@ def test_a_folder_lists_what_it_makes_public_and_the_package_all_of_it():
         graphs.transforms,
     )
     names = [name for room in rooms for name in room.__all__]
-    assert sorted([*names, "__version__", "validate"]) == sorted(graphs.__all__)
+    assert sorted([*names, "__version__", "signed_weights", "validate"]) == sorted(graphs.__all__)
     assert all(getattr(room, name) is not None for room in rooms for name in room.__all__)

@@ -51,6 +51,10 @@ def any_connectome(draw, least=0):
         data.names = [draw(text) for _ in range(neurons)]
     if draw(st.booleans()):
         data.shape = (1, neurons)
+    sign = graphs.contract.signs(data)
+    if sign is not None and "edge_weight" in data:
+        # A negative weight contradicts the sign +1.
+        data.edge_weight[torch.from_numpy(sign > 0)] = data.edge_weight[sign > 0].abs()
     return graphs.validate(data)
 
 

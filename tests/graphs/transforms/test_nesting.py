@@ -35,7 +35,7 @@ def test_nested_connectomes_are_connectomes(outer, inner, total):
 def test_nest_carries_every_field():
     inner = without(FULL, "edge_type", "edge_sign")
     data = graphs.nest(OUTER, inner, connect=graphs.AllToAll(), spacing=2.0)
-    within = {(0, 1): -1.0, (1, 1): 2.0, (2, 0): 0.5}
+    within = {(0, 1): 1.0, (1, 1): 2.0, (2, 0): 0.5}
     expected = {(s + c, t + c): weight for (s, t), weight in within.items() for c in (0, 3)}
     expected |= {(s, t + 3): 9.0 for s in range(3) for t in range(3)}
     # The outer self-loop fills the second copy, except for self-loops and existing synapses.

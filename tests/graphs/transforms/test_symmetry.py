@@ -67,6 +67,7 @@ def test_types_are_made_symmetric_one_by_one():
 
 def test_an_unknown_sign_becomes_that_of_the_partner():
     data = CHAIN.clone()
+    data.edge_weight = data.edge_weight.abs()
     data.edge_sign = torch.tensor([0.0, -1.0, 1.0, 0.0, 1.0])
     found = graphs.symmetrize(data)
     signs = dict(
@@ -83,6 +84,7 @@ def test_an_unknown_sign_becomes_that_of_the_partner():
 )
 def test_opposite_signs_are_refused(field, values):
     data = CHAIN.clone()
+    data.edge_weight = data.edge_weight.abs()
     data[field] = torch.tensor(values)
     with pytest.raises(ValueError, match=f"{field}: .* opposite signs, .* of 1 pairs .*; drop"):
         graphs.symmetrize(data)
@@ -90,6 +92,7 @@ def test_opposite_signs_are_refused(field, values):
 
 def test_signs_of_neurons_stay_where_they_agree():
     data = CHAIN.clone()
+    data.edge_weight = data.edge_weight.abs()
     data.node_sign = torch.tensor([1.0, 1.0, 0.0, -1.0])
     found = graphs.symmetrize(data)
     assert torch.equal(found.node_sign, data.node_sign)

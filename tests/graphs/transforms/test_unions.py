@@ -24,10 +24,10 @@ def test_a_union_is_a_connectome_that_holds_its_parts(parts, labeled):
 def test_join_carries_every_field():
     data = graphs.join([FULL, FULL])
     assert synapses(data, "edge_weight", "edge_type", "edge_sign") == [
-        (0, 1, -1.0, 0, -1.0),
+        (0, 1, 1.0, 0, -1.0),
         (1, 1, 2.0, 0, 1.0),
         (2, 0, 0.5, 1, 1.0),
-        (3, 4, -1.0, 2, -1.0),
+        (3, 4, 1.0, 2, -1.0),
         (4, 4, 2.0, 2, 1.0),
         (5, 3, 0.5, 3, 1.0),
     ]

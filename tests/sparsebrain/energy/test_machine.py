@@ -259,7 +259,8 @@ def test_weights_start_from_the_connectome():
     assert BoltzmannMachine(data).weight.tolist() == [float(k) for k in ORDER]
     data.edge_weight[0] += 1
     with pytest.raises(
-        ValueError, match=r"edge_weight is 1 from neuron 0 to 1 and 0 back, .*symmetrize"
+        ValueError,
+        match=r"edge_weight with its sign is 1 from neuron 0 to 1 and 0 back, .*symmetrize",
     ):
         BoltzmannMachine(data)
 

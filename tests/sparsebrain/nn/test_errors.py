@@ -127,7 +127,7 @@ def test_wrong_options(options, error, match):
             {"edge_weight": -torch.ones(3), "edge_sign": torch.ones(3)},
             {"init": "edge_weight", "dale": True},
             ValueError,
-            r"fixes the sign of synapse 0 at \+1",
+            r"edge_weight must not be negative where edge_sign is \+1, got -1 at position 0",
         ),
     ],
 )

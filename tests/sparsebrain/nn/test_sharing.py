@@ -91,6 +91,7 @@ def test_projections_without_synapses_have_no_weight():
 def test_shared_weights_start_from_the_connectome_where_it_has_one_for_each_group(populated, by):
     groups = key(populated, by).unique(dim=1, return_inverse=True)[1]
     populated.edge_weight = groups.float() + 1
+    del populated.node_sign
     layer = GraphLayer(populated, weight_sharing=by, init="edge_weight")
     assert torch.equal(layer.weight_per_synapse(), populated.edge_weight)
     populated.edge_weight[3] += 1
@@ -122,9 +123,7 @@ def test_dale_refuses_weights_that_are_not_finite(populated, wrong):
 @pytest.mark.parametrize("dale", [False, True])
 def test_a_weight_is_its_strength_times_the_gain_of_its_group(populated, by, dale):
     layer = with_gains(populated, by, dale=dale)
-    counts = populated.edge_weight.double()
-    if dale:
-        counts = counts * populated.node_sign[populated.edge_index[0]]
+    counts = populated.edge_weight.double() * populated.node_sign[populated.edge_index[0]]
     assert torch.equal(layer.weight.detach(), counts)
     assert torch.equal(layer.gain.detach(), torch.ones_like(layer.gain))
     with torch.no_grad():
@@ -304,5 +303,5 @@ def test_wrong_options(populated, remove, options, error, match):
 
 def test_strengths_of_the_wrong_sign_are_refused(populated):
     populated.edge_weight = -populated.edge_weight
-    with pytest.raises(ValueError, match=r"fixes the sign of synapse \d+ at \+1"):
+    with pytest.raises(ValueError, match=r"edge_weight must not be negative where node_sign is"):
         with_gains(populated, dale=True)
