@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,9 @@ def find(folder: Path, name: str, *, classes: int = 10) -> Split | None:
         npz = folder / f"{spelling}.npz"
         if npz.is_file():
             return _checked(read_npz(npz), str(npz), classes)
-    places = [(folder / spelling, _IDX_NAMES) for spelling in spellings]
+    places: list[tuple[Path, tuple[str, ...]]] = [
+        (folder / spelling, _IDX_NAMES) for spelling in spellings
+    ]
     # Sets use the same file names, so that files without a folder of their own must be MNIST.
     if name == "mnist":
         places.append((folder, _IDX_NAMES))
@@ -124,6 +127,12 @@ def read_arrays(path: Path, *choices: tuple[str, ...]) -> dict[str, NDArray[Any]
     """
     try:
         with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                size = sum(each.file_size for each in zipfile.ZipFile(file).infolist())
+                if size > _MOST_BYTES:
+                    raise ValueError(
+                        f"it unpacks to {size} bytes, more than {_MOST_BYTES}; pass fewer images"
+                    )
             names = check_archive(file, _MOST_BYTES)
             absent = [[key for key in keys if key not in names] for keys in choices]
             if all(absent):

@@ -12,7 +12,7 @@ from sparsebrain.experiments import one_shot
 from sparsebrain.experiments.one_shot_study import characters, trials
 from sparsebrain.experiments.one_shot_study.backbone import Backbone, CosineHead, encode
 from sparsebrain.experiments.one_shot_study.study import interval, summarize
-from sparsebrain.experiments.one_shot_study.trials import Parts, Trial, blurred, judge
+from sparsebrain.experiments.one_shot_study.trials import Parts, Trial, blurred, judge, read
 from sparsebrain.experiments.one_shot_study.tuning import tune
 
 
@@ -25,18 +25,21 @@ def test_accuracies_are_those_of_scores_that_are_known():
     letters.known[:] = -1
     letters.test[:] = -1
     letters.letters[torch.arange(len(images.letters_y)), images.letters_y] = 1
-    asked = torch.arange(len(images.letters_y))
-    assert judge(images, asked, letters, hiragana) == (1, 1, 1, 1)
+
+    def judged():
+        return judge(images.letters_y, letters, read(images, hiragana))
+
+    assert judged() == (1, 1, 1, 1)
     # Half of the hiragana are taken for letters, and a quarter of the letters for another one.
     letters.test[::2] = 3
     letters.letters[::4] = letters.letters[::4].roll(1, 1)
-    assert judge(images, asked, letters, hiragana) == (0.75, 0.75, 0.5, 1)
+    assert judged() == (0.75, 0.75, 0.5, 1)
     # The margin keeps all but 1 % of the known hiragana.
     letters.known[:10] = 50
     letters.known[:40] += 1
-    assert judge(images, asked, letters, hiragana).letters == 0.75
+    assert judged().letters == 0.75
     letters.known[:] = 5
-    assert judge(images, asked, letters, hiragana) == (0.75, 0, 1, 1)
+    assert judged() == (0.75, 0, 1, 1)
 
 
 def test_blurring_keeps_the_sum_of_pixels():
@@ -72,7 +75,9 @@ def test_seeds_count_once_however_many_draws_they_have():
     def trial(seed, draw, letters):
         return Trial("none", "hebb", 1, seed, draw, letters, 0.5, 0.9, 0.8, 0.9, 1.0, 8)
 
-    rows = summarize([trial(0, 0, 0.5), trial(0, 1, 0.7), trial(1, 0, 0.6), trial(1, 1, 0.8)])
+    rows = summarize(
+        [trial(0, 0, 0.5), trial(0, 1, 0.7), trial(1, 0, 0.6), trial(1, 1, 0.8)], characters.load()
+    )
     (row,) = rows
     assert row.letters_accuracy == pytest.approx(0.65)
     assert row.letters_high - 0.65 == pytest.approx(interval([0.6, 0.7])[1])
