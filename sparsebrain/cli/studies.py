@@ -127,9 +127,9 @@ def one_shot(
 
     Handwriting can take the place of the rendered characters: kmnist and kuzushiji-49 that of the
     hiragana, emnist-letters that of the letters. known: or new: before a name or a file says which.
-    A FILE is an .npz archive with uint8 images [n, 28, 28] and labels [n], or the images of a pair
-    of IDX files. With --omniglot, the characters of the background set are known, and 20 of one
-    alphabet of the evaluation set are new.
+    A FILE is an .npz archive with images, uint8 of 28 x 28 pixels, and labels, or the images of a
+    pair of IDX files. With --omniglot, the characters of the background set are known, and 20 of
+    one alphabet of the evaluation set are new.
 
     Topologies are written as for compare. The default takes about seven minutes of processor time,
     half of that on two cores.

@@ -66,7 +66,7 @@ class System:
         hiragana_before: The accuracy on hiragana among the hiragana, before the letters.
         hiragana_after: The accuracy on hiragana among letters and hiragana, after the letters.
         hiragana_alone: The accuracy on hiragana among the hiragana, after the letters.
-        seconds: The median time of learning one letter.
+        seconds: The median processor time of learning one letter.
         bytes: The memory that one letter takes, or that changes for it.
         seeds: The number of seeds.
         draws: The number of draws with each seed.
@@ -199,6 +199,12 @@ def _load(data: object, data_dir: object, omniglot: object) -> Characters:
     sources = parse_all("data", () if none else options.texts("data", data, example="kmnist"))
     folder = options.data_folder("data_dir", data_dir)
     drawings = options.data_folder("omniglot", omniglot)
+    if folder is not None and all(each.path for each in sources):
+        raise OptionError(
+            "data_dir",
+            "it is for the files of data sets such as kmnist, of which none is named; pass the "
+            "name of one as well, or leave it out",
+        )
     if drawings is None:
         return handwriting.load(sources, folder)
     if sources:

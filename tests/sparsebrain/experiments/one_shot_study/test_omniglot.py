@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from sparsebrain.experiments import one_shot
+from sparsebrain.experiments.one_shot_study import trials
 from sparsebrain.experiments.one_shot_study.characters import Draw
 from sparsebrain.experiments.one_shot_study.omniglot import load
 
@@ -145,3 +147,17 @@ def test_what_is_missing_is_named(damaged, tmp_path):
         ValueError, match="omniglot: .*images_background is not there; pass the fol"
     ):
         load(damaged)
+
+
+def test_the_study_learns_20_characters_at_a_time(published, tmp_path, monkeypatch):
+    for name, number in (("_DRAWS", 2), ("_TUNED_DRAWS", 1), ("_IMAGINED", 1), ("_COPIES", 0)):
+        monkeypatch.setattr(trials, name, number)
+    monkeypatch.setattr(trials, "EXAMPLES", (1,))
+    rows = one_shot(
+        topologies=["none"], omniglot=published, epochs=1, seeds=1, out=tmp_path / "out"
+    )
+    assert {(each.known_classes, each.new, each.new_classes) for each in rows} == {
+        (3, "omniglot characters", 20)
+    }
+    assert len(rows) == 8 + 3
+    assert (tmp_path / "out/results.csv").read_text().count("omniglot background") == len(rows)
