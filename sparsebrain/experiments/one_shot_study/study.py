@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -74,6 +75,7 @@ class System:
         known_classes: Their number.
         new: What the letters are.
         new_classes: The number that is learned together.
+        code_checksum: The checksum of the code of the trials.
     """
 
     system: str
@@ -95,6 +97,7 @@ class System:
     known_classes: int
     new: str
     new_classes: int
+    code_checksum: str
 
 
 def one_shot(
@@ -279,6 +282,7 @@ def summarize(found: Iterable[Trial], images: Characters) -> list[System]:
                 known_classes=images.num_known,
                 new=images.letters_name,
                 new_classes=images.num_letters,
+                code_checksum=_code(),
             )
         )
     return rows
@@ -300,9 +304,13 @@ def _seal(name: str | Topology, images: Characters, num_edges: int, epochs: int,
         built = build(name, SHEET, num_edges=num_edges, seed=seed)
         connectome = checksum_of_connectome(built)
         name = name.spec
-    folder = Path(__file__).parent
-    code = checksum_of_code("backprop", sorted(folder.glob("*.py")))
-    return checksum_of([name, connectome, images.checksum, epochs, seed, code])
+    return checksum_of([name, connectome, images.checksum, epochs, seed, _code()])
+
+
+@functools.cache
+def _code() -> str:
+    """Return the checksum of all code that determines a trial."""
+    return checksum_of_code("backprop", sorted(Path(__file__).parent.glob("*.py")))
 
 
 def _order(trial: Trial) -> tuple[int, bool, str, str, int, int]:
