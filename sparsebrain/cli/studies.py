@@ -10,7 +10,10 @@ from sparsebrain.experiments.command_options import (
     DataSet,
     Epochs,
     Excitatory,
+    Handwriting,
+    HandwritingDir,
     Jobs,
+    Omniglot,
     OneShotTopologies,
     Out,
     Seeds,
@@ -107,6 +110,9 @@ def digits_stdp(
 
 def one_shot(
     topology: OneShotTopologies = None,
+    data: Handwriting = None,
+    data_dir: HandwritingDir = None,
+    omniglot: Omniglot = None,
     epochs: Epochs = 140,
     seeds: Seeds = 3,
     jobs: Jobs = -1,
@@ -118,6 +124,12 @@ def one_shot(
     without a graph layer. The letters are then stored in fast weights and other memories on top of
     their features, without further training, and compared with fine-tuning by gradient descent,
     with pixels and with an untrained network. All accuracies are those in 8 other fonts.
+
+    Handwriting can take the place of the rendered characters: kmnist and kuzushiji-49 that of the
+    hiragana, emnist-letters that of the letters. known: or new: before a name or a file says which.
+    A FILE is an .npz archive with images, uint8 of 28 x 28 pixels, and labels, or the images of a
+    pair of IDX files. With --omniglot, the characters of the background set are known, and 20 of
+    one alphabet of the evaluation set are new.
 
     Topologies are written as for compare. The default takes about seven minutes of processor time,
     half of that on two cores.
@@ -134,6 +146,9 @@ def one_shot(
 
     run(
         topologies=topology or DEFAULT_TOPOLOGIES,
+        data=data or (),
+        data_dir=data_dir,
+        omniglot=omniglot,
         epochs=epochs,
         seeds=seeds,
         jobs=jobs,

@@ -141,6 +141,15 @@ def _topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
     return texts
 
 
+def _handwriting(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+    from sparsebrain.experiments.one_shot_study.sources import parse_all  # noqa: PLC0415
+
+    options.once(name, texts)
+    parse_all(name, texts)
+    return texts
+
+
 def _topology(name: str, text: str) -> str:
     from sparsebrain.experiments import options  # noqa: PLC0415
 
@@ -238,6 +247,31 @@ OneShotTopologies = Annotated[
         metavar="SPEC",
         help="Topology of a graph layer; can be repeated. Default: grid.",
         **_checked(_topologies),
+    ),
+]
+Handwriting = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME|known:FILE|new:FILE",
+        help="Handwriting, {handwriting}, or images of yours; can be repeated; see above.",
+        **_checked(_handwriting),
+    ),
+]
+HandwritingDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="Folder with files of --data. Default: $SPARSEBRAIN_DATA, or else OpenML.",
+        **_path("data_folder"),
+    ),
+]
+Omniglot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder with images_background and images_evaluation of Omniglot.",
+        **_path("data_folder"),
     ),
 ]
 Rules = Annotated[

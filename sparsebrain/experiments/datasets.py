@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
@@ -22,6 +25,7 @@ from sparsebrain.experiments.options import OptionError, data_folder
 _VARIABLE = "SPARSEBRAIN_DATA"
 _WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
 _TRAINING = 60_000
+_SIDE = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +139,7 @@ def _mnist_like(name: str, openml_name: str) -> Callable[[Path | None], Images]:
     """Return the loader of 60,000 training and 10,000 test images, with one neuron per pixel."""
 
     def load_images(folder: Path | None) -> Images:
-        place = folder or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
-        try:
-            split = None if place is None else find(place, name)
-        except ValueError as error:
-            raise OptionError("data_dir", f"{error}; pass a folder with whole files") from None
-        if split is None and folder is not None:
-            raise OptionError(
-                "data_dir",
-                f"{folder} has no {name}; pass a folder with {_WANTED.format(name=name)}",
-            )
+        split = find_images(name, folder, _WANTED.format(name=name))
         split = split or _fetch(name, openml_name)
         train_x, test_x = (
             torch.tensor(x.reshape(len(x), -1), dtype=torch.float32) / 255
@@ -160,18 +155,60 @@ def _mnist_like(name: str, openml_name: str) -> Callable[[Path | None], Images]:
 
 
 def _fetch(name: str, openml_name: str) -> Split:
+    x, y = from_openml(name, openml_name, _WANTED.format(name=name))
+    return Split(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
+
+
+def from_openml(name: str, openml_name: str, files: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return images of 28 x 28 pixels from OpenML or from scikit-learn's cache of it.
+
+    Args:
+        name: The name of the data set in messages.
+        openml_name: Its name at OpenML; version 1 is used.
+        files: The files that a folder may have instead, for messages.
+
+    Returns:
+        Images [n, 28, 28] and labels [n], both uint8.
+
+    Raises:
+        OptionError: OpenML could not be reached, or has other data.
+    """
     try:
-        found = fetch_openml(openml_name, version=1, as_frame=False, parser="liac-arff")
+        with warnings.catch_warnings():
+            # The error says the same.
+            warnings.filterwarnings("ignore", message="A network error occurred")
+            found = fetch_openml(openml_name, version=1, as_frame=False, parser="liac-arff")
+        x = found.data.astype(np.uint8).reshape(-1, _SIDE, _SIDE)
+        return x, found.target.astype(np.uint8)
     except (OSError, ValueError) as error:
         raise OptionError(
             "data_dir",
             f"{name} was not found, and OpenML could not be reached ({error}); pass a folder with "
-            f"{_WANTED.format(name=name)}, name it in the environment variable {_VARIABLE}, or "
+            f"{files}, name it in the environment variable {_VARIABLE}, or "
             "connect once, so that scikit-learn fetches and keeps the images",
         ) from None
-    x = found.data.astype(np.uint8).reshape(-1, 28, 28)
-    y = found.target.astype(np.uint8)
-    return Split(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
+
+
+def find_images(name: str, folder: Path | None, files: str, *, classes: int = 10) -> Split | None:
+    """Return images from the files of a folder, or None if OpenML has to be asked.
+
+    Args:
+        name: The name of the data set.
+        folder: The folder; None for that in the environment variable SPARSEBRAIN_DATA.
+        files: The files that the folder should have, for messages.
+        classes: Labels are less than this.
+
+    Raises:
+        OptionError: A file is damaged, or ``folder`` has none of the files.
+    """
+    place = folder or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
+    try:
+        split = None if place is None else find(place, name, classes=classes)
+    except ValueError as error:
+        raise OptionError("data_dir", f"{error}; pass a folder with whole files") from None
+    if split is None and folder is not None:
+        raise OptionError("data_dir", f"{folder} has no {name}; pass a folder with {files}")
+    return split
 
 
 DATASETS: dict[str, Callable[[Path | None], Images]] = {

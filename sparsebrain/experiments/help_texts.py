@@ -28,6 +28,12 @@ def datasets() -> str:
     return _list(_entries("sparsebrain.experiments.datasets", "DATASETS"), last="or")
 
 
+def handwriting() -> str:
+    """Return the handwriting of ``one-shot``."""
+    home = "sparsebrain.experiments.one_shot_study.sources"
+    return _list(_entries(home, "DATASETS"), last="or")
+
+
 def formats() -> str:
     """Return the suffixes of connectome files that can be read."""
     home = "graphs.io.formats"
@@ -84,6 +90,7 @@ def kinds() -> str:
 TEXTS: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "datasets": datasets,
+    "handwriting": handwriting,
     "formats": formats,
     "written_formats": written_formats,
     "variants": variants,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import math
+import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,18 @@ _IDX_NAMES = (
     "t10k-labels-idx1-ubyte",
 )
 _NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+# Published files whose names say of which set they are. Their archives have one array each.
+_PUBLISHED = {
+    "kmnist": ("kmnist-{}-imgs.npz", "kmnist-{}-labels.npz"),
+    "kuzushiji-49": ("k49-{}-imgs.npz", "k49-{}-labels.npz"),
+    "emnist-letters": (
+        "emnist-letters-{}-images-idx3-ubyte",
+        "emnist-letters-{}-labels-idx1-ubyte",
+    ),
+}
+# Published with rows and columns exchanged.
+_TRANSPOSED = {"emnist-letters"}
+_ONLY_KEY = "arr_0"
 _UNSIGNED_BYTE = 0x08
 # 20 times MNIST.
 _MOST_BYTES = 2**30
@@ -42,15 +55,19 @@ class Split(NamedTuple):
     test_y: NDArray[np.uint8]
 
 
-def find(folder: Path, name: str) -> Split | None:
+def find(folder: Path, name: str, *, classes: int = 10) -> Split | None:
     """Return an image set, or None if the folder has none of its files.
 
     The files are ``NAME.npz`` in the folder, or the four IDX files, plain or with ``.gz``, in
     ``folder/NAME`` and, for "mnist", in the folder itself. NAME may have ``_`` in place of ``-``.
+    The published files of KMNIST, Kuzushiji-49 and EMNIST Letters are also found under their own
+    names, in the folder or in ``folder/NAME``; those of EMNIST, which have rows and columns
+    exchanged, are transposed.
 
     Args:
         folder: The folder.
         name: The name of the image set, such as "fashion-mnist".
+        classes: Labels are less than this.
 
     Raises:
         ValueError: A file is damaged, too large, missing, or does not fit the others.
@@ -59,21 +76,30 @@ def find(folder: Path, name: str) -> Split | None:
     for spelling in spellings:
         npz = folder / f"{spelling}.npz"
         if npz.is_file():
-            return _checked(read_npz(npz), str(npz))
-    places = [folder / spelling for spelling in spellings]
-    # Both sets use the same file names, so that files without a folder of their own must be MNIST.
+            return _checked(read_npz(npz), str(npz), classes)
+    places: list[tuple[Path, tuple[str, ...]]] = [
+        (folder / spelling, _IDX_NAMES) for spelling in spellings
+    ]
+    # Sets use the same file names, so that files without a folder of their own must be MNIST.
     if name == "mnist":
-        places.append(folder)
-    for place in places:
-        paths = [_plain_or_gzipped(place / idx) for idx in _IDX_NAMES]
+        places.append((folder, _IDX_NAMES))
+    own = tuple(
+        each.format(part) for part in ("train", "test") for each in _PUBLISHED.get(name, ())
+    )
+    places += [(place, own) for place in (folder, *(folder / each for each in spellings)) if own]
+    for place, names in places:
+        paths = [_plain_or_gzipped(place / each) for each in names]
         if any(paths):
-            absent = [idx for idx, path in zip(_IDX_NAMES, paths, strict=True) if path is None]
+            absent = [each for each, path in zip(names, paths, strict=True) if path is None]
             if absent:
                 raise ValueError(
                     f"{place} lacks {', '.join(absent)}; put them there, plain or with .gz."
                 )
-            arrays = [read_idx(path) for path in paths if path is not None]
-            return _checked(Split(*arrays), str(place))
+            split = _checked(Split(*(_read(path) for path in paths if path)), str(place), classes)
+            if names is own and name in _TRANSPOSED:
+                train, test = (each.transpose(0, 2, 1) for each in (split.train_x, split.test_x))
+                split = split._replace(train_x=train, test_x=test)
+            return split
     return None
 
 
@@ -83,16 +109,43 @@ def read_npz(path: Path) -> Split:
     Raises:
         ValueError: The file is damaged, unpacks to more than 1 GiB, or lacks an array.
     """
+    return Split(*read_arrays(path, _NPZ_KEYS).values())
+
+
+def read_arrays(path: Path, *choices: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Read arrays of an archive by their names.
+
+    Args:
+        path: The archive.
+        choices: Names of arrays; the first of which the archive has all are read.
+
+    Returns:
+        The arrays by name, in the order of the names.
+
+    Raises:
+        ValueError: The file is damaged, unpacks to more than 1 GiB, or lacks an array.
+    """
     try:
         with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                size = sum(each.file_size for each in zipfile.ZipFile(file).infolist())
+                if size > _MOST_BYTES:
+                    raise ValueError(
+                        f"it unpacks to {size} bytes, more than {_MOST_BYTES}; pass fewer images"
+                    )
             names = check_archive(file, _MOST_BYTES)
-            absent = [key for key in _NPZ_KEYS if key not in names]
-            if absent:
-                raise ValueError(f"it lacks {', '.join(absent)}; write it with numpy.savez")
+            absent = [[key for key in keys if key not in names] for keys in choices]
+            if all(absent):
+                lacking = ", and ".join(", ".join(keys) for keys in absent)
+                raise ValueError(f"it lacks {lacking}; write it with numpy.savez")
             with np.load(file, allow_pickle=False) as arrays:
-                return Split(*(arrays[key] for key in _NPZ_KEYS))
+                return {key: arrays[key] for key in choices[absent.index([])]}
     except Exception as error:
         raise _unreadable(path, error) from error
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    return read_arrays(path, (_ONLY_KEY,))[_ONLY_KEY] if path.suffix == ".npz" else read_idx(path)
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -145,7 +198,7 @@ def _plain_or_gzipped(path: Path) -> Path | None:
     return next((found for found in (path, zipped) if found.is_file()), None)
 
 
-def _checked(split: Split, where: str) -> Split:
+def _checked(split: Split, where: str, classes: int) -> Split:
     """Return an image set whose parts fit.
 
     Raises:
@@ -165,9 +218,9 @@ def _checked(split: Split, where: str) -> Split:
                 f"{where}: {part} images and labels must have the same number, at least 1, got "
                 f"{len(x)} {part} images, but {len(y)} labels; {_AGAIN}."
             )
-        if int(y.max()) > 9:
+        if int(y.max()) >= classes:
             raise ValueError(
-                f"{where}: {part} labels must be 0 to 9, got {int(y.max())}; {_AGAIN}."
+                f"{where}: {part} labels must be 0 to {classes - 1}, got {int(y.max())}; {_AGAIN}."
             )
     if split.train_x.shape[1:] != split.test_x.shape[1:]:
         raise ValueError(

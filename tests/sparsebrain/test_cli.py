@@ -16,6 +16,7 @@ from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES
 from sparsebrain.experiments.kinds import KINDS
+from sparsebrain.experiments.one_shot_study.sources import DATASETS as HANDWRITING
 from sparsebrain.learning import RULES
 from sparsebrain.models import EJIMA_MODELS, EJIMA_VARIANTS
 from tests.processes import are_gone, begin, workers_of
@@ -116,6 +117,7 @@ def test_the_help_names_every_option_of_an_equilibrium():
     [
         ("compare", "--data NAME Data set: ", DATASETS),
         ("reproduce", "--data NAME Data set: ", DATASETS),
+        ("one-shot", "--data NAME|known:FILE|new:FILE Handwriting, ", HANDWRITING),
         ("reproduce", "--variant NAME Variant of the models: ", EJIMA_VARIANTS),
         ("error-diffusion", "--only STUDY Study; can be repeated: ", ALL_STUDIES),
         ("generate", "Connectome file; ends in ", FORMATS),

@@ -15,7 +15,8 @@ def draw(rows: Sequence[Any]) -> Figure:
 
     Args:
         rows: Systems with ``system``, ``examples``, ``letters_accuracy``, ``letters_low``,
-            ``letters_high``, ``hiragana_before`` and ``hiragana_after``.
+            ``letters_high``, ``hiragana_before``, ``hiragana_after``, ``known``,
+            ``known_classes``, ``new`` and ``new_classes``.
     """
     systems = [*dict.fromkeys(each.system for each in rows)]
     counts = sorted({each.examples for each in rows})
@@ -30,19 +31,20 @@ def draw(rows: Sequence[Any]) -> Figure:
         label = f"{examples} example{'s' * (examples > 1)}"
         style = {"color": COLORS[number], "label": label, "error_kw": {"lw": 0.8}}
         letters.barh(places, means, height, xerr=errors, **style)
+    known, new = rows[0].known_classes, rows[0].new_classes
     once = [each for each in rows if each.examples == counts[0]]
     places = [systems.index(each.system) for each in once]
     for name, color, label in (
-        ("hiragana_before", COLORS[6], "46 hiragana, before"),
-        ("hiragana_after", COLORS[1], f"72 characters, after {counts[0]} example"),
+        ("hiragana_before", COLORS[6], f"{known} {rows[0].known}, before"),
+        ("hiragana_after", COLORS[1], f"{known + new} characters, after {counts[0]} example"),
     ):
         values = [getattr(each, name) for each in once]
         hiragana.plot(values, places, "o", color=color, ms=5, label=label)
     letters.set_yticks(range(len(systems)), systems, fontsize=8)
-    letters.axvline(1 / 26, color="black", lw=0.8, ls=":")
+    letters.axvline(1 / new, color="black", lw=0.8, ls=":")
     letters.invert_yaxis()
-    letters.set(xlabel="accuracy among 26 letters", xlim=(0, 1), title="letters")
-    hiragana.set(xlabel="accuracy", xlim=(0, 1), title="hiragana in new fonts")
+    letters.set(xlabel=f"accuracy among {new} {rows[0].new}", xlim=(0, 1), title=rows[0].new)
+    hiragana.set(xlabel="accuracy", xlim=(0, 1), title=f"{rows[0].known} in new images")
     for each in (letters, hiragana):
         each.legend(frameon=False, fontsize=8, loc="lower right")
         each.grid(axis="x", lw=0.3)

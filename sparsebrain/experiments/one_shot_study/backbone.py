@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from sparsebrain.experiments.one_shot_study.characters import HIRAGANA, SIDE
+from sparsebrain.experiments.one_shot_study.characters import SIDE
 from sparsebrain.experiments.one_shot_study.distortions import distort
 from sparsebrain.nn.graph_layer import GraphLayer
 
@@ -80,8 +80,8 @@ def train(backbone: Backbone, x: Tensor, y: Tensor, epochs: int, seed: int) -> C
         The trained class weights of upright hiragana.
     """
     generator = torch.Generator().manual_seed(seed)
-    classes = HIRAGANA * _TURNS
-    head = CosineHead(classes)
+    classes = int(y.max()) + 1
+    head = CosineHead(classes * _TURNS)
     parameters = [*backbone.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, _RATE, weight_decay=_DECAY)
     steps = epochs * -(-len(x) // _BATCH)
@@ -94,15 +94,15 @@ def train(backbone: Backbone, x: Tensor, y: Tensor, epochs: int, seed: int) -> C
         for batch in torch.randperm(len(x), generator=generator).split(_BATCH):
             turns = torch.randint(_TURNS, (len(batch),), generator=generator)
             images = turned(distort(x[batch], generator), turns)
-            loss = functional.cross_entropy(head(backbone(images)), y[batch] + HIRAGANA * turns)
+            loss = functional.cross_entropy(head(backbone(images)), y[batch] + classes * turns)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
     backbone.eval()
-    upright = CosineHead(HIRAGANA)
+    upright = CosineHead(classes)
     with torch.no_grad():
-        upright.weight.copy_(head.weight[:HIRAGANA])
+        upright.weight.copy_(head.weight[:classes])
     return upright
 
 

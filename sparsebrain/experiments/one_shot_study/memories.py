@@ -1,7 +1,7 @@
 """Memories that store features of letters, seen once or a few times, and score others by them.
 
-Each is a function of the features [26, examples, D] of the examples and of queries [n, D], all of
-length 1, and returns letter scores [n, 26]. Scores are comparable with cosines.
+Each is a function of the features [L, examples, D] of the examples of L letters and of queries
+[n, D], all of length 1, and returns letter scores [n, L]. Scores are comparable with cosines.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sparsebrain.experiments.one_shot_study import memories, tuning
 from sparsebrain.experiments.one_shot_study.backbone import Backbone, encode, train
-from sparsebrain.experiments.one_shot_study.characters import HIRAGANA, LETTERS, Characters, Draw
+from sparsebrain.experiments.one_shot_study.characters import Characters, Draw
 from sparsebrain.experiments.one_shot_study.distortions import distort
 
 EXAMPLES = (1, 2, 5)
@@ -48,12 +48,12 @@ class Trial:
         examples: The number of examples of each letter.
         seed: The seed of the backbone and of the draws.
         draw: The number of the draw.
-        letters: The accuracy on letters among the 26 letters.
-        letters_of_all: The accuracy on letters among all 72 characters.
-        hiragana_before: The accuracy on hiragana among the 46 hiragana, before the letters.
-        hiragana_after: The accuracy on hiragana among all 72 characters, after the letters.
-        hiragana_alone: The accuracy on hiragana among the 46 hiragana, after the letters.
-        seconds: The time of learning one letter.
+        letters: The accuracy on letters among the letters.
+        letters_of_all: The accuracy on letters among letters and hiragana.
+        hiragana_before: The accuracy on hiragana among the hiragana, before the letters.
+        hiragana_after: The accuracy on hiragana among letters and hiragana, after the letters.
+        hiragana_alone: The accuracy on hiragana among the hiragana, after the letters.
+        seconds: The processor time of learning one letter.
         bytes: The memory that one letter takes, or that changes for it.
         settings: A checksum of everything that determines the trial.
     """
@@ -94,19 +94,45 @@ class Judged(NamedTuple):
     hiragana_alone: float
 
 
-def judge(characters: Characters, asked: Tensor, letters: Parts, hiragana: Parts) -> Judged:
-    """Return the accuracies of letter scores [n, 26] and hiragana scores [n, 46].
+class Read(NamedTuple):
+    """How hiragana read images, without the letters.
 
-    Among all 72 characters a letter needs a score that exceeds those of hiragana by a margin, at
-    which 1 % of the known hiragana would be taken for letters. No new font is used for it.
+    Attributes:
+        best: The largest score of a hiragana.
+        right: Whether the hiragana in new fonts are read [n].
     """
-    lead = letters.known.amax(1) - hiragana.known.amax(1)
+
+    best: Parts
+    right: Tensor
+
+    def asked(self, positions: Tensor) -> Read:
+        """Return the same for some of the letters alone."""
+        return self._replace(best=self.best._replace(letters=self.best.letters[positions]))
+
+
+def read(characters: Characters, scores: Parts) -> Read:
+    """Return how images are read, from hiragana scores [n, hiragana]."""
+    return Read(scores.map(lambda each: each.amax(1)), scores.test.argmax(1) == characters.test_y)
+
+
+def judge(answers: Tensor, letters: Parts, hiragana: Read) -> Judged:
+    """Return the accuracies of letter scores [n, letters] beside hiragana.
+
+    Among all characters a letter needs a score that exceeds those of hiragana by a margin, at which
+    1 % of the known hiragana would be taken for letters. No new font is used for it.
+
+    Args:
+        answers: The letters of the questions [n].
+        letters: The scores of letters; the last part are the questions.
+        hiragana: How hiragana read the same images.
+    """
+    lead = letters.known.amax(1) - hiragana.best.known
     margin = torch.quantile(lead, 1 - _MISTAKEN)
-    named = letters.letters[asked].argmax(1) == characters.letters_y[asked]
-    is_letter = letters.letters[asked].amax(1) > hiragana.letters[asked].amax(1) + margin
-    read = hiragana.test.argmax(1) == characters.test_y
-    stays = letters.test.amax(1) <= hiragana.test.amax(1) + margin
-    return Judged(*(_share(each) for each in (named, named & is_letter, read & stays, read)))
+    named = letters.letters.argmax(1) == answers
+    is_letter = letters.letters.amax(1) > hiragana.best.letters + margin
+    stays = letters.test.amax(1) <= hiragana.best.test + margin
+    right = hiragana.right
+    return Judged(*(_share(each) for each in (named, named & is_letter, right & stays, right)))
 
 
 def pixels(characters: Characters, seed: int) -> Iterator[Trial]:
@@ -132,18 +158,17 @@ def trained(
     for examples, draw, number in _draws(seed, characters, _TUNED_DRAWS):
         for readout, everything in (("sgd, head", False), ("sgd, all layers", True)):
             before = encode(backbone, characters.test_x) @ functional.normalize(head.weight).T
-            start = time.perf_counter()
+            start = time.thread_time()
             tuned = tuning.tune(
                 backbone, head, characters.letters_x[draw.shown], everything=everything, seed=number
             )
-            seconds = time.perf_counter() - start
-            images = Parts(characters.known_x, characters.test_x, characters.letters_x)
+            seconds = time.thread_time() - start
+            asked = characters.letters_x[draw.asked]
+            images = Parts(characters.known_x, characters.test_x, asked)
             scores = images.map(lambda x, tuned=tuned: encode(tuned, x))  # type: ignore[misc]
-            letters, hiragana = (
-                scores.map(lambda x: x[:, HIRAGANA:]),
-                scores.map(lambda x: x[:, :HIRAGANA]),
-            )
-            judged = judge(characters, draw.asked, letters, hiragana)
+            letters = scores.map(lambda x: x[:, len(head.weight) :])
+            hiragana = read(characters, scores.map(lambda x: x[:, : len(head.weight)]))
+            judged = judge(draw.answers, letters, hiragana)
             changed = tuned if everything else tuned[1]
             size = sum(each.nbytes for each in changed.parameters())
             yield _trial(
@@ -152,7 +177,7 @@ def trained(
                 (examples, seed, number),
                 judged,
                 _share(before.argmax(1) == characters.test_y),
-                (seconds / LETTERS, size),
+                (seconds / len(draw.shown), size),
             )
 
 
@@ -183,9 +208,10 @@ def _remember(
     imagined = _imagine(encoder, characters.letters_x, generator) if brain else None
     olds = {}
     for readout, (found, _) in spaces.items():
-        means = torch.stack([found.known[known_y == each].mean(0) for each in range(HIRAGANA)])
-        means = functional.normalize(means, dim=1)
-        olds[readout] = found.map(lambda each, means=means: each @ means.T)  # type: ignore[misc]
+        means = torch.zeros(characters.num_known, found.known.size(1))
+        means = functional.normalize(means.index_add_(0, known_y, found.known), dim=1)
+        scores = found.map(lambda each, means=means: each @ means.T)  # type: ignore[misc]
+        olds[readout] = read(characters, scores)
     if imagined is not None:
         spaces[_WITH_COPIES] = features, memories.hebb
         olds[_WITH_COPIES] = olds["fast weights, hebb"]
@@ -196,10 +222,11 @@ def _remember(
             if readout == _WITH_COPIES:
                 # All copies of all examples are one key.
                 keys = functional.normalize(keys.mean(1, keepdim=True), dim=2)
-            scores = memory(keys, torch.cat(found))
-            new = Parts(*scores.split([len(each) for each in found]))
-            judged = judge(characters, draw.asked, new, olds[readout])
-            before = _share(olds[readout].test.argmax(1) == characters.test_y)
+            queries = found._replace(letters=found.letters[draw.asked])
+            every = memory(keys, torch.cat(queries))
+            new = Parts(*every.split([len(each) for each in queries]))
+            judged = judge(draw.answers, new, olds[readout].asked(draw.asked))
+            before = _share(olds[readout].right)
             cost = _cost(encoder, characters.letters_x[draw.shown], readout, keys)
             yield _trial(name, readout, (examples, seed, number), judged, before, cost)
 
@@ -213,7 +240,7 @@ def _imagine(encoder: nn.Module, letters: Tensor, generator: torch.Generator) ->
 
 def _cost(encoder: nn.Module, images: Tensor, readout: str, keys: Tensor) -> tuple[float, int]:
     """Return the seconds of learning one letter from its images [e, H, W], and its bytes."""
-    start = time.perf_counter()
+    start = time.thread_time()
     seen = images[0]
     if readout == _WITH_COPIES:
         seen = distort(seen.repeat(_IMAGINED, 1, 1), torch.Generator().manual_seed(0))
@@ -225,7 +252,7 @@ def _cost(encoder: nn.Module, images: Tensor, readout: str, keys: Tensor) -> tup
         assert memory.keys is not None
         assert memory.errors is not None
         size = memory.keys.nbytes + memory.errors.nbytes
-    return time.perf_counter() - start, size
+    return time.thread_time() - start, size
 
 
 def _draws(seed: int, characters: Characters, number: int) -> Iterator[tuple[int, Draw, int]]:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparsebrain.experiments.one_shot_study.backbone import Backbone, CosineHead, encode
-from sparsebrain.experiments.one_shot_study.characters import HIRAGANA, LETTERS
 from sparsebrain.experiments.one_shot_study.distortions import distort
 
 _STEPS = 40
@@ -26,24 +25,25 @@ def tune(
     Args:
         backbone: The trained network, which stays as it is.
         head: The class weights of hiragana, which stay as they are.
-        examples: Images [26, examples, 28, 28].
+        examples: Images [letters, examples, 28, 28].
         everything: Whether all layers learn, or the class weights alone.
         seed: The seed of new class weights and distortions.
 
     Returns:
-        A network from images to scores [n, 72].
+        A network from images to scores [n, hiragana + letters].
     """
     generator = torch.Generator().manual_seed(seed)
-    grown = CosineHead(HIRAGANA + LETTERS)
+    known, letters = len(head.weight), len(examples)
+    grown = CosineHead(known + letters)
     with torch.no_grad():
-        grown.weight[:HIRAGANA] = functional.normalize(head.weight, dim=1)
-        new = torch.randn(LETTERS, grown.weight.size(1), generator=generator)
-        grown.weight[HIRAGANA:] = functional.normalize(new, dim=1)
+        grown.weight[:known] = functional.normalize(head.weight, dim=1)
+        new = torch.randn(letters, grown.weight.size(1), generator=generator)
+        grown.weight[known:] = functional.normalize(new, dim=1)
     below = copy.deepcopy(backbone)
     learning = [*below.parameters()] if everything else []
     optimizer = torch.optim.SGD([*learning, *grown.parameters()], _RATE, momentum=_MOMENTUM)
     images = examples.flatten(0, 1)
-    labels = HIRAGANA + torch.arange(LETTERS).repeat_interleave(examples.size(1))
+    labels = known + torch.arange(letters).repeat_interleave(examples.size(1))
     for _ in range(_STEPS):
         seen = distort(images, generator)
         features = below(seen) if everything else encode(below, seen)

@@ -224,7 +224,7 @@ def test_an_npz_bomb_is_not_unpacked(tmp_path):
     bomb(path, 2**28 + 2**20)
     assert path.stat().st_size < 2**23
     refuse_in_little_memory(
-        read_npz, path, r"mnist.npz cannot be read: it unpacks to \d+ bytes, more than"
+        read_npz, path, r"mnist.npz cannot be read: it unpacks to \d+ bytes, more than \d+; pass f"
     )
     for shape in ((2**40,), (0, 2**40), (2**20, 2**20, 2**20)):
         with zipfile.ZipFile(path, "w") as file:

@@ -4,15 +4,17 @@ import csv
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
+import graphs
 from sparsebrain.experiments import one_shot
 from sparsebrain.experiments.one_shot_study import characters, trials
 from sparsebrain.experiments.one_shot_study.backbone import Backbone, CosineHead, encode
 from sparsebrain.experiments.one_shot_study.study import interval, summarize
-from sparsebrain.experiments.one_shot_study.trials import Parts, Trial, blurred, judge
+from sparsebrain.experiments.one_shot_study.trials import Parts, Trial, blurred, judge, read
 from sparsebrain.experiments.one_shot_study.tuning import tune
 
 
@@ -25,18 +27,21 @@ def test_accuracies_are_those_of_scores_that_are_known():
     letters.known[:] = -1
     letters.test[:] = -1
     letters.letters[torch.arange(len(images.letters_y)), images.letters_y] = 1
-    asked = torch.arange(len(images.letters_y))
-    assert judge(images, asked, letters, hiragana) == (1, 1, 1, 1)
+
+    def judged():
+        return judge(images.letters_y, letters, read(images, hiragana))
+
+    assert judged() == (1, 1, 1, 1)
     # Half of the hiragana are taken for letters, and a quarter of the letters for another one.
     letters.test[::2] = 3
     letters.letters[::4] = letters.letters[::4].roll(1, 1)
-    assert judge(images, asked, letters, hiragana) == (0.75, 0.75, 0.5, 1)
+    assert judged() == (0.75, 0.75, 0.5, 1)
     # The margin keeps all but 1 % of the known hiragana.
     letters.known[:10] = 50
     letters.known[:40] += 1
-    assert judge(images, asked, letters, hiragana).letters == 0.75
+    assert judged().letters == 0.75
     letters.known[:] = 5
-    assert judge(images, asked, letters, hiragana) == (0.75, 0, 1, 1)
+    assert judged() == (0.75, 0, 1, 1)
 
 
 def test_blurring_keeps_the_sum_of_pixels():
@@ -72,7 +77,9 @@ def test_seeds_count_once_however_many_draws_they_have():
     def trial(seed, draw, letters):
         return Trial("none", "hebb", 1, seed, draw, letters, 0.5, 0.9, 0.8, 0.9, 1.0, 8)
 
-    rows = summarize([trial(0, 0, 0.5), trial(0, 1, 0.7), trial(1, 0, 0.6), trial(1, 1, 0.8)])
+    rows = summarize(
+        [trial(0, 0, 0.5), trial(0, 1, 0.7), trial(1, 0, 0.6), trial(1, 1, 0.8)], characters.load()
+    )
     (row,) = rows
     assert row.letters_accuracy == pytest.approx(0.65)
     assert row.letters_high - 0.65 == pytest.approx(interval([0.6, 0.7])[1])
@@ -132,3 +139,93 @@ def test_a_damaged_table_is_reported_before_any_training(tmp_path):
 def test_wrong_arguments_are_refused(wrong, told, tmp_path):
     with pytest.raises(ValueError, match=told):
         one_shot(**wrong, out=tmp_path)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Few draws, and files of known and new characters, each a disk of its own size."""
+    for name, number in (("_DRAWS", 1), ("_TUNED_DRAWS", 1), ("_IMAGINED", 2), ("_COPIES", 0)):
+        monkeypatch.setattr(trials, name, number)
+    places = np.indices((28, 28)) - 13.5
+    for name, radii in (("known", (3, 6, 9)), ("new", (4, 8))):
+        disks = [(np.hypot(*places) < radius) * np.uint8(255) for radius in radii]
+        labels = np.repeat(np.arange(len(radii)), 10)
+        np.savez(tmp_path / f"{name}.npz", images=np.array(disks)[labels], labels=labels)
+    return tmp_path
+
+
+def test_any_characters_are_learned_on_any_graph(tiny):
+    graphs.save(graphs.erdos_renyi(50, 0.1, seed=0), tiny / "mine.npz")
+    rows = one_shot(
+        topologies=[f"file:{tiny / 'mine.npz'}", "c-elegans", "none"],
+        data=[f"known:{tiny / 'known.npz'}", f"new:{tiny / 'new.npz'}"],
+        epochs=1,
+        seeds=1,
+        out=tiny / "out",
+    )
+    assert {each.backbone for each in rows} == {
+        *("pixels", "blurred pixels", "untrained", "none", "c-elegans"),
+        f"file:{tiny / 'mine.npz'}",
+    }
+    for row in rows:
+        assert (row.known, row.known_classes, row.new, row.new_classes) == ("known", 3, "new", 2)
+        assert row.draws == 1
+        if row.backbone == "pixels":
+            # Larger disks contain smaller ones, and images of a class are equal.
+            assert (row.letters_accuracy, row.hiragana_before) == (1, 1)
+    assert len(rows) == 3 * (3 * 8 + 3)
+
+
+def test_other_images_are_other_trials(tiny, monkeypatch):
+    monkeypatch.setattr(
+        "sparsebrain.experiments.one_shot_study.study._run",
+        lambda images, name, *rest: [
+            Trial("none", "x", 1, 0, 0, *[0.5] * 5, 1.0, images.num_known)
+        ],
+    )
+    for data, classes in (((), 46), ((f"known:{tiny / 'known.npz'}",), 3)):
+        (row,) = one_shot(data=data, epochs=1, seeds=1, out=tiny / "out")
+        assert (row.bytes, row.known_classes) == (classes, classes)
+    with (tiny / "out/trials.csv").open() as file:
+        assert len({each["settings"] for each in csv.DictReader(file)}) == 8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "told"),
+    [
+        ({"data": ["mnist"]}, ValueError, "data must be kmnist, .* but 'mnist' is none of these"),
+        ({"data": "kmnist"}, TypeError, r"data must be a sequence of strings.*data=\['kmnist'\]"),
+        ({"data": [3]}, TypeError, "data must be a sequence of strings"),
+        ({"data": 0}, TypeError, "data must be a sequence of strings"),
+        ({"data": None}, TypeError, "data must be a sequence of strings"),
+        ({"data": ["kmnist", "kmnist"]}, ValueError, "data has 'kmnist' twice"),
+        (
+            {"data_dir": "."},
+            ValueError,
+            "data_dir: .* of which none is named; pass the name of one",
+        ),
+        ({"data_dir": "nowhere"}, ValueError, "data_dir must be a folder"),
+        ({"data_dir": 3}, TypeError, "data_dir must be a path"),
+        ({"omniglot": "nowhere"}, ValueError, "omniglot must be a folder"),
+        (
+            {"omniglot": "."},
+            ValueError,
+            "omniglot: images_background is not there; pass the folder",
+        ),
+        (
+            {"omniglot": ".", "data": ["kmnist"]},
+            ValueError,
+            "omniglot: it replaces .* pass no data",
+        ),
+        (
+            {"data": ["kmnist"], "data_dir": "."},
+            ValueError,
+            "data_dir: . has no kmnist; pass a fol",
+        ),
+    ],
+)
+def test_wrong_data_is_refused_before_a_folder_is_made(wrong, error, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=told):
+        one_shot(**wrong, out="out")
+    assert not (tmp_path / "out").exists()
