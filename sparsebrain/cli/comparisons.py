@@ -46,6 +46,9 @@ def compare(
     The learning rules are {rules}. Every rule trains every topology. Combinations that a rule
     refuses are reported and skipped.
 
+    Six things speak against backpropagation in brains. Each rule solves them (s), partly (p) or not
+    (-), in this order: {problems}
+
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
     their options are
 
