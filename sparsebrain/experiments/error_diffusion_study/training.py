@@ -72,7 +72,7 @@ def train(setting: Setting, data_dir: Path | None) -> Score:
     with one_thread():
         rule = make_rule(setting, samples.x.size(1), generator, samples.num_classes)
         weighs = setting.remedy == "loss weights"
-        step = _weighted(rule, samples.class_weights) if weighs else rule
+        step = weighted(rule, samples.class_weights) if weighs else rule
         after = _after_step(setting, rule)
         per_sample = setting.rate
         if _is_summed(setting):
@@ -125,7 +125,7 @@ def _after_step(setting: Setting, rule: Rule) -> Callable[[], None]:
     return lambda: None
 
 
-def _weighted(rule: Rule, class_weights: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def weighted(rule: Rule, class_weights: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the step of a rule with two classes, whose quadratic loss weighs them differently."""
 
     def step(x: Tensor, y: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def _perceptron(setting: Setting, in_features: int, num_classes: int) -> nn.Sequ
     for before, after in pairwise(widths):
         parts += [nn.Linear(before, after), activation()]
     parts.append(nn.Linear(widths[-1], 1 if binary else num_classes))
-    if setting.weights == "ternary":
+    if setting.weights != "full":
         for part in parts:
             if isinstance(part, nn.Linear):
                 parametrize.register_parametrization(part, "weight", Ternary())
