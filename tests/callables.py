@@ -26,6 +26,7 @@ from sparsebrain import (
     reward,
     spiking,
 )
+from sparsebrain import nn as layers
 from sparsebrain.learning import RULES
 from sparsebrain.plasticity import PLASTICITY
 from tests.graphs.cases import CASES, ON_DATA
@@ -37,6 +38,7 @@ PACKAGES = (
     kernels,
     spiking,
     models,
+    layers,
     learning,
     error_diffusion,
     diagnostics,
@@ -110,6 +112,8 @@ def _of_layers() -> Iterator[tuple[str, Call]]:
     yield "GraphLayer.forward (PyG)", Call(layer, nodes)
     yield "GraphLayer.describe", Call(layer.describe, {"x": x})
     yield "GraphLayer.reset_parameters", Call(layer.reset_parameters, {})
+    yield "nn.Ternary", Call(layers.Ternary, {})
+    yield "nn.Ternary.forward", Call(layers.Ternary(), {"weight": layer.weight.detach()})
     yield "GraphLayer.hooked", Call(layer.hooked, {"hook": lambda recurrence: recurrence})
     yield "Maxout.forward", Call(maxout, {"x": x})
 
@@ -642,6 +646,10 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("error_diffusion.ErrorDiffusionNetwork", "init"): {"float", *_WHOLE, "1e308"},
     ("error_diffusion.ErrorDiffusionNetwork", "loops"): {"None"},
     ("error_diffusion.alternating", "number"): {"zero"},
+    ("nn.Ternary.forward", "weight"): {
+        *("tensor", "tensor 0-d", "tensor meta", "0-d", "one axis more", "wider", "no width"),
+        "meta",
+    },
     ("RULES[equilibrium-propagation]", "beta"): {"float"},
     ("RULES[forward-forward]", "peer"): _NUMBERS,
     ("RULES[local-errors]", "share"): {"zero"},

@@ -46,6 +46,9 @@ def compare(
     The learning rules are {rules}. Every rule trains every topology. Combinations that a rule
     refuses are reported and skipped.
 
+    Six things speak against backpropagation in brains. Each rule solves them (s), partly (p) or not
+    (-), in this order: {problems}
+
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
     their options are
 
@@ -167,7 +170,10 @@ def error_diffusion(
 
     The studies are Kaneko's table of XOR and, on the digits 4 and 9 of MNIST, units, layers,
     learning rate and batch size, compared with backpropagation, and the questions that the
-    article leaves open: random cell types, random synapses and other initial weights.
+    article leaves open: random cell types, random synapses and other initial weights; unbalanced
+    classes ("imbalance"), and loss weights, resampling and another threshold against them
+    ("imbalance, mended"); and ternary weights, -1, 0 and 1 times one scale per matrix, on digits
+    ("ternary"), in several layers ("ternary, deep") and on all digits of MNIST ("ternary, mnist").
 
     Finished trainings are kept in the output folder and not repeated, unless images
     or code have changed. If every training diverges, the exit status is 1.

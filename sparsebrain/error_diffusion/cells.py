@@ -173,6 +173,29 @@ def assign_roles(
     return Roles(types, row, bias is not None)
 
 
+def find_pairs(edge_index: Tensor, row: Tensor, types: Tensor) -> Tensor:
+    """Return the numbers [2, P] of synapses from both cells of a pair to the same cell, + first.
+
+    Args:
+        edge_index: The synapses [2, E].
+        row: The row of the held values that each cell reads, as in :class:`Roles`.
+        types: The types [N].
+    """
+    source, target = edge_index.cpu()
+    found = []
+    for sign in (1, -1):
+        numbers = ((row[source] >= 0) & (types[source] == sign)).nonzero().flatten()
+        key = row[source[numbers]] * len(row) + target[numbers]
+        order = key.argsort()
+        found.append((key[order], numbers[order]))
+    (key, plus), (other, minus) = found
+    if not len(other):
+        return torch.empty(2, 0, dtype=torch.int64)
+    place = torch.searchsorted(other, key).clamp_max(len(other) - 1)
+    paired = other[place] == key
+    return torch.stack([plus[paired], minus[place[paired]]])
+
+
 def check_output(
     structure: Structure, roles: Roles, output: int, loops: int, *, linear: bool
 ) -> None:

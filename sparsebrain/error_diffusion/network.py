@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,7 +11,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
-from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
+from sparsebrain.error_diffusion.cells import (
+    all_to_all,
+    assign_roles,
+    check_output,
+    find_pairs,
+    surround,
+)
 from sparsebrain.error_diffusion.layout import (
     Bundle,
     Stage,
@@ -18,11 +25,13 @@ from sparsebrain.error_diffusion.layout import (
     longest_paths,
     number_stages,
 )
+from sparsebrain.error_diffusion.precision import WEIGHTS, ternary
 from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
 from sparsebrain.nn.selection import Neurons, find_neurons
+from sparsebrain.nn.ternary import passed_through
 
 
 class ErrorDiffusionNetwork(nn.Module):
@@ -60,6 +69,11 @@ class ErrorDiffusionNetwork(nn.Module):
         init: The largest initial magnitude, or "degree" for 1 / in-degree of the target.
         keep_signs: False draws weights from -init to init and lets signs change. This is the
             control, for which the theorem of error diffusion does not hold.
+        weights: "full", or "ternary" for BitNet's weights: with the signs given by the types, each
+            is 0 or one scale per matrix, the mean of \|w\|. A matrix has all synapses of one
+            network from one stage to another. Magnitudes below half the scale are rounded to 0.
+            Learning changes ``strength``, in full precision; error diffusion computes its update
+            from the rounded weights, and autograd passes their derivative on unchanged.
         generator: The generator that draws the weights; torch's global one by default.
         device: The device of the weights.
         dtype: The dtype of the weights.
@@ -67,7 +81,8 @@ class ErrorDiffusionNetwork(nn.Module):
     Attributes:
         strength: The parameter, whose magnitude is \|w\|, in an internal order.
         places: The position [K, E] of each synapse of each network in ``strength``.
-        weight: w [K, E] in the order of ``edge_index``; can be assigned.
+        weight: w [K, E] in the order of ``edge_index``; can be assigned. Ternary weights are
+            rounded when they are read.
         stages: The cells in the order of computation. If ``loops`` sweeps settle all layers, each
             layer is a stage and is computed once, with the same result.
         compiled: The compiled step of the rule; None for networks with loops. Inputs that it does
@@ -114,6 +129,7 @@ class ErrorDiffusionNetwork(nn.Module):
         bias_value: float = 0.8,
         init: float | str = 1.0,
         keep_signs: bool = True,
+        weights: str = "full",
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -125,8 +141,10 @@ class ErrorDiffusionNetwork(nn.Module):
         self.edge_index, self.num_nodes = structure.edge_index, structure.num_nodes
         roles = assign_roles(connectome, types, inputs=inputs, bias=bias, paired=paired)
         self.in_features, self.bias, self.types = roles.in_features, roles.bias, roles.types
+        self._row = roles.row
         self.networks = arguments.count("networks", networks, at_least=1)
         self.linear, self.paired, self.keep_signs = linear, paired, keep_signs
+        self.weights = arguments.option("weights", weights, WEIGHTS)
         self.u0 = arguments.real("u0", u0, positive=True)
         self.bias_value = arguments.real("bias_value", bias_value)
         if isinstance(init, str):
@@ -319,9 +337,25 @@ class ErrorDiffusionNetwork(nn.Module):
         The weights do not change.
 
         Returns:
-            The strengths, detached.
+            The strengths that the network computes with, detached; rounded if they are ternary.
         """
-        return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
+        strength = self._fold()
+        return strength if self.weights == "full" else ternary(self.stages, strength)
+
+    @torch.no_grad()
+    def cancel_pairs(self) -> None:
+        """Subtract what the strengths from both cells of a pair have in common, in place.
+
+        Both cells have the same value and opposite signs, so that only the difference of their
+        strengths acts: the scores of a network with weights in full precision do not change.
+        Error diffusion makes both strengths grow, and ternary weights lose a difference that is
+        small beside their mean. Call this after each step of the optimizer to keep it.
+        """
+        strength = self._fold()
+        plus, minus = self._pairs
+        smaller = torch.minimum(strength[plus], strength[minus])
+        strength[plus] -= smaller
+        strength[minus] -= smaller
 
     def slopes(self, stage: Stage, state: Tensor) -> Tensor:
         """Return o (1 - o) for the cells of a stage [K, n, B], and 1 for a linear output."""
@@ -365,8 +399,22 @@ class ErrorDiffusionNetwork(nn.Module):
             total = total - each.sums(each.part(strength), state)
         return total if first.positive else -total
 
+    def _fold(self) -> Tensor:
+        return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
+
+    @cached_property
+    def _pairs(self) -> Tensor:
+        # The positions in ``strength``; they are the same on every device.
+        pairs = find_pairs(self.edge_index, self._row, self.types)
+        return torch.stack(
+            [self.places[:, each].flatten() for each in pairs.to(self.places.device)]
+        )
+
     def _magnitude(self) -> Tensor:
-        return self.strength.abs() if self.keep_signs else self.strength
+        magnitude = self.strength.abs() if self.keep_signs else self.strength
+        if self.weights == "full":
+            return magnitude
+        return passed_through(magnitude, ternary(self.stages, magnitude.detach()))
 
     def _fire(self, stage: Stage, sums: Tensor) -> Tensor:
         return torch.sigmoid(sums * (stage.sign * (2 / self.u0)))
@@ -404,6 +452,7 @@ class ErrorDiffusionNetwork(nn.Module):
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:
-        """Return the numbers of cells, synapses, networks and loops."""
+        """Return the numbers of cells, synapses, networks and loops, and ternary weights."""
         told = f"{self.num_nodes} cells, {self.edge_index.size(1)} synapses"
-        return f"{told}, networks={self.networks}, loops={self.loops}"
+        told = f"{told}, networks={self.networks}, loops={self.loops}"
+        return told if self.weights == "full" else f"{told}, weights={self.weights!r}"

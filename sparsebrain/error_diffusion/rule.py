@@ -41,7 +41,8 @@ class ErrorDiffusion(Rule):
     The rule trains an :class:`~sparsebrain.error_diffusion.ErrorDiffusionNetwork` on any
     connectome. Loops are its sweeps, as in Kaneko's program: both factors of the product come from
     the last state, and nothing is unrolled. A step costs O(E) per sample and network. Networks
-    without loops are computed by one call of the compiled kernels.
+    without loops are computed by one call of the compiled kernels. With ``weights="ternary"`` the
+    update is computed from the rounded weights and changes the strengths behind them.
 
     ``build`` makes a network with linear outputs, one per class. It adds two sweeps to ``loops``,
     one for the input and one for the output synapses, and draws magnitudes below 1 / in-degree:
@@ -130,14 +131,15 @@ class ErrorDiffusion(Rule):
         """Run the network on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         found, model, strength = None, self.model, self.model.strength
         if model.compiled is not None and strength.requires_grad and not is_watched():
+            full = model.weights == "full"
             found = model.compiled(
                 x if x.dim() == 2 else x.flatten(1),
                 y,
-                strength,
+                strength if full else model.fold(),
                 slope=2 / model.u0,
                 bias_value=model.bias_value,
                 linear=model.linear,
-                fold=model.keep_signs,
+                fold=model.keep_signs and full,
                 entropy=self.loss == "cross-entropy",
                 mean=self.reduction == "mean",
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,3 +52,33 @@ def allocations() -> Iterator[list[float]]:
             found += [
                 each.cpu_memory_usage() for each in of_thread if each.kind() == "memory_alloc"
             ]
+
+
+def peak_of_steps(make: Callable[[], Callable[[], object]]) -> float:
+    """Return the peak memory of tensors in the second of two training steps, in bytes.
+
+    Args:
+        make: Makes the model and its optimizer, and returns a function that makes one step.
+
+    Returns:
+        The bytes, those that ``make`` allocates and keeps included.
+    """
+    with _no_collection():
+        with allocations() as made:
+            step = make()
+        with allocations() as used:
+            for _ in range(2):
+                step()
+    return float(sum(made) + max(itertools.accumulate(used)))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Suspend Python's garbage collector, which would free older tensors at random times."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

@@ -23,6 +23,18 @@ def rules() -> str:
     return _list(_entries("sparsebrain.learning", "RULES"))
 
 
+def problems() -> str:
+    """Return the six problems of backpropagation, and a paragraph per rule with its marks."""
+    named = _value("sparsebrain.learning.problem_table", "PROBLEMS")
+    marks = _entries("sparsebrain.learning.problem_table", "SOLVED")
+    lines = [f"{_list(ast.literal_eval(named))}."]
+    for name, rule in _entries("sparsebrain.learning", "RULES").items():
+        # A class, or its location as "module:Class".
+        kind = rule.id if isinstance(rule, ast.Name) else ast.literal_eval(rule).split(":")[1]
+        lines.append(f"{name}: {ast.literal_eval(marks[kind])}")
+    return "\n\n".join(lines)
+
+
 def datasets() -> str:
     """Return the data sets."""
     return _list(_entries("sparsebrain.experiments.datasets", "DATASETS"), last="or")
@@ -89,6 +101,7 @@ def kinds() -> str:
 
 TEXTS: Mapping[str, Callable[[], str]] = {
     "rules": rules,
+    "problems": problems,
     "datasets": datasets,
     "handwriting": handwriting,
     "formats": formats,
@@ -145,20 +158,27 @@ def _source(module: str) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _entries(module: str, table: str) -> dict[str, ast.expr]:
-    """Return the keys and values of the first dict in the assignment to a name."""
+def _value(module: str, name: str) -> ast.expr:
+    """Return what is assigned to a name."""
     for statement in _source(module).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         if isinstance(statement, ast.AnnAssign):
             targets = [statement.target]
-        if any(isinstance(each, ast.Name) and each.id == table for each in targets):
-            written = next(each for each in ast.walk(statement) if isinstance(each, ast.Dict))
-            return {
-                str(ast.literal_eval(key)): value
-                for key, value in zip(written.keys, written.values, strict=True)
-                if key is not None
-            }
-    raise KeyError(f"{module} has no table {table}.")
+        if any(isinstance(each, ast.Name) and each.id == name for each in targets):
+            assert isinstance(statement, ast.Assign | ast.AnnAssign)
+            assert statement.value is not None
+            return statement.value
+    raise KeyError(f"{module} has no table {name}.")
+
+
+def _entries(module: str, table: str) -> dict[str, ast.expr]:
+    """Return the keys and values of the first dict in the assignment to a name."""
+    written = next(each for each in ast.walk(_value(module, table)) if isinstance(each, ast.Dict))
+    return {
+        str(ast.literal_eval(key)): value
+        for key, value in zip(written.keys, written.values, strict=True)
+        if key is not None
+    }
 
 
 def _arguments(module: str, name: str) -> list[str]:

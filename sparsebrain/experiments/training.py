@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from torch_geometric.data import Data
 import graphs
 from sparsebrain import models
 from sparsebrain.experiments.activity import count_loops, count_spikes
-from sparsebrain.experiments.allocations import allocations
+from sparsebrain.experiments.allocations import peak_of_steps
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, draw_spiking, parse_neurons
@@ -321,28 +320,20 @@ def _draw_model(run: Run, data: Data | None, images: Images) -> nn.Sequential:
 def _peak_bytes(run: Run, data: Data | None, images: Images) -> float:
     """Return the peak memory of tensors in the second training step of a new rule, in bytes."""
     x, y = images.train_x[: run.batch_size], images.train_y[: run.batch_size]
-    with _seeded(run.seed), _no_collection():
-        with allocations() as made:
-            rule = _draw_rule(run, data, images)
-            optimizer = rule.make_optimizer(run.learning_rate)
-        with allocations() as used:
-            for _ in range(2):
-                optimizer.zero_grad()
-                rule(x, y)
-                optimizer.step()
-    return float(sum(made) + max(itertools.accumulate(used)))
 
+    def make() -> Callable[[], None]:
+        rule = _draw_rule(run, data, images)
+        optimizer = rule.make_optimizer(run.learning_rate)
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Suspend Python's garbage collector, which would free older tensors at random times."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
+        def step() -> None:
+            optimizer.zero_grad()
+            rule(x, y)
+            optimizer.step()
+
+        return step
+
+    with _seeded(run.seed):
+        return peak_of_steps(make)
 
 
 def _train_epoch(

@@ -26,21 +26,12 @@ from torch import Tensor, nn
 import graphs
 from graphs import arguments
 from sparsebrain.energy import BoltzmannMachine
+from sparsebrain.learning.problem_table import PROBLEMS
 from sparsebrain.learning.recorder import AHEAD, BACK, SAME, Recorder, Signal
 from sparsebrain.learning.rule import Rule
 from sparsebrain.nn.graph_layer import GraphLayer
 
 Mark = Literal["solved", "partly", "not"]
-
-PROBLEMS = (
-    "a linear way back",
-    "activities and derivatives kept for it",
-    "the same weights there",
-    "real values instead of spikes",
-    "separate phases",
-    "where the target comes from",
-)
-"""The six problems, in order."""
 
 _MARKS: Mapping[str, Mark] = {"s": "solved", "p": "partly", "-": "not"}
 

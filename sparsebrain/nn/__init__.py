@@ -1,1 +1,5 @@
 """The graph layer and its parts."""
+
+from sparsebrain.nn.ternary import Ternary
+
+__all__ = ["Ternary"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sparsebrain.experiments.error_diffusion_study.settings import BASE, CHECKSUMS, Setting
+from sparsebrain.experiments.error_diffusion_study.settings import BASE, CHECKSUMS, LATER, Setting
 from sparsebrain.experiments.error_diffusion_study.training import Score, train
 from sparsebrain.experiments.runner import tell_torn, train_unclaimed
 from sparsebrain.experiments.scored_folder import ScoredFolder
@@ -21,7 +21,7 @@ class Scores(ScoredFolder[Setting, Score]):
     """The trainings of the study in the ``results.csv`` of a folder, one row each."""
 
     classes = Setting, Score
-    later = frozenset({*CHECKSUMS, "diverged"})
+    later = LATER | {"diverged", "recall_of_4", "recall_of_9", "ranking"}
 
     @staticmethod
     def parse(row: dict[str, str]) -> tuple[Setting, Score]:

@@ -25,6 +25,17 @@ class Setting:
         largest: Largest magnitude of initial weights; 0 for 1 / units.
         epochs: Number of epochs.
         seed: Random seed.
+        task: "4 and 9", two digits of MNIST with one output, or "digits" or "mnist", ten classes
+            with an output each, softmax and cross-entropy. The rate then multiplies the mean over
+            the batch for both rules.
+        imbalance: Training images of a 4 for each of a 9; 1 for all images, which are balanced.
+        remedy: What is done about unbalanced classes: "none"; "loss weights", which give both
+            classes the same weight in the loss; "resampling", which draws batches with both classes
+            equally likely; or "threshold", which counts a score as a 9 from the share of nines in
+            the training images on, instead of 1/2.
+        weights: "full"; "ternary" for -1, 0 and 1 times one scale per matrix; or "ternary, pairs
+            cancelled", with which error diffusion also subtracts after each step what the synapses
+            from both cells of an input pair have in common.
         images_checksum: Checksum of the images; empty if unknown.
         code_checksum: Checksum of the code; empty if unknown.
     """
@@ -42,6 +53,10 @@ class Setting:
     largest: float = 0.0
     epochs: int = 10
     seed: int = 0
+    task: str = "4 and 9"
+    imbalance: int = 1
+    remedy: str = "none"
+    weights: str = "full"
     images_checksum: str = ""
     code_checksum: str = ""
 
@@ -62,6 +77,9 @@ class Case:
 
 
 CHECKSUMS = ("images_checksum", "code_checksum")
+LATER = frozenset({"task", "imbalance", "remedy", "weights", *CHECKSUMS})
+"""Fields that older tables lack."""
+
 BASE = Setting()
 """The articles' setting."""
 
@@ -84,6 +102,32 @@ _QUESTIONS: dict[str, dict[str, Any]] = {
     "weights U(0, 1)": {"largest": 1.0},
     "U(-1/units, 1/units)": {"initial": "free"},
     "U(-1, 1)": {"initial": "free", "largest": 1.0},
+}
+_SIGMOID, _RELU = (
+    _BACKPROP[f"backprop, {activation}, rate 1"] for activation in ("sigmoid", "relu")
+)
+_UNBALANCED = {
+    "error diffusion": BASE,
+    "error diffusion, rate 0.1": replace(BASE, rate=0.1),
+    "backprop, sigmoid": _SIGMOID,
+    "backprop, ReLU": _RELU,
+}
+_MENDED = {
+    f"{name}, {remedy}": replace(setting, remedy=remedy)
+    for name, setting, remedies in (
+        ("error diffusion", BASE, ("loss weights", "resampling", "threshold")),
+        ("backprop, ReLU", _RELU, ("loss weights", "resampling")),
+    )
+    for remedy in remedies
+}
+_IMBALANCES = (1, 3, 9, 30, 100)
+
+_PRECISIONS = {
+    "error diffusion": BASE,
+    "error diffusion, ternary": replace(BASE, weights="ternary"),
+    "error diffusion, ternary, pairs cancelled": replace(BASE, weights="ternary, pairs cancelled"),
+    "backprop, ReLU": _RELU,
+    "backprop, ReLU, ternary": replace(_RELU, weights="ternary"),
 }
 
 STUDIES: dict[str, list[Case]] = {
@@ -108,6 +152,32 @@ STUDIES: dict[str, list[Case]] = {
     "open questions": [
         Case("error diffusion", label, replace(BASE, **options))
         for label, options in _QUESTIONS.items()
+    ],
+    "imbalance": [
+        Case(line, imbalance, replace(setting, imbalance=imbalance))
+        for line, setting in _UNBALANCED.items()
+        for imbalance in _IMBALANCES
+    ],
+    "imbalance, mended": [
+        Case(line, imbalance, replace(setting, imbalance=imbalance))
+        for line, setting in _MENDED.items()
+        for imbalance in _IMBALANCES
+    ],
+    "ternary": [
+        Case(line, rate, replace(setting, task="digits", units=64, layers=1, rate=rate))
+        for line, setting in _PRECISIONS.items()
+        for rate in (0.01, 0.03, 0.1, 0.3, 1.0)
+    ],
+    "ternary, deep": [
+        Case(line, layers, replace(setting, layers=layers, rate=rate))
+        for line, setting in _PRECISIONS.items()
+        for rate in ([0.1] if setting.rule == "error-diffusion" else [setting.rate])
+        for layers in (1, 2, 4, 8)
+    ],
+    "ternary, mnist": [
+        Case("", line, replace(setting, task="mnist", units=32, layers=1, rate=rate))
+        for line, setting in _PRECISIONS.items()
+        for rate in ([0.1] if setting.rule == "error-diffusion" else [0.3])
     ],
 }
 """The cases of each study by name."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
 from sparsebrain.experiments.datasets import load_anew
-from sparsebrain.experiments.error_diffusion_study import training, xor
+from sparsebrain.experiments.error_diffusion_study import samples, training, xor
 from sparsebrain.experiments.error_diffusion_study.kept import Scores, train_missing
 from sparsebrain.experiments.error_diffusion_study.settings import (
     ALL_STUDIES,
@@ -126,11 +126,16 @@ def _repeat_xor(path: Path, console: Console | None) -> None:
 
 def _seal(wanted: Mapping[Setting, object], data_dir: Path | None) -> dict[Setting, Setting]:
     """Return each setting with the checksums of images and code."""
-    images = load_anew("mnist", data_dir).checksum
-    own = [Path(training.__file__)]
+    images = {
+        name: load_anew(name, data_dir).checksum
+        for name in sorted({samples.data_of(setting) for setting in wanted})
+    }
+    own = [Path(training.__file__), Path(samples.__file__)]
     return {
         setting: replace(
-            setting, images_checksum=images, code_checksum=checksum_of_code(setting.rule, own)
+            setting,
+            images_checksum=images[samples.data_of(setting)],
+            code_checksum=checksum_of_code(setting.rule, own),
         )
         for setting in wanted
     }

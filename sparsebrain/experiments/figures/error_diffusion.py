@@ -11,6 +11,14 @@ from matplotlib.figure import Figure
 from sparsebrain.experiments.figures.curves import COLORS
 
 _COLUMNS = 2
+_CHANCE = {"ternary": 10.0}
+_AXES = {
+    "imbalance": "training images of a 4 for each of a 9",
+    "imbalance, mended": "training images of a 4 for each of a 9",
+    "ternary": "rate, digits",
+    "ternary, deep": "layers, 4 and 9",
+}
+"""The quantity that varies, by study, if that is not its name."""
 
 Points = list[tuple[float | str, float, float]]
 """Triples of x and the mean and standard deviation of the accuracy."""
@@ -47,8 +55,11 @@ def _draw(ax: Axes, study: str, lines: Mapping[str, Points]) -> None:
     ax.set_xscale("log")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
+    if study in _AXES:
+        ax.set_title(study, fontsize="medium")
+    chance = _CHANCE.get(study, 50.0)
     # Without limits, the error bars of runs that either fail or succeed would exceed 100 %.
-    ax.set(xlabel=study, ylabel="test accuracy, %", ylim=(45, 100))
-    ax.axhline(50, color="#bbbbbb", lw=0.8, ls=":")
+    ax.set(xlabel=_AXES.get(study, study), ylabel="test accuracy, %", ylim=(chance - 5, 100))
+    ax.axhline(chance, color="#bbbbbb", lw=0.8, ls=":")
     if len(lines) > 1:
         ax.legend(frameon=False, fontsize=8, loc="lower left")

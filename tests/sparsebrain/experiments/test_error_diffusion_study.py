@@ -8,7 +8,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from sparsebrain.experiments.error_diffusion_study import kept, study
+from sparsebrain.experiments.error_diffusion_study import kept, study, training
+from sparsebrain.experiments.error_diffusion_study.samples import (
+    Samples,
+    load_samples,
+    order_of,
+)
 from sparsebrain.experiments.error_diffusion_study.settings import STUDIES, Case, Setting
 from sparsebrain.experiments.error_diffusion_study.study import run
 from sparsebrain.experiments.error_diffusion_study.training import make_rule, train
@@ -130,6 +135,77 @@ def test_sparse_layers_keep_every_cell_heard():
     between = network.edge_index[0] > network.output
     heard = torch.bincount(network.edge_index[1, between], minlength=network.num_nodes)
     assert bool((heard[network.output + 1 + 16 :] == 1).all())
+
+
+def test_one_nine_is_kept_for_so_many_fours(images):
+    everything = load_samples(Setting(), images)
+    fours = int((everything.y == 0).sum())
+    for imbalance in (3, 9, 1000):
+        samples = load_samples(Setting(imbalance=imbalance), images)
+        assert int((samples.y == 0).sum()) == fours
+        assert int((samples.y == 1).sum()) == max(1, fours // imbalance)
+        assert torch.equal(samples.test_y, everything.test_y)
+        again = load_samples(Setting(imbalance=imbalance, rule="backprop"), images)
+        assert torch.equal(samples.x, again.x)
+    drawn = [load_samples(Setting(imbalance=9, seed=seed), images).x for seed in (0, 1)]
+    assert not torch.equal(*drawn)
+
+
+def unbalanced(fours=30, nines=10):
+    y = torch.tensor([0] * fours + [1] * nines)
+    return Samples(torch.rand(len(y), 4), y, torch.rand(2, 4), torch.tensor([0, 1]), 2)
+
+
+def test_both_classes_weigh_the_same():
+    samples = unbalanced()
+    torch.testing.assert_close(samples.class_weights, torch.tensor([2 / 3, 2.0]))
+    assert samples.share == 0.25
+    order = order_of(samples, "none", torch.Generator().manual_seed(0))
+    assert order.sort().values.tolist() == list(range(40))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat([samples.y[order_of(samples, "resampling", generator)] for _ in range(100)])
+    # Five standard deviations of a share of 1/2 in 4,000 draws; false alarms: 6e-7.
+    assert abs(float(drawn.float().mean()) - 0.5) < 5 * 0.5 / 4000**0.5
+
+
+@pytest.mark.parametrize("name", ["error-diffusion", "backprop"])
+def test_loss_weights_are_those_of_repeated_samples(name):
+    """Weights of 2/3 and 2 are repetitions 1 and 3 times, in a mean or a sum over all."""
+    samples = unbalanced(3, 1)
+    gradients = []
+    for weighs in (True, False):
+        rule = make_rule(Setting(rule=name), 4, torch.Generator().manual_seed(0))
+        if weighs:
+            training.weighted(rule, samples.class_weights)(samples.x, samples.y)
+        else:
+            order = torch.tensor([0, 1, 2, 3, 3, 3])
+            rule(samples.x[order], samples.y[order])
+        gradients.append(torch.cat([each.grad.flatten() for each in rule.parameters()]))
+    # A sum has six samples instead of four.
+    factor = 6 / 4 if name == "error-diffusion" else 1
+    torch.testing.assert_close(factor * gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+
+
+def test_a_threshold_is_the_share_of_nines(images):
+    setting = Setting(imbalance=9, epochs=1)
+    plain, moved = (train(replace(setting, remedy=each), images) for each in ("none", "threshold"))
+    assert plain.ranking == moved.ranking
+    assert plain.loss == moved.loss
+    assert moved.recall_of_9 >= plain.recall_of_9
+    labels = load_samples(setting, images).test_y
+    share = float(labels.float().mean())
+    mean = (1 - share) * moved.recall_of_4 + share * moved.recall_of_9
+    assert moved.test_accuracy == pytest.approx(mean)
+
+
+def test_ternary_trainings_are_ternary():
+    setting = Setting(units=4, layers=2, weights="ternary, pairs cancelled")
+    network = make_rule(setting, 5, torch.Generator().manual_seed(0)).model
+    assert network.weights == "ternary"
+    model = make_rule(replace(setting, rule="backprop"), 5, torch.Generator()).model
+    layers = [part for part in model if hasattr(part, "weight")]
+    assert len(layers) == 3
+    assert all(len(part.weight.detach().abs().unique()) <= 2 for part in layers)
 
 
 def test_what_cannot_be_used_is_refused(tmp_path):

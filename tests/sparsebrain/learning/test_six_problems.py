@@ -9,30 +9,13 @@ from torch.nn import functional
 
 import graphs
 from sparsebrain import GraphLayer
+from sparsebrain.energy import BoltzmannMachine, ContrastiveDivergence, DynamicBoltzmannMachine
+from sparsebrain.experiments import help_texts
 from sparsebrain.learning import RULES, Backprop, Rule, problems
-from sparsebrain.learning.six_problems import ARGUMENTS, PROBLEMS
-from sparsebrain.plasticity import BCM, STDP, DopamineSTDP, Hebb, Oja, Sanger
+from sparsebrain.learning.problem_table import PROBLEMS, SOLVED
+from sparsebrain.learning.six_problems import ARGUMENTS
+from sparsebrain.plasticity import BCM, PLASTICITY, STDP, DopamineSTDP, Hebb, Oja, Sanger
 from sparsebrain.spiking import LIF
-
-# Problems 1 to 3, which follow from the record, and 4 to 6, which are argued.
-EXPECTED = {
-    "backprop": "- - - - - -",
-    "feedback-alignment": "- - s - - -",
-    "sign-symmetry": "- - p - - -",
-    "kolen-pollack": "- - s - - -",
-    "weight-mirror": "- - s - - -",
-    "direct-feedback-alignment": "- p s - - -",
-    "error-diffusion": "s s s - p p",
-    "local-errors": "p p p - p -",
-    "forward-forward": "s s s - - s",
-    "dendritic-microcircuit": "s s s - s -",
-    "equilibrium-propagation": "s s p - - p",
-    "boltzmann": "s s p s - s",
-    "random-features": "s s s - s p",
-    "hebb": "s s s - s p",
-    "oja": "s s s - s p",
-    "bcm": "s s s - s p",
-}
 
 README = Path(__file__).parents[3] / "examples" / "learning_rules" / "README.md"
 
@@ -40,7 +23,7 @@ README = Path(__file__).parents[3] / "examples" / "learning_rules" / "README.md"
 @pytest.mark.parametrize("name", RULES)
 def test_problems_of_the_rules(name):
     found = problems(RULES[name])
-    assert found.marks == EXPECTED[name]
+    assert found.marks == SOLVED[RULES[name].__name__]
     assert [each.problem for each in found] == list(PROBLEMS)
     assert [each.derived for each in found] == [True] * 3 + [False] * 3
 
@@ -50,21 +33,70 @@ def test_the_table_of_the_readme_is_what_is_derived():
     lines = README.read_text().split("## Six problems")[1].split("\n## ")[0].splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
     told = {name.strip("`"): " ".join(marks) for name, *marks in rows}
-    assert {name: marks for name, marks in told.items() if name in RULES} == EXPECTED
+    expected = {name: SOLVED[RULES[name].__name__] for name in RULES}
+    assert {name: marks for name, marks in told.items() if name in RULES} == expected
+    others = {
+        "Hebb, Oja, Sanger, BCM without a readout": (Hebb, Oja, Sanger, BCM),
+        "STDP, dopamine STDP": (STDP, DopamineSTDP),
+        "contrastive divergence": (ContrastiveDivergence,),
+        "dynamic Boltzmann machine": (DynamicBoltzmannMachine,),
+    }
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
+    for label, kinds in others.items():
+        assert {SOLVED[kind.__name__] for kind in kinds} == {" ".join(rows[label]).strip("| ")}
+
+
+def test_the_table_has_every_rule():
+    rules = {table[name].__name__ for table in (RULES, PLASTICITY) for name in table}
+    assert set(SOLVED) == rules | {"ContrastiveDivergence", "DynamicBoltzmannMachine"}
+    assert set(SOLVED) <= set(ARGUMENTS)
+
+
+def test_the_help_of_the_command_has_the_table():
+    told = " ".join(help_texts.problems().split())
+    assert told.startswith("a linear way back, activities and derivatives kept for it, ")
+    for name, rule in RULES.items():
+        assert f" {name}: {SOLVED[rule.__name__]}" in told
 
 
 @pytest.mark.parametrize("kind", [Hebb, Oja, Sanger, BCM])
 def test_rules_of_activities(kind):
     layer = GraphLayer(graphs.grid_local((3, 3), 1))
-    assert problems(kind(layer), x=torch.rand(4, 9)).marks == "s s s - s s"
+    assert problems(kind(layer), x=torch.rand(4, 9)).marks == SOLVED[kind.__name__]
 
 
 def test_rules_of_spikes():
     lif = LIF(graphs.grid_local((3, 3), 1))
     spikes = (torch.rand(2, 20, 9) < 0.2).float()
-    assert problems(STDP(lif, 0.01, 0.012), x=spikes).marks == "s s s s s s"
+    assert problems(STDP(lif, 0.01, 0.012), x=spikes).marks == SOLVED["STDP"]
     dopamine = torch.rand(2, 20)
-    assert problems(DopamineSTDP(lif, 0.01, 0.012), x=spikes, y=dopamine).marks == "s s s s s s"
+    found = problems(DopamineSTDP(lif, 0.01, 0.012), x=spikes, y=dopamine)
+    assert found.marks == SOLVED["DopamineSTDP"]
+
+
+class Likelihood(nn.Module):
+    """The rule of a dynamic Boltzmann machine: it climbs the likelihood of what comes next."""
+
+    def __init__(self, machine):
+        super().__init__()
+        self.machine = machine
+
+    def make_optimizer(self):
+        raise NotImplementedError
+
+    def forward(self, x):
+        (-self.machine.log_prob(x).mean()).backward()
+
+
+def test_rules_of_networks_with_an_energy():
+    symmetric = graphs.grid_local((3, 3), 1, self_loops=False)
+    x = (torch.rand(8, 9) < 0.5).float()
+    found = problems(ContrastiveDivergence(BoltzmannMachine(symmetric)), x=x)
+    assert found.marks == SOLVED["ContrastiveDivergence"]
+    machine = DynamicBoltzmannMachine(symmetric, delay=2)
+    found = problems(Likelihood(machine), x=(torch.rand(4, 10, 9) < 0.5).float())
+    derived, argued = found.marks[:6], ARGUMENTS["DynamicBoltzmannMachine"][0]
+    assert derived + " ".join(argued) == SOLVED["DynamicBoltzmannMachine"]
 
 
 class Handmade(Rule):

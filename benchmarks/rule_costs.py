@@ -1,0 +1,182 @@
+"""What a training step of each learning rule takes: time and memory.
+
+All rules take the same batch of digits. Rules with labels train the models that ``sparsebrain
+compare`` gives them: on a grid of 16 x 16 neurons with five loops, or the layered model for a rule
+that cannot train a grid. Rules of plasticity change the synapses of the same grid in one loop, and
+those on spikes over 20 time steps. Times are CPU seconds of one thread, measured in turn, and are
+compared with those of backpropagation. The memory is the peak of tensors in the second step:
+parameters, gradients, the state of the optimizer, index arrays and intermediate results, without
+the samples and the connectome. It is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from benchmarks import command, environment, report
+from benchmarks.timing import Timing, interleaved
+from sparsebrain import GraphLayer
+from sparsebrain.experiments.allocations import peak_of_steps
+from sparsebrain.experiments.datasets import Images, load
+from sparsebrain.experiments.training import Run, connectome_of, make_rule
+from sparsebrain.learning import RULES
+from sparsebrain.plasticity import PLASTICITY
+from sparsebrain.plasticity.spike_timing import SpikeTimingRule
+from sparsebrain.spiking import LIF
+
+STEPS = 20
+"""Time steps of the rules of spikes."""
+
+_RATE_OF_SPIKES = 0.1
+
+_RUN = Run(
+    data="digits",
+    topology="grid",
+    checksum="",
+    synapses_wanted=0,
+    loops=5,
+    variant="relu",
+    epochs=1,
+    batch_size=64,
+    learning_rate=0.001,
+    seed=0,
+)
+
+Make = Callable[[], Callable[[], object]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    return command.run(_parse(argv), measure, show, lambda found: found["rows"])
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Every rule of both tables; everything that is known afterwards."""
+    machine = environment.machine()
+    images = load("digits")
+    cases = {**_of_labels(images, arguments.batch), **_of_plasticity(images, arguments.batch)}
+    peaks = {name: peak_of_steps(make) for name, (_, make) in cases.items()}
+    steps = {name: make() for name, (_, make) in cases.items()}
+    times = interleaved(steps, rounds=arguments.rounds, clock=time.process_time)
+    return {
+        "benchmark": "rule_costs",
+        "parameters": {"rounds": arguments.rounds, "batch": arguments.batch},
+        "machine": machine,
+        "versions": environment.versions(),
+        "rows": [_row(name, cases[name][0], arguments.batch, peaks[name], times) for name in cases],
+    }
+
+
+def _row(
+    name: str, model: str, batch: int, peak: float, times: dict[str, Timing]
+) -> dict[str, Any]:
+    return {
+        "rule": name,
+        "model": model,
+        "batch": batch,
+        "peak_bytes": int(peak),
+        "median_ms": times[name].median,
+        "min_ms": times[name].minimum,
+        "times_backprop": times[name].median / times["backprop"].median,
+    }
+
+
+def _of_labels(images: Images, batch: int) -> dict[str, tuple[str, Make]]:
+    """Return the model of each rule of RULES, and what makes its step."""
+    x, y = images.train_x[:batch], images.train_y[:batch]
+    cases = {}
+    for name, rule in RULES.items():
+        for topology, model in (("grid", "grid"), ("none", "layered")):
+            run = replace(_RUN, topology=topology, rule=name, learning_rate=rule.learning_rate)
+            data = connectome_of(run, images.sheet)
+            try:
+                make_rule(run, data, images)
+            except ValueError:
+                continue
+            cases[name] = model, _learner(run, data, images, x, y)
+            break
+    return cases
+
+
+def _learner(run: Run, data: Data | None, images: Images, x: Tensor, y: Tensor) -> Make:
+    def make() -> Callable[[], object]:
+        rule = make_rule(run, data, images)
+        return _step(rule, rule.make_optimizer(), x, y)
+
+    return make
+
+
+def _of_plasticity(images: Images, batch: int) -> dict[str, tuple[str, Make]]:
+    """Return the layer of each rule of PLASTICITY, and what makes its step."""
+    grid = connectome_of(_RUN, images.sheet)
+    assert grid is not None
+    neurons = int(grid.num_nodes)
+    generator = torch.Generator().manual_seed(0)
+    rates = torch.rand(batch, neurons, generator=generator)
+    spikes = torch.rand(batch, STEPS, neurons, generator=generator) < _RATE_OF_SPIKES
+    dopamine = torch.rand(batch, STEPS, generator=generator)
+    cases = {}
+    for name, kind in PLASTICITY.items():
+        spiking = issubclass(kind, SpikeTimingRule)
+        samples: list[Tensor] = [spikes.float()] if spiking else [rates]
+        if name == "dopamine-stdp":
+            samples.append(dopamine)
+        model = f"grid, {STEPS} time steps" if spiking else "grid, 1 loop"
+        cases[f"{name}, plasticity"] = model, _changer(kind, grid, samples)
+    return cases
+
+
+def _changer(kind: Any, grid: Data, samples: list[Tensor]) -> Make:
+    def make() -> Callable[[], object]:
+        torch.manual_seed(0)
+        layer = LIF(grid) if issubclass(kind, SpikeTimingRule) else GraphLayer(grid)
+        rule = kind(layer)
+        return _step(rule, rule.make_optimizer(), *samples)
+
+    return make
+
+
+def _step(
+    rule: nn.Module, optimizer: torch.optim.Optimizer, *samples: Tensor
+) -> Callable[[], object]:
+    def step() -> None:
+        optimizer.zero_grad()
+        rule(*samples)
+        optimizer.step()
+
+    return step
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what was measured."""
+    print(environment.describe(found["machine"], found["versions"]))
+    rows = [
+        [
+            row["rule"],
+            row["model"],
+            f"{row['peak_bytes'] / 2**20:.2f}",
+            report.cell(row),
+            report.digits(row["times_backprop"]),
+        ]
+        for row in found["rows"]
+    ]
+    columns = ("rule", "model", "MiB", "CPU ms a step", "x backprop")
+    report.table(f"batch {found['parameters']['batch']}; median (minimum)", columns, rows)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser("rule_costs", __doc__, rounds=15)
+    parser.add_argument("--batch", type=command.positive, default=64, metavar="N")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+import csv
+
+from benchmarks import rule_costs
+from sparsebrain.learning import RULES
+from sparsebrain.plasticity import PLASTICITY
+
+
+def test_every_rule_is_measured(tmp_path, capsys):
+    table = tmp_path / "costs.csv"
+    options = ["--threads", "1", "--rounds", "1", "--batch", "4", "--csv", str(table)]
+    assert rule_costs.main(options) == 0
+    with table.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["rule"] for line in lines] == [
+        *RULES,
+        *(f"{name}, plasticity" for name in PLASTICITY),
+    ]
+    models = {line["rule"]: line["model"] for line in lines}
+    assert {name for name in RULES if models[name] != "grid"} == {"dendritic-microcircuit"}
+    assert models["stdp, plasticity"] == f"grid, {rule_costs.STEPS} time steps"
+    for line in lines:
+        assert float(line["median_ms"]) > 0
+        # A step holds at least the weights of the grid and their gradients.
+        assert int(line["peak_bytes"]) > 2 * 4 * 5476
+        assert line["torch"]
+    assert float(lines[0]["times_backprop"]) == 1
+    assert "error-diffusion" in capsys.readouterr().out
