@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,11 @@ class Images:
                 *(self.train_x, self.train_y, self.test_x, self.test_y),
             ]
         )
+
+    def to(self, device: str) -> Images:
+        """Return the same images and labels on a device."""
+        parts = ("train_x", "train_y", "test_x", "test_y")
+        return replace(self, **{part: getattr(self, part).to(device) for part in parts})
 
 
 def load(name: str, folder: Path | None = None) -> Images:
