@@ -9,6 +9,7 @@ import difflib
 import inspect
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -128,7 +129,7 @@ def write_config(out: Path, settings: Mapping[str, Any], own: Sequence[str]) -> 
         OSError: The file cannot be written.
     """
     path = out / NAME
-    text = _HEAD.format(path=_one_line(path))
+    text = _HEAD.format(path=shlex.quote(_one_line(path)))
     if own:
         text += _OWN.format(names=", ".join(map(_one_line, own)))
     text += "".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def write_comparison(
     """
     used = {name: value for name, value in settings.items() if value is not None}
     repeat = (
-        f"The arguments {', '.join(own)} were Python objects. Call compare from Python with the "
-        "same objects and the settings below. Finished runs are kept."
+        f"These arguments were Python objects: {', '.join(own)}. Call compare from Python with the "
+        "same objects and the settings below. Finished runs are kept and not repeated."
         if own
         else f"Run this command with the {NAME} below. Finished runs are kept and not repeated."
     )
@@ -66,7 +67,7 @@ def write_comparison(
         runs_table(rows),
         page.heading("How to repeat it"),
         page.paragraphs(repeat),
-        *([] if own else [page.code(f"sparsebrain compare --config {path.with_name(NAME)}")]),
+        *([] if own else [page.code(shlex.join(["sparsebrain", "compare", "--config", str(path.with_name(NAME))]))]),
         page.details(NAME, page.code(path.with_name(NAME).read_text(encoding="utf-8"))),
         page.heading("Versions"),
         page.environment(),

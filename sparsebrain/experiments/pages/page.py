@@ -47,7 +47,11 @@ th, td {{ padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: normal }}
 th {{ color: var(--soft); font-weight: 600 }}
 .number {{ text-align: right; white-space: nowrap }}
-td.wide {{ min-width: 9rem; overflow-wrap: anywhere }}
+td.wide {{ min-width: 5.5rem; max-width: 24rem; overflow-wrap: anywhere }}
+@media (max-width: 40rem) {{
+  table {{ font-size: .8rem }}
+  th, td {{ padding-right: .5rem }}
+}}
 img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px }}
 figure {{ margin: 1rem 0 }}
 figcaption {{ color: var(--soft); font-size: .9rem }}

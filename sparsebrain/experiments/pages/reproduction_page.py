@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def write_reproduction(
         OSError: The file cannot be written.
     """
     used = {name: value for name, value in settings.items() if value is not None}
-    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in used.items())
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in used.items()]
     parts = [
         page.heading("Results"),
         page.of_rich(shown),
@@ -64,7 +65,7 @@ def write_reproduction(
         runs_table(rows),
         page.heading("How to repeat it"),
         page.paragraphs("Run this command. Finished runs are kept and not repeated."),
-        page.code(f"sparsebrain reproduce {options} --report"),
+        page.code(shlex.join(["sparsebrain", "reproduce", *options, "--report"])),
         page.heading("Versions"),
         page.environment(),
         checksums_table(rows),
