@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
-from sparsebrain.experiments.objects import RuleLike, Samples, Wirings, named
+from sparsebrain.experiments.objects import RuleLikes, Samples, Wirings, named
 from sparsebrain.experiments.pages.comparison_page import write_comparison
 from sparsebrain.experiments.report import (
     Refusal,
@@ -54,7 +54,7 @@ def compare(
     *,
     data: str | Samples = "digits",
     topologies: Wirings = DEFAULT_TOPOLOGIES,
-    rules: Sequence[RuleLike] = DEFAULT_RULES,
+    rules: RuleLikes = DEFAULT_RULES,
     neurons: Sequence[str] = DEFAULT_NEURONS,
     loops: int | str = 5,
     epochs: int = 20,
@@ -87,13 +87,16 @@ def compare(
     Args:
         data: Name in :data:`~sparsebrain.experiments.datasets.DATASETS`, or samples: (x, y), of
             which a fifth tests, ((train_x, train_y), (test_x, test_y)), or datasets of torch; see
-            :func:`~sparsebrain.experiments.objects.images_of`.
+            :func:`~sparsebrain.experiments.samples.images_of`. Or the path of a file, such as
+            "mine.csv", see :func:`~sparsebrain.experiments.sample_files.read`, or
+            "package.module:function".
         topologies: Different topologies: texts, see
             :func:`~sparsebrain.experiments.topology.parse`, connectomes as ``Data``, and functions
             from a seed to a ``Data``. A mapping gives them labels.
-        rules: Different names in :data:`~sparsebrain.learning.RULES`, or classes of rules. Each
-            rule has its own optimizer, and may have its own model. A rule that refuses a topology
-            is reported, and the others are trained.
+        rules: Different names in :data:`~sparsebrain.learning.RULES`, classes of rules, or texts
+            "package.module:Class". A mapping gives classes names. Each rule has its own optimizer,
+            and may have its own model. A rule that refuses a topology is reported, and the others
+            are trained.
         neurons: Texts of different neurons: "rate" for those of the graph layer, "lif" for
             spiking ones, as in "lif:steps=30,tau=5", see
             :func:`~sparsebrain.experiments.neuron_options.parse_neurons`. Spiking neurons exchange
@@ -157,7 +160,7 @@ def compare(
         names = options.names("rules", given.rules, RULES)
         parsed = _parse_all(given.topologies)
         images = load_anew(given.data, data_dir)
-        plan = _plan(parsed, names, kinds, settings, images)
+        plan = _plan(parsed, names, kinds, settings, images).labeled(given.labels)
         results = Results(out)
         chosen = dict(
             **settings._asdict(),
@@ -182,7 +185,7 @@ def compare(
         if save_models:
             save_missing(out, plan.labels(), results, images, **where)
         rows = Rows(
-            summarize(topology.spec, runs, results)
+            summarize(given.labels.get(topology.spec, topology.spec), runs, results)
             for (_, topology), runs in plan.trainings.items()
         )
         _draw(rows, plan, settings, images, out)
@@ -238,6 +241,12 @@ class _Plan(NamedTuple):
         """Whether the table has a line per rule and topology."""
         return self.by_rule or bool(self.refused)
 
+    def labeled(self, labels: Mapping[str, str]) -> _Plan:
+        """Return the plan with the caller's labels of topologies in what it reports."""
+        refused = [replace(each, label=labels.get(each.label, each.label)) for each in self.refused]
+        topology = labels.get(self.budget.topology, self.budget.topology)
+        return self._replace(refused=refused, budget=self.budget._replace(topology=topology))
+
     def labels(self) -> dict[Run, str]:
         """Return all runs, and their names in progress messages."""
         return {
@@ -258,7 +267,7 @@ def _check_settings(
     device: str,
 ) -> _Settings:
     return _Settings(
-        data=arguments.option("data", data, DATASETS),
+        data=DATASETS.choose("data", data),
         loops=parse_loops(loops).spec,
         epochs=options.epochs("epochs", epochs),
         seeds=options.seeds("seeds", seeds),

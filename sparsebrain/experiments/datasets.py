@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
-import functools
+import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor
 
-from graphs import arguments
-from sparsebrain.experiments.checksums import checksum_of
+from sparsebrain import locations
 from sparsebrain.experiments.image_files import Split, find
 from sparsebrain.experiments.options import OptionError, data_folder
+from sparsebrain.experiments.sample_files import is_file, read
+from sparsebrain.experiments.samples import Images, images_of
+
+__all__ = ["DATASETS", "Images", "load", "load_anew", "load_once"]
+
+Loader: TypeAlias = Callable[[Path | None], Images]
 
 _VARIABLE = "SPARSEBRAIN_DATA"
 _WANTED = "{name}.npz or the four IDX files, plain or with .gz, in {name}/"
 _TRAINING = 60_000
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """A data set in memory.
-
-    Attributes:
-        name: Name of the data set.
-        num_classes: Number of classes.
-        sheet: Lattice shape of the neurons, for topologies that do not state their own.
-        train_x: Training images [n, pixels], float32 in [0, 1].
-        train_y: Training labels [n], int64.
-        test_x: Test images [m, pixels], float32 in [0, 1].
-        test_y: Test labels [m], int64.
-    """
-
-    name: str
-    num_classes: int
-    sheet: tuple[int, ...]
-    train_x: Tensor
-    train_y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-
-    @functools.cached_property
-    def checksum(self) -> str:
-        """Checksum of images, labels, number of classes and sheet."""
-        return checksum_of(
-            [
-                *(self.num_classes, tuple(self.sheet)),
-                *(self.train_x, self.train_y, self.test_x, self.test_y),
-            ]
-        )
-
-    def to(self, device: str) -> Images:
-        """Return the same images and labels on a device."""
-        parts = ("train_x", "train_y", "test_x", "test_y")
-        return replace(self, **{part: getattr(self, part).to(device) for part in parts})
 
 
 def load(name: str, folder: Path | None = None) -> Images:
@@ -67,7 +34,9 @@ def load(name: str, folder: Path | None = None) -> Images:
 
     Args:
         name: Key of :data:`DATASETS`: "digits", which is part of scikit-learn, "mnist" or
-            "fashion-mnist".
+            "fashion-mnist"; or the path of a file, see
+            :func:`~sparsebrain.experiments.sample_files.read`; or "package.module:function", a
+            function that returns samples, see :func:`~sparsebrain.experiments.samples.images_of`.
         folder: Folder with the files of the last two, see
             :func:`~sparsebrain.experiments.image_files.find`. None for the folder in the
             environment variable SPARSEBRAIN_DATA; without it, or if it lacks the files, the images
@@ -81,7 +50,7 @@ def load(name: str, folder: Path | None = None) -> Images:
         ValueError: The name is unknown, or the folder is missing.
         OptionError: A file is damaged, or the images cannot be found.
     """
-    arguments.option("name", name, DATASETS)
+    DATASETS.choose("name", name)
     return DATASETS[name](data_folder("folder", folder))
 
 
@@ -179,9 +148,44 @@ def _fetch(name: str, openml_name: str) -> Split:
     return Split(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:])
 
 
-DATASETS: dict[str, Callable[[Path | None], Images]] = {
-    "digits": _digits,
-    "mnist": _mnist_like("mnist", "mnist_784"),
-    "fashion-mnist": _mnist_like("fashion-mnist", "Fashion-MNIST"),
-}
-"""The loader of each data set by name; each takes the folder or None."""
+class _DataTable(locations.OpenTable[Loader]):
+    """Loaders of data sets, which files and other packages extend."""
+
+    def __getitem__(self, name: str) -> Loader:
+        """Return a loader, also for the path of a file."""
+        if name not in self._table and is_file(name):
+            return lambda folder: read(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or is_file(name)
+
+    def adapt(self, name: str, found: Any) -> Loader:
+        """Return the loader for a function of the user's own, or for samples."""
+        if not callable(found):
+            return lambda folder: replace(images_of(found), name=name)
+        takes_folder = bool(inspect.signature(found).parameters)
+
+        def load_own(folder: Path | None) -> Images:
+            made = found(folder) if takes_folder else found()
+            try:
+                return replace(images_of(made), name=name)
+            except (TypeError, ValueError) as error:
+                raise OptionError("data", f"what {name} returns: {error}") from error
+
+        return load_own
+
+
+DATASETS: locations.OpenTable[Loader] = _DataTable(
+    locations.DATASETS,
+    {
+        "digits": _digits,
+        "mnist": _mnist_like("mnist", "mnist_784"),
+        "fashion-mnist": _mnist_like("fashion-mnist", "Fashion-MNIST"),
+    },
+)
+"""The loader of each data set by name; each takes the folder or None.
+
+The entry points "sparsebrain.datasets" of installed packages are listed as well. Paths of files
+and "package.module:function" are looked up, but not listed.
+"""

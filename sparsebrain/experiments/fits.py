@@ -160,6 +160,14 @@ def exact_number(
     return graphs.fixed_total(**arguments, num_edges=drawn, seed=seed)
 
 
+def as_it_is(
+    make: Make, name: str, arguments: Mapping[str, Any], num_edges: int, seed: int
+) -> Data:
+    """Pass the number of synapses itself, to a generator that has it as an argument."""
+    takes_seed = "seed" in inspect.signature(make).parameters
+    return make(**arguments, **{name: num_edges}, **({"seed": seed} if takes_seed else {}))
+
+
 def probability_of(count_pairs: Callable[..., float]) -> Fit:
     """Return the fit of a connection probability.
 

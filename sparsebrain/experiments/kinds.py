@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,12 +14,16 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs import arguments as checks
+from graphs.contract import validate_as
+from sparsebrain import locations
 from sparsebrain.experiments import builders, fits, texts
 from sparsebrain.experiments.options import MOST_NEURONS
 
 NO_GRAPH = "none"
 SYMMETRIC = "symmetric"
 FROM_FILE = "file"
+# The arguments that a generator of the user's own is given besides the seed.
+GIVEN: dict[str, Any] = {"shape": tuple[int, ...], "num_nodes": int, "num_edges": int}
 
 
 @dataclass(frozen=True)
@@ -110,54 +115,135 @@ class Kind:
         return self.make(**arguments, **({"seed": seed} if "seed" in parameters else {}))
 
 
+class _KindTable(locations.OpenTable[Kind]):
+    """Kinds of topologies, which other packages extend by functions."""
+
+    def adapt(self, name: str, found: Any) -> Kind:
+        """Return the kind of a generator, see :func:`kind_of`."""
+        return kind_of(found, name)
+
+
 _NODES = ("num_nodes",)
 
 # The help of the commands parses this table from the source, without importing it.
-KINDS: dict[str, Kind] = {
-    "grid": Kind(graphs.grid_local, ("shape",), defaults={"distance": 2}),
-    "hexagonal": Kind(graphs.hexagonal_lattice, ("radius", "shape"), defaults={"distance": 2}),
-    "coordinate": Kind(graphs.coordinate_random, _NODES, fitted="distance", fit=fits.distance),
-    "kaiser-hilgetag": Kind(
-        graphs.kaiser_hilgetag, _NODES, fitted="alpha", fit=fits.inverse_distance
-    ),
-    "small-world": Kind(
-        graphs.small_world,
-        _NODES,
-        fitted="neighbors",
-        fit=fits.neighbors,
-        defaults={"rewire": 0.1},
-    ),
-    "erdos-renyi": Kind(graphs.erdos_renyi, _NODES, fitted="probability", fit=fits.exact_number),
-    "fixed-in-degree": Kind(graphs.fixed_in_degree, _NODES, fitted="in_degree", fit=fits.degree),
-    "fixed-out-degree": Kind(graphs.fixed_out_degree, _NODES, fitted="out_degree", fit=fits.degree),
-    "barabasi-albert": Kind(
-        graphs.barabasi_albert, _NODES, fitted="edges_per_node", fit=fits.newcomers_edges
-    ),
-    "power-law-cluster": Kind(
-        graphs.power_law_cluster,
-        _NODES,
-        fitted="edges_per_node",
-        fit=fits.newcomers_edges,
-        defaults={"triangle": 0.9},
-    ),
-    "stochastic-block": Kind(
-        builders.stochastic_block,
-        _NODES,
-        fitted="probability",
-        fit=fits.probability_of(builders.pairs_of_blocks),
-    ),
-    "hierarchical-modules": Kind(
-        builders.hierarchical_modules,
-        _NODES,
-        fitted="probability",
-        fit=fits.probability_of(builders.pairs_of_modules),
-    ),
-    "layered": Kind(builders.layered, ("sizes", "num_nodes")),
-    "c-elegans": Kind(graphs.c_elegans),
-    "larva-mushroom-body": Kind(graphs.larva_mushroom_body),
-    "fly-visual-system": Kind(graphs.fly_visual_system),
-    "file": Kind(builders.from_file),
-    # Its neurons are the hidden units of the perceptron.
-    "none": Kind(builders.no_graph, ()),
-}
-"""Every kind of topology by name."""
+KINDS: locations.OpenTable[Kind] = _KindTable(
+    locations.TOPOLOGIES,
+    {
+        "grid": Kind(graphs.grid_local, ("shape",), defaults={"distance": 2}),
+        "hexagonal": Kind(graphs.hexagonal_lattice, ("radius", "shape"), defaults={"distance": 2}),
+        "coordinate": Kind(graphs.coordinate_random, _NODES, fitted="distance", fit=fits.distance),
+        "kaiser-hilgetag": Kind(
+            graphs.kaiser_hilgetag, _NODES, fitted="alpha", fit=fits.inverse_distance
+        ),
+        "small-world": Kind(
+            graphs.small_world,
+            _NODES,
+            fitted="neighbors",
+            fit=fits.neighbors,
+            defaults={"rewire": 0.1},
+        ),
+        "erdos-renyi": Kind(
+            graphs.erdos_renyi, _NODES, fitted="probability", fit=fits.exact_number
+        ),
+        "fixed-in-degree": Kind(
+            graphs.fixed_in_degree, _NODES, fitted="in_degree", fit=fits.degree
+        ),
+        "fixed-out-degree": Kind(
+            graphs.fixed_out_degree, _NODES, fitted="out_degree", fit=fits.degree
+        ),
+        "barabasi-albert": Kind(
+            graphs.barabasi_albert, _NODES, fitted="edges_per_node", fit=fits.newcomers_edges
+        ),
+        "power-law-cluster": Kind(
+            graphs.power_law_cluster,
+            _NODES,
+            fitted="edges_per_node",
+            fit=fits.newcomers_edges,
+            defaults={"triangle": 0.9},
+        ),
+        "stochastic-block": Kind(
+            builders.stochastic_block,
+            _NODES,
+            fitted="probability",
+            fit=fits.probability_of(builders.pairs_of_blocks),
+        ),
+        "hierarchical-modules": Kind(
+            builders.hierarchical_modules,
+            _NODES,
+            fitted="probability",
+            fit=fits.probability_of(builders.pairs_of_modules),
+        ),
+        "layered": Kind(builders.layered, ("sizes", "num_nodes")),
+        "c-elegans": Kind(graphs.c_elegans),
+        "larva-mushroom-body": Kind(graphs.larva_mushroom_body),
+        "fly-visual-system": Kind(graphs.fly_visual_system),
+        "file": Kind(builders.from_file),
+        # Its neurons are the hidden units of the perceptron.
+        "none": Kind(builders.no_graph, ()),
+    },
+)
+"""Every kind of topology by name.
+
+The entry points "sparsebrain.topologies" of installed packages are listed as well, and
+``KINDS["package.module:function"]`` imports a generator.
+"""
+
+
+def kind_of(make: Any, name: str) -> Kind:
+    """Return the kind of a generator of the user's own.
+
+    Args:
+        make: A function of annotated arguments that returns a connectome. It is given ``seed``,
+            ``num_edges`` (the budget of synapses), and ``num_nodes`` or ``shape`` (the lattice of
+            the data set) if it has arguments of these names. A ``Kind`` is returned as it is.
+        name: The name of the topology, for messages.
+
+    Raises:
+        TypeError: ``make`` is neither.
+    """
+    if isinstance(make, Kind):
+        return make
+    if not callable(make) or isinstance(make, type):
+        raise TypeError(
+            f"the topology {name!r} must be a function that returns a Data, got "
+            f"{checks.described(make)}; write for example "
+            "def wire(seed): return graphs.small_world(100, 10, 0.1, seed=seed)"
+        )
+    parameters = inspect.signature(make).parameters
+    sized = tuple(each for each in ("shape", "num_nodes") if each in parameters)
+    fitted = "num_edges" if "num_edges" in parameters else None
+    # Also those of self_loops and extent, for which a comparison has others.
+    own = {
+        each.name: each.default for each in parameters.values() if each.default is not each.empty
+    }
+    own.pop("seed", None)
+    return Kind(_checked(make, name), sized or None, fitted, fits.as_it_is, own)
+
+
+def _checked(make: Callable[..., Data], name: str) -> Callable[..., Data]:
+    """Return the generator with checks of its arguments and of its result."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def checked(*args: Any, **named: Any) -> Data:
+        try:
+            signature.bind(*args, **named)
+        except TypeError as error:
+            raise TypeError(
+                f"{error} of the function; write it as in {name},argument=1, or give it a default"
+            ) from None
+        data = make(*args, **named)
+        if not isinstance(data, Data):
+            raise TypeError(
+                f"the function must return a Data, got {checks.described(data)}; return for "
+                "example graphs.small_world(100, 10, 0.1, seed=seed)"
+            )
+        return validate_as("what the function returns", data)
+
+    plain = make.func if isinstance(make, functools.partial) else make
+    # As objects, because other processes do not know the names in the text of an annotation.
+    known = typing.get_type_hints(plain if hasattr(plain, "__annotations__") else plain.__call__)
+    checked.__annotations__ = {**GIVEN, **known}
+    # Bound methods and partial functions have no module of their own.
+    checked.__module__ = getattr(make, "__module__", None) or "__main__"
+    return checked

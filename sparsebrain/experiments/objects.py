@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
-import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
-from torch import Tensor
-from torch.utils.data import Dataset
 from torch_geometric.data import Data
 
 from graphs import arguments
-from sparsebrain.experiments.datasets import DATASETS, Images
-from sparsebrain.experiments.kinds import KINDS, Kind
-from sparsebrain.experiments.topology import lattice
+from graphs.contract import validate_as
+from sparsebrain.experiments.datasets import DATASETS
+from sparsebrain.experiments.kinds import GIVEN, KINDS, Kind, kind_of
+from sparsebrain.experiments.samples import Images, images_of
+from sparsebrain.experiments.topology import parse
 from sparsebrain.learning import RULES, Rule
 
 Wiring: TypeAlias = str | Data | Callable[[int], Data]
 Wirings: TypeAlias = Sequence[Wiring] | Mapping[str, Wiring]
 RuleLike: TypeAlias = str | type[Rule]
+RuleLikes: TypeAlias = Sequence[RuleLike] | Mapping[str, type[Rule]]
 Samples: TypeAlias = Any
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_PAIR = "pass data=(x, y) with samples x and labels y"
+_LABELS = "pass for example topologies={'brain': data}"
 
 
 class Names(NamedTuple):
@@ -37,11 +38,13 @@ class Names(NamedTuple):
         data: The name of the data set.
         topologies: The texts of the topologies.
         rules: The names of the rules.
+        labels: The caller's labels of texts of topologies.
     """
 
     data: str
     topologies: list[Any]
     rules: list[Any]
+    labels: dict[str, str]
 
 
 @contextlib.contextmanager
@@ -49,10 +52,11 @@ def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
     """Give objects names for the duration of a block, in which the tables hold them.
 
     Args:
-        data: The name of a data set, or samples, see :func:`images_of`.
+        data: The name of a data set, or samples, see
+            :func:`~sparsebrain.experiments.samples.images_of`.
         topologies: Texts, connectomes and functions from a seed to a connectome, or a mapping from
             labels to these.
-        rules: Names and classes of rules.
+        rules: Names and classes of rules, or a mapping from names to classes.
 
     Yields:
         The names. What is a name already is left as it is, and checked by the caller.
@@ -62,71 +66,104 @@ def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
         ValueError: A label is that of something else, or the samples cannot be used.
     """
     with contextlib.ExitStack() as stack:
-        texts, classes = topologies, rules
-        if isinstance(topologies, Mapping):
-            texts = [_wired(stack, label, each) for label, each in topologies.items()]
-        elif isinstance(topologies, Sequence) and not isinstance(topologies, str):
-            texts = _label_all(stack, topologies)
-        if isinstance(rules, Sequence) and not isinstance(rules, str):
-            classes = [
-                _entered(stack, RULES, "rules", _rule_name(each), each)
-                if isinstance(each, type)
-                else each
-                for each in rules
-            ]
+        texts, labels = _enter_topologies(stack, topologies)
+        classes = _enter_rules(stack, rules)
         name = data
         if not isinstance(data, str):
             images = images_of(data)
-            name = _entered(stack, DATASETS, "data", images.name, _loader(stack, images))
-        yield Names(name, texts, classes)
+            # Data sets of the table keep their names.
+            name = images.name if images.name not in DATASETS else f"{images.name} (yours)"
+            images = replace(images, name=name)
+            _enter(stack, DATASETS, "data", name, _loader(stack, images))
+        yield Names(name, texts, classes, labels)
 
 
-def _label_all(stack: contextlib.ExitStack, topologies: Sequence[Any]) -> list[Any]:
-    texts: list[Any] = []
-    for each in topologies:
-        label = each
-        if not isinstance(each, str):
-            label = "data" if isinstance(each, Data) else getattr(each, "__name__", "function")
-            label = label.strip("<>")
-            number = sum(text == label or str(text).startswith(f"{label}-") for text in texts)
-            label = _wired(stack, f"{label}-{number + 1}" if number else label, each)
-        texts.append(label)
-    return texts
-
-
-def _wired(stack: contextlib.ExitStack, label: Any, wiring: Any) -> str:
-    """Put a topology into the table under a label, and return the label; a text stays."""
-    if not isinstance(label, str) or not label or set(label) & set(":,"):
-        raise ValueError(
-            f"topologies has the label {label!r}, which must be a text without colons and commas; "
-            "pass for example topologies={'brain': data}"
+def _enter_topologies(stack: contextlib.ExitStack, topologies: Any) -> tuple[Any, dict[str, str]]:
+    """Return the texts of topologies, and the labels that texts have."""
+    if isinstance(topologies, Mapping):
+        labels: dict[str, str] = {}
+        texts = []
+        for label, each in topologies.items():
+            _check_label(label)
+            if isinstance(each, str):
+                spec = parse(each).spec
+                labels[spec] = label
+                texts.append(spec)
+            else:
+                texts.append(_enter_wiring(stack, label, each))
+        return texts, labels
+    if isinstance(topologies, Data) or callable(topologies):
+        raise TypeError(
+            f"topologies must be a sequence or a mapping, got {arguments.described(topologies)}; "
+            "pass topologies=[data]"
         )
-    if isinstance(wiring, str):
-        return wiring
+    if isinstance(topologies, str) or not isinstance(topologies, Sequence):
+        return topologies, {}
+    texts = []
+    for each in topologies:
+        label = each if isinstance(each, str) else _name_of(each)
+        if not isinstance(each, str):
+            number = sum(text == label or str(text).startswith(f"{label}-") for text in texts)
+            label = f"{label}-{number + 1}" if number else label
+            label = _enter_wiring(stack, label, each)
+        texts.append(label)
+    return texts, {}
+
+
+def _name_of(wiring: Any) -> str:
     if isinstance(wiring, Data):
-        held = wiring.clone()
+        return "data"
+    function = getattr(wiring, "func", wiring)
+    return str(getattr(function, "__name__", type(function).__name__)).strip("<>")
+
+
+def _check_label(label: Any) -> None:
+    if not isinstance(label, str) or not label.strip() or set(label) & set(":,"):
+        raise ValueError(
+            f"topologies has the label {label!r:.60}, which must be a text without colons and "
+            f"commas; {_LABELS}"
+        )
+
+
+def _enter_wiring(stack: contextlib.ExitStack, label: str, wiring: Any) -> str:
+    """Put a topology into the table under a label, and return the label."""
+    if isinstance(wiring, Data):
+        held = validate_as(f"topologies, {label!r}", wiring).clone()
 
         def make() -> Data:
             return held.clone()
 
-        return _entered(stack, KINDS, "topologies", label, Kind(_own(make)))
-    if callable(wiring):
-
-        def draw(seed: int) -> Data:
-            drawn = wiring(seed)
-            if not isinstance(drawn, Data):
-                raise TypeError(
-                    "the function must return a Data for a seed, got "
-                    f"{arguments.described(drawn)}; return for example "
-                    "graphs.small_world(100, 10, 0.1, seed=seed)"
-                )
-            return drawn
-
-        return _entered(stack, KINDS, "topologies", label, Kind(_own(draw)))
+        return _enter(stack, KINDS, "topologies", label, Kind(_own(make)))
+    if callable(wiring) and not isinstance(wiring, type):
+        return _enter(stack, KINDS, "topologies", label, kind_of(_of_a_seed(wiring), label))
     raise TypeError(
         "topologies must hold texts, connectomes (torch_geometric.data.Data) and functions of a "
         f"seed, got {arguments.described(wiring)}; pass for example topologies=['grid', data]"
     )
+
+
+def _of_a_seed(function: Callable[..., Data]) -> Callable[..., Data]:
+    """Return a function whose argument for the seed is named so."""
+    parameters = inspect.signature(function).parameters
+    others = [
+        each
+        for name, each in parameters.items()
+        if name not in ("seed", *GIVEN) and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    required = [each.name for each in others if each.default is each.empty]
+    if len(required) > parameters.keys().isdisjoint(("seed", *GIVEN)):
+        name = _name_of(function)
+        raise TypeError(
+            f"topologies must hold functions of a seed, but {name} requires "
+            f"{', '.join(required)}; pass functools.partial({name}, {required[0]}=...)"
+        )
+    if "seed" in parameters or not others:
+        return function
+
+    def draw(seed: int) -> Data:
+        return function(seed)
+
+    return _own(draw)
 
 
 def _own(function: Function) -> Function:
@@ -137,112 +174,52 @@ def _own(function: Function) -> Function:
     return function
 
 
+def _enter_rules(stack: contextlib.ExitStack, rules: Any) -> Any:
+    """Put the classes of rules into the table, and return the names of all."""
+    if isinstance(rules, type):
+        raise TypeError(
+            f"rules must be a sequence, got the class {rules.__name__}; pass "
+            f"rules=[{rules.__name__}]"
+        )
+    if isinstance(rules, Mapping):
+        return [_enter(stack, RULES, "rules", name, each) for name, each in rules.items()]
+    if isinstance(rules, str) or not isinstance(rules, Sequence):
+        return rules
+    return [
+        _enter(stack, RULES, "rules", _rule_name(each), each) if isinstance(each, type) else each
+        for each in rules
+    ]
+
+
 def _rule_name(rule: type) -> str:
-    known = [name for name in RULES if RULES[name] is rule]
+    # Without importing the rules of other packages.
+    known = [name for name, each in RULES.known().items() if each is rule]
     return known[0] if known else rule.__name__
 
 
-def _entered(
+def _enter(
     stack: contextlib.ExitStack,
     table: MutableMapping[str, Any],
     argument: str,
-    name: str,
+    name: Any,
     entry: Any,
 ) -> str:
     """Put an entry into a table until the block ends, and return its name."""
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(
+            f"{argument} has the name {name!r:.60}, which must be a text; pass for example "
+            f"{argument}={{'mine': ...}}"
+        )
     if name in table:
         if table[name] is entry:
             return name
         raise ValueError(
             f"{argument} has an object with the name {name!r}, which is taken; give it another "
             f"name, for example {argument}={{'my-{name}': ...}}"
-            if argument == "topologies"
-            else f"{argument} has an object with the name {name!r}, which is taken; rename it"
         )
     table[name] = entry
     stack.callback(table.pop, name, None)
     return name
-
-
-def images_of(data: Any) -> Images:
-    """Return samples as a data set of a comparison.
-
-    Args:
-        data: ``(x, y)`` with samples x, an array or tensor [n, ...] of real numbers, and labels y
-            [n] of any type; a fifth of each class becomes the test set, always the same. Or
-            ``(train, test)``, each a pair ``(x, y)`` or a ``torch.utils.data.Dataset`` of such
-            pairs. Or one Dataset, or :class:`~sparsebrain.experiments.datasets.Images`. Samples
-            [n, height, width] are images, whose size is the sheet of neurons; others are put on
-            the lattice that is nearest to a square.
-
-    Raises:
-        TypeError: ``data`` is none of these.
-        ValueError: Shapes do not fit, values are not finite, or there are too few samples.
-    """
-    if isinstance(data, Images):
-        return data
-    if isinstance(data, Dataset):
-        data = _stacked(data)
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"data must be a name or a pair, got {arguments.described(data)}; {_PAIR}")
-    first, second = data
-    if isinstance(first, tuple | list | Dataset) and isinstance(second, tuple | list | Dataset):
-        parts = [_stacked(each) if isinstance(each, Dataset) else each for each in data]
-        (train_x, train_y), (test_x, test_y) = map(_checked, parts)
-    else:
-        x, y = _checked((first, second))
-        counts = np.unique(y, return_counts=True)[1]
-        if counts.min() < 2:
-            raise ValueError(
-                "y must have at least two samples of each class, so that one of them tests; pass "
-                "data=((train_x, train_y), (test_x, test_y)) to divide them yourself"
-            )
-        size = max(len(counts), round(len(y) / 5))
-        train_x, test_x, train_y, test_y = train_test_split(
-            x, y, test_size=size, random_state=0, stratify=y
-        )
-    if train_x.shape[1:] != test_x.shape[1:]:
-        raise ValueError(
-            f"samples for training have the shape {train_x.shape[1:]} and those for tests "
-            f"{test_x.shape[1:]}; pass samples of one shape"
-        )
-    shape = train_x.shape[1:]
-    sheet = tuple(shape) if len(shape) == 2 else lattice(int(np.prod(shape)), ())
-    classes, codes = np.unique(np.concatenate([train_y, test_y]), return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y must have at least two classes, got {len(classes)}; {_PAIR}")
-    tensors = [torch.tensor(each).flatten(1) for each in (train_x, test_x)]
-    labels = torch.tensor(codes, dtype=torch.int64).split([len(train_y), len(test_y)])
-    return Images("data", len(classes), sheet, tensors[0], labels[0], tensors[1], labels[1])
-
-
-def _stacked(data: Dataset[Any]) -> tuple[Any, Any]:
-    try:
-        pairs = [data[number] for number in range(len(data))]  # type: ignore[arg-type]
-        x = np.stack([np.asarray(sample) for sample, _ in pairs])
-        return x, np.array([_label(label) for _, label in pairs])
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"data must be a Dataset of pairs of a sample and a label: {error}; {_PAIR}"
-        ) from None
-
-
-def _label(label: Any) -> Any:
-    return label.item() if isinstance(label, Tensor | np.ndarray) else label
-
-
-def _checked(pair: Any) -> tuple[Any, Any]:
-    """Return samples [n, ...] as float32 and labels [n] as arrays."""
-    if len(pair) != 2:
-        raise ValueError(f"data must have pairs of samples and labels, got {len(pair)}; {_PAIR}")
-    x, y = (np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each) for each in pair)
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
-        raise ValueError(
-            f"x must be [n, ...] and y [n], got the shapes {x.shape} and {y.shape}; {_PAIR}"
-        )
-    if x.dtype.kind not in "biuf" or not np.isfinite(x).all():
-        raise ValueError(f"x must hold finite real numbers, got {x.dtype}; {_PAIR}")
-    return x.astype(np.float32), y
 
 
 def _loader(stack: contextlib.ExitStack, images: Images) -> Callable[[Path | None], Images]:

@@ -11,9 +11,11 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from graphs import arguments, paths
 from sparsebrain.experiments import texts as read_texts
+from sparsebrain.locations import OpenTable
 
 # Larger numbers are mistakes, and would never finish.
 MOST_EPOCHS = 1_000_000
@@ -106,13 +108,16 @@ def learning_rate(name: str, value: object) -> float | None:
     return None if value is None else arguments.real(name, value, positive=True)
 
 
-def names(name: str, value: object, known: Iterable[str]) -> tuple[str, ...]:
+def names(name: str, value: object, known: Iterable[str] | OpenTable[Any]) -> tuple[str, ...]:
     """Return names if all are known and different."""
-    known = tuple(known)
-    chosen = texts(name, value, example=known[0])
+    chosen = texts(name, value, example=next(iter(known)))
     for at, each in enumerate(chosen):
         # An option of the command line is repeated, so it has no index.
-        arguments.option(name if name.startswith("-") else f"{name}[{at}]", each, known)
+        option = name if name.startswith("-") else f"{name}[{at}]"
+        if isinstance(known, OpenTable):
+            known.choose(option, each)
+        else:
+            arguments.option(option, each, known)
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import types
 import typing
@@ -50,7 +51,9 @@ def read_options(kind: str, rest: str, known: Mapping[str, Reader]) -> tuple[str
             )
         if key not in known or not equals:
             told = ", ".join(f"{name}=" for name in known)
+            near = difflib.get_close_matches(key, known, 1)
             fix = f"write option=value, with the options {told}" if known else f"write {kind} alone"
+            fix += f"; did you mean {near[0]}=?" if near and near[0] != key else ""
             raise ValueError(f"cannot read {item!r}; {fix}")
         if key in options:
             raise ValueError(f"{key} is given twice; write {key}= once")
@@ -67,7 +70,8 @@ def read_options(kind: str, rest: str, known: Mapping[str, Reader]) -> tuple[str
 def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Reader]:
     """Return the reader of each argument of a function, by its type, in order.
 
-    Arguments whose types no text can express, such as functions and arrays, are left out.
+    Arguments whose types no text can express, such as functions and arrays, are left out. The type
+    of an argument without an annotation is that of its default, if this is a number or a text.
 
     Args:
         function: A function of annotated arguments, or a dataclass.
@@ -77,7 +81,7 @@ def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> 
         Readers by the names of the arguments.
 
     Raises:
-        TypeError: An argument has no type annotation.
+        TypeError: An argument has neither a type annotation nor a default.
 
     Example:
         >>> import graphs
@@ -90,6 +94,10 @@ def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> 
     readers: dict[str, Reader] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if name in without or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if isinstance(parameter.default, int | float | str):
+            hints.setdefault(name, type(parameter.default))
+        if name not in hints and parameter.default is not parameter.empty:
             continue
         if name not in hints:
             told = getattr(function, "__name__", repr(function))

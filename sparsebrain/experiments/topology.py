@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
 from graphs.io.files import files_of
+from sparsebrain import locations
 from sparsebrain.experiments import texts
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH, SYMMETRIC
+from sparsebrain.experiments.lattices import lattice
 from sparsebrain.experiments.options import OptionError, split_path
 
 
@@ -76,6 +80,8 @@ class Topology:
 def parse(spec: str) -> Topology:
     """Parse a text of the form ``kind:option=value,option=value`` or ``file:PATH``.
 
+    A function of the user's own is ``package.module:function,option=value``.
+
     Every kind with synapses has the option ``symmetric``, also ``file:PATH,symmetric=true``.
 
     Args:
@@ -98,9 +104,7 @@ def parse(spec: str) -> Topology:
             f"spec must be a string, got {spec!r:.80} of type {type(spec).__name__}; pass for "
             "example spec='grid'"
         )
-    kind, _, rest = spec.strip().partition(":")
-    if kind not in KINDS:
-        raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
+    kind, mark, rest = _split(spec)
     if kind == FROM_FILE:
         # The rest is the path, which may contain commas and equality signs.
         path, symmetric = split_path(rest)
@@ -109,19 +113,35 @@ def parse(spec: str) -> Topology:
         options = {"path": path} | ({SYMMETRIC: True} if symmetric else {})
         return Topology(f"{kind}:{rest}", kind, tuple(options.items()))
     # Options in another order are the same topology.
-    known = KINDS[kind].all_readers
     try:
+        known = KINDS[kind].all_readers
         name, options = texts.read_options(kind, rest, known)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise TopologyError(spec, str(error)) from None
-    return Topology(f"{kind}:{name}" if name else kind, kind, tuple(options.items()))
+    return Topology(f"{kind}{mark}{name}" if name else kind, kind, tuple(options.items()))
+
+
+def _split(spec: str) -> tuple[str, str, str]:
+    """Return the kind of a text, the mark that ends it, and the text of the options."""
+    kind, _, rest = spec.strip().partition(":")
+    if kind in KINDS:
+        return kind, ":", rest
+    location, _, options = spec.strip().partition(",")
+    if locations.is_location(location) and ("." in kind or find_spec(kind)):
+        return location, ",", options
+    near = difflib.get_close_matches(kind[:100], KINDS, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}{meant}")
 
 
 def break_options(spec: str, gap: str) -> str:
     """Return the text with a gap before each option; paths are left as they are."""
     if spec.startswith(f"{FROM_FILE}:"):
         return spec
-    return spec.replace(":", f":{gap}").replace(",", f",{gap}")
+    location, comma, rest = spec.partition(",")
+    if not locations.is_location(location):
+        location, comma, rest = spec.partition(":")
+    return f"{location}{comma}{gap if rest else ''}{rest.replace(',', f',{gap}')}"
 
 
 class Budget(NamedTuple):
@@ -162,20 +182,6 @@ def budget(topologies: list[Topology], sheet: tuple[int, ...]) -> Budget:
     grid = KINDS["grid"].build({}, lattice(num_nodes, sheet), 0, 0)
     assert grid is not None
     return Budget(num_nodes, int(grid.num_edges))
-
-
-def lattice(num_nodes: int, sheet: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the sheet if it has the number of neurons, or else the nearest lattice.
-
-    Neither side is much longer than twice the other, so that a prime number of neurons does not
-    give a line.
-    """
-    if math.prod(sheet) == num_nodes:
-        return sheet
-    most = math.isqrt(num_nodes)
-    rows = range(min(math.ceil(math.sqrt(num_nodes / 2)), most), most + 1)
-    sides = ((side, round(num_nodes / side)) for side in rows)
-    return min(sides, key=lambda both: (abs(math.prod(both) - num_nodes), both[1] - both[0]))
 
 
 def build(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sparsebrain import locations
 from sparsebrain.learning.backprop import Backprop
 from sparsebrain.learning.boltzmann import Boltzmann
 from sparsebrain.learning.dendritic_microcircuit import DendriticMicrocircuit
@@ -29,7 +30,8 @@ from sparsebrain.learning.weight_mirror import WeightMirror
 if TYPE_CHECKING:
     from sparsebrain.error_diffusion import ErrorDiffusion
 
-#: The rules by name, as in ``sparsebrain compare --rule``.
+#: The rules by name, as in ``sparsebrain compare --rule``. The entry points "sparsebrain.rules" of
+#: installed packages are listed as well, and ``RULES["package.module:Class"]`` imports a rule.
 RULES: RuleTable[Rule] = RuleTable(
     Rule,  # type: ignore[type-abstract]
     {
@@ -52,6 +54,7 @@ RULES: RuleTable[Rule] = RuleTable(
         "oja": "sparsebrain.plasticity.feature_rules:OjaFeatures",
         "bcm": "sparsebrain.plasticity.feature_rules:BCMFeatures",
     },
+    group=locations.RULES,
 )
 
 __all__ = [

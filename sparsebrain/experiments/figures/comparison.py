@@ -111,8 +111,15 @@ def _draw_matrix(ax: Axes, data: Data, color: str) -> None:
 
 
 def _labels(rows: list[Row]) -> list[str]:
-    """Return each kind if it is unique among the rows, else the full text, one option per line."""
-    kinds = [parse(row.label).kind for row in rows]
+    """Return each kind if it is unique among the rows, else the full text, one option per line.
+
+    A label of the caller's stays as it is.
+    """
+    specs = [row.runs[0].topology for row in rows]
+    kinds = [
+        parse(spec).kind if spec == row.label else row.label
+        for spec, row in zip(specs, rows, strict=True)
+    ]
     return [
         kind if kinds.count(kind) == 1 else break_options(row.label, "\n")
         for kind, row in zip(kinds, rows, strict=True)

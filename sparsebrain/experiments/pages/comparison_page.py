@@ -67,7 +67,15 @@ def write_comparison(
         runs_table(rows),
         page.heading("How to repeat it"),
         page.paragraphs(repeat),
-        *([] if own else [page.code(shlex.join(["sparsebrain", "compare", "--config", str(path.with_name(NAME))]))]),
+        *(
+            []
+            if own
+            else [
+                page.code(
+                    shlex.join(["sparsebrain", "compare", "--config", str(path.with_name(NAME))])
+                )
+            ]
+        ),
         page.details(NAME, page.code(path.with_name(NAME).read_text(encoding="utf-8"))),
         page.heading("Versions"),
         page.environment(),

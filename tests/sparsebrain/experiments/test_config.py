@@ -61,12 +61,17 @@ def test_a_file_has_every_argument_that_a_file_can_hold(tmp_path):
     found = read_config(tmp_path / "out" / "run.toml")
     known = inspect.signature(compare).parameters.keys() - {"console", "callbacks"}
     assert found.keys() == known
-    assert found == {
-        name: each.default for name, each in inspect.signature(compare).parameters.items()
-    } | options | {
-        **{"data_dir": str(tmp_path), "out": str(tmp_path / "out")},
-        **{"rules": ["backprop"], "neurons": ["rate"]},
-    } | dict.fromkeys(()) or found.keys() == known
+    assert (
+        found
+        == {name: each.default for name, each in inspect.signature(compare).parameters.items()}
+        | options
+        | {
+            **{"data_dir": str(tmp_path), "out": str(tmp_path / "out")},
+            **{"rules": ["backprop"], "neurons": ["rate"]},
+        }
+        | dict.fromkeys(())
+        or found.keys() == known
+    )
 
 
 def test_the_same_runs_from_the_file(tmp_path, monkeypatch):

@@ -32,7 +32,8 @@ def test_the_cpu(no_gpus, given):
 
 
 @pytest.mark.parametrize(
-    ("given", "found"), [("cuda", "cuda"), ("cuda:1", "cuda:1"), (torch.device("cuda", 0), "cuda:0")]
+    ("given", "found"),
+    [("cuda", "cuda"), ("cuda:1", "cuda:1"), (torch.device("cuda", 0), "cuda:0")],
 )
 def test_an_accelerator(two_gpus, given, found):
     assert check_device("device", given) == found

@@ -1,16 +1,23 @@
 """Comparisons of topologies, rules and data that are given as objects."""
 
+import functools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from sklearn.datasets import load_iris
 from torch.utils.data import TensorDataset
+from torch_geometric.data import Data
 
 import graphs
 from sparsebrain.experiments import compare
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.kinds import KINDS
-from sparsebrain.experiments.objects import images_of
+from sparsebrain.experiments.objects import named
+from sparsebrain.experiments.samples import images_of
+from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES, Backprop, LocalErrors
 
 X, Y = load_iris(return_X_y=True)
@@ -86,14 +93,45 @@ def test_samples_in_every_form():
     [
         ({"data": X}, TypeError, r"data must be a name or a pair.*pass data=\(x, y\)"),
         ({"data": (X, Y[:9])}, ValueError, r"x must be \[n, ...\] and y \[n\].*pass"),
-        ({"data": (X * np.nan, Y)}, ValueError, "x must hold finite real numbers.*pass"),
+        ({"data": (X * np.nan, Y)}, ValueError, "x must hold real numbers that are finite.*pass"),
         ({"data": (X, Y * 0)}, ValueError, "at least two classes.*pass"),
         ({"data": (X[:51], Y[:51])}, ValueError, "two samples of each.*pass"),
         ({"topologies": [3]}, TypeError, "topologies must hold texts, connectomes.*pass"),
         ({"topologies": {"a,b": "grid"}}, ValueError, "without colons and commas; pass"),
         ({"topologies": {"grid": graphs.grid_local((3, 4), 1)}}, ValueError, "is taken; give it"),
-        ({"topologies": [lambda seed: seed]}, ValueError, "must return a Data for a seed.*return"),
+        ({"topologies": [lambda seed: seed]}, ValueError, "must return a Data, got.*return"),
+        (
+            {"topologies": [graphs.grid_local]},
+            TypeError,
+            "requires distance; pass functools.p",
+        ),
+        ({"topologies": wire}, TypeError, r"must be a sequence.*pass topologies=\[data\]"),
+        (
+            {"topologies": [Data(edge_index=X, num_nodes=2)]},
+            TypeError,
+            "data.edge_index must",
+        ),
+        ({"topologies": {"": "grid"}}, ValueError, "label ''.*pass"),
+        ({"topologies": [lambda seed: Data(num_nodes=-1)]}, ValueError, "what the function ret"),
         ({"rules": [int]}, TypeError, "int.*subclass of .*Rule"),
+        ({"rules": MyRule}, TypeError, r"got the class MyRule; pass rules=\[MyRule\]"),
+        ({"rules": {"backprop": MyRule}}, ValueError, "'backprop', which is taken.*'my-backprop'"),
+        ({"rules": {3: MyRule}}, ValueError, "rules has the name 3.*pass"),
+        ({"data": "mine.parquet"}, ValueError, "data must be one of 'digits'.*pass"),
+        ({"data": (X, Y + 0.5)}, ValueError, "got fractions; pass classes"),
+        ({"data": (X * 1e300, Y)}, ValueError, "finite in float32"),
+        ({"data": ([[1], [1, 2]], [0, 1])}, TypeError, "x must be an array.*pass"),
+        ({"data": (X[:, :0], Y)}, ValueError, r"x must be \[n, ...\].*pass"),
+        (
+            {"data": replace(images_of((X, Y)), num_classes=2)},
+            ValueError,
+            "data.train_y must hold .*num_classes - 1 = 1; pass",
+        ),
+        (
+            {"data": replace(images_of((X, Y)), test_x=torch.zeros(30, 5))},
+            ValueError,
+            r"data.test_x must be .*\[n_test, 4\]",
+        ),
     ],
 )
 def test_bad_objects(tmp_path, given, error, told):
@@ -101,6 +139,90 @@ def test_bad_objects(tmp_path, given, error, told):
         compare(**{"data": (X, Y), "topologies": ["none"], **given}, out=tmp_path, jobs=1, **FAST)
     assert "MyRule" not in RULES
     assert not {"data", "wire"} & {*KINDS, *DATASETS}
+
+
+def test_labels_of_texts_rules_and_images(tmp_path, capsys):
+    rows = compare(
+        data=replace(images_of((X, Y)), name="digits"),
+        topologies={
+            "ring": "small-world:num_nodes=12,neighbors=4",
+            "mine": wire,
+            "off": "none",
+        },
+        rules={"bp": MyRule, "too": type("Other", (Backprop,), {})},
+        out=tmp_path,
+        jobs=1,
+        console=Console(width=200),
+        **FAST,
+    )
+    labels = [(rule, label) for rule in ("bp", "too") for label in ("ring", "mine", "off")]
+    assert [(row.rule, row.label) for row in rows] == labels
+    assert {run.data for row in rows for run in row.runs} == {"digits (yours)"}
+    assert rows[0].runs[0].topology == "small-world:num_nodes=12,neighbors=4"
+    assert "digits" in DATASETS
+    frame = rows.to_dataframe()
+    assert frame["label"].tolist() == [label for _, label in labels for _ in range(2)]
+    assert len(frame) == 12
+    assert "ring" in capsys.readouterr().out
+
+
+def test_local_code_reaches_the_workers_and_is_part_of_what_is_kept(tmp_path):
+    def made(scale):
+        class Local(Backprop):
+            def forward(self, x, y):
+                return super().forward(x * scale, y)
+
+        return Local
+
+    def run(scale, neighbors):
+        return compare(
+            data=TensorDataset(torch.tensor(X), torch.tensor(Y)),
+            topologies=[lambda s: graphs.small_world(12, neighbors, 0.2, seed=s)],
+            rules={"local": made(scale)},
+            out=tmp_path,
+            jobs=2,
+            **FAST,
+        )
+
+    def kept():
+        return (tmp_path / "results.csv").read_text().count("\n") - 1
+
+    run(1.0, 4)
+    run(1.0, 4)
+    assert kept() == 2
+    run(2.0, 4)
+    assert kept() == 4
+    (row,) = run(2.0, 6)
+    assert kept() == 6
+    assert (row.label, row.rule, row.outcomes[0].synapses) == ("lambda", "local", 72)
+
+
+def test_a_function_is_given_what_its_arguments_are_named():
+    sizes = []
+
+    def sized(num_nodes, num_edges, seed):
+        sizes.append((num_nodes, num_edges, seed))
+        return graphs.fixed_total(num_nodes, num_edges, seed=seed)
+
+    with named("digits", {"grid": "grid:distance=1", "mine": sized}, ["backprop"]) as given:
+        assert given.topologies == ["grid:distance=1", "mine"]
+        topology = parse("mine")
+        assert not topology.states_its_size
+        assert build(topology, (4, 4), num_edges=100, seed=7).num_edges == 100
+    assert sizes == [(16, 100, 7)]
+    wired = functools.partial(graphs.small_world, 12, 4, 0.2)
+    with named("digits", [wired, wired, lambda: graphs.grid_local((2, 2), 1)], []) as given:
+        assert given.topologies == ["small_world", "small_world-2", "lambda"]
+        first = build(parse("small_world"), (4, 4), num_edges=0, seed=3)
+        assert torch.equal(first.edge_index, wired(seed=3).edge_index)
+        assert build(parse("lambda"), (4, 4), num_edges=0, seed=3).num_nodes == 4
+
+
+def test_lists_are_samples_and_labels_or_two_parts():
+    one = images_of(([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0], [2.0, 0.0]], ["a", "b", "a", "b"]))
+    assert (len(one.train_x), one.test_y.tolist()) == (2, [0, 1]) or one.test_y.tolist() == [1, 0]
+    two = images_of(([[[0.0]], [0]], [[[1.0]], [1]]))
+    assert (len(two.train_x), len(two.test_x)) == (1, 1)
 
 
 def test_a_class_of_the_table_keeps_its_name(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 import graphs
 from sparsebrain.experiments.kinds import KINDS, Kind
-from sparsebrain.experiments.topology import budget, build, lattice, parse
+from sparsebrain.experiments.lattices import lattice
+from sparsebrain.experiments.topology import budget, build, parse
 
 SHEET = (16, 16)
 
@@ -203,7 +204,7 @@ def test_a_kind_of_ones_own_takes_what_its_types_say(monkeypatch):
     with pytest.raises(ValueError, match="'ring': .*missing 1 required positional argument"):
         made("ring")
     monkeypatch.setitem(KINDS, "untyped", Kind(lambda width: graphs.layered((width, 2))))
-    with pytest.raises(TypeError, match="argument width of .* must have a type annotation; write"):
+    with pytest.raises(ValueError, match="argument width of .* must have a type annotation; write"):
         parse("untyped:width=3")
 
 
