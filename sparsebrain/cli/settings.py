@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsebrain.experiments.command_options import BadValueError
 from sparsebrain.experiments.config import read_settings
 
 OPTION = "config"
 """The option that names the file."""
 
-# Options that can be repeated, and the arguments that they set.
+# Options whose arguments have other names, because they can be repeated.
 _REPEATED = {"topology": "topologies", "rule": "rules"}
+# Of these, typer would convert a value of the wrong type.
+_LISTS = ("topologies", "rules", "neurons")
+_TEXTS = ("data", "data_dir", "out", "device")
 
 
 def fill(context: Any) -> list[str]:
@@ -23,14 +27,22 @@ def fill(context: Any) -> list[str]:
         The keys in the file that were used.
 
     Raises:
-        ValueError: The file cannot be read, or has an unknown key.
+        BadValueError: The file cannot be read, has an unknown key, or a value of the wrong type.
     """
     path = context.params.get(OPTION)
     if path is None:
         return []
     used = []
     options = {_REPEATED.get(name, name): name for name in context.params if name != OPTION}
-    for key, value in read_settings(f"--{OPTION}", path, options.keys()).items():
+    try:
+        found = read_settings(f"--{OPTION}", path, options.keys())
+    except ValueError as error:
+        raise BadValueError(str(error)) from None
+    for key, value in found.items():
+        if key in _LISTS and not isinstance(value, list):
+            raise BadValueError(f"{key} must be a list, got {value!r} in {path}; write [{value!r}]")
+        if key in _TEXTS and not isinstance(value, str):
+            raise BadValueError(f"{key} must be text, got {value!r} in {path}; write '{value}'")
         if context.get_parameter_source(options[key]).name == "DEFAULT":
             context.params[options[key]] = value
             used.append(key)

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -122,6 +123,14 @@ def test_a_rule_that_is_not_known(tmp_path, monkeypatch):
     told = r"the rule 'mine', which is not in RULES; write RULES\['mine'\] = MyRule"
     with pytest.raises(ValueError, match=told):
         load_trained(model_file(tmp_path, run))
+
+
+def test_a_file_imports_nothing(tmp_path):
+    data, run = images(), replace(RUN, rule="this:s")
+    save_model(tmp_path, run, data, train(RUN, data).model)
+    with pytest.raises(ValueError, match=r"which is not in RULES; write RULES\['this:s'\]"):
+        load_trained(model_file(tmp_path, run))
+    assert "this" not in sys.modules
 
 
 class Harmful:
