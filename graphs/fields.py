@@ -15,7 +15,7 @@ Array = NDArray[Any]
 PER_NEURON = ("pos", "node_type", "node_sign")
 LISTS = ("names", "node_type_names", "edge_type_names")
 PER_SYNAPSE = ("edge_type", "edge_weight", "edge_sign")
-_CONTRACT = ("edge_index", "num_nodes", "shape", *PER_NEURON, *LISTS, *PER_SYNAPSE)
+CONTRACT = ("edge_index", "num_nodes", "shape", *PER_NEURON, *LISTS, *PER_SYNAPSE)
 
 
 def array(data: Data, name: str) -> Array:
@@ -52,7 +52,7 @@ def population_names(data: Data) -> list[str]:
 
 def beyond(data: Data) -> list[str]:
     """Return the names of the fields outside the contract."""
-    return sorted(set(data.keys()).difference(_CONTRACT))
+    return sorted(set(data.keys()).difference(CONTRACT))
 
 
 def of_neurons(data: Data) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -52,7 +53,8 @@ class Case(NamedTuple):
 def _compare(out: str, _: str, jobs: int = 1) -> list[str]:
     topologies = ["--topology", "none", "--topology", "grid:shape=4x4,distance=1"]
     options = ["--loops", "1", "--epochs", "2", "--seeds", "5", "--jobs", str(jobs)]
-    return ["compare", *topologies, *options, "--out", out]
+    written = ["--save-models", "--report"] if jobs == 1 else []
+    return ["compare", *topologies, *options, *written, "--out", out]
 
 
 def _reproduce(out: str, _: str) -> list[str]:
@@ -148,7 +150,13 @@ def finished(folder: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
 def check_whole(folder: Path) -> None:
     """Fail where a file is not whole, but for those that no reader knows."""
     for path in folder.iterdir():
-        if path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith("."):
+            check_whole(path)
+        elif path.suffix == ".toml":
+            tomllib.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".html":
+            assert path.read_text(encoding="utf-8").endswith("</html>\n")
+        elif path.name.startswith("."):
             assert path.name in (".lock", ".claims") or path.name.startswith(".part-"), path
         elif path.suffix == ".png":
             with Image.open(path) as image:

@@ -60,6 +60,17 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
         ValueError: The file is damaged or too large, or holds something else than a `Data` with
             tensors, numbers and text.
     """
+    return _connectome(load_plain(file, max_bytes), max_bytes)
+
+
+def load_plain(file: BinaryIO, max_bytes: int) -> Any:
+    """Read a file of torch.save that holds tensors, numbers, text, containers or a `Data` of these.
+
+    The caller checks the types, and the sizes of tensors, which may be views of smaller storages.
+
+    Raises:
+        ValueError: The file is damaged or too large, or holds something else.
+    """
     clean = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(clean, "w") as copy:
         members = archive.infolist()
@@ -79,8 +90,7 @@ def read(file: BinaryIO, max_bytes: int) -> Data:
             copy.writestr(f"data/{part.filename.partition('/')[2]}", archive.read(part))
     clean.seek(0)
     with torch.serialization.safe_globals(list(_OWN)):
-        loaded = torch.load(clean, map_location="cpu", weights_only=True)
-    return _connectome(loaded, max_bytes)
+        return torch.load(clean, map_location="cpu", weights_only=True)
 
 
 def _scan(pickled: bytes) -> None:

@@ -1,5 +1,6 @@
 """A table of the measures that distinguish topologies."""
 
+import html
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -176,15 +177,19 @@ class Summary:
         return dict(_flat({**own, **costly}))
 
     def __str__(self) -> str:
-        rows = self._rows()
+        rows = self.rows()
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
 
     def _repr_html_(self) -> str:
-        rows = (f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self._rows())
+        rows = (
+            f"<tr><th>{label}</th><td>{html.escape(value)}</td></tr>"
+            for label, value in self.rows()
+        )
         return f"<table>{''.join(rows)}</table>"
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the labels and values of the table."""
         undirected = _estimate(self.undirected_path_length, self.undirected_path_length_error)
         directed = _estimate(self.directed_clustering, self.directed_clustering_error)
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from sparsebrain.cli import comparisons, connectomes, studies
+from sparsebrain.cli import comparisons, connectomes, settings, studies
 from sparsebrain.experiments.command_options import BadValueError, name_of
 
 NAME = "sparsebrain"
@@ -50,9 +51,10 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and report a wrong option by its name on the command line."""
+        from_file = settings.fill(ctx)
         try:
             return super().invoke(ctx)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
 
             if isinstance(error, OptionError):
@@ -60,6 +62,8 @@ class Command(TyperCommand):
                 for param in params:
                     if param.name == error.option:
                         raise BadValueError(error.told(name_of(param))) from None
+            if (named := re.match(r"\w+", str(error))) and named[0] in from_file:
+                raise BadValueError(f"{error} in {ctx.params[settings.OPTION]}") from None
             raise
 
 

@@ -8,15 +8,19 @@ import typer
 
 from sparsebrain.experiments.command_options import (
     BatchSize,
+    Config,
     DataDir,
     DataSet,
+    Device,
     Epochs,
     Jobs,
     LearningRate,
     Loops,
     Neurons,
     Out,
+    Report,
     Rules,
+    SaveModels,
     Seeds,
     Studies,
     Topologies,
@@ -40,6 +44,10 @@ def compare(
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("results"),
+    device: Device = "cpu",
+    save_models: SaveModels = False,
+    report: Report = False,
+    config: Config = None,
 ) -> None:
     """Train topologies on images with the same number of synapses, and compare them.
 
@@ -72,6 +80,10 @@ def compare(
     that are trained by surrogate gradients. Spiking neurons have options, as in
     lif:steps=30,tau=5: {spiking}. They exchange spikes at every step instead of loops.
 
+    The output folder receives all options as run.toml, and --config OUT/run.toml repeats the
+    comparison. The keys of the file are the names of the options, with topologies and rules for
+    those that can be repeated, as in topologies = ["grid", "none"].
+
     Finished runs are kept in the output folder and not repeated, unless images,
     connectome or code have changed. Runs that diverge, so that their loss or
     parameters are no longer finite, are reported and left out of means and tests. If every
@@ -100,6 +112,9 @@ def compare(
         data_dir=data_dir,
         jobs=jobs,
         out=out,
+        device=device,
+        save_models=save_models,
+        report=report,
         console=Console(),
     )
     if not any(row.finished.runs for row in rows):
@@ -114,6 +129,7 @@ def reproduce(
     data_dir: DataDir = None,
     jobs: Jobs = -1,
     out: Out = Path("reproduction"),
+    report: Report = False,
 ) -> None:
     """Repeat the experiment of A. Ejima, "Neurons regarded as Graph".
 
@@ -152,6 +168,7 @@ def reproduce(
         data_dir=data_dir,
         jobs=jobs,
         out=out,
+        report=report,
         console=Console(),
     )
     if not any(row.finished.runs for row in rows):

@@ -11,6 +11,7 @@ from sparsebrain.experiments.command_options import (
     NeuronColumns,
     NeuronsFile,
     NewFile,
+    ReportFile,
     Seed,
     Shape,
     Signs,
@@ -54,13 +55,14 @@ def measure(
     duplicates: Duplicates = None,
     delimiter: Delimiter = None,
     variable: Variable = None,
+    report: ReportFile = None,
 ) -> None:
     """Measure the connectome of a file: degrees, path lengths, clustering, connectedness.
 
     With --full, the measures include the power-law fit of degrees, small-worldness relative to
     random graphs with the same degrees, modularity, the spectrum and the triads.
 
-    The options after --seed say how to read tables and graphs of other programs.
+    The options after --seed but for --report say how to read tables and graphs of other programs.
     """
     import graphs  # noqa: PLC0415
     from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
@@ -75,4 +77,10 @@ def measure(
         "variable": variable,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    print(graphs.summary(saved_connectome(file, given), full=full, seed=seed))
+    data = saved_connectome(file, given)
+    found = graphs.summary(data, full=full, seed=seed)
+    if report is not None:
+        from sparsebrain.experiments.pages.measures_page import write_measures  # noqa: PLC0415
+
+        write_measures(report, data, found, file, given, full=full, seed=seed)
+    print(found)

@@ -5,6 +5,10 @@ A. Ejima's article, and ``differences`` tests which groups of results differ sig
 lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
 learns receptive fields without labels, ``digits_stdp`` digits with spikes, ``one_shot`` letters
 that are seen once, and ``reward`` tasks with rewards.
+
+``Callback`` observes the trainings of a comparison, with ``CSVLog`` and ``TensorBoardLog`` for
+tables and TensorBoard. ``read_config`` reads the settings of a comparison from a file, and
+``load_trained`` a model that it has saved.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparsebrain.experiments.callbacks import Callback, CSVLog, TensorBoardLog
     from sparsebrain.experiments.comparison import compare
+    from sparsebrain.experiments.config import read_config
     from sparsebrain.experiments.one_shot_study.study import one_shot
     from sparsebrain.experiments.plasticity_study.pitch import song
     from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
@@ -21,14 +27,20 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.plasticity_study.visual_features import features
     from sparsebrain.experiments.reproduction import reproduce
     from sparsebrain.experiments.reward_study.study import reward
+    from sparsebrain.experiments.saved_models import load_trained
     from sparsebrain.experiments.significance import differences
 
 __all__ = [
+    "CSVLog",
+    "Callback",
+    "TensorBoardLog",
     "compare",
     "differences",
     "digits_stdp",
     "features",
+    "load_trained",
     "one_shot",
+    "read_config",
     "reproduce",
     "reward",
     "rewiring",
@@ -36,9 +48,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CSVLog": "callbacks",
+    "Callback": "callbacks",
+    "TensorBoardLog": "callbacks",
     "compare": "comparison",
     "differences": "significance",
     "digits_stdp": "plasticity_study.spiking_digits",
+    "load_trained": "saved_models",
+    "read_config": "config",
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
     "one_shot": "one_shot_study.study",

@@ -212,6 +212,12 @@ def _delimiter(name: str, text: str) -> str:
     return plain
 
 
+def _device(name: str, text: str) -> str:
+    from sparsebrain.experiments.devices import check_device  # noqa: PLC0415
+
+    return check_device(name, text)
+
+
 def _shape(name: str, text: str) -> str:
     from sparsebrain.experiments import options  # noqa: PLC0415
 
@@ -364,6 +370,36 @@ Jobs = Annotated[
 ]
 Out = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_path("out_folder"))
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="TOML file with settings; options on the command line take precedence; see above.",
+        **_path("config_file"),
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Device of the trainings, such as cpu, cuda, cuda:0 or mps.",
+        **_checked(_device),
+    ),
+]
+SaveModels = Annotated[
+    bool, typer.Option("--save-models", help="Also write the trained models to OUT/models.")
+]
+Report = Annotated[
+    bool, typer.Option("--report", help="Also write OUT/report.html, a page with all results.")
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also write a page with all measures; ends in .html.",
+        **_path("page_file"),
+    ),
 ]
 Spec = Annotated[
     str,

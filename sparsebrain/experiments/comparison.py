@@ -8,18 +8,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from rich.console import Console
+from rich.table import Table
 
+from graphs import arguments
 from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
+from sparsebrain.experiments.callbacks import Callback, check_callbacks
+from sparsebrain.experiments.config import NAME, objects_in, write_config
 from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
+from sparsebrain.experiments.devices import check_device
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
 from sparsebrain.experiments.objects import RuleLikes, Samples, Wirings, named
+from sparsebrain.experiments.pages.comparison_page import write_comparison
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
@@ -32,8 +39,9 @@ from sparsebrain.experiments.report import (
 )
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
+from sparsebrain.experiments.saved_models import FOLDER, save_missing, save_model
 from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
-from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
+from sparsebrain.experiments.training import BACKPROP, CPU, Run, Trained, connectome_of, make_rule
 from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
 from sparsebrain.learning import RULES
 
@@ -56,15 +64,21 @@ def compare(
     data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
     out: str | os.PathLike[str] = "results",
+    device: str | torch.device = CPU,
+    save_models: bool = False,
+    report: bool = False,
+    callbacks: Sequence[Callback] = (),
     console: Console | None = None,
 ) -> Rows:
     """Train every topology with every rule and every seed, and report the results.
 
     The folder ``out`` receives ``results.csv`` (one row per run), ``curves.csv`` (one row per
-    epoch) and ``compare.png``. Runs that it already contains with the same settings, images,
-    connectome and code are not repeated, so that an interrupted comparison continues where it
-    stopped. Runs that diverge (see :class:`~sparsebrain.experiments.training.Outcome`) are kept as
-    diverged, and left out of means and tests.
+    epoch), ``compare.png``, and the arguments of this call as ``run.toml``, see
+    :func:`~sparsebrain.experiments.read_config`. Runs that it already contains with the same
+    settings, images, connectome and code are not repeated, so that an interrupted comparison
+    continues where it stopped. Runs that diverge (see
+    :class:`~sparsebrain.experiments.training.Outcome`) are kept as diverged, and left out of means
+    and tests.
 
     The first topology that states its size sets the budget. The numbers of neurons and synapses
     that other topologies do not state follow from it. The table reports neurons, synapses and
@@ -96,6 +110,14 @@ def compare(
         data_dir: Folder of the image files, see :func:`~sparsebrain.experiments.datasets.load`.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
+        device: Device of the trainings, such as "cpu", "cuda", "cuda:0" or "mps".
+        save_models: Whether to write the trained models to the folder ``models`` in ``out``, one
+            file per run that does not diverge, see :func:`~sparsebrain.experiments.load_trained`.
+            Kept runs without a model are trained again.
+        report: Whether to write ``report.html``, one page with settings, tables, intervals, figure,
+            versions and how to repeat the comparison. It loads nothing from the network.
+        callbacks: Instances of :class:`~sparsebrain.experiments.Callback`, which observe the
+            trainings in the processes that run them.
         console: Console that shows progress and tables; None prints nothing.
 
     Returns:
@@ -120,6 +142,10 @@ def compare(
     out = options.out_folder("out", out)
     data_dir = options.data_folder("data_dir", data_dir)
     kinds = _parse_neurons(neurons)
+    device = check_device("device", device)
+    save_models = arguments.flag("save_models", save_models)
+    report = arguments.flag("report", report)
+    callbacks = check_callbacks("callbacks", callbacks, jobs)
     # What the caller gives as an object has a name until the last training has ended.
     with named(data, topologies, rules) as given:
         settings = _check_settings(
@@ -129,23 +155,60 @@ def compare(
             seeds=seeds,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            device=device,
         )
         names = options.names("rules", given.rules, RULES)
         parsed = _parse_all(given.topologies)
         images = load_anew(given.data, data_dir)
         plan = _plan(parsed, names, kinds, settings, images).labeled(given.labels)
         results = Results(out)
-        train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
+        chosen = dict(
+            **settings._asdict(),
+            topologies=given.topologies,
+            rules=names,
+            neurons=neurons,
+            data_dir=data_dir,
+            jobs=jobs,
+            out=out,
+            save_models=save_models,
+            report=report,
+        )
+        own = objects_in(data=data, topologies=topologies, rules=rules)
+        write_config(out, chosen, own)
+
+        def keep(run: Run, trained: Trained) -> None:
+            if save_models and not trained.outcome.diverged:
+                save_model(out, run, images, trained.model)
+
+        where: Any = {"data_dir": data_dir, "jobs": jobs, "callbacks": callbacks}
+        train_missing(plan.labels(), results, console=console, finish=keep, **where)
+        if save_models:
+            save_missing(out, plan.labels(), results, images, **where)
         rows = Rows(
             summarize(given.labels.get(topology.spec, topology.spec), runs, results)
             for (_, topology), runs in plan.trainings.items()
         )
         _draw(rows, plan, settings, images, out)
-    if console is not None:
-        _print(rows, plan, settings, images, console)
-        console.print(
-            f"Wrote {out / 'results.csv'}, {out / 'curves.csv'} and {out / 'compare.png'}."
+    table, told = _tell(rows, plan, settings, images)
+    written = [out / name for name in ("results.csv", "curves.csv", NAME, "compare.png")]
+    if save_models:
+        written.append(out / FOLDER)
+    if report:
+        written.append(out / "report.html")
+        write_comparison(
+            written[-1],
+            rows,
+            table,
+            told,
+            chosen,
+            own=own,
+            by_rule=plan.compares_rules,
+            num_test=len(images.test_x),
         )
+    if console is not None:
+        for each in (table, *told):
+            console.print(each)
+        console.print(f"Wrote {', '.join(map(str, written[:-1]))} and {written[-1]}.")
     return rows
 
 
@@ -159,6 +222,7 @@ class _Settings(NamedTuple):
     batch_size: int
     # None means each rule's own.
     learning_rate: float | None
+    device: str
 
 
 class _Plan(NamedTuple):
@@ -171,6 +235,11 @@ class _Plan(NamedTuple):
     refused: list[Refusal]
     budget: Budget
     by_rule: bool
+
+    @property
+    def compares_rules(self) -> bool:
+        """Whether the table has a line per rule and topology."""
+        return self.by_rule or bool(self.refused)
 
     def labeled(self, labels: Mapping[str, str]) -> _Plan:
         """Return the plan with the caller's labels of topologies in what it reports."""
@@ -195,6 +264,7 @@ def _check_settings(
     seeds: int,
     batch_size: int,
     learning_rate: float | None,
+    device: str,
 ) -> _Settings:
     return _Settings(
         data=DATASETS.choose("data", data),
@@ -203,6 +273,7 @@ def _check_settings(
         seeds=options.seeds("seeds", seeds),
         batch_size=options.batch_size("batch_size", batch_size),
         learning_rate=options.learning_rate("learning_rate", learning_rate),
+        device=device,
     )
 
 
@@ -258,6 +329,7 @@ def _runs(
         seed=0,
         neurons_wanted=wanted.num_nodes if follows else 0,
         neuron_model=kind.spec,
+        device=settings.device,
     )
     return [replace(first, seed=seed) for seed in range(settings.seeds)]
 
@@ -284,20 +356,21 @@ def _draw(rows: list[Row], plan: _Plan, settings: _Settings, images: Images, out
     write_atomically(out / "compare.png", lambda aside: figure.savefig(aside, dpi=150))
 
 
-def _print(
-    rows: list[Row], plan: _Plan, settings: _Settings, images: Images, console: Console
-) -> None:
-    """Print the table, the significant differences, and loops to an equilibrium."""
+def _tell(
+    rows: list[Row], plan: _Plan, settings: _Settings, images: Images
+) -> tuple[Table, list[str]]:
+    """Return the table, and sentences on significant differences and loops to an equilibrium."""
     num_test = len(images.test_x)
-    if plan.by_rule or plan.refused:
-        console.print(tabulate_rules(rows, plan.refused, plan.budget))
-        console.print(tell_rule_differences(rows, num_test=num_test))
+    if plan.compares_rules:
+        table = tabulate_rules(rows, plan.refused, plan.budget)
+        told = [tell_rule_differences(rows, num_test=num_test)]
     else:
-        console.print(tabulate(rows, plan.budget))
-        console.print(tell_differences(rows, num_test=num_test))
+        table = tabulate(rows, plan.budget)
+        told = [tell_differences(rows, num_test=num_test)]
     looping = [row for row in rows if row.runs[0].neuron_model == RATE]
     if isinstance(settings.loops, str) and looping:
-        console.print(tell_loops(looping))
+        told.append(tell_loops(looping))
+    return table, told
 
 
 def _parse_all(topologies: Sequence[str]) -> list[Topology]:

@@ -244,7 +244,8 @@ def _checked(make: Callable[..., Data], name: str) -> Callable[..., Data]:
 
     plain = make.func if isinstance(make, functools.partial) else make
     # As objects, because other processes do not know the names in the text of an annotation.
-    known = typing.get_type_hints(plain if hasattr(plain, "__annotations__") else plain.__call__)
+    annotated: Any = plain if hasattr(plain, "__annotations__") else type(plain).__call__
+    known = typing.get_type_hints(annotated)
     checked.__annotations__ = {**GIVEN, **known}
     # Bound methods and partial functions have no module of their own.
     checked.__module__ = getattr(make, "__module__", None) or "__main__"

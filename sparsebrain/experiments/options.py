@@ -28,7 +28,8 @@ MOST_LOOPS = 100_000
 MOST_NEURONS = 10_000_000
 # All inhibit each other.
 MOST_EXCITATORY = 10_000
-# What to do if the file of a connectome cannot be read.
+# What to do if a file cannot be read.
+CONFIG_FIX = "pass a file such as results/run.toml, which a comparison writes"
 FILE_FIX = (
     "pass a file written by graphs.save, and convert others with graphs.load, which has options "
     "for them"
@@ -202,6 +203,24 @@ def saved_file(name: str, value: object) -> Path:
         raise ValueError(f"{name}: {error}") from None
 
 
+def config_file(name: str, value: object) -> Path:
+    """Return the path of a file with settings that exists."""
+    try:
+        return paths.file(name, path(name, value), CONFIG_FIX)
+    except FileNotFoundError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def page_file(name: str, value: object) -> Path:
+    """Return the path of an HTML page that can be written, in a folder that exists."""
+    file = path(name, value)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(
+            f"{name} must end in .html, got {shortened(file)}; pass for example {name}=report.html"
+        )
+    return _in_a_folder(name, file)
+
+
 def split_path(text: str) -> tuple[str, bool]:
     """Split ``PATH,symmetric=true`` into the path and whether the option follows it."""
     path = text.removesuffix(",symmetric=true")
@@ -218,6 +237,11 @@ def new_file(name: str, value: object) -> Path:
         format_of(file, written=True)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    return _in_a_folder(name, file)
+
+
+def _in_a_folder(name: str, file: Path) -> Path:
+    """Return the path of a file that can be made in a folder that exists."""
     try:
         if file.is_dir():
             raise ValueError(f"{name} must be a file, but {file} is a folder; pass another path")

@@ -20,6 +20,7 @@ from sparsebrain.experiments.checksums import checksum_of
 from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures import coordinate_graph, curves, layer_output, lost_features
 from sparsebrain.experiments.fingerprint import seal
+from sparsebrain.experiments.pages.reproduction_page import write_reproduction
 from sparsebrain.experiments.report import Row, Rows, summarize, tabulate
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
@@ -43,6 +44,7 @@ def reproduce(
     data_dir: str | os.PathLike[str] | None = None,
     jobs: int = -1,
     out: str | os.PathLike[str] | None = None,
+    report: bool = False,
     console: Console | None = None,
 ) -> Rows:
     """Train the paper's five models and draw its figures 2, 6, 9 or 10, and 11.
@@ -76,6 +78,8 @@ def reproduce(
         jobs: The number of runs at the same time, as for
             :func:`~sparsebrain.experiments.runner.train_missing`.
         out: The output folder, created if it does not exist; "reproduction" by default.
+        report: Whether to write ``report.html`` as well, one page with tables, intervals, figures,
+            versions and how to repeat the experiment. It loads nothing from the network.
         console: Where progress and results are printed. Nothing is printed by default.
 
     Returns:
@@ -92,6 +96,7 @@ def reproduce(
     jobs = options.jobs("jobs", jobs)
     data_dir = options.data_folder("data_dir", data_dir)
     out = options.out_folder("out", "reproduction" if out is None else out)
+    report = arguments.flag("report", report)
     images = load_anew(data, data_dir)
     runs = {
         name: list(seal([_run(name, data, variant, epochs, seed) for seed in range(seeds)], images))
@@ -119,13 +124,22 @@ def reproduce(
     rows = Rows(summarize(name, runs[name], results) for name in EJIMA_MODELS)
     models = {run: _restore(run, images, weights[run]) for run in finished}
     numbers = _write_figures(rows, models, images, out)
+    num_test, table = len(images.test_x), tabulate(rows, name="model")
+    told = [tell_differences(rows, num_test=num_test), _tell_choice(rows)]
+    if report:
+        chosen = {"data": data, "epochs": epochs, "seeds": seeds, "variant": variant}
+        chosen |= {"data_dir": data_dir, "jobs": jobs, "out": out}
+        page = out / "report.html"
+        write_reproduction(page, rows, table, told, chosen, numbers=numbers, num_test=num_test)
     if console is not None:
-        console.print(tabulate(rows, name="model"))
-        console.print(tell_differences(rows, num_test=len(images.test_x)))
-        console.print(_tell_choice(rows))
+        for each in (table, *told):
+            console.print(each)
         missing = "" if models else f" (no figure 11: every run of {_SHOWN} diverged)"
         written = ", ".join(map(str, numbers))
-        console.print(f"Written to {out}: figures {written}{missing}, results.csv and curves.csv.")
+        page_told = ", report.html" if report else ""
+        console.print(
+            f"Written to {out}: figures {written}{missing}, results.csv and curves.csv{page_told}."
+        )
     return rows
 
 

@@ -33,6 +33,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sparsebrain.experiments.callbacks import Callback
 from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
@@ -60,6 +61,7 @@ def train_missing(
     jobs: int = -1,
     console: Console | None = None,
     finish: Finish | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train the runs that ``results`` does not hold, and add each as soon as it is finished.
 
@@ -82,6 +84,7 @@ def train_missing(
         jobs: The number of trainings side by side, each on one thread; -1 is one per core.
         console: Shows progress; None shows nothing.
         finish: Is called with a training before its result is kept.
+        callbacks: Observe the trainings, in the processes that run them.
 
     Raises:
         ValueError: A training finds images, a connectome or code that its run was not sealed with.
@@ -110,7 +113,7 @@ def train_missing(
         task = progress.add_task("training", total=len(missing))
 
         def arguments_of(run: Run) -> tuple[Any, ...]:
-            return run, data_dir, _users_own(run)
+            return run, data_dir, _users_own(run), _sent(dict(enumerate(callbacks)))
 
         trainings = train_unclaimed(missing, results, _train, arguments_of, jobs, console)
         with contextlib.closing(trainings):
@@ -121,6 +124,30 @@ def train_missing(
                 progress.update(task, completed=sum(each in results for each in missing))
                 if console is not None and not console.is_terminal:
                     console.print(f"{labels[run]}: {_tell(trained.outcome)}")
+
+
+def train_again(
+    runs: Sequence[Run],
+    *,
+    data_dir: Path | None = None,
+    jobs: int = -1,
+    callbacks: Sequence[Callback] = (),
+) -> Iterator[tuple[Run, Trained]]:
+    """Train finished runs again, for what the folder does not keep of them.
+
+    Args:
+        runs: The runs.
+        data_dir: As for :func:`train_missing`, like the next two.
+        jobs: The number of trainings side by side.
+        callbacks: Observe the trainings.
+
+    Yields:
+        Each run with its training, in any order.
+    """
+    sent = _sent(dict(enumerate(callbacks)))
+    run = joblib.delayed(_run_in_worker)
+    tasks = (run(os.getpid(), _train, (each, data_dir, _users_own(each), sent)) for each in runs)
+    yield from _results_of(_parallel(jobs, max(len(runs), 1))(tasks))
 
 
 def train_unclaimed(
@@ -287,15 +314,21 @@ def _users_own(run: Run) -> tuple[str, Any]:
         ("data", run.data): DATASETS[run.data],
     }
     own = {key: each for key, each in used.items() if not all(map(is_of_a_package, _code_of(each)))}
-    # Their code is sent along, because another process cannot import it from a script.
-    return _PROCESS, joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
+    return _PROCESS, _sent(own)
+
+
+def _sent(own: dict[Any, Any]) -> Any:
+    """Return objects with their code, which other processes cannot import from a script."""
+    return joblib.wrap_non_picklable_objects(own, keep_wrapper=False)
 
 
 def _code_of(entry: Any) -> tuple[Any, ...]:
     return (entry.make, entry.fit) if isinstance(entry, Kind) else (entry,)
 
 
-def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple[Run, Trained]:
+def _train(
+    run: Run, data_dir: Path | None, users_own: tuple[str, Any], callbacks: dict[int, Callback]
+) -> tuple[Run, Trained]:
     process, own = users_own
     # A copy from a pickle must not replace the original in the process that sent it.
     if process != _PROCESS:
@@ -308,4 +341,4 @@ def _train(run: Run, data_dir: Path | None, users_own: tuple[str, Any]) -> tuple
             tables[table][name] = entry
     images = load_once(run.data, data_dir, checksum=run.images_checksum)
     check(run, images, connectome_of(run, images.sheet))
-    return run, train(run, images)
+    return run, train(run, images, [*callbacks.values()])

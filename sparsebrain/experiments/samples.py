@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,11 @@ class Images:
                 *(self.train_x, self.train_y, self.test_x, self.test_y),
             ]
         )
+
+    def to(self, device: str) -> Images:
+        """Return the same images and labels on a device."""
+        parts = ("train_x", "train_y", "test_x", "test_y")
+        return replace(self, **{part: getattr(self, part).to(device) for part in parts})
 
 
 def images_of(data: Any) -> Images:

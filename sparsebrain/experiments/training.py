@@ -6,10 +6,10 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,11 @@ from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.topology import build, parse
 from sparsebrain.learning import RULES, Backprop, Rule
 
+if TYPE_CHECKING:
+    from sparsebrain.experiments.callbacks import Callback
+
 BACKPROP = "backprop"
+CPU = "cpu"
 
 # All threads of a process share torch's generator, and a cluster may train in several threads.
 _DRAWING = threading.RLock()
@@ -52,6 +56,8 @@ class Run:
         neurons_wanted: Number of neurons to match; 0 for that of the sheet.
         neuron_model: "rate", or spiking neurons, see
             :func:`~sparsebrain.experiments.neuron_options.parse_neurons`.
+        device: Device of the training, see
+            :func:`~sparsebrain.experiments.devices.check_device`.
         images_checksum: Checksum of images and labels; empty if unknown, like the next two.
         connectome_checksum: Checksum of the connectome.
         code_checksum: Checksum of the code.
@@ -70,6 +76,7 @@ class Run:
     seed: int
     neurons_wanted: int = 0
     neuron_model: str = RATE
+    device: str = CPU
     images_checksum: str = ""
     connectome_checksum: str = ""
     code_checksum: str = ""
@@ -125,9 +132,9 @@ class Outcome:
         test_accuracy: Share of correctly classified test images after the last epoch; NaN if the
             run diverged.
         seconds_per_epoch: Mean training time per epoch in seconds, without tests.
-        peak_bytes: Peak memory of tensors in a training step: parameters, gradients, optimizer
-            state, index arrays and intermediate results, without images and connectome. NaN if the
-            run diverged, or for results written before this field existed.
+        peak_bytes: Peak memory of tensors in a training step on the CPU: parameters, gradients,
+            optimizer state, index arrays and intermediate results, without images and connectome.
+            NaN if the run diverged, or for results written before this field existed.
         loops_used: Mean number of loops over the test images; 0 without a graph, NaN as above.
         converged: Share of test images that reached the equilibrium, 1 if none was requested, NaN
             as above.
@@ -157,7 +164,7 @@ class Trained(NamedTuple):
     Attributes:
         outcome: Its outcome.
         curve: Its epochs, in order.
-        model: The trained model.
+        model: The trained model, on the CPU.
     """
 
     outcome: Outcome
@@ -165,17 +172,19 @@ class Trained(NamedTuple):
     model: nn.Module
 
 
-def train(run: Run, images: Images) -> Trained:
+def train(run: Run, images: Images, callbacks: Sequence[Callback] = ()) -> Trained:
     """Train by the rule of a run and its optimizer, and test after every epoch.
 
     ``run.seed`` determines connectome, initial weights, random numbers of the rule and the order of
     samples, and the state of torch's generator is restored. Everything runs on one thread, so that
     the order of sums does not depend on the machine, and one training per core may run at a time.
-    A run that diverges, see :class:`Outcome`, is stopped after that epoch.
+    A run that diverges, see :class:`Outcome`, is stopped after that epoch. Connectome and initial
+    weights are drawn on the CPU, so that they do not depend on the device.
 
     Args:
         run: Everything that determines the outcome.
-        images: The data set of the run.
+        images: The data set of the run, on the CPU.
+        callbacks: Observe the training.
 
     Returns:
         Outcome, epochs and model.
@@ -183,20 +192,21 @@ def train(run: Run, images: Images) -> Trained:
     Raises:
         ValueError: The topology cannot be built, or the rule refuses it.
     """
-    data = connectome_of(run, images.sheet)
+    data, placed = connectome_of(run, images.sheet), images.to(run.device)
     loops_used = converged = peak = spikes = float("nan")
+    _tell(callbacks, "on_start", run)
     with one_thread(), ExitStack() as drawing:
-        drawing.enter_context(_seeded(run.seed))
-        rule = _draw_rule(run, data, images)
+        drawing.enter_context(_seeded(run.seed, run.device))
+        rule = _draw_rule(run, data, images).to(run.device)
         if run.rule == BACKPROP:
             # Backpropagation draws no more random numbers, so that other threads may.
             drawing.close()
-        curve, seconds = _train_epochs(rule, run, images)
+        curve, seconds = _train_epochs(rule, run, placed, callbacks)
         diverged = math.isnan(curve[-1].test_accuracy)
         if not diverged:
-            loops_used, converged = count_loops(rule, images.test_x)
+            loops_used, converged = count_loops(rule, placed.test_x)
             peak = _peak_bytes(run, data, images)
-            spikes = count_spikes(rule, images.test_x)
+            spikes = count_spikes(rule, placed.test_x)
 
     measured = None if data is None else graphs.summary(data)
     outcome = Outcome(
@@ -213,7 +223,16 @@ def train(run: Run, images: Images) -> Trained:
         diverged=len(curve) if diverged else 0,
         spikes=spikes,
     )
-    return Trained(outcome, curve, rule.model)
+    _tell(callbacks, "on_end", run, outcome)
+    return Trained(outcome, curve, rule.model.cpu())
+
+
+def _tell(callbacks: Sequence[Callback], method: str, *observed: object) -> None:
+    """Call a method of all callbacks, whose random numbers do not change the training."""
+    if callbacks:
+        with torch.random.fork_rng(devices=[]):
+            for each in callbacks:
+                getattr(each, method)(*observed)
 
 
 def connectome_of(run: Run, sheet: tuple[int, ...]) -> Data | None:
@@ -232,7 +251,9 @@ def _hidden(run: Run, images: Images) -> int:
     return run.neurons_wanted or math.prod(images.sheet)
 
 
-def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], float]:
+def _train_epochs(
+    rule: Rule, run: Run, images: Images, callbacks: Sequence[Callback]
+) -> tuple[list[Epoch], float]:
     """Train until the last epoch or divergence; return the epochs and the training seconds."""
     optimizer = rule.make_optimizer(run.learning_rate)
     order = torch.Generator().manual_seed(run.seed)
@@ -249,6 +270,7 @@ def _train_epochs(rule: Rule, run: Run, images: Images) -> tuple[list[Epoch], fl
         if alive:
             tested = evaluate(rule, images.test_x, images.test_y)
         curve.append(Epoch(number, loss, tested.accuracy, tested.loss))
+        _tell(callbacks, "on_epoch", run, curve[-1])
         if math.isnan(tested.accuracy):
             break
     return curve, seconds
@@ -273,8 +295,9 @@ def make_rule(run: Run, data: Data | None, images: Images) -> Rule:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with _DRAWING, torch.random.fork_rng(devices=[]):
+def _seeded(seed: int, device: str = CPU) -> Iterator[None]:
+    devices = [torch.device(device)] if device.startswith("cuda") else []
+    with _DRAWING, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

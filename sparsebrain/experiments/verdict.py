@@ -12,6 +12,9 @@ _POWER = 0.8
 _LISTED = 10
 """Up to this number, pairs that are not significant are listed one by one."""
 
+_Groups = Mapping[str, Mapping[int, float]]
+"""The accuracies of each group by seed, in percent."""
+
 _Pairs = Mapping[tuple[str, str], tuple[str, str]]
 """The groups of each pair, and their names in a sentence about it."""
 
@@ -33,14 +36,7 @@ def tell_differences(
     Returns:
         Sentences with confidence intervals in percentage points of accuracy.
     """
-    groups = {row.label: _percent(row) for row in rows}
-    labels = [label for label, values in groups.items() if len(values) > 1]
-    pairs = {
-        (first, second): (first, second)
-        for number, first in enumerate(labels)
-        for second in labels[number + 1 :]
-    }
-    return _tell(groups, pairs, level, num_test, "topologies")
+    return _tell(*_topologies(rows), level, num_test, "topologies")
 
 
 def tell_rule_differences(
@@ -56,6 +52,51 @@ def tell_rule_differences(
     Returns:
         Sentences with confidence intervals in percentage points of accuracy.
     """
+    return _tell(*_rules(rows), level, num_test, "rules on a topology")
+
+
+def compared(
+    rows: Sequence[Row],
+    *,
+    by_rule: bool = False,
+    level: float = 0.05,
+    num_test: int | None = None,
+) -> list[tuple[str, str, Difference]]:
+    """Return the differences that the sentences report.
+
+    Args:
+        rows: As for :func:`tell_differences`.
+        by_rule: Whether the sentences are those of :func:`tell_rule_differences`.
+        level: Significance level.
+        num_test: Number of test images.
+
+    Returns:
+        Two names and their difference in percentage points of accuracy, per pair; none if fewer
+        than two seeds can be compared.
+    """
+    groups, pairs = _rules(rows) if by_rule else _topologies(rows)
+    values, seeds = _in_common(groups, pairs)
+    if len(seeds) < 2:
+        return []
+    resolution = None if num_test is None else 100 / num_test
+    found = differences(values, pairs, resolution=resolution, level=level)
+    return [(*pairs[one.first, one.second], one) for one in found]
+
+
+def _topologies(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
+    """Return the accuracies of rows of one rule, and every pair of rows with two seeds."""
+    groups = {row.label: _percent(row) for row in rows}
+    labels = [label for label, values in groups.items() if len(values) > 1]
+    pairs = {
+        (first, second): (first, second)
+        for number, first in enumerate(labels)
+        for second in labels[number + 1 :]
+    }
+    return groups, pairs
+
+
+def _rules(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
+    """Return the accuracies of rows, and the pairs of every rule with the first on a topology."""
     named = {f"{row.rule} on {row.label}": row for row in rows}
     groups = {name: _percent(row) for name, row in named.items()}
     pairs = {}
@@ -63,7 +104,14 @@ def tell_rule_differences(
         names = [name for name in named if named[name].label == label and len(groups[name]) > 1]
         for other in names[1:]:
             pairs[other, names[0]] = named[other].rule, f"{named[names[0]].rule} on {label}"
-    return _tell(groups, pairs, level, num_test, "rules on a topology")
+    return groups, pairs
+
+
+def _in_common(groups: _Groups, pairs: _Pairs) -> tuple[dict[str, list[float]], list[int]]:
+    """Return the accuracies of the groups in pairs over the seeds that all of them have."""
+    names = dict.fromkeys(name for pair in pairs for name in pair)
+    seeds = sorted(set.intersection(*(set(groups[name]) for name in names)) if names else ())
+    return {name: [groups[name][seed] for seed in seeds] for name in names}, seeds
 
 
 def _percent(row: Row) -> dict[int, float]:
@@ -76,14 +124,13 @@ def _percent(row: Row) -> dict[int, float]:
 
 
 def _tell(
-    groups: Mapping[str, Mapping[int, float]],
+    groups: _Groups,
     pairs: _Pairs,
     level: float,
     num_test: int | None,
     what: str,
 ) -> str:
-    compared = dict.fromkeys(name for pair in pairs for name in pair)
-    seeds = sorted(set.intersection(*(set(groups[name]) for name in compared)) if compared else ())
+    values, seeds = _in_common(groups, pairs)
     if groups and not any(groups.values()):
         return "Every run diverged, so there is nothing to compare."
     told = []
@@ -92,9 +139,8 @@ def _tell(
     if len(seeds) < 2:
         lacking = "two seeds in common" if pairs else f"two {what} with two seeds each"
         return "\n".join([*told, f"Nothing to compare: a test needs {lacking}."])
-    if any(len(groups[name]) > len(seeds) for name in compared):
+    if any(len(groups[name]) > len(seeds) for name in values):
         told.append(f"Compared over the common seeds: {', '.join(map(str, seeds))}.")
-    values = {name: [groups[name][seed] for seed in seeds] for name in compared}
     resolution = None if num_test is None else 100 / num_test
     found = differences(values, pairs, resolution=resolution, level=level)
     told.append(_tell_significant(found, pairs, level))

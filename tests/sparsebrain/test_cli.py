@@ -183,6 +183,7 @@ def test_a_full_disk_is_told_with_the_file_and_leaves_what_is_finished(tmp_path)
         ".lock",
         "curves.csv",
         "results.csv",
+        "run.toml",
     }
     again = run("compare", *options, "--seeds", str(len(rows)))
     assert again.returncode == 0

@@ -63,6 +63,9 @@ ALLOWED = {
     "delay": {"zero"},
     "console": {*VALUES},
     "out": {"text"},
+    "save_models": {"bool"},
+    "report": {"bool"},
+    "callbacks": {"nothing"},
 }
 ALSO_ALLOWED = {(reproduce, "out"): {"None"}, (generate, "out"): set()}
 CASES = [

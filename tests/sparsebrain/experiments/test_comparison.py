@@ -72,6 +72,7 @@ def test_every_run_becomes_one_row_and_the_table_sums_them_up(tmp_path, rows):
         "compare.png",
         "curves.csv",
         "results.csv",
+        "run.toml",
     ]
 
 

@@ -14,6 +14,7 @@ from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.training import Epoch
 from sparsebrain.experiments.verdict import tell_differences
 from sparsebrain.models import EJIMA_MODELS, ejima_model
+from tests.sparsebrain.experiments.pages.reader import Reader
 
 FAST = {"data": "digits", "epochs": 1, "seeds": 2, "jobs": 1}
 FIGURES = [2, 6, 9, 11]
@@ -25,7 +26,7 @@ def reproduced(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction")
     console = Console(record=True, width=80, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
-        summed = reproduce(**FAST, out=folder, console=console)
+        summed = reproduce(**FAST, out=folder, report=True, console=console)
     return folder, summed, console.export_text()
 
 
@@ -80,6 +81,19 @@ def test_every_figure_is_a_picture_and_a_table(reproduced, rows):
     assert not [
         path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".lock"
     ]
+
+
+def test_the_report_has_the_table_the_sentences_and_every_figure(reproduced):
+    folder, summed, text = reproduced
+    page = Reader((folder / "report.html").read_text(encoding="utf-8"))
+    assert len(page.pictures) == len(FIGURES)
+    for number, picture in zip(FIGURES, page.pictures, strict=True):
+        assert picture == (folder / f"figure{number}.png").read_bytes()
+    assert [row[0] for row in page.rows[1:6]] == list(EJIMA_MODELS)
+    assert [row[5] for row in page.rows[1:6]] == [row.accuracy() for row in summed]
+    assert tell_differences(summed, num_test=360).split("\n")[0] in page.text
+    assert "sparsebrain reproduce --data=digits --epochs=1 --seeds=2 --variant=relu" in page.text
+    assert "report.html" in text
 
 
 def test_nothing_is_trained_twice(reproduced, monkeypatch):

@@ -1,0 +1,1 @@
+"""Reports of experiments as HTML pages, each a single file that loads nothing else."""
