@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "digits-stdp": studies.digits_stdp,
     "one-shot": studies.one_shot,
     "reward": studies.reward,
+    "wiring": studies.wiring,
     "generate": connectomes.generate,
     "measure": connectomes.measure,
 }

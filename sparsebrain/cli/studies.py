@@ -6,20 +6,24 @@ from pathlib import Path
 
 from sparsebrain.experiments.command_options import (
     Batches,
+    Brain,
     DataDir,
     DataSet,
     Epochs,
     Excitatory,
     Handwriting,
     HandwritingDir,
+    Inputs,
     Jobs,
     Omniglot,
     OneShotTopologies,
     Out,
+    Outputs,
     Seeds,
     TaskName,
     TrainingImages,
     Trials,
+    WiringTask,
 )
 
 
@@ -178,3 +182,41 @@ def reward(
     from sparsebrain.experiments.reward_study.study import reward as run  # noqa: PLC0415
 
     run(task=task, batches=batches, seeds=seeds, jobs=jobs, out=out, console=Console())
+
+
+def wiring(
+    brain: Brain = "larva-mushroom-body",
+    task: WiringTask = "odors",
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    epochs: Epochs = 20,
+    seeds: Seeds = 20,
+    jobs: Jobs = 1,
+    out: Out = Path("wiring"),
+) -> None:
+    """Ask whether the wiring of a brain matters, by training it beside null models of itself.
+
+    The null models keep the wiring but not its strengths; degrees and reciprocity; degrees and
+    lengths of synapses; degrees; the counts of synapses between populations; or only the number of
+    synapses. Every seed draws one connectome from each, and trains it on the same samples as the
+    brain: first only a readout, then the synapses as well.
+
+    The table gives the paired differences in accuracy, with simultaneous confidence intervals.
+    Finished trainings are kept in the output folder and not repeated, unless options, brain or code
+    have changed. The command writes results.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.wiring_study.study import wiring as run  # noqa: PLC0415
+
+    run(
+        brain,
+        task=task,
+        inputs=inputs,
+        outputs=outputs,
+        epochs=epochs,
+        seeds=seeds,
+        jobs=jobs,
+        out=out,
+        console=Console(),
+    )

@@ -4,7 +4,8 @@
 A. Ejima's article, and ``differences`` tests which groups of results differ significantly. ``song``
 lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
 learns receptive fields without labels, ``digits_stdp`` digits with spikes, ``one_shot`` letters
-that are seen once, and ``reward`` tasks with rewards.
+that are seen once, and ``reward`` tasks with rewards. ``wiring`` compares a brain with null models
+of itself.
 
 ``Callback`` observes the trainings of a comparison, with ``CSVLog`` and ``TensorBoardLog`` for
 tables and TensorBoard. ``read_config`` reads the settings of a comparison from a file, and
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.reward_study.study import reward
     from sparsebrain.experiments.saved_models import load_trained
     from sparsebrain.experiments.significance import differences
+    from sparsebrain.experiments.wiring_study.study import wiring
 
 __all__ = [
     "CSVLog",
@@ -45,6 +47,7 @@ __all__ = [
     "reward",
     "rewiring",
     "song",
+    "wiring",
 ]
 
 _MODULES = {
@@ -62,6 +65,7 @@ _MODULES = {
     "reward": "reward_study.study",
     "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",
+    "wiring": "wiring_study.study",
 }
 
 

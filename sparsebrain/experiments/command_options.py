@@ -112,6 +112,29 @@ def _task(name: str, text: str) -> str:
     return arguments.option(name, text, TASKS)
 
 
+def _brain(name: str, text: str) -> str:
+    from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
+    from sparsebrain.experiments.wiring_study.study import brain_of  # noqa: PLC0415
+
+    _topology(name, text)
+    try:
+        brain_of(text)
+    except OptionError as error:
+        raise ValueError(error.told(name)) from None
+    return text
+
+
+def _text(name: str, text: str) -> str:
+    return text
+
+
+def _wiring_task(name: str, text: str) -> str:
+    from graphs import arguments  # noqa: PLC0415
+    from sparsebrain.experiments.wiring_study.tasks import TASKS  # noqa: PLC0415
+
+    return arguments.option(name, text, TASKS)
+
+
 def _rules(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.learning import RULES  # noqa: PLC0415
@@ -340,6 +363,34 @@ LearningRate = Annotated[
         metavar="RATE",
         help="Learning rate of every rule. Default: each rule's own.",
         **_checked(_learning_rate),
+    ),
+]
+Brain = Annotated[
+    str,
+    typer.Option(
+        metavar="SPEC",
+        help="Topology that states its size, such as c-elegans or file:brain.npz.",
+        **_checked(_brain),
+    ),
+]
+WiringTask = Annotated[
+    str,
+    typer.Option("--task", metavar="NAME", help="Task: odors, digits.", **_checked(_wiring_task)),
+]
+Inputs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POPULATION",
+        help="Population that receives. Default: P or sensory, or else all neurons.",
+        **_checked(_text),
+    ),
+]
+Outputs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POPULATION",
+        help="Population that is read. Default: O or motor, or else all neurons.",
+        **_checked(_text),
     ),
 ]
 Variant = Annotated[

@@ -34,6 +34,7 @@ from sparsebrain.experiments.plasticity_study import (
     visual_features,
 )
 from sparsebrain.experiments.reward_study import study as reward_study
+from sparsebrain.experiments.wiring_study import study as wiring_study
 
 LONG = "x" * 5000
 HUGE = str(10**20)
@@ -137,6 +138,7 @@ def sentinel(monkeypatch, tmp_path):
         (spiking_digits, "learn"),
         (one_shot_study, "_run"),
         (reward_study, "train"),
+        (wiring_study, "train"),
         (graphs, "summary"),
         (graphs, "save"),
     ):
@@ -239,7 +241,7 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 def test_the_app_has_the_commands_and_options_that_are_tested():
     assert [
         *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
-        *("digits-stdp", "one-shot", "reward", "generate", "measure"),
+        *("digits-stdp", "one-shot", "reward", "wiring", "generate", "measure"),
     ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS

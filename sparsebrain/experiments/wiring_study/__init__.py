@@ -1,0 +1,1 @@
+"""Does the wiring of a brain matter? The brain against nested null models on the same task."""
