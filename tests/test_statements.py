@@ -12,6 +12,7 @@ from sparsebrain.experiments.significance import detectable, differences
 from sparsebrain.learning import RULES as RULES_BY_NAME
 from tests.examples.test_reproduction import FOLDER as REPRODUCTION
 from tests.examples.test_reproduction import MODELS
+from tests.test_readme import table_of
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "examples" / "learning_rules"
@@ -146,6 +147,60 @@ def test_which_rules_are_worse_than_backpropagation():
     assert (
         f"detect a difference of {least_digits:.1f} points on digits, or {least_mnist:.1f} on MNIST"
     ) in readme
+
+
+FEATURE_RULES = ROOT / "examples" / "plasticity"
+TOPOLOGIES = {
+    "none": ("none",),
+    "grid": ("grid",),
+    "small-world": ("small-world", "small-world:symmetric=true"),
+    "c-elegans": ("c-elegans",),
+}
+
+
+def accuracy_of(rule, topologies, *paths):
+    """The mean accuracy in % of a rule in the first of the files that has it, or a dash."""
+    for path in paths:
+        values = percent(path, lambda row: (row["rule"], row["topology"]))
+        for topology in topologies:
+            if (rule, topology) in values:
+                return f"{fmean(values[rule, topology]):.1f}"
+    return "-"
+
+
+def test_what_each_rule_costs_and_gives():
+    """Every cell but the last, which says what an update waits for."""
+    with (ROOT / "benchmarks" / "measured" / "rule-costs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    digits = [RULES / "results.csv", RULES / "symmetric" / "results.csv"]
+    digits.append(FEATURE_RULES / "digits.csv")
+    mnist = RULES / "mnist" / "results.csv", FEATURE_RULES / "mnist.csv"
+    wanted = []
+    for row in rows:
+        name, _, plastic = row["rule"].partition(", ")
+        cells = [f"`{name}`, no readout" if plastic and name in RULES_BY_NAME else f"`{name}`"]
+        cells.append(f"{int(row['peak_bytes']) / 2**20:.1f}")
+        cells += [f"{float(row['median_ms']):.1f}", f"{float(row['times_backprop']):.1f}"]
+        for topologies in TOPOLOGIES.values():
+            pair = [accuracy_of(name, topologies, *paths) for paths in (digits, mnist)]
+            cells.append("" if plastic or set(pair) == {"-"} else " / ".join(pair))
+        wanted.append(cells)
+    told = table_of(RULES / "README.md", "## What each rule costs and gives")
+    assert [line[:-1] for line in told] == wanted
+    assert all(line[-1] for line in told)
+    by_name = {row["rule"]: row for row in rows}
+    readouts = {"random-features", "hebb", "oja", "bcm"}
+    taught = [name for name in RULES_BY_NAME if by_name[name]["model"] == "grid"]
+    taught = [by_name[name] for name in taught if name not in readouts]
+    memory = {row["rule"]: int(row["peak_bytes"]) for row in taught}
+    times = {row["rule"]: float(row["times_backprop"]) for row in taught}
+    assert min(memory.values()) >= 0.9 * memory["backprop"]
+    assert min(times.values()) == times["backprop"]
+    readme = text(RULES / "README.md")
+    most = memory["error-diffusion"] / memory["backprop"]
+    assert f"has a network for each class and takes {most:.0f} times as much" in readme
+    slow = times["equilibrium-propagation"]
+    assert f"equilibrium propagation takes {slow:.0f} times as long" in readme
 
 
 def test_the_equilibrium_is_better_than_twenty_loops():
