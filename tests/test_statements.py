@@ -290,6 +290,72 @@ def test_error_diffusion_by_batch_and_initial_weights():
     assert (usual, ("free", "0.0")) not in found
 
 
+IMBALANCES = ("1", "3", "9", "30", "100")
+UNBALANCED = {
+    "error diffusion": ("error-diffusion", "sigmoid", "0.01", "none"),
+    "error diffusion, rate 0.1": ("error-diffusion", "sigmoid", "0.1", "none"),
+    "backprop, sigmoid": ("backprop", "sigmoid", "1.0", "none"),
+    "backprop, ReLU": ("backprop", "relu", "1.0", "none"),
+    "error diffusion, loss weights": ("error-diffusion", "sigmoid", "0.01", "loss weights"),
+    "error diffusion, resampling": ("error-diffusion", "sigmoid", "0.01", "resampling"),
+    "error diffusion, threshold": ("error-diffusion", "sigmoid", "0.01", "threshold"),
+    "backprop, ReLU, loss weights": ("backprop", "relu", "1.0", "loss weights"),
+    "backprop, ReLU, resampling": ("backprop", "relu", "1.0", "resampling"),
+}
+
+
+def mean_and_spread(values):
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+def unbalanced(measure="test_accuracy"):
+    """Percentages by line and imbalance."""
+    names = {setting: line for line, setting in UNBALANCED.items()}
+    found = {}
+    with (ERROR_DIFFUSION / "unbalanced" / "results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            line = names[row["rule"], row["activation"], row["rate"], row["remedy"]]
+            found.setdefault((line, row["imbalance"]), []).append(100 * float(row[measure]))
+    return found
+
+
+def test_the_table_of_unbalanced_classes():
+    values = unbalanced()
+    wanted = [
+        [line, *(mean_and_spread(values[line, each]) for each in IMBALANCES)] for line in UNBALANCED
+    ]
+    assert table_of(ERROR_DIFFUSION / "README.md", "## Unbalanced classes") == wanted
+
+
+def test_what_is_said_of_unbalanced_classes():
+    values, recalls, ranking = unbalanced(), unbalanced("recall_of_9"), unbalanced("ranking")
+    assert all(len(each) == 3 for each in values.values())
+    for line in ("error diffusion", "backprop, sigmoid"):
+        assert min(recalls[line, "3"]) > 80
+        assert all(max(recalls[line, each]) == 0 for each in ("9", "30", "100"))
+    for each in ("9", "30"):
+        pair = ("error diffusion, rate 0.1", each), ("backprop, ReLU", each)
+        assert not significant({one: values[one] for one in pair}, test_images=DIGITS)
+        assert max(recalls["error diffusion, rate 0.1", "100"]) == 0
+        assert max(recalls["backprop, ReLU", "100"]) == 0
+    for remedy in ("loss weights", "resampling"):
+        line = f"error diffusion, {remedy}"
+        lost = {
+            each: fmean(values["error diffusion", "1"]) - fmean(values[line, each])
+            for each in ("3", "9", "30", "100")
+        }
+        assert max(lost["3"], lost["9"], lost["30"]) < 1.05
+        assert f"{lost['100']:.0f}" == "3"
+    mended = [("error diffusion, resampling", "100"), ("backprop, ReLU, resampling", "100")]
+    assert f"{fmean(values['backprop, ReLU', '1']) - fmean(values[mended[1]]):.0f}" == "11"
+    assert not significant({one: values[one] for one in mended}, test_images=DIGITS)
+    assert max(values["backprop, ReLU, loss weights", "100"]) < 51
+    assert fmean(values["error diffusion, threshold", "9"]) > 85
+    told = text(ERROR_DIFFUSION / "README.md")
+    fallen = [fmean(ranking["error diffusion", each]) / 100 for each in ("9", "30")]
+    assert f"falls from {fallen[0]:.2f} to {fallen[1]:.2f}" in told
+
+
 def test_the_table_of_topologies_has_no_significant_difference():
     with (ROOT / "examples" / "compare.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
