@@ -356,6 +356,73 @@ def test_what_is_said_of_unbalanced_classes():
     assert f"falls from {fallen[0]:.2f} to {fallen[1]:.2f}" in told
 
 
+PRECISIONS = {
+    "error diffusion": ("error-diffusion", "full"),
+    "error diffusion, ternary": ("error-diffusion", "ternary"),
+    "error diffusion, ternary, pairs cancelled": ("error-diffusion", "ternary, pairs cancelled"),
+    "backprop, ReLU": ("backprop", "full"),
+    "backprop, ReLU, ternary": ("backprop", "ternary"),
+}
+TERNARY_TABLES = {
+    "Digits, 64 hidden units": ("ternary", "digits", "rate"),
+    "The digits 4 and 9 of MNIST, as above": ("ternary", "4 and 9", "layers"),
+    "MNIST, 32 hidden units": ("ternary/mnist", "mnist", "epochs"),
+}
+
+
+def ternary(sentence):
+    """Percentages by line and what varies, and its values in order."""
+    folder, task, varies = TERNARY_TABLES[sentence]
+    names = {setting: line for line, setting in PRECISIONS.items()}
+    values = percent(
+        ERROR_DIFFUSION / folder / "results.csv",
+        lambda row: (names[row["rule"], row["weights"]], row[varies]),
+        task=task,
+    )
+    return values, sorted({each for _, each in values}, key=float)
+
+
+@pytest.mark.parametrize("sentence", TERNARY_TABLES)
+def test_the_tables_of_ternary_weights(sentence):
+    values, columns = ternary(sentence)
+    seeds = 1 if sentence.startswith("MNIST") else 3
+    assert all(len(each) == seeds for each in values.values())
+    wanted = [
+        [
+            line,
+            *(
+                mean_and_spread(values[line, each]) if seeds > 1 else f"{values[line, each][0]:.1f}"
+                for each in columns
+            ),
+        ]
+        for line in PRECISIONS
+    ]
+    assert table_of(ERROR_DIFFUSION / "README.md", sentence) == wanted
+
+
+def test_what_is_said_of_ternary_weights():
+    digits, rates = ternary("Digits, 64 hidden units")
+    best = {line: max(fmean(digits[line, each]) for each in rates) for line in PRECISIONS}
+    deep, layers = ternary("The digits 4 and 9 of MNIST, as above")
+    few = [each for each in layers if int(each) <= 4]
+
+    def lost(line, full, at):
+        gaps = [fmean(deep[full, each]) - fmean(deep[line, each]) for each in at]
+        return f"{min(gaps):.1f} to {max(gaps):.1f}"
+
+    plain, rounded, mended, backprop, straight = PRECISIONS
+    told = text(ERROR_DIFFUSION / "README.md")
+    assert f"costs error diffusion {best[plain] - best[rounded]:.1f} points on digits**" in told
+    gaps = [fmean(deep[plain, each]) - fmean(deep[rounded, each]) for each in layers]
+    assert f"and {min(gaps):.0f} to {max(gaps):.0f} points on 4 and 9." in told
+    assert f"costs backpropagation {best[backprop] - best[straight]:.1f} points on digits" in told
+    assert f"and {lost(straight, backprop, few)} on 4 and 9 in up to four layers" in told
+    assert f"then {best[plain] - best[mended]:.1f} points on digits" in told
+    assert f"digits and {lost(mended, plain, layers)} on 4 and 9." in told
+    assert min(deep[mended, "8"]) > 95
+    assert max(deep[straight, "8"]) < 51
+
+
 def test_the_table_of_topologies_has_no_significant_difference():
     with (ROOT / "examples" / "compare.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
