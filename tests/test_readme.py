@@ -60,8 +60,8 @@ def test_the_table_shows_what_the_command_builds():
 
 
 RULE_TABLES = {
-    "On digits, 20 epochs": ("results.csv", 2),
-    "On MNIST, a single epoch": ("mnist/results.csv", 1),
+    "On digits, 20 epochs": ("results.csv", False),
+    "On MNIST, a single epoch": ("mnist/results.csv", True),
 }
 SYMMETRIC = ("grid", "coordinate:symmetric=true", "small-world:symmetric=true")
 RULES_README = README.parent / "examples" / "learning_rules" / "README.md"
@@ -69,7 +69,7 @@ RULES_README = README.parent / "examples" / "learning_rules" / "README.md"
 
 @pytest.mark.parametrize("sentence", RULE_TABLES)
 def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(sentence):
-    path, digits = RULE_TABLES[sentence]
+    path, has_costs = RULE_TABLES[sentence]
     with (RULES_README.parent / path).open(newline="") as file:
         rows = list(csv.DictReader(file))
 
@@ -85,7 +85,8 @@ def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(s
         if not issubclass(rule, RandomFeatures) and not rule.needs_symmetric
     ]
     assert [line[0].strip("`") for line in lines] == rules
-    for (_, *answers, seconds, mebibytes), rule in zip(lines, rules, strict=True):
+    for (_, *answers), rule in zip(lines, rules, strict=True):
+        shown = [answers.pop(), answers.pop()] if has_costs else []
         told = {}
         topologies = ("none", "grid", "small-world", "c-elegans")
         for model, topology, answer in zip(TEACHABLE, topologies, answers, strict=True):
@@ -97,8 +98,9 @@ def test_the_tables_of_rules_are_what_was_measured_and_what_the_tests_run_over(s
                 assert min(percent) > 50
                 told[topology] = topology
         costs = told.get("grid", "none")
-        assert seconds == f"{fmean(values(rule, costs, 'seconds_per_epoch')):.{digits}f}"
-        assert mebibytes == f"{fmean(values(rule, costs, 'peak_bytes')) / 2**20:.1f}"
+        mebibytes = fmean(values(rule, costs, "peak_bytes")) / 2**20
+        seconds = fmean(values(rule, costs, "seconds_per_epoch"))
+        assert shown == ([f"{mebibytes:.1f}", f"{seconds:.1f}"] if has_costs else [])
 
 
 def test_the_table_of_symmetric_topologies_is_what_was_measured():
@@ -127,7 +129,8 @@ def test_every_file_that_a_readme_shows_is_there(path):
     links = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
     assert links
     for link in links:
-        assert (path.parent / link).is_file(), link
+        if not link.startswith("#"):
+            assert (path.parent / link).is_file(), link
 
 
 def test_the_readme_stays_short():

@@ -12,6 +12,7 @@ from sparsebrain.experiments.significance import detectable, differences
 from sparsebrain.learning import RULES as RULES_BY_NAME
 from tests.examples.test_reproduction import FOLDER as REPRODUCTION
 from tests.examples.test_reproduction import MODELS
+from tests.test_readme import table_of
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "examples" / "learning_rules"
@@ -148,6 +149,60 @@ def test_which_rules_are_worse_than_backpropagation():
     ) in readme
 
 
+FEATURE_RULES = ROOT / "examples" / "plasticity"
+TOPOLOGIES = {
+    "none": ("none",),
+    "grid": ("grid",),
+    "small-world": ("small-world", "small-world:symmetric=true"),
+    "c-elegans": ("c-elegans",),
+}
+
+
+def accuracy_of(rule, topologies, *paths):
+    """The mean accuracy in % of a rule in the first of the files that has it, or a dash."""
+    for path in paths:
+        values = percent(path, lambda row: (row["rule"], row["topology"]))
+        for topology in topologies:
+            if (rule, topology) in values:
+                return f"{fmean(values[rule, topology]):.1f}"
+    return "-"
+
+
+def test_what_each_rule_costs_and_gives():
+    """Every cell but the last, which says what an update waits for."""
+    with (ROOT / "benchmarks" / "measured" / "rule-costs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    digits = [RULES / "results.csv", RULES / "symmetric" / "results.csv"]
+    digits.append(FEATURE_RULES / "digits.csv")
+    mnist = RULES / "mnist" / "results.csv", FEATURE_RULES / "mnist.csv"
+    wanted = []
+    for row in rows:
+        name, _, plastic = row["rule"].partition(", ")
+        cells = [f"`{name}`, no readout" if plastic and name in RULES_BY_NAME else f"`{name}`"]
+        cells.append(f"{int(row['peak_bytes']) / 2**20:.1f}")
+        cells += [f"{float(row['median_ms']):.1f}", f"{float(row['times_backprop']):.1f}"]
+        for topologies in TOPOLOGIES.values():
+            pair = [accuracy_of(name, topologies, *paths) for paths in (digits, mnist)]
+            cells.append("" if plastic or set(pair) == {"-"} else " / ".join(pair))
+        wanted.append(cells)
+    told = table_of(RULES / "README.md", "## What each rule costs and gives")
+    assert [line[:-1] for line in told] == wanted
+    assert all(line[-1] for line in told)
+    by_name = {row["rule"]: row for row in rows}
+    readouts = {"random-features", "hebb", "oja", "bcm"}
+    taught = [name for name in RULES_BY_NAME if by_name[name]["model"] == "grid"]
+    taught = [by_name[name] for name in taught if name not in readouts]
+    memory = {row["rule"]: int(row["peak_bytes"]) for row in taught}
+    times = {row["rule"]: float(row["times_backprop"]) for row in taught}
+    assert min(memory.values()) >= 0.9 * memory["backprop"]
+    assert min(times.values()) == times["backprop"]
+    readme = text(RULES / "README.md")
+    most = memory["error-diffusion"] / memory["backprop"]
+    assert f"has a network for each class and takes {most:.0f} times as much" in readme
+    slow = times["equilibrium-propagation"]
+    assert f"equilibrium propagation takes {slow:.0f} times as long" in readme
+
+
 def test_the_equilibrium_is_better_than_twenty_loops():
     values = percent(ROOT / "benchmarks/measured/equilibrium.csv", lambda row: row["loops"])
     gap, low, high = significant(values, test_images=10_000)["equilibrium", "20"]
@@ -233,6 +288,139 @@ def test_error_diffusion_by_batch_and_initial_weights():
     assert f"{found[usual, ('free', '1.0')][0]:.0f}" == "8"
     assert f"{found[usual, ('signed', '1.0')][0]:.0f}" == "3"
     assert (usual, ("free", "0.0")) not in found
+
+
+IMBALANCES = ("1", "3", "9", "30", "100")
+UNBALANCED = {
+    "error diffusion": ("error-diffusion", "sigmoid", "0.01", "none"),
+    "error diffusion, rate 0.1": ("error-diffusion", "sigmoid", "0.1", "none"),
+    "backprop, sigmoid": ("backprop", "sigmoid", "1.0", "none"),
+    "backprop, ReLU": ("backprop", "relu", "1.0", "none"),
+    "error diffusion, loss weights": ("error-diffusion", "sigmoid", "0.01", "loss weights"),
+    "error diffusion, resampling": ("error-diffusion", "sigmoid", "0.01", "resampling"),
+    "error diffusion, threshold": ("error-diffusion", "sigmoid", "0.01", "threshold"),
+    "backprop, ReLU, loss weights": ("backprop", "relu", "1.0", "loss weights"),
+    "backprop, ReLU, resampling": ("backprop", "relu", "1.0", "resampling"),
+}
+
+
+def mean_and_spread(values):
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+def unbalanced(measure="test_accuracy"):
+    """Percentages by line and imbalance."""
+    names = {setting: line for line, setting in UNBALANCED.items()}
+    found = {}
+    with (ERROR_DIFFUSION / "unbalanced" / "results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            line = names[row["rule"], row["activation"], row["rate"], row["remedy"]]
+            found.setdefault((line, row["imbalance"]), []).append(100 * float(row[measure]))
+    return found
+
+
+def test_the_table_of_unbalanced_classes():
+    values = unbalanced()
+    wanted = [
+        [line, *(mean_and_spread(values[line, each]) for each in IMBALANCES)] for line in UNBALANCED
+    ]
+    assert table_of(ERROR_DIFFUSION / "README.md", "## Unbalanced classes") == wanted
+
+
+def test_what_is_said_of_unbalanced_classes():
+    values, recalls, ranking = unbalanced(), unbalanced("recall_of_9"), unbalanced("ranking")
+    assert all(len(each) == 3 for each in values.values())
+    for line in ("error diffusion", "backprop, sigmoid"):
+        assert min(recalls[line, "3"]) > 80
+        assert all(max(recalls[line, each]) == 0 for each in ("9", "30", "100"))
+    for each in ("9", "30"):
+        pair = ("error diffusion, rate 0.1", each), ("backprop, ReLU", each)
+        assert not significant({one: values[one] for one in pair}, test_images=DIGITS)
+        assert max(recalls["error diffusion, rate 0.1", "100"]) == 0
+        assert max(recalls["backprop, ReLU", "100"]) == 0
+    for remedy in ("loss weights", "resampling"):
+        line = f"error diffusion, {remedy}"
+        lost = {
+            each: fmean(values["error diffusion", "1"]) - fmean(values[line, each])
+            for each in ("3", "9", "30", "100")
+        }
+        assert max(lost["3"], lost["9"], lost["30"]) < 1.05
+        assert f"{lost['100']:.0f}" == "3"
+    mended = [("error diffusion, resampling", "100"), ("backprop, ReLU, resampling", "100")]
+    assert f"{fmean(values['backprop, ReLU', '1']) - fmean(values[mended[1]]):.0f}" == "11"
+    assert not significant({one: values[one] for one in mended}, test_images=DIGITS)
+    assert max(values["backprop, ReLU, loss weights", "100"]) < 51
+    assert fmean(values["error diffusion, threshold", "9"]) > 85
+    told = text(ERROR_DIFFUSION / "README.md")
+    fallen = [fmean(ranking["error diffusion", each]) / 100 for each in ("9", "30")]
+    assert f"falls from {fallen[0]:.2f} to {fallen[1]:.2f}" in told
+
+
+PRECISIONS = {
+    "error diffusion": ("error-diffusion", "full"),
+    "error diffusion, ternary": ("error-diffusion", "ternary"),
+    "error diffusion, ternary, pairs cancelled": ("error-diffusion", "ternary, pairs cancelled"),
+    "backprop, ReLU": ("backprop", "full"),
+    "backprop, ReLU, ternary": ("backprop", "ternary"),
+}
+TERNARY_TABLES = {
+    "Digits, 64 hidden units": ("ternary", "digits", "rate"),
+    "The digits 4 and 9 of MNIST, as above": ("ternary", "4 and 9", "layers"),
+    "MNIST, 32 hidden units": ("ternary/mnist", "mnist", "epochs"),
+}
+
+
+def ternary(sentence):
+    """Percentages by line and what varies, and its values in order."""
+    folder, task, varies = TERNARY_TABLES[sentence]
+    names = {setting: line for line, setting in PRECISIONS.items()}
+    values = percent(
+        ERROR_DIFFUSION / folder / "results.csv",
+        lambda row: (names[row["rule"], row["weights"]], row[varies]),
+        task=task,
+    )
+    return values, sorted({each for _, each in values}, key=float)
+
+
+@pytest.mark.parametrize("sentence", TERNARY_TABLES)
+def test_the_tables_of_ternary_weights(sentence):
+    values, columns = ternary(sentence)
+    seeds = 1 if sentence.startswith("MNIST") else 3
+    assert all(len(each) == seeds for each in values.values())
+    wanted = [
+        [
+            line,
+            *(
+                mean_and_spread(values[line, each]) if seeds > 1 else f"{values[line, each][0]:.1f}"
+                for each in columns
+            ),
+        ]
+        for line in PRECISIONS
+    ]
+    assert table_of(ERROR_DIFFUSION / "README.md", sentence) == wanted
+
+
+def test_what_is_said_of_ternary_weights():
+    digits, rates = ternary("Digits, 64 hidden units")
+    best = {line: max(fmean(digits[line, each]) for each in rates) for line in PRECISIONS}
+    deep, layers = ternary("The digits 4 and 9 of MNIST, as above")
+    few = [each for each in layers if int(each) <= 4]
+
+    def lost(line, full, at):
+        gaps = [fmean(deep[full, each]) - fmean(deep[line, each]) for each in at]
+        return f"{min(gaps):.1f} to {max(gaps):.1f}"
+
+    plain, rounded, mended, backprop, straight = PRECISIONS
+    told = text(ERROR_DIFFUSION / "README.md")
+    assert f"costs error diffusion {best[plain] - best[rounded]:.1f} points on digits**" in told
+    gaps = [fmean(deep[plain, each]) - fmean(deep[rounded, each]) for each in layers]
+    assert f"and {min(gaps):.0f} to {max(gaps):.0f} points on 4 and 9." in told
+    assert f"costs backpropagation {best[backprop] - best[straight]:.1f} points on digits" in told
+    assert f"and {lost(straight, backprop, few)} on 4 and 9 in up to four layers" in told
+    assert f"then {best[plain] - best[mended]:.1f} points on digits" in told
+    assert f"digits and {lost(mended, plain, layers)} on 4 and 9." in told
+    assert min(deep[mended, "8"]) > 95
+    assert max(deep[straight, "8"]) < 51
 
 
 def test_the_table_of_topologies_has_no_significant_difference():

@@ -62,4 +62,6 @@ def _draw(ax: Axes, study: str, lines: Mapping[str, Points]) -> None:
     ax.set(xlabel=_AXES.get(study, study), ylabel="test accuracy, %", ylim=(chance - 5, 100))
     ax.axhline(chance, color="#bbbbbb", lw=0.8, ls=":")
     if len(lines) > 1:
-        ax.legend(frameon=False, fontsize=8, loc="lower left")
+        ax.legend(
+            frameon=False, fontsize=8, loc="lower right" if study in _CHANCE else "lower left"
+        )
