@@ -155,7 +155,10 @@ def real(name: str, value: Any, *, positive: bool = False, at_most: float = math
             single number.
         ValueError: `value` is NaN, infinite or out of range.
     """
-    bound = f"in [0, {at_most:g}]" if at_most < math.inf else "> 0" if positive else ">= 0"
+    if at_most < math.inf:
+        bound = f"in {'(' if positive else '['}0, {at_most:g}]"
+    else:
+        bound = "> 0" if positive else ">= 0"
     expected = f"{name} must be a finite number {bound}"
 
     def fits(number: float) -> bool:

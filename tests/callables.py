@@ -28,6 +28,7 @@ from sparsebrain import (
 )
 from sparsebrain import nn as layers
 from sparsebrain.learning import RULES
+from sparsebrain.nn import rewire
 from sparsebrain.plasticity import PLASTICITY
 from tests.graphs.cases import CASES, ON_DATA
 from tests.sparsebrain.learning.conftest import connectome_for
@@ -360,6 +361,8 @@ def _of_plasticity() -> Iterator[tuple[str, Call]]:
     yield "Rewiring.follow", Call(rewiring.follow, {"connectome": data})
     arguments = {"removed": torch.tensor([0, 1]), "weight": torch.ones(2)}
     arguments["added"] = torch.tensor([[0, 19], [19, 0]])
+    grown = {"layer": layer, "connectome": data, "optimizer": optimizer}
+    yield "nn.rewire", Call(rewire, grown)
     yield "GraphLayer.replace_synapses", Call(layer.replace_synapses, arguments)
     yield "plasticity.FastWeights", Call(plasticity.FastWeights, {"connectome": data})
     memory = plasticity.FastWeights(data)
@@ -561,6 +564,8 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("PLASTICITY[stdp]", "bounds"): {"None"},
     **{(f"PLASTICITY[{name}].forward", "y"): {"None"} for name in PLASTICITY},
     ("GraphLayer.replace_synapses", "sign"): {"None"},
+    ("nn.rewire", "init"): {"None"},
+    ("nn.rewire", "optimizer"): {"None"},
     ("RewardPrediction.forward", "rewards"): {"tensor", "one axis more", "wider", "no width"},
     ("FastWeights.read", "key"): {"one axis more"},
     ("plasticity.FastWeights", "decay"): {"zero"},

@@ -15,6 +15,9 @@ from graphs.io.left_out import warn
 # The effect on the fastest receptors. Glutamate excites in vertebrates and mostly inhibits in the
 # fly, and the effect of other transmitters depends on the receptor, so the caller has to state it.
 TRANSMITTER_SIGNS = {"acetylcholine": 1.0, "ach": 1.0, "gaba": -1.0, "glycine": -1.0}
+# Names of transmitters in published tables, such as those of FlyWire's Codex.
+_SAME = {"glut": "glutamate", "da": "dopamine", "ser": "serotonin", "oct": "octopamine"}
+_SAME |= {"5-ht": "serotonin", "5ht": "serotonin", "glu": "glutamate", "ach": "acetylcholine"}
 _MOST_TOLD = 10
 
 
@@ -100,22 +103,35 @@ def signs(
     Returns:
         The signs; that of a transmitter without one is 0, unknown, and a warning names it.
     """
-    known = {**TRANSMITTER_SIGNS}
+    known = {_transmitter(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
+    known.update({_transmitter(name): sign for name, sign in (chosen or {}).items()})
+    # The name in the table goes before its other names.
     known.update({name.strip().lower(): sign for name, sign in (chosen or {}).items()})
     texts = list(labels.index)
-    unknown = [text for text in texts if text.strip().lower() not in known]
-    # An empty text states no transmitter, and the option cannot add anything to that.
-    named = [text for text in unknown if text.strip()]
-    if named:
-        rows = np.bincount(codes)
-        told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in named[:_MOST_TOLD]]
+    found = [known.get(each.strip().lower(), known.get(_transmitter(each))) for each in texts]
+    unknown = [text for text, sign in zip(texts, found, strict=True) if sign is None]
+    if unknown:
+        rows = np.bincount(codes, minlength=len(texts))
+        told = [
+            f"{text[:50]!r} ({rows[labels.index[text]]} rows)"
+            for text in unknown[:_MOST_TOLD]
+            if text.strip()
+        ]
+        blank = sum(int(rows[labels.index[text]]) for text in unknown if not text.strip())
+        if blank:
+            told.append(f"none ({blank} rows)")
         # Propose no sign: glutamate excites in vertebrates and mostly inhibits in the fly.
-        fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in named[:_MOST_TOLD]) + "}"
+        fix = "{" + ", ".join(f"{text.strip()[:50]!r}: ..." for text in unknown[:_MOST_TOLD]) + "}"
         warn(
             f"the sign is 0 (unknown) for the transmitters {', '.join(told)}"
-            f"{' and more' if len(named) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
+            f"{' and more' if len(unknown) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
             "with 1, -1 or 0 for each, or leave the column out, "
             f"{option}={{'transmitter': None}}"
         )
-    values = [known.get(text.strip().lower(), 0.0) for text in texts]
-    return np.array(values, dtype=np.float32)[codes]
+    return np.array([sign or 0.0 for sign in found], dtype=np.float32)[codes]
+
+
+def _transmitter(name: str) -> str:
+    """Return the full name of a transmitter, in lower case."""
+    plain = name.strip().lower()
+    return _SAME.get(plain, plain)

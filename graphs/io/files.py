@@ -199,8 +199,9 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 2**30, **options: Any
             transmitter_signs : dict
                 Edge lists and graphs: the signs of transmitters if there is no column of signs, in
                 addition to acetylcholine (+1), GABA and glycine (-1); ``{"glutamate": 1}`` in
-                vertebrates. Others have the sign 0 (unknown), and a warning names them. In edge
-                lists, the known sign of a neuron goes before the transmitters of its rows.
+                vertebrates, which also applies to Codex's GLUT. Others have the sign 0 (unknown),
+                and a warning names them. In edge lists, the known sign of a neuron goes before the
+                transmitters of its rows.
             delimiter : str
                 Edge lists of text: the character between two values, by default a comma or a tab.
             population : str

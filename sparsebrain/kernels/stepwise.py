@@ -14,6 +14,7 @@ from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import starts
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.transforms import in_torch_func
 
 #: A function that computes W x for a state x in the layout of the loops.
 Exchange = Callable[[Tensor], Tensor]
@@ -91,7 +92,8 @@ def run_stepwise(
     """Return the state after every loop with ``keep``, else the last one alone.
 
     ``segment`` is 0, or the number of loops between two states that are kept for the backward pass,
-    which then recomputes the others.
+    which then recomputes the others. Under ``torch.func`` all states are kept, because it does not
+    support torch's checkpoints.
     """
 
     def run(state: Tensor, first: int, count: int) -> list[Tensor]:
@@ -101,7 +103,7 @@ def run_stepwise(
             states = [*states, after] if keep else [after]
         return states
 
-    if not segment:
+    if not segment or in_torch_func():
         return run(inputs.state, 0, loops)
     states: list[Tensor] = []
     state = inputs.state

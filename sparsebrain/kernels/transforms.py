@@ -17,11 +17,24 @@ def is_transformed() -> bool:
     """
     if torch.compiler.is_compiling():
         return torch.onnx.is_in_onnx_export()
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
-        or torch._C._is_tracing()
-    )
+    return in_torch_func() or forward_ad._current_level >= 0 or torch._C._is_tracing()
+
+
+def in_torch_func() -> bool:
+    """Return whether a transform of ``torch.func`` runs the call."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def refuse_old_export() -> None:
+    """Raise NotImplementedError within ``torch.onnx.export(..., dynamo=False)``.
+
+    That exporter cannot add up the messages of several synapses to one neuron.
+    """
+    if torch.onnx.is_in_onnx_export() and not torch.compiler.is_compiling():
+        raise NotImplementedError(
+            "torch.onnx.export with dynamo=False cannot export sums over synapses; use "
+            "torch.onnx.export(model, (x,), dynamo=True)"
+        )
 
 
 def refuse_batched(*grads: Tensor | None) -> None:

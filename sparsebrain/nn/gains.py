@@ -111,6 +111,12 @@ class Gain(Fixed):
             )
         return gain
 
+    def freedom(self) -> Tensor:
+        """Return which gains may be negative, [count] bool."""
+        if self.free is not None:
+            return self.free
+        return torch.full((self.count,), not self.keeps_sign, device=self.value.device)
+
     def _free_gains(self, unknown: Tensor) -> Tensor | None:
         """Return which gains belong to synapses of unknown sign, [count] bool, or None."""
         if not bool(unknown.any()):

@@ -16,6 +16,7 @@ from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
+from sparsebrain.kernels.transforms import refuse_old_export
 from sparsebrain.nn.arguments import check_arguments, check_change
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
 from sparsebrain.nn.connectome import read_structure
@@ -158,9 +159,12 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         changes of the connectome do not change the layer. Large layers with several loops may
         renumber their neurons internally for speed.
 
-        Second derivatives, ``torch.func``, forward-mode derivatives and ``torch.onnx.export`` work
-        with a number of loops. They use PyTorch's own operations, which are slower and need memory
-        in proportion to the synapses times the batch.
+        Second derivatives, ``torch.func``, forward-mode derivatives and ``torch.onnx.export`` with
+        ``dynamo=True`` work with a number of loops. They use PyTorch's own operations, which are
+        slower and need memory in proportion to the synapses times the batch; ``checkpoint`` has no
+        effect under ``torch.func``. For an ensemble, ``torch.func.stack_module_state`` takes layers
+        with ``dale``, ``gain`` or a learned leak as modules of a model, for example in
+        ``nn.Sequential(layer)``, because torch gives each parametrized layer a class of its own.
 
         After a process has used several threads, a child process that was started with the "fork"
         method can hang in OpenMP, as with PyTorch itself. Start processes with "spawn" or
@@ -477,6 +481,11 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             "torch.jit.script cannot read a GraphLayer; use torch.export.export(model, (x,)) or "
             "torch.compile(model)"
         )
+
+    def _slow_forward(self, *args: Any, **kwargs: Any) -> Any:
+        # Torch calls this in place of forward while it traces.
+        refuse_old_export()
+        return super()._slow_forward(*args, **kwargs)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphLayer:
         super()._apply(fn, recurse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch_geometric.nn.aggr import Aggregation
 from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.checks import MOST_LOOPS
+from sparsebrain.kernels.transforms import refuse_old_export
 from sparsebrain.nn.batching import admit, check_start
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.initialization import Init
@@ -196,6 +197,11 @@ class Maxout(nn.Module):
         for other in others:
             first = torch.maximum(first, other)
         return first
+
+    def _slow_forward(self, *args: Any, **kwargs: Any) -> Any:
+        # Torch calls this in place of forward while it traces.
+        refuse_old_export()
+        return super()._slow_forward(*args, **kwargs)
 
     def _layers(self) -> list[GraphLayer]:
         return cast(list[GraphLayer], list(self.pieces))

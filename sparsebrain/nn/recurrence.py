@@ -244,9 +244,9 @@ def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Repo
     """Return the state that one more loop does not change."""
     if is_transformed():
         raise NotImplementedError(
-            "an Equilibrium looks at its states, which torch.func, forward-mode derivatives and "
-            "torch.jit.trace do not allow; use torch.autograd.grad or backward(), or make the "
-            "layer with a number of loops"
+            "an Equilibrium looks at its states, which torch.func, forward-mode derivatives, "
+            "torch.jit.trace and torch.onnx.export do not allow; use torch.autograd.grad or "
+            "backward(), or make the layer with a number of loops"
         )
     inputs, renumbering = _columns(recurrence), _renumbering(recurrence)
     if renumbering is not None:

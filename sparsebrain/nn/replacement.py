@@ -14,12 +14,13 @@ from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.kernels import Structure
 from sparsebrain.nn.batching import BatchedEdges
 from sparsebrain.nn.dale import DaleSign, with_signs
+from sparsebrain.nn.gains import Gain
 from sparsebrain.nn.renumbering import Renumbering, renumber
 from sparsebrain.nn.synapses import SynapticWeights
 
 
 class ReplaceableSynapses(SynapticWeights):
-    """Synapses that can be replaced by others while their number stays the same."""
+    """Synapses that can be replaced by others."""
 
     _renumbering: Renumbering | None
     _batched_edges: BatchedEdges
@@ -70,7 +71,7 @@ class ReplaceableSynapses(SynapticWeights):
                     [0, 1]])
         """
         _refuse_shared(self)
-        parameter = self._weight_parameter()
+        parameter = weight_parameter(self)
         where = parameter.device
         count, size = self.structure.num_edges, self.num_nodes
         tensors.tensor("removed", removed, ("K",), dtypes=(torch.int64,), device=where)
@@ -108,17 +109,77 @@ class ReplaceableSynapses(SynapticWeights):
         if self._initial_weight is not None:
             initial = self._initial_weight.to(weight)
             self._initial_weight = torch.cat([initial[kept], weight])[order]
-        self.structure, self._fingerprint = structure, None
-        self._renumbering = renumber(structure, self.loops)
-        self._batched_edges = BatchedEdges()
+        self._run_on(structure, renumber(structure, self.loops))
         return origin
 
-    def _weight_parameter(self) -> nn.Parameter:
-        """Return the parameter behind the weight."""
-        if parametrize.is_parametrized(self, "weight"):
-            return self.parametrizations.weight.original
-        assert isinstance(self.weight, nn.Parameter)
-        return self.weight
+    def adopt_synapses(self, other: ReplaceableSynapses, origin: Tensor, connectome: Any) -> None:
+        """Take the synapses of a new layer with the same options, and keep the values that stay.
+
+        :func:`sparsebrain.nn.rewire` calls this.
+
+        Args:
+            other: The layer, which must not be used afterwards.
+            origin: The previous position of each value of its weight parameter, or -1 if it is
+                new; the value is then that of ``other``.
+            connectome: What ``other`` was made from.
+
+        Raises:
+            ValueError: The layer has parametrizations of the caller's own, a fixed sign of a value
+                that stays would change, or the populations of neurons would.
+        """
+        self._check_populations(connectome)
+        mine, theirs = (list(each._steps_of_weight()) for each in (self, other))
+        if [type(each) for each in mine] != [type(each) for each in theirs]:
+            raise ValueError(
+                "layer must have no parametrizations of its own to be rewired; call "
+                "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
+            )
+        for before, after in zip(mine, theirs, strict=True):
+            if isinstance(before, DaleSign) and isinstance(after, DaleSign):
+                _check_same_signs(before.value, after.value, origin)
+            if isinstance(before, Gain) and isinstance(after, Gain):
+                _check_same_signs(before.freedom(), after.freedom(), origin)
+        parameter, new = weight_parameter(self), weight_parameter(other).detach()
+        _follow(parameter, origin, new[origin < 0])
+        for number, step in enumerate(theirs):
+            self.parametrizations.weight[number] = step
+        self.weight_index, self.projections = other.weight_index, other.projections
+        if self.init == other.init:
+            self._initial_weight = other._initial_weight
+        self._run_on(other.structure, other._renumbering)
+
+    def _run_on(self, structure: Structure, renumbering: Renumbering | None) -> None:
+        """Set the synapses, and forget what was computed from the previous ones."""
+        self.structure, self._fingerprint = structure, None
+        self._renumbering = renumbering
+        self._batched_edges = BatchedEdges()
+
+    def _check_populations(self, connectome: Any) -> None:
+        if self._populations is None:
+            return
+        same = "node_type" in connectome and torch.equal(
+            connectome.node_type.to(self._populations.device), self._populations
+        )
+        if not same:
+            raise ValueError(
+                "connectome.node_type must be that of the layer, which has one value for each "
+                "population; pass a connectome with the same node_type"
+            )
+
+    def _steps_of_weight(self) -> list[nn.Module]:
+        """Return the parametrizations of the weight."""
+        if not parametrize.is_parametrized(self, "weight"):
+            return []
+        return list(self.parametrizations.weight)
+
+
+def weight_parameter(layer: nn.Module) -> nn.Parameter:
+    """Return the parameter behind the weight of a layer."""
+    if parametrize.is_parametrized(layer, "weight"):
+        parametrized: Any = layer.parametrizations
+        original: nn.Parameter = parametrized.weight.original
+        return original
+    return layer.get_parameter("weight")
 
 
 def _refuse_shared(layer: ReplaceableSynapses) -> None:
@@ -181,28 +242,53 @@ def _sorted(edge_index: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return edge_index, order
 
 
+def _check_same_signs(before: Tensor, after: Tensor, origin: Tensor) -> None:
+    stays = (origin >= 0).cpu()
+    wrong = (before.cpu()[origin.cpu()[stays]] != after.cpu()[stays]).nonzero()
+    if len(wrong):
+        place = int(stays.nonzero()[int(wrong[0])])
+        raise ValueError(
+            "connectome must give synapses that stay the sign that the layer fixed with dale=True, "
+            f"but that of weight {place} differs; pass the signs of the first connectome, or make "
+            "a new layer"
+        )
+
+
 @torch.no_grad()
 def _follow(parameter: nn.Parameter, origin: Tensor, new: Tensor) -> None:
     """Reorder a parameter and its gradient, which is 0 for new synapses."""
-    parameter.copy_(follow(parameter, origin).masked_scatter_(origin < 0, new))
-    if parameter.grad is not None:
-        parameter.grad = follow(parameter.grad, origin)
+    values = follow(parameter, origin).masked_scatter_(origin < 0, new)
+    grad = None if parameter.grad is None else follow(parameter.grad, origin)
+    parameter.grad = None
+    if values.shape == parameter.shape:
+        parameter.copy_(values)
+    else:
+        # The optimizer knows the parameter as this object.
+        parameter.data = values
+    parameter.grad = grad
 
 
 def follow(values: Tensor, origin: Tensor) -> Tensor:
-    """Return values [E] in the order that :meth:`ReplaceableSynapses.replace_synapses` returned.
+    """Return values in the order that :meth:`ReplaceableSynapses.replace_synapses` returned.
 
     Args:
-        values: One value per synapse, in the order before.
-        origin: What the method returned.
+        values: One value per synapse [E], in the order before.
+        origin: What the method or :func:`sparsebrain.nn.rewire` returned, [E'].
 
     Returns:
-        [E], 0 for new synapses.
+        [E'], 0 for new synapses.
 
     Raises:
         TypeError: An argument is not a tensor of the right dtype.
-        ValueError: They have different lengths.
+        ValueError: ``values`` does not have all of these positions.
     """
-    tensors.tensor("origin", origin, ("E",), dtypes=(torch.int64,))
-    tensors.tensor("values", values, (len(origin),), dtypes=tensors.REAL, device=origin.device)
+    tensors.tensor("origin", origin, ("E'",), dtypes=(torch.int64,))
+    tensors.tensor("values", values, ("E",), dtypes=tensors.REAL, device=origin.device)
+    if len(origin) and int(origin.max()) >= len(values):
+        raise ValueError(
+            f"values must have the positions up to {int(origin.max())} that origin holds, got "
+            f"{len(values)} values; pass one value for each previous synapse"
+        )
+    if not len(values):
+        return values.new_zeros(origin.shape)
     return torch.where(origin < 0, values.new_zeros(()), values[origin.clamp_min(0)])

@@ -47,10 +47,21 @@ class SynapticWeights(Saved):
         return None if step is None else step.gain_of(self.parametrizations.weight.original)
 
     @property
+    def gain_sharing(self) -> str | None:
+        """Which synapses share a gain, as the argument ``gain``; None without gains."""
+        step = self._gain()
+        return None if step is None else step.shared_by
+
+    @property
+    def keeps_signs(self) -> bool:
+        """Whether the layer keeps the signs of its synapses, as the argument ``dale``."""
+        gain = self._gain()
+        return self._sign() is not None or (gain is not None and gain.keeps_sign)
+
+    @property
     def has_symmetric_weights(self) -> bool:
         """Whether the weights in both directions are equal, W = W^T, under any optimizer."""
-        gain = self._gain()
-        return "pair" in (self.weight_sharing, None if gain is None else gain.shared_by)
+        return "pair" in (self.weight_sharing, self.gain_sharing)
 
     def _make_weights(
         self,
@@ -176,10 +187,9 @@ class SynapticWeights(Saved):
         told = []
         if self.weight_sharing != "synapse":
             told.append(f"weight_sharing={self.weight_sharing!r}")
-        gain = self._gain()
-        if gain is not None:
-            told.append(f"gain={gain.shared_by!r}")
-        if self._sign() is not None or (gain is not None and gain.keeps_sign):
+        if self.gain_sharing is not None:
+            told.append(f"gain={self.gain_sharing!r}")
+        if self.keeps_signs:
             told.append("dale=True")
         return told
 

@@ -16,17 +16,16 @@ import graphs
 from graphs import arguments, fields, tensors
 from sparsebrain import kernels
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.growth import check_optimizer, follow_state
 from sparsebrain.nn.recurrence import Recurrence
-from sparsebrain.nn.replacement import follow
+from sparsebrain.nn.replacement import follow, weight_parameter
 from sparsebrain.plasticity.absent_pairs import draw_absent
 from sparsebrain.plasticity.pruning import METHODS, crossed, smallest, smallest_of_each_sign
 from sparsebrain.plasticity.rewiring_checks import (
     check_candidates,
     check_layer,
-    check_optimizer,
     signs_at_birth,
     signs_of_sources,
-    weight_parameter,
 )
 
 
@@ -307,10 +306,7 @@ class Rewiring:
     @torch.no_grad()
     def _follow(self, parameter: nn.Parameter, origin: Tensor) -> None:
         """Reorder what the optimizer and deep rewiring know of each synapse."""
-        state = self.optimizer.state.get(parameter, {})
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = follow(value, origin)
+        follow_state(self.optimizer, parameter, parameter.shape, origin)
         if self._birth is None:
             return
         birth = follow(self._birth, origin)

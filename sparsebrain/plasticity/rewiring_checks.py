@@ -5,25 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import Tensor
 
 from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.nn.graph_layer import GraphLayer
+from sparsebrain.nn.replacement import weight_parameter
 from sparsebrain.plasticity.updates import refuse_weights
 
 _CANDIDATES = 2.0
 _MOST_CANDIDATES = 1000
-
-
-def weight_parameter(layer: GraphLayer) -> nn.Parameter:
-    """Return the parameter behind the weight of a layer."""
-    if parametrize.is_parametrized(layer, "weight"):
-        parametrized: Any = layer.parametrizations
-        original: nn.Parameter = parametrized.weight.original
-        return original
-    return layer.get_parameter("weight")
 
 
 def check_layer(layer: Any, method: str) -> GraphLayer:
@@ -65,24 +56,6 @@ def check_candidates(
             "pass pairs of the layer's neurons"
         )
     return candidates.clone(), _CANDIDATES
-
-
-def check_optimizer(optimizer: Any, parameter: nn.Parameter) -> torch.optim.Optimizer:
-    """Return the optimizer; TypeError or ValueError if its state cannot follow the synapses."""
-    fix = "pass torch.optim.SGD(layer.parameters(), lr=0.1)"
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(
-            f"optimizer must be a torch.optim.Optimizer, got {arguments.described(optimizer)}; "
-            f"{fix}"
-        )
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            "optimizer must keep a state for each parameter, and LBFGS keeps one of all of them; "
-            f"{fix}"
-        )
-    if not any(each is parameter for group in optimizer.param_groups for each in group["params"]):
-        raise ValueError(f"optimizer must train the weight of the layer, but does not; {fix}")
-    return optimizer
 
 
 def signs_of_sources(layer: GraphLayer) -> Tensor | None:

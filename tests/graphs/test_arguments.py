@@ -246,3 +246,10 @@ def test_a_fly_of_too_many_columns_is_refused():
 def test_edges_of_more_neurons_than_memory_are_refused():
     with pytest.raises(ValueError, match=r"num_nodes must be at most \d+ neurons, got .*; pass"):
         graphs.from_edges([0], [1], num_nodes=HUGE)
+
+
+def test_an_open_bound_is_shown_as_open():
+    for value in (0, 0.0, -1, 2):
+        with pytest.raises(ValueError, match=r"rate must be a finite number in \(0, 1\], got"):
+            arguments.real("rate", value, positive=True, at_most=1)
+    assert arguments.real("rate", 1, positive=True, at_most=1) == 1.0

@@ -237,3 +237,11 @@ def test_positions_of_columns_in_tables_without_a_header(write):
     assert data.names == ["7", "9", "12"]
     assert data.edge_index.tolist() == [[1, 0], [0, 2]]
     assert data.edge_type_names == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["GLUT", "glut", "glutamate", "Glutamate"])
+def test_transmitters_have_the_names_of_codex_too(write, name):
+    text = f"pre_root_id,post_root_id,syn_count,nt_type\n{A},{B},7,GLUT\n{B},{A},2,ACH\n"
+    data = graphs.load(write("connections.csv", text), transmitter_signs={name: -1})
+    assert sorted(data.edge_sign.tolist()) == [-1, 1]
+    assert sorted(graphs.signed_weights(data).tolist()) == [-7, 2]

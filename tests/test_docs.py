@@ -1,0 +1,41 @@
+"""The Python of the pages in docs/ is executed, block after block, in one namespace."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def run(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert blocks
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), namespace)
+    return namespace
+
+
+def test_pyg():
+    namespace = run("pyg.md")
+    assert namespace["gradients"]["0.weight"].shape == (32, 600)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx(tmp_path):
+    pytest.importorskip("onnxscript")
+    namespace = run("pyg.md")
+    model = torch.nn.Sequential(*namespace["model"])
+    namespace["export"](model, namespace["rows"], tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").stat().st_size
+
+
+def test_tuning():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = run("tuning.md")["study"]
+    assert len(study.trials) == 8
+    assert study.best_value > 0.8
