@@ -15,7 +15,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphs import arguments
-from sparsebrain.experiments.topology import budget, build, lattice, parse
+from sparsebrain.experiments.lattices import lattice
+from sparsebrain.experiments.topology import budget, build, parse
 from sparsebrain.learning import RULES, Rule
 
 Wiring: TypeAlias = Data | Callable[[int], Data] | str | None

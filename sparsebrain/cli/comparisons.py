@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from sparsebrain.experiments.command_options import (
+    AnyDataSet,
     BatchSize,
     Config,
     DataDir,
@@ -32,7 +33,7 @@ _NOTHING_LEARNED = 1
 
 
 def compare(
-    data: DataSet = "digits",
+    data: AnyDataSet = "digits",
     topology: Topologies = None,
     rule: Rules = None,
     neurons: Neurons = None,
@@ -51,8 +52,8 @@ def compare(
 ) -> None:
     """Train topologies on images with the same number of synapses, and compare them.
 
-    The learning rules are {rules}. Every rule trains every topology. Combinations that a rule
-    refuses are reported and skipped.
+    The learning rules are {rules}. Your own is package.module:Class. Every rule trains every
+    topology. Combinations that a rule refuses are reported and skipped.
 
     A topology is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and
     their options are
@@ -62,7 +63,13 @@ def compare(
     The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
     none is the model without a graph. All other kinds have the option symmetric, as in
     coordinate:symmetric=true or file:brain.npz,symmetric=true, which gives every synapse a partner
-    in the opposite direction.
+    in the opposite direction. Your own function is a kind as well: package.module:function, or
+    package.module:function,option=value. It returns a connectome and may have arguments seed,
+    num_nodes and num_edges. Modules are found where python -m finds them.
+
+    Your own data are a table, mine.csv, whose last column has the labels unless another is named as
+    in mine.csv,label=species; arrays x and y in mine.npz; or package.module:function, a function
+    that returns x and y.
 
     The budget is the size of the first topology that states one, or otherwise that of a grid of
     distance 2 on the lattice of the data set. It determines the number of neurons, shape and extent

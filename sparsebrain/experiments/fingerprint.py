@@ -35,9 +35,9 @@ NOT_TRAINED_BY = (
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
     *("experiments/help_texts.py", "experiments/shared_folder.py"),
     "experiments/scored_folder.py",
-    *("experiments/command_options.py", "experiments/callbacks.py", "experiments/run_files.py"),
-    *("experiments/devices.py", "experiments/saved_models.py", "experiments/config.py"),
-    "experiments/pages",
+    *("experiments/command_options.py", "experiments/command_names.py", "experiments/objects.py"),
+    *("experiments/callbacks.py", "experiments/run_files.py", "experiments/devices.py"),
+    *("experiments/saved_models.py", "experiments/config.py", "experiments/pages"),
 )
 """Files and folders of the package that store or report results, and that no training imports."""
 

@@ -240,9 +240,9 @@ def _checked(make: Callable[..., Data], name: str) -> Callable[..., Data]:
             )
         return validate_as("what the function returns", data)
 
-    plain = make.func if isinstance(make, functools.partial) else make
+    plain: Any = make.func if isinstance(make, functools.partial) else make
     # As objects, because other processes do not know the names in the text of an annotation.
-    known = typing.get_type_hints(plain if hasattr(plain, "__annotations__") else plain.__call__)
+    known = typing.get_type_hints(plain if inspect.isroutine(plain) else type(plain).__call__)
     checked.__annotations__ = {**GIVEN, **known}
     # Bound methods and partial functions have no module of their own.
     checked.__module__ = getattr(make, "__module__", None) or "__main__"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 from dataclasses import dataclass
@@ -129,9 +128,7 @@ def _split(spec: str) -> tuple[str, str, str]:
     location, _, options = spec.strip().partition(",")
     if locations.is_location(location) and ("." in kind or find_spec(kind)):
         return location, ",", options
-    near = difflib.get_close_matches(kind[:100], KINDS, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}{meant}")
+    raise TopologyError(spec, texts.unknown_kind(kind, KINDS))
 
 
 def break_options(spec: str, gap: str) -> str:
