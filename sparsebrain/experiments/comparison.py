@@ -17,14 +17,17 @@ from sparsebrain.experiments import options
 from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
+from sparsebrain.experiments.kinds import NO_GRAPH
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
+from sparsebrain.experiments.nulls import NULL, NullLike, split_null
 from sparsebrain.experiments.objects import RuleLikes, Samples, Wirings, named
 from sparsebrain.experiments.report import (
     Refusal,
     Row,
     Rows,
     method_of,
+    null_pairs,
     summarize,
     tabulate,
     tabulate_rules,
@@ -34,7 +37,11 @@ from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
 from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
 from sparsebrain.experiments.training import BACKPROP, Run, connectome_of, make_rule
-from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
+from sparsebrain.experiments.verdict import (
+    tell_differences,
+    tell_null_differences,
+    tell_rule_differences,
+)
 from sparsebrain.learning import RULES
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
@@ -47,6 +54,7 @@ def compare(
     data: str | Samples = "digits",
     topologies: Wirings = DEFAULT_TOPOLOGIES,
     rules: RuleLikes = DEFAULT_RULES,
+    null: NullLike | Sequence[NullLike] = (),
     neurons: Sequence[str] = DEFAULT_NEURONS,
     loops: int | str = 5,
     epochs: int = 20,
@@ -83,6 +91,11 @@ def compare(
             "package.module:Class". A mapping gives classes names. Each rule has its own optimizer,
             and may have its own model. A rule that refuses a topology is reported, and the others
             are trained.
+        null: Null models, with which every topology with a graph is compared as well: names in
+            :data:`~sparsebrain.experiments.nulls.NULLS`, such as "rewire_degrees", or functions of
+            a connectome and ``seed``. One null model is drawn for each seed, with as many synapses,
+            and the report gives the difference between each topology and its null models, paired
+            by seed, in place of those between topologies; see ``rows.null_differences()``.
         neurons: Texts of different neurons: "rate" for those of the graph layer, "lif" for
             spiking ones, as in "lif:steps=30,tau=5", see
             :func:`~sparsebrain.experiments.neuron_options.parse_neurons`. Spiking neurons exchange
@@ -121,7 +134,7 @@ def compare(
     data_dir = options.data_folder("data_dir", data_dir)
     kinds = _parse_neurons(neurons)
     # What the caller gives as an object has a name until the last training has ended.
-    with named(data, topologies, rules) as given:
+    with named(data, topologies, rules, null) as given:
         settings = _check_settings(
             data=given.data,
             loops=loops,
@@ -131,15 +144,17 @@ def compare(
             learning_rate=learning_rate,
         )
         names = options.names("rules", given.rules, RULES)
-        parsed = _parse_all(given.topologies)
+        parsed = _with_nulls(_parse_all(given.topologies), given.nulls)
+        labels = _labels(parsed, given.labels)
         images = load_anew(given.data, data_dir)
-        plan = _plan(parsed, names, kinds, settings, images).labeled(given.labels)
+        plan = _plan(parsed, names, kinds, settings, images).labeled(labels)
         results = Results(out)
         train_missing(plan.labels(), results, data_dir=data_dir, jobs=jobs, console=console)
         rows = Rows(
-            summarize(given.labels.get(topology.spec, topology.spec), runs, results)
+            summarize(labels[topology.spec], runs, results)
             for (_, topology), runs in plan.trainings.items()
         )
+        rows.num_test = len(images.test_x)
         _draw(rows, plan, settings, images, out)
     if console is not None:
         _print(rows, plan, settings, images, console)
@@ -289,12 +304,17 @@ def _print(
 ) -> None:
     """Print the table, the significant differences, and loops to an equilibrium."""
     num_test = len(images.test_x)
+    nulls = null_pairs(rows)
     if plan.by_rule or plan.refused:
         console.print(tabulate_rules(rows, plan.refused, plan.budget))
-        console.print(tell_rule_differences(rows, num_test=num_test))
+        if not nulls:
+            console.print(tell_rule_differences(rows, num_test=num_test))
     else:
         console.print(tabulate(rows, plan.budget))
-        console.print(tell_differences(rows, num_test=num_test))
+        if not nulls:
+            console.print(tell_differences(rows, num_test=num_test))
+    if nulls:
+        console.print(tell_null_differences(rows, num_test=num_test))
     looping = [row for row in rows if row.runs[0].neuron_model == RATE]
     if isinstance(settings.loops, str) and looping:
         console.print(tell_loops(looping))
@@ -306,6 +326,26 @@ def _parse_all(topologies: Sequence[str]) -> list[Topology]:
     # Different texts may state the same topology.
     options.once("topologies", [topology.spec for topology in parsed])
     return parsed
+
+
+def _with_nulls(topologies: Sequence[Topology], nulls: Sequence[str]) -> list[Topology]:
+    """Return the topologies, each with a graph followed by its null models."""
+    found = []
+    for topology in topologies:
+        found.append(topology)
+        if topology.kind != NO_GRAPH and not topology.null:
+            found += [topology.with_null(name) for name in nulls]
+    specs = [each.spec for each in found]
+    return [each for at, each in enumerate(found) if each.spec not in specs[:at]]
+
+
+def _labels(topologies: Sequence[Topology], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the label of each text of a topology; a null model has that of its topology."""
+    labels = {}
+    for each in topologies:
+        base, name = split_null(each.spec)
+        labels[each.spec] = f"{given[base]}, {NULL}={name}" if name and base in given else each.spec
+    return labels | {spec: label for spec, label in given.items() if spec in labels}
 
 
 def _parse_neurons(neurons: Sequence[str]) -> list[NeuronsOption]:

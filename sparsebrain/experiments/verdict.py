@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from sparsebrain.experiments.report import Row
+from sparsebrain.experiments.nulls import KEPT, split_null
+from sparsebrain.experiments.report import Row, null_pairs, percent
 from sparsebrain.experiments.significance import Difference, detectable, differences
 
 _POWER = 0.8
@@ -33,7 +34,7 @@ def tell_differences(
     Returns:
         Sentences with confidence intervals in percentage points of accuracy.
     """
-    groups = {row.label: _percent(row) for row in rows}
+    groups = {row.label: percent(row) for row in rows}
     labels = [label for label, values in groups.items() if len(values) > 1]
     pairs = {
         (first, second): (first, second)
@@ -57,7 +58,7 @@ def tell_rule_differences(
         Sentences with confidence intervals in percentage points of accuracy.
     """
     named = {f"{row.rule} on {row.label}": row for row in rows}
-    groups = {name: _percent(row) for name, row in named.items()}
+    groups = {name: percent(row) for name, row in named.items()}
     pairs = {}
     for label in dict.fromkeys(row.label for row in rows):
         names = [name for name in named if named[name].label == label and len(groups[name]) > 1]
@@ -66,13 +67,45 @@ def tell_rule_differences(
     return _tell(groups, pairs, level, num_test, "rules on a topology")
 
 
-def _percent(row: Row) -> dict[int, float]:
-    """Return the accuracies by seed, without those of runs that diverged."""
-    return {
-        run.seed: 100 * outcome.test_accuracy
-        for run, outcome in zip(row.runs, row.outcomes, strict=True)
-        if math.isfinite(outcome.test_accuracy)
-    }
+def tell_null_differences(
+    rows: Sequence[Row], level: float = 0.05, *, num_test: int | None = None
+) -> str:
+    """Report which topologies differ in test accuracy from their null models.
+
+    Accuracies are paired by seed: the null model of a seed is drawn from the connectome of that
+    seed.
+
+    Args:
+        rows: Rows of any rules and labels, with those of null models.
+        level: Significance level for all pairs together.
+        num_test: Number of test images; accuracies are multiples of its inverse.
+
+    Returns:
+        Sentences with confidence intervals in percentage points of accuracy, and what each null
+        model keeps.
+    """
+    rules = {row.rule for row in rows}
+    groups: dict[str, dict[int, float]] = {}
+    pairs = {}
+    for base, null in null_pairs(rows):
+        one, other = (
+            row.label if len(rules) == 1 else f"{row.rule} on {row.label}" for row in (base, null)
+        )
+        groups |= {one: percent(base), other: percent(null)}
+        if min(len(groups[one]), len(groups[other])) > 1:
+            name = split_null(null.runs[0].topology)[1]
+            pairs[one, other] = one, f"its null model {name}"
+    told = _tell(groups, pairs, level, num_test, "topologies")
+    names = dict.fromkeys(split_null(null.runs[0].topology)[1] for _, null in null_pairs(rows))
+    kept = [f"{name} keeps {KEPT[name]}" for name in names if name in KEPT]
+    if kept:
+        told += (
+            f"\n{'; '.join(kept)}; everything else about the synapses is random. A significant "
+            "difference is due to what the null model does not keep. One that is not significant "
+            "does not show that the wiring makes no difference; the interval says how large it may "
+            "be."
+        )
+    return told
 
 
 def _tell(
