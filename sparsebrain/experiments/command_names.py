@@ -46,18 +46,32 @@ def any_data(name: str, text: str) -> str:
 
 def rules(name: str, texts: Sequence[str]) -> Sequence[str]:
     """Return the names and locations of rules."""
-    options.once(name, texts)
-    located = [text for text in texts if locations.is_location(text)]
-    for text in texts:
-        if text not in located:
-            arguments.option(name, text, help_texts.names("rules"))
-    for text in located:
-        _find_module(name, text)
-    if located:
+    if located := _located(name, texts, "rules"):
         from sparsebrain.learning import RULES  # noqa: PLC0415
 
         options.names(name, located, RULES)
     return texts
+
+
+def nulls(name: str, texts: Sequence[str]) -> Sequence[str]:
+    """Return the names and locations of null models."""
+    if located := _located(name, texts, "nulls"):
+        from sparsebrain.experiments.nulls import NULLS  # noqa: PLC0415
+
+        options.names(name, located, NULLS)
+    return texts
+
+
+def _located(name: str, texts: Sequence[str], table: str) -> list[str]:
+    """Return the locations among texts, and refuse others that are no names of a table."""
+    options.once(name, texts)
+    located = [text for text in texts if locations.is_location(text)]
+    for text in texts:
+        if text not in located:
+            arguments.option(name, text, help_texts.names(table))
+    for text in located:
+        _find_module(name, text)
+    return located
 
 
 def topologies(name: str, texts: Sequence[str]) -> Sequence[str]:

@@ -214,6 +214,15 @@ Topologies = Annotated[
         **_checked(names.topologies),
     ),
 ]
+Nulls = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Null model of every topology; can be repeated; see above. Default: none.",
+        is_eager=True,
+        **_checked(names.nulls),
+    ),
+]
 OneShotTopologies = Annotated[
     list[str] | None,
     typer.Option(

@@ -19,7 +19,7 @@ _KINDS = "sparsebrain.experiments.kinds"
 _NO_OPTION = {"seed"}
 FITTED = "*"
 # The options of every kind with a graph.
-COMMON = ("symmetric",)
+COMMON = ("symmetric", "null")
 
 
 # The tables that other packages extend: where each is, and its group of entry points.
@@ -27,6 +27,7 @@ _OPEN = {
     "rules": ("sparsebrain.learning", "RULES", locations.RULES),
     "datasets": ("sparsebrain.experiments.datasets", "DATASETS", locations.DATASETS),
     "kinds": (_KINDS, "KINDS", locations.TOPOLOGIES),
+    "nulls": ("sparsebrain.experiments.nulls", "NULLS", ""),
 }
 
 
@@ -34,10 +35,10 @@ def names(table: str) -> list[str]:
     """Return the names in a table, with those of the entry points of other packages.
 
     Args:
-        table: "rules", "datasets" or "kinds".
+        table: "rules", "datasets", "kinds" or "nulls".
     """
     module, name, group = _OPEN[table]
-    return [*dict.fromkeys([*_entries(module, name), *locations.entries(group)])]
+    return [*dict.fromkeys([*_entries(module, name), *(locations.entries(group) if group else ())])]
 
 
 def rules() -> str:
@@ -48,6 +49,11 @@ def rules() -> str:
 def datasets() -> str:
     """Return the data sets."""
     return _list(names("datasets"), last="or")
+
+
+def nulls() -> str:
+    """Return the null models."""
+    return _list(names("nulls"))
 
 
 def formats() -> str:
@@ -109,6 +115,7 @@ def kinds() -> str:
 TEXTS: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "datasets": datasets,
+    "nulls": nulls,
     "formats": formats,
     "written_formats": written_formats,
     "variants": variants,

@@ -62,7 +62,7 @@ def test_a_file_has_every_argument_that_a_file_can_hold(tmp_path):
     signature = inspect.signature(compare).parameters
     expected = {name: signature[name].default for name in signature} | options
     expected |= {"data_dir": str(tmp_path), "out": str(tmp_path / "out")}
-    expected |= {"rules": ["backprop"], "neurons": ["rate"]}
+    expected |= {"rules": ["backprop"], "neurons": ["rate"], "null": []}
     del expected["console"], expected["callbacks"]
     assert read_config(tmp_path / "out" / "run.toml") == expected
 
