@@ -42,9 +42,9 @@ from sparsebrain.experiments.report import (
 )
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
-from sparsebrain.experiments.saved_models import FOLDER, save_missing, save_model
+from sparsebrain.experiments.saved_models import FOLDER, train_and_save
 from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
-from sparsebrain.experiments.training import BACKPROP, CPU, Run, Trained, connectome_of, make_rule
+from sparsebrain.experiments.training import BACKPROP, CPU, Run, connectome_of, make_rule
 from sparsebrain.experiments.verdict import (
     tell_differences,
     tell_null_differences,
@@ -191,14 +191,11 @@ def compare(
         own = objects_in(data=data, topologies=topologies, rules=rules, null=null)
         write_config(out, chosen, own)
 
-        def keep(run: Run, trained: Trained) -> None:
-            if save_models and not trained.outcome.diverged:
-                save_model(out, run, images, trained.model)
-
         where: Any = {"data_dir": data_dir, "jobs": jobs, "callbacks": callbacks}
-        train_missing(plan.labels(), results, console=console, finish=keep, **where)
         if save_models:
-            save_missing(out, plan.labels(), results, images, **where)
+            train_and_save(plan.labels(), results, images, console=console, **where)
+        else:
+            train_missing(plan.labels(), results, console=console, **where)
         rows = Rows(
             summarize(labels[topology.spec], runs, results)
             for (_, topology), runs in plan.trainings.items()
