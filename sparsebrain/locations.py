@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
 from graphs import arguments
@@ -56,28 +57,36 @@ def load(location: str) -> Any:
         ValueError: The module cannot be imported, or has no such object.
     """
     module, _, name = location.partition(":")
+    check_module(location)
     try:
         found = importlib.import_module(module)
     except Exception as error:
-        raise ValueError(_tell_failed(module, error)) from error
+        raise ValueError(
+            f"importing {module} failed ({_described(error)}); make it importable first"
+        ) from error
     for part in name.split("."):
         if not hasattr(found, part):
             near = difflib.get_close_matches(part, dir(found), 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            such = f", such as {module}:{near[0]}" if near else ""
             raise ValueError(
-                f"{module} has no {name!r}{meant}; pass the name of a function or class in it"
+                f"{module} has no {name!r}; pass the name of a function or class in it{such}"
             )
         found = getattr(found, part)
     return found
 
 
-def _tell_failed(module: str, error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-        return (
-            f"there is no module {error.name!r}; pass the name of an installed module, or of one "
-            "in the working directory"
+def check_module(location: str) -> None:
+    """Refuse a location whose package or module does not exist, without importing anything.
+
+    Raises:
+        ValueError: There is no such package or module.
+    """
+    top = location.partition(":")[0].partition(".")[0]
+    if top not in sys.modules and find_spec(top) is None:
+        raise ValueError(
+            f"there is no module {top!r}; pass the name of an installed module, or of one in the "
+            "working directory"
         )
-    return f"importing {module} failed ({_described(error)}); make it importable first"
 
 
 def _described(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from sparsebrain.experiments.command_options import (
+    AnyDataSet,
     BatchSize,
     Config,
     DataDir,
@@ -17,6 +18,7 @@ from sparsebrain.experiments.command_options import (
     LearningRate,
     Loops,
     Neurons,
+    Nulls,
     Out,
     Report,
     Rules,
@@ -32,9 +34,10 @@ _NOTHING_LEARNED = 1
 
 
 def compare(
-    data: DataSet = "digits",
+    data: AnyDataSet = "digits",
     topology: Topologies = None,
     rule: Rules = None,
+    null: Nulls = None,
     neurons: Neurons = None,
     loops: Loops = "5",
     epochs: Epochs = 20,
@@ -51,8 +54,8 @@ def compare(
 ) -> None:
     """Train topologies on images with the same number of synapses, and compare them.
 
-    The learning rules are {rules}. Every rule trains every topology. Combinations that a rule
-    refuses are reported and skipped.
+    The learning rules are {rules}. Your own is package.module:Class. Every rule trains every
+    topology. Combinations that a rule refuses are reported and skipped.
 
     Six things speak against backpropagation in brains. Each rule solves them (s), partly (p) or not
     (-), in this order: {problems}
@@ -65,12 +68,25 @@ def compare(
     The kind file takes the path of a connectome, as in file:brain.npz or file:brain.csv. The kind
     none is the model without a graph. All other kinds have the option symmetric, as in
     coordinate:symmetric=true or file:brain.npz,symmetric=true, which gives every synapse a partner
-    in the opposite direction.
+    in the opposite direction, and the option null, see --null.
+
+    Your own function is a kind as well: package.module:function, or
+    package.module:function,option=value. It returns a connectome and may have arguments seed,
+    num_nodes and num_edges. Modules are found where python -m finds them.
+
+    Your own data are a table, mine.csv, whose last column has the labels unless another is named as
+    in mine.csv,label=species; arrays x and y in mine.npz; or package.module:function, a function
+    that returns x and y.
 
     The budget is the size of the first topology that states one, or otherwise that of a grid of
     distance 2 on the lattice of the data set. It determines the number of neurons, shape and extent
     that other topologies do not state, and the width of none. Options marked * are fitted to the
     number of synapses.
+
+    With --null rewire_degrees, every topology is also compared with null models of it, one per
+    seed, that keep the number of synapses and the degrees of every neuron. The report is then on
+    the differences between each topology and its null models, paired by seed. The null models are
+    {nulls}, or your own function of a connectome and seed, package.module:function.
 
     The option --loops is a number, or equilibrium, which loops with constant input until the state
     no longer changes. An equilibrium has options, as in equilibrium:tol=1e-3,constraint=norm:
@@ -103,6 +119,7 @@ def compare(
         data=data,
         topologies=topology or DEFAULT_TOPOLOGIES,
         rules=rule or DEFAULT_RULES,
+        null=null or (),
         neurons=neurons or DEFAULT_NEURONS,
         loops=loops,
         epochs=epochs,

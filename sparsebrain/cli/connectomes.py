@@ -34,7 +34,9 @@ def generate(
     {kinds}
 
     All kinds but none have the option symmetric, as in coordinate:symmetric=true, which gives
-    every synapse a partner in the opposite direction. The number of neurons, shape and extent that
+    every synapse a partner in the opposite direction, and the option null, as in
+    grid:null=rewire_degrees, which generates a null model: {nulls}. Your own function is
+    package.module:function,option=value. The number of neurons, shape and extent that
     SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
     grid of distance 2.
     """

@@ -13,7 +13,7 @@ OPTION = "config"
 # Options whose arguments have other names, because they can be repeated.
 _REPEATED = {"topology": "topologies", "rule": "rules"}
 # Of these, typer would convert a value of the wrong type.
-_LISTS = ("topologies", "rules", "neurons")
+_LISTS = ("topologies", "rules", "neurons", "null")
 _TEXTS = ("data", "data_dir", "out", "device")
 
 

@@ -11,7 +11,7 @@ from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
 from sparsebrain.kernels.eager import is_watched
-from sparsebrain.learning.losses import find_loss
+from sparsebrain.learning.losses import find_label_loss
 from sparsebrain.learning.rule import NO_SWEEPS, Rule
 from sparsebrain.models.labels import check_labels
 
@@ -85,13 +85,14 @@ class ErrorDiffusion(Rule):
     """
 
     model: ErrorDiffusionNetwork
+    needs_labels = "each class has a network of its own"
     learning_rate = 0.03
 
     def __init__(
         self, model: nn.Module, *, loss: str = "cross-entropy", reduction: str = "mean"
     ) -> None:
         super().__init__(model)
-        find_loss(loss)
+        find_label_loss(loss)
         arguments.option("reduction", reduction, ("mean", "sum"))
         self.loss, self.reduction = loss, reduction
         if loss == "cross-entropy" and not (self.model.linear and self.model.networks > 1):

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sparsebrain.experiments import command_names as names
+
 _LONGEST_TEXT = 4096
 _SUFFIXES = "Connectome file; ends in {formats}."
 _NEW_SUFFIXES = "Connectome file; ends in {written_formats}."
@@ -91,13 +93,6 @@ def _loops(name: str, text: str) -> int | str:
     return parse_loops(text, name).spec
 
 
-def _data(name: str, text: str) -> str:
-    from graphs import arguments  # noqa: PLC0415
-    from sparsebrain.experiments.datasets import DATASETS  # noqa: PLC0415
-
-    return arguments.option(name, text, DATASETS)
-
-
 def _variant(name: str, text: str) -> str:
     from graphs import arguments  # noqa: PLC0415
     from sparsebrain.models import EJIMA_VARIANTS  # noqa: PLC0415
@@ -116,7 +111,7 @@ def _brain(name: str, text: str) -> str:
     from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
     from sparsebrain.experiments.wiring_study.study import brain_of  # noqa: PLC0415
 
-    _topology(name, text)
+    names.topology(name, text)
     try:
         brain_of(text)
     except OptionError as error:
@@ -135,13 +130,6 @@ def _wiring_task(name: str, text: str) -> str:
     return arguments.option(name, text, TASKS)
 
 
-def _rules(name: str, texts: Sequence[str]) -> Sequence[str]:
-    from sparsebrain.experiments import options  # noqa: PLC0415
-    from sparsebrain.learning import RULES  # noqa: PLC0415
-
-    return options.names(name, texts, RULES)
-
-
 def _neurons(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.experiments.neuron_options import parse_neurons  # noqa: PLC0415
@@ -157,13 +145,6 @@ def _studies(name: str, texts: Sequence[str]) -> Sequence[str]:
     return options.names(name, texts, ALL_STUDIES)
 
 
-def _topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
-    from sparsebrain.experiments import options  # noqa: PLC0415
-
-    options.once(name, [_topology(name, text) for text in texts])
-    return texts
-
-
 def _handwriting(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.experiments.one_shot_study.sources import parse_all  # noqa: PLC0415
@@ -171,21 +152,6 @@ def _handwriting(name: str, texts: Sequence[str]) -> Sequence[str]:
     options.once(name, texts)
     parse_all(name, texts)
     return texts
-
-
-def _topology(name: str, text: str) -> str:
-    from sparsebrain.experiments import options  # noqa: PLC0415
-
-    kind, _, path = text.strip().partition(":")
-    if kind == "file" and path:
-        # Before the next import, which takes seconds.
-        options.saved_file(f"{name} {text!r}", options.split_path(path)[0])
-    from sparsebrain.experiments.topology import TopologyError, parse  # noqa: PLC0415
-
-    try:
-        return parse(text).spec
-    except TopologyError as error:
-        raise ValueError(error.told(name)) from None
 
 
 def _columns(name: str, text: str) -> dict[str, str | int | None]:
@@ -260,14 +226,33 @@ def _path(check: str) -> dict[str, Any]:
 
 
 DataSet = Annotated[
-    str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(_data))
+    str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(names.data))
+]
+# Eager options are checked first, before others import torch.
+AnyDataSet = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Data set: {datasets}; a file such as mine.csv; or a function, module:name.",
+        is_eager=True,
+        **_checked(names.any_data),
+    ),
 ]
 Topologies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="SPEC",
         help="Topology; can be repeated; see above. Default: grid, coordinate, small-world, none.",
-        **_checked(_topologies),
+        **_checked(names.topologies),
+    ),
+]
+Nulls = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Null model of every topology; can be repeated; see above. Default: none.",
+        is_eager=True,
+        **_checked(names.nulls),
     ),
 ]
 OneShotTopologies = Annotated[
@@ -275,7 +260,7 @@ OneShotTopologies = Annotated[
     typer.Option(
         metavar="SPEC",
         help="Topology of a graph layer; can be repeated. Default: grid.",
-        **_checked(_topologies),
+        **_checked(names.topologies),
     ),
 ]
 Handwriting = Annotated[
@@ -308,7 +293,8 @@ Rules = Annotated[
     typer.Option(
         metavar="NAME",
         help="Learning rule; can be repeated; see above. Default: backprop.",
-        **_checked(_rules),
+        is_eager=True,
+        **_checked(names.rules),
     ),
 ]
 Neurons = Annotated[
@@ -455,7 +441,7 @@ ReportFile = Annotated[
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC", help="Topology; see above.", is_eager=True, **_checked(_topology)
+        metavar="SPEC", help="Topology; see above.", is_eager=True, **_checked(names.topology)
     ),
 ]
 NewFile = Annotated[

@@ -23,8 +23,10 @@ from sparsebrain.experiments.datasets import DATASETS, Images, load_anew
 from sparsebrain.experiments.devices import check_device
 from sparsebrain.experiments.figures.comparison import draw, draw_rules
 from sparsebrain.experiments.fingerprint import seal
+from sparsebrain.experiments.kinds import NO_GRAPH
 from sparsebrain.experiments.loop_options import parse_loops
 from sparsebrain.experiments.neuron_options import RATE, NeuronsOption, parse_neurons
+from sparsebrain.experiments.nulls import NULL, NullLike, split_null
 from sparsebrain.experiments.objects import RuleLikes, Samples, Wirings, named
 from sparsebrain.experiments.pages.comparison_page import write_comparison
 from sparsebrain.experiments.report import (
@@ -32,6 +34,7 @@ from sparsebrain.experiments.report import (
     Row,
     Rows,
     method_of,
+    null_pairs,
     summarize,
     tabulate,
     tabulate_rules,
@@ -39,10 +42,14 @@ from sparsebrain.experiments.report import (
 )
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.runner import train_missing
-from sparsebrain.experiments.saved_models import FOLDER, save_missing, save_model
+from sparsebrain.experiments.saved_models import FOLDER, train_and_save
 from sparsebrain.experiments.topology import Budget, Topology, TopologyError, budget, parse
-from sparsebrain.experiments.training import BACKPROP, CPU, Run, Trained, connectome_of, make_rule
-from sparsebrain.experiments.verdict import tell_differences, tell_rule_differences
+from sparsebrain.experiments.training import BACKPROP, CPU, Run, connectome_of, make_rule
+from sparsebrain.experiments.verdict import (
+    tell_differences,
+    tell_null_differences,
+    tell_rule_differences,
+)
 from sparsebrain.learning import RULES
 
 DEFAULT_TOPOLOGIES = ("grid", "coordinate", "small-world", "none")
@@ -55,6 +62,7 @@ def compare(
     data: str | Samples = "digits",
     topologies: Wirings = DEFAULT_TOPOLOGIES,
     rules: RuleLikes = DEFAULT_RULES,
+    null: NullLike | Sequence[NullLike] = (),
     neurons: Sequence[str] = DEFAULT_NEURONS,
     loops: int | str = 5,
     epochs: int = 20,
@@ -97,6 +105,11 @@ def compare(
             "package.module:Class". A mapping gives classes names. Each rule has its own optimizer,
             and may have its own model. A rule that refuses a topology is reported, and the others
             are trained.
+        null: Null models, with which every topology with a graph is compared as well: names in
+            :data:`~sparsebrain.experiments.nulls.NULLS`, such as "rewire_degrees", or functions of
+            a connectome and ``seed``. One null model is drawn for each seed, with as many synapses,
+            and the report gives the difference between each topology and its null models, paired
+            by seed, in place of those between topologies; see ``rows.null_differences()``.
         neurons: Texts of different neurons: "rate" for those of the graph layer, "lif" for
             spiking ones, as in "lif:steps=30,tau=5", see
             :func:`~sparsebrain.experiments.neuron_options.parse_neurons`. Spiking neurons exchange
@@ -147,7 +160,7 @@ def compare(
     report = arguments.flag("report", report)
     callbacks = check_callbacks("callbacks", callbacks, jobs)
     # What the caller gives as an object has a name until the last training has ended.
-    with named(data, topologies, rules) as given:
+    with named(data, topologies, rules, null) as given:
         settings = _check_settings(
             data=given.data,
             loops=loops,
@@ -158,14 +171,16 @@ def compare(
             device=device,
         )
         names = options.names("rules", given.rules, RULES)
-        parsed = _parse_all(given.topologies)
+        parsed = _with_nulls(_parse_all(given.topologies), given.nulls)
+        labels = _labels(parsed, given.labels)
         images = load_anew(given.data, data_dir)
-        plan = _plan(parsed, names, kinds, settings, images).labeled(given.labels)
+        plan = _plan(parsed, names, kinds, settings, images).labeled(labels)
         results = Results(out)
         chosen = dict(
             **settings._asdict(),
             topologies=given.topologies,
             rules=names,
+            null=given.nulls,
             neurons=neurons,
             data_dir=data_dir,
             jobs=jobs,
@@ -173,21 +188,19 @@ def compare(
             save_models=save_models,
             report=report,
         )
-        own = objects_in(data=data, topologies=topologies, rules=rules)
+        own = objects_in(data=data, topologies=topologies, rules=rules, null=null)
         write_config(out, chosen, own)
 
-        def keep(run: Run, trained: Trained) -> None:
-            if save_models and not trained.outcome.diverged:
-                save_model(out, run, images, trained.model)
-
         where: Any = {"data_dir": data_dir, "jobs": jobs, "callbacks": callbacks}
-        train_missing(plan.labels(), results, console=console, finish=keep, **where)
         if save_models:
-            save_missing(out, plan.labels(), results, images, **where)
+            train_and_save(plan.labels(), results, images, console=console, **where)
+        else:
+            train_missing(plan.labels(), results, console=console, **where)
         rows = Rows(
-            summarize(given.labels.get(topology.spec, topology.spec), runs, results)
+            summarize(labels[topology.spec], runs, results)
             for (_, topology), runs in plan.trainings.items()
         )
+        rows.num_test = len(images.test_x)
         _draw(rows, plan, settings, images, out)
     table, told = _tell(rows, plan, settings, images)
     written = [out / name for name in ("results.csv", "curves.csv", NAME, "compare.png")]
@@ -361,12 +374,15 @@ def _tell(
 ) -> tuple[Table, list[str]]:
     """Return the table, and sentences on significant differences and loops to an equilibrium."""
     num_test = len(images.test_x)
+    nulls = null_pairs(rows)
     if plan.compares_rules:
         table = tabulate_rules(rows, plan.refused, plan.budget)
-        told = [tell_rule_differences(rows, num_test=num_test)]
+        told = [] if nulls else [tell_rule_differences(rows, num_test=num_test)]
     else:
         table = tabulate(rows, plan.budget)
-        told = [tell_differences(rows, num_test=num_test)]
+        told = [] if nulls else [tell_differences(rows, num_test=num_test)]
+    if nulls:
+        told.append(tell_null_differences(rows, num_test=num_test))
     looping = [row for row in rows if row.runs[0].neuron_model == RATE]
     if isinstance(settings.loops, str) and looping:
         told.append(tell_loops(looping))
@@ -379,6 +395,26 @@ def _parse_all(topologies: Sequence[str]) -> list[Topology]:
     # Different texts may state the same topology.
     options.once("topologies", [topology.spec for topology in parsed])
     return parsed
+
+
+def _with_nulls(topologies: Sequence[Topology], nulls: Sequence[str]) -> list[Topology]:
+    """Return the topologies, each with a graph followed by its null models."""
+    found = []
+    for topology in topologies:
+        found.append(topology)
+        if topology.kind != NO_GRAPH and not topology.null:
+            found += [topology.with_null(name) for name in nulls]
+    specs = [each.spec for each in found]
+    return [each for at, each in enumerate(found) if each.spec not in specs[:at]]
+
+
+def _labels(topologies: Sequence[Topology], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the label of each text of a topology; a null model has that of its topology."""
+    labels = {}
+    for each in topologies:
+        base, name = split_null(each.spec)
+        labels[each.spec] = f"{given[base]}, {NULL}={name}" if name and base in given else each.spec
+    return labels | {spec: label for spec, label in given.items() if spec in labels}
 
 
 def _parse_neurons(neurons: Sequence[str]) -> list[NeuronsOption]:

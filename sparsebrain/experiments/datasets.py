@@ -19,7 +19,8 @@ from sklearn.model_selection import train_test_split
 from sparsebrain import locations
 from sparsebrain.experiments.image_files import Split, find
 from sparsebrain.experiments.options import OptionError, data_folder
-from sparsebrain.experiments.sample_files import is_file, read
+from sparsebrain.experiments.sample_files import read
+from sparsebrain.experiments.sample_paths import is_file
 from sparsebrain.experiments.samples import Images, images_of
 
 __all__ = ["DATASETS", "Images", "load", "load_anew", "load_once"]

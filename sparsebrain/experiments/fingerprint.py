@@ -15,6 +15,7 @@ import graphs
 import sparsebrain
 from sparsebrain.experiments.checksums import checksum_of, checksum_of_files, is_of_a_package
 from sparsebrain.experiments.datasets import Images
+from sparsebrain.experiments.nulls import split_null
 from sparsebrain.experiments.training import Run, connectome_of
 from sparsebrain.learning import RULES
 
@@ -35,9 +36,9 @@ NOT_TRAINED_BY = (
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
     *("experiments/help_texts.py", "experiments/shared_folder.py"),
     "experiments/scored_folder.py",
-    *("experiments/command_options.py", "experiments/callbacks.py", "experiments/run_files.py"),
-    *("experiments/devices.py", "experiments/saved_models.py", "experiments/config.py"),
-    "experiments/pages",
+    *("experiments/command_options.py", "experiments/command_names.py", "experiments/objects.py"),
+    *("experiments/callbacks.py", "experiments/run_files.py", "experiments/devices.py"),
+    *("experiments/saved_models.py", "experiments/config.py", "experiments/pages"),
 )
 """Files and folders of the package that store or report results, and that no training imports."""
 
@@ -58,9 +59,10 @@ def seal(runs: Iterable[Run], images: Images) -> Iterator[Run]:
     """
     built: dict[Run, str] = {}
     for run in runs:
-        # Only what determines the connectome; one from a file does not depend on the seed.
+        # Only what determines the connectome. One from a file does not depend on the seed, unlike
+        # its null models.
         alike = replace(run, rule="", learning_rate=0.0, loops=1, epochs=1, neuron_model="")
-        if run.checksum:
+        if run.checksum and not split_null(run.topology)[1]:
             alike = replace(alike, seed=0)
         if alike not in built:
             built[alike] = checksum_of_connectome(connectome_of(run, images.sheet))

@@ -12,15 +12,38 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from sparsebrain import locations
+
 _KINDS = "sparsebrain.experiments.kinds"
 # Arguments that are not options of a kind.
 _NO_OPTION = {"seed"}
-_FITTED = "*"
+FITTED = "*"
+# The options of every kind with a graph.
+COMMON = ("symmetric", "null")
+
+
+# The tables that other packages extend: where each is, and its group of entry points.
+_OPEN = {
+    "rules": ("sparsebrain.learning", "RULES", locations.RULES),
+    "datasets": ("sparsebrain.experiments.datasets", "DATASETS", locations.DATASETS),
+    "kinds": (_KINDS, "KINDS", locations.TOPOLOGIES),
+    "nulls": ("sparsebrain.experiments.nulls", "NULLS", ""),
+}
+
+
+def names(table: str) -> list[str]:
+    """Return the names in a table, with those of the entry points of other packages.
+
+    Args:
+        table: "rules", "datasets", "kinds" or "nulls".
+    """
+    module, name, group = _OPEN[table]
+    return [*dict.fromkeys([*_entries(module, name), *(locations.entries(group) if group else ())])]
 
 
 def rules() -> str:
     """Return the learning rules."""
-    return _list(_entries("sparsebrain.learning", "RULES"))
+    return _list(names("rules"))
 
 
 def problems() -> str:
@@ -37,7 +60,12 @@ def problems() -> str:
 
 def datasets() -> str:
     """Return the data sets."""
-    return _list(_entries("sparsebrain.experiments.datasets", "DATASETS"), last="or")
+    return _list(names("datasets"), last="or")
+
+
+def nulls() -> str:
+    """Return the null models."""
+    return _list(names("nulls"))
 
 
 def handwriting() -> str:
@@ -94,8 +122,11 @@ def spiking() -> str:
 
 def kinds() -> str:
     """Return a paragraph per topology with its options; * marks fitted options."""
+    own = options_of_kinds()
+    others: dict[str, list[str]] = {name: [] for name in names("kinds") if name not in own}
     return "\n\n".join(
-        f"{name}: {' '.join(options)}" if options else name for name, options in _kinds().items()
+        f"{name}: {' '.join(options)}" if options else name
+        for name, options in {**own, **others}.items()
     )
 
 
@@ -104,6 +135,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "problems": problems,
     "datasets": datasets,
     "handwriting": handwriting,
+    "nulls": nulls,
     "formats": formats,
     "written_formats": written_formats,
     "variants": variants,
@@ -130,8 +162,8 @@ def _list(names: Iterable[str], *, last: str = "and") -> str:
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
-def _kinds() -> dict[str, list[str]]:
-    """Return the options of each topology."""
+def options_of_kinds() -> dict[str, list[str]]:
+    """Return the options of each topology of this package; * marks fitted options."""
     found = {}
     for name, call in _entries(_KINDS, "KINDS").items():
         if not isinstance(call, ast.Call):
@@ -139,7 +171,7 @@ def _kinds() -> dict[str, list[str]]:
         generator = ast.unparse(call.args[0])
         fitted = [ast.literal_eval(each.value) for each in call.keywords if each.arg == "fitted"]
         found[name] = [
-            f"{option}{_FITTED}" if option in fitted else option
+            f"{option}{FITTED}" if option in fitted else option
             for option in _arguments(_KINDS, generator)
             if option not in _NO_OPTION
         ]

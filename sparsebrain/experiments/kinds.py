@@ -17,6 +17,7 @@ from graphs import arguments as checks
 from graphs.contract import validate_as
 from sparsebrain import locations
 from sparsebrain.experiments import builders, fits, texts
+from sparsebrain.experiments.nulls import NULL, draw_null, read_null
 from sparsebrain.experiments.options import MOST_NEURONS
 
 NO_GRAPH = "none"
@@ -56,15 +57,17 @@ class Kind:
 
     @property
     def all_readers(self) -> dict[str, texts.Reader]:
-        """The same, and the option of every kind with a graph: ``symmetric``.
+        """The same, and the options of every kind with a graph: ``symmetric`` and ``null``.
 
         ``symmetric=true`` gives every synapse a partner in the opposite direction, see
         :func:`~sparsebrain.experiments.builders.symmetric`. A fitted argument is fitted to the
         number of synapses with these partners, where the number is not known in advance.
+        ``null=rewire_degrees`` replaces the connectome by a null model of it, see
+        :mod:`~sparsebrain.experiments.nulls`.
         """
         if self.make is builders.no_graph:
             return self.readers
-        return {**self.readers, SYMMETRIC: texts.flag}
+        return {**self.readers, SYMMETRIC: texts.flag, NULL: read_null}
 
     def build(
         self, options: Mapping[str, Any], sheet: tuple[int, ...], num_edges: int, seed: int
@@ -85,6 +88,9 @@ class Kind:
             ValueError: An option is out of range.
         """
         options = dict(options)
+        if null := options.pop(NULL, ""):
+            data = self.build(options, sheet, num_edges, seed)
+            return None if data is None else draw_null(data, null, seed)
         if options.pop(SYMMETRIC, False):
             make = functools.wraps(self.make)(
                 lambda *args, **named: builders.symmetric(self.make(*args, **named))
@@ -242,10 +248,9 @@ def _checked(make: Callable[..., Data], name: str) -> Callable[..., Data]:
             )
         return validate_as("what the function returns", data)
 
-    plain = make.func if isinstance(make, functools.partial) else make
+    plain: Any = make.func if isinstance(make, functools.partial) else make
     # As objects, because other processes do not know the names in the text of an annotation.
-    annotated: Any = plain if hasattr(plain, "__annotations__") else type(plain).__call__
-    known = typing.get_type_hints(annotated)
+    known = typing.get_type_hints(plain if inspect.isroutine(plain) else type(plain).__call__)
     checked.__annotations__ = {**GIVEN, **known}
     # Bound methods and partial functions have no module of their own.
     checked.__module__ = getattr(make, "__module__", None) or "__main__"

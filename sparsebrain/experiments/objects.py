@@ -17,6 +17,8 @@ from graphs import arguments
 from graphs.contract import validate_as
 from sparsebrain.experiments.datasets import DATASETS
 from sparsebrain.experiments.kinds import GIVEN, KINDS, Kind, kind_of
+from sparsebrain.experiments.nulls import NULLS, check_null
+from sparsebrain.experiments.options import once
 from sparsebrain.experiments.samples import Images, images_of
 from sparsebrain.experiments.topology import parse
 from sparsebrain.learning import RULES, Rule
@@ -38,17 +40,19 @@ class Names(NamedTuple):
         data: The name of the data set.
         topologies: The texts of the topologies.
         rules: The names of the rules.
+        nulls: The names of the null models.
         labels: The caller's labels of texts of topologies.
     """
 
     data: str
     topologies: list[Any]
     rules: list[Any]
+    nulls: list[str]
     labels: dict[str, str]
 
 
 @contextlib.contextmanager
-def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
+def named(data: Any, topologies: Any, rules: Any, null: Any = ()) -> Iterator[Names]:
     """Give objects names for the duration of a block, in which the tables hold them.
 
     Args:
@@ -57,6 +61,7 @@ def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
         topologies: Texts, connectomes and functions from a seed to a connectome, or a mapping from
             labels to these.
         rules: Names and classes of rules, or a mapping from names to classes.
+        null: A null model or several: names, and functions of a connectome and ``seed``.
 
     Yields:
         The names. What is a name already is left as it is, and checked by the caller.
@@ -68,6 +73,7 @@ def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
     with contextlib.ExitStack() as stack:
         texts, labels = _enter_topologies(stack, topologies)
         classes = _enter_rules(stack, rules)
+        nulls = _enter_nulls(stack, null)
         name = data
         if not isinstance(data, str):
             images = images_of(data)
@@ -75,7 +81,7 @@ def named(data: Any, topologies: Any, rules: Any) -> Iterator[Names]:
             name = images.name if images.name not in DATASETS else f"{images.name} (yours)"
             images = replace(images, name=name)
             _enter(stack, DATASETS, "data", name, _loader(stack, images))
-        yield Names(name, texts, classes, labels)
+        yield Names(name, texts, classes, nulls, labels)
 
 
 def _enter_topologies(stack: contextlib.ExitStack, topologies: Any) -> tuple[Any, dict[str, str]]:
@@ -189,6 +195,25 @@ def _enter_rules(stack: contextlib.ExitStack, rules: Any) -> Any:
         _enter(stack, RULES, "rules", _rule_name(each), each) if isinstance(each, type) else each
         for each in rules
     ]
+
+
+def _enter_nulls(stack: contextlib.ExitStack, null: Any) -> list[str]:
+    """Put null models into the table, and return the names of all."""
+    several = [*null] if isinstance(null, list | tuple) else [null]
+    names: list[str] = []
+    for each in several:
+        if isinstance(each, str):
+            names.append(NULLS.choose("null", each))
+        else:
+            function = check_null(each, _name_of(each))
+            known = [name for name, one in NULLS.known().items() if one is function]
+            name = known[0] if known else _name_of(function)
+            number = 2
+            while name in NULLS and not known:
+                name, number = f"{_name_of(function)}-{number}", number + 1
+            names.append(_enter(stack, NULLS, "null", name, function))
+    once("null", names)
+    return names
 
 
 def _rule_name(rule: type) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ CONFIG_FIX = "pass a file such as results/run.toml, which a comparison writes"
 FILE_FIX = (
     "pass a file written by graphs.save, and convert others with graphs.load, which has options "
     "for them"
+)
+
+
+_AFTER_PATH = re.compile(
+    r"(?P<path>.*),(?P<option>symmetric|null)=(?P<value>(?<=symmetric=)true|(?<=null=)[\w.:-]+)"
 )
 
 
@@ -221,10 +227,17 @@ def page_file(name: str, value: object) -> Path:
     return _in_a_folder(name, file)
 
 
-def split_path(text: str) -> tuple[str, bool]:
-    """Split ``PATH,symmetric=true`` into the path and whether the option follows it."""
-    path = text.removesuffix(",symmetric=true")
-    return path, path != text
+def split_path(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``PATH,symmetric=true,null=rewire_degrees`` into the path and the options after it.
+
+    The path may contain commas and equality signs.
+    """
+    found: dict[str, str] = {}
+    while match := _AFTER_PATH.fullmatch(text):
+        if match["option"] in found:
+            break
+        text, found[match["option"]] = match["path"], match["value"]
+    return text, found
 
 
 def new_file(name: str, value: object) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +12,9 @@ from rich.table import Table
 
 from graphs import frames
 from sparsebrain.experiments.neuron_options import RATE
+from sparsebrain.experiments.nulls import split_null
 from sparsebrain.experiments.results import Results
+from sparsebrain.experiments.significance import Difference, differences
 from sparsebrain.experiments.topology import Budget, break_options
 from sparsebrain.experiments.training import Epoch, Outcome, Run
 
@@ -102,8 +105,63 @@ def summarize(label: str, runs: list[Run], results: Results) -> Row:
     )
 
 
+def percent(row: Row) -> dict[int, float]:
+    """Return the test accuracies in percent by seed, without those of runs that diverged."""
+    return {
+        run.seed: 100 * outcome.test_accuracy
+        for run, outcome in zip(row.runs, row.outcomes, strict=True)
+        if not outcome.diverged
+    }
+
+
+def null_pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return each row of a null model, after the row of its topology with the same rule."""
+    of_spec = {(row.rule, row.runs[0].topology): row for row in rows}
+    pairs = []
+    for (rule, spec), row in of_spec.items():
+        base, name = split_null(spec)
+        if name and (rule, base) in of_spec:
+            pairs.append((of_spec[rule, base], row))
+    return pairs
+
+
 class Rows(list[Row]):
-    """The rows of a comparison, in the order of its tables."""
+    """The rows of a comparison, in the order of its tables.
+
+    Attributes:
+        num_test: Number of test images; None if it is unknown.
+    """
+
+    num_test: int | None = None
+
+    def null_differences(self, level: float = 0.05) -> list[Difference]:
+        """Compare every topology with its null models, by differences paired by seed.
+
+        Args:
+            level: Significance level for all pairs together.
+
+        Returns:
+            One difference per topology, rule and null model, in percentage points of test accuracy:
+            the topology minus the null model, with a simultaneous confidence interval, see
+            :func:`~sparsebrain.experiments.significance.differences`. Names are "rule on label".
+            Seeds whose training diverged are left out. Empty if there is no null model, or fewer
+            than two seeds.
+        """
+        pairs = [
+            (first, second)
+            for first, second in null_pairs(self)
+            if len(percent(first).keys() & percent(second).keys()) > 1
+        ]
+        if not pairs:
+            return []
+        values = {f"{row.rule} on {row.label}": percent(row) for pair in pairs for row in pair}
+        seeds = sorted(set.intersection(*(set(each) for each in values.values())))
+        return differences(
+            {name: [each[seed] for seed in seeds] for name, each in values.items()},
+            [(f"{a.rule} on {a.label}", f"{b.rule} on {b.label}") for a, b in pairs],
+            resolution=None if self.num_test is None else 100 / self.num_test,
+            level=level,
+        )
 
     def to_dataframe(self, library: frames.Library = "pandas") -> Any:
         """Return all runs as a dataframe, which requires narwhals and the library of the frame.

@@ -38,6 +38,7 @@ from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
 from sparsebrain.experiments.kinds import KINDS, Kind
+from sparsebrain.experiments.nulls import NULLS
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.shared_folder import SharedFolder
 from sparsebrain.experiments.topology import parse
@@ -308,11 +309,13 @@ def _tell_stale(missing: list[Run], results: Results, console: Console) -> None:
 def _users_own(run: Run) -> tuple[str, Any]:
     """Return the name of this process, and the user's entries of the tables that a run needs."""
     kind = parse(run.topology).kind
-    used = {
+    used: dict[tuple[str, str], Any] = {
         ("rule", run.rule): RULES[run.rule],
         ("topology", kind): KINDS[kind],
         ("data", run.data): DATASETS[run.data],
     }
+    if null := parse(run.topology).null:
+        used["null", null] = NULLS[null]
     own = {key: each for key, each in used.items() if not all(map(is_of_a_package, _code_of(each)))}
     return _PROCESS, _sent(own)
 
@@ -336,6 +339,7 @@ def _train(
             "rule": RULES,
             "topology": KINDS,
             "data": DATASETS,
+            "null": NULLS,
         }
         for (table, name), entry in own.items():
             tables[table][name] = entry

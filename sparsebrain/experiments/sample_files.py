@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,34 +15,16 @@ from graphs.io.limits import check_bytes
 from graphs.io.packing import is_packed, plain_name, unpack
 from graphs.io.rows import Rows
 from sparsebrain.experiments.options import OptionError
+from sparsebrain.experiments.sample_paths import DELIMITERS, place
 from sparsebrain.experiments.samples import Images, images_of
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*DELIMITERS, ".npz")
-
 _MOST_BYTES = 2**30
-_LABEL = re.compile(r"(?P<path>.*),label=(?P<label>[^,]+)")
 _X_AND_Y = [("x", "y"), ("X", "y"), ("data", "target")]
 _PARTS = [
     ("x_train", "y_train", "x_test", "y_test"),
     ("train_x", "train_y", "test_x", "test_y"),
     ("X_train", "y_train", "X_test", "y_test"),
 ]
-
-
-class _Place(NamedTuple):
-    path: Path
-    label: str | None
-
-
-def is_file(text: object) -> bool:
-    """Return whether a text has the form of the path of a file that :func:`read` reads."""
-    return isinstance(text, str) and plain_name(_place(text).path).suffix.lower() in SUFFIXES
-
-
-def _place(text: str) -> _Place:
-    match = _LABEL.fullmatch(text)
-    return _Place(Path(match["path"]), match["label"]) if match else _Place(Path(text), None)
 
 
 def read(text: str) -> Images:
@@ -69,7 +49,7 @@ def read(text: str) -> Images:
         OptionError: The file is missing, damaged or larger than 1 GiB, or its samples cannot be
             used.
     """
-    path, label = _place(text)
+    path, label = place(text)
     try:
         with contextlib.ExitStack() as stack:
             file: BinaryIO = stack.enter_context(path.open("rb"))

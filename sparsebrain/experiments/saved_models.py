@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -23,9 +24,9 @@ from sparsebrain.experiments.callbacks import Callback
 from sparsebrain.experiments.datasets import Images
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.run_files import stem_of
-from sparsebrain.experiments.runner import train_again
+from sparsebrain.experiments.runner import train_again, train_missing
 from sparsebrain.experiments.tables import parse_row
-from sparsebrain.experiments.training import Run, connectome_of, make_rule
+from sparsebrain.experiments.training import Run, Trained, connectome_of, make_rule
 from sparsebrain.learning import RULES, Rule
 
 FOLDER = "models"
@@ -77,39 +78,48 @@ def save_model(out: Path, run: Run, images: Images, model: nn.Module) -> None:
     write_atomically(path, write)
 
 
-def save_missing(
-    out: Path,
-    runs: Iterable[Run],
+def train_and_save(
+    labels: Mapping[Run, str],
     results: Results,
     images: Images,
     *,
     data_dir: Path | None,
     jobs: int,
     callbacks: Sequence[Callback],
+    console: Console | None,
 ) -> None:
-    """Train finished runs again whose models the output folder does not have, and write these.
+    """Train the runs that are not finished, and write the models of all that did not diverge.
+
+    Finished runs whose models the output folder does not have are trained again.
 
     Args:
-        out: The output folder.
-        runs: The runs; those that diverged have no model.
-        results: Their outcomes.
-        images: Their data set.
-        data_dir: As for :func:`~sparsebrain.experiments.runner.train_missing`, like the next two.
+        labels: As for :func:`~sparsebrain.experiments.runner.train_missing`, like all others.
+        results: The finished runs.
+        images: The data set of the runs.
+        data_dir: Where the images are.
         jobs: The number of trainings side by side.
         callbacks: Observe the trainings.
+        console: Shows progress.
 
     Raises:
         ValueError: A repeated training has another accuracy than the kept result, as another
             processor may give.
         OSError: A file cannot be written.
     """
+    out = results.folder
+    where: Any = {"data_dir": data_dir, "jobs": jobs, "callbacks": callbacks}
+
+    def keep(run: Run, trained: Trained) -> None:
+        if not trained.outcome.diverged:
+            save_model(out, run, images, trained.model)
+
+    train_missing(labels, results, console=console, finish=keep, **where)
     missing = [
         run
-        for run in runs
+        for run in labels
         if not results.outcomes[run].diverged and not model_file(out, run).exists()
     ]
-    again = train_again(missing, data_dir=data_dir, jobs=jobs, callbacks=callbacks)
-    for run, trained in again:
+    for run, trained in train_again(missing, **where):
         kept, found = (each.test_accuracy for each in (results.outcomes[run], trained.outcome))
         if found != kept:
             raise ValueError(

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from graphs import arguments
@@ -65,6 +65,14 @@ def read_options(kind: str, rest: str, known: Mapping[str, Reader]) -> tuple[str
     order = [key for key in known if key in options]
     told = ",".join(f"{key}={stated[key]}" for key in order)
     return told, {key: options[key] for key in order}
+
+
+def unknown_kind(kind: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a kind of topology that is not known, and the nearest one."""
+    known = [*known]
+    near = difflib.get_close_matches(kind[:100], known, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown kind {kind[:100]!r}; choose one of {', '.join(known)}{meant}"
 
 
 def readers_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> dict[str, Reader]:

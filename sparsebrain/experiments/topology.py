@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sparsebrain import locations
 from sparsebrain.experiments import texts
 from sparsebrain.experiments.kinds import FROM_FILE, KINDS, NO_GRAPH, SYMMETRIC
 from sparsebrain.experiments.lattices import lattice
+from sparsebrain.experiments.nulls import NULL, read_null, with_null
 from sparsebrain.experiments.options import OptionError, split_path
 
 
@@ -62,6 +62,16 @@ class Topology:
         return sized is None or any(option in dict(self.options) for option in sized)
 
     @property
+    def null(self) -> str:
+        """The null model; empty for none."""
+        return str(dict(self.options).get(NULL, ""))
+
+    def with_null(self, name: str) -> Topology:
+        """Return the null model of this topology."""
+        spec = with_null(self.spec, self.kind, name)
+        return Topology(spec, self.kind, (*self.options, (NULL, name)))
+
+    @property
     def checksum(self) -> str:
         """Checksum of the files of the topology; empty if it is generated.
 
@@ -106,12 +116,16 @@ def parse(spec: str) -> Topology:
         )
     kind, mark, rest = _split(spec)
     if kind == FROM_FILE:
-        # The rest is the path, which may contain commas and equality signs.
-        path, symmetric = split_path(rest)
+        path, stated = split_path(rest)
         if not path:
             raise TopologyError(spec, "it has no path; write for example file:some/path.npz")
-        options = {"path": path} | ({SYMMETRIC: True} if symmetric else {})
-        return Topology(f"{kind}:{rest}", kind, tuple(options.items()))
+        readers = {SYMMETRIC: texts.flag, NULL: read_null}
+        try:
+            read = {name: readers[name](stated[name]) for name in readers if name in stated}
+        except (ValueError, TypeError) as error:
+            raise TopologyError(spec, str(error)) from None
+        told = ",".join([path, *(f"{name}={stated[name]}" for name in read)])
+        return Topology(f"{kind}:{told}", kind, (("path", path), *read.items()))
     # Options in another order are the same topology.
     try:
         known = KINDS[kind].all_readers
@@ -129,9 +143,7 @@ def _split(spec: str) -> tuple[str, str, str]:
     location, _, options = spec.strip().partition(",")
     if locations.is_location(location) and ("." in kind or find_spec(kind)):
         return location, ",", options
-    near = difflib.get_close_matches(kind[:100], KINDS, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise TopologyError(spec, f"unknown kind {kind!r}; choose one of {', '.join(KINDS)}{meant}")
+    raise TopologyError(spec, texts.unknown_kind(kind, KINDS))
 
 
 def break_options(spec: str, gap: str) -> str:

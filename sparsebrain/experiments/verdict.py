@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from sparsebrain.experiments.report import Row
+from sparsebrain.experiments.nulls import KEPT, split_null
+from sparsebrain.experiments.report import Row, null_pairs, percent
 from sparsebrain.experiments.significance import Difference, detectable, differences
 
 _POWER = 0.8
@@ -66,7 +67,8 @@ def compared(
 
     Args:
         rows: As for :func:`tell_differences`.
-        by_rule: Whether the sentences are those of :func:`tell_rule_differences`.
+        by_rule: Whether the sentences are those of :func:`tell_rule_differences`. Rows with null
+            models are compared as by :func:`tell_null_differences`.
         level: Significance level.
         num_test: Number of test images.
 
@@ -74,7 +76,8 @@ def compared(
         Two names and their difference in percentage points of accuracy, per pair; none if fewer
         than two seeds can be compared.
     """
-    groups, pairs = _rules(rows) if by_rule else _topologies(rows)
+    find = _nulls if null_pairs(rows) else _rules if by_rule else _topologies
+    groups, pairs = find(rows)
     values, seeds = _in_common(groups, pairs)
     if len(seeds) < 2:
         return []
@@ -85,7 +88,7 @@ def compared(
 
 def _topologies(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
     """Return the accuracies of rows of one rule, and every pair of rows with two seeds."""
-    groups = {row.label: _percent(row) for row in rows}
+    groups = {row.label: percent(row) for row in rows}
     labels = [label for label, values in groups.items() if len(values) > 1]
     pairs = {
         (first, second): (first, second)
@@ -98,12 +101,28 @@ def _topologies(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
 def _rules(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
     """Return the accuracies of rows, and the pairs of every rule with the first on a topology."""
     named = {f"{row.rule} on {row.label}": row for row in rows}
-    groups = {name: _percent(row) for name, row in named.items()}
+    groups = {name: percent(row) for name, row in named.items()}
     pairs = {}
     for label in dict.fromkeys(row.label for row in rows):
         names = [name for name in named if named[name].label == label and len(groups[name]) > 1]
         for other in names[1:]:
             pairs[other, names[0]] = named[other].rule, f"{named[names[0]].rule} on {label}"
+    return groups, pairs
+
+
+def _nulls(rows: Sequence[Row]) -> tuple[_Groups, _Pairs]:
+    """Return the accuracies of rows with null models, and the pairs of each with its null model."""
+    rules = {row.rule for row in rows}
+    groups: dict[str, dict[int, float]] = {}
+    pairs = {}
+    for base, null in null_pairs(rows):
+        one, other = (
+            row.label if len(rules) == 1 else f"{row.rule} on {row.label}" for row in (base, null)
+        )
+        groups |= {one: percent(base), other: percent(null)}
+        if min(len(groups[one]), len(groups[other])) > 1:
+            name = split_null(null.runs[0].topology)[1]
+            pairs[one, other] = one, f"its null model {name}"
     return groups, pairs
 
 
@@ -114,13 +133,34 @@ def _in_common(groups: _Groups, pairs: _Pairs) -> tuple[dict[str, list[float]], 
     return {name: [groups[name][seed] for seed in seeds] for name in names}, seeds
 
 
-def _percent(row: Row) -> dict[int, float]:
-    """Return the accuracies by seed, without those of runs that diverged."""
-    return {
-        run.seed: 100 * outcome.test_accuracy
-        for run, outcome in zip(row.runs, row.outcomes, strict=True)
-        if math.isfinite(outcome.test_accuracy)
-    }
+def tell_null_differences(
+    rows: Sequence[Row], level: float = 0.05, *, num_test: int | None = None
+) -> str:
+    """Report which topologies differ in test accuracy from their null models.
+
+    Accuracies are paired by seed: the null model of a seed is drawn from the connectome of that
+    seed.
+
+    Args:
+        rows: Rows of any rules and labels, with those of null models.
+        level: Significance level for all pairs together.
+        num_test: Number of test images; accuracies are multiples of its inverse.
+
+    Returns:
+        Sentences with confidence intervals in percentage points of accuracy, and what each null
+        model keeps.
+    """
+    told = _tell(*_nulls(rows), level, num_test, "topologies")
+    names = dict.fromkeys(split_null(null.runs[0].topology)[1] for _, null in null_pairs(rows))
+    kept = [f"{name} keeps {KEPT[name]}" for name in names if name in KEPT]
+    if kept:
+        told += (
+            f"\n{'; '.join(kept)}; everything else about the synapses is random. A significant "
+            "difference is due to what the null model does not keep. One that is not significant "
+            "does not show that the wiring makes no difference; the interval says how large it may "
+            "be."
+        )
+    return told
 
 
 def _tell(

@@ -19,10 +19,9 @@ from sparsebrain.learning.credit import (
     refuse_other_layers,
     weighted_layers,
 )
-from sparsebrain.learning.losses import find_loss
+from sparsebrain.learning.losses import check_fit, find_loss
 from sparsebrain.learning.rule import Rule
 from sparsebrain.learning.samples import check_generator
-from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
 
 
@@ -38,7 +37,7 @@ class AlignmentRule(Rule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
     """
 
     def __init__(self, model: nn.Module, *, loss: str = "cross-entropy") -> None:
@@ -115,7 +114,7 @@ class AlignmentRule(Rule):
 
     def _loss_of(self, x: Tensor, y: Tensor, error: list[Tensor]) -> Tensor:
         scores = self.model(x)
-        check_labels(scores, y)
+        check_fit(self.loss, scores, y)
         scores.register_hook(error.append)
         return self.loss(scores, y)
 
@@ -129,7 +128,7 @@ class FeedbackRule(AlignmentRule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         generator: The generator that draws B; torch's global one by default.
     """
 

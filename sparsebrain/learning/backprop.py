@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparsebrain.learning.losses import find_loss
+from sparsebrain.learning.losses import check_fit, find_loss
 from sparsebrain.learning.rule import Rule
-from sparsebrain.models.labels import check_labels
 
 
 class Backprop(Rule):
@@ -20,8 +19,9 @@ class Backprop(Rule):
     tied weights; an :class:`~sparsebrain.Equilibrium` has its own gradient.
 
     Args:
-        model: Any module that returns scores [B, classes].
-        loss: "cross-entropy" of the scores, or "quadratic", 1/2 \|scores - onehot\|^2.
+        model: Any module that returns scores [B, classes] or outputs [B, outputs].
+        loss: "cross-entropy" of the scores; "quadratic", 1/2 \|scores - onehot\|^2; or "mse", the
+            mean squared error, for targets y [B, outputs] instead of labels.
 
     Raises:
         TypeError: ``model`` is not a module.
@@ -57,7 +57,7 @@ class Backprop(Rule):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B], fill gradients, and return the loss."""
         scores = self.model(x)
-        check_labels(scores, y)
+        check_fit(self.loss, scores, y)
         loss = self.loss(scores, y)
         loss.backward()
         return loss.detach()

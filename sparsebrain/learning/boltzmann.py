@@ -73,6 +73,7 @@ class Boltzmann(Rule):
 
     needs_symmetric = True
 
+    needs_labels = "labels are binary neurons"
     learning_rate = 0.02
 
     def __init__(

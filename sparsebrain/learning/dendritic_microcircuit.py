@@ -148,6 +148,7 @@ class DendriticMicrocircuit(Rule):
         40
     """
 
+    needs_labels = "its output is nudged towards one class"
     learning_rate = 3e-3
 
     def __init__(

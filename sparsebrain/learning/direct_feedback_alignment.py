@@ -32,7 +32,7 @@ class DirectFeedbackAlignment(AlignmentRule):
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them. Samples
             stay the first dimension throughout.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         num_classes: The number of columns of the scores; by default the outputs of the last layer
             with weights.
         generator: The generator that draws B; torch's global one by default.

@@ -17,10 +17,9 @@ from graphs import arguments
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, NonConvergenceWarning, Report, Reports
 from sparsebrain.learning.blocks import refuse_unordered, split, through
-from sparsebrain.learning.losses import find_loss
+from sparsebrain.learning.losses import check_fit, find_loss
 from sparsebrain.learning.rule import Rule, check_room
 from sparsebrain.learning.samples import check_generator
-from sparsebrain.models.labels import check_labels
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.recurrence import Recurrence, run
 
@@ -70,7 +69,7 @@ class EquilibriumPropagation(Rule):
             most beta / 500. In float32 at least 0.001.
         nudge: "centered" for both signs of beta, "one-sided" for +beta, or "random-sign" for one of
             the two, drawn for every step.
-        loss: C, "cross-entropy" or "quadratic".
+        loss: C, "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         generator: The source of random signs; torch's default generator if None.
 
     Attributes:
@@ -176,7 +175,7 @@ class EquilibriumPropagation(Rule):
         with torch.no_grad():
             free = self.layer(drive)
             scores = through(self._parts.after, free)
-            check_labels(scores, y)
+            check_fit(self.loss, scores, y)
             loss = self.loss(scores, y)
         loops = self.layer.describe(drive, state=free)
         signs = self._signs(x.device)

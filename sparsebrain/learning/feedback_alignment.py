@@ -21,7 +21,7 @@ class FeedbackAlignment(FeedbackRule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         generator: The generator that draws B; torch's global one by default.
 
     Raises:

@@ -134,6 +134,7 @@ class ForwardForward(Rule):
         torch.Size([5, 3])
     """
 
+    needs_labels = "the label is a part of its input"
     learning_rate = 3e-3
 
     num_classes: int

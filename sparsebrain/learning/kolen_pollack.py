@@ -32,7 +32,7 @@ class KolenPollack(FeedbackRule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         generator: The generator that draws the initial B; torch's global one by default.
 
     Raises:

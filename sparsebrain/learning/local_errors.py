@@ -81,6 +81,7 @@ class LocalErrors(Rule):
         (False, True)
     """
 
+    needs_labels = "each of its layers predicts classes"
     learning_rate = 3e-3
 
     def __init__(

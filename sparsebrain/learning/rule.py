@@ -18,13 +18,14 @@ from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.learning.averaging import Averaging
 from sparsebrain.learning.credit import Weighted
+from sparsebrain.learning.losses import is_of_targets
 from sparsebrain.learning.samples import (
     check_loss,
     check_samples,
     checked_predict,
 )
 from sparsebrain.models import classifier, perceptron
-from sparsebrain.models.labels import check_label_tensor
+from sparsebrain.models.labels import check_label_tensor, check_target_tensor
 from sparsebrain.nn.misfits import explain
 
 NO_SWEEPS = "an Equilibrium has no sweeps to count; use loops=8."
@@ -39,6 +40,9 @@ class Rule(nn.Module, ABC):
     direction in which the rule moves a parameter, so that any torch optimizer can take the step.
     Make the optimizer over ``rule.parameters()``: these are the parameters of the model and those
     of the rule itself, such as feedback weights.
+
+    Rules made with ``loss="mse"`` learn targets y [B, outputs] of a regression instead of labels,
+    and ``rule.predict(x)`` returns outputs [B, outputs]. Rules without this loss refuse targets.
 
     ``rule.predict(x)`` returns class scores [B, classes], of which the highest is the answer; not
     every rule predicts with ``model(x)``. It runs in the mode set by ``rule.eval()`` or
@@ -86,6 +90,9 @@ class Rule(nn.Module, ABC):
     #: Whether comparisons may build its model with an Equilibrium instead of a number of loops.
     takes_equilibrium: ClassVar[bool] = False
 
+    #: Why the rule learns labels of classes alone, for rules without a loss of targets.
+    needs_labels: ClassVar[str] = "its loss is one of classes"
+
     #: Whether ``.grad`` is the "mean" or the "sum" over the samples of a batch.
     reduction: str = "mean"
 
@@ -127,7 +134,7 @@ class Rule(nn.Module, ABC):
         return loss
 
     def _step(self, x: Tensor, y: Tensor, *, alone: bool) -> Tensor:
-        check_label_tensor(y)
+        self._check_wanted(y)
         with self.checked(x):
             if alone and not len(y):
                 raise ValueError(
@@ -139,6 +146,22 @@ class Rule(nn.Module, ABC):
         self._own.remember(self)
         return check_loss(self, loss)
 
+    def _check_wanted(self, y: Any) -> None:
+        """Check labels [B], or the targets [B, outputs] of a rule with such a loss."""
+        loss = getattr(self, "loss", None)
+        if is_of_targets(loss):
+            check_target_tensor(y)
+            return
+        try:
+            check_label_tensor(y)
+        except TypeError as error:
+            if not isinstance(y, Tensor) or not y.is_floating_point():
+                raise
+            name = type(self).__name__
+            also = f"{name} cannot learn targets, because {self.needs_labels}"
+            also = f"for targets, make {name} with loss='mse'" if callable(loss) else also
+            raise TypeError(f"{error}; {also}") from None
+
     @contextmanager
     def checked(self, x: Tensor, y: Tensor | None = None) -> Iterator[None]:
         """Check samples and labels for a block that runs the model on them.
@@ -148,7 +171,7 @@ class Rule(nn.Module, ABC):
 
         Args:
             x: The samples.
-            y: The labels, if there are any.
+            y: The labels or targets, if there are any.
 
         Raises:
             TypeError: ``x`` or ``y`` is not a dense tensor of the expected dtype.
@@ -157,7 +180,7 @@ class Rule(nn.Module, ABC):
         """
         check_samples(x, any_model=not self.knows_layers)
         if y is not None:
-            check_label_tensor(y)
+            self._check_wanted(y)
         try:
             yield
         except Exception as error:

@@ -24,7 +24,7 @@ class SignSymmetry(FeedbackRule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         uniform: Use one magnitude for all weights of a layer, their initial root mean square. (The
             uniform signs of the source have magnitude 1, which multiplies the errors of all lower
             layers by one factor per layer.)

@@ -37,7 +37,7 @@ class WeightMirror(FeedbackRule):
 
     Args:
         model: A model of nn.Linear and GraphLayer, with elementwise modules between them.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
         noise: The standard deviation sigma, positive.
         decay: The decay lambda, positive; sigma^2 by default, for which B converges to W^T itself.
         generator: The generator that draws the initial B and the noise; torch's global one by

@@ -51,3 +51,38 @@ def check_labels(scores: Tensor, labels: Tensor) -> None:
             f"{int(labels.min())}..{int(labels.max())}; number classes from 0, and make the model "
             "with as many num_classes."
         )
+
+
+def check_target_tensor(targets: Any) -> None:
+    """Check that targets are a tensor [B, outputs] of finite numbers, before the model runs.
+
+    Raises:
+        TypeError: They are not a dense tensor of float32 or float64.
+        ValueError: They are not two-dimensional, or a value is not finite.
+    """
+    fix = "pass the targets of a single output as y[:, None], and labels with another loss"
+    tensors.tensor("y", targets, ("B", "outputs"), finite=True, fix=fix)
+
+
+def check_targets(scores: Tensor, targets: Tensor) -> None:
+    """Check that targets [B, outputs] have the shape and the dtype of the model's output.
+
+    Raises:
+        TypeError: The output is not a tensor, or the dtypes differ.
+        ValueError: The shapes differ.
+    """
+    if not isinstance(scores, Tensor):
+        raise TypeError(
+            f"the model must give outputs [B, outputs], got {type(scores).__name__}; wrap it in a "
+            "module that returns these alone."
+        )
+    if scores.shape != targets.shape:
+        raise ValueError(
+            f"y must have the shape {list(scores.shape)} of the model's output, got "
+            f"{list(targets.shape)}; pass one row of targets for each sample of x."
+        )
+    if scores.dtype != targets.dtype:
+        raise TypeError(
+            f"y must have the dtype {scores.dtype} of the model's output, got {targets.dtype}; "
+            f"pass y.to({scores.dtype})."
+        )

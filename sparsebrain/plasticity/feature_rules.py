@@ -11,9 +11,8 @@ from torch_geometric.data import Data
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.learning import Rule
 from sparsebrain.learning.blocks import Block, refuse_unordered, split, through
-from sparsebrain.learning.losses import find_loss
+from sparsebrain.learning.losses import check_fit, find_loss
 from sparsebrain.models import classifier
-from sparsebrain.models.labels import check_labels
 from sparsebrain.plasticity.bcm import BCM
 from sparsebrain.plasticity.hebb import Hebb
 from sparsebrain.plasticity.oja import Oja
@@ -29,7 +28,7 @@ class RandomFeatures(Rule):
     Args:
         model: A model of nn.Linear and GraphLayer in an ``nn.Sequential`` that ends in an
             nn.Linear, as :func:`sparsebrain.models.classifier` makes it.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
 
     Raises:
         TypeError: An argument has a wrong type.
@@ -111,7 +110,7 @@ class RandomFeatures(Rule):
             if not self.features:
                 x = through(self.readout.before, x)
         scores = through([self.readout.layer, *self.readout.after], x)
-        check_labels(scores, y)
+        check_fit(self.loss, scores, y)
         loss = self.loss(scores, y)
         loss.backward()
         return loss.detach()
@@ -143,7 +142,7 @@ class HebbFeatures(RandomFeatures):
     Args:
         model: A model of nn.Linear and GraphLayer in an ``nn.Sequential`` that ends in an
             nn.Linear, as :func:`sparsebrain.models.classifier` makes it.
-        loss: "cross-entropy" or "quadratic".
+        loss: "cross-entropy" or "quadratic" for labels, or "mse" for targets.
 
     Raises:
         TypeError: An argument has a wrong type.

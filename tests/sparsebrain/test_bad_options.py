@@ -204,7 +204,7 @@ KEYWORD = re.compile(r"(?<![-\w])([a-z_]\w*)=")
 TEXT_OPTIONS = {
     *(name for kind in KINDS.values() for name in kind.readers),
     *(field.name for field in (*fields(Equilibrium), *fields(SpikingOptions))),
-    "symmetric",
+    *("symmetric", "null"),
 }
 
 

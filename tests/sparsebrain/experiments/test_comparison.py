@@ -363,10 +363,10 @@ def test_rows_that_diverge_at_every_seed_leave_the_others_to_be_compared(tmp_pat
 def test_a_run_that_breaks_off_leaves_the_finished_ones(tmp_path, monkeypatch, rows):
     real = runner.train
 
-    def stops(run, images):
+    def stops(run, *given):
         if run.topology == "none":
             raise KeyboardInterrupt
-        return real(run, images)
+        return real(run, *given)
 
     monkeypatch.setattr(runner, "train", stops)
     with pytest.raises(KeyboardInterrupt):

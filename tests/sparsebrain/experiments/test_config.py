@@ -62,7 +62,7 @@ def test_a_file_has_every_argument_that_a_file_can_hold(tmp_path):
     signature = inspect.signature(compare).parameters
     expected = {name: signature[name].default for name in signature} | options
     expected |= {"data_dir": str(tmp_path), "out": str(tmp_path / "out")}
-    expected |= {"rules": ["backprop"], "neurons": ["rate"]}
+    expected |= {"rules": ["backprop"], "neurons": ["rate"], "null": []}
     del expected["console"], expected["callbacks"]
     assert read_config(tmp_path / "out" / "run.toml") == expected
 
@@ -70,7 +70,7 @@ def test_a_file_has_every_argument_that_a_file_can_hold(tmp_path):
 def test_the_same_runs_from_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     topology = ["--topology", "grid:shape=4x4,distance=1", "--topology", "none"]
-    numbers = ["--epochs", "1", "--seeds", "2", "--loops", "2", "--learning-rate", "0.01"]
+    numbers = ["--epochs", "1", "--seeds", "1", "--loops", "2", "--learning-rate", "0.01"]
     rules = ["--rule", "local-errors", "--jobs", "1", "--batch-size", "100"]
     assert run(*topology, *numbers, *rules, "--out", "a") == 0
     before = (tmp_path / "a" / "run.toml").read_bytes()
@@ -80,15 +80,15 @@ def test_the_same_runs_from_the_file(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "run.toml").read_bytes() == before
     assert (tmp_path / "a" / "results.csv").read_bytes() == results
     # The command line takes precedence, also with the value of a default.
-    assert run("--config", "a/run.toml", "--out", "b", "--seeds", "3", "--epochs", "1") == 0
-    assert [each for each in runs(tmp_path / "b") if each["seed"] != "2"] == runs(tmp_path / "a")
+    assert run("--config", "a/run.toml", "--out", "b", "--seeds", "2", "--epochs", "1") == 0
+    assert [each for each in runs(tmp_path / "b") if each["seed"] != "1"] == runs(tmp_path / "a")
     found = read_config("b/run.toml")
-    assert (found["seeds"], found["out"], found["rules"]) == (3, "b", ["local-errors"])
+    assert (found["seeds"], found["out"], found["rules"]) == (2, "b", ["local-errors"])
     (tmp_path / "part.toml").write_text('topologies = ["none"]\nepochs = 20\nseeds = 1\njobs = 1')
     assert run("--config", "part.toml", "--epochs", "1", "--out", "c") == 0
     assert len(runs(tmp_path / "c")) == 1
     # The same from Python.
-    again = compare(**{**found, "out": "d", "seeds": 2})
+    again = compare(**{**found, "out": "d", "seeds": 1})
     assert [row.label for row in again] == ["grid:shape=4x4,distance=1", "none"]
     assert runs(tmp_path / "d") == runs(tmp_path / "a")
 

@@ -154,8 +154,8 @@ def test_what_diverges_is_told_and_figure_11_is_left_out(tmp_path, monkeypatch, 
 def test_figure_11_leaves_out_the_seeds_that_diverged(tmp_path, monkeypatch, rows):
     real = runner.train
 
-    def first_diverges(run, images):
-        found = real(run, images)
+    def first_diverges(run, *given):
+        found = real(run, *given)
         if run.seed:
             return found
         lost = replace(found.outcome, diverged=1, test_accuracy=math.nan)

@@ -121,12 +121,12 @@ def test_the_second_of_two_commands_waits_for_what_the_first_one_trains(
     """Each of two threads has its own results of one folder, as two processes have."""
     real, trained, begun, may_end = runner.train, [], threading.Event(), threading.Event()
 
-    def slow(run, images):
+    def slow(run, *given):
         trained.append(run.seed)
         if run.seed == 0:
             begun.set()
             assert may_end.wait(600)
-        return real(run, images)
+        return real(run, *given)
 
     monkeypatch.setattr(runner, "train", slow)
     here, there = Results(tmp_path), Results(tmp_path)
