@@ -1,5 +1,6 @@
 """Connectomes made from other connectomes."""
 
+from graphs.transforms.collapsing import collapse
 from graphs.transforms.lesions import lesion, subgraph
 from graphs.transforms.matching import match
 from graphs.transforms.nesting import nest
@@ -8,6 +9,7 @@ from graphs.transforms.symmetry import symmetrize
 from graphs.transforms.unions import join
 
 __all__ = [
+    "collapse",
     "join",
     "lesion",
     "match",

@@ -12,7 +12,7 @@ from graphs import arguments, tensors
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.structure import MOST_NEURONS
 from sparsebrain.nn.connectome import read_structure
-from sparsebrain.nn.selection import Neurons, find_neurons
+from graphs.selection import Neurons, find_neurons
 
 TYPES = ("alternating", "random")
 

@@ -22,7 +22,7 @@ from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
-from sparsebrain.nn.selection import Neurons, find_neurons
+from graphs.selection import Neurons, find_neurons
 
 
 class ErrorDiffusionNetwork(nn.Module):

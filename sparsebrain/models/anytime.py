@@ -15,7 +15,7 @@ from sparsebrain.models.inputs import check_encoded, check_layer, check_module, 
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import ReadNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.nn.selection import Neurons, find_neurons
+from graphs.selection import Neurons, find_neurons
 
 
 class Prediction(NamedTuple):

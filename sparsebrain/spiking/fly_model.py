@@ -14,7 +14,7 @@ from graphs import arguments, tensors
 from graphs.contract import signs, validate
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.dale import with_signs
-from sparsebrain.nn.selection import Neurons, find_neurons
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.spiking.arguments import number
 from sparsebrain.spiking.lif import LIF
 
