@@ -232,12 +232,16 @@ def _found_by_leiden(
     rng: np.random.Generator,
 ) -> Iterator[Index]:
     graph = directed_graph("communities(method='leiden')", edges, neurons)
+    sent, received = (np.bincount(each, values, minlength=neurons) for each in edges)
     for _ in range(trials):
         with seeded(rng):
+            # With the objective "modularity" igraph ignores the directions.
             found = graph.community_leiden(
-                objective_function="modularity",
+                objective_function="CPM",
                 weights=values,
-                resolution=resolution,
+                resolution=resolution / values.sum(),
+                node_weights=sent,
+                node_in_weights=received,
                 n_iterations=-1,
             )
         yield np.asarray(found.membership, dtype=np.int64)

@@ -61,8 +61,8 @@ def collapse(
         (['in', 'out'], [[0], [1]], [6.0])
     """
     _, (source, target), *_ = checked(data)
-    group, names = named_groups(data, partition)
     combine = arguments.option("combine", combine, _COMBINE)
+    group, names = named_groups(data, partition)
     values = weights(data, weight, negative=True)
     values = np.ones(len(source)) if values is None else values
     kind = array(data, "edge_type") if "edge_type" in data else None

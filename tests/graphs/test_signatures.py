@@ -37,11 +37,11 @@ def options_of(function: Callable[..., Any]) -> dict[str, list[str]]:
 def test_options_that_are_one_of_a_few_strings_are_literals(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
     defaults = {each.name: each.default for each in parameters}
-    # A weight is the name of any field.
+    # The weight that a measure reads is the name of any field.
     strings = {
         option
         for option, default in defaults.items()
-        if isinstance(default, str) and option != "weight"
+        if isinstance(default, str) and (option, default) != ("weight", "edge_weight")
     }
     # With None another argument decides.
     optional = {option for option in options_of(FUNCTIONS[name]) if defaults[option] is None}
