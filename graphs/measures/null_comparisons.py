@@ -117,7 +117,8 @@ class NullComparison:
     @property
     def p_value(self) -> float:
         """The two-sided p-value, twice the smaller of both, and at most 1."""
-        return min(1.0, 2 * min(self.p_larger, self.p_smaller))
+        smaller = min(self.p_larger, self.p_smaller)
+        return smaller if math.isnan(smaller) else min(1.0, 2 * smaller)
 
     @property
     def is_constant(self) -> bool:
@@ -337,12 +338,11 @@ def _numbers(function: Callable[[Data], Any], data: Data) -> dict[str, float]:
     single = _number(found.value if isinstance(found, Estimate) else found)
     if single is not None:
         return {_ONLY: single}
-    fields = as_mapping(found)
-    numbers = {
-        name: float(value)
-        for name, value in (flat(fields) if fields is not None else ())
-        if not isinstance(value, str)
+    fields = {
+        name: each.value if isinstance(each, Estimate) else each
+        for name, each in (as_mapping(found) or {}).items()
     }
+    numbers = {name: float(value) for name, value in flat(fields) if not isinstance(value, str)}
     if not numbers:
         raise TypeError(
             f"measure must return a number, or several by name, got {arguments.described(found)}; "

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.error_diffusion.cells import all_to_all, assign_roles, check_output, surround
 from sparsebrain.error_diffusion.layout import (
     Bundle,
@@ -22,7 +23,6 @@ from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
-from graphs.selection import Neurons, find_neurons
 
 
 class ErrorDiffusionNetwork(nn.Module):

@@ -221,6 +221,9 @@ def _path(check: str) -> dict[str, Any]:
     return _checked(read)
 
 
+# For options in files of their own.
+checked, integer = _checked, _integer
+
 DataSet = Annotated[
     str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(_data))
 ]

@@ -49,6 +49,11 @@ def ejima_models() -> str:
     return _list(_entries("sparsebrain.models.ejima", "EJIMA_MODELS"))
 
 
+def null_models() -> str:
+    """Return the null models of connectomes."""
+    return _list(_entries("graphs.measures.null_comparisons", "NULL_MODELS"), last="or")
+
+
 def studies() -> str:
     """Return the studies of error diffusion."""
     module = "sparsebrain.experiments.error_diffusion_study.settings"
@@ -88,6 +93,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "written_formats": written_formats,
     "variants": variants,
     "ejima_models": ejima_models,
+    "null_models": null_models,
     "studies": studies,
     "tasks": tasks,
     "equilibrium": equilibrium,

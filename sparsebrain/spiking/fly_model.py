@@ -12,9 +12,9 @@ from torch_geometric.data import Data
 
 from graphs import arguments, tensors
 from graphs.contract import signs, validate
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.dale import with_signs
-from graphs.selection import Neurons, find_neurons
 from sparsebrain.spiking.arguments import number
 from sparsebrain.spiking.lif import LIF
 
