@@ -80,13 +80,8 @@ def modularity(
     values = weights(data, weight)
     if values is None:
         return _modularity(*single_edges(data, seen), group, resolution)
-    return _weighted_modularity(*_pairs(data, values), group, resolution)
-
-
-def _pairs(data: Data, values: Floats) -> tuple[Index, Floats]:
-    """Return the connected pairs of different neurons [2, P] and the weight of each."""
-    adjacency = matrix(data, values).tocoo()
-    return np.stack((adjacency.row, adjacency.col)).astype(np.int64), adjacency.data
+    apart = seen.edges[0] != seen.edges[1]
+    return _weighted_modularity(seen.edges[:, apart], values[apart], group, resolution)
 
 
 def _weighted_modularity(edges: Index, values: Floats, group: Index, resolution: float) -> float:
@@ -203,7 +198,8 @@ def communities(
 def _joined(data: Data, seen: CheckedEdges, values: Floats | None) -> tuple[Index, Floats]:
     """Return the connected pairs of different neurons [2, P] and the weight of each."""
     if values is not None:
-        return _pairs(data, values)
+        adjacency = matrix(data, values).tocoo()
+        return np.stack((adjacency.row, adjacency.col)).astype(np.int64), adjacency.data
     edges, _ = single_edges(data, seen)
     edges = edges[:, edges[0] != edges[1]]
     return edges, np.ones(edges.shape[1])
