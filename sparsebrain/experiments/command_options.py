@@ -221,7 +221,6 @@ def _path(check: str) -> dict[str, Any]:
     return _checked(read)
 
 
-# For options in files of their own.
 checked, integer = _checked, _integer
 
 DataSet = Annotated[

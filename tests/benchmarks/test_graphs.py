@@ -12,6 +12,7 @@ from benchmarks.graph_cases import OURS, Candidate, Case
 from benchmarks.graph_compositions import COMPOSITIONS
 from benchmarks.graph_generators import GENERATORS
 from benchmarks.graph_measures import MEASURES
+from benchmarks.weighted_measures import WEIGHTED
 
 NEURONS = 300
 
