@@ -97,27 +97,48 @@ def synapses(graph: Any) -> int:
     return int(graph.nnz)
 
 
-def _pairs(data: Data, directed: bool) -> NDArray[np.int64]:
+def _chosen(data: Data, directed: bool) -> NDArray[np.bool_]:
     source, target = data.edge_index.numpy()
-    chosen = source != target if directed else source < target
-    return np.stack((source[chosen], target[chosen]), axis=1)
+    return source != target if directed else source < target
+
+
+def _pairs(data: Data, directed: bool) -> NDArray[np.int64]:
+    return data.edge_index.numpy().T[_chosen(data, directed)]
+
+
+def _weights(data: Data, directed: bool) -> NDArray[np.float64] | None:
+    """The weights of the pairs, or None without any."""
+    if "edge_weight" not in data:
+        return None
+    return data.edge_weight.numpy()[_chosen(data, directed)].astype(np.float64)
 
 
 def _networkx(data: Data, directed: bool) -> networkx.Graph:
     made = networkx.DiGraph() if directed else networkx.Graph()
     made.add_nodes_from(range(data.num_nodes))
-    made.add_edges_from(_pairs(data, directed).tolist())
+    pairs, weight = _pairs(data, directed).tolist(), _weights(data, directed)
+    if weight is None:
+        made.add_edges_from(pairs)
+    else:
+        made.add_weighted_edges_from(
+            (*pair, each) for pair, each in zip(pairs, weight.tolist(), strict=True)
+        )
     return made
 
 
 def _igraph(data: Data, directed: bool) -> igraph.Graph:
-    return igraph.Graph(data.num_nodes, _pairs(data, directed), directed=directed)
+    made = igraph.Graph(data.num_nodes, _pairs(data, directed), directed=directed)
+    weight = _weights(data, directed)
+    if weight is not None:
+        made.es["weight"] = weight.tolist()
+    return made
 
 
 def _scipy(data: Data, _directed: bool) -> Any:
     source, target = _pairs(data, directed=True).T
-    ones = np.ones(len(source))
-    return coo_array((ones, (source, target)), shape=(data.num_nodes,) * 2).tocsr()
+    weight = _weights(data, directed=True)
+    values = np.ones(len(source)) if weight is None else weight
+    return coo_array((values, (source, target)), shape=(data.num_nodes,) * 2).tocsr()
 
 
 CONVERSIONS: dict[str, Callable[[Data, bool], Any]] = {

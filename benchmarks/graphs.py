@@ -22,7 +22,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -33,8 +33,9 @@ from benchmarks.graph_compositions import COMPOSITIONS
 from benchmarks.graph_generators import GENERATORS
 from benchmarks.graph_measures import MEASURES
 from benchmarks.timing import Timing, interleaved
+from benchmarks.weighted_measures import WEIGHTED
 
-CASES: dict[str, Case] = {**GENERATORS, **COMPOSITIONS, **MEASURES}
+CASES: dict[str, Case] = {**GENERATORS, **COMPOSITIONS, **MEASURES, **WEIGHTED}
 SIZES = (1000, 10_000, 100_000, 1_000_000)
 GOALS = {"networkx": 100.0, "igraph": 1.0}
 """How many times as fast as each peer, wherever both do the same work."""
@@ -82,7 +83,7 @@ def measure(arguments: argparse.Namespace, wrong: list[str]) -> dict[str, Any]:
         "benchmark": "graphs",
         "parameters": {
             name: getattr(arguments, name)
-            for name in ("rounds", "patience", "own_patience", "limit", "no_peaks")
+            for name in ("rounds", "patience", "own_patience", "limit", "no_peaks", "cpu_time")
         },
         "machine": machine,
         "versions": versions,
@@ -136,7 +137,8 @@ def _at_size(
     try:
         # Without ours there is nothing to compare with.
         if OURS in chosen:
-            times = _race(title, neurons, chosen, known, arguments.rounds)
+            clock = time.process_time if arguments.cpu_time else time.perf_counter
+            times = _race(title, neurons, chosen, known, arguments.rounds, clock)
     except WrongResultError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         wrong.append(str(error))
@@ -190,14 +192,15 @@ def _race(
     names: Sequence[str],
     known: dict[str, tuple[int, float]],
     rounds: int,
+    clock: Callable[[], float],
 ) -> dict[str, Timing]:
     case = CASES[title]
     given = {name: case.given(name, neurons) for name in names}
     results, times = {}, {}
     for name in names:
-        start = time.perf_counter()
+        start = clock()
         results[name] = case.candidates[name].run(given[name])
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         known[name] = neurons, seconds
         if seconds > _ONCE:
             times[name] = Timing((1000 * seconds,))
@@ -209,7 +212,7 @@ def _race(
         if name not in times
     }
     if again:
-        times |= interleaved(again, rounds=rounds, warmups=1)
+        times |= interleaved(again, rounds=rounds, warmups=1, clock=clock)
     return times
 
 
@@ -313,6 +316,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--no-peaks", action="store_true", help="measure times alone, and stop no call"
+    )
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="measure the time of the processor, which others on the machine hardly change",
     )
     parser.add_argument(
         "--resume",

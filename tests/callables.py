@@ -425,6 +425,7 @@ def public_calls() -> dict[str, Call]:
 # Records that functions return, warnings and base classes: nobody makes them from values.
 NOT_CALLED = {
     *("DataFrames", "DegreeDistribution", "Degrees", "Estimate", "FullSummary", "LeftOutWarning"),
+    *("Influence", "NullComparison", "NullComparisons", "StrongPath", "StrongPaths", "TypeMatrix"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
     *("Spectrum", "Prediction", "Rule"),
@@ -475,6 +476,7 @@ _SUITS: dict[str, set[str]] = {
     "fraction": {"zero", "None"},
     "full": {"bool"},
     "gain": {"None"},
+    "grouped": {"bool"},
     "generator": {"None"},
     "groups": {"None"},
     "hidden": {"None"},
@@ -512,6 +514,7 @@ _SUITS: dict[str, set[str]] = {
     "transmitter_signs": {"None", "dict"},
     "names": {"None"},
     "nodes": {"None"},
+    "normalized": {"bool"},
     "neurons": {"None", "empty list", "tuple", "empty array"},
     "node_color": _COLORS,
     "node_size": _NUMBERS | {"None"},
@@ -535,6 +538,7 @@ _SUITS: dict[str, set[str]] = {
     "power_law": _NUMBERS | {"None"},
     "power_law_from": {"2**40"},
     "predict": {"bool"},
+    "progress": {"bool"},
     "probabilities": {"array"},
     "probability": {"zero"},
     "profile": {"None", "function"},
@@ -546,6 +550,7 @@ _SUITS: dict[str, set[str]] = {
     "seed": {"None", "zero", "2**40", "2**63", "10**20"},
     "self_loops": {"bool"},
     "shape": {"None"},
+    "signed": {"bool"},
     "signs": {"None", "dict"},
     "spacing": _NUMBERS,
     "state": {"None"},
@@ -664,6 +669,12 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     # The number of one neuron.
     ("diagnostics.reach", "neurons"): {"zero"},
     ("diagnostics.receptive_field", "neurons"): {"zero"},
+    # As for `joblib`, one process per core.
+    ("graphs.against_nulls", "jobs"): {"negative"},
+    # Which field measures read, if any.
+    **{(f"graphs.{name}", "weight"): {"None"} for name in ON_DATA if name != "symmetrize"},
+    ("graphs.influence", "targets"): {"None"},
+    ("graphs.pagerank", "damping"): {"zero"},
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},

@@ -11,6 +11,7 @@ References:
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from graphs import compiled
@@ -20,21 +21,46 @@ from graphs.measures.adjacency import MOST
 # Smallest gain of a move, in synapses. Rounding alone must not move a neuron back and forth.
 LEAST = 1e-5
 
+# Products of two sums of weights then fit into 63 bits.
+_MOST_WEIGHT = 2**31
 
-def louvain(edges: Index, place: Index, resolution: float) -> Index:
+
+def whole(weight: NDArray[np.float64]) -> Index:
+    """Return weights as whole numbers in proportion to them, with a sum that ``louvain`` takes.
+
+    Args:
+        weight: Numbers >= 0 [E], not all of them 0.
+
+    Returns:
+        The weights themselves if they are whole numbers of a sum of at most 2^31.
+    """
+    total = weight.sum()
+    if total > _MOST_WEIGHT or (weight != np.floor(weight)).any():
+        # Rounding may add a half to each.
+        weight = weight / total * (_MOST_WEIGHT - len(weight) / 2)
+    return np.rint(weight).astype(np.int64)
+
+
+def louvain(edges: Index, count: Index, place: Index, resolution: float) -> Index:
     """Return the group of each neuron.
 
     Args:
-        edges: Synapses [2, E], none of them parallel.
+        edges: Synapses [2, E], none of them parallel or a self-loop.
+        count: The weight of each synapse, [E] whole numbers > 0 with a sum of at most 2^31.
         place: The position of each neuron in the order of moves, [N].
-        resolution: The factor of the expected number of synapses.
+        resolution: The factor of the expected weight.
     """
-    source, target = place[edges[:, edges[0] != edges[1]]]
-    sent, received = (np.bincount(each, minlength=len(place)) for each in (source, target))
-    share = resolution / len(source)
+    source, target = place[edges]
+    sent, received = (
+        np.bincount(each, count, minlength=len(place)).astype(np.int64) for each in (source, target)
+    )
+    share = resolution / int(count.sum())
     # The direction of a synapse does not matter for whether it is within a group.
     joined = _counted(
-        np.concatenate((source, target)), np.concatenate((target, source)), len(place)
+        np.concatenate((source, target)),
+        np.concatenate((target, source)),
+        len(place),
+        np.concatenate((count, count)),
     )
     group = place
     while True:
@@ -48,9 +74,8 @@ def louvain(edges: Index, place: Index, resolution: float) -> Index:
         joined = _counted(found[all_joined.row], found[all_joined.col], len(names), all_joined.data)
 
 
-def _counted(row: Index, column: Index, size: int, count: Index | None = None) -> csr_array:
-    """Return the number of synapses between any two neurons as a sparse matrix with sorted rows."""
-    count = np.ones(len(row), np.int64) if count is None else count
+def _counted(row: Index, column: Index, size: int, count: Index) -> csr_array:
+    """Return the weight between any two neurons as a sparse matrix with sorted rows."""
     return coo_array((count, (row, column)), shape=(size, size)).tocsr()
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from torch_geometric.data import Data
@@ -47,6 +48,18 @@ class SmallWorldness:
     random_path_length: float
     lattice_clustering: float
     null_model: str
+
+    def why_nan(self, name: Literal["sigma", "omega"]) -> str:
+        """Return why a coefficient is undefined, as text after it; "" if it is defined.
+
+        Args:
+            name: The coefficient.
+        """
+        if not math.isnan(getattr(self, name)):
+            return ""
+        if math.isnan(self.path_length) or math.isnan(self.random_path_length):
+            return ", no neuron reaches another"
+        return f", no triangles in the {'null graphs' if name == 'sigma' else 'lattice'}"
 
     def __str__(self) -> str:
         return (
@@ -146,11 +159,13 @@ def small_worldness(
     clustering, length, length_error = measure(data)
     model, null_data = null_graphs(data, nulls, null_model, rng)
     found = np.array([measure(null)[:2] for null in null_data])
-    random_clustering, random_length = found.mean(axis=0).tolist()
+    # Means of equal numbers may differ from these by rounding.
+    constant = (found == found[0]).all(axis=0)
+    random_clustering, random_length = np.where(constant, found[0], found.mean(axis=0)).tolist()
     lattice_clustering = _clustering(_lattice(data))
     spread = np.full(2, math.nan)
     if len(found) > 1:
-        spread = found.std(axis=0, ddof=1) / math.sqrt(len(found))
+        spread = np.where(constant, 0, found.std(axis=0, ddof=1) / math.sqrt(len(found)))
     ratio = _divide(random_length, length)
     sigma = _divide(clustering, random_clustering) * ratio
     # The squared relative errors of a product add up; C itself is exact.

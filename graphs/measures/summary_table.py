@@ -2,9 +2,8 @@
 
 import html
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, overload
+from dataclasses import dataclass, fields
+from typing import Any, Literal, overload
 
 import numpy as np
 from torch_geometric.data import Data
@@ -12,19 +11,12 @@ from torch_geometric.data import Data
 from graphs import arguments
 from graphs.contract import Index, validate
 from graphs.measures.clustering_coefficients import clustering
-from graphs.measures.community_structure import communities, modularity
 from graphs.measures.connectedness import components, strongly_connected
+from graphs.measures.costly_measures import Costly, costly, estimate
+from graphs.measures.flattening import flat
 from graphs.measures.paths import lengths, path_length
-from graphs.measures.power_law import NOTHING, Floats, PowerLaw, fit_power_law
 from graphs.measures.reciprocal_synapses import reciprocity
-from graphs.measures.small_world_indices import SmallWorldness, small_worldness
-from graphs.measures.spectra import spectrum
-from graphs.measures.triads import triad_census
 from graphs.measures.wiring import WiringLength, wiring_length
-
-# The standard error of the p-value is then at most 0.05, enough to distinguish 0.01 from 0.2.
-_BOOTSTRAPS = 100
-_NONE = np.full(2, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,66 +36,9 @@ class Degrees:
     max: int
 
     def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "nan"
         return f"{self.mean:.4g}, std {self.std:.3g}, from {self.min} to {self.max}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costly:
-    """The slow measures of ``graphs.summary(data, full=True)``.
-
-    Values that could not be computed are nan (0 communities, no triads).
-
-    Attributes:
-        in_power_law: Power law of the in-degrees, with a p-value from 100 bootstraps.
-        out_power_law: Power law of the out-degrees, likewise.
-        small_worldness: Small-world coefficients relative to 10 null graphs, whose model is
-            ``small_worldness.null_model``.
-        communities: Number of communities.
-        modularity: Modularity of the communities.
-        spectral_radius: Largest magnitude of an eigenvalue of the weight matrix.
-        spectral_gap: Difference between the two largest magnitudes.
-        triads: Number of triples of neurons of each type.
-        reasons: Why a value could not be computed, by the label of its row.
-    """
-
-    in_power_law: PowerLaw
-    out_power_law: PowerLaw
-    small_worldness: SmallWorldness
-    communities: int
-    modularity: float
-    spectral_radius: float
-    spectral_gap: float
-    triads: dict[str, int]
-    reasons: dict[str, str] = field(default_factory=dict)
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Return the labels and values of the table."""
-        small = self.small_worldness
-        against = f" (nulls: {small.null_model})"
-        closed = {
-            kind: number for kind, number in self.triads.items() if kind in _CLOSED and number
-        }
-        rows = [
-            (_IN, str(self.in_power_law)),
-            (_OUT, str(self.out_power_law)),
-            (_SIGMA, _estimate(small.sigma, small.sigma_error) + against),
-            (_OMEGA, _estimate(small.omega, small.omega_error) + against),
-            (_MODULARITY, f"{self.modularity:.4g} in {self.communities:,} communities"),
-            (_RADIUS, f"{self.spectral_radius:.4g}, gap {self.spectral_gap:.3g}"),
-            (_TRIADS, ", ".join(f"{kind} {number:,}" for kind, number in closed.items())),
-        ]
-        # Sigma and omega are computed together.
-        told = {**self.reasons, _OMEGA: self.reasons.get(_SIGMA, "")}
-        return [
-            (label, f"nan ({told[label]})" if told.get(label) else value) for label, value in rows
-        ]
-
-
-_IN, _OUT = "in-degree power law", "out-degree power law"
-_SIGMA, _OMEGA = "small-world sigma", "small-world omega"
-_MODULARITY, _RADIUS = "modularity Q", "spectral radius"
-_TRIADS = "closed triads"
-_CLOSED = ("030T", "030C", "120D", "120U", "120C", "210", "300")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,8 +108,8 @@ class Summary:
             (3, 2)
         """
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "full"}
-        costly = {} if self.full is None else vars(self.full)
-        return dict(_flat({**own, **costly}))
+        slow = {} if self.full is None else vars(self.full)
+        return dict(flat({**own, **slow}))
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -190,20 +125,20 @@ class Summary:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the labels and values of the table."""
-        undirected = _estimate(self.undirected_path_length, self.undirected_path_length_error)
-        directed = _estimate(self.directed_clustering, self.directed_clustering_error)
+        undirected = estimate(self.undirected_path_length, self.undirected_path_length_error)
+        directed = estimate(self.directed_clustering, self.directed_clustering_error)
         rows = [
             ("neurons", f"{self.num_nodes:,}"),
             ("synapses", f"{self.num_edges:,}"),
             ("self-loops", f"{self.self_loops:,}"),
             ("in-degree", str(self.in_degree)),
             ("out-degree", str(self.out_degree)),
-            ("path length L", _estimate(self.path_length, self.path_length_error)),
+            ("path length L", estimate(self.path_length, self.path_length_error)),
             ("reachable pairs", f"{self.reachable:.4g}"),
             ("undirected L", undirected),
-            ("clustering C", _estimate(self.clustering, self.clustering_error)),
+            ("clustering C", estimate(self.clustering, self.clustering_error)),
             ("directed C", directed),
-            ("efficiency", _estimate(self.efficiency, self.efficiency_error)),
+            ("efficiency", estimate(self.efficiency, self.efficiency_error)),
             ("reciprocity", f"{self.reciprocity:.4g}"),
             ("strongly connected", f"{self.strongly_connected:.4g}"),
             ("weakly connected", f"{self.weakly_connected:.4g}"),
@@ -225,35 +160,13 @@ class FullSummary(Summary):
     full: Costly
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the scalars in nested records under joined names."""
-    for name, value in values.items():
-        if is_dataclass(value):
-            yield from _flat(vars(value), f"{prefix}{name}_")
-        elif isinstance(value, tuple) and hasattr(value, "_asdict"):
-            yield from _flat(value._asdict(), f"{prefix}{name}_")
-        elif isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}_")
-        elif isinstance(value, np.generic):
-            yield f"{prefix}{name}", value.item()
-        elif isinstance(value, int | float | str):
-            yield f"{prefix}{name}", value
-
-
-def _estimate(value: float, error: float) -> str:
-    if error == 0 or not math.isfinite(error):
-        return f"{value:.4g}"
-    # Round to the second significant digit of the error.
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
-
-
 @overload
 def summary(
     data: Data,
     *,
     full: Literal[True],
     max_sources: int | None = None,
+    weight: str | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> FullSummary: ...
 
@@ -264,6 +177,7 @@ def summary(
     *,
     full: bool = False,
     max_sources: int | None = None,
+    weight: str | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Summary: ...
 
@@ -273,18 +187,23 @@ def summary(
     *,
     full: bool = False,
     max_sources: int | None = None,
+    weight: str | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> Summary:
     """Measure size, degrees, path lengths, clustering and connectedness of a connectome.
 
     Args:
-        data: A connectome. Weights and signs only affect ``spectral_radius`` and ``spectral_gap``.
+        data: A connectome. Signs only affect ``spectral_radius`` and ``spectral_gap``, which always
+            read ``edge_weight`` too.
         full: Whether to compute slow measures too, which take up to minutes for 10^6 synapses:
             power laws, small-world coefficients, communities, eigenvalues and the triad census.
         max_sources: Path lengths and clustering are means over all neurons if there are at most
             this many, and otherwise over this many neurons drawn without replacement. By default
             they are exact up to 2000 neurons; in larger graphs 256 neurons are drawn for path
             lengths and 2000 for clustering.
+        weight: None does not read weights. With the name of a field of weights >= 0, such as
+            ``"edge_weight"``, path lengths, efficiency, clustering, communities and modularity read
+            them.
         seed: Source of randomness of the sample and of the null graphs.
 
     Returns:
@@ -329,10 +248,10 @@ def summary(
     # All measures draw the same sample, even if the seed is a generator.
     state = int(arguments.generator(seed).integers(2**63))
     source, target = data.edge_index.cpu().numpy()
-    forward, near = lengths(data, max_sources=max_sources, seed=state)
-    either = path_length(data, directed=False, max_sources=max_sources, seed=state)
-    local = clustering(data, max_sources=max_sources, seed=state)
-    directed = clustering(data, directed=True, max_sources=max_sources, seed=state)
+    forward, near = lengths(data, max_sources=max_sources, weight=weight, seed=state)
+    either = path_length(data, directed=False, max_sources=max_sources, weight=weight, seed=state)
+    local = clustering(data, max_sources=max_sources, weight=weight, seed=state)
+    directed = clustering(data, directed=True, max_sources=max_sources, weight=weight, seed=state)
     weak = components(data, connection="weak")
     measured = Summary(
         num_nodes=neurons,
@@ -358,51 +277,7 @@ def summary(
     )
     if not full:
         return measured
-    return FullSummary(**{**vars(measured), "full": _costly(data, max_sources, state)})
-
-
-_Value = TypeVar("_Value")
-
-
-def _costly(data: Data, max_sources: int | None, seed: int) -> Costly:
-    reasons: dict[str, str] = {}
-
-    def measured(label: str, measure: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """Return a measure, or ``otherwise`` if it fails, so that the others are computed."""
-        try:
-            return measure()
-        except (RuntimeError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
-            reasons[label] = str(error) or type(error).__name__
-            return otherwise
-
-    def power_law(direction: arguments.Direction) -> PowerLaw:
-        return fit_power_law(data, direction=direction, bootstraps=_BOOTSTRAPS, seed=seed)
-
-    def grouped() -> tuple[int, float]:
-        groups = communities(data, seed=seed)
-        return int(groups.max(initial=-1)) + 1, modularity(data, groups)
-
-    def sizes() -> Floats:
-        found = np.abs(spectrum(data, k=min(2, data.num_nodes))) if data.num_nodes else _NONE
-        return np.append(found, _NONE)[:2]
-
-    number, quality = measured(_MODULARITY, grouped, (0, math.nan))
-    first, second = measured(_RADIUS, sizes, _NONE).tolist()
-    undefined: dict[str, Any] = {each.name: math.nan for each in fields(SmallWorldness)}
-    small = SmallWorldness(**{**undefined, "null_model": "none"})
-    return Costly(
-        in_power_law=measured(_IN, lambda: power_law("in"), NOTHING),
-        out_power_law=measured(_OUT, lambda: power_law("out"), NOTHING),
-        small_worldness=measured(
-            _SIGMA, lambda: small_worldness(data, max_sources=max_sources, seed=seed), small
-        ),
-        communities=number,
-        modularity=quality,
-        spectral_radius=first,
-        spectral_gap=first - second,
-        triads=measured(_TRIADS, lambda: triad_census(data), {}),
-        reasons=reasons,
-    )
+    return FullSummary(**{**vars(measured), "full": costly(data, max_sources, weight, state)})
 
 
 def _degrees(ends: Index, neurons: int) -> Degrees:

@@ -18,12 +18,12 @@ class Walks(NamedTuple):
     """Results of the searches, one value per source.
 
     Attributes:
-        distance: Sum of the distances to the neurons reached.
+        distance: Sum of the distances to the neurons reached, int64 or, with weights, float64.
         reached: Number of neurons reached.
         inverse: Sum of the inverse distances.
     """
 
-    distance: Index
+    distance: NDArray[Any]
     reached: Index
     inverse: NDArray[np.float64]
 

@@ -1,6 +1,7 @@
 """Connectomes made from other connectomes."""
 
 from graphs.transforms.blocks import rewire_populations
+from graphs.transforms.collapsing import collapse
 from graphs.transforms.lesions import lesion, subgraph
 from graphs.transforms.matching import match
 from graphs.transforms.nesting import nest
@@ -10,6 +11,7 @@ from graphs.transforms.unions import join
 from graphs.transforms.weights import shuffle_weights
 
 __all__ = [
+    "collapse",
     "join",
     "lesion",
     "match",

@@ -18,6 +18,7 @@ from sparsebrain.experiments.command_options import (
     Spec,
     Variable,
 )
+from sparsebrain.experiments.measure_options import Against, NullJobs, Samples, Weight
 
 
 def generate(
@@ -49,6 +50,10 @@ def generate(
 def measure(
     file: File,
     full: Full = False,
+    weight: Weight = None,
+    against: Against = None,
+    samples: Samples = None,
+    jobs: NullJobs = None,
     seed: Seed = 0,
     columns: Columns = None,
     neurons: NeuronsFile = None,
@@ -64,9 +69,12 @@ def measure(
     With --full, the measures include the power-law fit of degrees, small-worldness relative to
     random graphs with the same degrees, modularity, the spectrum and the triads.
 
+    With --against, the measures other than those of --full are compared with null graphs: z, the
+    p-value and the interval of 95 %.
+
     The options after --seed but for --report say how to read tables and graphs of other programs.
     """
-    import graphs  # noqa: PLC0415
+    from sparsebrain.experiments import measuring  # noqa: PLC0415
     from sparsebrain.experiments.saved import saved_connectome  # noqa: PLC0415
 
     options = {
@@ -80,9 +88,14 @@ def measure(
     }
     given = {name: value for name, value in options.items() if value is not None}
     data = saved_connectome(file, given)
-    found = graphs.summary(data, full=full, seed=seed)
+    found = measuring.table(data, full=full, weight=weight, seed=seed)
+    compared = measuring.against(
+        data, against, weight=weight, samples=samples, jobs=jobs, seed=seed
+    )
     if report is not None:
         from sparsebrain.experiments.pages.measures_page import write_measures  # noqa: PLC0415
 
-        write_measures(report, data, found, file, given, full=full, seed=seed)
+        write_measures(report, data, found, file, given, full=full, weight=weight, seed=seed)
     print(found)
+    if compared is not None:
+        print(f"\n{compared}")

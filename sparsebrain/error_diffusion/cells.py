@@ -9,10 +9,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.structure import MOST_NEURONS
 from sparsebrain.nn.connectome import read_structure
-from sparsebrain.nn.selection import Neurons, find_neurons
 
 TYPES = ("alternating", "random")
 

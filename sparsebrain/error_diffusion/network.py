@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.error_diffusion.cells import (
     all_to_all,
     assign_roles,
@@ -30,7 +31,6 @@ from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
-from sparsebrain.nn.selection import Neurons, find_neurons
 from sparsebrain.nn.ternary import passed_through
 
 

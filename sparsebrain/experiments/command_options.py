@@ -225,6 +225,8 @@ def _path(check: str) -> dict[str, Any]:
     return _checked(read)
 
 
+checked, integer = _checked, _integer
+
 DataSet = Annotated[
     str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(names.data))
 ]

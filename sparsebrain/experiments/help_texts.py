@@ -27,7 +27,7 @@ _OPEN = {
     "rules": ("sparsebrain.learning", "RULES", locations.RULES),
     "datasets": ("sparsebrain.experiments.datasets", "DATASETS", locations.DATASETS),
     "kinds": (_KINDS, "KINDS", locations.TOPOLOGIES),
-    "nulls": ("sparsebrain.experiments.nulls", "NULLS", ""),
+    "nulls": ("graphs.transforms.null_models", "NULL_MODELS", ""),
 }
 
 
@@ -95,6 +95,11 @@ def ejima_models() -> str:
     return _list(_entries("sparsebrain.models.ejima", "EJIMA_MODELS"))
 
 
+def null_models() -> str:
+    """Return the null models of connectomes."""
+    return _list(_entries("graphs.measures.null_comparisons", "NULL_MODELS"), last="or")
+
+
 def studies() -> str:
     """Return the studies of error diffusion."""
     module = "sparsebrain.experiments.error_diffusion_study.settings"
@@ -140,6 +145,7 @@ TEXTS: Mapping[str, Callable[[], str]] = {
     "written_formats": written_formats,
     "variants": variants,
     "ejima_models": ejima_models,
+    "null_models": null_models,
     "studies": studies,
     "tasks": tasks,
     "equilibrium": equilibrium,

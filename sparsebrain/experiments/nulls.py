@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from torch_geometric.data import Data
 
-import graphs
 from graphs import arguments
 from graphs.contract import validate_as
+from graphs.transforms.null_models import NULL_MODELS
 from sparsebrain import locations
 
 NULL = "null"
@@ -30,14 +30,7 @@ class _NullTable(locations.OpenTable[Null]):
         return check_null(found, name)
 
 
-NULLS: locations.OpenTable[Null] = _NullTable(
-    "",
-    {
-        "rewire_degrees": graphs.rewire_degrees,
-        "rewire_reciprocal": graphs.rewire_reciprocal,
-        "rewire_lengths": graphs.rewire_lengths,
-    },
-)
+NULLS: locations.OpenTable[Null] = _NullTable("", {**NULL_MODELS})
 """The null models by name: functions of a connectome and ``seed``.
 
 ``NULLS["package.module:function"]`` imports one of the user's own.
@@ -47,6 +40,8 @@ KEPT = {
     "rewire_degrees": "the in-degree and the out-degree of every neuron",
     "rewire_reciprocal": "the degrees and the number of reciprocal partners of every neuron",
     "rewire_lengths": "the degrees of every neuron and the lengths of synapses",
+    "rewire_populations": "the number of synapses between every two populations",
+    "shuffle_weights": "the wiring, but not the strengths of synapses",
 }
 """What each null model keeps."""
 

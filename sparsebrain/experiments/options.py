@@ -24,6 +24,7 @@ MOST_SEEDS = 10_000
 MOST_TRIALS = 100_000
 MOST_SEED = 2**63 - 1
 MOST_JOBS = 10_000
+MOST_NULLS = 1_000_000
 MOST_SAMPLES = 10_000_000
 MOST_LOOPS = 100_000
 MOST_NEURONS = 10_000_000
@@ -82,6 +83,11 @@ def seed(name: str, value: object) -> int:
 def trials(name: str, value: object) -> int:
     """Return a number of trials."""
     return arguments.count(name, value, at_least=1, at_most=MOST_TRIALS)
+
+
+def samples(name: str, value: object) -> int:
+    """Return a number of null graphs."""
+    return arguments.count(name, value, at_least=1, at_most=MOST_NULLS)
 
 
 def excitatory(name: str, value: object) -> int:

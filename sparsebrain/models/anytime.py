@@ -11,11 +11,11 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.models.inputs import check_encoded, check_layer, check_module, check_samples
 from sparsebrain.models.labels import check_labels
 from sparsebrain.models.neurons import ReadNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.nn.selection import Neurons, find_neurons
 
 
 class Prediction(NamedTuple):

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphs import arguments, tensors
+from graphs.selection import Neurons, find_neurons
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import check_activation
 from sparsebrain.models.inputs import check_samples
 from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
 from sparsebrain.nn.graph_layer import GraphLayer
-from sparsebrain.nn.selection import Neurons, find_neurons
 
 ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,

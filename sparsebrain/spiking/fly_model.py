@@ -12,8 +12,8 @@ from torch_geometric.data import Data
 
 from graphs import arguments, tensors
 from graphs.contract import validate, weights
+from graphs.selection import Neurons, find_neurons
 from sparsebrain.nn.arguments import check_dtype
-from sparsebrain.nn.selection import Neurons, find_neurons
 from sparsebrain.spiking.arguments import number
 from sparsebrain.spiking.lif import LIF
 

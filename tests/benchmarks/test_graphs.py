@@ -12,6 +12,7 @@ from benchmarks.graph_cases import OURS, Candidate, Case
 from benchmarks.graph_compositions import COMPOSITIONS
 from benchmarks.graph_generators import GENERATORS
 from benchmarks.graph_measures import MEASURES
+from benchmarks.weighted_measures import WEIGHTED
 
 NEURONS = 300
 
@@ -33,7 +34,7 @@ def test_every_generator_and_measure_has_a_case():
     assert named <= titles
     assert {case.family for case in GENERATORS.values()} == {"generator"}
     assert {case.family for case in COMPOSITIONS.values()} == {"composition"}
-    assert {case.family for case in MEASURES.values()} == {"measure"}
+    assert {case.family for case in (*MEASURES.values(), *WEIGHTED.values())} == {"measure"}
 
 
 def _case(**peers):

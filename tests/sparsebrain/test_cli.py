@@ -1,5 +1,6 @@
 """The command line as it is used: in a process of its own."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -235,6 +236,57 @@ def test_what_is_generated_can_be_measured(tmp_path, suffix):
         done = run("measure", str(path), "--full")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{graphs.summary(data, full=True)}\n"
+
+
+def test_measures_read_weights_and_are_compared_with_null_graphs(tmp_path, capsys):
+    path, data = tmp_path / "larva.npz", graphs.larva_mushroom_body()
+    graphs.save(data, path)
+    options = ["--weight", "edge_weight", "--against", "rewire_degrees", "--samples", "3"]
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(path), *options, "--seed", "5"])
+    told = capsys.readouterr()
+    assert (stop.value.code, told.err) == (0, "")
+    table, compared = told.out.split("\n\n")
+    assert table == str(graphs.summary(data, weight="edge_weight", seed=5))
+    title, *rows = compared.splitlines()
+    assert title == "against 3 graphs of rewire_degrees, where they differ:"
+    names = [row.split()[0] for row in rows]
+    assert "clustering" in names
+    assert "num_edges" not in names
+    measure = functools.partial(graphs.clustering, weight="edge_weight")
+    expected = graphs.against_nulls(data, measure, samples=3, seed=5)
+    assert rows[names.index("clustering")].endswith(str(expected))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--weight", "nix"], "--weight: weight must be None or the name of a field of data with "),
+        (["--weight", "edge_weight"], "leave --weight out"),
+        (["--against", "nix"], "--against must be one of 'rewire_degrees', 'rewire_reciprocal', "),
+        (["--against", "rewire_degrees"], "pass --columns type= and --duplicates sum if the file"),
+        (["--samples", "5"], "--samples: it needs a null model; pass --against rewire_degrees too"),
+        (["--jobs", "2"], "--jobs: it needs a null model; pass --against rewire_degrees too"),
+        (["--jobs", "0"], "--jobs must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_options_of_null_graphs(tmp_path, capsys, options, told):
+    path = tmp_path / "a.csv"
+    path.write_text("source,target,weight,type\na,b,-1,chemical\na,b,2,electrical\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(path), *options])
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_null_graphs_that_need_positions(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("source,target\na,b\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(path), "--against", "rewire_lengths"])
+    assert stop.value.code == 2
+    assert "--against: data must have pos to keep lengths" in (err := capsys.readouterr().err)
+    assert "; pass --against rewire_degrees" in err
 
 
 def test_what_is_generated_can_be_compared(tmp_path):

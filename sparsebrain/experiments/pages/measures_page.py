@@ -20,6 +20,7 @@ def write_measures(
     options: Mapping[str, object],
     *,
     full: bool,
+    weight: str | None,
     seed: int,
 ) -> None:
     """Write the page of a connectome: its measures, its degrees and its synapses.
@@ -30,7 +31,8 @@ def write_measures(
         found: Its measures.
         file: The file of the connectome.
         options: Arguments of ``graphs.load`` besides the file.
-        full: Argument of ``graphs.summary``, like the next.
+        full: Argument of ``graphs.summary``, like the next two.
+        weight: The field of weights, or None.
         seed: Random seed of the measures.
 
     Raises:
@@ -38,13 +40,14 @@ def write_measures(
     """
     given = ", ".join([repr(str(file)), *(f"{name}={_text(options[name])}" for name in options)])
     program = f"import graphs\n\ndata = graphs.load({given})\n"
+    weighted = "" if weight is None else f", weight={weight!r}"
     parts = [
         page.heading("Measures"),
         page.table((), found.rows(), texts=2),
         page.heading("Figures"),
         *(page.picture(figure, caption) for caption, figure in _figures(data).items()),
         page.heading("How to repeat it"),
-        page.code(f"{program}print(graphs.summary(data, full={full}, seed={seed}))"),
+        page.code(f"{program}print(graphs.summary(data, full={full}{weighted}, seed={seed}))"),
         page.heading("Versions"),
         page.environment(),
     ]

@@ -12,12 +12,12 @@ from torch import nn
 from torch_geometric.data import Data
 
 import graphs
+from graphs.selection import find_neurons
 from sparsebrain import GraphLayer
 from sparsebrain.experiments.threads import one_thread
 from sparsebrain.experiments.wiring_study.nulls import NULLS
 from sparsebrain.experiments.wiring_study.tasks import TASKS, Samples
 from sparsebrain.models.neurons import PlaceNeurons, ReadNeurons
-from sparsebrain.nn.selection import find_neurons
 
 BRAIN = "brain"
 LEARNS = ("readout", "synapses")

@@ -119,8 +119,9 @@ def test_bad_arguments():
     data = graphs.small_world(10, 2, 0.0)
     with pytest.raises(ValueError, match=r"partition is None, .*; pass partition=graphs"):
         graphs.modularity(data)
+    with pytest.raises(ValueError, match="partition must hold one integer .*; pass partition="):
+        graphs.modularity(data, [[1], [1, 2]])
     for wrong in (
-        [[1], [1, 2]],
         torch.zeros(10, dtype=torch.long).to_sparse(),
         torch.zeros(10, dtype=torch.long, device="meta"),
         torch.zeros(10, requires_grad=True),
@@ -128,7 +129,7 @@ def test_bad_arguments():
         with pytest.raises(TypeError, match="partition must hold one integer .*; pass partition="):
             graphs.modularity(data, wrong)
     for wrong in ([0] * 9, np.zeros(10), np.zeros((2, 5), int), np.zeros(10, "m8[s]")):
-        with pytest.raises(ValueError, match="one integer for each of the 10 neurons"):
+        with pytest.raises(ValueError, match="one integer or text for each of the 10 neurons"):
             graphs.modularity(data, wrong)
     with pytest.raises(ValueError, match="resolution must be"):
         graphs.communities(data, resolution=-1)

@@ -1,5 +1,6 @@
 import dataclasses
 import importlib
+import inspect
 import math
 
 import networkx as nx
@@ -300,7 +301,25 @@ def test_in_full_of_next_to_nothing(neurons):
     assert math.isnan(found.full.modularity)
     assert math.isnan(found.full.small_worldness.sigma)
     assert found.full.in_power_law.tail == 0
-    assert str(found)
+    lines = str(found).splitlines()
+    groups = {1: "1 community"}.get(neurons, f"{neurons} communities")
+    for line in (
+        "small-world sigma     nan, no neuron reaches another (nulls: rewire_degrees)",
+        f"modularity Q          nan, no synapses; {groups}",
+        "closed triads         none",
+    ):
+        assert line in lines
+    assert neurons or "in-degree             nan" in lines
+
+
+def test_in_full_of_a_chain_of_three():
+    """Its null graphs are itself, so that errors are 0 and not those of rounding."""
+    lines = str(graphs.summary(graphs.grid_local(3, 1), full=True)).splitlines()
+    against = "(nulls: rewire_reciprocal)"
+    assert f"small-world sigma     nan, no triangles in the null graphs {against}" in lines
+    assert f"small-world omega     1 {against}" in lines
+    ring = str(graphs.summary(graphs.grid_local(5, 1, periodic=True), full=True)).splitlines()
+    assert f"small-world omega     nan, no triangles in the lattice {against}" in ring
 
 
 @pytest.mark.parametrize("measure", [graphs.summary, graphs.path_length, graphs.clustering])
@@ -351,7 +370,9 @@ def test_measures_read_no_weights_and_say_so(name):
     weighted.edge_sign = weighted.edge_weight.sign()
     assert MEASURES[name](weighted) == MEASURES[name](data)
     said = " ".join(getattr(graphs, name).__doc__.split())
-    assert "weights and signs are not used" in said
+    by_default = "weight: None does not read weights." in said
+    assert "weights and signs are not used" in said or by_default
+    assert by_default == ("weight" in inspect.signature(getattr(graphs, name)).parameters)
 
 
 def test_in_full_of_a_long_directed_ring():
@@ -386,7 +407,7 @@ def test_every_row_may_fail(monkeypatch):
         raise MemoryError
 
     for name in ("communities", "spectrum", "fit_power_law", "small_worldness", "triad_census"):
-        monkeypatch.setattr(importlib.import_module("graphs.measures.summary_table"), name, fail)
+        monkeypatch.setattr(importlib.import_module("graphs.measures.costly_measures"), name, fail)
     found = graphs.summary(graphs.layered([2, 2]), full=True)
     assert str(found).count("nan (MemoryError)") == 7
     assert found.num_edges == 4
