@@ -156,6 +156,16 @@ def _topology(name: str, text: str) -> str:
         raise ValueError(error.told(name)) from None
 
 
+def _reward_topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    # These two are no topologies elsewhere, or need options there.
+    own = [each.strip() for each in texts if each.strip() in ("layered", "loopy")]
+    others = [each for each in texts if each.strip() not in own]
+    options.once(name, [*own, *(_topology(name, text) for text in others)])
+    return texts
+
+
 def _columns(name: str, text: str) -> dict[str, str | int | None]:
     """Return columns by role; a number is a position, and nothing means no column."""
     pairs = _pairs(name, text, "weight=strength")
@@ -238,6 +248,15 @@ OneShotTopologies = Annotated[
         metavar="SPEC",
         help="Topology of a graph layer; can be repeated. Default: grid.",
         **_checked(_topologies),
+    ),
+]
+RewardTopologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="layered, loopy or a topology of hidden neurons; can be repeated. "
+        "Default: layered, loopy.",
+        **_checked(_reward_topologies),
     ),
 ]
 Rules = Annotated[
