@@ -19,6 +19,7 @@ from sparsebrain.experiments.command_options import (
     OneShotTopologies,
     Out,
     Outputs,
+    RewardTopologies,
     Seeds,
     TaskName,
     TrainingImages,
@@ -163,6 +164,7 @@ def one_shot(
 
 def reward(
     task: TaskName = "bandit",
+    topology: RewardTopologies = None,
     batches: Batches = None,
     seeds: Seeds = 3,
     jobs: Jobs = 1,
@@ -171,17 +173,30 @@ def reward(
     """Learn a task with rewards by error diffusion, three-factor rules and backpropagation.
 
     Error diffusion learns the values of actions, as in DQN, or a policy. Beside it stand the same
-    by backpropagation, node perturbation and reward-modulated Hebbian learning, each on a layered
-    network and on one with loops. A task counts only if backpropagation solves it.
+    by backpropagation, node perturbation, reward-modulated Hebbian learning and, with spiking
+    neurons, dopamine-modulated STDP. A task counts only if backpropagation solves it.
+
+    The topology connects the hidden neurons: layered has no synapses among them, loopy is a small
+    world, and all others are written as for compare; their weights and signs are not used.
+    Trainings whose weights grow without bound are reported as diverged.
 
     Finished trainings are kept in the output folder and not repeated, unless code has changed. The
     command writes results.csv and figure.png.
     """
     from rich.console import Console  # noqa: PLC0415
 
+    from sparsebrain.experiments.reward_study.networks import TOPOLOGIES  # noqa: PLC0415
     from sparsebrain.experiments.reward_study.study import reward as run  # noqa: PLC0415
 
-    run(task=task, batches=batches, seeds=seeds, jobs=jobs, out=out, console=Console())
+    run(
+        task=task,
+        topologies=topology or TOPOLOGIES,
+        batches=batches,
+        seeds=seeds,
+        jobs=jobs,
+        out=out,
+        console=Console(),
+    )
 
 
 def wiring(

@@ -154,6 +154,16 @@ def _handwriting(name: str, texts: Sequence[str]) -> Sequence[str]:
     return texts
 
 
+def _reward_topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
+    from sparsebrain.experiments import options  # noqa: PLC0415
+
+    # These two are no topologies elsewhere, or need options there.
+    own = [each.strip() for each in texts if each.strip() in ("layered", "loopy")]
+    others = [each for each in texts if each.strip() not in own]
+    options.once(name, [*own, *(names.topology(name, text) for text in others)])
+    return texts
+
+
 def _columns(name: str, text: str) -> dict[str, str | int | None]:
     """Return columns by role; a number is a position, and nothing means no column."""
     pairs = _pairs(name, text, "weight=strength")
@@ -288,6 +298,15 @@ Omniglot = Annotated[
         metavar="FOLDER",
         help="Folder with images_background and images_evaluation of Omniglot.",
         **_path("data_folder"),
+    ),
+]
+RewardTopologies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="layered, loopy or a topology of hidden neurons; can be repeated. "
+        "Default: layered, loopy.",
+        **_checked(_reward_topologies),
     ),
 ]
 Rules = Annotated[

@@ -97,7 +97,7 @@ def ejima_models() -> str:
 
 def null_models() -> str:
     """Return the null models of connectomes."""
-    return _list(_entries("graphs.measures.null_comparisons", "NULL_MODELS"), last="or")
+    return _list(_entries("graphs.transforms.null_models", "NULL_MODELS"), last="or")
 
 
 def studies() -> str:

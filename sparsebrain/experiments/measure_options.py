@@ -11,7 +11,7 @@ from sparsebrain.experiments.command_options import checked, integer
 
 def _null_model(name: str, text: str) -> str:
     from graphs import arguments  # noqa: PLC0415
-    from graphs.measures.null_comparisons import NullName  # noqa: PLC0415
+    from graphs.transforms.null_models import NullName  # noqa: PLC0415
 
     return str(arguments.option(name, text, get_args(NullName)))
 

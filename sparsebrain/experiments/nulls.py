@@ -30,7 +30,9 @@ class _NullTable(locations.OpenTable[Null]):
         return check_null(found, name)
 
 
-NULLS: locations.OpenTable[Null] = _NullTable("", {**NULL_MODELS})
+NULLS: locations.OpenTable[Null] = _NullTable(
+    "", {str(name): make for name, make in NULL_MODELS.items()}
+)
 """The null models by name: functions of a connectome and ``seed``.
 
 ``NULLS["package.module:function"]`` imports one of the user's own.

@@ -55,10 +55,14 @@ class Agent(ABC):
         return Network(in_features, actions, connectome)
 
     @torch.no_grad()
+    def score(self, x: Tensor) -> Tensor:
+        """Return the scores of the actions [B, A] for x [B, F]."""
+        found: Tensor = self.network(x)
+        return found
+
     def choose(self, x: Tensor) -> Tensor:
         """Return the best actions [B] for x [B, F]."""
-        found: Tensor = self.network(x).argmax(1)
-        return found
+        return self.score(x).argmax(1)
 
     @abstractmethod
     def explore(self, x: Tensor) -> Tensor:
@@ -89,9 +93,10 @@ class ValueAgent(Agent):
     r + discount * max Q'(s'), from a copy of the network that is renewed every ``method.renewed``
     batches. Without bootstrapping the target is the return of the episode.
 
-    The error of an output changes it by the rate times the error times the sum of squares of half
-    of the cells that send to it, which diverges if rate and sum are too large. As magnitudes only
-    grow, cells saturate and the sum rises. ``method.normalized`` divides errors by it.
+    By error diffusion, the error of an output changes it by the rate times the error times the sum
+    of squares of half of the cells that send to it, which diverges if rate and sum are too large.
+    As magnitudes only grow, cells saturate and the sum rises. ``method.normalized`` divides errors
+    by it, and ``method.falls`` lets the rate fall.
     """
 
     def __init__(self, *args: object) -> None:
@@ -133,12 +138,12 @@ class ValueAgent(Agent):
     def _update(
         self, x: Tensor, actions: Tensor, rewards: Tensor, following: Tensor, continues: Tensor
     ) -> None:
-        if self.updates % self.method.renewed == 0:
-            self.target.load_state_dict(self.network.state_dict())
+        wanted = self._target(rewards, following, continues)
+        if self.method.falls:
+            fallen = self.method.rate / (1 + self.updates / self.method.falls)
+            for group in self.optimizer.param_groups:
+                group["lr"] = fallen
         self.updates += 1
-        with torch.no_grad():
-            best = self.target(following).amax(1)
-        wanted = self.method.scale * rewards + self.method.discount * continues * best
         self.optimizer.zero_grad()
         place = actions.unsqueeze(1)
         if self.rule is None:
@@ -155,6 +160,18 @@ class ValueAgent(Agent):
                 error = error / sending.square().sum(1).t().gather(1, place)
             self.rule.diffuse(states, torch.zeros_like(scores).scatter(1, place, error))
         self.optimizer.step()
+
+    @torch.no_grad()
+    def _target(self, rewards: Tensor, following: Tensor, continues: Tensor) -> Tensor:
+        """Return the targets of the values of the actions taken [M]."""
+        if self.updates % self.method.renewed == 0:
+            self.target.load_state_dict(self.network.state_dict())
+        values = self.target(following)
+        if self.method.double:
+            best = values.gather(1, self.choose(following).unsqueeze(1)).squeeze(1)
+        else:
+            best = values.amax(1)
+        return self.method.scale * rewards + self.method.discount * continues * best
 
 
 class PolicyAgent(Agent):

@@ -11,6 +11,7 @@ class Scores(ScoredFolder[Setting, Score]):
     """The trainings of the study in the ``results.csv`` of a folder, one row each."""
 
     classes = Setting, Score
+    later = frozenset({"connectome_checksum", "predicted"})
 
     @staticmethod
     def parse(row: dict[str, str]) -> tuple[Setting, Score]:

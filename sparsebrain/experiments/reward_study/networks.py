@@ -1,4 +1,4 @@
-"""The networks of the agents: layered, or with a small world among the hidden neurons."""
+"""The networks of the agents: layered, or with synapses among the hidden neurons."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain.error_diffusion import ErrorDiffusionNetwork
+from sparsebrain.experiments.kinds import NO_GRAPH
+from sparsebrain.experiments.topology import Topology, build, parse
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.plasticity import NodePerturbation
 
 HIDDEN = 64
 NEIGHBORS, REWIRED, LOOPS = 6, 0.2, 3
-TOPOLOGIES = ("layered", "loopy")
+LAYERED, LOOPY = "layered", "loopy"
+TOPOLOGIES = (LAYERED, LOOPY)
 """One hidden layer, or the same neurons on a small world with three loops."""
+
+_SHEET = 8, 8
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,10 @@ class Network(nn.Module):
 
     def __init__(self, in_features: int, outputs: int, connectome: Data | None) -> None:
         super().__init__()
-        self.below = nn.Linear(in_features + 1, HIDDEN, bias=False)
+        hidden = count_hidden(connectome)
+        self.below = nn.Linear(in_features + 1, hidden, bias=False)
         self.among = None if connectome is None else GraphLayer(connectome)
-        self.above = nn.Linear(HIDDEN + 1, outputs, bias=False)
+        self.above = nn.Linear(hidden + 1, outputs, bias=False)
         nn.init.zeros_(self.above.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,11 +90,41 @@ def with_one(x: Tensor) -> Tensor:
     return nn.functional.pad(x, (0, 1), value=1.0)
 
 
+def count_hidden(connectome: Data | None) -> int:
+    """Return the number of hidden neurons."""
+    return HIDDEN if connectome is None else int(connectome.num_nodes or 0)
+
+
+def read_topology(text: str) -> str:
+    """Return the standard form of the text of a topology.
+
+    Raises:
+        TopologyError: The text is neither "layered" nor "loopy" nor a topology.
+    """
+    text = text.strip()
+    if text in TOPOLOGIES:
+        return text
+    parsed = parse(text)
+    return LAYERED if parsed.kind == NO_GRAPH else parsed.spec
+
+
 def make_connectome(topology: str, seed: int) -> Data | None:
-    """Return the synapses among the hidden neurons of a topology; None for none."""
-    if topology == "layered":
+    """Return the synapses among the hidden neurons of a topology; None for none.
+
+    A topology that does not state its size has 64 neurons and 384 synapses. Measured weights and
+    signs are left out, so that all networks start from weights of the same distribution.
+
+    Raises:
+        TopologyError: The topology cannot be built.
+    """
+    if topology == LAYERED:
         return None
-    return graphs.small_world(HIDDEN, NEIGHBORS, REWIRED, directed=True, seed=seed)
+    if topology == LOOPY:
+        return graphs.small_world(HIDDEN, NEIGHBORS, REWIRED, directed=True, seed=seed)
+    parsed: Topology = parse(topology)
+    found = build(parsed, _SHEET, num_edges=HIDDEN * NEIGHBORS, seed=seed, num_nodes=HIDDEN)
+    assert found is not None
+    return Data(edge_index=found.edge_index, num_nodes=found.num_nodes)
 
 
 def make_cells(

@@ -8,7 +8,8 @@ from torch_geometric.data import Data
 
 import graphs
 from graphs.measures import NullComparison
-from graphs.measures.null_comparisons import MEASURES, NULL_MODELS
+from graphs.measures.null_comparisons import MEASURES
+from graphs.transforms.null_models import NULL_MODELS
 
 
 @pytest.fixture(scope="module")

@@ -155,19 +155,43 @@ def test_an_episode_of_the_cart_ends_beyond_its_bounds():
 
 
 def test_the_cart_is_that_of_gymnasium():
+    """States, rewards and ends of 64 episodes of random pushes, 20 to 100 steps each."""
     gymnasium = pytest.importorskip("gymnasium")
-    theirs = gymnasium.make("CartPole-v0").unwrapped
-    theirs.reset(seed=0)
-    ours = CartPole(1, seed=0)
-    ours.state = np.array([theirs.state], np.float64)
-    actions = np.random.default_rng(0).integers(2, size=20)
-    for action in actions:
-        *_, ended, _, _ = theirs.step(int(action))
-        before = ours.step(np.array([action]))
-        assert bool(before.ended[0]) == ended
-        if ended:
-            break
-        assert np.allclose(ours.state[0], theirs.state, rtol=1e-6, atol=1e-9)
+    theirs = gymnasium.make("CartPole-v1").unwrapped
+    ours = CartPole(64, seed=0)
+    starts, path, rewards, ends = ours.state.copy(), [], [], []
+    actions = np.random.default_rng(0).integers(2, size=(100, 64))
+    for each in actions:
+        # The state before episodes that are over start again is in the features alone.
+        step = ours.step(each)
+        path.append((step.following[:, :4] - step.following[:, 4:]) * [2.4, 2.0, 0.21, 2.0])
+        rewards.append(step.rewards)
+        ends.append(step.ended)
+    assert np.any(ends, axis=0).all()
+    for number, start in enumerate(starts):
+        theirs.reset()
+        theirs.state = start
+        for time in range(100):
+            _, reward, ended, _, _ = theirs.step(int(actions[time, number]))
+            assert np.allclose(path[time][number], theirs.state, rtol=0, atol=1e-6)
+            assert rewards[time][number] == reward
+            assert ends[time][number] == ended
+            if ended:
+                break
+
+
+def test_the_state_of_the_cart_is_that_of_gymnasium_to_the_last_digits():
+    gymnasium = pytest.importorskip("gymnasium")
+    theirs, ours = gymnasium.make("CartPole-v1").unwrapped, CartPole(1, seed=0)
+    theirs.reset()
+    theirs.state = ours.state[0].copy()
+    # Pushes to the side to which the pole falls keep it up for a while.
+    for number in range(60):
+        action = int(ours.state[0, 2] + 0.3 * ours.state[0, 3] > 0)
+        *_, ended, _, _ = theirs.step(action)
+        assert not ours.step(np.array([action])).ended[0]
+        assert not ended, number
+        assert np.allclose(ours.state[0], theirs.state, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", TASKS)
