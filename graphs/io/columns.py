@@ -111,21 +111,18 @@ def signs(
     found = [known.get(each.strip().lower(), known.get(_transmitter(each))) for each in texts]
     unknown = [text for text, sign in zip(texts, found, strict=True) if sign is None]
     if unknown:
+        named = [text for text in unknown if text.strip()]
         rows = np.bincount(codes, minlength=len(texts))
-        told = [
-            f"{text[:50]!r} ({rows[labels.index[text]]} rows)"
-            for text in unknown[:_MOST_TOLD]
-            if text.strip()
-        ]
+        told = [f"{text[:50]!r} ({rows[labels.index[text]]} rows)" for text in named[:_MOST_TOLD]]
         blank = sum(int(rows[labels.index[text]]) for text in unknown if not text.strip())
         if blank:
             told.append(f"none ({blank} rows)")
         # Propose no sign: glutamate excites in vertebrates and mostly inhibits in the fly.
-        fix = "{" + ", ".join(f"{text.strip()[:50]!r}: ..." for text in unknown[:_MOST_TOLD]) + "}"
+        fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in named[:_MOST_TOLD]) + "}"
+        of_named = f"pass transmitter_signs={fix} with 1, -1 or 0 for each, or " if named else ""
         warn(
             f"the sign is 0 (unknown) for the transmitters {', '.join(told)}"
-            f"{' and more' if len(unknown) > _MOST_TOLD else ''}; pass transmitter_signs={fix} "
-            "with 1, -1 or 0 for each, or leave the column out, "
+            f"{' and more' if len(named) > _MOST_TOLD else ''}; {of_named}leave the column out, "
             f"{option}={{'transmitter': None}}"
         )
     return np.array([sign or 0.0 for sign in found], dtype=np.float32)[codes]

@@ -165,9 +165,12 @@ def _reward_topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
 
 
 def _columns(name: str, text: str) -> dict[str, str | int | None]:
-    """Return columns by role; a number is a position, and nothing means no column."""
+    """Return columns by role; a number is a position, and None or nothing means no column."""
     pairs = _pairs(name, text, "weight=strength")
-    return {role: int(each) if each.isdigit() else each or None for role, each in pairs.items()}
+    none = {"": None, "None": None}
+    return {
+        role: int(each) if each.isdigit() else none.get(each, each) for role, each in pairs.items()
+    }
 
 
 def _signs(name: str, text: str) -> dict[str, float]:

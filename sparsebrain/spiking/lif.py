@@ -375,7 +375,8 @@ class LIF(Fingerprinted, nn.Module):
         recorded so far, with a warning.
 
         Args:
-            duration: The time in ms.
+            duration: The time in ms. The nearest multiple of ``dt`` is simulated, which the
+                recording states as its ``duration``.
             events: Input events; each adds its jump to v of a neuron, unless it is refractory.
             poisson: A tuple (neurons, rate, jump): every one of these neurons receives an
                 independent Poisson train of this rate in Hz, a number or a tensor with one rate for

@@ -337,7 +337,7 @@ def test_the_advice_in_messages_can_be_followed(tmp_path, capsys):
     assert (
         "; pass --columns 'source=cell a,target=cell b' with the names of the columns" in told.err
     )
-    options = ["--delimiter", ";", "--columns", "source=cell a,target=cell b"]
+    options = ["--delimiter", ";", "--columns", "source=cell a,target=cell b,weight=None"]
     status, told = measure(*options)
     assert "or pass --duplicates sum to add up their weights" in told.err
     assert "sign is 0 (unknown) for the transmitters 'GLU' (2 rows)" not in told.err
