@@ -276,6 +276,14 @@ def _of_models() -> Iterator[tuple[str, Call]]:
     yield "NeuronClassifier.loss", Call(neuron.loss, {"x": x, "y": y % 2})
     optimizer = torch.optim.SGD(neuron.parameters(), lr=0.1, weight_decay=0.01)
     yield "models.decay_weights", Call(models.decay_weights, {"optimizer": optimizer})
+    eye = models.FlyEye(radius=1, dt=0.01)
+    yield "models.FlyEye", Call(models.FlyEye, {"radius": 1, "dt": 0.01})
+    yield "FlyEye.forward", Call(eye, {"light": torch.rand(2, 3, 7), "neurons": eye.central})
+    yield "FlyEye.rest", Call(eye.rest, {"duration": 0.1})
+    edge = {"positions": eye.positions, "angle": 30.0, "speed": 50.0}
+    yield "models.moving_edge", Call(models.moving_edge, edge)
+    tuning = {"eye": eye, "angles": [0.0, 90.0], "speeds": [50.0]}
+    yield "models.direction_tuning", Call(models.direction_tuning, tuning)
 
 
 def _of_rules() -> Iterator[tuple[str, Call]]:
@@ -473,6 +481,7 @@ _SUITS: dict[str, set[str]] = {
     "edge_weight": {"None"},
     "encode": {"None"},
     "extent": {"None", "float", "2**40"},
+    "fill_gaps": {"bool"},
     "fraction": {"zero", "None"},
     "full": {"bool"},
     "gain": {"None"},
@@ -678,6 +687,16 @@ _SUITS_OF: dict[tuple[str, str], set[str]] = {
     ("experiments.differences", "pairs"): {"empty list", "tuple", "dict"},
     ("experiments.differences", "values"): {"dict"},
     ("models.decay_weights", "steps"): {"zero"},
+    ("models.FlyEye", "network"): {"zero"},
+    ("models.FlyEye", "radius"): {"zero"},
+    ("FlyEye.forward", "light"): {"one axis more"},
+    ("FlyEye.forward", "neurons"): {"None", "wider"},
+    ("FlyEye.forward", "state"): {"None"},
+    ("FlyEye.rest", "light"): {"zero", "float"},
+    ("models.moving_edge", "angle"): _SIGNED,
+    ("models.moving_edge", "bright"): {"bool"},
+    ("models.moving_edge", "background"): {"zero", "float"},
+    ("models.moving_edge", "positions"): {"wider", "no rows"},
     **{("spiking.LIF", name): _NUMBERS for name in ("tau", "dt")},
     ("spiking.LIF", "tau_synapse"): _NUMBERS | {"None"},
     ("spiking.LIF", "rest"): _SIGNED - {"1e308"},

@@ -14,7 +14,7 @@ from graphs.contract import Index, build
 _PER_COLUMN = 60, 1800
 
 
-def fly_visual_system(radius: int = 15) -> Data:
+def fly_visual_system(radius: int = 15, *, fill_gaps: bool = False) -> Data:
     r"""Return the motion pathways of the optic lobe of *Drosophila melanogaster*.
 
     The connectome of one column is repeated over the eye, a hexagon of columns :math:`(u, v)` with
@@ -36,6 +36,11 @@ def fly_visual_system(radius: int = 15) -> Data:
             15      721      45,669  1,357,269
             ======  =======  ======  =========
 
+        fill_gaps: Whether to add the single synapses with which flyvis fills the gaps between
+            observed offsets, 238 offsets of 80 pairs of cell types. The networks of the paper were
+            trained with them, on 1,513,231 synapses at radius 15; see
+            :class:`sparsebrain.models.FlyEye`.
+
     Returns:
         A connectome with the following fields. Neurons are numbered by type, and then by (u, v).
 
@@ -51,16 +56,15 @@ def fly_visual_system(radius: int = 15) -> Data:
           :func:`graphs.save` leaves it out.
 
     Raises:
-        TypeError: `radius` is not an integer.
+        TypeError: `radius` is not an integer, or `fill_gaps` not a bool.
         ValueError: `radius` is negative, or the connectome does not fit into memory.
 
     Note:
         There is no ``node_sign``, because R8, Am, C2 and C3 excite some types and inhibit others.
         Types 0 to 7, the photoreceptors R1 to R8, receive the light; the model of the paper reads
-        its output from types 31 to 64, T1 to TmY18. Offsets without observed synapses have none,
-        whereas that model by default fills the gaps between observed offsets with single synapses.
-        There are no self-loops, and no synapses of the pair Lawf1 -> Lawf1, whose offset lies
-        between the neurons of this type.
+        its output from types 31 to 64, T1 to TmY18. Offsets without observed synapses have none
+        unless `fill_gaps` is set, which also adds the only self-loops, of L4 and Lawf2. There are
+        no synapses of the pair Lawf1 -> Lawf1, whose offset lies between the neurons of this type.
 
     References:
         J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across
@@ -78,9 +82,13 @@ def fly_visual_system(radius: int = 15) -> Data:
         296
     """
     radius = arguments.count("radius", radius)
+    arguments.flag("fill_gaps", fill_gaps)
     neurons, edges = (number * (3 * radius * (radius + 1) + 1) for number in _PER_COLUMN)
     memory.check("radius", "pass radius=15", neurons=neurons, synapses=edges)
     cells, synapses = (tables.read(f"fly_visual_system_{name}") for name in ("types", "synapses"))
+    if fill_gaps:
+        gaps = tables.read("fly_visual_system_gaps")
+        synapses = {name: (*column, *gaps[name]) for name, column in synapses.items()}
     kinds = {name: number for number, name in enumerate(cells["type"])}
     ends = list(zip(synapses["source"], synapses["target"], strict=True))
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys(ends))}

@@ -25,7 +25,7 @@ class Saturation:
     Attributes:
         saturated: float32 [loops, N], the share of samples in which |f'| is below ``threshold``.
         dead: bool [loops, N], whether the state is zero in all samples, as in a ReLU neuron whose
-            input is never positive.
+            input is never positive; with ``form="voltage"`` whether the rate f(x) is.
         threshold: The threshold of |f'|.
     """
 
@@ -103,7 +103,9 @@ def saturation(
     threshold = arguments.real("threshold", threshold, positive=True)
     seen = trace(model, x, layer)
     slopes = [seen.rows(_slope(seen.function, total)) for total in seen.before]
-    states = [seen.rows(state) for state in seen.states[1:]]
+    voltage = seen.layer.form == "voltage"
+    rates = [seen.function(state) if voltage else state for state in seen.states[1:]]
+    states = [seen.rows(rate) for rate in rates]
     return Saturation(
         torch.stack([(slope.abs() < threshold).float().mean(0) for slope in slopes]).cpu(),
         torch.stack([(state == 0).all(0) for state in states]).cpu(),

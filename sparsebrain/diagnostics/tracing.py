@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from graphs import arguments, tensors
+from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.stepwise import per_row, respond
+from sparsebrain.kernels.stepwise import check_kept, per_row, respond
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.maxout import Maxout
 from sparsebrain.nn.misfits import explain
@@ -31,7 +32,8 @@ class Trace:
         layer: The layer that was recorded.
         function: Its activation f.
         given: The input of the layer.
-        before: The arguments of f, one tensor per loop.
+        before: The arguments of f, one tensor per loop; with ``form="voltage"`` the states before
+            the loops.
         states: The states x(0), ..., x(loops).
         output: The output of the model.
         node_first: Whether the call was ``layer(x, edge_index)``.
@@ -135,7 +137,8 @@ class _Watch:
 
     Every implementation of the loops calls a custom activation, in the shape of the call. This one
     also applies the leak and the noise that follow the activation, so that each recorded state is
-    on autograd's path from the input to the output.
+    on autograd's path from the input to the output. With ``form="voltage"`` the custom exchange
+    applies f, and the custom activation the leak and the noise alone.
     """
 
     loops: Recurrence | None = None
@@ -170,7 +173,25 @@ class _Watch:
         self.loops = loops = replace(loops, start=self._leaf(loops.start), drive=drive)
         self.states.append(loops.start)
         # A checkpoint would compute, and record, the loops twice.
-        return replace(loops, activation=self._activate, leak=None, noise=None, checkpoint=False)
+        watched = replace(loops, activation=self._activate, leak=None, noise=None, checkpoint=False)
+        if loops.form == "rate":
+            return watched
+        return replace(watched, form="rate", exchange=self._send)
+
+    def _send(self, state: Tensor) -> Tensor:
+        """Return W f(x), in the layout that the loops give to an exchange."""
+        loops = self.loops
+        assert loops is not None
+        in_columns = loops.edge_index is None
+        before = loops.from_columns(state) if in_columns else state
+        sent = self.function(before)
+        check_kept("activation", before, sent)
+        self.before.append(before)
+        if loops.exchange is not None:
+            return loops.exchange(loops.to_columns(sent) if in_columns else sent)
+        columns = loops.to_columns(sent)
+        total = kernels.propagate(loops.structure, loops.weight, columns, backend=loops.backend)
+        return total if in_columns else loops.from_columns(total)
 
     def _activate(self, total: Tensor) -> Tensor:
         loops = self.loops
@@ -178,9 +199,13 @@ class _Watch:
         leak, noise = loops.leak, loops.noise
         if leak is not None and loops.edge_index is not None:
             leak = per_row(leak, total)
-        draw = None if noise is None else partial(noise, len(self.before))
-        after = respond(self.states[-1], total, self.function, leak, draw)
-        self.before.append(total)
+        draw = None if noise is None else partial(noise, len(self.states) - 1)
+        function = self.function
+        if loops.form == "rate":
+            self.before.append(total)
+        else:
+            function = ACTIVATIONS["none"].function
+        after = respond(self.states[-1], total, function, leak, draw)
         self.states.append(after)
         return after
 

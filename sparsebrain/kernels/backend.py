@@ -12,6 +12,7 @@ from torch import Tensor
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.counter import uniforms
+from sparsebrain.kernels.forms import argument, respond
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity, run_plastic_steps
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
@@ -37,7 +38,8 @@ class LoopInputs(NamedTuple):
         state: x(0) [N, B].
         drive: [N, B], added at every loop.
         bias: [N].
-        leak: [N], the share of the new value, x <- (1 - leak) x + leak f(W x + b + drive).
+        leak: [N], the share of the new value, x <- (1 - leak) x + leak f(W x + b + drive), or of a
+            voltage, x <- (1 - leak) x + leak (W f(x) + b + drive).
     """
 
     state: Tensor
@@ -151,10 +153,13 @@ class Backend(ABC):
         activation: str,
         keep: bool,
         learns: bool,
+        form: str = "rate",
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
         """Run ``loops`` times x <- (1 - leak) x + leak f(W x + b + drive) + noise.
+
+        With the form "voltage", x <- (1 - leak) x + leak (W f(x) + b + drive) + noise.
 
         Args:
             structure: The synapses.
@@ -164,6 +169,7 @@ class Backend(ABC):
             activation: The name of f.
             keep: Whether to return the state after every loop, and not only the last one.
             learns: Whether a backward pass will follow.
+            form: "rate" or "voltage".
             noise: What is added after each loop, or None.
             out: With ``keep``, where the states are written; otherwise tensors are made for them.
 
@@ -173,7 +179,7 @@ class Backend(ABC):
         step = self.operator(structure, weight, transpose=False)
         state, states = inputs.state.contiguous(), list[Tensor]()
         for number in range(loops):
-            after = _respond(step, state, inputs, activation)
+            after = respond(step, state, inputs, activation, form)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
             if noise is not None:
@@ -189,7 +195,7 @@ class Backend(ABC):
     ) -> Tensor:
         """Return W x + b + drive [N, B]; ``again`` if more calls with this weight will follow."""
         step = self.operator(structure, weight, transpose=False)
-        return _argument(step, inputs.state.contiguous(), inputs)
+        return argument(step, inputs.state.contiguous(), inputs)
 
     def draw(self, structure: Structure, noise: CounterNoise, number: int, state: Tensor) -> Tensor:
         """Return the noise after a loop for a state [N, B], in its shape and dtype."""
@@ -211,6 +217,7 @@ class Backend(ABC):
         *,
         activation: str,
         need_weight: bool,
+        form: str = "rate",
         noisy: bool = False,
     ) -> LoopGradients:
         """Backpropagate through all loops.
@@ -224,11 +231,12 @@ class Backend(ABC):
             grads: For the state after each loop the gradient that reaches it from outside, or None.
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
+            form: "rate" or "voltage".
             noisy: Whether noise was added to the states.
         """
         step = self.operator(structure, weight, transpose=False)
         step_back = self.operator(structure, weight, transpose=True)
-        chosen = ACTIVATIONS[activation]
+        chosen, voltage = ACTIVATIONS[activation], form == "voltage"
         grad: Tensor | None = None
         grad_weight = torch.zeros_like(weight) if need_weight else None
         total = inputs.map(lambda given: given.new_zeros(given.shape))
@@ -238,24 +246,29 @@ class Backend(ABC):
                 grad = outside.contiguous() if grad is None else grad + outside.contiguous()
             if grad is None:
                 continue
+            sent = chosen.function(before) if voltage else before
             rest: Tensor | None = None
-            if inputs.leak is not None or noisy:
-                # The value of f cannot be recovered from a mixture, nor from a sum with noise.
-                after = _respond(step, before, inputs, activation)
-            known = _argument(step, before, inputs) if chosen.of_argument else after
+            if inputs.leak is not None or (noisy and not voltage):
+                # The new value cannot be recovered from a mixture, nor that of f from a noisy sum.
+                after = respond(step, before, inputs, activation, form)
             if inputs.leak is not None:
                 leak = inputs.leak.unsqueeze(1)
                 if total.leak is not None:
                     total.leak.add_((grad * (after - before)).sum(1))
                 grad, rest = leak * grad, (1 - leak) * grad
-            local = chosen.backward(grad, known)
+            local = grad
+            if not voltage:
+                known = argument(step, before, inputs) if chosen.of_argument else after
+                local = chosen.backward(grad, known)
             if grad_weight is not None:
-                grad_weight.add_(self.correlate(structure, local, before))
+                grad_weight.add_(self.correlate(structure, local, sent))
             if total.drive is not None:
                 total.drive.add_(local)
             if total.bias is not None:
                 total.bias.add_(local.sum(1))
             grad = step_back(local)
+            if voltage:
+                grad = chosen.backward(grad, before if chosen.of_argument else sent)
             if rest is not None:
                 grad += rest
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
@@ -270,6 +283,7 @@ class Backend(ABC):
         loops: int,
         activation: str,
         learns: bool,
+        form: str = "rate",
     ) -> list[Tensor]:
         """Run the loops of every time step, each with a drive of its own.
 
@@ -281,6 +295,7 @@ class Backend(ABC):
             loops: The number of loops of a step, at least 1.
             activation: The name of f.
             learns: Whether a backward pass will follow.
+            form: "rate" or "voltage".
 
         Returns:
             With ``learns`` the tape for :meth:`sequence_backward`.
@@ -296,6 +311,7 @@ class Backend(ABC):
                 activation=activation,
                 keep=False,
                 learns=learns,
+                form=form,
             )
             if learns:
                 tape += here if self.tape_suffices else [state, *here, *states]
@@ -315,6 +331,7 @@ class Backend(ABC):
         loops: int,
         activation: str,
         need_weight: bool,
+        form: str = "rate",
     ) -> LoopGradients:
         """Backpropagate through all time steps.
 
@@ -329,6 +346,7 @@ class Backend(ABC):
             loops: The number of loops of a step.
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
+            form: "rate" or "voltage".
         """
         assert inputs.drive is not None
         steps, each = len(inputs.drive), len(tape) // len(inputs.drive)
@@ -344,6 +362,7 @@ class Backend(ABC):
                 [*[None] * (loops - 1), grad if grads is None else grad + grads[step]],
                 activation=activation,
                 need_weight=need_weight,
+                form=form,
             )
             assert found.inputs.drive is not None
             total_drive[step], grad = found.inputs.drive, found.inputs.state
@@ -417,20 +436,3 @@ def _parts_by_color(
         part = Structure(structure.edge_index[:, synapses], structure.num_nodes)
         parts.append((members, part, synapses))
     return parts
-
-
-def _respond(
-    step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs, activation: str
-) -> Tensor:
-    """Compute f(W x + b + drive)."""
-    return ACTIVATIONS[activation].in_place(_argument(step, state, inputs))
-
-
-def _argument(step: Callable[[Tensor], Tensor], state: Tensor, inputs: LoopInputs) -> Tensor:
-    """Compute W x + b + drive."""
-    total = step(state)
-    if inputs.bias is not None:
-        total += inputs.bias.unsqueeze(1)
-    if inputs.drive is not None:
-        total += inputs.drive
-    return total

@@ -33,6 +33,7 @@ def run(
     activation: str,
     keep: bool,
     learns: bool,
+    form: str = "rate",
     noise: CounterNoise | None = None,
     out: Sequence[Tensor] = (),
 ) -> Looped:
@@ -47,6 +48,7 @@ def run(
             segment=segment,
             activation=activation,
             keep=keep,
+            form=form,
             noise=noise,
             out=out,
         )
@@ -58,6 +60,7 @@ def run(
         activation=activation,
         keep=keep,
         learns=learns,
+        form=form,
         noise=noise,
         out=out,
     )
@@ -74,6 +77,7 @@ def run_backward(
     segment: int,
     activation: str,
     need_weight: bool,
+    form: str = "rate",
     noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients of :func:`run` from what :func:`kept_states` returned."""
@@ -88,6 +92,7 @@ def run_backward(
             segment=segment,
             activation=activation,
             need_weight=need_weight,
+            form=form,
             noise=noise,
         )
     return backend.loop_backward(
@@ -98,6 +103,7 @@ def run_backward(
         grads,
         activation=activation,
         need_weight=need_weight,
+        form=form,
         noisy=noise is not None,
     )
 
@@ -129,6 +135,7 @@ def loop(
     segment: int,
     activation: str,
     keep: bool,
+    form: str = "rate",
     noise: CounterNoise | None = None,
     out: Sequence[Tensor] = (),
 ) -> Looped:
@@ -147,6 +154,7 @@ def loop(
             activation=activation,
             keep=keep,
             learns=False,
+            form=form,
             noise=None if noise is None else noise.after(first),
             out=out[first : first + segment],
         )
@@ -168,6 +176,7 @@ def loop_backward(
     segment: int,
     activation: str,
     need_weight: bool,
+    form: str = "rate",
     noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients as :meth:`Backend.loop_backward`.
@@ -190,6 +199,7 @@ def loop_backward(
             activation=activation,
             keep=False,
             learns=True,
+            form=form,
             noise=None if noise is None else noise.after(first),
         )
         states = looped.tape
@@ -203,6 +213,7 @@ def loop_backward(
             here,
             activation=activation,
             need_weight=need_weight,
+            form=form,
             noisy=noise is not None,
         )
         total = found if total is None else total.plus(found)

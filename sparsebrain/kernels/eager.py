@@ -74,6 +74,7 @@ class _Call(NamedTuple):
     turns: bool
     loops: int
     activation: str
+    form: str
     keep: bool
     segment: int
     backend: str
@@ -88,6 +89,7 @@ def loop(
     *,
     loops: int,
     activation: str,
+    form: str,
     keep: bool,
     learns: bool,
     segment: int,
@@ -111,7 +113,7 @@ def loop(
             turns = rows and chosen.of_rows is not chosen
             check_inputs(structure, chosen, weight, inputs)
             call = _Call(
-                *(structure, chosen, rows, turns, loops, activation, keep, segment, backend),
+                *(structure, chosen, rows, turns, loops, activation, form, keep, segment, backend),
                 noise,
                 stacked,
             )
@@ -121,7 +123,7 @@ def loop(
             return _returned(call, inputs, looped, every)
     columns = turned(inputs, structure) if rows else inputs
     key, std = (None, 0.0) if noise is None else (noise.key, noise.std)
-    options = (loops, activation, keep, learns, segment, backend, key, std)
+    options = (loops, activation, keep, learns, segment, backend, key, std, form)
     states = operators.loop(weight, *columns, structure.arrays(), *options)
     states = states[: loops if keep else 1]
     if rows:
@@ -161,6 +163,7 @@ def _run(
         loops=call.loops,
         segment=call.segment,
         activation=call.activation,
+        form=call.form,
         keep=call.keep,
         learns=learns,
         noise=call.noise,
@@ -307,6 +310,7 @@ class _Loop(_SingleLevelFunction):
                 of_states,
                 loops=call.loops,
                 activation=call.activation,
+                form=call.form,
                 keep=call.keep,
                 noise=call.noise,
             )
@@ -364,6 +368,7 @@ def _backward(
         grads if call.keep else [*[None] * (call.loops - 1), *grads],
         segment=call.segment,
         activation=call.activation,
+        form=call.form,
         need_weight=need_weight,
         noise=call.noise,
     )

@@ -19,6 +19,7 @@ from sparsebrain.kernels.activations import (
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
+from sparsebrain.kernels.forms import FORMS, check_form
 from sparsebrain.kernels.noise import CounterNoise, check_key
 from sparsebrain.kernels.rows import run as run_rows
 from sparsebrain.kernels.select import check_backend
@@ -136,6 +137,7 @@ def loop(
     bias: Tensor | None = None,
     leak: Tensor | None = None,
     activation: str | Callable[[Tensor], Tensor] = "none",
+    form: str = "rate",
     noise: Callable[[int], Tensor] | CounterNoise | None = None,
     keep: bool = False,
     checkpoint: bool = False,
@@ -144,6 +146,10 @@ def loop(
     r"""Run all loops of a layer in one call.
 
     .. math:: x(t + 1) = (1 - \lambda) \odot x(t) + \lambda \odot f(W x(t) + b + \mathrm{drive})
+
+    With ``form="voltage"`` the state is a membrane potential, and synapses carry the rate f(x):
+
+    .. math:: x(t + 1) = (1 - \lambda) \odot x(t) + \lambda \odot (W f(x(t)) + b + \mathrm{drive})
 
     Args:
         structure: The synapses.
@@ -157,6 +163,7 @@ def loop(
         activation: "none", "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu" (by the
             error function), "silu", "softplus" (the identity above 20) or "hardtanh", which are
             fused, or any function of a tensor, which runs loop by loop.
+        form: "rate" or "voltage".
         noise: A :class:`~sparsebrain.kernels.noise.CounterNoise`, which is fused, or a function of
             the loop's number, from 0, that returns what is added to the state after this loop,
             [N, B]. The loops then run one by one, and with ``checkpoint`` the function is called
@@ -197,6 +204,7 @@ def loop(
         LoopInputs(state, drive, bias, leak),
         loops=loops,
         activation=activation,
+        form=form,
         noise=noise,
         keep=keep,
         checkpoint=checkpoint,
@@ -212,6 +220,7 @@ def run_loop(
     *,
     loops: int,
     activation: str | Callable[[Tensor], Tensor],
+    form: str,
     noise: Noise | CounterNoise | None,
     keep: bool,
     checkpoint: bool,
@@ -225,7 +234,7 @@ def run_loop(
     ``stacked`` the last state and one tensor [loops + 1, ..., N] of all from the initial one on.
     Functions receive and return this shape.
     """
-    _check_options(loops, activation, noise, keep, checkpoint)
+    _check_options(loops, activation, form, noise, keep, checkpoint)
     usual = _is_usual(structure, weight, inputs, rows=rows)
     if not usual:
         _check_loop(structure, weight, inputs, rows=rows)
@@ -255,6 +264,7 @@ def run_loop(
             inputs,
             loops=loops,
             activation=activation,
+            form=form,
             keep=keep,
             learns=learns,
             segment=segment,
@@ -274,6 +284,7 @@ def run_loop(
             inputs,
             loops=loops,
             activation=function,
+            form=form,
             noise=noise,
             keep=keep,
             segment=segment,
@@ -285,6 +296,7 @@ def run_loop(
         inputs,
         loops=loops,
         activation=function,
+        form=form,
         noise=partial(noise.values, state=state) if isinstance(noise, CounterNoise) else noise,
         keep=keep,
         segment=segment,
@@ -345,19 +357,24 @@ def _checked_noise(noise: Callable[[int], Tensor], state: Tensor, number: int) -
     )
 
 
-def _check_options(loops: Any, activation: Any, noise: Any, keep: Any, checkpoint: Any) -> None:
+def _check_options(
+    loops: Any, activation: Any, form: Any, noise: Any, keep: Any, checkpoint: Any
+) -> None:
     # Every call of a layer passes such options.
     if (
         type(loops) is int
         and 1 <= loops <= MOST_LOOPS
         and type(activation) is str
         and activation in ACTIVATIONS
+        and type(form) is str
+        and form in FORMS
         and noise is None
         and type(keep) is type(checkpoint) is bool
     ):
         return
     arguments.count("loops", loops, at_least=1, at_most=MOST_LOOPS)
     check_activation(activation, ACTIVATIONS)
+    check_form(form)
     if isinstance(noise, CounterNoise):
         noise = None
     if noise is not None and (not callable(noise) or isinstance(noise, type | nn.Module)):

@@ -116,6 +116,7 @@ class NativeBackend(Backend):
         activation: str,
         keep: bool,
         learns: bool,
+        form: str = "rate",
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
@@ -131,7 +132,7 @@ class NativeBackend(Backend):
         kept = _arrange(call, structure, weight) if arranged else None
         module.loop(
             call,
-            _response(inputs, activation, noise, rows=self._rows),
+            _response(inputs, activation, form, noise, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
             _strided(state, rows=self._rows),
@@ -185,6 +186,7 @@ class NativeBackend(Backend):
         *,
         activation: str,
         need_weight: bool,
+        form: str = "rate",
         noisy: bool = False,
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
@@ -194,7 +196,7 @@ class NativeBackend(Backend):
         outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
         _module().loop_backward(
             _call(structure, weight.dtype, _batch(structure, inputs.state)),
-            _response(inputs, activation, noisy=noisy, rows=self._rows),
+            _response(inputs, activation, form, noisy=noisy, rows=self._rows),
             *_addresses(weight, *states),
             [_strided(grad, rows=self._rows) for grad in outside],
             *_addresses(grad_weight),
@@ -244,13 +246,14 @@ class NativeBackend(Backend):
         loops: int,
         activation: str,
         learns: bool,
+        form: str = "rate",
     ) -> list[Tensor]:
         weight, state = weight.contiguous(), inputs.state
         steps, common = len(out), _of_every_step(inputs)
         tape = [state.new_empty((steps * loops + 1) * state.numel())] if learns else []
         _module().sequence(
             _call(structure, state.dtype, state.size(1)),
-            _response(common, activation),
+            _response(common, activation, form),
             weight.data_ptr(),
             (steps, loops),
             _stepped(inputs.drive),
@@ -272,6 +275,7 @@ class NativeBackend(Backend):
         loops: int,
         activation: str,
         need_weight: bool,
+        form: str = "rate",
     ) -> LoopGradients:
         weight, common = weight.contiguous(), _of_every_step(inputs)
         grad_weight = torch.empty_like(weight) if need_weight else None
@@ -279,7 +283,7 @@ class NativeBackend(Backend):
         assert inputs.drive is not None
         _module().sequence_backward(
             _call(structure, weight.dtype, inputs.state.size(1)),
-            _response(common, activation),
+            _response(common, activation, form),
             *_addresses(weight, *tape),
             (len(inputs.drive), loops),
             _stepped(inputs.drive),
@@ -301,6 +305,7 @@ def _of_every_step(inputs: LoopInputs) -> LoopInputs:
 def _response(
     inputs: LoopInputs,
     activation: str,
+    form: str,
     noise: CounterNoise | None = None,
     *,
     noisy: bool = False,
@@ -316,7 +321,7 @@ def _response(
     # The way back reads only whether there was noise.
     drawn = (0, 0, float(noisy)) if noise is None else (int(noise.key), noise.first, noise.std)
     given = (_strided(inputs.drive, rows=rows), *_addresses(inputs.bias, inputs.leak))
-    return _module().response(number, *given, *drawn)
+    return _module().response(number, form == "voltage", *given, *drawn)
 
 
 def _arrange(

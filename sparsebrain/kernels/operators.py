@@ -14,6 +14,7 @@ plain numbers, so calls have many arguments. Each name has the same meaning in e
 * ``transpose``: multiply by W^T instead of W.
 * ``backend``: its name, or "auto".
 * ``key``, ``std``: the fields of :class:`~.noise.CounterNoise`; no key is no noise.
+* ``form``: "rate" or "voltage".
 
 ``loop_backward`` also takes:
 
@@ -43,6 +44,7 @@ from sparsebrain.kernels.checks import (
     check_states,
     check_tensor,
 )
+from sparsebrain.kernels.forms import check_form
 from sparsebrain.kernels.layout import like
 from sparsebrain.kernels.noise import CounterNoise, check_key
 from sparsebrain.kernels.reference import exchange, products
@@ -69,6 +71,7 @@ class _LoopArguments(NamedTuple):
     backend: Any = None
     key: Any = None
     std: Any = None
+    form: Any = "rate"
 
     @property
     def inputs(self) -> LoopInputs:
@@ -157,10 +160,12 @@ def loop(
     backend: str,
     key: Tensor | None,
     std: float,
+    form: str,
 ) -> list[Tensor]:
     """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
     arguments.count("segment", segment)
+    check_form(form)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, state.device)
     structure = _structure(arrays, chosen)
@@ -175,6 +180,7 @@ def loop(
         activation=activation,
         keep=keep,
         learns=learns,
+        form=form,
         noise=_noise(key, std, state),
     )
     return [*looped.states, *looped.tape]
@@ -215,10 +221,12 @@ def loop_backward(
     backend: str,
     key: Tensor | None,
     std: float,
+    form: str,
 ) -> list[Tensor]:
     """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
     arguments.count("segment", segment)
+    check_form(form)
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, weight.device)
     structure = _structure(arrays, chosen)
@@ -243,6 +251,7 @@ def loop_backward(
         segment=segment,
         activation=activation,
         need_weight=need_weight,
+        form=form,
         noise=_noise(key, std, state),
     )
     found = (gradients.weight, *gradients.inputs)
@@ -251,7 +260,7 @@ def loop_backward(
 
 @loop_backward.register_fake
 def _(weight: Tensor, *others: Any) -> list[Tensor]:
-    *inputs, _, _, _, _, need_weight, _, backend, _, _ = others
+    inputs, need_weight, backend = others[:4], others[8], others[10]
     given = [weight] if need_weight else []
     given += [each for each in inputs if each is not None]
     if resolve(backend, weight.device).any_layout:
@@ -344,9 +353,10 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
             loops=given.loops,
             activation=given.activation,
             keep=given.keep,
+            form=given.form,
             noise=None if given.key is None else CounterNoise(given.key, given.std),
         )
-        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 8]))
+        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 9]))
     need_weight = ctx.needs_input_grad[0]
     without = [None] * (given.loops - 1)
     found = loop_backward(
@@ -364,12 +374,13 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         given.backend,
         given.key,
         given.std,
+        given.form,
     )
     gradients = iter(found)
     of_weight = next(gradients) if need_weight else None
     of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
     of_arrays = [None] * len(given.arrays)
-    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays))
+    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays, form=None))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

@@ -33,6 +33,7 @@ def run(
     keep: bool,
     segment: int,
     backend: str,
+    form: str = "rate",
 ) -> list[Tensor]:
     """Run the loops as :func:`.run_stepwise` does, for functions of states [..., N].
 
@@ -62,6 +63,7 @@ def run(
         noise=drawn,
         keep=keep,
         segment=segment,
+        form=form,
     )
     return [eager.turned_back(state, shape) for state in states]
 

@@ -32,6 +32,7 @@ class _Call(NamedTuple):
     shape: torch.Size
     loops: int
     activation: str
+    form: str
     segment: int
     backend: str
     chosen: Backend
@@ -71,6 +72,7 @@ def sequence(
     activation: str,
     checkpoint: bool,
     backend: str,
+    form: str = "rate",
 ) -> tuple[Tensor, Tensor]:
     r"""Run all loops of every time step, starting from the state after the previous one.
 
@@ -87,6 +89,7 @@ def sequence(
         checkpoint: For the backward pass, keep the state about every sqrt(T / loops) steps and
             recompute the others.
         backend: The name of the backend.
+        form: "rate", or "voltage" for :math:`W f(x_t(k)) + b + \mathrm{drive}_t` instead of f(...).
 
     Returns:
         The state after every step [..., T, N], and a copy of the last one.
@@ -106,7 +109,7 @@ def sequence(
         "pass fewer steps at a time, a smaller batch, or checkpoint=True to the layer",
     )
     _check_memory(structure, chosen, weight, inputs)
-    call = _Call(structure, drive.shape, loops, activation, segment, backend, chosen)
+    call = _Call(structure, drive.shape, loops, activation, form, segment, backend, chosen)
     if learns:
         states, last = _Sequence.apply(weight, *inputs, call)
         return states, last
@@ -180,6 +183,7 @@ def _run_into(
         loops=call.loops,
         activation=call.activation,
         learns=learns,
+        form=call.form,
     )
 
 
@@ -251,6 +255,7 @@ def _backward(
             loops=call.loops,
             activation=call.activation,
             need_weight=need_weight,
+            form=call.form,
         )
 
     if not call.segment:
@@ -290,7 +295,7 @@ def _one_by_one(call: _Call, weight: Tensor, inputs: LoopInputs) -> list[Tensor]
     function = ACTIVATIONS[call.activation].function
     for drive in columns.drive:
         here = columns._replace(state=state, drive=drive)
-        *_, state = steps(exchange, here, range(call.loops), function, None)
+        *_, state = steps(exchange, here, range(call.loops), function, None, call.form)
         states.append(state)
     every = torch.stack(states).permute(2, 0, 1).reshape(call.shape)
     return [every, every.select(-2, -1)]

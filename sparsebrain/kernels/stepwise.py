@@ -28,15 +28,23 @@ def step(
     inputs: LoopInputs,
     activation: Callable[[Tensor], Tensor],
     noise: Callable[[], Tensor] | None = None,
+    form: str = "rate",
 ) -> Tensor:
     """Run one loop, (1 - leak) x + leak f(W x + b + drive) + noise, differentiable by autograd.
+
+    With the form "voltage", f acts on what the synapses send, W f(x) + b + drive.
 
     The state x, ``inputs.state``, is [N, B], or [k N, C] for k copies of the neurons one below
     another, as PyG batches them. Drive and noise have its shape, bias and leak are [N]. Noise is
     drawn last.
     """
     state = inputs.state
-    total = exchange(state)
+    sent = state
+    if form == "voltage":
+        sent = activation(state)
+        check_kept("activation", state, sent)
+        activation = _unchanged
+    total = exchange(sent)
     check_kept("aggr", state, total)
     if inputs.bias is not None:
         total = total + per_row(inputs.bias, state)
@@ -64,17 +72,22 @@ def respond(
     return after if noise is None else after + noise()
 
 
+def _unchanged(total: Tensor) -> Tensor:
+    return total
+
+
 def steps(
     exchange: Exchange,
     inputs: LoopInputs,
     numbers: range,
     activation: Callable[[Tensor], Tensor],
     noise: Noise | None,
+    form: str = "rate",
 ) -> Iterator[Tensor]:
     """Yield the state after each of the loops with these numbers."""
     for number in numbers:
         draw = None if noise is None else partial(noise, number)
-        state = step(exchange, inputs, activation, draw)
+        state = step(exchange, inputs, activation, draw, form)
         yield state
         inputs = inputs._replace(state=state)
 
@@ -88,6 +101,7 @@ def run_stepwise(
     noise: Noise | None,
     keep: bool,
     segment: int,
+    form: str = "rate",
 ) -> list[Tensor]:
     """Return the state after every loop with ``keep``, else the last one alone.
 
@@ -99,7 +113,8 @@ def run_stepwise(
     def run(state: Tensor, first: int, count: int) -> list[Tensor]:
         states: list[Tensor] = []
         numbers = range(first, first + count)
-        for after in steps(exchange, inputs._replace(state=state), numbers, activation, noise):
+        here = inputs._replace(state=state)
+        for after in steps(exchange, here, numbers, activation, noise, form):
             states = [*states, after] if keep else [after]
         return states
 
@@ -160,6 +175,7 @@ def differentiable_backward(
     loops: int,
     activation: str,
     keep: bool,
+    form: str = "rate",
     noise: CounterNoise | None = None,
 ) -> list[Tensor | None]:
     """Compute the gradients of a fused loop with autograd, through loops that run again one by one.
@@ -175,6 +191,7 @@ def differentiable_backward(
         loops: The number of loops.
         activation: The name of f.
         keep: Whether every state was returned.
+        form: "rate" or "voltage".
         noise: What was added after each loop, or None.
 
     Returns:
@@ -191,6 +208,7 @@ def differentiable_backward(
             noise=None if noise is None else partial(noise.values, state=inputs.state),
             keep=keep,
             segment=0,
+            form=form,
         )
 
     return recomputed_gradients(run, weight, inputs, needed, grads)

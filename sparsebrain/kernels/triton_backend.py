@@ -31,8 +31,9 @@ class TritonBackend(Backend):
     """Triton's kernels for CUDA: product, bias, drive, activation and leak in one pass over memory.
 
     In the backward pass W^T g, the derivative, the leak and the sums for drive, bias and leak are
-    one kernel per loop; the weight's gradient is another one. Weights are brought into the order of
-    the rows once per call. Each row and block of columns is one program, so a hub with very many
+    one kernel per loop; the weight's gradient is another one. With ``form="voltage"``, f and all of
+    the backward pass but its products are PyTorch's operations. Weights are brought into the order
+    of the rows once per call. Each row and block of columns is one program, so a hub with very many
     synapses takes longest; the correlation distributes hubs over programs. Results are reproducible
     bit by bit.
 
@@ -84,6 +85,7 @@ class TritonBackend(Backend):
         activation: str,
         keep: bool,
         learns: bool,
+        form: str = "rate",
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
@@ -92,7 +94,11 @@ class TritonBackend(Backend):
         keys = None if noise is None else noise.keys_of_loops(loops)
         for number in range(loops):
             drawn = None if noise is None or keys is None else (keys[number], noise.std)
-            state = _step(matrix, inputs, activation, drawn)
+            if form == "voltage":
+                sent = inputs._replace(state=ACTIVATIONS[activation].function(inputs.state))
+                state = _step(matrix, sent, "none", drawn, inputs.state)
+            else:
+                state = _step(matrix, inputs, activation, drawn)
             inputs = inputs._replace(state=state)
             states = [*states, state] if keep or learns else [state]
         for to, made in zip(out, states, strict=False):
@@ -109,8 +115,21 @@ class TritonBackend(Backend):
         *,
         activation: str,
         need_weight: bool,
+        form: str = "rate",
         noisy: bool = False,
     ) -> LoopGradients:
+        if form == "voltage":
+            return super().loop_backward(
+                structure,
+                weight,
+                inputs,
+                states,
+                grads,
+                activation=activation,
+                need_weight=need_weight,
+                form=form,
+                noisy=noisy,
+            )
         matrix, back = (_Matrix.of(structure, weight, transpose=each) for each in (False, True))
         inputs = inputs.map(Tensor.contiguous)
         states = [state.contiguous() for state in states]
@@ -247,8 +266,17 @@ def _step(
     inputs: LoopInputs,
     activation: str,
     noise: tuple[Tensor, float] | None = None,
+    old: Tensor | None = None,
 ) -> Tensor:
-    """Run one loop; ``noise`` is the key of this loop and the standard deviation."""
+    """Run one loop.
+
+    Args:
+        matrix: W.
+        inputs: The inputs of the loop.
+        activation: The name of f.
+        noise: The key of this loop and the standard deviation, or None.
+        old: The state that a leak mixes with the new value; that of ``inputs`` by default.
+    """
     state, drive, bias, leak = inputs
     key, std = (None, 0.0) if noise is None else noise
     out = torch.empty_like(state)
@@ -265,6 +293,7 @@ def _step(
         bias=bias,
         drive=drive,
         leak=leak,
+        old=state if old is None else old,
         noise_key=key,
         std=std,
         out=out,

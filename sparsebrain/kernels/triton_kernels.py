@@ -25,6 +25,7 @@ def step(
     bias,
     drive,
     leak,
+    old,
     noise_key,
     std,
     out,
@@ -34,7 +35,7 @@ def step(
     SYNAPSES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Write f(W x + bias + drive), with a leak (1 - leak) x + leak f(...), and add noise.
+    """Write f(W x + bias + drive), with a leak (1 - leak) old + leak f(...), and add noise.
 
     ``noise_key`` is the key of this loop, or None.
     """
@@ -57,7 +58,7 @@ def step(
     )
     if leak is not None:
         share = tl.load(leak + row)
-        before = tl.load(x + here, mask=inside, other=0.0)
+        before = tl.load(old + here, mask=inside, other=0.0)
         # As torch.lerp: a leak of one gives exactly f, and of zero exactly the old state.
         y = tl.where(share < 0.5, before + share * (y - before), y - (y - before) * (1 - share))
     if noise_key is not None:

@@ -296,6 +296,11 @@ def _refuse_layer(model: nn.Module) -> str | None:
             f"its GraphLayer has loops={layer.loops}, and the rule compares equilibria; make it "
             "with loops=Equilibrium(tol=1e-6)."
         )
+    if layer.form == "voltage" and layer.activation != "none":
+        return (
+            "its states are potentials, and the energy is that of rates f(W z + b + d); make the "
+            "layer with form='rate'."
+        )
     if not layer.has_symmetric_weights:
         return (
             "the two directions of a pair have weights of their own, and only symmetric weights "

@@ -197,6 +197,11 @@ class ForwardForward(Rule):
                     f"{type(module).__name__} undoes the activity of a layer, which is what it "
                     "learns; remove it, because the rule normalizes activities between layers."
                 )
+        if any(isinstance(b.layer, GraphLayer) and b.layer.form == "voltage" for b in blocks):
+            return (
+                "goodness is that of rates, and the states of a GraphLayer are potentials; make it "
+                "with form='rate'."
+            )
         return _refuse_loops(blocks)
 
     @classmethod

@@ -14,6 +14,7 @@ from graphs import arguments, tensors
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.kernels.activations import ACTIVATIONS, check_activation
+from sparsebrain.kernels.forms import check_form
 from sparsebrain.kernels.select import check_backend
 from sparsebrain.nn.neurons import check_neurons, check_number
 from sparsebrain.nn.sharing import SYNAPSES
@@ -39,6 +40,7 @@ def check_arguments(
     *,
     loops: int | Equilibrium,
     activation: str | Callable[[Tensor], Tensor] | None,
+    form: str,
     aggr: Any,
     init: str | None,
     weight_sharing: str,
@@ -54,6 +56,7 @@ def check_arguments(
     Args:
         loops: As for :class:`~sparsebrain.GraphLayer`.
         activation: As for a GraphLayer.
+        form: As for a GraphLayer.
         aggr: As for a GraphLayer.
         init: As for a GraphLayer.
         weight_sharing: As for a GraphLayer.
@@ -70,6 +73,7 @@ def check_arguments(
     """
     loops = check_loops(loops)
     lipschitz = _lipschitz_of(activation)
+    check_form(form)
     for name, flag in flags.items():
         arguments.flag(name, flag)
     _check_aggr(aggr)
@@ -113,6 +117,8 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
         value = "none" if value is None else value
     elif name == "backend":
         check_backend(value)
+    elif name == "form":
+        check_form(value)
     elif name in ("inject", "checkpoint"):
         arguments.flag(name, value)
     elif value is not None or name == "noise":

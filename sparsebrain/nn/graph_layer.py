@@ -16,6 +16,7 @@ from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
 from graphs import arguments, tensors
 from sparsebrain.equilibrium import Equilibrium, Report, Reports, check_new_loops
+from sparsebrain.kernels.forms import Form
 from sparsebrain.kernels.transforms import refuse_old_export
 from sparsebrain.nn.arguments import check_arguments, check_change
 from sparsebrain.nn.batching import BatchedEdges, admit, check_start
@@ -53,7 +54,7 @@ _CALLED = (
 )
 
 # The attributes whose assigned values are checked.
-_OPTIONS = ("activation", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
+_OPTIONS = ("activation", "form", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
 
 
 class GraphLayer(ReplaceableSynapses, NeuronParameters):
@@ -66,9 +67,17 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
     With leak a, threshold theta and noise, x(t + 1) = (1 - a) x(t) + a f(W x(t) + b - theta) +
     noise, see :class:`sparsebrain.nn.neurons.NeuronParameters`. The input is x(0). With
     ``inject=True`` the input is instead added at every loop, x(t + 1) = f(W x(t) + b + input),
-    starting from zero or from a given state. On a grid this is the graph layer of A. Ejima,
-    "Neurons regarded as Graph". The defaults are those of that article: no bias, no activation,
-    one loop.
+    starting from zero or from a given state.
+
+    With ``form="voltage"`` the state is a membrane potential and synapses carry the rate f(x):
+
+    .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot (W f(x(t)) + b - \theta + \mathrm{input})
+
+    This is Euler's method for :math:`\tau \dot x = -x + W f(x) + b - \theta + \mathrm{input}`
+    with a = dt / tau; the output is the state x. Without an activation both forms are the same.
+
+    On a grid this is the graph layer of A. Ejima, "Neurons regarded as Graph". The defaults are
+    those of that article: no bias, no activation, one loop.
 
     Args:
         connectome: Any ``torch_geometric.data.Data`` with ``edge_index`` [2, E] (sources, targets),
@@ -80,9 +89,10 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         activation: f: None, "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01), "gelu", "silu",
             "softplus", "hardtanh", or any function that takes the state in the shape of x and keeps
             its shape and dtype.
+        form: "rate" for f(W x + b), or "voltage" for W f(x) + b.
         bias: True or "neuron" to learn b [N], "population" for one value per ``node_type`` [P]. The
             bias starts at zero.
-        threshold: theta, which is subtracted before the activation, f(u - theta). A number, or
+        threshold: theta, which is subtracted from u = W x + b, or from W f(x) + b. A number, or
             "neuron" or "population" to learn it from zero.
         leak: a, above 0 and at most 1, for a time constant of 1 / a loops. A number, or "neuron" or
             "population" to learn it from 1. It stays in this range under any optimizer.
@@ -196,6 +206,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         loops: int | Equilibrium = 1,
         *,
         activation: str | Callable[[Tensor], Tensor] | None = None,
+        form: Form = "rate",
         bias: bool | Grouping = False,
         threshold: float | Grouping | None = None,
         leak: float | Grouping | None = None,
@@ -214,6 +225,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         checked = check_arguments(
             loops=loops,
             activation=activation,
+            form=form,
             aggr=aggr,
             init=init,
             weight_sharing=weight_sharing,
@@ -228,6 +240,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         # What the loops do.
         self._loops = checked.loops
         self.activation = "none" if activation is None else activation
+        self.form = form
         # An equilibrium depends only on its input, which is therefore added at every loop.
         self.inject = inject or isinstance(checked.loops, Equilibrium)
         self.checkpoint, self.backend = checkpoint, backend
@@ -350,6 +363,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             bias=self.bias_per_neuron(),
             leak=self.leak_per_neuron(),
             activation=self.activation,
+            form=self.form,
             noise=self._draws(x, generator, node_first=node_first),
             keep=return_states,
             checkpoint=self.checkpoint,
@@ -422,6 +436,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
     def has_plain_messages(self) -> bool:
         """Whether messages are weight times state and are summed, as the kernels compute them.
 
+        With ``form="voltage"`` the state of a message is the rate f(x).
+
         False if ``message``, ``aggregate`` or ``update`` is overridden, if PyG's hooks or an
         explainer need single messages, or if ``aggr`` is not "sum".
         """
@@ -472,7 +488,10 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         return exchange
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
-        """Return the messages: ``weight`` [E] times the state ``x_j`` [E, C] of the source."""
+        """Return the messages: ``weight`` [E] times the state ``x_j`` [E, C] of the source.
+
+        With ``form="voltage"`` ``x_j`` is the rate f(x) of the source.
+        """
         return weight.unsqueeze(-1) * x_j
 
     def __prepare_scriptable__(self) -> None:
@@ -516,6 +535,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         ]
         if self.activation != "none":
             told.append(f"activation={self.activation!r}")
+        if self.form != "rate":
+            told.append(f"form={self.form!r}")
         told += self._told_neurons()
         if self.inject and not isinstance(self.loops, Equilibrium):
             told.append("inject=True")

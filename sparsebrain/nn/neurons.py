@@ -61,8 +61,9 @@ class NeuronParameters(MessagePassing):
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(u(t) + b - \theta) + \sigma \xi(t)
 
     Here u is the sum of the messages, b the bias, theta the threshold, a the leak and xi standard
-    normal noise. This is Euler's method, with a step of one loop and a = 1 / tau, for a network of
-    firing rates, :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
+    normal noise; f is elsewhere with ``form="voltage"``, see :class:`sparsebrain.GraphLayer`.
+    This is Euler's method, with a step of one loop and a = 1 / tau, for a network of firing rates,
+    :math:`\tau \dot x = -x + f(u + b - \theta)`: P. Dayan, L. F. Abbott, "Theoretical
     neuroscience", MIT Press (2001), chapter 7.
 
     Attributes:

@@ -30,6 +30,10 @@ class Recurrence:
 
     .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot f(W x(t) + b + \mathrm{drive}) + \xi(t)
 
+    or, with the form "voltage",
+
+    .. math:: x(t + 1) = (1 - a) \odot x(t) + a \odot (W f(x(t)) + b + \mathrm{drive}) + \xi(t)
+
     Start, drive, noise and the states that :func:`run` returns have the shape of the caller's x:
     [..., N], or [B * N, C] with an ``edge_index``. Internally states are columns [N, B], one per
     sample (and channel). Only an ``exchange`` with an ``edge_index`` receives states in the shape
@@ -44,6 +48,7 @@ class Recurrence:
         bias: b minus the threshold, [N], or None.
         leak: a, [N]; None is 1. With an Equilibrium it damps the iteration.
         activation: f, by name, or any function of a state in the shape of x.
+        form: "rate" or "voltage".
         noise: A function of the loop's number, from 0, that returns what is added after it, or
             None. A :class:`LayerNoise` is fused; other functions run loop by loop.
         keep: Whether to return the state after every loop, and not only the last one.
@@ -51,8 +56,9 @@ class Recurrence:
             kept.
         backend: The kernel backend.
         edge_index: The edges of a PyG batch, [2, B * E], or None.
-        exchange: A function that replaces the kernels and computes W x(t), with its own messages or
-            another backward pass. The loops then run one by one. None for the kernels.
+        exchange: A function that replaces the kernels and computes W x(t), or with "voltage" W r
+            from r = f(x(t)), with its own messages or another backward pass. The loops then run one
+            by one. None for the kernels.
         renumbering: An order of the neurons in which fused loops are faster, or None.
     """
 
@@ -64,6 +70,7 @@ class Recurrence:
     bias: Tensor | None = None
     leak: Tensor | None = None
     activation: str | Callable[[Tensor], Tensor] = "none"
+    form: str = "rate"
     noise: Noise | None = None
     keep: bool = False
     checkpoint: bool = False
@@ -134,6 +141,7 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
     loops, activation = recurrence.loops, recurrence.activation
     inputs = _as_given(recurrence)._replace(drive=drive)
     options: dict[str, Any] = {"checkpoint": recurrence.checkpoint, "backend": recurrence.backend}
+    form = recurrence.form
     if (
         isinstance(loops, Equilibrium)
         or not isinstance(activation, str)
@@ -149,7 +157,13 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
         structure, order = renumbering.structure, renumbering.order
         inputs = inputs.map(lambda each: each.index_select(-1, order))
     states = sequences.sequence(
-        structure, recurrence.weight, inputs, loops=loops, activation=activation, **options
+        structure,
+        recurrence.weight,
+        inputs,
+        loops=loops,
+        activation=activation,
+        form=form,
+        **options,
     )
     if renumbering is None:
         return states
@@ -187,6 +201,7 @@ def _run_rows(recurrence: Recurrence, loops: int, *, stacked: bool) -> list[Tens
         _as_given(recurrence),
         loops=loops,
         activation=recurrence.activation,
+        form=recurrence.form,
         noise=noise.counter if isinstance(noise, LayerNoise) else noise,
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
@@ -213,6 +228,7 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
         bias=inputs.bias,
         leak=inputs.leak,
         activation=_activation_of_columns(recurrence),
+        form=recurrence.form,
         noise=noise.counter if isinstance(noise, LayerNoise) else _noise_of_columns(recurrence),
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
@@ -233,7 +249,8 @@ def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> lis
         inputs, noise = _as_given(recurrence), recurrence.noise
         activation = recurrence.activation
     states: list[Tensor] = []
-    for state in steps(exchange, inputs, range(loops), _function(activation), noise):
+    function = _function(activation)
+    for state in steps(exchange, inputs, range(loops), function, noise, recurrence.form):
         seen = recurrence.from_columns(state) if in_columns else state
         states = [*states, seen] if recurrence.keep else [seen]
     return states
@@ -282,21 +299,26 @@ def _fused_problem(
             drive=given[0],
             bias=inputs.bias,
             activation=activation,
+            form=recurrence.form,
             backend=backend,
         )
         return state
 
     entry, fixed = ACTIVATIONS[activation], weight.detach()
+    voltage = recurrence.form == "voltage"
 
     def step_back(v: Tensor, given: tuple[Tensor, ...], loops: int) -> Tensor:
         grad, known = given
         for _ in range(loops):
-            local = entry.backward(v, known)
-            v = kernels.backpropagate(structure, fixed, local, backend=backend).add_(grad)
+            local = v if voltage else entry.backward(v, known)
+            v = kernels.backpropagate(structure, fixed, local, backend=backend)
+            v = (entry.backward(v, known) if voltage else v).add_(grad)
         return v
 
     def way_back(state: Tensor, z: Tensor) -> tuple[Iterate, tuple[Tensor, ...]]:
-        # The slope of some activations follows from their argument, that of others from z.
+        # The slope of some activations follows from their argument, that of others from the value.
+        if voltage:
+            return step_back, (state if entry.of_argument else entry.function(state),)
         return step_back, (pre_activation(state) if entry.of_argument else z,)
 
     @torch.no_grad()
@@ -349,14 +371,17 @@ def _step_of_columns(recurrence: Recurrence, inputs: LoopInputs) -> Callable[[Te
 
         def through_rows(columns: Tensor) -> Tensor:
             state = recurrence.from_columns(columns)
-            return recurrence.to_columns(step(exchange, given._replace(state=state), function))
+            after = step(exchange, given._replace(state=state), function, form=recurrence.form)
+            return recurrence.to_columns(after)
 
         return through_rows
     along_synapses = exchange or partial(
         kernels.propagate, recurrence.structure, recurrence.weight, backend=recurrence.backend
     )
     of_columns = _function(_activation_of_columns(recurrence))
-    return lambda columns: step(along_synapses, inputs._replace(state=columns), of_columns)
+    return lambda columns: step(
+        along_synapses, inputs._replace(state=columns), of_columns, form=recurrence.form
+    )
 
 
 def _as_given(recurrence: Recurrence) -> LoopInputs:

@@ -117,6 +117,11 @@ class RateRule(PlasticityRule):
         """Return why the rule cannot train a layer and what to do about it, or None if it can."""
         if isinstance(layer, GraphLayer) and isinstance(layer.loops, Equilibrium):
             return "an Equilibrium has no loops to sum the terms over; use loops=8."
+        if isinstance(layer, GraphLayer) and layer.form == "voltage" and layer.activation != "none":
+            return (
+                "its states are potentials, and the rule multiplies the rates at both ends; make "
+                "the layer with form='rate'."
+            )
         return super().refusal(layer)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

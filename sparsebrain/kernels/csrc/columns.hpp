@@ -12,9 +12,11 @@ namespace {
 
 constexpr int kScratch = 5;
 
-// Whether the way back needs f's argument again: the value of f cannot be recovered from a leaky or
-// noisy state, nor the slope of some f from its value.
+// Whether the backward pass computes W x + b + drive again: the value of f cannot be recovered from a
+// leaky or noisy state, nor the slope of some f from its value. A voltage needs the sum only for the
+// gradient of the leak.
 inline bool needs_argument(const Response &r) {
+  if (r.voltage) return r.leak;
   return r.leak || r.noise.std != 0 || of_argument(r.activation);
 }
 
@@ -26,11 +28,15 @@ struct Fused {
       : bias(static_cast<const Real *>(r.bias)),
         leak(static_cast<const Real *>(r.leak)),
         activation(r.activation),
+        voltage(r.voltage),
         std(Real(r.noise.std)) {}
 
   const Real *bias, *leak;
   const Real *drive = nullptr;  // as far apart as the rows of the state
   Activation activation;
+  bool voltage;
+  const Real *old = nullptr;  // the state before the loop, where synapses send its rates
+  Real *rates = nullptr;      // where f of the state after the loop is written, or null
   Real std;
   uint64_t of_loop = 0;  // the key of the noise in this loop
   int64_t begin = 0;     // the first sample
@@ -109,22 +115,42 @@ struct Columns {
     activate<Real, lanes, count>(total, fused.activation);
   }
 
-  // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each.
-  template <bool ordered, bool far>
+  // rates = f(x) for one row. It is a call, because inlined into the loops over synapses it would take
+  // the registers of their sums.
+  static __attribute__((noinline)) void fire(const Real *x, Real *rates, Activation activation) {
+    Value value[count];
+    for (int v = 0; v < count; ++v) value[v] = V::load(x + v * lanes);
+    activate<Real, lanes, count>(value, activation);
+    for (int v = 0; v < count; ++v) V::store(rates + v * lanes, value[v]);
+  }
+
+  static void fire_rows(const Real *x, Range rows, Real *rates, Activation activation) {
+    for (int64_t row = rows.begin; row < rows.end; ++row)
+      fire(x + row * width, rates + row * width, activation);
+  }
+
+  // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each. For a voltage x
+  // are the rates of `fused.old`, and there is no f.
+  template <bool ordered, bool far, bool voltage>
   static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
                         Real *y, int64_t stride, const Fused<Real> &fused) {
+    const Real *old = voltage ? fused.old : x;
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
       gather_row<ordered, far>(csr, weight, x, stride, row, total);
-      respond(total, row, stride, fused);
+      if constexpr (voltage)
+        offset(total, row, stride, fused);
+      else
+        respond(total, row, stride, fused);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * stride + v * lanes;
         if (fused.leak)
-          total[v] = (1 - fused.leak[row]) * V::load(x + here) + fused.leak[row] * total[v];
+          total[v] = (1 - fused.leak[row]) * V::load(old + here) + fused.leak[row] * total[v];
       }
       if (fused.std != 0) shake(total, row, fused);
       for (int v = 0; v < count; ++v) V::store(y + row * stride + v * lanes, total[v]);
+      if (voltage && fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
     }
   }
 
@@ -149,15 +175,24 @@ struct Columns {
 
   static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x, Real *y,
                      int64_t stride, const Fused<Real> &fused) {
+    if (fused.voltage)
+      gather_form<true>(csr, rows, weight, x, y, stride, fused);
+    else
+      gather_form<false>(csr, rows, weight, x, y, stride, fused);
+  }
+
+  template <bool voltage>
+  static void gather_form(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
+                          Real *y, int64_t stride, const Fused<Real> &fused) {
     if (csr.is_far(stride * int64_t(sizeof(Real)))) {
       if (csr.order)
-        gather_as<true, true>(csr, rows, weight, x, y, stride, fused);
+        gather_as<true, true, voltage>(csr, rows, weight, x, y, stride, fused);
       else
-        gather_as<false, true>(csr, rows, weight, x, y, stride, fused);
+        gather_as<false, true, voltage>(csr, rows, weight, x, y, stride, fused);
     } else if (csr.order) {
-      gather_as<true, false>(csr, rows, weight, x, y, stride, fused);
+      gather_as<true, false, voltage>(csr, rows, weight, x, y, stride, fused);
     } else {
-      gather_as<false, false>(csr, rows, weight, x, y, stride, fused);
+      gather_as<false, false, voltage>(csr, rows, weight, x, y, stride, fused);
     }
   }
 
@@ -354,7 +389,7 @@ struct Columns {
     if (f.weight.arranged) csr.order = nullptr;
     const int64_t size = p.neurons * width;
     Fused<Real> fused(f.fused);
-    // Without a tape two states take turns; the drive stands behind them.
+    // Without a tape two states take turns; the drive follows them, and then two states of rates.
     Real *states = f.tape ? static_cast<Real *>(f.tape) + begin * (f.loops + 1) * p.neurons
                           : scratch;
     pack<false>(f.state, begin, rows, states);
@@ -362,6 +397,11 @@ struct Columns {
       Real *drive = scratch + (f.tape ? 0 : 2 * size);
       pack<false>(f.fused.drive, begin, rows, drive);
       fused.drive = drive;
+    }
+    Real *rates = nullptr;
+    if (fused.voltage) {
+      rates = scratch + ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * size;
+      fire_rows(states, rows, rates, fused.activation);
     }
     fused.begin = begin;
     for (int64_t loop = 0; loop < f.loops; ++loop) {
@@ -373,6 +413,11 @@ struct Columns {
       Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
       const Real *weight = static_cast<const Real *>(f.weight.data);
       const View *out = f.keep || loop + 1 == f.loops ? f.out + (f.keep ? loop : 0) : nullptr;
+      if (rates) {
+        fused.old = x;
+        x = rates + loop % 2 * size;
+        fused.rates = loop + 1 < f.loops ? rates + (loop + 1) % 2 * size : nullptr;
+      }
       if (!gather_blocks(csr, rows, weight, x, y, fused, care && !loop, begin, out)) set(astray);
     }
     if (!alone) barrier();
@@ -384,21 +429,23 @@ struct Columns {
     Real *weight, *bias, *leak;
   };
 
-  // One step back through the leak and f, for some targets: `grad` becomes the gradient at f's
-  // argument, `rest` what passes f by.
+  // One step back through the leak and f, for some targets: `grad` becomes the gradient at the sum
+  // W x + b + drive, `rest` what passes it by. `sent` is what the synapses carried.
+  template <bool voltage>
   static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
-                      const Fused<Real> &fused, const Real *after, const Real *before, Real *grad,
-                      Real *rest, Real *grad_drive, const Sums &sums) {
+                      const Fused<Real> &fused, const Real *after, const Real *before,
+                      const Real *sent, Real *grad, Real *rest, Real *grad_drive,
+                      const Sums &sums) {
     const bool argued = of_argument(fused.activation), again = needs_argument(b.fused);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value local[count], value[count], argument[count], over_batch = V::all(0), leaked = V::all(0);
       for (int v = 0; v < count; ++v) value[v] = V::all(0);
       if (again) {
-        recall(csr, static_cast<const Real *>(b.weight), before, row, value);
+        recall(csr, static_cast<const Real *>(b.weight), sent, row, value);
         offset(value, row, width, fused);
       }
       for (int v = 0; v < count; ++v) argument[v] = value[v];
-      if (rest || (again && !argued)) activate<Real, lanes, count>(value, fused.activation);
+      if (!voltage && (rest || (again && !argued))) activate<Real, lanes, count>(value, fused.activation);
       for (int v = 0; v < count; ++v) {
         const int64_t here = row * width + v * lanes;
         local[v] = V::load(grad + here);
@@ -409,8 +456,9 @@ struct Columns {
         } else if (!again) {
           value[v] = V::load(after + here);
         }
-        local[v] = differentiate<Real, lanes>(local[v], argued ? argument[v] : value[v],
-                                              fused.activation);
+        if constexpr (!voltage)
+          local[v] = differentiate<Real, lanes>(local[v], argued ? argument[v] : value[v],
+                                                fused.activation);
         V::store(grad + here, local[v]);
         if (grad_drive) V::store(grad_drive + here, V::load(grad_drive + here) + local[v]);
         over_batch += local[v];
@@ -430,7 +478,19 @@ struct Columns {
       gather_row<false, false>(csr, weight, x, width, row, total);
   }
 
-  // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states.
+  // grad = f'(before) grad + rest for some rows: from the rates of a voltage back to the state.
+  static void chain(Range rows, Activation activation, const Real *before, const Real *rates,
+                    const Real *rest, Real *grad) {
+    const Real *known = of_argument(activation) ? before : rates;
+    for (int64_t at = rows.begin * width; at < rows.end * width; at += lanes) {
+      const Value local =
+          differentiate<Real, lanes>(V::load(grad + at), V::load(known + at), activation);
+      V::store(grad + at, rest ? local + V::load(rest + at) : local);
+    }
+  }
+
+  // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states, and the
+  // rates of a voltage.
   // `arranged` are the weights in the order of the sources, or null.
   static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
                        Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
@@ -449,14 +509,27 @@ struct Columns {
       pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
       fused.drive = scratch + 4 * size;
     }
+    Real *rates = fused.voltage ? scratch + kScratch * size : nullptr;
     clear(grad, targets);
     if (grad_drive) clear(grad_drive, targets);
     for (int64_t loop = b.loops; loop > 0; --loop) {
+      const Real *before = tape + (loop - 1) * size;
       if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
-      descend(by_target, targets, b, fused, tape + loop * size, tape + (loop - 1) * size, grad,
-              rest, grad_drive, sums);
+      if (rates) {
+        fire_rows(before, targets, rates, fused.activation);
+        if (!alone && rest) barrier();
+      }
+      const Real *after = tape + loop * size;
+      if (rates)
+        descend<true>(by_target, targets, b, fused, after, before, rates, grad, rest, grad_drive,
+                      sums);
+      else
+        descend<false>(by_target, targets, b, fused, after, before, before, grad, rest, grad_drive,
+                       sums);
       if (!alone) barrier();
-      ascend(back, sources, weight, grad, tape + (loop - 1) * size, rest, next, sums.weight);
+      ascend(back, sources, weight, grad, rates ? rates : before, rates ? nullptr : rest, next,
+             sums.weight);
+      if (rates) chain(sources, fused.activation, before, rates, rest, next);
       if (!alone) barrier();
       Real *const done = grad;
       grad = next;

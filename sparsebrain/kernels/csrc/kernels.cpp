@@ -49,7 +49,8 @@ struct Algorithms {
     const Csr<Index> csr(p.by_target, p);
     const Plan plan = Algorithms::plan(p, f.loops);
     if (!csr.is_cut_in_rows(plan.threads)) return Outcome::refused;
-    const int64_t room = ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * p.neurons * p.tile;
+    const int64_t states = (f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0) + (f.fused.voltage ? 2 : 0);
+    const int64_t room = states * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
     if (!scratch.get()) return Outcome::no_memory;
     int astray = p.batch ? 0 : !csr.is_sound(plan.threads);
@@ -94,7 +95,8 @@ struct Algorithms {
     if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
       return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
-    const int64_t room = (needs_argument(b.fused) ? kScratch : 3) * p.neurons * p.tile;
+    const int64_t states = b.fused.voltage ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
+    const int64_t room = states * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
     // Sums over the batch: one a thread where threads share a row, in the order of the rows.
     const int64_t sums = p.synapses + 2 * p.neurons;

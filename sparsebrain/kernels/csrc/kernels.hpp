@@ -58,9 +58,11 @@ struct Noise {
   double std;
 };
 
-// x <- (1 - leak) x + leak f(W x + b + drive) + noise.
+// x <- (1 - leak) x + leak f(W x + b + drive) + noise, or, as a voltage,
+// x <- (1 - leak) x + leak (W f(x) + b + drive) + noise.
 struct Response {
   Activation activation;
+  bool voltage;
   const void *bias;  // or null
   const void *leak;  // or null
   View drive;

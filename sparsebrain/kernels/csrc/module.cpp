@@ -117,9 +117,9 @@ Activation activation_of(int number) {
   throw std::invalid_argument("there is no activation of number " + std::to_string(number));
 }
 
-Response response(int activation, const Strided &drive, Address bias, Address leak, int64_t key,
-                  int64_t first, double std) {
-  return {activation_of(activation), at(bias), at(leak), view(drive),
+Response response(int activation, bool voltage, const Strided &drive, Address bias, Address leak,
+                  int64_t key, int64_t first, double std) {
+  return {activation_of(activation), voltage, at(bias), at(leak), view(drive),
           {static_cast<uint64_t>(key), first, std}};
 }
 

@@ -56,7 +56,7 @@ struct Sequences {
     int64_t begin;
     Range rows;
     bool alone;
-    Real *scratch;  // a drive, and without a tape two states that take turns
+    Real *scratch;  // a drive, without a tape two states that take turns, and two of a voltage's rates
     template <int width>
     void run() const {
       using Here = Columns<Real, Index, width>;
@@ -67,6 +67,8 @@ struct Sequences {
       Fused<Real> fused(s.fused);
       if (s.drive.data) fused.drive = drive;
       Here::template pack<false>(s.state, begin, rows, states);
+      Real *rates = fused.voltage ? scratch + (s.tape ? 1 : 3) * size : nullptr;
+      if (rates) Here::fire_rows(states, rows, rates, fused.activation);
       for (int64_t number = 0; number < all; ++number) {
         const int64_t step = number / s.loops, loop = number % s.loops;
         if (fused.drive && !loop)
@@ -74,6 +76,11 @@ struct Sequences {
         if (!alone) barrier();
         const Real *x = states + (s.tape ? number : number % 2) * size;
         Real *y = states + (s.tape ? number + 1 : (number + 1) % 2) * size;
+        if (rates) {
+          fused.old = x;
+          x = rates + number % 2 * size;
+          fused.rates = number + 1 < all ? rates + (number + 1) % 2 * size : nullptr;
+        }
         Here::gather(synapses.csr, rows, synapses.weight, x, y, width, fused);
         if (loop + 1 == s.loops) Here::unpack(y, rows, begin, at_step<Real>(s.out, step));
       }
@@ -85,7 +92,7 @@ struct Sequences {
     const Csr<Index> csr(p.by_target, p);
     const Plan plan = Sequences::plan(p, s.steps * s.loops);
     if (!csr.is_sound(plan.threads)) return Outcome::refused;
-    const int64_t room = (s.tape ? 1 : 3) * p.neurons * p.tile;
+    const int64_t room = ((s.tape ? 1 : 3) + (s.fused.voltage ? 2 : 0)) * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
     Buffer<Real> copy(csr.order ? p.synapses : 0);
     if (!scratch.get() || !copy.get()) return Outcome::no_memory;
@@ -125,7 +132,7 @@ struct Sequences {
     Real *grads;  // of the state before and after a loop, in turn
     Real *total_drive;
     typename Columns<Real, Index, 1>::Sums sums;
-    Real *rest, *drive;
+    Real *rest, *drive, *rates;
   };
 
   struct BackwardWork {
@@ -144,8 +151,8 @@ struct Sequences {
       const Real *tape = static_cast<const Real *>(b.tape) + begin * (all + 1) * p.neurons;
       Fused<Real> fused(b.fused);
       Real *rest = fused.leak ? room.rest : nullptr;
-      const bool again = fused.leak || of_argument(fused.activation);
-      if (again && b.drive.data) fused.drive = room.drive;
+      if (needs_argument(b.fused) && b.drive.data) fused.drive = room.drive;
+      Real *rates = fused.voltage ? room.rates : nullptr;
       Real *total = b.grad_drive.data && b.loops > 1 ? room.total_drive : nullptr;
       Backward weights{};
       weights.weight = forth.weight;
@@ -165,19 +172,31 @@ struct Sequences {
           Here::template pack<true>(at_step<Real>(b.grads, step), begin, targets, grad);
         if (fused.drive)
           Here::template pack<false>(at_step<Real>(b.drive, step), begin, targets, room.drive);
-        Here::descend(forth.csr, targets, weights, fused, before + size, before, grad, rest, total,
-                      sums);
+        if (rates) {
+          Here::fire_rows(before, targets, rates, fused.activation);
+          if (!alone && rest) barrier();
+        }
+        const Real *sent = rates ? rates : before;
+        const Real *after = before + size;
+        if (rates)
+          Here::template descend<true>(forth.csr, targets, weights, fused, after, before, sent, grad,
+                                       rest, total, sums);
+        else
+          Here::template descend<false>(forth.csr, targets, weights, fused, after, before, sent, grad,
+                                        rest, total, sums);
         if (chunk.post) {
           const int64_t column = (number - chunk.low) * p.batch + begin;
           keep<width>(grad, targets, chunk.post + column);
-          keep<width>(before, targets, chunk.pre + column);
+          keep<width>(sent, targets, chunk.pre + column);
         }
         if (b.grad_drive.data && !loop) {
           Here::unpack(total ? total : grad, targets, begin, at_step<Real>(b.grad_drive, step));
           if (total) Here::clear(total, targets);
         }
         if (!alone) barrier();
-        Here::ascend(back.csr, sources, back.weight, grad, before, rest, next, nullptr);
+        Here::ascend(back.csr, sources, back.weight, grad, sent, rates ? nullptr : rest, next,
+                     nullptr);
+        if (rates) Here::chain(sources, fused.activation, before, rates, rest, next);
         if (!alone) barrier();
       }
       if (!chunk.low) Here::unpack(room.grads, targets, begin, b.grad_state);
@@ -208,11 +227,11 @@ struct Sequences {
     const Plan plan = Sequences::plan(p, all);
     if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
       return Outcome::refused;
-    const bool again = b.fused.leak || of_argument(b.fused.activation);
+    const bool again = needs_argument(b.fused);
     int64_t length = p.batch < kColumns ? kColumns / (p.batch ? p.batch : 1) : 1;
     if (length > all) length = all;
     const int64_t tiles = p.batch ? (p.batch + p.tile - 1) / p.tile + 8 : 0;
-    const int64_t size = p.neurons * p.tile, own_size = 2 * size;
+    const int64_t size = p.neurons * p.tile, own_size = (b.fused.voltage ? 3 : 2) * size;
     const bool learns = b.grad_weight;
     Buffer<Real> kept(3 * states), scratch(own_size * (plan.tiles_apart ? plan.threads : 1));
     Buffer<Real> post(learns ? states * length : 0), pre(learns ? states * length : 0);
@@ -253,7 +272,8 @@ struct Sequences {
                           {nullptr, b.grad_bias ? over : nullptr,
                            b.grad_leak ? over + p.neurons : nullptr},
                           own,
-                          own + size};
+                          own + size,
+                          own + 2 * size};
           with_width(tile.width, BackwardWork{p, b, forth, back, chunk, begin,
                                               plan.tiles_apart ? whole : by_targets,
                                               plan.tiles_apart ? whole : by_sources,

@@ -234,6 +234,27 @@ def test_fly_has_the_published_counts(radius, neurons, expected):
     assert (data.num_nodes, data.num_edges) == (neurons, expected)
 
 
+@pytest.mark.parametrize(
+    ("radius", "expected"), [(0, 480), (2, 28_904), (3, 63_209), (5, 171_471), (15, 1_513_231)]
+)
+def test_filled_gaps_add_single_synapses(radius, expected):
+    """The paper tells 1,513,231 synapses of 45,669 neurons."""
+    data = graphs.fly_visual_system(radius, fill_gaps=True)
+    assert data.num_edges == expected
+    if radius > 3:
+        return
+    bare = graphs.fly_visual_system(radius)
+    keys = [set(zip(*each.edge_index.tolist(), strict=True)) for each in (data, bare)]
+    assert keys[0] > keys[1]
+    added = [key not in keys[1] for key in zip(*data.edge_index.tolist(), strict=True)]
+    assert set(data.edge_weight[added].tolist()) == {1.0}
+    assert torch.equal(data.edge_weight[~torch.tensor(added)], bare.edge_weight)
+    loops = data.edge_index[0] == data.edge_index[1]
+    kinds = {data.node_type_names[kind] for kind in data.node_type[data.edge_index[0][loops]]}
+    assert kinds == {"L4", "Lawf2"}
+    assert data.edge_type_names == bare.edge_type_names
+
+
 def test_the_whole_eye_of_the_fly():
     data = graphs.validate(graphs.fly_visual_system())
     assert (data.num_nodes, data.num_edges) == (45_669, 1_357_269)
@@ -334,7 +355,8 @@ def test_files_keep_all_of_the_contract(tmp_path, make):
 def test_sources_are_told_and_licensed():
     folder = files("graphs.brains") / "data"
     readme = folder.joinpath("README.md").read_text()
-    for name in ("cook2019", "white1986", "varshney2011", "larva_mushroom", "fly_visual_system"):
+    names = ("cook2019", "white1986", "varshney2011", "larva_mushroom", "fly_visual_system", "gaps")
+    for name in names:
         assert name in readme
     licences = folder.joinpath("LICENSES.txt").read_text()
     for origin in ("c302", "cect", "graspologic", "flyvis"):

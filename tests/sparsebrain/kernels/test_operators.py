@@ -13,8 +13,8 @@ def _double(*shape):
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
-QUIET = (None, 0.0)
-"""No key and no standard deviation of noise."""
+QUIET = (None, 0.0, "rate")
+"""No key and no standard deviation of noise, and the form."""
 
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(torch.sin, id="sin")])
@@ -78,7 +78,7 @@ def test_operators_pass_torchs_own_check(small, backend):
         learning = (state, None, None, None, arrays, 3, "tanh", False)
         torch.library.opcheck(operators.loop, (weight, *learning, True, 0, backend, *QUIET))
     noisy = (weight, x, g, _double(5), leak, arrays, 3, "tanh", False, True, 0, backend)
-    torch.library.opcheck(operators.loop, (*noisy, torch.tensor(7), 0.1))
+    torch.library.opcheck(operators.loop, (*noisy, torch.tensor(7), 0.1, "rate"))
     given = [each.detach() for each in (weight, x, g, _double(5), leak)]
     for segment in (0, 2):
         _, *tape = operators.loop(*given, arrays, 3, "tanh", False, True, segment, backend, *QUIET)
