@@ -98,9 +98,18 @@ class Pairs(NamedTuple):
         if self.plastic is not None:
             grows, shrinks = grows * self.plastic, shrinks * self.plastic
         weight.add_(grows).sub_(shrinks)
+        self.clip(weight, reached)
+
+    def clip(self, weight: Tensor, chosen: Tensor | None) -> None:
+        """Clip weights [..., E] in place to the bounds, if there are any.
+
+        Args:
+            weight: The weights.
+            chosen: [E] bool, the synapses that are clipped if they change; None for all.
+        """
         if self.bounds is None:
             return
-        masks = [each for each in (self.plastic, reached) if each is not None]
+        masks = [each for each in (self.plastic, chosen) if each is not None]
         clipped = weight.clamp(0, self.w_max)
         for mask in masks:
             clipped = torch.where(mask, clipped, weight)
@@ -269,6 +278,8 @@ def run_plastic_steps(
             changing.theta.mul_(adaptation.keep).add_(adaptation.increment * spikes[0])
         if normalization is not None and (now + 1) % normalization.every == 0:
             normalization.apply(structure, weight, operator)
+            if pairs is not None:
+                pairs.clip(weight, normalization.chosen)
         neuron = spikes[0].nonzero().squeeze(1)
         found.append(torch.stack([torch.full_like(neuron, n), neuron]))
     changing.steps.add_(span.steps)

@@ -351,6 +351,10 @@ class PlasticRunner {
     const Real total = Real(s.scaling.total);
     for (int64_t i = 0; i < neurons; ++i) sum[i] = sum[i] > 0 ? total / sum[i] : Real(1);
     each_row([this](int64_t at, int64_t target) { weight[at] *= sum[target]; });
+    if (s.pairs.bounds == Bounds::none) return;
+    each_row([this](int64_t at, int64_t) {
+      if (weight[at] > top && (!s.pairs.plastic || s.pairs.plastic[at])) weight[at] = top;
+    });
   }
 
   template <class Work>

@@ -290,6 +290,21 @@ def test_weights_are_scaled_to_their_sum(backend):
     assert torch.allclose(lif.weight, after, rtol=1e-14)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_scaled_weights_stay_within_the_bounds_of_the_rule(backend):
+    """A second run starts from the weights that the first one leaves."""
+    lif, _ = random_network(1, 0.0)
+    rule = {"a_plus": 0.01, "a_minus": 0.01, "bounds": "hard", "w_max": 0.6}
+    for _ in range(2):
+        lif.simulate(
+            40,
+            plasticity=STDP(lif, **rule),
+            normalization=Normalization(lif, 6.0, every=20.0),
+            backend=backend,
+        )
+        assert 0 <= lif.weight.min() <= lif.weight.max() == 0.6
+
+
 def test_weights_that_sum_to_zero_stay():
     lif = pair(0.0)
     Normalization(lif, 1.0, every=5.0)()
