@@ -109,7 +109,8 @@ def compare(
         data_dir: Folder of the image files, see :func:`~sparsebrain.experiments.datasets.load`.
         jobs: Number of simultaneous trainings; -1 for one per core.
         out: Folder of the results; it is made if necessary.
-        console: Console that shows progress and tables; None prints nothing.
+        console: Console that shows progress and tables. None prints nothing, and shows a progress
+            bar in notebooks.
 
     Returns:
         One row per kind of neurons, rule and topology that is not refused, in the given order.
