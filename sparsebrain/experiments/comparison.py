@@ -131,7 +131,8 @@ def compare(
             versions and how to repeat the comparison. It loads nothing from the network.
         callbacks: Instances of :class:`~sparsebrain.experiments.Callback`, which observe the
             trainings in the processes that run them.
-        console: Console that shows progress and tables; None prints nothing.
+        console: Console that shows progress and tables. None prints nothing, and shows a progress
+            bar in notebooks.
 
     Returns:
         One row per kind of neurons, rule and topology that is not refused, in the given order.

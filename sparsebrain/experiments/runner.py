@@ -38,6 +38,7 @@ from sparsebrain.experiments.checksums import is_of_a_package
 from sparsebrain.experiments.datasets import DATASETS, load_once
 from sparsebrain.experiments.fingerprint import check
 from sparsebrain.experiments.kinds import KINDS, Kind
+from sparsebrain.experiments.notebook_progress import NotebookProgress
 from sparsebrain.experiments.nulls import NULLS
 from sparsebrain.experiments.results import Results
 from sparsebrain.experiments.shared_folder import SharedFolder
@@ -83,7 +84,7 @@ def train_missing(
         results: The finished runs.
         data_dir: Where the images are, as for :func:`~sparsebrain.experiments.datasets.load`.
         jobs: The number of trainings side by side, each on one thread; -1 is one per core.
-        console: Shows progress; None shows nothing.
+        console: Shows progress; None shows a bar in notebooks and nothing elsewhere.
         finish: Is called with a training before its result is kept.
         callbacks: Observe the trainings, in the processes that run them.
 
@@ -110,7 +111,9 @@ def train_missing(
         disable=console is None or not missing,
         transient=True,
     )
-    with progress:
+    # A console has a bar of its own.
+    notebook = NotebookProgress(len(missing), disable=console is not None)
+    with progress, notebook:
         task = progress.add_task("training", total=len(missing))
 
         def arguments_of(run: Run) -> tuple[Any, ...]:
@@ -122,7 +125,9 @@ def train_missing(
                 if finish is not None:
                     finish(run, trained)
                 results.add(run, trained.outcome, trained.curve)
-                progress.update(task, completed=sum(each in results for each in missing))
+                completed = sum(each in results for each in missing)
+                progress.update(task, completed=completed)
+                notebook.update(completed)
                 if console is not None and not console.is_terminal:
                     console.print(f"{labels[run]}: {_tell(trained.outcome)}")
 
