@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsebrain.experiments.command_options import (
-    Batches,
-    Brain,
     DataDir,
     DataSet,
     Epochs,
+    Jobs,
+    Out,
+    Seeds,
+)
+from sparsebrain.experiments.study_options import (
+    Batches,
+    Brain,
     Excitatory,
     Handwriting,
     HandwritingDir,
     Inputs,
-    Jobs,
     Omniglot,
     OneShotTopologies,
-    Out,
     Outputs,
     RewardTopologies,
-    Seeds,
     TaskName,
     TrainingImages,
     Trials,

@@ -32,7 +32,7 @@ def name_of(param: typer.CallbackParam) -> str:
     return name if name.startswith("-") else str(param.metavar)
 
 
-def _checked(check: Callable[[str, Any], Any]) -> dict[str, Any]:
+def checked(check: Callable[[str, Any], Any]) -> dict[str, Any]:
     """Return keyword arguments of ``typer.Option`` for an option that checks its text."""
 
     def callback(param: typer.CallbackParam, value: Any) -> Any:
@@ -58,7 +58,7 @@ def _check_text(name: str, text: str) -> None:
         )
 
 
-def _integer(check: str) -> dict[str, Any]:
+def integer(check: str) -> dict[str, Any]:
     """Return the same for an integer that a function of ``experiments.options`` checks."""
 
     def read(name: str, text: str) -> int:
@@ -72,7 +72,7 @@ def _integer(check: str) -> dict[str, Any]:
             ) from None
         return int(getattr(options, check)(name, value))
 
-    return _checked(read)
+    return checked(read)
 
 
 def _learning_rate(name: str, text: str) -> float | None:
@@ -100,36 +100,6 @@ def _variant(name: str, text: str) -> str:
     return arguments.option(name, text, EJIMA_VARIANTS)
 
 
-def _task(name: str, text: str) -> str:
-    from graphs import arguments  # noqa: PLC0415
-    from sparsebrain.reward import TASKS  # noqa: PLC0415
-
-    return arguments.option(name, text, TASKS)
-
-
-def _brain(name: str, text: str) -> str:
-    from sparsebrain.experiments.options import OptionError  # noqa: PLC0415
-    from sparsebrain.experiments.wiring_study.study import brain_of  # noqa: PLC0415
-
-    names.topology(name, text)
-    try:
-        brain_of(text)
-    except OptionError as error:
-        raise ValueError(error.told(name)) from None
-    return text
-
-
-def _text(name: str, text: str) -> str:
-    return text
-
-
-def _wiring_task(name: str, text: str) -> str:
-    from graphs import arguments  # noqa: PLC0415
-    from sparsebrain.experiments.wiring_study.tasks import TASKS  # noqa: PLC0415
-
-    return arguments.option(name, text, TASKS)
-
-
 def _neurons(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments import options  # noqa: PLC0415
     from sparsebrain.experiments.neuron_options import parse_neurons  # noqa: PLC0415
@@ -143,25 +113,6 @@ def _studies(name: str, texts: Sequence[str]) -> Sequence[str]:
     from sparsebrain.experiments.error_diffusion_study.settings import ALL_STUDIES  # noqa: PLC0415
 
     return options.names(name, texts, ALL_STUDIES)
-
-
-def _handwriting(name: str, texts: Sequence[str]) -> Sequence[str]:
-    from sparsebrain.experiments import options  # noqa: PLC0415
-    from sparsebrain.experiments.one_shot_study.sources import parse_all  # noqa: PLC0415
-
-    options.once(name, texts)
-    parse_all(name, texts)
-    return texts
-
-
-def _reward_topologies(name: str, texts: Sequence[str]) -> Sequence[str]:
-    from sparsebrain.experiments import options  # noqa: PLC0415
-
-    # These two are no topologies elsewhere, or need options there.
-    own = [each.strip() for each in texts if each.strip() in ("layered", "loopy")]
-    others = [each for each in texts if each.strip() not in own]
-    options.once(name, [*own, *(names.topology(name, text) for text in others)])
-    return texts
 
 
 def _columns(name: str, text: str) -> dict[str, str | int | None]:
@@ -227,7 +178,7 @@ def _shape(name: str, text: str) -> str:
     return text
 
 
-def _path(check: str) -> dict[str, Any]:
+def path(check: str) -> dict[str, Any]:
     """Return the same for a path that a function of ``experiments.options`` checks."""
 
     def read(name: str, text: str) -> Path:
@@ -235,13 +186,11 @@ def _path(check: str) -> dict[str, Any]:
 
         return Path(getattr(options, check)(name, text))
 
-    return _checked(read)
+    return checked(read)
 
-
-checked, integer = _checked, _integer
 
 DataSet = Annotated[
-    str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **_checked(names.data))
+    str, typer.Option(metavar="NAME", help="Data set: {datasets}.", **checked(names.data))
 ]
 # Eager options are checked first, before others import torch.
 AnyDataSet = Annotated[
@@ -250,7 +199,7 @@ AnyDataSet = Annotated[
         metavar="NAME",
         help="Data set: {datasets}; a file such as mine.csv; or a function, module:name.",
         is_eager=True,
-        **_checked(names.any_data),
+        **checked(names.any_data),
     ),
 ]
 Topologies = Annotated[
@@ -258,7 +207,7 @@ Topologies = Annotated[
     typer.Option(
         metavar="SPEC",
         help="Topology; can be repeated; see above. Default: grid, coordinate, small-world, none.",
-        **_checked(names.topologies),
+        **checked(names.topologies),
     ),
 ]
 Nulls = Annotated[
@@ -267,49 +216,7 @@ Nulls = Annotated[
         metavar="NAME",
         help="Null model of every topology; can be repeated; see above. Default: none.",
         is_eager=True,
-        **_checked(names.nulls),
-    ),
-]
-OneShotTopologies = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="SPEC",
-        help="Topology of a graph layer; can be repeated. Default: grid.",
-        **_checked(names.topologies),
-    ),
-]
-Handwriting = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME|known:FILE|new:FILE",
-        help="Handwriting, {handwriting}, or images of yours; can be repeated; see above.",
-        **_checked(_handwriting),
-    ),
-]
-HandwritingDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        metavar="FOLDER",
-        help="Folder with files of --data. Default: $SPARSEBRAIN_DATA, or else OpenML.",
-        **_path("data_folder"),
-    ),
-]
-Omniglot = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Folder with images_background and images_evaluation of Omniglot.",
-        **_path("data_folder"),
-    ),
-]
-RewardTopologies = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="SPEC",
-        help="layered, loopy or a topology of hidden neurons; can be repeated. "
-        "Default: layered, loopy.",
-        **_checked(_reward_topologies),
+        **checked(names.nulls),
     ),
 ]
 Rules = Annotated[
@@ -318,7 +225,7 @@ Rules = Annotated[
         metavar="NAME",
         help="Learning rule; can be repeated; see above. Default: backprop.",
         is_eager=True,
-        **_checked(names.rules),
+        **checked(names.rules),
     ),
 ]
 Neurons = Annotated[
@@ -326,93 +233,43 @@ Neurons = Annotated[
     typer.Option(
         metavar="rate|lif",
         help="Rate or spiking neurons; can be repeated; see above. Default: rate.",
-        **_checked(_neurons),
+        **checked(_neurons),
     ),
 ]
 Loops = Annotated[
     str,
     typer.Option(
-        metavar="N|equilibrium", help="Loops of the graph layer; see above.", **_checked(_loops)
+        metavar="N|equilibrium", help="Loops of the graph layer; see above.", **checked(_loops)
     ),
 ]
 Epochs = Annotated[
-    int, typer.Option(metavar="N", help="Epochs of each training.", **_integer("epochs"))
+    int, typer.Option(metavar="N", help="Epochs of each training.", **integer("epochs"))
 ]
 Seeds = Annotated[
     int,
-    typer.Option(metavar="N", help="Trainings of each kind, one per seed.", **_integer("seeds")),
-]
-Trials = Annotated[
-    int, typer.Option(metavar="N", help="Trials of each bird.", **_integer("trials"))
-]
-Excitatory = Annotated[
-    int,
-    typer.Option(metavar="N", help="Excitatory neurons.", **_integer("excitatory")),
-]
-TrainingImages = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Training images. Default: all.", **_integer("images")),
-]
-TaskName = Annotated[
-    str, typer.Option("--task", metavar="NAME", help="Task: {tasks}.", **_checked(_task))
-]
-Batches = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Batches of 32 episodes. Default: 600 for bandit, 300 for catch, 100 for cartpole.",
-        **_integer("trials"),
-    ),
+    typer.Option(metavar="N", help="Trainings of each kind, one per seed.", **integer("seeds")),
 ]
 BatchSize = Annotated[
-    int, typer.Option(metavar="N", help="Samples per step.", **_integer("batch_size"))
+    int, typer.Option(metavar="N", help="Samples per step.", **integer("batch_size"))
 ]
 LearningRate = Annotated[
     float | None,
     typer.Option(
         metavar="RATE",
         help="Learning rate of every rule. Default: each rule's own.",
-        **_checked(_learning_rate),
-    ),
-]
-Brain = Annotated[
-    str,
-    typer.Option(
-        metavar="SPEC",
-        help="Topology that states its size, such as c-elegans or file:brain.npz.",
-        **_checked(_brain),
-    ),
-]
-WiringTask = Annotated[
-    str,
-    typer.Option("--task", metavar="NAME", help="Task: odors, digits.", **_checked(_wiring_task)),
-]
-Inputs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="POPULATION",
-        help="Population that receives. Default: P or sensory, or else all neurons.",
-        **_checked(_text),
-    ),
-]
-Outputs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="POPULATION",
-        help="Population that is read. Default: O or motor, or else all neurons.",
-        **_checked(_text),
+        **checked(_learning_rate),
     ),
 ]
 Variant = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Variant of the models: {variants}.", **_checked(_variant)),
+    typer.Option(metavar="NAME", help="Variant of the models: {variants}.", **checked(_variant)),
 ]
 Studies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="STUDY",
         help="Study; can be repeated: {studies}. Default: all.",
-        **_checked(_studies),
+        **checked(_studies),
     ),
 ]
 DataDir = Annotated[
@@ -420,24 +277,24 @@ DataDir = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Folder with mnist.npz or the IDX files. Default: $SPARSEBRAIN_DATA, or else OpenML.",
-        **_path("data_folder"),
+        **path("data_folder"),
     ),
 ]
 Jobs = Annotated[
     int,
     typer.Option(
-        metavar="N", help="Simultaneous trainings; -1 for one per core.", **_integer("jobs")
+        metavar="N", help="Simultaneous trainings; -1 for one per core.", **integer("jobs")
     ),
 ]
 Out = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **_path("out_folder"))
+    Path, typer.Option(metavar="FOLDER", help="Folder for the results.", **path("out_folder"))
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
         help="TOML file with settings; options on the command line take precedence; see above.",
-        **_path("config_file"),
+        **path("config_file"),
     ),
 ]
 Device = Annotated[
@@ -445,7 +302,7 @@ Device = Annotated[
     typer.Option(
         metavar="DEVICE",
         help="Device of the trainings, such as cpu, cuda, cuda:0 or mps.",
-        **_checked(_device),
+        **checked(_device),
     ),
 ]
 SaveModels = Annotated[
@@ -459,23 +316,23 @@ ReportFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="Also write a page with all measures; ends in .html.",
-        **_path("page_file"),
+        **path("page_file"),
     ),
 ]
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC", help="Topology; see above.", is_eager=True, **_checked(names.topology)
+        metavar="SPEC", help="Topology; see above.", is_eager=True, **checked(names.topology)
     ),
 ]
 NewFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help=_NEW_SUFFIXES, **_path("new_file"))
+    Path, typer.Option("--out", "-o", metavar="FILE", help=_NEW_SUFFIXES, **path("new_file"))
 ]
 Shape = Annotated[
-    str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **_checked(_shape))
+    str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **checked(_shape))
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **_integer("seed"))]
-File = Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **_path("saved_file"))]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", **integer("seed"))]
+File = Annotated[Path, typer.Argument(metavar="FILE", help=_SUFFIXES, **path("saved_file"))]
 Full = Annotated[
     bool, typer.Option("--full", help="Also compute the measures that may take minutes.")
 ]
@@ -485,7 +342,7 @@ Columns = Annotated[
         metavar="ROLE=NAME,...",
         help="Columns of the synapses, such as source=pre,weight=strength; "
         "a position if there is no header; nothing for no column.",
-        **_checked(_columns),
+        **checked(_columns),
     ),
 ]
 NeuronColumns = Annotated[
@@ -493,7 +350,7 @@ NeuronColumns = Annotated[
     typer.Option(
         metavar="ROLE=NAME,...",
         help="Columns of the neurons, such as type=class.",
-        **_checked(_columns),
+        **checked(_columns),
     ),
 ]
 Signs = Annotated[
@@ -501,7 +358,7 @@ Signs = Annotated[
     typer.Option(
         metavar="NAME=SIGN,...",
         help="Signs of transmitters, such as glutamate=-1; others are unknown.",
-        **_checked(_signs),
+        **checked(_signs),
     ),
 ]
 Duplicates = Annotated[
@@ -509,22 +366,22 @@ Duplicates = Annotated[
     typer.Option(
         metavar="error|sum",
         help="Whether rows of one synapse are refused or added up.",
-        **_checked(_duplicates),
+        **checked(_duplicates),
     ),
 ]
 NeuronsFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Table with one row per neuron.", **_path("saved_file")),
+    typer.Option(metavar="FILE", help="Table with one row per neuron.", **path("saved_file")),
 ]
 Delimiter = Annotated[
     str | None,
     typer.Option(
         metavar="CHARACTER",
         help="Character between two values, tab or space.",
-        **_checked(_delimiter),
+        **checked(_delimiter),
     ),
 ]
 Variable = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Matrix of a .mat file.", **_checked(lambda _, text: text)),
+    typer.Option(metavar="NAME", help="Matrix of a .mat file.", **checked(lambda _, text: text)),
 ]

@@ -108,7 +108,8 @@ class Normalization:
 
     Neurons whose weights sum to 0 keep them. Calling the object scales the weights of the network
     in place. :meth:`LIF.simulate` does so once in every ``every`` ms, and then clips weights to the
-    bounds of a rule such as ``STDP(lif, bounds="hard")``, so that sums may be smaller. Time is O(E).
+    bounds of a rule such as ``STDP(lif, bounds="hard")``, so that sums may be smaller. Takes O(E)
+    time.
 
     Args:
         lif: The network, a :class:`LIF` without ``dale``.
