@@ -6,16 +6,17 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from sparsebrain.experiments.machine import processor
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores, the threads torch uses, how busy the machine was before, and the day."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -45,12 +46,3 @@ def describe(machine: dict[str, Any], versions: dict[str, str]) -> str:
         f"{machine['processor']} ({machine['system']}), {machine['cores']} cores, "
         f"{machine['threads']} threads, load {load}\n{told}"
     )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from sparsebrain.cli import comparisons, connectomes, settings, studies
+from sparsebrain.cli.doctor import doctor
 from sparsebrain.experiments.command_options import BadValueError, name_of
 
 NAME = "sparsebrain"
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "wiring": studies.wiring,
     "generate": connectomes.generate,
     "measure": connectomes.measure,
+    "doctor": doctor,
 }
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sparsebrain.error_diffusion.layout import Bundle, Stage
+from sparsebrain.kernels import BACKENDS
 
 # ``Wires`` of kernels.hpp: the offset of the strengths, the first row read, the number of rows, and
 # the offsets of the two index arrays.
@@ -140,8 +141,7 @@ def _index_arrays(bundle: Bundle) -> list[Tensor]:
 @functools.cache
 def load_kernel() -> tuple[Any, str] | None:
     """Return the compiled module and the widest supported instruction set; None if not built."""
-    try:
-        module = importlib.import_module("sparsebrain.kernels._native")
-    except ImportError:
+    if not BACKENDS["native"].suits(torch.device("cpu")):
         return None
+    module = importlib.import_module("sparsebrain.kernels._native")
     return module, module.instruction_sets()[-1]

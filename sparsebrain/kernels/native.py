@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import weakref
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphs import compiled
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
@@ -61,6 +61,13 @@ class NativeBackend(Backend):
         if device != _CPU and device.type != "cpu":
             return f"the compiled kernels run on a 'cpu', not on {device.type!r}"
         return _extension()[1]
+
+    def suits(self, device: torch.device) -> bool:
+        obstacle = self.obstacle(device)
+        if obstacle is not None and device.type == "cpu":
+            # Whoever names another backend does not come here.
+            _warn_once(obstacle)
+        return obstacle is None
 
     def fuses(self, activation: str) -> bool:
         number = ACTIVATIONS[activation].number
@@ -365,15 +372,15 @@ def _stepped(x: Tensor | None) -> tuple[int, int, int, int]:
 @functools.cache
 def _extension() -> tuple[ModuleType | None, str | None]:
     """Return the compiled module, or None and the reason why it is missing."""
-    try:
-        module = importlib.import_module("sparsebrain.kernels._native")
-    except ImportError as error:
-        return None, (
-            f"the compiled kernels cannot be loaded ({error}); install with a C++17 compiler, and "
-            "call pip install -v . to see why a build fails"
-        )
-    obstacle = _disagreement(getattr(module, "activations", dict)())
+    module, obstacle = compiled.load("sparsebrain.kernels._native", "the compiled kernels")
+    if module is not None:
+        obstacle = _disagreement(getattr(module, "activations", dict)())
     return (module, None) if obstacle is None else (None, obstacle)
+
+
+@functools.cache
+def _warn_once(obstacle: str) -> None:
+    compiled.warn_missing("layers run 3 to 15 times slower", obstacle)
 
 
 def _disagreement(compiled: dict[str, int]) -> str | None:

@@ -107,7 +107,7 @@ def params_of(command: typer.models.CommandInfo) -> list[Param]:
 
 
 PARAMS = [each for command in cli.app.registered_commands for each in params_of(command)]
-COMMANDS = list(dict.fromkeys(each.command for each in PARAMS))
+COMMANDS = [each.name or each.callback.__name__ for each in cli.app.registered_commands]
 
 
 made_once = functools.cache(typer.main.get_command)
@@ -192,7 +192,7 @@ class Tally:
             self.unclear.append(case)
 
     def check(self) -> None:
-        share = len(self.unclear) / self.cases
+        share = len(self.unclear) / max(self.cases, 1)
         print(f"{self.cases} cases, {len(self.silent)} silent, {share:.2%} unclear")
         assert not self.silent, "\n".join(self.silent)
         assert not self.unclear, "\n".join(self.unclear)
@@ -241,7 +241,7 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 def test_the_app_has_the_commands_and_options_that_are_tested():
     assert [
         *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
-        *("digits-stdp", "one-shot", "reward", "wiring", "generate", "measure"),
+        *("digits-stdp", "one-shot", "reward", "wiring", "generate", "measure", "doctor"),
     ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS

@@ -74,6 +74,21 @@ struct Vector {
   }
 };
 
+#if !defined(__has_builtin)
+#define __has_builtin(name) 0
+#endif
+
+// Lane j of the result is lane at[j] of a and b, which are counted as one vector.
+template <class Real, int lanes, int... at>
+INLINE typename Vector<Real, lanes>::type shuffle(typename Vector<Real, lanes>::type a,
+                                                  typename Vector<Real, lanes>::type b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, at...);
+#else  // GCC before 12
+  return __builtin_shuffle(a, b, typename Vector<Real, lanes>::mask{at...});
+#endif
+}
+
 // Adds neighbors: where a and b hold sums of `step` lanes each, the result holds those of twice as
 // many, of a and b in turn.
 template <class Real, int lanes, int step, int... at>
@@ -81,8 +96,8 @@ INLINE typename Vector<Real, lanes>::type add_neighbors(typename Vector<Real, la
                                                          typename Vector<Real, lanes>::type b,
                                                          std::integer_sequence<int, at...>) {
 #define FROM(i) ((i) % (2 * step) < step ? (i) : lanes + (i)-step)
-  return __builtin_shufflevector(a, b, FROM(at)...) +
-         __builtin_shufflevector(a, b, (FROM(at) + step)...);
+  return shuffle<Real, lanes, FROM(at)...>(a, b) +
+         shuffle<Real, lanes, (FROM(at) + step)...>(a, b);
 #undef FROM
 }
 
@@ -106,8 +121,13 @@ INLINE typename Vector<Real, many>::type half(typename Vector<Real, 2 * many>::t
   if constexpr (many == 1)
     return v[part];
   else
+#if __has_builtin(__builtin_shufflevector)
     return part ? __builtin_shufflevector(v, v, (many + at)...)
                 : __builtin_shufflevector(v, v, at...);
+#else
+    return part ? typename Vector<Real, many>::type{v[many + at]...}
+                : typename Vector<Real, many>::type{v[at]...};
+#endif
 }
 
 // The first `many` lanes, to which those that repeat them are added.
@@ -127,8 +147,8 @@ template <class Real, int lanes, int step, int second, int... at>
 INLINE typename Vector<Real, lanes>::type take_turns(typename Vector<Real, lanes>::type a,
                                                      typename Vector<Real, lanes>::type b,
                                                      std::integer_sequence<int, at...>) {
-  return __builtin_shufflevector(
-      a, b, ((at & step) ? lanes + at - (second ? 0 : step) : at + (second ? step : 0))...);
+  return shuffle<Real, lanes,
+                 ((at & step) ? lanes + at - (second ? 0 : step) : at + (second ? step : 0))...>(a, b);
 }
 
 // Rows become lanes: squares of `step` rows and lanes change places, smaller ones within them next.

@@ -16,21 +16,61 @@ def test_auto_takes_the_first_that_runs():
     assert resolve("auto", torch.device("cpu")).name == runs[0]
 
 
-def test_without_the_compiled_kernels_auto_takes_torch_and_a_request_fails():
-    program = (
-        "import sys; sys.modules['sparsebrain.kernels._native'] = None;"
-        "import torch; from sparsebrain import kernels as k;"
-        "s = k.Structure(torch.tensor([[0], [1]]), 2);"
-        "assert k.propagate(s, torch.ones(1), torch.ones(2, 1)).flatten().tolist() == [0, 1];"
-        "assert 'cannot be loaded' in k.available()['native'];"
-        "k.propagate(s, torch.ones(1), torch.ones(2, 1), backend='native')"
+MISSING = """
+import sys, warnings
+sys.modules["sparsebrain.kernels._native"] = None
+import torch
+from sparsebrain import kernels
+
+structure = kernels.Structure(torch.tensor([[0], [1]]), 2)
+call = lambda **options: kernels.propagate(structure, torch.ones(1), torch.ones(2, 1), **options)
+"""
+
+
+def run_without_kernels(program, *options):
+    return subprocess.run(
+        [sys.executable, *options, "-c", MISSING + program],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+
+
+def test_without_the_compiled_kernels_auto_takes_torch_with_one_warning_and_a_request_fails():
+    done = run_without_kernels(
+        "call(backend='torch'); kernels.available(); print('begin', file=sys.stderr)\n"
+        "for _ in range(3): assert call().flatten().tolist() == [0, 1]\n"
+        "print('end', file=sys.stderr)\n"
+        "assert 'cannot be loaded' in kernels.available()['native']\n"
+        "call(backend='native')"
     )
     assert done.returncode == 1
-    assert "'native' cannot run, since the compiled kernels cannot be loaded" in done.stderr
-    assert "install with a C++17 compiler" in done.stderr
+    before, _, rest = done.stderr.partition("begin")
+    warned, _, after = rest.partition("end")
+    assert "compiled code is missing" not in before + after
+    assert warned.count("MissingCompiledWarning") == 1
+    assert (
+        "compiled code is missing, so layers run 3 to 15 times slower: the compiled kernels cannot "
+        "be loaded (import of sparsebrain.kernels._native halted; None in sys.modules); install "
+        "with a C++17 compiler (GCC 9 or newer, or Clang), and call pip install -v . to see why a "
+        "build fails. The command sparsebrain doctor shows more. To silence this warning, call "
+        "warnings.filterwarnings('ignore', 'compiled code is missing')"
+    ) in warned
+    assert "'native' cannot run, since the compiled kernels cannot be loaded" in after
+    assert "install with a C++17 compiler" in after
+
+
+def test_where_warnings_are_errors_a_filter_lets_calls_pass():
+    done = run_without_kernels(
+        "warnings.simplefilter('error')\n"
+        "for _ in range(2):\n"
+        "    try: call()\n"
+        "    except RuntimeWarning as error: print(type(error).__name__)\n"
+        "warnings.filterwarnings('ignore', 'compiled code is missing')\n"
+        "print(call().flatten().tolist())"
+    )
+    assert done.stdout.splitlines() == [*["MissingCompiledWarning"] * 2, "[0.0, 1.0]"]
+    assert done.stderr == ""
 
 
 def test_where_torch_has_no_sparse_kernels_auto_falls_back_and_a_request_fails():
