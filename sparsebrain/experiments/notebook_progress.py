@@ -72,7 +72,7 @@ class _Html:
 def is_notebook() -> bool:
     """Return whether someone executes a cell of a notebook, and not a program such as nbclient."""
     ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
+    shell: Any = None if ipython is None else ipython.get_ipython()
     if type(shell).__name__ != "ZMQInteractiveShell":
         return False
     request = shell.kernel.get_parent("shell").get("content", {})
