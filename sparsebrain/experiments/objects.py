@@ -188,6 +188,12 @@ def _enter_rules(stack: contextlib.ExitStack, rules: Any) -> Any:
             f"rules=[{rules.__name__}]"
         )
     if isinstance(rules, Mapping):
+        for name, each in rules.items():
+            if not isinstance(each, type):
+                raise TypeError(
+                    f"rules must map names to classes, got {arguments.described(each)} for "
+                    f"{name!r:.60}; pass for example rules={{'mine': MyRule}}"
+                )
         return [_enter(stack, RULES, "rules", name, each) for name, each in rules.items()]
     if isinstance(rules, str) or not isinstance(rules, Sequence):
         return rules

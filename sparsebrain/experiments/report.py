@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -110,7 +111,7 @@ def percent(row: Row) -> dict[int, float]:
     return {
         run.seed: 100 * outcome.test_accuracy
         for run, outcome in zip(row.runs, row.outcomes, strict=True)
-        if not outcome.diverged
+        if math.isfinite(outcome.test_accuracy)
     }
 
 

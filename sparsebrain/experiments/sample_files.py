@@ -70,7 +70,7 @@ def read(text: str) -> Images:
         raise OptionError("data", f"{path} cannot be read: {reason}; pass another file") from None
     except (ValueError, TypeError) as error:
         told = str(error).replace("graphs.load(path, ", "(")
-        fix = "" if "; " in told else "; pass another file"
+        fix = "" if "; pass" in told or "; write" in told else "; pass another file"
         raise OptionError("data", f"{path} cannot be used: {told}{fix}") from error
     return replace(images, name=text)
 

@@ -54,6 +54,7 @@ FUNCTIONS = {
 }
 # Meant, and therefore accepted.
 ALLOWED = {
+    "null": {"nothing"},
     "learning_rate": {"None", "fraction", "10^20", "2^63"},
     "data_dir": {"None"},
     "folder": {"None"},
