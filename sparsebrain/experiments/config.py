@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from graphs import arguments
-from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
 
 NAME = "run.toml"
@@ -128,6 +127,9 @@ def write_config(out: Path, settings: Mapping[str, Any], own: Sequence[str]) -> 
     Raises:
         OSError: The file cannot be written.
     """
+    # This imports torch, which takes seconds and the help of a command does not need.
+    from graphs.io.atomic import write_atomically  # noqa: PLC0415
+
     path = out / NAME
     text = _HEAD.format(path=shlex.quote(_one_line(path)))
     if own:
