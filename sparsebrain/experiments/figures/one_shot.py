@@ -46,6 +46,6 @@ def draw(rows: Sequence[Any]) -> Figure:
     letters.set(xlabel=f"accuracy among {new} {rows[0].new}", xlim=(0, 1), title=rows[0].new)
     hiragana.set(xlabel="accuracy", xlim=(0, 1), title=f"{rows[0].known} in new images")
     for each in (letters, hiragana):
-        each.legend(frameon=False, fontsize=8, loc="lower right")
+        each.legend(frameon=False, fontsize=8, loc="upper right")
         each.grid(axis="x", lw=0.3)
     return figure
