@@ -40,9 +40,9 @@ def load(name: str, what: str) -> tuple[ModuleType | None, str | None]:
         return importlib.import_module(name), None
     except ImportError as error:
         report = build_report(name)
-        failed = report.get("error")
-        compiler = report.get("compiler", "unknown")
-        told = "" if failed is None else f"; the build failed with compiler {compiler}: {failed}"
+        failed, compiler = report.get("error"), report.get("compiler", "none")
+        by = "" if compiler == "none" else f" with compiler {compiler}"
+        told = "" if failed is None else f"; the build failed{by}: {failed}"
         return None, f"{what} cannot be loaded ({error}{told}); {REMEDY}"
 
 
