@@ -7,6 +7,7 @@ compiled code only processes them.
 import functools
 import importlib
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,9 +40,9 @@ def load(name: str, what: str) -> tuple[ModuleType | None, str | None]:
         return importlib.import_module(name), None
     except ImportError as error:
         report = build_report(name)
-        failed = report.get("error")
-        compiler = report.get("compiler", "unknown")
-        told = "" if failed is None else f"; the build failed with compiler {compiler}: {failed}"
+        failed, compiler = report.get("error"), report.get("compiler", "none")
+        by = "" if compiler == "none" else f" with compiler {compiler}"
+        told = "" if failed is None else f"; the build failed{by}: {failed}"
         return None, f"{what} cannot be loaded ({error}{told}); {REMEDY}"
 
 
@@ -55,7 +56,9 @@ def build_report(name: str) -> dict[str, str]:
         ``compiler``, and ``error`` if the build failed.
     """
     package, _, module_name = name.rpartition(".")
-    for folder in importlib.import_module(package).__path__:
+    # The import of the package may be what fails.
+    spec = find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
         try:
             lines = Path(folder, f"{module_name}.txt").read_text(errors="replace").splitlines()
         except OSError:

@@ -33,6 +33,15 @@ def test_the_reason_is_that_of_the_build(part):
     )
 
 
+def test_without_a_compiler_none_is_named(part):
+    part("compiler: none\nerror: no C++ compiler was found\n")
+    assert compiled.load("made_up._part", "the part") == (
+        None,
+        "the part cannot be loaded (No module named 'made_up._part'; the build failed: no C++ "
+        f"compiler was found); {REMEDY}",
+    )
+
+
 @pytest.mark.parametrize("text", [None, "", "compiler: GNU 12.2.0\n", "no colon\n\n"])
 def test_without_a_recorded_error_the_reason_is_that_of_the_import(part, text):
     if text is not None:
