@@ -63,8 +63,8 @@ def fly_visual_system(radius: int = 15, *, fill_gaps: bool = False) -> Data:
         There is no ``node_sign``, because R8, Am, C2 and C3 excite some types and inhibit others.
         Types 0 to 7, the photoreceptors R1 to R8, receive the light; the model of the paper reads
         its output from types 31 to 64, T1 to TmY18. Offsets without observed synapses have none
-        unless `fill_gaps` is set, which also adds the only self-loops, of L4 and Lawf2. There are
-        no synapses of the pair Lawf1 -> Lawf1, whose offset lies between the neurons of this type.
+        unless `fill_gaps` is set, which also adds the only self-loops, of 18 types. There are no
+        synapses of the pair Lawf1 -> Lawf1, whose offset lies between the neurons of this type.
 
     References:
         J. K. Lappalainen et al., "Connectome-constrained networks predict neural activity across

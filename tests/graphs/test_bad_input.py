@@ -63,6 +63,7 @@ def test_generators_refuse_what_they_cannot_take(case):
 def test_functions_of_data_refuse_what_they_cannot_take(name):
     function, options = getattr(graphs, name), ON_DATA[name]
     data = graphs.coordinate_random(20, (4, 4), 2, seed=0)
+    data.edge_weight = torch.ones(data.num_edges)
     function(data, **options)
     for option in options.keys() - {"swaps"}:
         for wrong in WRONG:
@@ -90,6 +91,7 @@ def test_functions_of_data_take_the_smallest_graphs_or_tell_why_not(name):
     for neurons, synapses in ((0, []), (1, []), (1, [[0, 0]]), (2, [[0, 1]]), (5, [])):
         edges = torch.tensor(synapses, dtype=torch.long).reshape(-1, 2).T.contiguous()
         data = Data(edge_index=edges, num_nodes=neurons, pos=torch.zeros((neurons, 2)))
+        data.edge_weight = torch.ones(data.num_edges)
         if "partition" in options:
             options["partition"] = [0] * neurons
         refused = _refused(getattr(graphs, name), data, **options)
@@ -111,7 +113,7 @@ def test_every_public_function_of_one_connectome_is_in_a_table():
     functions = {name for name in graphs.__all__ if name.islower() and not name.startswith("__")}
     # Functions of several connectomes, and those that read or write files, have their own tests.
     assert functions - tabled == {
-        *("from_dataframe", "to_dataframe"),
+        *("fetch", "from_dataframe", "to_dataframe"),
         *("from_edges", "from_networkx", "from_numpy", "from_scipy", "join", "lesion", "load"),
         *("nest", "plot_distances", "plot_html", "save", "validate"),
     }

@@ -251,7 +251,10 @@ def test_filled_gaps_add_single_synapses(radius, expected):
     assert torch.equal(data.edge_weight[~torch.tensor(added)], bare.edge_weight)
     loops = data.edge_index[0] == data.edge_index[1]
     kinds = {data.node_type_names[kind] for kind in data.node_type[data.edge_index[0][loops]]}
-    assert kinds == {"L4", "Lawf2"}
+    assert kinds == {
+        *("L4", "Lawf2", "Mi15", "Mi4", "T2", "T4a", "T4b", "T4c", "T4d", "T5a", "T5b", "T5c"),
+        *("T5d", "Tm20", "Tm3", "Tm5b", "TmY18", "TmY9"),
+    }
     assert data.edge_type_names == bare.edge_type_names
 
 

@@ -12,8 +12,9 @@ def test_the_functions_are_exported_and_no_module_has_their_name():
     modules = {each.name for each in pkgutil.iter_modules(experiments.__path__)}
     assert modules.isdisjoint(experiments.__all__)
     expected = [
-        *("compare", "differences", "digits_stdp", "features", "one_shot"),
-        *("reproduce", "reward", "rewiring", "song"),
+        *("CSVLog", "Callback", "TensorBoardLog"),
+        *("compare", "differences", "digits_stdp", "features", "load_trained", "one_shot"),
+        *("read_config", "reproduce", "reward", "rewiring", "song", "wiring"),
     ]
     assert dir(experiments) == experiments.__all__ == expected
     for name in experiments.__all__:
