@@ -70,8 +70,9 @@ def fetch(
 ) -> Data:
     """Return a published connectome, downloaded at the first call.
 
-    A download that stops is continued by the next call. Every file is checked against its published
-    checksum at every call. Requires pyarrow.
+    A download that stops is continued by the next call. Every call checks every file: against its
+    published checksum, or, for the hemibrain, which has none, against what first arrived. Requires
+    pyarrow.
 
     Args:
         name: The connectome.
@@ -106,7 +107,8 @@ def fetch(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: There is no such connectome, or a file is not the published one.
+        ValueError: There is no such connectome, a file is not the published one, or no neuron has
+            one of the `transmitter_signs`.
         ConnectionError: A server does not answer, or not with the whole file.
         OSError: The disk has too little space.
         ModuleNotFoundError: pyarrow is not installed.

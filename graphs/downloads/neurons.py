@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import Index, build_sorted, validate
-from graphs.io.columns import TRANSMITTER_SIGNS
+from graphs.io.columns import TRANSMITTER_SIGNS, transmitter_name
 from graphs.io.duplicates import combine
 
 UNKNOWN = "unknown"
@@ -148,13 +148,23 @@ def connectome(
         names, fields["node_type"] = np.unique(named.astype(str), return_inverse=True)
         fields["node_type_names"] = names.tolist()
     if transmitters is not None:
-        known = {**TRANSMITTER_SIGNS}
-        known.update(
-            {name.lower(): sign for name, sign in (options.transmitter_signs or {}).items()}
-        )
         fields["transmitters"] = [str(each) for each in transmitters.tolist()]
-        fields["node_sign"] = np.array(
-            [known.get(each.lower(), 0.0) for each in fields["transmitters"]], dtype=np.float32
-        )
+        fields["node_sign"] = _signs(fields["transmitters"], options.transmitter_signs or {})
     edges = np.stack((merged.pop("source"), merged.pop("target")))
     return validate(build_sorted(len(identifiers), edges, **merged, **fields))
+
+
+def _signs(transmitters: Sequence[str], chosen: Mapping[str, float]) -> NDArray[np.float32]:
+    """Return the sign of each neuron; ValueError for a chosen transmitter that no neuron has."""
+    found = {transmitter_name(each) for each in set(transmitters)}
+    missing = [name for name in chosen if transmitter_name(name) not in found]
+    if missing:
+        raise ValueError(
+            "transmitter_signs must name transmitters of this connectome, got "
+            f"{missing[0][:50]!r}; pass some of {', '.join(sorted(found - {UNKNOWN}))}"
+        )
+    known = {transmitter_name(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
+    known.update({transmitter_name(name): sign for name, sign in chosen.items()})
+    return np.array(
+        [known.get(transmitter_name(each), 0.0) for each in transmitters], dtype=np.float32
+    )

@@ -103,12 +103,12 @@ def signs(
     Returns:
         The signs; that of a transmitter without one is 0, unknown, and a warning names it.
     """
-    known = {_transmitter(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
-    known.update({_transmitter(name): sign for name, sign in (chosen or {}).items()})
+    known = {transmitter_name(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
+    known.update({transmitter_name(name): sign for name, sign in (chosen or {}).items()})
     # The name in the table goes before its other names.
     known.update({name.strip().lower(): sign for name, sign in (chosen or {}).items()})
     texts = list(labels.index)
-    found = [known.get(each.strip().lower(), known.get(_transmitter(each))) for each in texts]
+    found = [known.get(each.strip().lower(), known.get(transmitter_name(each))) for each in texts]
     unknown = [text for text, sign in zip(texts, found, strict=True) if sign is None]
     if unknown:
         named = [text for text in unknown if text.strip()]
@@ -128,7 +128,7 @@ def signs(
     return np.array([sign or 0.0 for sign in found], dtype=np.float32)[codes]
 
 
-def _transmitter(name: str) -> str:
+def transmitter_name(name: str) -> str:
     """Return the full name of a transmitter, in lower case."""
     plain = name.strip().lower()
     return _SAME.get(plain, plain)

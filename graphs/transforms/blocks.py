@@ -25,8 +25,9 @@ def rewire_populations(data: Data, *, seed: int | np.random.Generator | None = N
 
     Returns:
         The same neurons with all of their fields. The weights, types and signs of a pair of
-        populations are given to its new synapses at random, so that Dale's law holds if all neurons
-        of a population have one sign.
+        populations are given to its new synapses at random. With ``node_sign``, the numbers of
+        synapses that leave the excitatory, inhibitory and other neurons of a population are also
+        preserved, and Dale's law holds.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -50,24 +51,51 @@ def rewire_populations(data: Data, *, seed: int | np.random.Generator | None = N
     sequence, source, target = synapses(data)
     neurons = int(data.num_nodes)
     kind = array(data, "node_type") if "node_type" in data else np.zeros(neurons, np.int64)
+    # Signed weights must leave neurons of their own sign.
+    sign = array(data, "node_sign").astype(np.int64) + 1 if "node_sign" in data else 0 * kind
+    sending, receiving = _Members(3 * kind + sign), _Members(kind)
     moving = np.flatnonzero(source != target)
-    size = np.bincount(kind, minlength=1)
-    block, row, count = np.unique(
-        kind[source[moving]] * len(size) + kind[target[moving]],
-        return_inverse=True,
-        return_counts=True,
+    row, count, one, other = _blocks(
+        sending.group[source[moving]], receiving.group[target[moving]], len(receiving.size)
     )
-    one, other = block // len(size), block % len(size)
-    row, place = _assigned(row, size[one] * (size[other] - (one == other)), count, rng)
-    one, other = one[row], other[row]
-    within = one == other
-    # In a population, every neuron has one partner less: itself is left out.
-    sender, receiver = np.divmod(place, size[other] - within)
-    receiver += within & (receiver >= sender)
-    members = np.argsort(kind, kind="stable")
-    first = np.cumsum(size) - size
-    source[moving], target[moving] = members[first[one] + sender], members[first[other] + receiver]
+    within = one // 3 == other
+    # In its own population, a neuron has one partner less: itself is left out.
+    row, place = _assigned(row, sending.size[one] * (receiving.size[other] - within), count, rng)
+    one, other, within = one[row], other[row], within[row]
+    number, partner = np.divmod(place, receiving.size[other] - within)
+    sender = sending.members[sending.first[one] + number]
+    partner += within & (partner >= receiving.rank[sender])
+    source[moving], target[moving] = sender, receiving.members[receiving.first[other] + partner]
     return with_targets(data, sequence, source, target)
+
+
+class _Members:
+    """Neurons in groups.
+
+    Args:
+        group: The group of each neuron [N].
+
+    Attributes:
+        group: The same.
+        size: The number of neurons of each group.
+        members: The neurons, group by group.
+        first: The place of the first member of each group.
+        rank: The number of each neuron in its group.
+    """
+
+    def __init__(self, group: Index) -> None:
+        self.group = group
+        self.size = np.bincount(group, minlength=1)
+        self.members = np.argsort(group, kind="stable")
+        self.first = np.cumsum(self.size) - self.size
+        self.rank = np.empty_like(self.members)
+        self.rank[self.members] = np.arange(len(group)) - self.first[group[self.members]]
+
+
+def _blocks(one: Index, other: Index, number: int) -> tuple[Index, Index, Index, Index]:
+    """Return the block of each synapse, and of each block its size and groups."""
+    block, row, count = np.unique(one * number + other, return_inverse=True, return_counts=True)
+    return row, count, block // number, block % number
 
 
 def _assigned(

@@ -16,7 +16,15 @@ NullName = Literal[
     "rewire_populations",
     "shuffle_weights",
 ]
-# The help of the commands parses this table from the source, without importing it.
+# The help of the commands parses these tables from the source, without importing them.
+REWIRINGS: dict[NullName, Callable[..., Data]] = {
+    "rewire_degrees": rewire_degrees,
+    "rewire_reciprocal": rewire_reciprocal,
+    "rewire_lengths": rewire_lengths,
+    "rewire_populations": rewire_populations,
+}
+"""The null models that change which neurons are connected."""
+
 NULL_MODELS: dict[NullName, Callable[..., Data]] = {
     "rewire_degrees": rewire_degrees,
     "rewire_reciprocal": rewire_reciprocal,
@@ -24,4 +32,4 @@ NULL_MODELS: dict[NullName, Callable[..., Data]] = {
     "rewire_populations": rewire_populations,
     "shuffle_weights": shuffle_weights,
 }
-"""Functions of a connectome and ``seed``."""
+"""All null models: functions of a connectome and ``seed``."""

@@ -52,7 +52,8 @@ def rewire_degrees(
         self_loops: Whether self-loops are rewired and may arise. Otherwise existing self-loops
             stay.
         populations: Whether every pair of populations (``node_type``) also keeps its number of
-            synapses, as in `rewire_populations`. Cycles are then not reversed.
+            synapses, as in `rewire_populations`. Cycles are then not reversed, and fewer swaps are
+            possible: pass three to ten times as many.
         seed: Random seed or generator. The same seed gives the same graph on every machine.
 
     Returns:
@@ -130,7 +131,8 @@ def rewire_reciprocal(
         data: A connectome without parallel synapses. Self-loops stay.
         swaps: Average number of swaps proposed per synapse or reciprocal pair, at most 100,000.
         populations: Whether every pair of populations (``node_type``) also keeps its number of
-            synapses, as in `rewire_populations`. Cycles are then not reversed.
+            synapses, as in `rewire_populations`. Cycles are then not reversed, and fewer swaps are
+            possible: pass three to ten times as many.
         seed: Random seed or generator. The same seed gives the same graph on every machine.
 
     Returns:

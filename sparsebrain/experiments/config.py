@@ -105,12 +105,14 @@ def objects_in(**given: Any) -> list[str]:
         name: [value] if isinstance(value, str) or not isinstance(value, Collection) else value
         for name, value in given.items()
     }
+    # A mapping holds labels, for which a file has no place.
     return [
         name
         for name, values in held.items()
-        if not all(
+        if isinstance(values, Mapping)
+        or not all(
             isinstance(each, str) or (isinstance(each, type) and is_of_a_package(each))
-            for each in (values.values() if isinstance(values, Mapping) else values)
+            for each in values
         )
     ]
 

@@ -27,7 +27,7 @@ _OPEN = {
     "rules": ("sparsebrain.learning", "RULES", locations.RULES),
     "datasets": ("sparsebrain.experiments.datasets", "DATASETS", locations.DATASETS),
     "kinds": (_KINDS, "KINDS", locations.TOPOLOGIES),
-    "nulls": ("graphs.transforms.null_models", "NULL_MODELS", ""),
+    "nulls": ("graphs.transforms.null_models", "REWIRINGS", ""),
 }
 
 

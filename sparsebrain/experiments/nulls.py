@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from graphs.contract import validate_as
-from graphs.transforms.null_models import NULL_MODELS
+from graphs.transforms.null_models import REWIRINGS
 from sparsebrain import locations
 
 NULL = "null"
@@ -31,10 +31,11 @@ class _NullTable(locations.OpenTable[Null]):
 
 
 NULLS: locations.OpenTable[Null] = _NullTable(
-    "", {str(name): make for name, make in NULL_MODELS.items()}
+    "", {str(name): make for name, make in REWIRINGS.items()}
 )
 """The null models by name: functions of a connectome and ``seed``.
 
+Shuffled weights are none of them, because the networks of a comparison draw their own weights.
 ``NULLS["package.module:function"]`` imports one of the user's own.
 """
 
@@ -43,7 +44,6 @@ KEPT = {
     "rewire_reciprocal": "the degrees and the number of reciprocal partners of every neuron",
     "rewire_lengths": "the degrees of every neuron and the lengths of synapses",
     "rewire_populations": "the number of synapses between every two populations",
-    "shuffle_weights": "the wiring, but not the strengths of synapses",
 }
 """What each null model keeps."""
 

@@ -163,7 +163,8 @@ def _of_a_seed(function: Callable[..., Data]) -> Callable[..., Data]:
             f"topologies must hold functions of a seed, but {name} requires "
             f"{', '.join(required)}; pass functools.partial({name}, {required[0]}=...)"
         )
-    if "seed" in parameters or not others:
+    # An argument with a default is an option; only one that the caller has to give is the seed.
+    if "seed" in parameters or not required:
         return function
 
     def draw(seed: int) -> Data:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -93,10 +92,8 @@ def images_of(data: Any) -> Images:
                 "y must have at least two samples of each class, so that one of them tests; pass "
                 "data=((train_x, train_y), (test_x, test_y)) to divide them yourself"
             )
-        size = max(len(counts), round(len(y) / 5))
-        train_x, test_x, train_y, test_y = train_test_split(
-            x, y, test_size=size, random_state=0, stratify=y
-        )
+        tests = _test_samples(y)
+        train_x, test_x, train_y, test_y = x[~tests], x[tests], y[~tests], y[tests]
     if train_x.shape[1:] != test_x.shape[1:]:
         raise ValueError(
             f"samples for training have the shape {train_x.shape[1:]} and those for tests "
@@ -110,6 +107,16 @@ def images_of(data: Any) -> Images:
     x_parts = [torch.tensor(each).flatten(1) for each in (train_x, test_x)]
     labels = torch.tensor(codes, dtype=torch.int64).split([len(train_y), len(test_y)])
     return Images("data", len(classes), sheet, x_parts[0], labels[0], x_parts[1], labels[1])
+
+
+def _test_samples(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which samples test: a fifth of each class, and at least one."""
+    rng = np.random.default_rng(0)
+    tests = np.zeros(len(y), dtype=bool)
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        tests[members[: max(1, round(len(members) / 5))]] = True
+    return tests
 
 
 def _is_pair(part: Any) -> bool:

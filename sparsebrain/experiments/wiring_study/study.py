@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch_geometric.data import Data
 
+import graphs
 from graphs import arguments
 from graphs.contract import validate
 from graphs.io.atomic import write_atomically
@@ -241,6 +242,10 @@ def _train_missing(
 def _checksum() -> str:
     here = Path(__file__).parent
     own = [each for each in sorted(here.glob("*.py")) if each.name not in _NOT_OF_TRAININGS]
+    # What draws the null models, and reads the weights.
+    theirs = Path(graphs.__file__).parent
+    folders = [theirs, theirs / "transforms", theirs / "generators"]
+    own += [each for folder in folders for each in sorted(folder.glob("*.py"))]
     return checksum_of_code("backprop", own)
 
 

@@ -153,6 +153,10 @@ def test_flywire(small, tmp_path):
     assert data.node_sign.tolist() == [-1, 1, 0, 0]
     signed = graphs.fetch(small, directory=tmp_path, transmitter_signs={"Glutamate": -1})
     assert signed.node_sign.tolist() == [-1, 1, -1, 0]
+    short = graphs.fetch(small, directory=tmp_path, transmitter_signs={"GLUT ": -1})
+    assert short.node_sign.tolist() == [-1, 1, -1, 0]
+    with pytest.raises(ValueError, match="got 'glutamat'; pass some of acetylcholine, gaba, glut"):
+        graphs.fetch(small, directory=tmp_path, transmitter_signs={"glutamat": -1})
     strong = graphs.fetch(small, directory=tmp_path, min_synapses=7)
     assert synapses(strong) == {(b, a): 7, (c, a): 9}
     assert strong.num_nodes == 4

@@ -146,3 +146,12 @@ def test_two_calls_download_once(server, remote, tmp_path):
         each.join()
     assert server.asked == [None]
     assert (tmp_path / "brain.bin").read_bytes() == CONTENT
+
+
+def test_complete_files_of_a_shared_folder_need_no_right_to_write(server, remote, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "brain.bin").write_bytes(CONTENT)
+    assert download(remote, folder).read_bytes() == CONTENT
+    assert [each.name for each in folder.iterdir()] == ["brain.bin"]
+    assert server.asked == []

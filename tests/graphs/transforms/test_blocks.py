@@ -102,3 +102,17 @@ def test_parallel_synapses_are_refused():
     worm = graphs.c_elegans("both")
     with pytest.raises(ValueError, match="must connect no two neurons twice"):
         graphs.rewire_populations(worm)
+
+
+@given(connectomes(), st.integers(0, 3), st.data())
+@settings(max_examples=40, deadline=None)
+def test_signed_weights_leave_neurons_of_their_sign(data, seed, draws):
+    signs = draws.draw(
+        st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=len(data.node_type)).filter(bool)
+    )
+    data.node_sign = torch.tensor((signs * 8)[: data.num_nodes])
+    data.edge_weight *= torch.where(data.node_sign[data.edge_index[0]] < 0, -1.0, 1.0)
+    null = graphs.validate(graphs.rewire_populations(data, seed=seed))
+    assert blocks(null) == blocks(data)
+    sent = [each.node_sign[each.edge_index[0]].tolist() for each in (null, data)]
+    assert Counter(sent[0]) == Counter(sent[1])

@@ -34,10 +34,6 @@ def test_a_null_model_is_drawn_from_its_topology_at_the_same_seed():
     spec = "small-world:num_nodes=12,neighbors=4"
     for name, function in NULLS.items():
         topology = parse(f"{spec},null={name}")
-        if name == "shuffle_weights":
-            with pytest.raises(ValueError, match="data must have edge_weight to shuffle"):
-                build(topology, (4, 4), num_edges=0, seed=0)
-            continue
         assert topology.null == name
         for seed in (0, 1):
             base = build(parse(spec), (4, 4), num_edges=0, seed=seed)
@@ -161,3 +157,8 @@ def test_texts_that_cannot_be_read():
             parse(spec)
     with pytest.raises(TopologyError, match="write none alone"):
         parse("none:null=rewire_degrees")
+
+
+def test_shuffled_weights_are_no_null_model_of_networks_that_draw_their_own(tmp_path):
+    with pytest.raises(ValueError, match="null.* must be one of 'rewire_degrees'"):
+        compare(topologies=["none"], null=["shuffle_weights"], out=tmp_path / "new", **FAST)
