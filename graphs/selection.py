@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,7 +86,13 @@ def _find_names(connectome: Data, wanted: list[str], option: str) -> NDArray[np.
             "neuron numbers"
         )
     number = {name: place for place, name in enumerate(names)}
+    repeated = Counter(names) if len(number) < len(names) else Counter()
     for name in wanted:
+        if repeated[name] > 1:
+            raise ValueError(
+                f"{option} names {name!r}, which is the name of {repeated[name]} neurons; pass "
+                f"neuron numbers, as in {option}=[{names.index(name)}]"
+            )
         if name not in number:
             raise ValueError(
                 f"{option} names {name!r}, which is not in connectome.names; pass some of "

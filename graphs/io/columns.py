@@ -119,13 +119,22 @@ def signs(
             told.append(f"none ({blank} rows)")
         # Propose no sign: glutamate excites in vertebrates and mostly inhibits in the fly.
         fix = "{" + ", ".join(f"{text[:50]!r}: ..." for text in named[:_MOST_TOLD]) + "}"
+        unmet = [name for name in chosen or {} if transmitter_name(name) not in _names(texts)]
+        if unmet:
+            told.append(f"and no row has {unmet[0][:50]!r} of transmitter_signs")
         of_named = f"pass transmitter_signs={fix} with 1, -1 or 0 for each, or " if named else ""
         warn(
             f"the sign is 0 (unknown) for the transmitters {', '.join(told)}"
-            f"{' and more' if len(named) > _MOST_TOLD else ''}; {of_named}leave the column out, "
+            f"{' and more' if len(named) > _MOST_TOLD else ''}, whose weights stay as they are; "
+            f"{of_named}leave the column out, "
             f"{option}={{'transmitter': None}}"
         )
     return np.array([sign or 0.0 for sign in found], dtype=np.float32)[codes]
+
+
+def _names(texts: Sequence[str]) -> set[str]:
+    """Return the full names of the transmitters in a column."""
+    return {transmitter_name(each) for each in texts}
 
 
 def transmitter_name(name: str) -> str:

@@ -378,6 +378,11 @@ def _train_epoch(
         loss = rule(images.train_x[batch], images.train_y[batch]).item()
         if not math.isfinite(loss):
             return float(loss)
+        if all(each.grad is None for group in optimizer.param_groups for each in group["params"]):
+            raise ValueError(
+                f"the rule {type(rule).__name__} must fill .grad of what it teaches, got none; "
+                f"call sparsebrain.testing.check_rule({type(rule).__name__})"
+            )
         optimizer.step()
         total += loss * len(batch)
     return total / len(images.train_x)

@@ -177,21 +177,25 @@ def test_unknown_transmitters_have_the_sign_0(load):
     with pytest.warns(
         graphs.LeftOutWarning,
         match=r"sign is 0 \(unknown\) for the transmitters 'Glutamate' \(1 rows\), 'GLUTAMATE' "
-        r"\(1 rows\), none \(1 rows\); pass transmitter_signs={'Glutamate': ..., "
+        r"\(1 rows\), none \(1 rows\), whose weights stay as they are; pass transmitter_signs={'Glutamate': ..., "
         r"'GLUTAMATE': ...} with .*, "
         r"columns={'transmitter': None}",
     ):
         assert load(text).edge_sign.tolist() == [1, 0, 0, 0]
-    with pytest.warns(graphs.LeftOutWarning, match=r"for the transmitters none \(1 rows\); leave"):
+    with pytest.warns(
+        graphs.LeftOutWarning, match=r"for the transmitters none \(1 rows\), whose .*; leave"
+    ):
         data = load(text, transmitter_signs={"glutamate": -1})
     assert data.edge_sign.tolist() == [1, -1, -1, 0]
     assert load(text, transmitter_signs={"glutamate": 0, "": 1}).edge_sign.tolist() == [1, 0, 0, 1]
+    with pytest.warns(graphs.LeftOutWarning, match="no row has 'glutamat' of transmitter_signs"):
+        load(text, transmitter_signs={"glutamat": -1})
     with pytest.raises(
         ValueError, match="transmitter_signs must be -1, 0 .* or 1, got 2 of type int for 'Glu'"
     ):
         load(text, transmitter_signs={"Glu": 2})
     many = "source,target,transmitter\n" + "".join(f"a,{at},t{at}\n" for at in range(99))
-    with pytest.warns(graphs.LeftOutWarning, match=r"'t9' \(1 rows\) and more; pass"):
+    with pytest.warns(graphs.LeftOutWarning, match=r"'t9' \(1 rows\) and more, whose .*; pass"):
         load(many)
 
 

@@ -230,3 +230,38 @@ def test_a_class_of_the_table_keeps_its_name(tmp_path):
         data=(X, Y), topologies=["none"], rules=[LocalErrors], out=tmp_path, jobs=1, **FAST
     )
     assert row.rule == "local-errors"
+
+
+def test_a_rule_without_gradients_is_told(tmp_path):
+    class Idle(Backprop):
+        def forward(self, x, y):
+            return torch.tensor(0.5)
+
+    with pytest.raises(ValueError, match=r"the rule Idle must fill .grad .*check_rule\(Idle\)"):
+        compare(
+            data=(X, Y),
+            topologies=["none"],
+            rules=[Idle],
+            epochs=1,
+            seeds=1,
+            jobs=1,
+            out=tmp_path / "out",
+        )
+
+
+def test_an_argument_with_a_default_is_not_the_seed(tmp_path):
+    def sized(size=16):
+        return graphs.grid_local(size, 1)
+
+    rows = compare(
+        data=(X, Y), topologies=[sized], epochs=1, seeds=2, loops=1, jobs=1, out=tmp_path / "out"
+    )
+    assert [each.neurons for each in rows[0].outcomes] == [16, 16]
+
+
+def test_every_class_has_test_samples():
+    images = images_of(
+        (np.random.default_rng(0).normal(size=(107, 4)), [0] * 100 + [1, 1] + [2] * 5)
+    )
+    assert images.test_y.bincount().tolist() == [20, 1, 1]
+    assert images.train_y.bincount().tolist() == [80, 1, 4]
