@@ -177,7 +177,8 @@ def test_unknown_transmitters_have_the_sign_0(load):
     with pytest.warns(
         graphs.LeftOutWarning,
         match=r"sign is 0 \(unknown\) for the transmitters 'Glutamate' \(1 rows\), 'GLUTAMATE' "
-        r"\(1 rows\), none \(1 rows\), whose weights stay as they are; pass transmitter_signs={'Glutamate': ..., "
+        r"\(1 rows\), none \(1 rows\), whose weights stay as they are; "
+        r"pass transmitter_signs={'Glutamate': ..., "
         r"'GLUTAMATE': ...} with .*, "
         r"columns={'transmitter': None}",
     ):
