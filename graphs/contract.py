@@ -122,8 +122,8 @@ def signed_weights(data: Data) -> NDArray[np.float32]:
     The weight is ``edge_weight``, or 1 if the connectome has none. A synapse of sign -1, by its
     ``edge_sign`` or otherwise by the ``node_sign`` of its source, has the weight -abs(edge_weight),
     so that counts of synapses with signs and signed weights give the same result. Where the sign
-    is 0 (unknown) or absent, the weight is unchanged. Layers, measures and matrices all use these
-    weights. Takes O(N + E) time and memory.
+    is 0 (unknown) or absent, the weight is unchanged. Layers, neurons, matrices, the spectrum and
+    :func:`graphs.collapse` use these weights. Takes O(N + E) time and memory.
 
     Args:
         data: A connectome.

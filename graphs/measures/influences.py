@@ -96,9 +96,9 @@ def influence(
         threshold: Connections of a share below this are left out; the others keep their shares.
         grouped: Whether to add up the shares of all sources, which needs little memory.
         signed: Whether inhibitory synapses have negative shares, so that the influence of a path is
-            negative if it has an odd number of them. If no weight is negative, signs are
-            ``edge_sign`` or the ``node_sign`` of the source, and a synapse of unknown sign counts
-            as excitatory. Otherwise signs are not used.
+            negative if it has an odd number of them. As in :func:`graphs.signed_weights`, a synapse
+            is inhibitory if its ``edge_sign``, or otherwise the ``node_sign`` of its source, is -1,
+            or if its weight is negative.
         weight: The name of a field of weights, whose absolute values count; or None, which counts
             each synapse as 1. A connectome without ``edge_weight`` has weights of 1.
 

@@ -26,7 +26,7 @@ def input_shares(
         weight: The name of a field of weights, or None for numbers of synapses. The shares are
             those of absolute weights.
         threshold: Connections with a smaller share are left out. All others keep their shares.
-        signed: Whether shares of inhibitory synapses are negative.
+        signed: Whether the shares have the signs of :func:`graphs.signed_weights`.
         forward: Whether rows are sources, instead of targets.
     """
     source, target = array(data, "edge_index")
@@ -38,9 +38,9 @@ def input_shares(
     if signed:
         sign = np.sign(values)
         known = signs(data)
-        if known is not None and not (values < 0).any():
-            # As in the spectrum, a synapse of unknown sign keeps its weight.
-            sign = np.where(known < 0, -1.0, 1.0)
+        if known is not None:
+            # As in signed_weights, a synapse of unknown sign keeps the sign of its weight.
+            sign[known < 0] = -1
         share *= sign
     rows, columns = (source, target) if forward else (target, source)
     found = coo_array((share, (rows, columns)), shape=(int(data.num_nodes),) * 2).tocsr()

@@ -22,7 +22,10 @@ def strength(
     Barrat et al. [1]_ define the strength as the extension of the degree to weighted graphs.
 
     Args:
-        data: A connectome. Self-loops and parallel synapses count, and signs are not used.
+        data: A connectome. Self-loops and parallel synapses count. The field of weights is read as
+            stored, without ``edge_sign`` and ``node_sign``; for the sum of signed weights set
+            ``data.signed = torch.from_numpy(graphs.signed_weights(data))`` and pass
+            ``weight="signed"``.
         direction: ``"in"`` adds up the synapses that a neuron receives, ``"out"`` those that it
             sends, ``"both"`` all of them, so that a self-loop counts twice.
         weight: The name of a field of weights, which may be negative; or None, which counts

@@ -94,7 +94,10 @@ def by_type(
     .. math:: W_{ab} = \sum_{s \in a,\, t \in b} w_{st}
 
     Args:
-        data: A connectome. Self-loops and parallel synapses count, and signs are not used.
+        data: A connectome. Self-loops and parallel synapses count. The field of weights is read as
+            stored, without ``edge_sign`` and ``node_sign``; for the sum of signed weights set
+            ``data.signed = torch.from_numpy(graphs.signed_weights(data))`` and pass
+            ``weight="signed"``.
         partition: The type of each neuron, [N] integers or text, such as the communities or a
             list of labels. The default is ``node_type``, with its ``node_type_names``.
         weight: The name of a field of weights, which may be negative; or None, which counts
@@ -110,7 +113,7 @@ def by_type(
             or there is no field ``weight``.
 
     See Also:
-        :func:`graphs.collapse`: the same as a connectome.
+        :func:`graphs.collapse`: the same as a connectome, with signed weights.
 
     Note:
         O(N + E) time and memory; the matrices are sparse.

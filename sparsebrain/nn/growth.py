@@ -28,7 +28,8 @@ def rewire(
     the momentum of SGD. New synapses start as in a new layer of this connectome, and with an
     optimizer state of zero. All other parameters of the layer stay as they are. The parameter of
     the weight remains the same object, of another length, so that the optimizer continues with it.
-    Takes O(N + E log E) time.
+    Losses of earlier calls may stay referenced, but must not be differentiated again. Takes
+    O(N + E log E) time.
 
     With ``weight_sharing`` the shared weights stay whose type, source, target, projection or pair
     of neurons is the same. With ``gain`` the gains stay in the same way, and all strengths are

@@ -263,9 +263,34 @@ def _follow(parameter: nn.Parameter, origin: Tensor, new: Tensor) -> None:
     if values.shape == parameter.shape:
         parameter.copy_(values)
     else:
-        # The optimizer knows the parameter as this object.
-        parameter.data = values
+        _resize(parameter, values)
     parameter.grad = grad
+
+
+def _resize(parameter: nn.Parameter, values: Tensor) -> None:
+    """Give a parameter values of another shape; the optimizer knows it as this object.
+
+    While a graph of an earlier call is alive, for example through a loss that is still referenced,
+    it keeps the node that accumulates the gradient, which accepts the previous shape only. That
+    node is separated from the parameter, and raises an error if the earlier graph uses it.
+    """
+    if parameter.requires_grad:
+        with torch.enable_grad():
+            node = torch.autograd.graph.get_gradient_edge(parameter).node
+        node.register_prehook(_refuse_earlier_graph)
+    # torch makes a new node after a change of the dtype, but not after one of the shape.
+    other = torch.float16 if parameter.dtype == torch.float32 else torch.float32
+    parameter.data = values.new_empty(0, dtype=other)
+    parameter.data = values
+    # Earlier graphs refuse the values that they saved, as after an operation in place.
+    torch.autograd.graph.increment_version(parameter)
+
+
+def _refuse_earlier_graph(_: Any) -> None:
+    raise RuntimeError(
+        "backward() reached the synapses that the layer had before it was rewired; call the layer "
+        "again, and call backward() on the new loss"
+    )
 
 
 def follow(values: Tensor, origin: Tensor) -> Tensor:

@@ -155,6 +155,36 @@ def test_weights_of_either_sign():
     assert signed.share.ravel() == pytest.approx([0.1, -0.2])
 
 
+def test_each_synapse_has_the_sign_of_its_signed_weight():
+    """Also if other weights are negative."""
+    data = Data(edge_index=torch.tensor([[0, 1], [2, 2]]), num_nodes=3)
+    data.edge_weight = torch.tensor([-5.0, 3.0])
+    data.node_sign = torch.tensor([0.0, -1.0, 1.0])
+    assert graphs.signed_weights(data).tolist() == [-5, -3]
+    found = graphs.influence(data, [0, 1], [2], steps=1, signed=True)
+    assert found.share.ravel().tolist() == [-5 / 8, -3 / 8]
+    counted = graphs.influence(data, [0, 1], [2], steps=1, signed=True, weight=None)
+    assert counted.share.ravel().tolist() == [0.5, -0.5]
+    data.edge_sign = torch.tensor([-1.0, 0.0])
+    found = graphs.influence(data, [0, 1], [2], steps=1, signed=True)
+    assert found.share.ravel().tolist() == [-5 / 8, 3 / 8]
+
+
+@thorough
+@given(connectomes(), st.data())
+def test_one_step_is_the_share_of_signed_weights(data, draw):
+    known = graphs.contract.signs(data)
+    flips = draw.draw(st.lists(st.booleans(), min_size=len(known), max_size=len(known)))
+    data.edge_weight[torch.tensor(flips, dtype=torch.bool) & torch.from_numpy(known <= 0)] *= -1
+    wanted = np.zeros((data.num_nodes,) * 2)
+    np.add.at(wanted, tuple(data.edge_index.numpy()), graphs.signed_weights(data))
+    total = np.zeros(data.num_nodes)
+    np.add.at(total, data.edge_index[1].numpy(), data.edge_weight.abs().numpy())
+    wanted /= np.where(total, total, 1)
+    found = graphs.influence(data, range(data.num_nodes), steps=1, signed=True)
+    assert found.share[0] == pytest.approx(wanted, abs=1e-12)
+
+
 def test_bad_arguments(monkeypatch):
     with pytest.raises(ValueError, match="sources names 'x', which is not in connectome.names"):
         graphs.influence(chain(), ["x"])

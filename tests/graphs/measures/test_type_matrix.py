@@ -30,6 +30,16 @@ def test_a_count_by_hand():
     assert counted.weight.toarray().tolist() == found.synapses.toarray().tolist()
 
 
+def test_signs_count_only_in_signed_weights():
+    data = typed()
+    data.node_sign = torch.tensor([-1.0, 1.0, 0.0])
+    data.signed = torch.from_numpy(graphs.signed_weights(data))
+    assert graphs.by_type(data).weight.toarray()[0].tolist() == [1, 6, 0]
+    assert graphs.by_type(data, weight="signed").weight.toarray()[0].tolist() == [-1, -6, 0]
+    assert graphs.strength(data, direction="out").tolist() == [7, 0, 8]
+    assert graphs.strength(data, direction="out", weight="signed").tolist() == [-7, 0, 8]
+
+
 def test_as_a_dataframe_and_as_text():
     found = graphs.by_type(typed())
     frame = found.to_dataframe("pyarrow").to_pydict()

@@ -1,5 +1,7 @@
 """A rewired layer is a new layer of the other connectome in which what stays kept its values."""
 
+import weakref
+
 import pytest
 import torch
 from torch.nn.utils import parametrize, prune
@@ -297,3 +299,45 @@ def test_other_layers_are_refused():
         rewire(GraphLayer(parallel), after)
     shared = GraphLayer(parallel, weight_sharing="type")
     assert rewire(shared, after).tolist() == [0, 1, -1]
+
+
+ALIVE = ("plain", "several loops", "dale", "gain", "gain, dale", "type", "projection, dale")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("name", [*ALIVE, "equilibrium", "float64", "torch", "reference"])
+def test_training_continues_while_an_earlier_loss_is_referenced(name, finished):
+    before, after = brain(BEFORE), brain(AFTER)
+    options = {"init": "edge_weight", **OPTIONS[name]}
+    if options["init"] == "edge_weight":
+        before.edge_weight /= 100
+        after.edge_weight /= 100
+    if "weight_sharing" in options:
+        # Of fewer types and projections.
+        before = brain(BEFORE[:, :2])
+        del options["init"]
+    layer = GraphLayer(before, **options)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+    parameter = weight_parameter(layer)
+    seen, reference = [], weakref.ref(parameter)
+    parameter.register_hook(lambda grad: seen.append(grad.shape))
+    x = torch.rand(5, N, dtype=layer.weight.dtype)
+    loss = layer(x).square().sum()
+    if finished:
+        loss.backward(retain_graph=True)
+        optimizer.step()
+    before_shape = parameter.shape
+    rewire(layer, after, optimizer)
+    assert weight_parameter(layer) is parameter is reference()
+    assert parameter.shape != before_shape
+    made = GraphLayer(after, **options)
+    made.load_state_dict(layer.state_dict())
+    same_call(layer, made)
+    assert seen[-1] == parameter.shape
+    # Twice, because the first call makes the new node.
+    same_call(layer, made)
+    grad = parameter.grad.clone()
+    with pytest.raises(RuntimeError, match=r"before it was rewired|inplace operation"):
+        loss.backward()
+    assert torch.equal(parameter.grad, grad)
+    optimizer.step()
