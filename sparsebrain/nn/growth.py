@@ -40,7 +40,8 @@ def rewire(
         layer: The layer.
         connectome: A connectome of the same N neurons, with the fields that the options of the
             layer need, such as signs for ``dale``.
-        optimizer: The optimizer that trains the layer, or None.
+        optimizer: The optimizer that trains the layer; None if it keeps nothing for each weight, as
+            moments would then belong to other synapses.
         init: How new synapses start: "edge_weight" uses the weights of ``connectome``, for example
             zeros, which do not change the output. None uses the ``init`` of the layer.
 
