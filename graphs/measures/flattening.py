@@ -8,10 +8,11 @@ import numpy as np
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the scalars in nested records under joined names.
+    """Yield the values in nested records under joined names.
 
     Args:
-        values: Numbers, text, mappings, named tuples and dataclasses by name. Others are left out.
+        values: Values by name. Mappings, named tuples and dataclasses are flattened, and None is
+            left out. NumPy scalars become those of Python, and others stay as they are.
         prefix: What the names begin with.
     """
     for name, value in values.items():
@@ -20,7 +21,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flat(fields, f"{prefix}{name}_")
         elif isinstance(value, np.generic):
             yield f"{prefix}{name}", value.item()
-        elif isinstance(value, int | float | str):
+        elif value is not None:
             yield f"{prefix}{name}", value
 
 

@@ -212,9 +212,10 @@ def against_nulls(
     Args:
         data: A connectome without parallel synapses, as the null models require.
         measure: A function that takes a connectome and returns a number, or several by name: a
-            mapping, a named tuple or a dataclass. An ``Estimate`` counts as its value, and text is
-            left out. Or the name of a public measure with such a result, with its defaults. For
-            other options pass ``functools.partial(graphs.clustering, weight="edge_weight")``.
+            mapping, a named tuple or a dataclass, also nested. Arrays and tensors of one element
+            are numbers, an ``Estimate`` counts as its value, and text and None are left out. Or the
+            name of a public measure with such a result, with its defaults. For other options pass
+            ``functools.partial(graphs.clustering, weight="edge_weight")``.
         null: The null model: ``"rewire_degrees"``, ``"rewire_reciprocal"``, ``"rewire_lengths"``,
             or a function that is called as ``null(data, seed=generator)`` and returns a connectome.
         samples: Number of null graphs. The smallest possible two-sided p-value is 2 / (1 +
@@ -231,8 +232,9 @@ def against_nulls(
 
     Raises:
         TypeError: If an argument or a field of ``data`` has the wrong type, or the measure or the
-            null model returns something else.
-        ValueError: If ``data`` or a null graph breaks the contract, or an argument is out of range.
+            null model returns something else, such as a list among the numbers.
+        ValueError: If ``data`` or a null graph breaks the contract, an argument is out of range, or
+            two numbers of the measure have the same name.
 
     Warns:
         UserWarning: If a number is the same in all null graphs, so that there is no z.
@@ -335,7 +337,24 @@ def _numbers(function: Callable[[Data], Any], data: Data) -> dict[str, float]:
         name: each.value if isinstance(each, Estimate) else each
         for name, each in (as_mapping(found) or {}).items()
     }
-    numbers = {name: float(value) for name, value in flat(fields) if not isinstance(value, str)}
+    numbers: dict[str, float] = {}
+    for name, value in flat(fields):
+        if isinstance(value, str):
+            continue
+        number = _number(value)
+        if number is None:
+            raise TypeError(
+                f"measure must return one number or text for each name, got "
+                f"{arguments.described(value)} for {name!r:.60}; pass a function that leaves it "
+                "out, or returns a number of it such as its mean"
+            )
+        if name in numbers:
+            raise ValueError(
+                f"measure must return different names, got two numbers for {name!r:.60} after "
+                "names of nested mappings are joined by '_'; pass a function that returns one "
+                "mapping of numbers"
+            )
+        numbers[name] = number
     if not numbers:
         raise TypeError(
             f"measure must return a number, or several by name, got {arguments.described(found)}; "

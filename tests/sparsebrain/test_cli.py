@@ -258,6 +258,21 @@ def test_measures_read_weights_and_are_compared_with_null_graphs(tmp_path, capsy
     assert rows[names.index("clustering")].endswith(str(expected))
 
 
+def test_a_measure_that_is_constant_in_null_graphs_but_different_is_shown(tmp_path, capsys):
+    path = tmp_path / "two.npz"
+    ring = graphs.small_world(12, 6, 0.0, seed=0)
+    graphs.save(graphs.join([ring, ring]), path)
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(path), "--against", "rewire_degrees", "--samples", "4"])
+    told = capsys.readouterr()
+    assert (stop.value.code, told.err) == (0, "")
+    rows = dict(row.split(maxsplit=1) for row in told.out.split("\n\n")[1].splitlines()[1:])
+    assert rows["strongly_connected"] == (
+        "0.5: no z: constant, p 0.4; nulls 1, 95 % from 1 to 1 (4 by rewire_degrees)"
+    )
+    assert "num_nodes" not in rows
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

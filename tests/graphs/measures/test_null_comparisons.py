@@ -153,6 +153,53 @@ def test_results_that_count_as_one_number(ring):
         assert found.value == float(result)
 
 
+@pytest.mark.filterwarnings("ignore:each of .* is the same in all null graphs")
+def test_every_kind_of_number_in_a_mapping(ring):
+    numbers = {
+        "tensor": torch.tensor(1.0),
+        "parameter": torch.nn.Parameter(torch.tensor([2.0])),
+        "number": 0.5,
+        "array": np.array(3.0),
+        "array of one": np.array([[4]]),
+        "scalar": np.float32(5),
+        "flag": True,
+        "estimate": graphs.clustering(ring)._replace(value=6.0),
+        "nested": {"tensor": torch.tensor(7), "deeper": {"array": np.array([8.0])}},
+        "text": "left out",
+        "undefined": None,
+    }
+    found = graphs.against_nulls(ring, lambda _: numbers, samples=2)
+    assert {name: each.value for name, each in found.items()} == {
+        "tensor": 1,
+        "parameter": 2,
+        "number": 0.5,
+        "array": 3,
+        "array of one": 4,
+        "scalar": 5,
+        "flag": 1,
+        "estimate": 6,
+        "nested_tensor": 7,
+        "nested_deeper_array": 8,
+    }
+    assert found["tensor"].nulls.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "value", [[1.0], np.zeros(2), np.zeros(0), torch.zeros(2), 1j, np.complex64(1), (1, 2), object]
+)
+def test_other_fields_are_refused(ring, value):
+    told = r"measure must return one number or text for each name, got .* for '{}'; pass a function"
+    with pytest.raises(TypeError, match=told.format("bad")):
+        graphs.against_nulls(ring, lambda _: {"good": 1.0, "bad": value}, samples=2)
+    with pytest.raises(TypeError, match=told.format("a_bad")):
+        graphs.against_nulls(ring, lambda _: {"good": 1.0, "a": {"bad": value}}, samples=2)
+
+
+def test_names_that_are_equal_when_joined_are_refused(ring):
+    with pytest.raises(ValueError, match="measure must return different names, got two .* 'a_b'"):
+        graphs.against_nulls(ring, lambda _: {"a": {"b": 1.0}, "a_b": 2.0}, samples=2)
+
+
 def test_bars_are_on_stderr(ring, capsys):
     graphs.against_nulls(ring, "clustering", samples=2, progress=True)
     assert capsys.readouterr().out == ""
