@@ -15,6 +15,8 @@ from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.replacement import follow, weight_parameter
 
 
+# Tensors made in inference mode could not be trained afterwards.
+@torch.inference_mode(False)
 def rewire(
     layer: GraphLayer,
     connectome: Data,

@@ -341,3 +341,16 @@ def test_training_continues_while_an_earlier_loss_is_referenced(name, finished):
         loss.backward()
     assert torch.equal(parameter.grad, grad)
     optimizer.step()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("options", [{}, {"dale": True}, {"gain": "synapse", "loops": 2}])
+def test_training_continues_after_a_rewiring_without_gradients(mode, options):
+    layer = GraphLayer(brain(BEFORE), **options)
+    optimizer = trained(layer)
+    with mode():
+        rewire(layer, brain(AFTER), optimizer)
+    made = GraphLayer(brain(AFTER), **options)
+    made.load_state_dict(layer.state_dict())
+    same_call(layer, made)
+    optimizer.step()
