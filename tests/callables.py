@@ -439,7 +439,7 @@ NOT_CALLED = {
     *("Spectrum", "Prediction", "Rule"),
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
-    *("load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
+    *("fetch", "load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
     *("digits_stdp", "one_shot", "reward", "wiring", "read_config", "load_trained"),
     *("Callback", "CSVLog", "TensorBoardLog"),
     # The rules, which are called by their names in RULES and PLASTICITY.

@@ -151,8 +151,10 @@ def test_older_tables_are_written_anew_once(tmp_path):
     for name in TABLES:
         text = (tmp_path / name).read_text()
         # None of the checksums is known, so they and the commas before them can go.
-        columns = "images_checksum,connectome_checksum,code_checksum"
-        (tmp_path / name).write_text(text.replace(f",{columns}", "").replace(",rate,,,,", ",rate,"))
+        columns = "device,images_checksum,connectome_checksum,code_checksum"
+        old = text.replace(f",{columns}", "").replace(",rate,cpu,,,,", ",rate,")
+        assert len(old) < len(text) - len(columns)
+        (tmp_path / name).write_text(old)
     results = Results(tmp_path)
     assert seeds(results) == [0]
     add(results, 1)
