@@ -436,7 +436,7 @@ NOT_CALLED = {
     *("Influence", "NullComparison", "NullComparisons", "StrongPath", "StrongPaths", "TypeMatrix"),
     *("LikelihoodRatio", "PathLength", "PowerLaw", "RichClub", "SmallWorldness", "Summary"),
     *("WiringLength", "LoopGradients", "Reach", "ReceptiveField", "Saturation", "Similarity"),
-    *("Spectrum", "Prediction", "Rule"),
+    *("Spectrum", "Prediction", "Rule", "DirectionTuning"),
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("fetch", "load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),

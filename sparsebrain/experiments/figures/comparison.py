@@ -10,7 +10,13 @@ from matplotlib.lines import Line2D
 from torch_geometric.data import Data
 
 import graphs
-from sparsebrain.experiments.figures.curves import COLORS, draw_accuracy, draw_ends, draw_runs
+from sparsebrain.experiments.figures.curves import (
+    COLORS,
+    draw_accuracy,
+    draw_ends,
+    draw_runs,
+    shortened,
+)
 from sparsebrain.experiments.report import Row
 from sparsebrain.experiments.topology import break_options, parse
 from sparsebrain.experiments.training import connectome_of
@@ -110,6 +116,11 @@ def _draw_matrix(ax: Axes, data: Data, color: str) -> None:
     ax.invert_yaxis()
 
 
+def _broken(label: str) -> str:
+    """Return a label with one option per line, and the end of lines that are long."""
+    return "\n".join(shortened(line) for line in break_options(label, "\n").split("\n"))
+
+
 def _labels(rows: list[Row]) -> list[str]:
     """Return each kind if it is unique among the rows, else the full text, one option per line.
 
@@ -121,6 +132,6 @@ def _labels(rows: list[Row]) -> list[str]:
         for spec, row in zip(specs, rows, strict=True)
     ]
     return [
-        kind if kinds.count(kind) == 1 else break_options(row.label, "\n")
+        shortened(kind) if kinds.count(kind) == 1 else _broken(row.label)
         for kind, row in zip(kinds, rows, strict=True)
     ]

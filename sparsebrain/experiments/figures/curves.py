@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from sparsebrain.diagnostics.plotting import by_factors
 from sparsebrain.experiments.report import Row
 
+# A longer label leaves the axes no room.
+_LONGEST = 36
 COLORS = (
     *("#3a7ca5", "#c8553d", "#588157", "#8d6a9f", "#e09f3e"),
     *("#16324f", "#7f7f7f", "#bc4b51", "#4fb3bf", "#7b4f2c"),
@@ -66,6 +68,11 @@ def draw_accuracy(ax: Axes, rows: list[Row], colors: Sequence[str] = COLORS) -> 
     ]
     if settled:
         ax.set_ylim(bottom=min(settled) - 0.5)
+
+
+def shortened(label: str) -> str:
+    """Return the end of a label that is long, such as the path of a file, which tells most."""
+    return label if len(label) <= _LONGEST else f"...{label[3 - _LONGEST :]}"
 
 
 def draw_runs(ax: Axes, rows: list[Row], labels: list[str]) -> None:
@@ -126,14 +133,16 @@ def _draw_curves(
         high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
         color = colors[place % len(colors)]
         if not epochs:
-            ax.plot([], [], color=color, label=f"{row.label} (diverged)")
+            ax.plot([], [], color=color, label=f"{shortened(row.label)} (diverged)")
             continue
         if len(epochs) == 1:
             # A band over a single epoch would have no width.
-            ax.errorbar(epochs, means, spreads, color=color, fmt="o", capsize=3, label=row.label)
+            ax.errorbar(
+                epochs, means, spreads, color=color, fmt="o", capsize=3, label=shortened(row.label)
+            )
             ax.set_xticks(epochs)
             continue
-        ax.plot(epochs, means, color=color, label=row.label)
+        ax.plot(epochs, means, color=color, label=shortened(row.label))
         ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
