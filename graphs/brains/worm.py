@@ -151,15 +151,12 @@ def c_elegans(kind: Kind = "chemical", source: Source = "cook2019") -> Data:
     kind = arguments.option("kind", kind, KINDS)
     source = arguments.option("source", source, SOURCES)
     neurons = tables.read("c_elegans_neurons")
-    start, end, edge_type, weight = _synapses(f"c_elegans_{source}", neurons["name"])
-    if kind != "both":
-        wanted = edge_type == SYNAPSES.index(kind)
-        if not wanted.any():
-            raise ValueError(
-                f"kind={kind!r}: {source} has no {kind} synapses; pass kind='chemical' or another "
-                "source"
-            )
-        start, end, edge_type, weight = (each[wanted] for each in (start, end, edge_type, weight))
+    start, end, edge_type, weight = _synapses(f"c_elegans_{source}", neurons["name"], kind)
+    if not len(start):
+        raise ValueError(
+            f"kind={kind!r}: {source} has no {kind} synapses; pass kind='chemical' or another "
+            "source"
+        )
     return build(
         len(neurons["name"]),
         start,
@@ -210,10 +207,7 @@ def c_elegans_male(kind: Kind = "chemical") -> Data:
     kind = arguments.option("kind", kind, KINDS)
     names = tables.read("c_elegans_male_neurons")["name"]
     shared = set(tables.read("c_elegans_neurons")["name"])
-    start, end, edge_type, weight = _synapses("c_elegans_male_cook2019", names)
-    if kind != "both":
-        wanted = edge_type == SYNAPSES.index(kind)
-        start, end, edge_type, weight = (each[wanted] for each in (start, end, edge_type, weight))
+    start, end, edge_type, weight = _synapses("c_elegans_male_cook2019", names, kind)
     return build(
         len(names),
         start,
@@ -228,9 +222,9 @@ def c_elegans_male(kind: Kind = "chemical") -> Data:
 
 
 def _synapses(
-    table_name: str, names: tuple[str, ...]
+    table_name: str, names: tuple[str, ...], wanted: Kind
 ) -> tuple[Index, Index, Index, NDArray[np.float32]]:
-    """Return source, target, type and weight of the synapses between neurons.
+    """Return source, target, type and weight of the synapses of a kind between neurons.
 
     Electrical synapses are returned in both directions.
     """
@@ -242,11 +236,16 @@ def _synapses(
         for row in zip(
             *(table[each] for each in ("source", "target", "type", "synapses")), strict=True
         )
-        if row[0] in number and row[1] in number
+        if row[0] in number and row[1] in number and wanted in (row[2], "both")
     ]
-    source, target, kind = np.array(
-        [(number[start], number[end], SYNAPSES.index(kind)) for start, end, kind, _ in kept]
-    ).T
+    source, target, kind = (
+        np.array(
+            [(number[start], number[end], SYNAPSES.index(kind)) for start, end, kind, _ in kept],
+            dtype=np.int64,
+        )
+        .reshape(-1, 3)
+        .T
+    )
     weight = np.array([row[3] for row in kept], dtype=np.float32)
     electrical = kind == SYNAPSES.index("electrical")
     listed = source * len(names) + target

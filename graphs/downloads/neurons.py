@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphs.contract import Index, build_sorted, validate
-from graphs.io.columns import TRANSMITTER_SIGNS, transmitter_name
+from graphs.io.columns import known_signs, transmitter_name
 from graphs.io.duplicates import combine
 
 UNKNOWN = "unknown"
@@ -163,8 +163,7 @@ def _signs(transmitters: Sequence[str], chosen: Mapping[str, float]) -> NDArray[
             "transmitter_signs must name transmitters of this connectome, got "
             f"{missing[0][:50]!r}; pass some of {', '.join(sorted(found - {UNKNOWN}))}"
         )
-    known = {transmitter_name(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
-    known.update({transmitter_name(name): sign for name, sign in chosen.items()})
+    known = known_signs(chosen)
     return np.array(
         [known.get(transmitter_name(each), 0.0) for each in transmitters], dtype=np.float32
     )

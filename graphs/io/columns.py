@@ -103,8 +103,7 @@ def signs(
     Returns:
         The signs; that of a transmitter without one is 0, unknown, and a warning names it.
     """
-    known = {transmitter_name(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
-    known.update({transmitter_name(name): sign for name, sign in (chosen or {}).items()})
+    known = known_signs(chosen)
     # The name in the table goes before its other names.
     known.update({name.strip().lower(): sign for name, sign in (chosen or {}).items()})
     texts = list(labels.index)
@@ -130,6 +129,12 @@ def signs(
             f"{option}={{'transmitter': None}}"
         )
     return np.array([sign or 0.0 for sign in found], dtype=np.float32)[codes]
+
+
+def known_signs(chosen: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the sign of each transmitter, by its full name, where it is known or chosen."""
+    known = {transmitter_name(name): sign for name, sign in TRANSMITTER_SIGNS.items()}
+    return {**known, **{transmitter_name(name): sign for name, sign in (chosen or {}).items()}}
 
 
 def _names(texts: Sequence[str]) -> set[str]:

@@ -37,7 +37,7 @@ NOT_TRAINED_BY = (
     *("experiments/tables.py", "experiments/results.py", "experiments/runner.py"),
     *("experiments/fingerprint.py", "experiments/occlusion.py", "experiments/recall.py"),
     *("experiments/help_texts.py", "experiments/shared_folder.py"),
-    "experiments/scored_folder.py",
+    *("experiments/scored_folder.py", "experiments/scored_training.py"),
     "experiments/notebook_progress.py",
     *("experiments/command_options.py", "experiments/command_names.py", "experiments/objects.py"),
     *("experiments/callbacks.py", "experiments/run_files.py", "experiments/devices.py"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from sparsebrain.experiments import scored_training
 from sparsebrain.experiments.error_diffusion_study.settings import BASE, CHECKSUMS, LATER, Setting
 from sparsebrain.experiments.error_diffusion_study.training import Score, train
-from sparsebrain.experiments.runner import tell_torn, train_unclaimed
 from sparsebrain.experiments.scored_folder import ScoredFolder
 from sparsebrain.experiments.tables import check_share, parse_row
 
@@ -41,20 +39,15 @@ def train_missing(
     console: Console | None,
 ) -> None:
     """Train what the folder does not hold, and add each training as soon as it is finished."""
-    if console is not None:
-        tell_torn(kept, console)
-    missing = [setting for setting in dict.fromkeys(wanted) if setting not in kept]
-
-    def arguments_of(setting: Setting) -> tuple[Any, ...]:
-        return setting, data_dir
-
-    trainings = train_unclaimed(missing, kept, _train, arguments_of, jobs, console)
-    with contextlib.closing(trainings):
-        for setting, score in trainings:
-            kept.add(setting, score)
-            if console is not None:
-                number = sum(each in kept for each in missing)
-                console.print(f"{number} of {len(missing)}: {_tell(setting)} {_tell_score(score)}")
+    scored_training.train_missing(
+        wanted,
+        kept,
+        _train,
+        lambda setting: (setting, data_dir),
+        jobs,
+        console,
+        lambda setting, score: f"{_tell(setting)} {_tell_score(score)}",
+    )
 
 
 def _train(setting: Setting, data_dir: Path | None) -> tuple[Setting, Score]:

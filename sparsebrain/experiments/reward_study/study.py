@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from sparsebrain.experiments.reward_study.networks import (
     read_topology,
 )
 from sparsebrain.experiments.reward_study.training import EPISODES, Score, Setting, train
-from sparsebrain.experiments.runner import tell_torn, train_unclaimed
+from sparsebrain.experiments.scored_training import train_missing
 from sparsebrain.experiments.tables import make_folder
 from sparsebrain.reward.task import SOLVED
 
@@ -100,7 +99,7 @@ def reward(
         for method in METHODS
         if topology == LAYERED or method not in MENDS
     ]
-    _train_missing(wanted, kept, jobs, console)
+    train_missing(wanted, kept, _train, lambda each: (each,), jobs, console, _tell_training)
     found = {
         topology: {
             method: [
@@ -134,27 +133,12 @@ def reward(
     return [kept.scores[each] for each in wanted]
 
 
-def _train_missing(
-    wanted: Sequence[Setting], kept: Scores, jobs: int, console: Console | None
-) -> None:
-    """Train what the folder does not hold, and add each training as soon as it is finished."""
-    if console is not None:
-        tell_torn(kept, console)
-    missing = [each for each in wanted if each not in kept]
-    trainings = train_unclaimed(missing, kept, _train, lambda each: (each,), jobs, console)
-    with contextlib.closing(trainings):
-        for setting, score in trainings:
-            kept.add(setting, score)
-            if console is not None:
-                number = sum(each in kept for each in missing)
-                console.print(
-                    f"{number} of {len(missing)}: {setting.topology}, {setting.method}, "
-                    f"seed {setting.seed}: {score.score:.3f}"
-                )
-
-
 def _train(setting: Setting) -> tuple[Setting, Score]:
     return setting, train(setting)
+
+
+def _tell_training(setting: Setting, score: Score) -> str:
+    return f"{setting.topology}, {setting.method}, seed {setting.seed}: {score.score:.3f}"
 
 
 def _checksum() -> str:

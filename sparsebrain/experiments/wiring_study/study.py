@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from graphs.io.atomic import write_atomically
 from sparsebrain.experiments import options
 from sparsebrain.experiments.figures import wiring as figure
 from sparsebrain.experiments.fingerprint import checksum_of_code, checksum_of_connectome
-from sparsebrain.experiments.runner import tell_torn, train_unclaimed
+from sparsebrain.experiments.scored_training import train_missing
 from sparsebrain.experiments.significance import Difference, differences
 from sparsebrain.experiments.tables import make_folder
 from sparsebrain.experiments.topology import TopologyError, build, parse
@@ -135,7 +134,9 @@ def wiring(
         for learns in LEARNS
         for null in (BRAIN, *nulls)
     }
-    _train_missing([*wanted.values()], data, kept, jobs, console)
+    train_missing(
+        wanted.values(), kept, train, lambda each: (each, data), jobs, console, _tell_training
+    )
     scores = {
         learns: {
             null: [kept.scores[wanted[learns, null, seed]] for seed in range(seeds)]
@@ -220,23 +221,8 @@ def _population(option: str, data: Data, name: str | None, usual: Sequence[str])
     return name
 
 
-def _train_missing(
-    wanted: Sequence[Setting], data: Data, kept: Scores, jobs: int, console: Console | None
-) -> None:
-    """Train what the folder does not hold, and add each training as soon as it is finished."""
-    if console is not None:
-        tell_torn(kept, console)
-    missing = [each for each in wanted if each not in kept]
-    trainings = train_unclaimed(missing, kept, train, lambda each: (each, data), jobs, console)
-    with contextlib.closing(trainings):
-        for setting, score in trainings:
-            kept.add(setting, score)
-            if console is not None:
-                number = sum(each in kept for each in missing)
-                console.print(
-                    f"{number} of {len(missing)}: {setting.learns}, {setting.wiring}, "
-                    f"seed {setting.seed}: {100 * score.accuracy:.1f} %"
-                )
+def _tell_training(setting: Setting, score: Score) -> str:
+    return f"{setting.learns}, {setting.wiring}, seed {setting.seed}: {100 * score.accuracy:.1f} %"
 
 
 def _checksum() -> str:

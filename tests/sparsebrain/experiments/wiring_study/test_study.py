@@ -140,7 +140,7 @@ def test_pairs_are_compared_and_trainings_kept(brain, tmp_path, monkeypatch):
     pairs = [("brain", "degrees"), ("brain", "random")]
     expected = differences(values, pairs, resolution=100 / 800)
     assert sorted(each.difference for each in found[:2]) == sorted(expected)
-    monkeypatch.setattr(study, "train_unclaimed", lambda missing, *rest: (_ for _ in missing))
+    monkeypatch.setattr(study, "train", None)
     assert wiring(brain, epochs=1, seeds=3, out=tmp_path) == found
 
 
