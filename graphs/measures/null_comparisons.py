@@ -217,7 +217,9 @@ def against_nulls(
             name of a public measure with such a result, with its defaults. For other options pass
             ``functools.partial(graphs.clustering, weight="edge_weight")``.
         null: The null model: ``"rewire_degrees"``, ``"rewire_reciprocal"``, ``"rewire_lengths"``,
-            or a function that is called as ``null(data, seed=generator)`` and returns a connectome.
+            ``"rewire_populations"`` or ``"shuffle_weights"``, the functions of these names in
+            :mod:`graphs`; or a function that is called as ``null(data, seed=generator)`` and
+            returns a connectome.
         samples: Number of null graphs. The smallest possible two-sided p-value is 2 / (1 +
             ``samples``).
         jobs: Number of null graphs at the same time, each in a process of joblib; -1 for one per
