@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sparsebrain import namesake
+
 if TYPE_CHECKING:
     from sparsebrain import (
         diagnostics,
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 _PACKAGES = tuple(name for name in __all__ if name.islower() and name != "__version__")
+
+namesake.check()
 
 
 def __getattr__(name: str) -> Any:
