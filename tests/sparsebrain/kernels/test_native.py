@@ -12,7 +12,7 @@ import graphs
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure, native
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.structure import Compressed
+from sparsebrain.kernels.compressed import Compressed
 
 pytestmark = pytest.mark.skipif(
     kernels.available()["native"] is not None, reason="no compiled kernels; .ci/run asserts them"

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure, triton_backend
 from sparsebrain.kernels.activations import ACTIVATIONS
+from sparsebrain.kernels.compressed import Compressed
 from sparsebrain.kernels.select import resolve
-from sparsebrain.kernels.structure import Compressed
 from sparsebrain.kernels.triton_backend import TritonBackend
 
 HERE = Path(__file__)
