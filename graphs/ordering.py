@@ -50,8 +50,8 @@ def _counting_argsort(keys: Index, bound: int) -> Index:
 View = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 
 
-def views(source: Index, target: Index, num_nodes: int) -> tuple[View, View] | None:
-    """Return the synapses in compressed-sparse-row form, by target and by source.
+def view(source: Index, target: Index, num_nodes: int) -> View:
+    """Return the synapses in compressed-sparse-row form, by target.
 
     Args:
         source: Source of each synapse [E], in [0, N).
@@ -59,17 +59,47 @@ def views(source: Index, target: Index, num_nodes: int) -> tuple[View, View] | N
         num_nodes: Number of neurons N.
 
     Returns:
-        The synapses by (target, source) and by (source, target), each as the start of each row
-        [N + 1], the neurons at the other ends [E], and the positions of the synapses before sorting
-        [E], or None if nothing was moved. Arrays are int32 if N and E allow it, else int64. None
-        without the compiled helpers.
+        The synapses by (target, source): the start of each row [N + 1], the neurons at the other
+        ends [E], and the positions of the synapses before sorting [E], or None if nothing was
+        moved. Arrays are int32 if N and E allow it, else int64. O(N + E) time.
     """
     helpers = compiled.module()
-    if helpers is None:
-        return None
     wide = max(num_nodes, len(source)) >= 2**31
-    found: tuple[View, View] = helpers.views(*compiled.plain(source, target), num_nodes, wide)
-    return found
+    if helpers is not None:
+        found: View = helpers.view(*compiled.plain(source, target), num_nodes, wide)
+        return found
+    dtype = np.int64 if wide else np.int32
+    pointer = np.zeros(num_nodes + 1, dtype)
+    np.cumsum(np.bincount(target, minlength=num_nodes), out=pointer[1:])
+    order = unless_identity(canonical_order(num_nodes, source, target).astype(dtype))
+    return pointer, (source if order is None else source[order]).astype(dtype), order
+
+
+def transposed(rows: View) -> View:
+    """Return the columns of a view as rows, in O(N + E) time.
+
+    Both views contain the positions of the synapses before sorting, and the order of equal synapses
+    is kept. The rows of ``rows`` must be sorted, and ``rows`` must be a view: indices are checked
+    only as far as memory safety requires.
+    """
+    pointer, neuron, order = rows
+    helpers = compiled.module()
+    if helpers is not None:
+        found: View = helpers.transposed(pointer, neuron, order)
+        return found
+    size, dtype = len(pointer) - 1, neuron.dtype
+    places = np.arange(len(neuron), dtype=dtype) if order is None else order
+    # A counting sort, which keeps the order of the rows within each column.
+    columns = csr_array((places, neuron, pointer), shape=(size, size)).tocsc()
+    pointer, neuron, order = (
+        array.astype(dtype) for array in (columns.indptr, columns.indices, columns.data)
+    )
+    return pointer, neuron, unless_identity(order)
+
+
+def unless_identity(order: NDArray[Any]) -> NDArray[Any] | None:
+    """Return a permutation, or None if it changes nothing."""
+    return None if np.array_equal(order, np.arange(len(order))) else order
 
 
 def has_parallel(source: Index, target: Index, num_nodes: int) -> bool:

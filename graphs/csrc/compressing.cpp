@@ -1,4 +1,4 @@
-// Both views of the synapses that a layer's kernels read, and a search for parallel synapses.
+// The views of the synapses that a layer's kernels read, and a search for parallel synapses.
 #include "ends.hpp"
 #include "partition.hpp"
 
@@ -54,61 +54,34 @@ void sort_into(const Read &synapse, const Ends &all, Synapse<Number> *spare, Vie
   pointer[all.neurons] = Number(all.size);
 }
 
-// Sorts the synapses of one view, whose positions it keeps, for the transposed view.
 template <class Number>
-void transpose(View<Number> &from, bool ordered, const Ends &all, Synapse<Number> *spare, View<Number> &into) {
-  // The row of each synapse.
-  Many<Number> row(all.size);
-  const Number *pointer = from.pointer.get(), *neuron = from.neuron.get(), *order = from.order.get();
-#pragma omp parallel for schedule(dynamic, 1024)
-  for (int64_t each = 0; each < all.neurons; ++each)
-    std::fill(row.data() + pointer[each], row.data() + pointer[each + 1], Number(each));
-  sort_into<Number>(
-      [&](int64_t at) {
-        return Synapse<Number>{neuron[at], row[at], ordered ? Number(at) : order[at]};
-      },
-      all, spare, into);
-}
-
-template <class Number>
-nb::tuple views_of(const Ends &all) {
-  View<Number> by_target(all.size, all.neurons), by_source(all.size, all.neurons);
-  bool by_target_ordered = false, by_source_ordered = false;
+nb::tuple view_of(const Ends &all) {
+  View<Number> by_target(all.size, all.neurons);
+  bool ordered = false;
   {
     nb::gil_scoped_release unlocked;
     const Seen seen = checked(all);
-    Synapses<Number> spare(all.size);
     const auto number = [](int64_t each) { return Number(each); };
-    const Ends turned{all.target, all.source, all.size, all.neurons};
+    const auto by_source = [&](int64_t at) {
+      return Synapse<Number>{number(all.source[at]), number(all.target[at]), number(at)};
+    };
     if (seen.rising) {
       copy_sorted(all.target, all.source, all, by_target);
-      sort_into<Number>(
-          [&](int64_t at) {
-            return Synapse<Number>{number(all.source[at]), number(all.target[at]), number(at)};
-          },
-          all, spare.get(), by_source);
-      by_target_ordered = true;
-      by_source_ordered = is_identity(by_source.order.get(), all.size);
-    } else if (look_through(turned).rising) {
-      copy_sorted(all.source, all.target, all, by_source);
-      sort_into<Number>(
-          [&](int64_t at) {
-            return Synapse<Number>{number(all.target[at]), number(all.source[at]), number(at)};
-          },
-          all, spare.get(), by_target);
-      by_source_ordered = true;
-      by_target_ordered = is_identity(by_target.order.get(), all.size);
+      ordered = true;
     } else {
-      // By source, then by target; both sorts are stable.
-      {
+      Synapses<Number> spare(all.size);
+      if (look_through({all.target, all.source, all.size, all.neurons}).rising) {
+        sort_into<Number>(
+            [&](int64_t at) {
+              return Synapse<Number>{number(all.target[at]), number(all.source[at]), number(at)};
+            },
+            all, spare.get(), by_target);
+      } else {
+        // By source, then by target; both sorts are stable.
         Synapses<Number> sorted(all.size);
         Synapse<Number> *into = sorted.get();
         Partition partition(all.size, all.neurons);
-        partition.distribute<Number>(
-            [&](int64_t at) {
-              return Synapse<Number>{number(all.source[at]), number(all.target[at]), number(at)};
-            },
-            spare.get());
+        partition.distribute<Number>(by_source, spare.get());
         partition.sort(
             spare.get(),
             [=](int64_t place, const Synapse<Number> &each) {
@@ -117,21 +90,63 @@ nb::tuple views_of(const Ends &all) {
             [](int64_t, int64_t) {});
         sort_into<Number>([=](int64_t at) { return into[at]; }, all, spare.get(), by_target);
       }
-      by_target_ordered = is_identity(by_target.order.get(), all.size);
-      transpose(by_target, by_target_ordered, all, spare.get(), by_source);
-      by_source_ordered = is_identity(by_source.order.get(), all.size);
+      ordered = is_identity(by_target.order.get(), all.size);
     }
   }
-  return nb::make_tuple(by_target.as_arrays(all, by_target_ordered),
-                        by_source.as_arrays(all, by_source_ordered));
+  return by_target.as_arrays(all, ordered);
 }
 
-nb::tuple views(const Index &source, const Index &target, int64_t neurons, bool wide) {
+nb::tuple view(const Index &source, const Index &target, int64_t neurons, bool wide) {
   const Ends all = ends(source, target, neurons);
-  if (wide) return views_of<int64_t>(all);
+  if (wide) return view_of<int64_t>(all);
   if (std::max(all.neurons, all.size) > std::numeric_limits<int32_t>::max())
     throw std::invalid_argument("more neurons or synapses than 32-bit numbers count");
-  return views_of<int32_t>(all);
+  return view_of<int32_t>(all);
+}
+
+template <class Number>
+using Numbers = nb::ndarray<const Number, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Whether the rows follow each other, hold all synapses and lead to neurons.
+template <class Number>
+bool is_sound(const Number *pointer, const Number *neuron, const Ends &all) {
+  if (pointer[0] != 0 || pointer[all.neurons] != all.size) return false;
+  for (int64_t row = 0; row < all.neurons; ++row)
+    if (pointer[row + 1] < pointer[row]) return false;
+  bool inside = true;
+  for (int64_t at = 0; at < all.size; ++at) inside &= is_neuron(neuron[at], all.neurons);
+  return inside;
+}
+
+// The columns of a view as rows. Both views keep the positions of the synapses before sorting.
+template <class Number>
+nb::tuple transposed(const Numbers<Number> &pointer, const Numbers<Number> &neuron,
+                     const Numbers<Number> &order) {
+  const bool moved = order.is_valid();
+  if (!pointer.size() || (moved && order.size() != neuron.size()))
+    throw std::invalid_argument("pointer must not be empty, neuron and order must be of one length");
+  const Ends all{nullptr, nullptr, int64_t(neuron.size()), int64_t(pointer.size()) - 1};
+  const Number *first = pointer.data(), *other = neuron.data();
+  const Number *place = moved ? order.data() : nullptr;
+  View<Number> columns(all.size, all.neurons);
+  bool ordered = false;
+  {
+    nb::gil_scoped_release unlocked;
+    if (!is_sound(first, other, all)) throw std::out_of_range("a view leads out of its synapses");
+    // The row of each synapse.
+    Many<Number> row(all.size);
+#pragma omp parallel for schedule(dynamic, 1024)
+    for (int64_t each = 0; each < all.neurons; ++each)
+      std::fill(row.data() + first[each], row.data() + first[each + 1], Number(each));
+    Synapses<Number> spare(all.size);
+    sort_into<Number>(
+        [&](int64_t at) {
+          return Synapse<Number>{other[at], row[at], place ? place[at] : Number(at)};
+        },
+        all, spare.get(), columns);
+    ordered = is_identity(columns.order.get(), all.size);
+  }
+  return columns.as_arrays(all, ordered);
 }
 
 // Whether two synapses have the same source and target.
@@ -169,13 +184,22 @@ bool has_parallel(const Index &source, const Index &target, int64_t neurons) {
   return wide ? any_parallel<int64_t>(all) : any_parallel<int32_t>(all);
 }
 
+template <class Number>
+void register_transposed(nb::module_ &m) {
+  m.def("transposed", &transposed<Number>, nb::arg("pointer").noconvert(),
+        nb::arg("neuron").noconvert(), nb::arg("order").noconvert().none(),
+        "The view by (source, target) that belongs to the view by (target, source), or the reverse.");
+}
+
 }  // namespace
 
 void register_compressing(nb::module_ &m) {
-  m.def("views", &views, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
+  m.def("view", &view, nb::arg("source").noconvert(), nb::arg("target").noconvert(),
         nb::arg("neurons"), nb::arg("wide"),
-        "Pointers, other ends and order of the synapses by (target, source), and the same by "
-        "(source, target), in 32 or, if wide, 64 bits; the order is None if nothing was moved.");
+        "Pointers, other ends and order of the synapses by (target, source), in 32 or, if wide, 64 "
+        "bits; the order is None if nothing was moved.");
+  register_transposed<int32_t>(m);
+  register_transposed<int64_t>(m);
   m.def("has_parallel", &has_parallel, nb::arg("source").noconvert(),
         nb::arg("target").noconvert(), nb::arg("neurons"),
         "Whether two synapses have the same source and target.");

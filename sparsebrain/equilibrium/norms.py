@@ -195,6 +195,6 @@ def _perron(structure: Structure, magnitude: Tensor) -> tuple[Tensor, Tensor]:
 
 def _reversed(structure: Structure) -> Structure:
     """Return the structure with every synapse reversed."""
-    arrays = structure.arrays()
-    turned = [arrays[0].flip(0), *arrays[4:], *arrays[1:4]]
-    return Structure.from_arrays(turned, structure.num_nodes)
+    pointer, neuron, order = structure.by_source
+    arrays = [pointer, neuron, neuron.new_empty(0) if order is None else order]
+    return Structure.from_arrays(arrays, structure.num_nodes)

@@ -427,12 +427,12 @@ def _parts_by_color(
     free = torch.ones(structure.num_nodes, dtype=torch.bool, device=structure.device)
     if clamped is not None:
         free &= ~clamped
-    parts = []
+    parts, edge_index = [], structure.edge_index
     for neurons in colors.classes():
         members = neurons[free[neurons]]
         chosen = torch.zeros_like(free)
         chosen[members] = True
-        synapses = chosen[structure.edge_index[1]].nonzero().squeeze(1)
-        part = Structure(structure.edge_index[:, synapses], structure.num_nodes)
+        synapses = chosen[edge_index[1]].nonzero().squeeze(1)
+        part = Structure(edge_index[:, synapses], structure.num_nodes)
         parts.append((members, part, synapses))
     return parts

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from graphs import tensors
+from sparsebrain.kernels.compressed import ASTRAY
 from sparsebrain.kernels.structure import Structure
 
 DTYPES = tensors.FLOATS
@@ -99,11 +100,14 @@ def check_index(structure: Structure) -> None:
     torch has counted a write.
     """
     nodes, edges = structure.num_nodes, structure.num_edges
-    limits = [(structure.edge_index, nodes)]
-    for pointer, neuron, order in (structure.by_target, structure.by_source):
+    views = [structure.by_target]
+    if structure.has_by_source:
+        views.append(structure.by_source)
+    limits = []
+    for pointer, neuron, order in views:
         limits += [(pointer, edges + 1), (neuron, nodes)]
         limits += [] if order is None else [(order, edges)]
-    pointers = (structure.by_target.pointer, structure.by_source.pointer)
+    pointers = [view.pointer for view in views]
     for array, limit in limits:
         seen = (array._version, limit)
         if not array.numel() or (not array.is_cpu and _seen.get(array) == seen):
@@ -113,11 +117,7 @@ def check_index(structure: Structure) -> None:
             low == 0 and high == edges and bool((array[1:] >= array[:-1]).all())
         )
         if low < 0 or high >= limit or not rising:
-            raise ValueError(
-                "the index arrays of the structure lead to neurons or synapses that it does not "
-                "have, since they were changed in place; make another structure with "
-                "Structure(edge_index, num_nodes)"
-            )
+            raise ValueError(ASTRAY)
         if not array.is_cpu:
             _seen[array] = seen
 

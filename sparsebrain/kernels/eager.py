@@ -20,6 +20,7 @@ from sparsebrain.kernels import checkpointing, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.noise import CounterNoise
+from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
@@ -202,7 +203,9 @@ def propagate(
 ) -> Tensor:
     """Multiply by W, or by its transpose, as the operator does."""
     if not is_plain(weight, x):
-        return operators.any_propagate(weight, x, structure.arrays(), transpose, backend)
+        if is_transformed():
+            return exchange(structure.edge_index, weight, x, transpose=transpose)
+        return operators.propagate(weight, x, structure.arrays(), transpose, backend)
     chosen = resolve(backend, x.device)
     _check_memory(structure, chosen, ("weight", weight), ("x", x))
     return _Propagate.apply(weight, x, structure, transpose, backend, chosen)
@@ -211,7 +214,9 @@ def propagate(
 def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str) -> Tensor:
     """Multiply both ends of every synapse, as the operator does."""
     if not is_plain(post, pre):
-        return operators.any_correlate(post, pre, structure.arrays(), backend)
+        if is_transformed():
+            return products(structure.edge_index, post, pre)
+        return operators.correlate(post, pre, structure.arrays(), backend)
     chosen = resolve(backend, post.device)
     _check_memory(structure, chosen, ("post", post), ("pre", pre))
     return _Correlate.apply(post, pre, structure, backend, chosen)

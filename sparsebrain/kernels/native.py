@@ -24,6 +24,7 @@ from sparsebrain.kernels.plastic_spikes import Changing, Plasticity
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
+_ABSENT = (None, None, None)
 _CONTIGUOUS = torch.contiguous_format
 _CPU = torch.device("cpu")
 _FEW_READS = 2**13
@@ -81,7 +82,7 @@ class NativeBackend(Backend):
         def apply(x: Tensor) -> Tensor:
             x = x.contiguous()
             y = torch.empty_like(x)
-            call = _call(structure, x.dtype, x.size(1))
+            call = _call(structure, x.dtype, x.size(1), back=transpose)
             _module().propagate(call, weight.data_ptr(), False, *_addresses(x, y), transpose, 0, 0)
             return y
 
@@ -97,7 +98,7 @@ class NativeBackend(Backend):
     def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
         structure, weight = network.structure, network.weight.contiguous()
         structure.check_arrays()
-        call = _call(structure, weight.dtype, 1)
+        call = _call(structure, weight.dtype, 1, back=True)
         kept = _arrange(call, structure, weight, by_source=True)
         if kept is not None:
             weight = kept.weight
@@ -110,7 +111,7 @@ class NativeBackend(Backend):
     def plastic_spike(
         self, network: Network, plasticity: Plasticity
     ) -> Callable[[Running, Changing, Span], Spiked]:
-        call = _call(network.structure, network.weight.dtype, 1)
+        call = _call(network.structure, network.weight.dtype, 1, back=True)
         return NativePlasticSpikes(_module(), call, _instruction_set(), network, plasticity)
 
     def loop(
@@ -148,7 +149,8 @@ class NativeBackend(Backend):
             tape[0].data_ptr() if learns else 0,
             loops,
         )
-        if kept is not None:
+        # Weights that learn change before the next call.
+        if kept is not None and not learns:
             structure.keep(kept)
         return Looped(states, tape)
 
@@ -202,7 +204,7 @@ class NativeBackend(Backend):
         # Those of a sum are one value, and are read once.
         outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
         _module().loop_backward(
-            _call(structure, weight.dtype, _batch(structure, inputs.state)),
+            _call(structure, weight.dtype, _batch(structure, inputs.state), back=True),
             _response(inputs, activation, form, noisy=noisy, rows=self._rows),
             *_addresses(weight, *states),
             [_strided(grad, rows=self._rows) for grad in outside],
@@ -289,7 +291,7 @@ class NativeBackend(Backend):
         total = inputs.map(torch.empty_like)
         assert inputs.drive is not None
         _module().sequence_backward(
-            _call(structure, weight.dtype, inputs.state.size(1)),
+            _call(structure, weight.dtype, inputs.state.size(1), back=True),
             _response(common, activation, form),
             *_addresses(weight, *tape),
             (len(inputs.drive), loops),
@@ -411,9 +413,13 @@ def _batch(structure: Structure, state: Tensor) -> int:
     return state.numel() // max(structure.num_nodes, 1)
 
 
-def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
-    """Return what the kernels need to know of a structure and a batch, made once."""
-    key = (_instruction_set(), dtype, batch, torch.get_num_threads())
+def _call(structure: Structure, dtype: torch.dtype, batch: int, *, back: bool = False) -> Any:
+    """Return what the kernels need to know of a structure and a batch, made once.
+
+    Only with ``back`` may kernels read ``by_source``, which does not exist otherwise.
+    """
+    back = back or structure.has_by_source
+    key = (_instruction_set(), dtype, batch, torch.get_num_threads(), back)
     kept = structure.prepared
     if kept is None or kept[0] != key:
         structure.prepared = kept = (key, _new_call(structure, *key))
@@ -421,7 +427,12 @@ def _call(structure: Structure, dtype: torch.dtype, batch: int) -> Any:
 
 
 def _new_call(
-    structure: Structure, instruction_set: str, dtype: torch.dtype, batch: int, threads: int
+    structure: Structure,
+    instruction_set: str,
+    dtype: torch.dtype,
+    batch: int,
+    threads: int,
+    back: bool,
 ) -> Any:
     tile = _WIDEST[dtype]
     # A wide tile reads an index once for many columns. Threads share the rows of a single tile, but
@@ -433,7 +444,7 @@ def _new_call(
     return _module().Call(
         instruction_set,
         dtype == torch.float64,
-        _addresses(*structure.by_target, *structure.by_source),
+        _addresses(*structure.by_target, *(structure.by_source if back else _ABSENT)),
         structure.by_target.pointer.dtype == torch.int64,
         structure.num_nodes,
         structure.num_edges,

@@ -80,8 +80,7 @@ class _LoopArguments(NamedTuple):
 
 def _structure(arrays: Sequence[Tensor], chosen: Backend) -> Structure:
     """Return the structure of ``arrays``, checked so that a backend can read it safely."""
-    nodes = arrays[1].numel() - 1 if len(arrays) > 1 else 0
-    structure = Structure.from_arrays(arrays, nodes)
+    structure = Structure.of(arrays)
     for array in arrays:
         check_memory("an index array", array)
     if not chosen.checks_index:
@@ -141,7 +140,7 @@ def correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str)
 
 @correlate.register_fake
 def _(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
-    return post.new_empty(arrays[0].size(1))
+    return post.new_empty(arrays[1].size(0))
 
 
 @custom_op("sparsebrain::loop", mutates_args=())
@@ -273,14 +272,14 @@ def any_propagate(
 ) -> Tensor:
     """Call ``propagate``, or compute the same with operations that torch can transform."""
     if is_transformed():
-        return exchange(arrays[0], weight, x, transpose=transpose)
+        return exchange(Structure.of(arrays).edge_index, weight, x, transpose=transpose)
     return propagate(weight, x, arrays, transpose, backend)
 
 
 def any_correlate(post: Tensor, pre: Tensor, arrays: Sequence[Tensor], backend: str) -> Tensor:
     """Call ``correlate``, or compute the same with operations that torch can transform."""
     if is_transformed():
-        return products(arrays[0], post, pre)
+        return products(Structure.of(arrays).edge_index, post, pre)
     return correlate(post, pre, arrays, backend)
 
 

@@ -147,7 +147,7 @@ class Normalization(NamedTuple):
         ones = weight.new_ones(structure.num_nodes, 1)
         found = operator(*in_order(structure, size))(ones).squeeze(1)
         factor = torch.where(found > 0, self.total / found, 1.0)
-        factor = factor.index_select(0, structure.edge_index[1])
+        factor = structure.by_target.per_synapse(factor)
         weight.mul_(factor if self.chosen is None else torch.where(self.chosen, factor, 1.0))
 
 

@@ -22,7 +22,8 @@ class ReferenceBackend(Backend):
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
     ) -> Callable[[Tensor], Tensor]:
-        return lambda x: exchange(structure.edge_index, weight, x, transpose=transpose)
+        edge_index = structure.edge_index
+        return lambda x: exchange(edge_index, weight, x, transpose=transpose)
 
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         return products(structure.edge_index, post, pre)

@@ -4,42 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
+from torch.utils.weak import TensorWeakRef
 from torch_geometric import EdgeIndex
 
 from graphs import arguments, tensors
-from graphs.ordering import View, canonical_order, survey, views
+from graphs.ordering import survey
 from sparsebrain.kernels.coloring import Colors, color_greedily
+from sparsebrain.kernels.compressed import ASTRAY, Compressed, compress
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
-
-
-class Compressed(NamedTuple):
-    """The synapses in compressed-sparse-row form.
-
-    Attributes:
-        pointer: [N + 1], the start of each row.
-        neuron: [E], the neuron at the far end of each synapse.
-        order: [E], the synapse at each position; None if they are in this order already.
-    """
-
-    pointer: Tensor
-    neuron: Tensor
-    order: Tensor | None
-
-    def arrange(self, values: Tensor) -> Tensor:
-        """Reorder values [E] from the order of the synapses to that of the rows."""
-        return values if self.order is None else values.index_select(0, self.order)
-
-    def restore(self, values: Tensor) -> Tensor:
-        """Reorder values [E] from the order of the rows to that of the synapses."""
-        if self.order is None:
-            return values
-        return torch.empty_like(values).index_copy_(0, self.order.long(), values)
 
 
 class Arranged(NamedTuple):
@@ -66,11 +44,9 @@ class Structure:
         num_nodes: N, the number of neurons, including those without synapses; at most 2^31 - 1.
 
     Attributes:
-        edge_index: [2, E] int64, in the given order.
         num_nodes: N.
         num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
-        by_source: Rows are sources and ``neuron`` holds targets: its transpose.
         prepared: What a backend keeps for its next call, and a key of everything that it is made
             of except the index arrays; or None.
 
@@ -80,8 +56,12 @@ class Structure:
             into memory.
 
     Note:
-        Index arrays are int32 where N and E allow it. Construction takes O(N + E) time
-        on a CPU.
+        Only ``by_target`` is always kept: 4 bytes a synapse if the synapses are given in the order
+        of their targets and sources, else 8. ``by_source``, which takes 8 more, or 4 if the
+        synapses are given in the order of their sources, is made when it is first used: by the
+        first backward pass, which is therefore slower than later ones. ``edge_index`` is made anew
+        whenever it is read. Index arrays are int32 where N and E allow it. Construction takes
+        O(N + E) time on a CPU.
 
     Example:
         >>> import torch
@@ -92,12 +72,13 @@ class Structure:
     """
 
     __slots__ = (
+        "__weakref__",
+        "_by_source",
         "_colors",
+        "_edges",
         "_kept",
         "_watched",
-        "by_source",
         "by_target",
-        "edge_index",
         "num_edges",
         "num_nodes",
         "prepared",
@@ -109,26 +90,70 @@ class Structure:
         tensors.room(
             f"num_nodes={num_nodes}", 16 * num_nodes, "pass 1 + the largest number in edge_index"
         )
-        edge_index = _checked(edge_index, num_nodes)
-        self.edge_index = edge_index
-        self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
+        self._set(compress(_checked(edge_index, num_nodes), num_nodes))
+
+    def _set(self, by_target: Compressed) -> None:
+        self.by_target = by_target
+        self.num_nodes, self.num_edges = len(by_target.pointer) - 1, len(by_target.neuron)
+        # A dictionary, whose `setdefault` gives all threads the same arrays.
+        self._by_source: dict[str, Compressed] = {}
         self._kept: dict[tuple[torch.dtype, bool], Arranged] = {}
-        self._watched: list[tuple[Tensor, int, Any, int]] | None = None
+        self._watched: tuple[Compressed | None, list[_Watched]] | None = None
+        self._edges: tuple[TensorWeakRef, int] | None = None
         self._colors: Colors | None = None
         self.prepared: tuple[Any, Any] | None = None
-        source, target = edge_index
-        self.by_target, self.by_source = _compress_both(source, target, num_nodes)
+        if type(by_target.pointer) is Tensor:
+            _existing[by_target.pointer.data_ptr()] = self
+
+    @property
+    def edge_index(self) -> Tensor:
+        """The synapses [2, E] int64, in the given order; O(N + E) time for each access.
+
+        While a tensor that was returned before exists and is unchanged, it is returned again.
+        """
+        if torch.compiler.is_compiling():
+            return self._given_edges()
+        if self._edges is not None:
+            reference, version = self._edges
+            known = reference()
+            if known is not None and known._version == version:
+                return known
+        edges = self._given_edges()
+        self._edges = None if edges.is_inference() else (TensorWeakRef(edges), edges._version)
+        return edges
+
+    def _given_edges(self) -> Tensor:
+        if not torch.compiler.is_compiling() and not self.by_target.is_sound():
+            raise ValueError(ASTRAY)
+        target, source = self.by_target.ends()
+        return torch.stack((source, target)).long()
+
+    @property
+    def by_source(self) -> Compressed:
+        """Rows are sources and ``neuron`` holds targets: the transpose of ``by_target``.
+
+        Made at the first access, in O(N + E) time on a CPU.
+
+        Raises:
+            ValueError: If ``by_target`` was changed in place.
+        """
+        found = self._by_source.get("")
+        return found or self._by_source.setdefault("", self.by_target.transposed())
+
+    @property
+    def has_by_source(self) -> bool:
+        """Whether ``by_source`` exists already."""
+        return bool(self._by_source)
 
     @property
     def device(self) -> torch.device:
         """The device of the index arrays."""
-        return self.edge_index.device
+        return self.by_target.pointer.device
 
     def arrays(self) -> list[Tensor]:
-        """Return all index arrays in the order that operators take; an empty one is None."""
-        absent = self.edge_index.new_empty(0)
-        compressed = (*self.by_target, *self.by_source)
-        return [self.edge_index, *(absent if array is None else array for array in compressed)]
+        """Return ``by_target`` as operators take it; an order of None is an empty tensor."""
+        pointer, neuron, order = self.by_target
+        return [pointer, neuron, pointer.new_empty(0) if order is None else order]
 
     def colors(self) -> Colors:
         """Return a coloring of the neurons, made at the first call in O(N + E) time.
@@ -152,13 +177,19 @@ class Structure:
         Raises:
             ValueError: They were resized or freed in place.
         """
-        if self._watched is None:
-            arrays = [array for array in self.arrays() if array.numel()]
+        back = self._by_source.get("")
+        if self._watched is None or self._watched[0] is not back:
             _check_arrays(self.arrays(), self.num_nodes)
-            self._watched = [
-                (each, each.data_ptr(), each.untyped_storage(), each.nbytes) for each in arrays
-            ]
-        for array, address, storage, size in self._watched:
+            arrays = [*self.by_target, *(() if back is None else back)]
+            self._watched = (
+                back,
+                [
+                    (each, each.data_ptr(), each.untyped_storage(), each.nbytes)
+                    for each in arrays
+                    if each is not None and each.numel()
+                ],
+            )
+        for array, address, storage, size in self._watched[1]:
             if array.data_ptr() != address or storage.nbytes() < size:
                 raise ValueError(
                     "the index arrays of the structure were resized or freed; make another one "
@@ -176,15 +207,30 @@ class Structure:
             ValueError: If the arrays are not those of a structure of ``num_nodes`` neurons.
         """
         num_nodes = arguments.count("num_nodes", num_nodes, at_most=MOST_NEURONS)
+        if isinstance(arrays, list | tuple) and len(arrays) == _OLD:
+            arrays = arrays[1:4]
         _check_arrays(arrays, num_nodes)
         structure = cls.__new__(cls)
-        structure.edge_index, pointer, neuron, order, back, target, turned = arrays
-        structure.num_nodes, structure.num_edges = num_nodes, structure.edge_index.size(1)
-        structure._kept, structure._watched = {}, None
-        structure._colors = structure.prepared = None
-        structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
-        structure.by_source = Compressed(back, target, turned if turned.numel() else None)
+        pointer, neuron, order = arrays
+        structure._set(Compressed(pointer, neuron, order if order.numel() else None))
         return structure
+
+    @classmethod
+    def of(cls, arrays: Sequence[Tensor]) -> Structure:
+        """Return the structure that the result of :meth:`arrays` came from, or an equal one.
+
+        What a structure keeps for its next call, such as ``by_source``, is then found again.
+
+        Raises:
+            TypeError: As :meth:`from_arrays`.
+            ValueError: As :meth:`from_arrays`.
+        """
+        if len(arrays) == _ARRAYS and type(arrays[0]) is Tensor:
+            known = _existing.get(arrays[0].data_ptr())
+            if known is not None and all(map(_is_same, known.arrays(), arrays)):
+                known.check_arrays()
+                return known
+        return cls.from_arrays(arrays, max(arrays[0].numel() - 1, 0) if arrays else 0)
 
     def to(self, device: torch.device | str) -> Structure:
         """Return the same structure with its index arrays on another device.
@@ -196,7 +242,13 @@ class Structure:
         device = tensors.device("device", device)
         if device == self.device:
             return self
-        return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
+        moved = self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
+        back = self._by_source.get("")
+        if back is not None:
+            moved._by_source[""] = Compressed._make(
+                None if each is None else each.to(device) for each in back
+            )
+        return moved
 
     def take(self, dtype: torch.dtype, *, by_source: bool = False) -> Arranged | None:
         """Take the arranged weights of a dtype, so that no other thread overwrites them.
@@ -217,8 +269,24 @@ class Structure:
         return f"Structure(num_nodes={self.num_nodes}, num_edges={self.num_edges})"
 
 
-# An order is empty if the synapses are already in it.
-_MAY_LACK = (False, False, False, True, False, False, True)
+_ARRAYS = 3
+_OLD = 7
+"""As many arrays were pickled before ``by_source`` and ``edge_index`` were made on demand."""
+
+_Watched = tuple[Tensor, int, Any, int]
+
+_existing: WeakValueDictionary[int, Structure] = WeakValueDictionary()
+"""All structures by the address of their pointers, which no other memory has while they exist."""
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    return (
+        one.data_ptr() == other.data_ptr()
+        and one.shape == other.shape
+        and one.dtype is other.dtype
+        and one.device == other.device
+        and other.is_contiguous()
+    )
 
 
 def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
@@ -231,23 +299,20 @@ def _check_arrays(arrays: Sequence[Tensor], num_nodes: int) -> None:
         raise TypeError(
             f"arrays must be a list of tensors, got {arrays!r:.60}; pass structure.arrays()"
         )
-    if len(arrays) != 7:
+    if len(arrays) != _ARRAYS:
         raise ValueError(
-            f"arrays must be the seven of a structure, got {len(arrays)}; pass structure.arrays()"
+            f"arrays must be the three of a structure, got {len(arrays)}; pass structure.arrays()"
         )
-    edge_index, pointer, *_ = arrays
-    dtype, device = pointer.dtype, edge_index.device
-    edges = edge_index.size(1) if edge_index.dim() == 2 else -1
-    sizes = (2 * edges, num_nodes + 1, edges, edges, num_nodes + 1, edges, edges)
-    fits = edge_index.dtype is torch.int64 and (dtype is torch.int32 or dtype is torch.int64)
-    for array, size, may_lack in zip(arrays, sizes, _MAY_LACK, strict=True):
-        values = array.numel()
-        if may_lack and not values:
+    pointer, neuron, order = arrays
+    dtype, device, edges = pointer.dtype, pointer.device, neuron.numel()
+    fits = dtype is torch.int32 or dtype is torch.int64
+    for array, size in ((pointer, num_nodes + 1), (neuron, edges), (order, edges)):
+        if array is order and not array.numel():
             continue
         fits = (
             fits
-            and values == size
-            and (array.dtype is dtype or array is edge_index)
+            and array.shape == (size,)
+            and array.dtype is dtype
             and array.device == device
             and array.is_contiguous()
         )
@@ -288,85 +353,3 @@ def _checked(edge_index: Tensor, num_nodes: int) -> Tensor:
             + (f"pass num_nodes={high + 1}" if low >= 0 and high < MOST_NEURONS else "drop it")
         )
     return edge_index
-
-
-def _compress_both(source: Tensor, target: Tensor, num_nodes: int) -> tuple[Compressed, Compressed]:
-    """Return the rows of all targets and those of all sources, by counting on a CPU."""
-    if source.device.type != "cpu":
-        return _compress(target, source, num_nodes), _compress(source, target, num_nodes)
-    sources, targets = source.numpy(), target.numpy()
-    found = views(sources, targets, num_nodes)
-    if found is not None:
-        by_target, by_source = map(_as_tensors, found)
-        return by_target, by_source
-    if survey(sources, targets, num_nodes).rising:
-        by_target = _compress(target, source, num_nodes, ordered=True)
-        return by_target, _transpose(by_target)
-    if survey(targets, sources, num_nodes).rising:
-        by_source = _compress(source, target, num_nodes, ordered=True)
-        return _transpose(by_source), by_source
-    order = torch.from_numpy(canonical_order(num_nodes, sources, targets))
-    by_target = _compress(target, source, num_nodes, order=order)
-    return by_target, _transpose(by_target)
-
-
-def _as_tensors(view: View) -> Compressed:
-    pointer, neuron, order = view
-    return Compressed(
-        torch.from_numpy(pointer),
-        torch.from_numpy(neuron),
-        None if order is None else torch.from_numpy(order),
-    )
-
-
-def _compress(
-    rows: Tensor,
-    columns: Tensor,
-    num_nodes: int,
-    *,
-    ordered: bool = False,
-    order: Tensor | None = None,
-) -> Compressed:
-    """Return the synapses sorted by rows, then by columns.
-
-    Args:
-        rows: [E] int64.
-        columns: [E] int64.
-        num_nodes: N.
-        ordered: Whether the synapses are known to be in this order.
-        order: The permutation that sorts them, if it is known.
-    """
-    small = max(num_nodes, rows.numel()) < 2**31
-    dtype = torch.int32 if small else torch.int64
-    pointer = torch.zeros(num_nodes + 1, dtype=torch.int64, device=rows.device)
-    torch.cumsum(torch.bincount(rows, minlength=num_nodes), 0, out=pointer[1:])
-    columns = columns.to(dtype)
-    if not ordered and order is None:
-        order = torch.argsort(rows * num_nodes + columns, stable=True)
-    order = None if order is None else _unless_identity(order.to(dtype))
-    if order is not None:
-        columns = columns.index_select(0, order)
-    return Compressed(pointer.to(dtype), columns, order)
-
-
-def _transpose(rows: Compressed) -> Compressed:
-    """Return the columns of sorted rows as rows; their order is again stable."""
-    pointer, neuron, order = rows
-    dtype, size = pointer.dtype, len(pointer) - 1
-    if order is None:
-        order = torch.arange(len(neuron), dtype=dtype, device=neuron.device)
-    arrays = (order.numpy(), neuron.numpy(), pointer.numpy())
-    # A counting sort, which keeps the order of the rows within each column.
-    columns = csr_array(arrays, shape=(size, size)).tocsc()
-    pointer, neuron, order = (
-        torch.from_numpy(array).to(dtype)
-        for array in (columns.indptr, columns.indices, columns.data)
-    )
-    return Compressed(pointer, neuron, _unless_identity(order))
-
-
-def _unless_identity(order: Tensor) -> Tensor | None:
-    """Return a permutation, or None if it changes nothing."""
-    if not len(order) or (int(order[0]) == 0 and bool((order.diff() == 1).all())):
-        return None
-    return order

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.compressed import Compressed
 from sparsebrain.kernels.reference import ReferenceBackend
-from sparsebrain.kernels.structure import Compressed, Structure
+from sparsebrain.kernels.structure import Structure
 
 
 class TorchBackend(Backend):

@@ -15,9 +15,10 @@ from torch import Tensor
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.compressed import Compressed
 from sparsebrain.kernels.counter import keys_of_steps, signed
 from sparsebrain.kernels.noise import CounterNoise
-from sparsebrain.kernels.structure import Compressed, Structure
+from sparsebrain.kernels.structure import Structure
 
 _TILE = 512
 _MOST_COLUMNS = 128
@@ -72,7 +73,8 @@ class TritonBackend(Backend):
 
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         out = post.new_empty(structure.num_edges)
-        _correlate(structure, post.contiguous(), pre.contiguous(), out, add=False)
+        ends = structure.by_target.ends()
+        _correlate(ends, post.contiguous(), pre.contiguous(), out, add=False)
         return out
 
     def loop(
@@ -137,6 +139,7 @@ class TritonBackend(Backend):
         neurons, batch = state.shape
         tile = _Tile.of(batch)
         grad_weight = torch.zeros_like(weight, memory_format=torch.contiguous_format)
+        ends = structure.by_target.ends()
         total_drive = None if drive is None else torch.zeros_like(state)
         total_bias, total_leak = (
             None if each is None else state.new_zeros(neurons, tile.blocks(batch))
@@ -180,7 +183,7 @@ class TritonBackend(Backend):
                 NOISY=noisy,
             )
             if need_weight:
-                _correlate(structure, local, before, grad_weight, add=True)
+                _correlate(ends, local, before, grad_weight, add=True)
         total = LoopInputs(
             torch.zeros_like(state)
             if local is None
@@ -304,19 +307,22 @@ def _step(
     return out
 
 
-def _correlate(structure: Structure, post: Tensor, pre: Tensor, out: Tensor, *, add: bool) -> None:
-    source, target = structure.edge_index
-    tile = _Tile.of(post.size(1))
+def _correlate(
+    ends: tuple[Tensor, Tensor], post: Tensor, pre: Tensor, out: Tensor, *, add: bool
+) -> None:
+    """Correlate along synapses whose targets and sources are ``ends``, [E] each."""
+    target, source = ends
+    synapses, tile = len(target), _Tile.of(post.size(1))
     _launch(
         "correlate",
-        -(-structure.num_edges // tile.synapses),
+        -(-synapses // tile.synapses),
         tile,
         source=source,
         target=target,
         post=post,
         pre=pre,
         out=out,
-        synapses=structure.num_edges,
+        synapses=synapses,
         batch=post.size(1),
         ADD=add,
     )

@@ -206,8 +206,8 @@ def correlate(
     # Blocks of synapses, not rows, so that many programs share a hub.
     place = tl.program_id(0).to(tl.int64) * SYNAPSES + tl.arange(0, SYNAPSES)
     there = place < synapses
-    at_post = tl.load(target + place, mask=there, other=0) * batch
-    at_pre = tl.load(source + place, mask=there, other=0) * batch
+    at_post = tl.load(target + place, mask=there, other=0).to(tl.int64) * batch
+    at_pre = tl.load(source + place, mask=there, other=0).to(tl.int64) * batch
     total = tl.zeros([SYNAPSES, COLUMNS], dtype=out.dtype.element_ty)
     for first in range(0, batch, COLUMNS):
         columns = first + tl.arange(0, COLUMNS).to(tl.int64)

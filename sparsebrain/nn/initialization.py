@@ -110,7 +110,7 @@ def _draw_by_degree(
     noise = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     if types is None:
         deviation = structure.by_target.pointer.diff().to(like.dtype).rsqrt()
-        return noise.mul_(deviation.index_select(0, structure.edge_index[1]))
+        return noise.mul_(structure.by_target.per_synapse(deviation))
     return noise * math.sqrt(structure.num_nodes / structure.num_edges)
 
 

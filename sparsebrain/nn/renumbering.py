@@ -15,7 +15,7 @@ from torch import Tensor
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.backend import LoopInputs
-from sparsebrain.kernels.structure import Compressed
+from sparsebrain.kernels.compressed import Compressed
 
 # With fewer loops, converting the states costs more than it saves.
 _LEAST_LOOPS = 4
@@ -76,14 +76,17 @@ def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | No
     if neurons < _LEAST_NEURONS or not structure.num_edges:
         return None
     device, structure = structure.device, structure.to("cpu")
-    before = _mean_length(structure.edge_index)
-    if _stays_long(structure, before):
+    edge_index = structure.edge_index
+    before = _mean_length(edge_index)
+    # Not `structure.by_source`, which the structure would keep.
+    views = (structure.by_target, structure.by_target.transposed())
+    if _stays_long(views, before):
         return None
-    order = reverse_cuthill_mckee(_either_way(structure), symmetric_mode=True)
+    order = reverse_cuthill_mckee(_either_way(views), symmetric_mode=True)
     place = np.empty(neurons, np.int64)
     place[order] = np.arange(neurons)
     moved = torch.from_numpy(place)
-    edge_index = moved[structure.edge_index]
+    edge_index = moved[edge_index]
     if before < _SHORTER * _mean_length(edge_index):
         return None
     return Renumbering(
@@ -99,7 +102,7 @@ def _mean_length(edge_index: Tensor) -> float:
     return sum(int(np.abs(source[at] - target[at]).sum()) for at in blocks) / len(source)
 
 
-def _stays_long(structure: Structure, before: float) -> bool:
+def _stays_long(views: tuple[Compressed, Compressed], before: float) -> bool:
     """Estimate whether the order would not shorten synapses enough, from their mean length now.
 
     Cuthill and McKee number neurons by breadth-first search, so that a synapse becomes about as
@@ -108,12 +111,13 @@ def _stays_long(structure: Structure, before: float) -> bool:
     mean queue of the first eighth of the search.
     """
     # As Cuthill and McKee do, each component is entered where it has the fewest synapses.
-    degree = structure.by_target.pointer.diff() + structure.by_source.pointer.diff()
+    degree = views[0].pointer.diff() + views[1].pointer.diff()
     entries = _rising(degree.numpy())
-    visits = structure.num_nodes // _SHARE
-    found = np.zeros(structure.num_nodes, bool)
-    place = np.empty(structure.num_nodes, np.int32)
-    queue = np.empty(structure.num_nodes, np.int32)
+    neurons = len(degree)
+    visits = neurons // _SHARE
+    found = np.zeros(neurons, bool)
+    place = np.empty(neurons, np.int32)
+    queue = np.empty(neurons, np.int32)
     visited, last, longest, total = 0, 0, 0, 0
     while visited < visits:
         if before < min(longest, 2 * total / (visits + _AT_ONCE)):
@@ -124,7 +128,7 @@ def _stays_long(structure: Structure, before: float) -> bool:
             found[queue[last]] = True
             last += 1
         now = queue[visited : min(last, visited + _AT_ONCE)]
-        near = [_columns(rows, now) for rows in (structure.by_target, structure.by_source)]
+        near = [_columns(rows, now) for rows in views]
         new = np.concatenate(near)
         new = new[~found[new]]
         # Of several synapses to a neuron, the last one counts.
@@ -155,9 +159,9 @@ def _columns(rows: Compressed, chosen: NDArray[np.int32]) -> NDArray[np.int32]:
     return columns
 
 
-def _either_way(structure: Structure) -> csr_array[np.int8]:
+def _either_way(views: tuple[Compressed, Compressed]) -> csr_array[np.int8]:
     """Return the adjacency of neurons with a synapse in either direction."""
-    ahead, back = (_adjacency(rows) for rows in (structure.by_target, structure.by_source))
+    ahead, back = map(_adjacency, views)
     return csr_array(ahead + back)
 
 

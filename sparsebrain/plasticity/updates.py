@@ -59,7 +59,7 @@ def per_target(layer: Weighted, values: Tensor) -> Tensor:
     """Return values [N] of target neurons per synapse [E], or as a column for an ``nn.Linear``."""
     if isinstance(layer, nn.Linear):
         return values.unsqueeze(1)
-    return values.index_select(0, layer.edge_index[1])
+    return layer.structure.by_target.per_synapse(values)
 
 
 def add_to_grad(layer: Plastic, update: Tensor) -> None:

@@ -172,7 +172,7 @@ class LIF(Fingerprinted, nn.Module):
     def _set_times(self, refractory: Any, delay: Any) -> None:
         times = values("refractory", refractory, self.num_nodes, "not negative")
         self.refractory_steps = steps("refractory", times, self.dt)
-        times = values("delay", delay, self.edge_index.size(1), "not negative")
+        times = values("delay", delay, self._structure.num_edges, "not negative")
         self.delay_steps = steps("delay", times, self.dt)
         self.refractory = plain(self.refractory_steps.double() * self.dt)
         self.delay = plain(self.delay_steps.double() * self.dt)
@@ -194,7 +194,7 @@ class LIF(Fingerprinted, nn.Module):
         self._initial_weight: Tensor | None = None
         if init == "edge_weight":
             self._initial_weight = read_weights(connectome, empty.dtype, for_gain=False)
-        self.weight = nn.Parameter(empty.new_zeros(self.edge_index.size(1)))
+        self.weight = nn.Parameter(empty.new_zeros(self._structure.num_edges))
         if sign is not None:
             step = DaleSign(sign.to(self.weight))
             parametrize.register_parametrization(self, "weight", step)

@@ -56,11 +56,11 @@ def test_large_graphs_are_the_same_without(plain):
 @pytest.mark.parametrize("wrong", [-1, 3, 2**62])
 @pytest.mark.parametrize(
     "name",
-    ["sorted_edges", "canonical_order", "answered", "simple_rows", "views", "has_parallel"],
+    ["sorted_edges", "canonical_order", "answered", "simple_rows", "view", "has_parallel"],
 )
 def test_no_index_is_used_unchecked(name, wrong):
     function, good, bad = getattr(compiled.module(), name), np.array([0, 2]), np.array([0, wrong])
-    options = {"simple_rows": {"directed": True}, "views": {"wide": False}}.get(name, {})
+    options = {"simple_rows": {"directed": True}, "view": {"wide": False}}.get(name, {})
     for ends in ((good, bad), (bad, good)):
         with pytest.raises(IndexError, match="is not a neuron"):
             function(*ends, 3, **options)
@@ -73,7 +73,7 @@ def test_no_index_is_used_unchecked(name, wrong):
 
 
 def test_32_bits_are_not_overrun():
-    for name, options in (("answered", ()), ("simple_rows", (True,)), ("views", (False,))):
+    for name, options in (("answered", ()), ("simple_rows", (True,)), ("view", (False,))):
         with pytest.raises(ValueError, match="32-bit"):
             getattr(compiled.module(), name)(*np.zeros((2, 0), np.int64), 2**31, *options)
 

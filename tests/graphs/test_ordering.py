@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs import compiled
-from graphs.ordering import has_parallel, views
+from graphs.ordering import has_parallel, transposed, view
 
 needs_helpers = pytest.mark.skipif(
     compiled.module() is None, reason="no compiled helpers; .ci/run asserts them"
@@ -42,7 +42,8 @@ def synapses(draw):
 @given(synapses(), st.booleans())
 def test_views_are_stable_sorts(case, wide):
     neurons, source, target = case
-    by_target, by_source = compiled.module().views(source, target, neurons, wide)
+    by_target = compiled.module().view(source, target, neurons, wide)
+    by_source = transposed(by_target)
     assert by_target[1].dtype == (np.int64 if wide else np.int32)
     check(by_target, target, source, neurons)
     check(by_source, source, target, neurons)
@@ -57,7 +58,8 @@ def test_views_of_many_synapses(neurons, order):
     if keys is not None:
         _, first = np.unique(keys[1] * neurons + keys[0], return_index=True)
         source, target = source[first], target[first]
-    by_target, by_source = views(source, target, neurons)
+    by_target = view(source, target, neurons)
+    by_source = transposed(by_target)
     check(by_target, target, source, neurons)
     check(by_source, source, target, neurons)
 
@@ -78,5 +80,34 @@ def test_one_parallel_synapse_among_many_is_found(copies):
     assert has_parallel(*np.divmod(keys, 70_000), 70_000) == bool(copies)
 
 
-def test_there_are_no_views_without_helpers(plain):
-    assert plain(views, *np.zeros((2, 0), np.int64), 3) is None
+@given(synapses())
+def test_views_are_the_same_without_helpers(plain, case):
+    neurons, source, target = case
+    by_target = view(source, target, neurons)
+    by_source = transposed(by_target)
+    expected = plain(view, source, target, neurons)
+    for one, other in ((by_target, expected), (by_source, plain(transposed, expected))):
+        for array, same in zip(one, other, strict=True):
+            assert (array is None) == (same is None)
+            assert array is None or (array.dtype == same.dtype and np.array_equal(array, same))
+
+
+@needs_helpers
+@pytest.mark.parametrize(
+    ("pointer", "neuron"),
+    [
+        ([0, 1, 3], [0, 1]),
+        ([0, 3, 2], [0, 1]),
+        ([1, 1, 2], [0, 1]),
+        ([0, 1, 2], [0, 2]),
+        ([0, 1, 2], [-1, 1]),
+    ],
+)
+def test_no_index_of_a_view_is_used_unchecked(pointer, neuron):
+    arrays = (np.array(pointer, np.int32), np.array(neuron, np.int32))
+    with pytest.raises(IndexError, match="leads out"):
+        transposed((*arrays, None))
+    with pytest.raises(ValueError, match="of one length"):
+        transposed((*arrays, np.zeros(1, np.int32)))
+    with pytest.raises(ValueError, match="pointer must not be empty"):
+        transposed((arrays[0][:0], arrays[1], None))

@@ -12,7 +12,6 @@ import graphs
 from sparsebrain import kernels
 from sparsebrain.kernels import Structure, native
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.structure import Compressed
 
 pytestmark = pytest.mark.skipif(
     kernels.available()["native"] is not None, reason="no compiled kernels; .ci/run asserts them"
@@ -170,14 +169,9 @@ def test_every_state_and_every_gradient_that_reaches_one(grid):
 
 def test_wide_indices_compute_the_same(grid):
     """Structures beyond 2^31 synapses have them; a small one is widened here."""
-
-    def widen(rows):
-        return Compressed(*(None if array is None else array.long() for array in rows))
-
     given = problem(grid, 9, torch.float64)
     found = learn(grid, *given, "native", loops=3, activation="tanh")
-    wide = Structure(grid.edge_index, grid.num_nodes)
-    wide.by_target, wide.by_source = widen(grid.by_target), widen(grid.by_source)
+    wide = Structure.from_arrays([array.long() for array in grid.arrays()], grid.num_nodes)
     for one, other in zip(
         found, learn(wide, *given, "native", loops=3, activation="tanh"), strict=True
     ):

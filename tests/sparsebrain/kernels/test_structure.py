@@ -1,3 +1,7 @@
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import given
@@ -5,6 +9,7 @@ from hypothesis import strategies as st
 from torch_geometric import EdgeIndex
 
 from graphs import compiled
+from sparsebrain import kernels
 from sparsebrain.kernels import Structure
 
 
@@ -65,6 +70,83 @@ def test_structures_are_the_same_without_compiled_helpers(monkeypatch, near):
     for one, other in zip(found, Structure(edge_index, 50).arrays(), strict=True):
         assert one.dtype == other.dtype
         assert torch.equal(one, other)
+
+
+def edges_of(neurons, synapses, given_order="any"):
+    edge_index = torch.randint(neurons, (2, synapses), generator=torch.Generator().manual_seed(0))
+    if given_order == "any":
+        return edge_index
+    near = 1 if given_order == "target" else 0
+    return edge_index[:, torch.argsort(edge_index[near] * neurons + edge_index[1 - near])]
+
+
+def kept_bytes(structure):
+    views = [structure.by_target, *([structure.by_source] if structure.has_by_source else [])]
+    return sum(each.nbytes for view in views for each in view[1:] if each is not None)
+
+
+@pytest.mark.parametrize(
+    ("given_order", "inference", "training"),
+    [("target", 4, 12), ("source", 8, 12), ("any", 8, 16)],
+)
+def test_the_transpose_is_kept_from_the_first_backward_pass_on(given_order, inference, training):
+    structure = Structure(edges_of(50, 400, given_order), 50)
+    weight, x = torch.ones(400), torch.randn(50, 3)
+    kernels.loop(structure, weight, x, loops=30)
+    assert structure.edge_index.shape == (2, 400)
+    assert kept_bytes(structure) == inference * 400
+    (last,) = kernels.loop(structure, weight.requires_grad_(), x, loops=30)
+    assert not structure.has_by_source
+    last.sum().backward()
+    assert kept_bytes(structure) == training * 400
+
+
+def test_edges_are_the_given_ones_until_they_are_dropped():
+    given_edges = edges_of(9, 40)
+    structure = Structure(given_edges, 9)
+    edges = structure.edge_index
+    assert torch.equal(edges, given_edges)
+    assert structure.edge_index is edges
+    edges[0, 0] = 8 - edges[0, 0]
+    assert torch.equal(structure.edge_index, given_edges)
+    with torch.inference_mode():
+        assert torch.equal(Structure(given_edges, 9).edge_index, given_edges)
+
+
+def test_many_threads_share_one_transpose():
+    structure = Structure(edges_of(300, 20_000), 300)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: structure.by_source, range(16)))
+    assert all(each is found[0] for each in found)
+
+
+def test_a_structure_of_an_older_version_is_read():
+    structure = Structure(edges_of(9, 40), 9)
+    views = (*structure.by_target, *structure.by_source)
+    again = Structure.from_arrays([structure.edge_index, *views], 9)
+    assert torch.equal(again.edge_index, structure.edge_index)
+    assert torch.equal(again.by_source.order, structure.by_source.order)
+
+
+def test_operators_find_what_a_structure_keeps():
+    structure = Structure(edges_of(9, 40), 9)
+    assert Structure.of(structure.arrays()) is structure
+    copies = [array.clone() for array in structure.arrays()]
+    other = Structure.of(copies)
+    assert other is not structure
+    assert torch.equal(other.edge_index, structure.edge_index)
+    weight = torch.ones(40)
+    torch.ops.sparsebrain.propagate(weight, torch.ones(9, 2), structure.arrays(), True, "native")
+    assert structure.has_by_source
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_copies_hold_the_same_synapses(copy_of):
+    structure = Structure(edges_of(9, 40), 9)
+    structure.by_source  # noqa: B018
+    again = copy_of(structure)
+    assert torch.equal(again.edge_index, structure.edge_index)
+    assert not again.has_by_source
 
 
 def test_any_integer_dtype_and_pygs_own_edge_index_are_taken():

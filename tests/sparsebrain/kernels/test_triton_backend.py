@@ -22,7 +22,6 @@ from sparsebrain import kernels
 from sparsebrain.kernels import Structure, triton_backend
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.select import resolve
-from sparsebrain.kernels.structure import Compressed
 from sparsebrain.kernels.triton_backend import TritonBackend
 
 HERE = Path(__file__)
@@ -173,11 +172,7 @@ def test_wide_indices_compute_the_same_and_a_run_is_repeated_bit_for_bit():
     """Structures beyond 2^31 synapses have wide indices; a small one is widened here."""
     structure = Structure(torch.tensor([[3, 0, 2, 1, 0, 3], [0, 3, 2, 0, 1, 1]]), 4)
     given_ = problem(structure, 5, torch.float32)
-    wide = Structure(structure.edge_index, 4)
-    wide.by_source, wide.by_target = (
-        Compressed(*(array.long() for array in rows))
-        for rows in (structure.by_source, structure.by_target)
-    )
+    wide = Structure.from_arrays([array.long() for array in structure.arrays()], 4)
     first, again, other = (
         learn(each, given_, "triton", loops=3, activation="sigmoid", keep=True)
         for each in (structure, structure, wide)
