@@ -5,15 +5,19 @@ from __future__ import annotations
 import torch
 
 from graphs import arguments, tensors
-from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.backend import Backend, LoopInputs
+from sparsebrain.kernels.dense import DenseBackend
 from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
+from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
 from sparsebrain.kernels.triton_backend import TritonBackend
 
+_NATIVE, _DENSE = NativeBackend(), DenseBackend()
+
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
-    for backend in (NativeBackend(), TritonBackend(), TorchBackend(), ReferenceBackend())
+    for backend in (_NATIVE, TritonBackend(), TorchBackend(), _DENSE, ReferenceBackend())
 }
 """Every backend by name, the fastest first; ``auto`` chooses the first that is suitable."""
 
@@ -42,6 +46,23 @@ def resolve(name: str, device: torch.device) -> Backend:
     if obstacle is not None:
         raise RuntimeError(f"backend {name!r} cannot run, since {obstacle}; pass backend='auto'")
     return backend
+
+
+def for_loops(
+    name: str, structure: Structure, inputs: LoopInputs, *, loops: int, learns: bool
+) -> Backend:
+    """Return the backend of that name for loops on these states [N, B] or [..., N].
+
+    On a graph with few gaps "auto" is "dense" if this takes less time.
+    """
+    state = inputs.state
+    chosen = resolve(name, state.device)
+    nodes = structure.num_nodes
+    if name == "auto" and 2 * structure.num_edges >= nodes * nodes > 0 and chosen is _NATIVE:
+        batch = state.numel() // nodes
+        if _DENSE.pays(structure, state.dtype, batch=batch, loops=loops, learns=learns):
+            return _DENSE
+    return chosen
 
 
 def available(device: torch.device | str = "cpu") -> dict[str, str | None]:
