@@ -25,9 +25,9 @@ from sparsebrain.kernels import Structure, loop
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.select import for_loops
 
-DENSITIES = (0.3, 0.5, 0.7, 0.9, 1.0)
-NEURONS = (100, 300, 1000, 2000)
-BATCHES = (1, 8, 32, 128)
+DENSITIES = (0.4, 0.5, 0.6, 0.8, 1.0)
+NEURONS = (100, 300, 1000)
+BATCHES = (1, 16, 128)
 LOOPS = (1, 4, 16)
 PASSES = ("forward", "forward_backward")
 NAMES = ("native", "dense")
@@ -45,9 +45,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.neurons or NEURONS, arguments.density or DENSITIES
     ):
         structure = draw(neurons, density)
-        for batch, loops in itertools.product(
-            arguments.batch or BATCHES, arguments.loops or LOOPS
-        ):
+        for batch, loops in itertools.product(arguments.batch or BATCHES, arguments.loops or LOOPS):
             rows += _rows(structure, density, batch, loops, arguments.rounds)
     return {
         "benchmark": "crossover",
@@ -76,10 +74,7 @@ def _rows(
     rows = []
     for one in PASSES:
         timings = interleaved(
-            {
-                name: _call(structure, (weight, state, grad), loops, name, one)
-                for name in NAMES
-            },
+            {name: _call(structure, (weight, state, grad), loops, name, one) for name in NAMES},
             rounds=rounds,
             clock=time.thread_time,
         )
@@ -116,9 +111,7 @@ def _call(
 
     def forward() -> Tensor:
         with torch.no_grad():
-            return loop(
-                structure, weight, state, loops=loops, activation="tanh", backend=name
-            )[0]
+            return loop(structure, weight, state, loops=loops, activation="tanh", backend=name)[0]
 
     if one == PASSES[0]:
         return forward

@@ -17,6 +17,7 @@ from sparsebrain.kernels.torch_sparse import TorchBackend
 
 _DENSITY = 0.5
 
+
 class DenseBackend(Backend):
     """``torch.mm`` with W as a full matrix, which is scattered from the weights once per call.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from graphs import arguments, tensors
@@ -38,14 +40,26 @@ def resolve(name: str, device: torch.device) -> Backend:
         RuntimeError: If the backend cannot run on ``device``; no other one replaces it.
     """
     if name == "auto":
-        for backend in BACKENDS.values():
-            if backend.suits(device):
-                return backend
+        return _suitable(device) if device.type == "cpu" else suitable_elsewhere(device)
     backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:
         raise RuntimeError(f"backend {name!r} cannot run, since {obstacle}; pass backend='auto'")
     return backend
+
+
+def _suitable(device: torch.device) -> Backend:
+    return next(backend for backend in BACKENDS.values() if backend.suits(device))
+
+
+@functools.cache
+def suitable_elsewhere(device: torch.device) -> Backend:
+    """Return the backend that "auto" chooses on a device other than a CPU.
+
+    The choice is kept, because every call needs it and the driver answers slowly. On a CPU it is
+    quick, and a warning about missing compiled code has to reach the caller.
+    """
+    return _suitable(device)
 
 
 def for_loops(

@@ -50,7 +50,7 @@ class Tile(NamedTuple):
 
 
 def launch(name: str, programs: int, tile: Tile, device: torch.device, **arguments: Any) -> None:
-    """Run a kernel of :mod:`.triton_kernels`, whose arguments are given by name."""
+    """Run a kernel of :mod:`.triton_code`, whose arguments are given by name."""
     if not programs:
         return
     module, obstacle = load()
@@ -72,7 +72,7 @@ def launch(name: str, programs: int, tile: Tile, device: torch.device, **argumen
 def load() -> tuple[ModuleType | None, str | None]:
     """Return the kernels, or None and the reason why they are missing."""
     try:
-        return importlib.import_module("sparsebrain.kernels.triton_kernels"), None
+        return importlib.import_module("sparsebrain.kernels.triton_code"), None
     except ImportError as error:
         return None, (
             f"triton cannot be imported ({error}); torch's CUDA builds for Linux bring it, "

@@ -65,6 +65,9 @@ class Matrix(NamedTuple):
 
     def is_small(self, batch: int) -> bool:
         """Return whether one program for all rows takes less time than a launch per loop."""
+        if self.neuron.dtype is not torch.int32:
+            # Triton 3.7 does not compile that kernel for them, and only large graphs have them.
+            return False
         neurons = self.pointer.numel() - 1
         tile = Tile.of_all_rows(neurons, batch, self.weight.device)
         return -(-neurons // tile.rows) * self.shape.most <= _MOST_STEPS

@@ -14,7 +14,7 @@ from sparsebrain.kernels.triton_matrix import Matrix
 Noise = tuple[Tensor | None, float]
 """The key of a loop, or those of all loops, and the standard deviation; no key is no noise."""
 NO_NOISE: Noise = (None, 0.0)
-_MOST_KEPT = 2**28
+MOST_KEPT = 2**28
 """The most bytes of gradients of several loops that wait for one correlation."""
 
 
@@ -232,7 +232,7 @@ class BackwardPass:
         tile = self._matrix.tile(state.size(1))
         totals = self._totals(tile)
         pair: _Pair = (None, None)
-        span = max(1, min(len(grads), _MOST_KEPT // max(1, state.nbytes)))
+        span = max(1, min(len(grads), MOST_KEPT // max(1, state.nbytes)))
         for first in reversed(range(0, len(grads), span)):
             here = grads[first : first + span]
             locals_ = state.new_empty(len(here), *state.shape)

@@ -1,7 +1,4 @@
-"""The activations of the ``triton`` backend and their derivatives, for tiles of any shape.
-
-Importing this module imports triton, so it is done late.
-"""
+"""The activations of the ``triton`` backend and their derivatives, for tiles of any shape."""
 
 import triton
 import triton.language as tl

@@ -1,10 +1,8 @@
 """The sums over the synapses of some rows, which the kernels of the ``triton`` backend share.
 
-Importing this module imports triton, so it is done late.
-
 A ``matrix`` is a tuple of pointers: ``pointer``, ``neuron`` and ``weight`` of a matrix in
 compressed-sparse-row form, then ``slot``, ``ends`` and ``partial`` for the rows whose sums
-:func:`.triton_kernels.segment_sums` has prepared, or three times None if no row is that long.
+:func:`~.forward.segment_sums` has prepared, or three times None if no row is that long.
 ``slot`` [N] numbers the long rows and is -1 for all others. The sums of the segments of long row i
 are ``partial[ends[i]:ends[i + 1]]``, each with one value per column of the batch.
 
@@ -14,6 +12,18 @@ time; with several rows, it reads one synapse of each row at a time.
 
 import triton
 import triton.language as tl
+
+
+@triton.jit
+def place(rows, COLUMNS: tl.constexpr):
+    """Return the row and the columns of a program.
+
+    All rows of a block come first, since they read each other. There is one axis of programs,
+    because the others are limited to 65,535.
+    """
+    program = tl.program_id(0)
+    block = (program // rows).to(tl.int64)
+    return (program % rows).to(tl.int64), block * COLUMNS + tl.arange(0, COLUMNS)
 
 
 @triton.jit
@@ -82,11 +92,11 @@ def _several_rows(
     rows = first_row + tl.arange(0, ROWS)
     there = rows < neurons
     start = tl.load(pointer + rows, mask=there, other=0).to(tl.int64)
-    stop = tl.load(pointer + rows + 1, mask=there, other=0).to(tl.int64)
+    count = tl.load(pointer + rows + 1, mask=there, other=0).to(tl.int64) - start
     total = tl.zeros([ROWS, columns.shape[0]], dtype=x.dtype.element_ty)
-    for number in range(tl.max(stop - start, 0)):
+    for number in range(tl.max(count, 0)):
         place = start + number
-        there = place < stop
+        there = count > number
         far = tl.load(neuron + place, mask=there, other=0).to(tl.int64) * batch
         w = tl.load(weight + place, mask=there, other=0.0)
         mask = there[:, None] & (columns < batch)[None, :]

@@ -1,7 +1,4 @@
-"""The random numbers of the ``triton`` backend, which are those of every backend.
-
-Importing this module imports triton, so it is done late.
-"""
+"""The random numbers of the ``triton`` backend, which are those of every backend."""
 
 import triton
 import triton.language as tl
