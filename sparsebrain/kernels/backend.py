@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.correlation import Correlation, SparseCorrelation
 from sparsebrain.kernels.counter import uniforms
 from sparsebrain.kernels.forms import argument, respond
 from sparsebrain.kernels.noise import CounterNoise
@@ -112,6 +114,10 @@ class Backend(ABC):
     @abstractmethod
     def correlate(self, structure: Structure, post: Tensor, pre: Tensor) -> Tensor:
         """Return the sum over the batch of post[t] * pre[s] for each synapse s -> t, [E]."""
+
+    def correlation(self, structure: Structure, weight: Tensor) -> Correlation:
+        """Return what sums :meth:`correlate` over several loops, in the dtype of ``weight``."""
+        return SparseCorrelation(partial(self.correlate, structure), torch.zeros_like(weight))
 
     def spike(self, network: Network) -> Callable[[Running, Span], Spiked]:
         """Return the simulation of a network of spiking neurons, with all preparations done once.
@@ -238,7 +244,7 @@ class Backend(ABC):
         step_back = self.operator(structure, weight, transpose=True)
         chosen, voltage = ACTIVATIONS[activation], form == "voltage"
         grad: Tensor | None = None
-        grad_weight = torch.zeros_like(weight) if need_weight else None
+        of_weight = self.correlation(structure, weight) if need_weight else None
         total = inputs.map(lambda given: given.new_zeros(given.shape))
         for number in range(len(states) - 1, 0, -1):
             outside, before, after = grads[number - 1], states[number - 1], states[number]
@@ -260,8 +266,8 @@ class Backend(ABC):
             if not voltage:
                 known = argument(step, before, inputs) if chosen.of_argument else after
                 local = chosen.backward(grad, known)
-            if grad_weight is not None:
-                grad_weight.add_(self.correlate(structure, local, sent))
+            if of_weight is not None:
+                of_weight.add(local, sent)
             if total.drive is not None:
                 total.drive.add_(local)
             if total.bias is not None:
@@ -271,6 +277,7 @@ class Backend(ABC):
                 grad = chosen.backward(grad, before if chosen.of_argument else sent)
             if rest is not None:
                 grad += rest
+        grad_weight = None if of_weight is None else of_weight.total()
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
 
     def sequence(

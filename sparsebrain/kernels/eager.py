@@ -21,7 +21,7 @@ from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.reference import exchange, products
-from sparsebrain.kernels.select import resolve
+from sparsebrain.kernels.select import for_loops, resolve
 from sparsebrain.kernels.stepwise import differentiable_backward
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed, refuse_batched
@@ -108,7 +108,12 @@ def loop(
     [loops + 1, ..., N] of all.
     """
     if plain:
-        chosen = resolve(backend, weight.device)
+        if noise is None:
+            every = segment if learns and segment else loops
+            chosen = for_loops(backend, structure, inputs, loops=every, learns=learns)
+        else:
+            # Only the native backend fuses noise on a CPU.
+            chosen = resolve(backend, weight.device)
         if chosen.fuses(activation):
             chosen = (rows and chosen.of_rows) or chosen
             turns = rows and chosen.of_rows is not chosen

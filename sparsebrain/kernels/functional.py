@@ -37,7 +37,7 @@ def propagate(structure: Structure, weight: Tensor, x: Tensor, *, backend: str =
         structure: The synapses.
         weight: [E], float32 or float64, in the order of ``structure.edge_index``.
         x: [N, B], one column per sample, in the dtype of ``weight``.
-        backend: "auto", "native", "triton", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
         y [N, B]. It can be differentiated any number of times. O(E B) time, O(N B) memory.
@@ -71,7 +71,7 @@ def backpropagate(
         structure: The synapses.
         weight: [E], float32 or float64, in the order of ``structure.edge_index``.
         grad: g [N, B], one column per sample, in the dtype of ``weight``.
-        backend: "auto", "native", "triton", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
         h [N, B]. It can be differentiated any number of times.
@@ -104,7 +104,7 @@ def correlate(structure: Structure, post: Tensor, pre: Tensor, *, backend: str =
         structure: The synapses.
         post: [N, B], float32 or float64, read at targets.
         pre: [N, B], in the same dtype, read at sources.
-        backend: "auto", "native", "triton", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
         c [E], in the order of ``structure.edge_index``. It can be differentiated any number of
@@ -171,7 +171,7 @@ def loop(
         keep: Whether to return every state and not only the last one.
         checkpoint: For the backward pass, keep a state every sqrt(loops) loops and recompute the
             others, one segment at a time.
-        backend: "auto", "native", "triton", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
         [x(1), ..., x(loops)] with ``keep``, otherwise [x(loops)]; each [N, B].

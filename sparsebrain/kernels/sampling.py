@@ -47,7 +47,7 @@ def gibbs(
         offset: The number of sweeps that were made before with this seed. Two calls with ``m`` and
             ``n`` sweeps, the second with ``offset=m``, equal one call with ``m + n``.
         clamped: [N] bool, neurons that keep their state; None for no neuron.
-        backend: "auto", "native", "triton", "torch" or "reference".
+        backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
         [N, B] uint8, the chains after the last sweep. O(E B) time per sweep. The result is

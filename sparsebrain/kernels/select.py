@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from graphs import arguments, tensors
-from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.backend import Backend, LoopInputs
+from sparsebrain.kernels.dense import DenseBackend
 from sparsebrain.kernels.native import NativeBackend
 from sparsebrain.kernels.reference import ReferenceBackend
+from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
 from sparsebrain.kernels.triton_backend import TritonBackend
 
+_NATIVE, _DENSE = NativeBackend(), DenseBackend()
+
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
-    for backend in (NativeBackend(), TritonBackend(), TorchBackend(), ReferenceBackend())
+    for backend in (_NATIVE, TritonBackend(), TorchBackend(), _DENSE, ReferenceBackend())
 }
 """Every backend by name, the fastest first; ``auto`` chooses the first that is suitable."""
 
@@ -34,14 +40,43 @@ def resolve(name: str, device: torch.device) -> Backend:
         RuntimeError: If the backend cannot run on ``device``; no other one replaces it.
     """
     if name == "auto":
-        for backend in BACKENDS.values():
-            if backend.suits(device):
-                return backend
+        return _suitable(device) if device.type == "cpu" else suitable_elsewhere(device)
     backend = BACKENDS[check_backend(name)]
     obstacle = backend.obstacle(device)
     if obstacle is not None:
         raise RuntimeError(f"backend {name!r} cannot run, since {obstacle}; pass backend='auto'")
     return backend
+
+
+def _suitable(device: torch.device) -> Backend:
+    return next(backend for backend in BACKENDS.values() if backend.suits(device))
+
+
+@functools.cache
+def suitable_elsewhere(device: torch.device) -> Backend:
+    """Return the backend that "auto" chooses on a device other than a CPU.
+
+    The choice is kept, because every call needs it and the driver answers slowly. On a CPU it is
+    quick, and a warning about missing compiled code has to reach the caller.
+    """
+    return _suitable(device)
+
+
+def for_loops(
+    name: str, structure: Structure, inputs: LoopInputs, *, loops: int, learns: bool
+) -> Backend:
+    """Return the backend of that name for loops on these states [N, B] or [..., N].
+
+    On a graph with few gaps "auto" is "dense" if this takes less time.
+    """
+    state = inputs.state
+    chosen = resolve(name, state.device)
+    nodes = structure.num_nodes
+    if name == "auto" and 2 * structure.num_edges >= nodes * nodes > 0 and chosen is _NATIVE:
+        batch = state.numel() // nodes
+        if _DENSE.pays(structure, state.dtype, batch=batch, loops=loops, learns=learns):
+            return _DENSE
+    return chosen
 
 
 def available(device: torch.device | str = "cpu") -> dict[str, str | None]:

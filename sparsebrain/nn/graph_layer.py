@@ -123,7 +123,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             slower path.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
             others: less memory for a third more time. PyG's slower path keeps all states.
-        backend: The kernel backend: "auto", "native", "triton", "torch" or "reference".
+        backend: The kernel backend: "auto", "native", "triton", "torch", "dense" or "reference".
         device: The device of the parameters.
         dtype: The dtype of the parameters, float32 or float64.
 

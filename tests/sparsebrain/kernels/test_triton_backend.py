@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsebrain import kernels
-from sparsebrain.kernels import Structure, triton_backend
+from sparsebrain.kernels import Structure, triton_backend, triton_matrix, triton_steps
 from sparsebrain.kernels.activations import ACTIVATIONS
-from sparsebrain.kernels.select import resolve
+from sparsebrain.kernels.select import resolve, suitable_elsewhere
 from sparsebrain.kernels.triton_backend import TritonBackend
 
 HERE = Path(__file__)
@@ -152,25 +152,32 @@ def test_any_graph_gives_what_the_reference_gives(drawn, activation, keep, loops
     )
 
 
-@needs_kernels
-@pytest.mark.parametrize("batch", [1, 33, 300])
-def test_any_batch_is_cut_into_blocks(batch):
-    """And rows of more synapses than are taken at once, of which neuron 0 has 70."""
+@pytest.fixture
+def hub():
+    """Neuron 0 has 70 synapses, some of them parallel; the others have two each."""
     draw = torch.Generator().manual_seed(0)
     edges = torch.randint(5, (2, 80), generator=draw)
     edges[1, :70] = 0
-    structure = Structure(edges, 5)
-    given_ = problem(structure, batch, torch.float64)
+    return Structure(edges, 5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("batch", [1, 33, 300])
+def test_any_batch_is_cut_into_blocks(hub, batch):
+    """And a row of more synapses than are taken at once."""
+    given_ = problem(hub, batch, torch.float64)
     torch.testing.assert_close(
-        learn(structure, given_, "triton", loops=2, activation="tanh"),
-        learn(structure, given_, "reference", loops=2, activation="tanh"),
+        learn(hub, given_, "triton", loops=2, activation="tanh"),
+        learn(hub, given_, "reference", loops=2, activation="tanh"),
     )
 
 
 @needs_kernels
 def test_wide_indices_compute_the_same_and_a_run_is_repeated_bit_for_bit():
     """Structures beyond 2^31 synapses have wide indices; a small one is widened here."""
-    structure = Structure(torch.tensor([[3, 0, 2, 1, 0, 3], [0, 3, 2, 0, 1, 1]]), 4)
+    edges = torch.tensor([[3, 0, 2, 1, 0, 3], [0, 3, 2, 0, 1, 1]])
+    # Neuron 0 has too many synapses for the kernel of small graphs.
+    structure = Structure(torch.cat([edges, edges[:, :1].expand(2, 70)], 1), 4)
     given_ = problem(structure, 5, torch.float32)
     wide = Structure.from_arrays([array.long() for array in structure.arrays()], 4)
     first, again, other = (
@@ -179,6 +186,57 @@ def test_wide_indices_compute_the_same_and_a_run_is_repeated_bit_for_bit():
     )
     assert all(map(torch.equal, first, again))
     assert all(map(torch.equal, first, other))
+
+
+@needs_kernels
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+def test_the_segments_of_a_hub_add_up(hub, activation, monkeypatch):
+    monkeypatch.setattr(triton_matrix, "MOST_IN_SEGMENT", 8)
+    given_ = problem(hub, 3, torch.float64)
+    options = {"loops": 2, "activation": activation, "keep": True}
+    found = learn(hub, given_, "triton", **options)
+    torch.testing.assert_close(found, learn(hub, given_, "reference", **options))
+    again = learn(hub, given_, "triton", **options)
+    assert all(map(torch.equal, found, again))
+
+
+@needs_kernels
+def test_gibbs_sampling_reads_the_segments_of_a_hub(hub, monkeypatch):
+    monkeypatch.setattr(triton_matrix, "MOST_IN_SEGMENT", 8)
+    spokes = torch.tensor([[*range(1, 40), *[0] * 39], [*[0] * 39, *range(1, 40)]])
+    star = Structure(spokes, 40).to(DEVICE)
+    weight, bias = torch.ones(78, device=DEVICE) / 9, torch.zeros(40, device=DEVICE)
+    drawn = [
+        kernels.gibbs(star, weight, bias, sweeps=3, chains=4, seed=7, backend=name)
+        for name in ("triton", "reference")
+    ]
+    assert torch.equal(*drawn)
+
+
+@needs_kernels
+@pytest.mark.parametrize("extras", ["none", "all"])
+@pytest.mark.parametrize("activation", ["tanh", "silu"])
+def test_one_kernel_for_all_loops_computes_the_same(activation, extras, monkeypatch):
+    """More rows and columns than a tile of that kernel has, and only the last state is used."""
+    draw = torch.Generator().manual_seed(1)
+    structure = Structure(torch.randint(70, (2, 200), generator=draw), 70)
+    given_ = problem(structure, 11, torch.float64, extras=extras)
+    options = {"loops": 4, "activation": activation}
+    at_once = learn(structure, given_, "triton", **options)
+    monkeypatch.setattr(triton_matrix, "_MOST_STEPS", 0)
+    one_by_one = learn(structure, given_, "triton", **options)
+    torch.testing.assert_close(at_once, one_by_one)
+    torch.testing.assert_close(at_once, learn(structure, given_, "reference", **options))
+
+
+@needs_kernels
+def test_gradients_of_many_loops_are_correlated_in_parts(hub, monkeypatch):
+    monkeypatch.setattr(triton_steps, "MOST_KEPT", 2 * 5 * 3 * 8)
+    given_ = problem(hub, 3, torch.float64)
+    options = {"loops": 5, "activation": "tanh"}
+    torch.testing.assert_close(
+        learn(hub, given_, "triton", **options), learn(hub, given_, "reference", **options)
+    )
 
 
 def respond(x, activation):
@@ -220,39 +278,76 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from sparsebrain.kernels import triton_kernels
+from sparsebrain.kernels import triton_code
 
-def compile(name, real, index, none=(), **constants):
-    kernel = getattr(triton_kernels, name)
-    constants.update(dict.fromkeys(none))
-    kinds = {}
-    for argument in kernel.arg_names:
-        wide = "pointer" in argument or "neuron" in argument or argument in ("source", "target")
-        kinds[argument] = "*" + (index if wide else real)
-    numbers = dict.fromkeys(("neurons", "batch", "synapses"), "i32")
-    numbers |= {"noise_key": "*i64", "std": "fp32"}
-    kinds.update({each: kind for each, kind in numbers.items() if each in kinds})
-    kinds.update(dict.fromkeys(constants, "constexpr"))
-    at = {(kernel.arg_names.index(each),): value for each, value in constants.items()}
-    source = ASTSource(kernel, kinds, at)
+def compile(name, real, index, **arguments):
+    kernel = getattr(triton_code, name)
+    kinds, constants = {}, {}
+
+    def kind(path, given):
+        if given is None or not isinstance(given, str):
+            constants[path] = given
+            return "constexpr"
+        if given.startswith("*"):
+            return given
+        return {"real": "*" + real, "index": "*" + index, "int": "i32", "f": "fp32"}[given]
+
+    for at, argument in enumerate(kernel.arg_names):
+        given = arguments.get(argument, "real")
+        if isinstance(given, tuple):
+            kinds[argument] = tuple(kind((at, number), each) for number, each in enumerate(given))
+        elif argument.isupper():
+            kinds[argument] = "constexpr"
+            constants[(at,)] = given
+        else:
+            kinds[argument] = kind((at,), given)
+    source = ASTSource(kernel, kinds, constants)
     made = triton.compile(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 4})
     assert made.asm["cubin"] and "atom" not in made.asm["ptx"], name
+    return made
 
-tile = {"SYNAPSES": 4, "COLUMNS": 128}
-line = {"SYNAPSES": 32, "COLUMNS": 1, "batch": 1}
+sizes = dict.fromkeys(("neurons", "batch", "loops", "slots", "members", "segments"), "int")
+sizes["synapses"] = "int"
+tile = {**sizes, "SYNAPSES": 4, "COLUMNS": 128}
+line = {**sizes, "SYNAPSES": 32, "COLUMNS": 1}
+block = {**sizes, "SYNAPSES": 1, "COLUMNS": 8, "ROWS": 64}
+three, none = ("real",) * 3, (None,) * 3
+silent = (None, "f")
 for real, index in (("fp32", "i32"), ("fp64", "i64")):
+    short = ("index", "index", "real", None, None, None)
+    long = ("index", "index", "real", "*i32", "*i32", "real")
+    noise = ("*i64", "f")
     for activation in ("tanh", "sigmoid", "leaky_relu"):
-        compile("step", real, index, ACTIVATION=activation, **tile)
-    none = ("bias", "drive", "leak", "noise_key")
-    compile("step", real, index, none, ACTIVATION="none", neurons=1, **line)
-    compile("step_back", real, index, ACTIVATION="tanh", **tile)
-    last = ("later", "rest_later", "bias", "drive", "leak", "total_drive", "total_bias",
-            "total_leak", "rest")
-    compile("step_back", real, index, last, ACTIVATION="relu", **line)
-    compile("draw", real, index, **tile)
-    compile("draw", real, index, neurons=1, **line)
-    compile("correlate", real, "i64", ADD=True, **tile)
-    compile("correlate", real, "i64", ADD=False, **line)
+        chosen = {"ACTIVATION": activation}
+        compile("step", real, index, matrix=long, inputs=three, noise=noise, **chosen, **tile)
+    chosen = {"ACTIVATION": "none"}
+    compile("step", real, index, matrix=short, inputs=none, noise=silent, **chosen, **line)
+    narrow = ("*i32", "*i32", "real", None, None, None)
+    for noise in (noise, silent):
+        given = {"matrix": narrow, "inputs": three, "noise": noise}
+        made = compile("run", real, "i32", **given, **chosen, **block)
+        assert "bar.sync" in made.asm["ptx"]
+    options = {"ACTIVATION": "tanh", "OF_ARGUMENT": False, "NOISY": True}
+    full = {"matrix": long, "back": long, "states": ("real",) * 2, "inputs": three}
+    pair = ("real", "real")
+    full |= {"later": pair, "found": pair, "totals": three}
+    compile("step_back", real, index, **full, **options, **tile)
+    full = {"matrix": short, "back": short, "inputs": none, "found": ("real", None), "totals": none}
+    options = {"ACTIVATION": "relu", "OF_ARGUMENT": False, "NOISY": False}
+    last = {"later": (None, None), "states": pair}
+    compile("step_back", real, index, **last, **full, **options, **line)
+    full |= {"matrix": narrow, "back": narrow}
+    made = compile("run_back", real, "i32", **full, **options, **block)
+    assert "bar.sync" in made.asm["ptx"]
+    full |= {"inputs": three, "found": pair, "totals": three}
+    compile("run_back", real, "i32", **full, **options, **block)
+    members = {"member_neuron": "*i64", "noise_key": "*i64"}
+    compile("draw", real, index, matrix=long, **members, **tile)
+    compile("draw", real, index, matrix=short, **members, **line)
+    ids = {"source_neuron": "index", "target_neuron": "index"}
+    compile("correlate", real, index, ADD=True, **ids, **tile)
+    compile("correlate", real, index, ADD=False, **ids, **line)
+    compile("segment_sums", real, index, segment_pointer="index", neuron="index", **tile)
 """
 
 
@@ -290,14 +385,15 @@ def test_a_gpu_that_triton_cannot_use_is_left_to_torch(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device", lambda index: contextlib.nullcontext())
-    monkeypatch.setattr(triton_backend, "_load", lambda: (None, None))
+    monkeypatch.setattr(triton_backend, "load", lambda: (None, None))
     device = torch.device("cuda")
 
     def told(get_current_target):
+        suitable_elsewhere.cache_clear()
         active = SimpleNamespace(get_current_target=get_current_target)
         runtime = SimpleNamespace(driver=SimpleNamespace(active=active))
         monkeypatch.setitem(sys.modules, "triton.runtime.driver", runtime)
-        triton_backend._obstacle_on_gpu.cache_clear()
+        triton_backend.obstacle_on_gpu.cache_clear()
         return TritonBackend().obstacle(device), resolve("auto", device).name
 
     def fail():
@@ -312,7 +408,8 @@ def test_a_gpu_that_triton_cannot_use_is_left_to_torch(monkeypatch):
         assert "Failed to find C compiler" in obstacle
         assert taken == "torch"
     finally:
-        triton_backend._obstacle_on_gpu.cache_clear()
+        suitable_elsewhere.cache_clear()
+        triton_backend.obstacle_on_gpu.cache_clear()
 
 
 @outside
@@ -323,7 +420,7 @@ def test_a_cpu_needs_no_triton_and_its_absence_is_told():
         "import torch; from sparsebrain import kernels as k;"
         "s = k.Structure(torch.tensor([[0], [1]]), 2);"
         "k.loop(s, torch.ones(1), torch.ones(2, 1), loops=2);"
-        "assert 'sparsebrain.kernels.triton_kernels' not in sys.modules;"
+        "assert 'sparsebrain.kernels.triton_code' not in sys.modules;"
         "torch.cuda.is_available = lambda: True;"
         "print(k.available('cuda')['triton'])"
     )
