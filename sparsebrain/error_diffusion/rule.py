@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.error_diffusion.bundles import Heard
 from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
 from sparsebrain.kernels.eager import is_watched
 from sparsebrain.learning.losses import find_label_loss
@@ -176,16 +177,23 @@ class ErrorDiffusion(Rule):
             return
         if self.reduction == "mean":
             error = error / max(len(error), 1)
-        error = error.t().unsqueeze(1)
-        # The gradient is minus the update.
+        error = error.t()
+        # The gradient is minus the update. Also NaN diffuses.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
+        samples = {
+            positive: [(~(each == 0)).nonzero().flatten() for each in amine]
+            for positive, amine in amines.items()
+        }
         grad = torch.empty_like(strength)
         for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
             slope = network.slopes(stage, after)
-            post = {positive: slope * amine for positive, amine in amines.items()}
+            heard = {
+                positive: Heard(slope * amine.unsqueeze(1), samples[positive])
+                for positive, amine in amines.items()
+            }
             for bundles, source in ((stage.feed, before), (stage.loop, after)):
                 for each in bundles:
-                    each.correlate(post[each.positive], source, out=each.part(grad))
+                    each.correlate(heard[each.positive], source, out=each.part(grad))
         strength.grad = grad if strength.grad is None else strength.grad + grad
 
     def predict(self, x: Tensor) -> Tensor:

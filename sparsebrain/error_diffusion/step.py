@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparsebrain.error_diffusion.layout import Bundle, Stage
+from sparsebrain.error_diffusion.bundles import Bundle
+from sparsebrain.error_diffusion.layout import Stage
 from sparsebrain.kernels import BACKENDS
 
 # ``Wires`` of kernels.hpp: the offset of the strengths, the first row read, the number of rows, and
