@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments, tensors
 from graphs.selection import Neurons, find_neurons
+from sparsebrain.error_diffusion.bundles import Bundle, total
 from sparsebrain.error_diffusion.cells import (
     all_to_all,
     assign_roles,
@@ -19,7 +20,6 @@ from sparsebrain.error_diffusion.cells import (
     find_pairs,
     surround,
 )
-from sparsebrain.error_diffusion.bundles import Bundle, total
 from sparsebrain.error_diffusion.layout import (
     Stage,
     arrange,
