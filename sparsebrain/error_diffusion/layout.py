@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparsebrain.error_diffusion.bundles import Bundle, find_blocks
 from sparsebrain.error_diffusion.cells import Roles
+from sparsebrain.error_diffusion.recurrence import Recurrence, unite
 from sparsebrain.kernels import Structure
 
 
@@ -37,6 +38,8 @@ class Stage:
     """Synapses from the previous stage, at most one bundle per sign, + first."""
     loop: tuple[Bundle, ...]
     """Synapses within the stage, in the same order."""
+    recurrence: Recurrence | None
+    """The same synapses as one matrix, if they are sparse."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Stage:
         """Return the stage on a device, with signs of the given dtype."""
@@ -47,8 +50,13 @@ class Stage:
                 for each in bundles
             )
 
-        sign = self.sign.to(device, dtype)
-        return replace(self, sign=sign, feed=moved(self.feed), loop=moved(self.loop))
+        return replace(
+            self,
+            sign=self.sign.to(device, dtype),
+            feed=moved(self.feed),
+            loop=moved(self.loop),
+            recurrence=self.recurrence and self.recurrence.to(device, dtype),
+        )
 
 
 def arrange(
@@ -104,7 +112,8 @@ def arrange(
             first += bundle.size
         sign = roles.types[cells[number]].unsqueeze(1)
         bias = roles.bias and number < last
-        stages.append(Stage(cells[number], sign, bias, tuple(feed), tuple(loop)))
+        recurrence = unite(loop, sign)
+        stages.append(Stage(cells[number], sign, bias, tuple(feed), tuple(loop), recurrence))
     return stages, places, strides
 
 

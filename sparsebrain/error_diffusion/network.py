@@ -34,6 +34,10 @@ from sparsebrain.nn.connectome import fingerprint, read_structure
 from sparsebrain.nn.ternary import passed_through
 
 
+_SEVERAL = 3
+"""Sweeps from which on one call for all is faster."""
+
+
 class ErrorDiffusionNetwork(nn.Module):
     r"""Cells of fixed type on any directed graph, the model of I. Kaneko's error diffusion.
 
@@ -324,7 +328,19 @@ class ErrorDiffusionNetwork(nn.Module):
         states, scores = [state], None
         for number, stage in enumerate(self.stages):
             drive = sums = self._sums(stage, stage.feed, strength, state)
-            for _ in range(self.loops - 1 if stage.loop else 0):
+            left = self.loops - 1 if stage.loop else 0
+            if stage.recurrence and left >= _SEVERAL and not torch.is_grad_enabled():
+                # The last sweep follows below: the sums of a linear output are its score.
+                slope = 2 / self.u0
+                state = stage.recurrence.sweep(
+                    strength,
+                    self._fire(stage, drive),
+                    drive * (stage.sign * slope),
+                    sweeps=left - 1,
+                    slope=slope,
+                )
+                sums, left = drive + self._sums(stage, stage.loop, strength, state), 0
+            for _ in range(left):
                 state = self._fire(stage, sums)
                 sums = drive + self._sums(stage, stage.loop, strength, state)
             state = self._fire(stage, sums)
