@@ -4,7 +4,7 @@ All computation uses this encoding. A *stage* is a set of cells that are compute
 layer or, in a graph with cycles, all computed cells. The state of a stage has one row per cell. A
 *bundle* is the set of all synapses that lead into one stage from cells of one sign, either from
 the previous stage (``feed``) or from the same stage (``loop``). The strengths of a bundle are
-contiguous, so that a complete bundle is a dense matrix; any other bundle is sparse.
+contiguous, so that a complete bundle is a dense matrix.
 """
 
 from __future__ import annotations
@@ -15,91 +15,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from sparsebrain import kernels
+from sparsebrain.error_diffusion.bundles import Bundle, find_blocks
 from sparsebrain.error_diffusion.cells import Roles
+from sparsebrain.error_diffusion.recurrence import Recurrence, unite
 from sparsebrain.kernels import Structure
-from sparsebrain.kernels.eager import is_watched
-from sparsebrain.kernels.select import resolve
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """All synapses into a stage from the + cells, or from the - cells, of one stage.
-
-    The strengths of network 0 come first, then those of network 1, and so on. Within a network they
-    are sorted by target, then by source.
-    """
-
-    positive: bool
-    """The sign of the sources."""
-    first: int
-    """The index of its first strength among the strengths of all bundles."""
-    size: int
-    """The number of strengths, over all networks."""
-    networks: int
-    targets: int
-    """The number of targets per network."""
-    rows: range
-    """The rows of the sources' state that the bundle reads."""
-    structure: Structure | None
-    """None if every target has a synapse from each of the rows. Otherwise the synapses of all
-    networks together, with sources and targets each numbered from 0.
-    """
-
-    def part(self, strength: Tensor) -> Tensor:
-        """Return the strengths of this bundle as a view of the strengths of all bundles."""
-        return strength.narrow(0, self.first, self.size)
-
-    def sums(self, part: Tensor, state: Tensor) -> Tensor:
-        """Sum the inputs of the targets, before any sign is applied.
-
-        Args:
-            part: The strengths of this bundle.
-            state: The sources' state: [rows, B] if all networks share it, else [K, rows, B].
-
-        Returns:
-            The sums [K, targets, B].
-        """
-        if self.structure is not None:
-            columns = self._columns(state)
-            if torch.is_grad_enabled() or is_watched():
-                sums = kernels.propagate(self.structure, part, columns)
-            else:
-                # Calling a torch operator takes longer than computing a small stage.
-                backend = resolve("auto", columns.device)
-                sums = backend.operator(self.structure, part, transpose=False)(columns)
-            sums = sums[: self.networks * self.targets]
-        elif state.dim() == 2:
-            sums = part.view(self.networks * self.targets, -1) @ self._read(state)
-        else:
-            sums = torch.bmm(part.view(self.networks, self.targets, -1), self._read(state))
-        return sums.view(self.networks, self.targets, state.size(-1))
-
-    def correlate(self, post: Tensor, state: Tensor, out: Tensor) -> None:
-        """Write post [K, targets, B] times the sources' state, summed over B, into ``out``."""
-        if self.structure is not None:
-            ends = self._columns(post), self._columns(state)
-            if is_watched():
-                out.copy_(kernels.correlate(self.structure, *ends))
-            else:
-                out.copy_(resolve("auto", post.device).correlate(self.structure, *ends))
-        elif state.dim() == 2:
-            matrix = out.view(self.networks * self.targets, -1)
-            torch.mm(post.flatten(0, 1), self._read(state).t(), out=matrix)
-        else:
-            matrices = out.view(self.networks, self.targets, -1)
-            torch.bmm(post, self._read(state).transpose(1, 2), out=matrices)
-
-    def _read(self, state: Tensor) -> Tensor:
-        # narrow() takes half the time of a slice.
-        return state.narrow(-2, self.rows.start, len(self.rows))
-
-    def _columns(self, values: Tensor) -> Tensor:
-        """Return the values of a stage as columns [N, B] of the structure, padded with zeros."""
-        assert self.structure is not None
-        flat = values.reshape(-1, values.size(-1))
-        missing = self.structure.num_nodes - flat.size(0)
-        return torch.cat([flat, flat.new_zeros(missing, flat.size(1))]) if missing else flat
 
 
 @dataclass(frozen=True)
@@ -119,6 +38,8 @@ class Stage:
     """Synapses from the previous stage, at most one bundle per sign, + first."""
     loop: tuple[Bundle, ...]
     """Synapses within the stage, in the same order."""
+    recurrence: Recurrence | None
+    """The same synapses as one matrix, if they are sparse."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Stage:
         """Return the stage on a device, with signs of the given dtype."""
@@ -129,13 +50,18 @@ class Stage:
                 for each in bundles
             )
 
-        sign = self.sign.to(device, dtype)
-        return replace(self, sign=sign, feed=moved(self.feed), loop=moved(self.loop))
+        return replace(
+            self,
+            sign=self.sign.to(device, dtype),
+            feed=moved(self.feed),
+            loop=moved(self.loop),
+            recurrence=self.recurrence and self.recurrence.to(device, dtype),
+        )
 
 
 def arrange(
     structure: Structure, roles: Roles, stage_of: Tensor, networks: int
-) -> tuple[list[Stage], Tensor]:
+) -> tuple[list[Stage], Tensor, Tensor]:
     """Sort cells into stages and synapses into bundles.
 
     Args:
@@ -145,8 +71,8 @@ def arrange(
         networks: The number of networks K.
 
     Returns:
-        Stages 1, 2, ... in the order of computation, and the positions [K, E] of the strengths of
-        all synapses.
+        Stages 1, 2, ... in the order of computation; the positions [E] of the strengths of
+        network 0; and how far [E] they are from those of the next network.
     """
     source, target = structure.edge_index
     cells, place, heights = _sort_cells(roles, stage_of)
@@ -161,7 +87,8 @@ def arrange(
     runs = dict(zip(keys.tolist(), order.split(counts.tolist()), strict=True))
 
     stages, last = list[Stage](), len(cells) - 1
-    places, first = torch.empty(networks, structure.num_edges, dtype=torch.int64), 0
+    places, first = torch.empty(structure.num_edges, dtype=torch.int64), 0
+    strides = torch.empty_like(places)
     for number in range(1, last + 1):
         feed, loop = list[Bundle](), list[Bundle]()
         for looped, negative in product((False, True), repeat=2):
@@ -177,14 +104,17 @@ def arrange(
                 targets=len(cells[number]),
                 height=heights[number if looped else number - 1],
                 shared=number == 1 and not looped,
+                loops=4 * number + 2 in runs or 4 * number + 3 in runs,
             )
             (loop if looped else feed).append(bundle)
-            places[:, run] = torch.arange(first, first + bundle.size).view(networks, -1)
+            places[run] = torch.arange(first, first + len(run))
+            strides[run] = len(run)
             first += bundle.size
         sign = roles.types[cells[number]].unsqueeze(1)
         bias = roles.bias and number < last
-        stages.append(Stage(cells[number], sign, bias, tuple(feed), tuple(loop)))
-    return stages, places
+        recurrence = unite(loop, sign)
+        stages.append(Stage(cells[number], sign, bias, tuple(feed), tuple(loop), recurrence))
+    return stages, places, strides
 
 
 def _sort_cells(roles: Roles, stage_of: Tensor) -> tuple[tuple[Tensor, ...], Tensor, list[int]]:
@@ -228,6 +158,7 @@ def _bundle(
     targets: int,
     height: int,
     shared: bool,
+    loops: bool,
 ) -> Bundle:
     """Make a bundle of synapses that are sorted by target, then by the row that they read.
 
@@ -240,18 +171,20 @@ def _bundle(
         targets: The number of targets per network.
         height: The number of rows in the sources' state, per network.
         shared: Whether all networks read one state.
+        loops: Whether the stage has synapses from itself. Otherwise the compiled step computes it,
+            which knows matrices and sparse bundles.
     """
-    low, high = int(read.min()), int(read.max()) + 1
-    width, structure = high - low, None
-    # The count alone does not prove completeness: synapses of two types may be parallel.
-    matrix = torch.arange(len(read))
-    if len(read) != targets * width or not torch.equal(target * width + read - low, matrix):
+    rows = range(int(read.min()), int(read.max()) + 1)
+    blocks, structure = find_blocks(read, target), None
+    if not loops and [len(block.targets) for block in blocks] != [targets]:
+        blocks = ()
+    if not blocks:
         network = torch.arange(networks).unsqueeze(1)
         source = read + network * (0 if shared else height)
         ends = torch.stack([source.flatten(), (target + network * targets).flatten()])
         structure = Structure(ends, max(height * (1 if shared else networks), networks * targets))
     size = networks * len(read)
-    return Bundle(positive, first, size, networks, targets, range(low, high), structure)
+    return Bundle(positive, first, size, networks, targets, rows, blocks, structure)
 
 
 def number_stages(structure: Structure, roles: Roles, level: Tensor | None, loops: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphs import arguments, tensors
 from graphs.selection import Neurons, find_neurons
+from sparsebrain.error_diffusion.bundles import Bundle, total
 from sparsebrain.error_diffusion.cells import (
     all_to_all,
     assign_roles,
@@ -20,7 +21,6 @@ from sparsebrain.error_diffusion.cells import (
     surround,
 )
 from sparsebrain.error_diffusion.layout import (
-    Bundle,
     Stage,
     arrange,
     longest_paths,
@@ -32,6 +32,10 @@ from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
 from sparsebrain.nn.ternary import passed_through
+
+
+_SEVERAL = 3
+"""Sweeps from which on one call for all is faster."""
 
 
 class ErrorDiffusionNetwork(nn.Module):
@@ -169,7 +173,7 @@ class ErrorDiffusionNetwork(nn.Module):
         told = f"networks={self.networks}, or num_classes where a rule builds the network,"
         tensors.room(told, 16 * self.networks * structure.num_edges, "pass fewer")
         stage_of = number_stages(structure, roles, level, self.loops)
-        self.stages, self.places = arrange(structure, roles, stage_of, self.networks)
+        self.stages, self._place, self._stride = arrange(structure, roles, stage_of, self.networks)
         self.compiled = CompiledStep.of(
             self.stages,
             self.output,
@@ -182,7 +186,8 @@ class ErrorDiffusionNetwork(nn.Module):
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
-        self.strength = nn.Parameter(torch.empty(self.places.numel(), device=device, dtype=dtype))
+        number = self.networks * structure.num_edges
+        self.strength = nn.Parameter(torch.empty(number, device=device, dtype=dtype))
         self._follow()
         self.reset_parameters(generator)
 
@@ -258,6 +263,12 @@ class ErrorDiffusionNetwork(nn.Module):
         return cls(**cells._asdict(), loops=loops, **options)
 
     @property
+    def places(self) -> Tensor:
+        """The position [K, E] in ``strength`` of each synapse of each network."""
+        number = torch.arange(self.networks, device=self._place.device).unsqueeze(1)
+        return self._place + number * self._stride
+
+    @property
     def weight(self) -> Tensor:
         """The weights w [K, E], in the order of ``edge_index``."""
         magnitude = self._magnitude()
@@ -265,10 +276,9 @@ class ErrorDiffusionNetwork(nn.Module):
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
-        if weight.shape != self.places.shape:
-            raise ValueError(
-                f"weight must have shape {list(self.places.shape)}, got {list(weight.shape)}."
-            )
+        shape = (self.networks, len(self._place))
+        if weight.shape != shape:
+            raise ValueError(f"weight must have shape {list(shape)}, got {list(weight.shape)}.")
         magnitude = self._sign.to(weight) * weight
         if self.keep_signs and not bool((magnitude >= 0).all()):
             raise ValueError(
@@ -289,14 +299,15 @@ class ErrorDiffusionNetwork(nn.Module):
         if self.strength.is_meta:
             return
         low = 0.0 if self.keep_signs else -1.0
-        drawn = torch.empty(self.places.shape, dtype=self.strength.dtype)
+        places = self.places
+        drawn = torch.empty(places.shape, dtype=self.strength.dtype)
         drawn.uniform_(low, 1.0, generator=generator)
         if isinstance(self.init, str):
             target = self.edge_index[1].cpu()
             drawn /= torch.bincount(target)[target]
         else:
             drawn *= self.init
-        self.strength[self.places] = drawn.to(self.strength.device)
+        self.strength[places] = drawn.to(self.strength.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores [B, K] of x [B, F]."""
@@ -317,7 +328,19 @@ class ErrorDiffusionNetwork(nn.Module):
         states, scores = [state], None
         for number, stage in enumerate(self.stages):
             drive = sums = self._sums(stage, stage.feed, strength, state)
-            for _ in range(self.loops - 1 if stage.loop else 0):
+            left = self.loops - 1 if stage.loop else 0
+            if stage.recurrence and left >= _SEVERAL and not torch.is_grad_enabled():
+                # The last sweep follows below: the sums of a linear output are its score.
+                slope = 2 / self.u0
+                state = stage.recurrence.sweep(
+                    strength,
+                    self._fire(stage, drive),
+                    drive * (stage.sign * slope),
+                    sweeps=left - 1,
+                    slope=slope,
+                )
+                sums, left = drive + self._sums(stage, stage.loop, strength, state), 0
+            for _ in range(left):
                 state = self._fire(stage, sums)
                 sums = drive + self._sums(stage, stage.loop, strength, state)
             state = self._fire(stage, sums)
@@ -388,16 +411,7 @@ class ErrorDiffusionNetwork(nn.Module):
         """Sum the inputs of a stage's cells [K, n, B], before their own signs are applied."""
         if not bundles:
             return state.new_zeros(self.networks, len(stage.cells), state.size(-1))
-        first, *others = bundles
-        part = first.part(strength)
-        full = all(each.structure is None for each in bundles)
-        if full and [each.rows for each in others] == [first.rows]:
-            # Both cells of a pair have the same value, which halves the products.
-            part, others = part - others[0].part(strength), []
-        total = first.sums(part, state)
-        for each in others:
-            total = total - each.sums(each.part(strength), state)
-        return total if first.positive else -total
+        return total(bundles, strength, state)
 
     def _fold(self) -> Tensor:
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
@@ -405,10 +419,8 @@ class ErrorDiffusionNetwork(nn.Module):
     @cached_property
     def _pairs(self) -> Tensor:
         # The positions in ``strength``; they are the same on every device.
-        pairs = find_pairs(self.edge_index, self._row, self.types)
-        return torch.stack(
-            [self.places[:, each].flatten() for each in pairs.to(self.places.device)]
-        )
+        pairs, places = find_pairs(self.edge_index, self._row, self.types), self.places
+        return torch.stack([places[:, each].flatten() for each in pairs.to(places.device)])
 
     def _magnitude(self) -> Tensor:
         magnitude = self.strength.abs() if self.keep_signs else self.strength
@@ -448,7 +460,8 @@ class ErrorDiffusionNetwork(nn.Module):
         if device.type == "meta":
             return
         self.stages = [stage.to(device, dtype) for stage in self.stages]
-        self.edge_index, self.places = self.edge_index.to(device), self.places.to(device)
+        self.edge_index = self.edge_index.to(device)
+        self._place, self._stride = self._place.to(device), self._stride.to(device)
         self._sign = self._sign.to(device)
 
     def extra_repr(self) -> str:

@@ -9,6 +9,8 @@ from torch_geometric.data import Data
 
 from graphs import arguments
 from sparsebrain.equilibrium import Equilibrium
+from sparsebrain.error_diffusion.buffer import Buffer
+from sparsebrain.error_diffusion.bundles import Heard
 from sparsebrain.error_diffusion.network import ErrorDiffusionNetwork
 from sparsebrain.kernels.eager import is_watched
 from sparsebrain.learning.losses import find_label_loss
@@ -94,7 +96,7 @@ class ErrorDiffusion(Rule):
         super().__init__(model)
         find_label_loss(loss)
         arguments.option("reduction", reduction, ("mean", "sum"))
-        self.loss, self.reduction = loss, reduction
+        self.loss, self.reduction, self._buffer = loss, reduction, Buffer()
         if loss == "cross-entropy" and not (self.model.linear and self.model.networks > 1):
             raise ValueError(
                 "loss='cross-entropy' needs linear outputs of at least two networks; make the "
@@ -143,11 +145,12 @@ class ErrorDiffusion(Rule):
                 fold=model.keep_signs and full,
                 entropy=self.loss == "cross-entropy",
                 mean=self.reduction == "mean",
+                buffer=self._buffer,
             )
         if found is None:
             return self._by_stages(x, y)
         loss, grad = found
-        strength.grad = grad if strength.grad is None else strength.grad + grad
+        self._add(grad)
         return loss
 
     @torch.no_grad()
@@ -176,17 +179,28 @@ class ErrorDiffusion(Rule):
             return
         if self.reduction == "mean":
             error = error / max(len(error), 1)
-        error = error.t().unsqueeze(1)
-        # The gradient is minus the update.
+        error = error.t()
+        # The gradient is minus the update. Also NaN diffuses.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
-        grad = torch.empty_like(strength)
+        samples = {
+            positive: [(~(each == 0)).nonzero().flatten() for each in amine]
+            for positive, amine in amines.items()
+        }
+        grad = self._buffer.take(strength.detach())
         for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
             slope = network.slopes(stage, after)
-            post = {positive: slope * amine for positive, amine in amines.items()}
+            heard = {
+                positive: Heard(slope * amine.unsqueeze(1), samples[positive])
+                for positive, amine in amines.items()
+            }
             for bundles, source in ((stage.feed, before), (stage.loop, after)):
                 for each in bundles:
-                    each.correlate(post[each.positive], source, out=each.part(grad))
-        strength.grad = grad if strength.grad is None else strength.grad + grad
+                    each.correlate(heard[each.positive], source, out=each.part(grad))
+        self._add(grad)
+
+    def _add(self, grad: Tensor) -> None:
+        before = self.model.strength.grad
+        self.model.strength.grad = grad if before is None else grad.add_(before)
 
     def predict(self, x: Tensor) -> Tensor:
         """Return class scores [B, classes] of x [B, ...]; two columns if there is one network."""

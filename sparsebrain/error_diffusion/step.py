@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparsebrain.error_diffusion.layout import Bundle, Stage
+from sparsebrain.error_diffusion.buffer import Buffer
+from sparsebrain.error_diffusion.bundles import Bundle
+from sparsebrain.error_diffusion.layout import Stage
 from sparsebrain.kernels import BACKENDS
 
 # ``Wires`` of kernels.hpp: the offset of the strengths, the first row read, the number of rows, and
@@ -75,6 +77,7 @@ class CompiledStep:
         fold: bool,
         entropy: bool,
         mean: bool,
+        buffer: Buffer,
     ) -> tuple[Tensor, Tensor] | None:
         """Compute the loss and the gradient with respect to the strengths.
 
@@ -88,6 +91,7 @@ class CompiledStep:
             fold: Whether negative strengths are first replaced by their magnitudes, in place.
             entropy: Use the cross-entropy of the softmax; otherwise half the squared error.
             mean: Whether the gradient is divided by B.
+            buffer: The memory of the gradient.
 
         Returns:
             The loss and the gradient. None if there is no compiled code or it does not support x
@@ -111,7 +115,7 @@ class CompiledStep:
             return None
         module, instruction_set = kernel
         x, y = x.contiguous(), y.contiguous()
-        grad, loss = torch.empty_like(strength), torch.empty((), dtype=dtype)
+        grad, loss = buffer.take(strength.detach()), torch.empty((), dtype=dtype)
         arrays = (self.table, self.index, x, y, strength, grad, loss)
         done = module.diffuse(
             instruction_set,
