@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -39,3 +40,23 @@ def test_tuning():
     study = run("tuning.md")["study"]
     assert len(study.trials) == 8
     assert study.best_value > 0.8
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """The environment that torchrun gives to a single process."""
+    names = {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "localhost", "MASTER_PORT": 0}
+    for name, value in {**names, "GLOO_SOCKET_IFNAME": "lo"}.items():
+        monkeypatch.setenv(name, str(value))
+    yield
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_more_data():
+    namespace = run("more_data.md")
+    assert namespace["loss"].isfinite()
+    shard, whole = namespace["weights"]["graph.weight"], namespace["model"].graph.weight
+    torch.testing.assert_close(shard, whole)
+    assert namespace["states"]["state"]["graph.weight"]["step"] == 8

@@ -275,7 +275,7 @@ def _parallel(jobs: int, most: int) -> joblib.Parallel:
     try:
         return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     except ValueError:
-        # Some backends, such as Ray's and multiprocessing, return all results at the end.
+        # Some backends, such as multiprocessing, return all results at the end.
         return joblib.Parallel(n_jobs=jobs)
 
 

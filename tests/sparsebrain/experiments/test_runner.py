@@ -48,7 +48,7 @@ def accuracies(results):
 
 
 def test_every_backend_of_joblib_finds_the_same(tmp_path, labels):
-    """Multiprocessing, as Ray's backend, returns everything at the end; threads as they come."""
+    """Multiprocessing returns everything at the end, the others as results come."""
     found = []
     for backend in ("loky", "threading", "multiprocessing"):
         results = Results(tmp_path / backend)

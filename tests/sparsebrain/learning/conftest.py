@@ -6,6 +6,7 @@ from torch import nn
 
 import graphs
 from sparsebrain.learning import RULES
+from tests import groups
 
 CLASSES = 3
 FEATURES = 12
@@ -29,6 +30,20 @@ REFUSED: dict[tuple[str, str], str] = {
 def name(request):
     """The name of every rule."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def folder_of_both(tmp_path_factory):
+    """The folder in which two processes meet, and save what they find."""
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="session")
+def both(folder_of_both):
+    """What each of two processes found; they are started once for all modules."""
+    from tests.sparsebrain.learning import processes, wrappers
+
+    return groups.run((*processes.CHECKS, *wrappers.CHECKS), folder_of_both, 2)
 
 
 def connectome_for(name, data):

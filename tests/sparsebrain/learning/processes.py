@@ -1,9 +1,7 @@
 """Two processes that teach one model, over gloo on this machine alone."""
 
 import copy
-import os
 import pickle
-from pathlib import Path
 
 import torch
 from torch import distributed, nn
@@ -69,18 +67,9 @@ def whole(batch):
     return slice(batch[0].start, batch[1].stop)
 
 
-def work(rank, folder):
-    """What one of two processes does; its results are saved in the folder."""
-    torch.set_num_threads(1)
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
-    )
-    found = {case: _teach(rank, *told) for case, told in CASES.items()}
-    for check in (_two_classes, _by_parts, _unused, _refused, _failed):
-        found[check.__name__.strip("_")] = check(rank)
-    torch.save(found, Path(folder) / f"{rank}.pt")
-    distributed.destroy_process_group()
+def teach(rank, folder):
+    """Every case, taught in this process and the other."""
+    return {case: _teach(rank, *told) for case, told in CASES.items()}
 
 
 def _teach(rank, *case):
@@ -100,13 +89,13 @@ def two_classes():
     return kind(kind.build(None, FEATURES, 2), peer=0.0).double()
 
 
-def _two_classes(rank):
+def _two_classes(rank, folder):
     rule = two_classes()
     rule.average_over(distributed.group.WORLD)
     return learn(rule, lambda batch: batch[rank], classes=2)
 
 
-def _by_parts(rank):
+def _by_parts(rank, folder):
     """Gradients that are filled by other calls than that of the rule."""
     torch.manual_seed(rank)
     mirrors = make("weight-mirror", "grid")
@@ -139,7 +128,7 @@ class _Branches(nn.Module):
         return self.ways[self.rank](x)
 
 
-def _unused(rank):
+def _unused(rank, folder):
     torch.manual_seed(0)
     rule = Backprop(_Branches(rank))
     rule.average_over(distributed.group.WORLD)
@@ -158,7 +147,7 @@ def _error(call):
     return "nothing"
 
 
-def _refused(rank):
+def _refused(rank, folder):
     x, y = samples(8)
     found, rule = {}, make("backprop", "layered")
     found["not told"] = _error(lambda: rule(x, y))
@@ -192,7 +181,7 @@ class _Calls(nn.Module):
         return self.rule(x, y)
 
 
-def _failed(rank):
+def _failed(rank, folder):
     """One process is given labels that there are not; the gradients of before stay."""
     x, y = samples(8)
     rule = make("backprop", "layered")
@@ -202,3 +191,6 @@ def _failed(rank):
     told = _error(lambda: rule(x, y + CLASSES * rank))
     kept = all(torch.equal(p.grad, b) for p, b in zip(rule.parameters(), before, strict=True))
     return {"told": told, "kept": kept, "and on": float(rule(x, y))}
+
+
+CHECKS = (teach, _two_classes, _by_parts, _unused, _refused, _failed)

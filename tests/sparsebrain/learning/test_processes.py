@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
 from torch.nn.parallel import replicate
 
 from sparsebrain.learning import RULES, Backprop
@@ -17,7 +17,6 @@ from tests.sparsebrain.learning.processes import (
     prepare,
     two_classes,
     whole,
-    work,
 )
 
 # Their update is no mean over samples, or they draw for each: why they differ from whole batches.
@@ -28,14 +27,6 @@ DIFFERENT = {
     "boltzmann": "draws states",
     "bcm": "moves its threshold by the batch of each process",
 }
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """What each of two processes found."""
-    folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(work, (str(folder),), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
 def equal(first, second):
@@ -49,7 +40,7 @@ def test_every_rule_is_among_the_cases():
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_end_with_one_model(both, case):
-    one, other = (found[case] for found in both)
+    one, other = (found["teach"][case] for found in both)
     assert equal(one, other)
     assert all(value.isfinite().all() for value in one.values())
 
@@ -60,7 +51,7 @@ def test_it_is_that_of_whole_batches(both, case):
     torch.manual_seed(0)
     start = prepare(*CASES[case])
     torch.manual_seed(0)
-    alone, together = learn(prepare(*CASES[case]), whole), both[0][case]
+    alone, together = learn(prepare(*CASES[case]), whole), both[0]["teach"][case]
     assert any(not torch.equal(value, alone[key]) for key, value in start.state_dict().items())
     close = all(torch.allclose(together[key], alone[key], 1e-6, 1e-6) for key in alone)
     batchwise = name in DIFFERENT and options != {"kind": "prediction"}
