@@ -122,16 +122,17 @@ def make(data, dtype, **options):
     return layer
 
 
-def compare_topologies(group, names, dtype):
-    """Compare layers on the graphs of the table of generators, for every kind of partition."""
+def compare_topologies(group, names, kinds, dtype):
+    """Compare layers on graphs of the table of generators, for some kinds of partitions."""
     found = {}
     for name in names:
         data = graph_of(name)
         layer = make(data, dtype, activation="tanh", bias=True)
         size = distributed.get_world_size(group)
-        for kind, method in assignments(data.num_nodes, size).items():
+        methods = assignments(data.num_nodes, size)
+        for kind in kinds:
             spread = DistributedGraphLayer.from_layer(
-                layer, partition(data, size, method), group=group
+                layer, partition(data, size, methods[kind]), group=group
             )
             layer.zero_grad()
             found[name, kind] = max(differences(group, layer, spread, dtype).values())
@@ -148,3 +149,64 @@ def compare_options(group, dtype):
         spread = DistributedGraphLayer.from_layer(layer, partition(data, size, uneven), group=group)
         found[name] = differences(group, layer, spread, dtype)
     return found
+
+
+def compare_calls(group, dtype):
+    """States, initial states and evaluation with noise, without gradients."""
+    data = graph_of("grid")
+    size, rank = distributed.get_world_size(group), distributed.get_rank(group)
+    layer = make(data, dtype, activation="tanh", inject=True, noise=0.2)
+    whole = partition(data, size)
+    spread = DistributedGraphLayer.from_layer(layer, whole, group=group)
+    owned = whole.owned(rank)
+    x = torch.randn(2, 4, data.num_nodes, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    own = x[..., owned]
+    found = {}
+    torch.manual_seed(5)
+    last, states = layer(x, return_states=True)
+    torch.manual_seed(5)
+    mine = spread(own, return_states=True)
+    found["last"] = (mine[0], last[..., owned])
+    found["states"] = (mine[1], states[..., owned])
+    draw = [torch.Generator().manual_seed(9) for _ in range(2)]
+    output, state = layer(x, state=x, generator=draw[0])
+    mine = spread(own, state=own, generator=draw[1])
+    found["output"], found["state"] = (mine[0], output[..., owned]), (mine[1], state[..., owned])
+    found["evaluated"] = (spread.eval()(own), layer.eval()(x)[..., owned])
+    with torch.no_grad():
+        found["no gradient"] = (spread(own), layer(x)[..., owned])
+    return {name: _difference(one.detach(), other.detach()) for name, (one, other) in found.items()}
+
+
+def drawn(group, options):
+    """Weights of layers that are made without one layer, by the synapse or group, and outputs."""
+    data = typed()
+    size, rank = distributed.get_world_size(group), distributed.get_rank(group)
+    whole = partition(data, size, assignments(data.num_nodes, size)["uneven"])
+    torch.manual_seed(3)
+    layer = DistributedGraphLayer(whole.part(rank), group=group, dtype=torch.float64, **options)
+    x = torch.randn(500, data.num_nodes, dtype=torch.float64, generator=torch.Generator())
+    with torch.no_grad():
+        y = layer(x[:, layer.owned])
+    return layer.part.synapse, layer.weight.detach(), layer.owned, y, repr(layer), layer.report
+
+
+def train(group, steps):
+    """The losses of some steps of a distributed layer and of one layer, with Adam."""
+    data = typed()
+    size = distributed.get_world_size(group)
+    layer = make(data, torch.float64, bias="population", dale=True, weight_sharing="projection")
+    spread = DistributedGraphLayer.from_layer(layer, partition(data, size, "rcm"), group=group)
+    x = torch.randn(8, data.num_nodes, dtype=torch.float64, generator=torch.Generator())
+    losses = []
+    for each in (layer, spread):
+        optimizer = torch.optim.Adam(each.parameters(), lr=0.01)
+        own = x if each is layer else x[:, spread.owned]
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = (each(own) - 1).square().sum()
+            loss.backward()
+            optimizer.step()
+        losses.append(loss.detach())
+    distributed.all_reduce(losses[1], group=group)
+    return losses, [each.detach() for each in spread.parameters()]
