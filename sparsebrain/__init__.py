@@ -10,6 +10,7 @@ from sparsebrain import namesake
 if TYPE_CHECKING:
     from sparsebrain import (
         diagnostics,
+        distributed,
         energy,
         error_diffusion,
         kernels,
@@ -27,6 +28,7 @@ __all__ = [
     "Maxout",
     "__version__",
     "diagnostics",
+    "distributed",
     "energy",
     "error_diffusion",
     "kernels",

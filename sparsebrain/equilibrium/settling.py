@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphs import arguments
 from sparsebrain.equilibrium.derivatives import differentiated_once
-from sparsebrain.equilibrium.solvers import Iterate, Solution, solve
+from sparsebrain.equilibrium.solvers import Iterate, Solution, Total, solve
 from sparsebrain.kernels.checks import MOST_LOOPS
 
 Solver = Literal["fixed-point", "anderson"]
@@ -250,6 +250,7 @@ def settle(
     damping: Tensor | None,
     samples: torch.Size,
     reports: Reports,
+    total: Total | None = None,
 ) -> Tensor:
     """Iterate from a state to the equilibrium [N, B], with the gradient that the options ask for.
 
@@ -265,8 +266,9 @@ def settle(
             transpose of I - A + A J.
         samples: The shape of the samples in the report.
         reports: Where the report is stored.
+        total: As for :func:`solve`.
     """
-    find = _solver(options, problem.whole, damping)
+    find = _solver(options, problem.whole, damping, total)
     if options.gradient == "unrolled":
         solution = find(problem.iterate, start, problem.given)
     else:
@@ -317,7 +319,9 @@ def _warn_once(report: Report, what: str, options: Equilibrium, reports: Reports
         )
 
 
-def _solver(options: Equilibrium, whole: bool, damping: Tensor | None) -> Callable[..., Solution]:
+def _solver(
+    options: Equilibrium, whole: bool, damping: Tensor | None, total: Total | None
+) -> Callable[..., Solution]:
     def find(iterate: Iterate, start: Tensor, given: tuple[Tensor, ...]) -> Solution:
         return solve(
             iterate,
@@ -328,6 +332,7 @@ def _solver(options: Equilibrium, whole: bool, damping: Tensor | None) -> Callab
             depth=options.depth if options.solver == "anderson" else 0,
             whole=whole,
             damping=damping,
+            total=total,
         )
 
     return find

@@ -17,6 +17,9 @@ _GROWTH = 2.0
 Iterate = Callable[[Tensor, tuple[Tensor, ...], int], Tensor]
 """A function of a state [N, B], further arguments [N, B] and a number of loops."""
 
+Total = Callable[[Tensor], Tensor]
+"""A function that adds up sums over the neurons of each process."""
+
 
 class Solution(NamedTuple):
     """The solution of a fixed-point equation.
@@ -44,6 +47,7 @@ def solve(
     depth: int = 0,
     whole: bool = False,
     damping: Tensor | None = None,
+    total: Total | None = None,
 ) -> Solution:
     r"""Find states z that one loop f does not change.
 
@@ -68,6 +72,8 @@ def solve(
         whole: Whether ``iterate`` needs all samples at every call.
         damping: a [N, 1], above 0 and at most 1: each loop goes from z to (1 - a) z + a f(z). The
             residual is still that of f, since small steps do not imply a fixed point.
+        total: A function that adds up sums over neurons [..., B] over all processes, if each holds
+            the states of some neurons; None if all neurons are here.
 
     Returns:
         The states z with their residuals. The caller applies f to them once more, with or without a
@@ -76,7 +82,7 @@ def solve(
     Memory is O(N B), or O(depth N B), for any number of loops, unless a gradient is recorded.
     """
     samples = _Samples(start, given)
-    mixing = _Anderson(depth) if depth else None
+    mixing = _Anderson(depth, total) if depth else None
     # Loops are fused if nothing happens between them.
     fused = 1 if whole or depth or damping is not None else _BETWEEN
     loops = 0
@@ -87,7 +93,7 @@ def solve(
             before = iterate(before, samples.given, count - 1)
         after = iterate(before, samples.given, 1)
         loops += count
-        residual = relative_residual(before, after)
+        residual = relative_residual(before, after, total)
         # A comparison with NaN is false, so NaN stops a sample too.
         continues = (residual > tol) & (residual < math.inf) & (loops < max_loops)
         stops = samples.stop(~continues, loops, residual, tol)
@@ -104,12 +110,17 @@ def solve(
 
 
 @torch.no_grad()
-def relative_residual(before: Tensor, after: Tensor) -> Tensor:
+def relative_residual(before: Tensor, after: Tensor, total: Total | None = None) -> Tensor:
     """Return r [B] of :func:`solve`, for z ``before`` and f(z) ``after``, [N, B] both."""
-    floor = torch.finfo(after.dtype).eps * math.sqrt(max(after.size(0), 1))
+    eps = torch.finfo(after.dtype).eps
     # Several times as fast as norm(), which guards against overflow; overflow stops a sample.
-    change, size = ((x * x).sum(0).sqrt() for x in (after - before, after))
-    return change / size.clamp_min(floor)
+    change, size = ((x * x).sum(0) for x in (after - before, after))
+    if total is None:
+        return change.sqrt() / size.sqrt().clamp_min(eps * math.sqrt(max(after.size(0), 1)))
+    change, size, neurons = total(
+        torch.stack([change, size, torch.full_like(size, after.size(0))])
+    )
+    return change.sqrt() / torch.maximum(size.sqrt(), eps * neurons.clamp_min(1).sqrt())
 
 
 class _Samples:
@@ -179,8 +190,8 @@ class _Anderson:
         \|\sum_i \alpha_i (f(z_i) - z_i)\|
     """
 
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
+    def __init__(self, depth: int, total: Total | None = None) -> None:
+        self.depth, self._total = depth, total
         self.values: list[Tensor] = []
         self.gaps: list[Tensor] = []
         self.products: Tensor | None = None  # [m, m, B], of the gaps
@@ -203,6 +214,8 @@ class _Anderson:
         self.values = [*self.values, value][-self.depth :]
         self.gaps = [*self.gaps, gap][-self.depth :]
         row = torch.stack([(each * gap).sum(0) for each in self.gaps])
+        if self._total is not None:
+            row = self._total(row)
         held = len(self.gaps)
         if self.products is None or self.counts is None or self.last is None:
             self.products, self.counts = row.unsqueeze(0), torch.ones_like(residual)

@@ -41,14 +41,21 @@ class CounterNoise(NamedTuple):
         """Return the key of each loop, [loops]."""
         return keys_of_steps(self.key, self.first, loops)
 
-    def values(self, number: int, state: Tensor) -> Tensor:
+    def values(self, number: int, state: Tensor, neurons: Tensor | None = None) -> Tensor:
         """Return the noise after a loop in the shape, dtype and device of ``state`` [N, B].
 
         This is the definition, in operations that torch can transform.
+
+        Args:
+            number: The number of the loop.
+            state: [N, B].
+            neurons: The numbers of the neurons [N] int64; by default 0 to N - 1.
         """
-        neurons, batch = state.shape
+        count, batch = state.shape
         number += self.first
-        word = words(self.key, number, torch.arange(neurons, device=state.device), batch)
+        if neurons is None:
+            neurons = torch.arange(count, device=state.device)
+        word = words(self.key, number, neurons, batch)
         k = (word ^ (1 << 31)) - (1 << 31)
         # The lower tail and a sign, since a probability near 1 would be rounded.
         tail = (torch.where(k < 0, k, -1 - k) + (1 << 31)).double().add(0.5).mul(2.0**-32)

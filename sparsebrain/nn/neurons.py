@@ -108,6 +108,11 @@ class NeuronParameters(MessagePassing):
             if name == "leak":
                 parametrize.register_parametrization(self, name, Leak())
 
+    @property
+    def learned_per(self) -> dict[str, str]:
+        """Whether bias, threshold and leak, if learned, are per "neuron" or per "population"."""
+        return dict(self._per)
+
     def _reset_neurons(self) -> None:
         for name in self._per:
             if name == "leak":

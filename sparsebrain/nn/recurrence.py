@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, FixedPointProblem, Reports, settle
-from sparsebrain.equilibrium.solvers import Iterate
+from sparsebrain.equilibrium.solvers import Iterate, Total
 from sparsebrain.kernels import Structure, sequences
 from sparsebrain.kernels.activations import ACTIVATIONS, fused_name
 from sparsebrain.kernels.backend import LoopInputs
@@ -60,6 +60,8 @@ class Recurrence:
             from r = f(x(t)), with its own messages or another backward pass. The loops then run one
             by one. None for the kernels.
         renumbering: An order of the neurons in which fused loops are faster, or None.
+        total: A function that adds up sums over neurons over all processes, if each holds the
+            states of some neurons; None if all neurons are here.
     """
 
     structure: Structure
@@ -78,6 +80,7 @@ class Recurrence:
     edge_index: Tensor | None = None
     exchange: Exchange | None = None
     renumbering: Renumbering | None = None
+    total: Total | None = None
 
     def to_columns(self, x: Tensor) -> Tensor:
         """Return a tensor in the shape of x as columns [N, B]."""
@@ -280,7 +283,7 @@ def _run_equilibrium(recurrence: Recurrence, options: Equilibrium, reports: Repo
     samples = shape[:-1]
     if recurrence.edge_index is not None:
         samples = torch.Size((shape[0] // max(recurrence.structure.num_nodes, 1), shape[1]))
-    z = settle(options, problem, inputs.state, damping, samples, reports)
+    z = settle(options, problem, inputs.state, damping, samples, reports, recurrence.total)
     return recurrence.from_columns(z if renumbering is None else renumbering.leave(z))
 
 
