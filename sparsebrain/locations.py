@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from graphs import arguments
 
+__all__ = ["OpenTable", "is_location", "load"]
+
 TOPOLOGIES = "sparsebrain.topologies"
 RULES = "sparsebrain.rules"
 DATASETS = "sparsebrain.datasets"

@@ -19,6 +19,8 @@ from sparsebrain.experiments.lattices import lattice
 from sparsebrain.experiments.topology import budget, build, parse
 from sparsebrain.learning import RULES, Rule
 
+__all__ = ["GraphClassifier"]
+
 Wiring: TypeAlias = Data | Callable[[int], Data] | str | None
 
 

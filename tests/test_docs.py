@@ -25,6 +25,13 @@ def test_pyg():
     assert namespace["gradients"]["0.weight"].shape == (32, 600)
 
 
+@pytest.mark.parametrize(
+    "page", ["getting_started", "rules", "spikes", "energy", "memory", "scale"]
+)
+def test_tasks(page, capsys):
+    run(f"{page}.md")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_onnx(tmp_path):
     pytest.importorskip("onnxscript")

@@ -59,7 +59,9 @@ def plot_adjacency(data: Data, *, ax: Axes | None = None, cells: int | None = No
                [0, 0, 0, 1, 1],
                [0, 0, 0, 0, 0],
                [0, 0, 0, 0, 0]])
-        >>> plt.close(ax.figure)
+        >>> areas = graphs.stochastic_block([60, 30], [[0.2, 0.02], [0.05, 0.4]], seed=0)
+        >>> ax = graphs.plot_adjacency(areas)
+        >>> plt.close("all")
     """
     validate(data)
     wanted = _MOST_CELLS if cells is None else arguments.count("cells", cells, at_least=1)

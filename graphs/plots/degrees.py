@@ -70,7 +70,9 @@ def plot_degrees(
         >>> ax = graphs.plot_degrees(graphs.layered([4, 1]), direction="in")
         >>> ax.lines[0].get_xydata().round(3).tolist(), ax.lines[0].get_label()
         ([[4.0, 0.2]], 'in (80 % of degree 0)')
-        >>> plt.close(ax.figure)
+        >>> hubs = graphs.barabasi_albert(2000, 3, seed=0)
+        >>> ax = graphs.plot_degrees(hubs, power_law=3.0, power_law_from=3)
+        >>> plt.close("all")
     """
     neurons = validate(data).num_nodes
     arguments.option("direction", direction, arguments.DIRECTIONS)

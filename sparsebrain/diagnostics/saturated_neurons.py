@@ -23,10 +23,11 @@ class Saturation:
     """The saturated and dead neurons after each loop, starting with loop 1.
 
     Attributes:
-        saturated: float32 [loops, N], the share of samples in which |f'| is below ``threshold``.
+        saturated: float32 [loops, N], the share of samples in which ``|f'|`` is below
+            ``threshold``.
         dead: bool [loops, N], whether the state is zero in all samples, as in a ReLU neuron whose
             input is never positive; with ``form="voltage"`` whether the rate f(x) is.
-        threshold: The threshold of |f'|.
+        threshold: The threshold of ``|f'|``.
     """
 
     saturated: Tensor
@@ -71,9 +72,9 @@ def saturation(
     Args:
         model: A GraphLayer, or a model that calls one once, in its current mode.
         x: The input of the model; a tuple if the model takes several arguments.
-        threshold: Neurons with |f'| below it are saturated. The maximum of |f'| is 1/4 for the
-            sigmoid and 1 for tanh and ReLU; it is below 0.05 for sigmoid outputs outside about 0.05
-            to 0.95 and tanh outputs outside +-0.975.
+        threshold: Neurons with ``|f'|`` below it are saturated. The maximum of ``|f'|`` is 1/4 for
+            the sigmoid and 1 for tanh and ReLU; it is below 0.05 for sigmoid outputs outside about
+            0.05 to 0.95 and tanh outputs outside +-0.975.
         layer: The layer to analyze, if the model has several.
 
     Returns:

@@ -23,14 +23,15 @@ class Boltzmann(Rule):
 
     The weight of a pair changes with the difference of how often both neurons are 1: in the first
     phase inputs and label are clamped to the data, in the second the machine runs freely for k
-    sweeps. Each synapse needs only the activities at its two ends, as in equilibrium propagation.
+    sweeps [1]_. Each synapse needs only the activities at its two ends, as in equilibrium
+    propagation.
 
     .. math::
         \Delta w_{ij} \propto \langle x_i x_j \rangle_{\text{data}} -
         \langle x_i x_j \rangle_{k\ \text{sweeps}}
 
     With ``inputs="clamped"`` the inputs keep the data in the second phase too, and the machine
-    learns P(label | inputs) [1]_; with ``inputs="free"`` it learns P(inputs, label) and can draw
+    learns P(label | inputs) [2]_; with ``inputs="free"`` it learns P(inputs, label) and can draw
     inputs. Inputs are probabilities in 0..1, drawn as 0 or 1 at every step. ``predict`` clamps each
     label in turn and returns minus the free energies; see
     :class:`~sparsebrain.energy.BoltzmannClassifier`.

@@ -128,7 +128,7 @@ class DendriticMicrocircuit(Rule):
         TypeError: An argument has a wrong type.
         ValueError: The rule cannot train the model, or an argument has a wrong value.
 
-    The returned loss is 1/2 |phi(v_B,N) - target rates|^2, the mean over the batch.
+    The returned loss is ``1/2 |phi(v_B,N) - target rates|^2``, the mean over the batch.
 
     Source: Sacramento, Costa, Bengio and Senn, "Dendritic cortical microcircuits approximate the
     backpropagation algorithm", NeurIPS 2018.

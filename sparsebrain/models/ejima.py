@@ -82,7 +82,7 @@ def ejima_model(
     ======= ======= ====== ===================
     name    d       loops  synapses at 28x28
     ======= ======= ====== ===================
-    MLP     no graph layer
+    MLP     none    none   none
     alpha   1       5      6,724
     beta    1       20     6,724
     X       2       5      17,956

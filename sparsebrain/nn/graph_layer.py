@@ -148,7 +148,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
           ``DataLoader`` batches B copies of the connectome -> [B * N, C]. The layer refuses other
           edges.
         - ``return_states=True`` returns (output, states), where states is
-          [loops + 1, *x.shape] and starts with x(0).
+          ``[loops + 1, *x.shape]`` and starts with x(0).
         - ``state=``, in the shape of x and only with ``inject=True``, is x(0). The call returns
           (output, state) for the next call.
         - ``generator=`` draws the key of the noise, one number for each call; torch's default

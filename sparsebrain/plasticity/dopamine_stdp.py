@@ -47,8 +47,8 @@ class DopamineSTDP(SpikeTimingRule):
 
     Args:
         lif: The neurons, as for :class:`STDP`.
-        a_plus: A_+, as for STDP.
-        a_minus: A_-, as for STDP.
+        a_plus: ``A_+``, as for STDP.
+        a_minus: ``A_-``, as for STDP.
         tau_plus: The time constant of potentiation in ms.
         tau_minus: The time constant of depression in ms.
         pairing: "all" or "nearest", as for STDP.

@@ -79,7 +79,7 @@ class SpikeTimingRule(PlasticityRule, SimulatedRule):
         )
 
     def check_spikes(self, spikes: Tensor, *sizes: str) -> None:
-        """Raise TypeError or ValueError unless spikes [*sizes, N] are 0 or 1, and not empty."""
+        """Raise TypeError or ValueError unless spikes [..., N] are 0 or 1, and not empty."""
         check_activity("spikes", spikes, (*sizes, self.layer.num_nodes), self.layer)
         if 0 in spikes.shape[: len(sizes)]:
             raise ValueError(

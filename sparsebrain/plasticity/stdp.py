@@ -47,16 +47,16 @@ class STDP(SpikeTimingRule):
 
     Args:
         lif: The neurons, a :class:`~sparsebrain.spiking.LIF`; its ``dt`` is the time step.
-        a_plus: A_+, at least 0, in the unit of the weights.
-        a_minus: A_-, likewise.
+        a_plus: ``A_+``, at least 0, in the unit of the weights.
+        a_minus: ``A_-``, likewise.
         tau_plus: The time constant of potentiation in ms.
         tau_minus: The time constant of depression in ms.
         pairing: "all" pairs every spike with all earlier spikes of the other neuron. "nearest"
             pairs a postsynaptic spike with the last presynaptic one, and a presynaptic spike with
             the last postsynaptic one.
         coincidence: "none" excludes pairs within one step. "potentiation" counts them as
-            potentiation by A_+; with "nearest" the other neuron's spike in the same step is then
-            the last one for potentiation, but not for depression.
+            potentiation by ``A_+``; with "nearest" the other neuron's spike in the same step is
+            then the last one for potentiation, but not for depression.
         bounds: None, "hard" or "soft".
         w_max: The upper bound of the weights; the lower one is 0. Without bounds it is not used.
         synapses: [E] bool, the synapses that change; all by default.

@@ -309,7 +309,7 @@ class LIF(Fingerprinted, nn.Module):
         return decays(self._tau, self._tau_synapse, self.dt, self.step)[1]
 
     def rest_state(self, *batch: int) -> State:
-        """Return the state at rest, with u [*batch, N]: v is at rest and no spike is on its way."""
+        """Return the state at rest, u [..., N]: v is at rest and no spike is on its way."""
         like, longest = self.weight, self.longest_delay
         u = like.new_zeros((*batch, self.num_nodes))
         return State(

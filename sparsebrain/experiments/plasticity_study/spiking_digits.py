@@ -115,8 +115,8 @@ def digits_stdp(
     membrane time constant of 20 ms, a threshold of 13 above rest and reset, and are refractory for
     5 ms. A spike raises the threshold of its neuron by 0.3, which decays with 10^6 ms. The synapses
     from the input neurons learn by :class:`~sparsebrain.plasticity.STDP` of nearest pairs with soft
-    bounds [0, 1], A_+ 0.02, A_- 0.0001 and time constants of 20 ms. After every image the weights
-    of every neuron are scaled to a mean of 0.1.
+    bounds [0, 1], ``A_+`` 0.02, ``A_-`` 0.0001 and time constants of 20 ms. After every image the
+    weights of every neuron are scaled to a mean of 0.1.
 
     The training images are presented once, in random order. Each has 1000 input spikes in the mean,
     distributed in proportion to the intensities of its pixels and uniformly over 100 steps of 1 ms,
