@@ -109,7 +109,7 @@ def loop(
     if plain:
         if noise is None:
             every = segment if learns and segment else loops
-            chosen = for_loops(backend, structure, inputs, loops=every, learns=learns)
+            chosen = for_loops(backend, structure, inputs, loops=every)
         else:
             # Only the native backend fuses noise on a CPU.
             chosen = resolve(backend, weight.device)
