@@ -124,14 +124,15 @@ def _solution(
 
 def _compare(structure: Structure, given: tuple[Tensor, Tensor, Tensor], loops: int) -> float:
     """Return the largest error against float64; WrongResultError if it is not rounding."""
-    exact = _solution(structure, *(each.double() for each in given), loops, "native")
+    weight, state, grad = given
+    exact = _solution(structure, weight.double(), state.double(), grad.double(), loops, "native")
     tolerance = TOLERANCES[torch.float32]
     return max(
         assert_equal(name, what, found, wanted, tolerance)
         for name in NAMES
         for what, found, wanted in zip(
             ("output", "gradient of the weights", "gradient of the state"),
-            _solution(structure, *given, loops, name),
+            _solution(structure, weight, state, grad, loops, name),
             exact,
             strict=True,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ class DenseBackend(Backend):
                 for density, least in _LEAST_WORK.items()
             )
             and torch.backends.mkl.is_available()
-            and torch.backends.mkldnn.matmul.fp32_precision in ("none", "ieee")
+            and _is_precise()
             # W and the sum of its gradients, and room for everything else.
             and 4 * 2 * pairs * dtype.itemsize <= memory.available()
         )
@@ -136,6 +137,13 @@ class DenseCorrelation:
     def total(self) -> Tensor:
         """Return the sum [E], in the order of the synapses."""
         return _gather(self._structure, self._sum)
+
+
+def _is_precise() -> bool:
+    """Return whether products of float32 are computed in float32."""
+    # Types of torch lack this setting, which torch.set_float32_matmul_precision changes as well.
+    settings: Any = torch.backends.mkldnn
+    return settings.matmul.fp32_precision in ("none", "ieee")
 
 
 def _check_room(structure: Structure, like: Tensor) -> None:
