@@ -12,7 +12,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from graphs import memory, tensors
 from sparsebrain.kernels.backend import Backend
-from sparsebrain.kernels.checks import check_index
+from sparsebrain.kernels.checks import check_index, version_of
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
@@ -171,7 +171,7 @@ def _gather(structure: Structure, matrix: Tensor) -> Tensor:
 def _places(structure: Structure) -> Tensor:
     """Return the place of every synapse in the flattened matrix, [E] int64."""
     pointer, neuron, _ = structure.by_target
-    version = (pointer._version, neuron._version)
+    version = version_of(pointer), version_of(neuron)
     kept = _kept.get(pointer)
     if kept is None or kept[0] != version:
         check_index(structure)
