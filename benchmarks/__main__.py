@@ -27,6 +27,7 @@ COMMANDS = {
     "fly": ["layer", "fly"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
+    "crossover": ["crossover", "--threads", "1"],
     "small-calls": ["small_calls", "--threads", "1"],
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "rule-costs": ["rule_costs", "--threads", "1"],

@@ -109,7 +109,7 @@ def check_index(structure: Structure) -> None:
         limits += [] if order is None else [(order, edges)]
     pointers = [view.pointer for view in views]
     for array, limit in limits:
-        seen = (array._version, limit)
+        seen = (version_of(array), limit)
         if not array.numel() or (not array.is_cpu and _seen.get(array) == seen):
             continue
         low, high = (int(bound) for bound in array.aminmax())
@@ -123,6 +123,11 @@ def check_index(structure: Structure) -> None:
 
 
 _seen = WeakTensorKeyDictionary()
+
+
+def version_of(array: Tensor) -> int:
+    """Return the number of writes that torch has counted, or -1 if it counts none."""
+    return -1 if array.is_inference() else array._version
 
 
 def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], like: Tensor) -> None:

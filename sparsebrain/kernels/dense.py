@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from graphs import tensors
+from graphs import memory, tensors
 from sparsebrain.kernels.backend import Backend
+from sparsebrain.kernels.checks import check_index, version_of
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
 
-_DENSITY = 0.5
+_LEAST_WORK = {0.8: 500_000, 0.6: 2_000_000}
+"""The least product of neurons, batch and loops by the least density at which it suffices."""
 
 
 class DenseBackend(Backend):
     """``torch.mm`` with W as a full matrix, which is scattered from the weights once per call.
 
-    Above a density of about one half this takes less time than kernels that follow indices. It
+    If a graph is dense and a call long, this takes less time than kernels that follow indices. It
     needs O(N^2) memory, twice as much with a backward pass, and keeps an index of 8 bytes per
     synapse between calls. Parallel synapses add up in the matrix.
 
@@ -31,10 +34,12 @@ class DenseBackend(Backend):
 
     The products follow ``torch.set_float32_matmul_precision`` like every dense product of torch;
     ``auto`` chooses this backend only at the precision "highest". The order of every sum is that of
-    the BLAS library.
+    the BLAS library, which may depend on the number of threads.
     """
 
     name = "dense"
+    # The index arrays are read only to make the kept index, which torch's operations check.
+    checks_index = True
 
     def obstacle(self, device: torch.device) -> str | None:
         if device.type in ("cpu", "cuda"):
@@ -45,15 +50,25 @@ class DenseBackend(Backend):
         """Return False: the choice needs the graph, see :meth:`pays`."""
         return False
 
-    def pays(
-        self, structure: Structure, dtype: torch.dtype, *, batch: int, loops: int, learns: bool
-    ) -> bool:
+    def pays(self, structure: Structure, dtype: torch.dtype, *, batch: int, loops: int) -> bool:
         """Return whether a loop on a CPU takes less time than with the ``native`` backend.
 
         The rule is fixed, and not a measurement in the running process, so that two runs make the
-        same choice and round alike. ``python -m benchmarks.crossover`` measures it.
+        same choice and round alike. It comes from ``python -m benchmarks.crossover``, which
+        measured float32 and the BLAS library MKL.
         """
-        return False
+        pairs, work = structure.num_nodes**2, structure.num_nodes * batch * loops
+        return (
+            dtype is torch.float32
+            and any(
+                structure.num_edges >= density * pairs and work >= least
+                for density, least in _LEAST_WORK.items()
+            )
+            and torch.backends.mkl.is_available()
+            and _is_precise()
+            # W and the sum of its gradients, and room for everything else.
+            and 4 * 2 * pairs * dtype.itemsize <= memory.available()
+        )
 
     def operator(
         self, structure: Structure, weight: Tensor, *, transpose: bool
@@ -124,6 +139,13 @@ class DenseCorrelation:
         return _gather(self._structure, self._sum)
 
 
+def _is_precise() -> bool:
+    """Return whether products of float32 are computed in float32."""
+    # Types of torch lack this setting, which torch.set_float32_matmul_precision changes as well.
+    settings: Any = torch.backends.mkldnn
+    return settings.matmul.fp32_precision in ("none", "ieee")
+
+
 def _check_room(structure: Structure, like: Tensor) -> None:
     nodes = structure.num_nodes
     tensors.room(
@@ -149,9 +171,10 @@ def _gather(structure: Structure, matrix: Tensor) -> Tensor:
 def _places(structure: Structure) -> Tensor:
     """Return the place of every synapse in the flattened matrix, [E] int64."""
     pointer, neuron, _ = structure.by_target
-    version = (pointer._version, neuron._version)
+    version = version_of(pointer), version_of(neuron)
     kept = _kept.get(pointer)
     if kept is None or kept[0] != version:
+        check_index(structure)
         nodes = structure.num_nodes
         starts = torch.arange(nodes, device=pointer.device) * nodes
         rows = torch.repeat_interleave(starts, pointer.diff(), output_size=structure.num_edges)

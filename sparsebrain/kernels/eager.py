@@ -109,8 +109,8 @@ def loop(
     """
     if plain:
         if noise is None:
-            every = segment if learns and segment else loops
-            chosen = for_loops(backend, structure, inputs, loops=every, learns=learns)
+            at_once = segment if learns and segment else loops
+            chosen = for_loops(backend, structure, inputs, loops=at_once)
         else:
             # Only the native backend fuses noise on a CPU.
             chosen = resolve(backend, weight.device)

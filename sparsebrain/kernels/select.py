@@ -62,9 +62,7 @@ def suitable_elsewhere(device: torch.device) -> Backend:
     return _suitable(device)
 
 
-def for_loops(
-    name: str, structure: Structure, inputs: LoopInputs, *, loops: int, learns: bool
-) -> Backend:
+def for_loops(name: str, structure: Structure, inputs: LoopInputs, *, loops: int) -> Backend:
     """Return the backend of that name for loops on these states [N, B] or [..., N].
 
     On a graph with few gaps "auto" is "dense" if this takes less time.
@@ -74,7 +72,7 @@ def for_loops(
     nodes = structure.num_nodes
     if name == "auto" and 2 * structure.num_edges >= nodes * nodes > 0 and chosen is _NATIVE:
         batch = state.numel() // nodes
-        if _DENSE.pays(structure, state.dtype, batch=batch, loops=loops, learns=learns):
+        if _DENSE.pays(structure, state.dtype, batch=batch, loops=loops):
             return _DENSE
     return chosen
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-_ELEMENTS = {9: 1024, 10: 1024, 12: 1024}
+ELEMENTS = {9: 1024, 10: 1024, 12: 1024}
 """The entries of a tile by the major compute capability of the GPU."""
 _USUAL = 512
 """The entries of a tile on every other GPU."""
@@ -95,11 +95,13 @@ def obstacle_on_gpu(index: int | None) -> str | None:
     return None
 
 
-@functools.cache
 def _elements(device: torch.device) -> int:
-    if device.type != "cuda":
-        return _USUAL
-    return _ELEMENTS.get(torch.cuda.get_device_capability(device)[0], _USUAL)
+    return ELEMENTS.get(_capability(device), _USUAL) if device.type == "cuda" else _USUAL
+
+
+@functools.cache
+def _capability(device: torch.device) -> int:
+    return torch.cuda.get_device_capability(device)[0]
 
 
 def _power_of_two(number: float) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from sparsebrain.kernels.checks import version_of
 from sparsebrain.kernels.compressed import Compressed
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.triton_launch import Tile, launch
@@ -103,12 +104,12 @@ class Matrix(NamedTuple):
 def shape_of(rows: Compressed) -> Shape:
     """Return the shape of some rows, which is kept, since finding it waits for the device."""
     pointer = rows.pointer
-    kept = _kept.get(pointer)
-    if kept is None or kept[0] != pointer._version:
+    kept, version = _kept.get(pointer), version_of(pointer)
+    if kept is None or kept[0] != version:
         degree = pointer.diff()
         most = int(degree.max()) if degree.numel() else 0
         long = _long_rows(pointer, degree) if most > 2 * MOST_IN_SEGMENT else None
-        kept = pointer._version, Shape(most, long)
+        kept = version, Shape(most, long)
         _kept[pointer] = kept
     return kept[1]
 

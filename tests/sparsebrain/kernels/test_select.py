@@ -10,7 +10,11 @@ from sparsebrain.kernels.select import resolve
 
 def test_auto_takes_the_first_that_runs():
     obstacles = kernels.available()
-    assert list(obstacles) == list(kernels.BACKENDS) == ["native", "triton", "torch", "reference"]
+    assert (
+        list(obstacles)
+        == list(kernels.BACKENDS)
+        == [*("native", "triton", "torch", "dense", "reference")]
+    )
     assert obstacles["torch"] is obstacles["reference"] is None
     runs = [name for name, obstacle in obstacles.items() if obstacle is None]
     assert resolve("auto", torch.device("cpu")).name == runs[0]

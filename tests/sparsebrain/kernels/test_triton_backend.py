@@ -201,13 +201,15 @@ def test_the_segments_of_a_hub_add_up(hub, activation, monkeypatch):
 
 
 @needs_kernels
-def test_gibbs_sampling_reads_the_segments_of_a_hub(hub, monkeypatch):
+def test_gibbs_sampling_reads_the_segments_of_a_hub(monkeypatch):
     monkeypatch.setattr(triton_matrix, "MOST_IN_SEGMENT", 8)
     spokes = torch.tensor([[*range(1, 40), *[0] * 39], [*[0] * 39, *range(1, 40)]])
     star = Structure(spokes, 40).to(DEVICE)
     weight, bias = torch.ones(78, device=DEVICE) / 9, torch.zeros(40, device=DEVICE)
+    state = torch.ones(40, 3, dtype=torch.uint8, device=DEVICE)
+    options = {"sweeps": 3, "seed": 7}
     drawn = [
-        kernels.gibbs(star, weight, bias, sweeps=3, chains=4, seed=7, backend=name)
+        kernels.gibbs(star, weight, bias, state, star.colors(), **options, backend=name)
         for name in ("triton", "reference")
     ]
     assert torch.equal(*drawn)
