@@ -485,13 +485,13 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         edges, own = self.edge_index if edge_index is None else edge_index, self.structure.num_edges
 
         @functools.cache
-        def repeated() -> Tensor:
+        def repeated(differentiable: bool) -> Tensor:
             return weight if edge_index is None or not own else weight.repeat(edges.size(1) // own)
 
         def exchange(x: Tensor) -> Tensor:
-            size = (x.size(0),) * 2
+            size, weights = (x.size(0),) * 2, repeated(torch.is_grad_enabled())
             # PyG searches the source of the class for this call.
-            after: Tensor = self.propagate(edges, x=x, weight=repeated(), size=size)
+            after: Tensor = self.propagate(edges, x=x, weight=weights, size=size)
             return after
 
         one_loop = OneLoop(self.structure, weight, self.backend) if edge_index is None else None
