@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity, run_plastic_steps
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
 from sparsebrain.kernels.structure import Structure
+
+if TYPE_CHECKING:
+    from sparsebrain.kernels.joins import Join
 
 
 class Looped(NamedTuple):
@@ -144,6 +147,13 @@ class Backend(ABC):
         return lambda running, changing, span: run_plastic_steps(
             network, plasticity, running, changing, span, operator, self.correlate
         )
+
+    def joined(self, kind: Join) -> Backend | None:
+        """Return this backend with fused loops of another join, or None if it has none.
+
+        :func:`.joins.backend_of` then computes them by operations of torch.
+        """
+        return None
 
     def fuses(self, activation: str) -> bool:
         """Return whether :meth:`loop` computes this activation itself."""
@@ -279,6 +289,40 @@ class Backend(ABC):
                 grad += rest
         grad_weight = None if of_weight is None else of_weight.total()
         return LoopGradients(grad_weight, total if grad is None else total._replace(state=grad))
+
+    def segments_backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        starts: list[Tensor],
+        grads: list[Tensor | None],
+        *,
+        segment: int,
+        activation: str,
+        need_weight: bool,
+        form: str = "rate",
+        noise: CounterNoise | None = None,
+    ) -> LoopGradients | None:
+        """Backpropagate through all loops from the states before each segment of loops.
+
+        Args:
+            structure: The synapses.
+            weight: [E].
+            inputs: The inputs of the forward pass.
+            starts: The states before each segment, [N, B] each, the initial one first.
+            grads: As for :meth:`loop_backward`.
+            segment: The number of loops of all segments but the last one.
+            activation: The name of f.
+            need_weight: Whether the gradient of the weights is needed.
+            form: "rate" or "voltage".
+            noise: What was added after each loop, or None.
+
+        Returns:
+            The gradients, or None if the backend has no such kernel; :mod:`.checkpointing` then
+            calls :meth:`loop` and :meth:`loop_backward` for each segment.
+        """
+        return None
 
     def sequence(
         self,

@@ -183,7 +183,20 @@ def loop_backward(
 
     ``kept`` are the states before the segments.
     """
-    total: LoopGradients | None = None
+    total = backend.segments_backward(
+        structure,
+        weight,
+        inputs,
+        kept,
+        grads,
+        segment=segment,
+        activation=activation,
+        need_weight=need_weight,
+        form=form,
+        noise=noise,
+    )
+    if total is not None:
+        return total
     for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):
         here = grads[first : first + segment]
         if total is not None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import _SingleLevelFunction
 
-from sparsebrain.kernels import checkpointing, operators
+from sparsebrain.kernels import checkpointing, joins, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
+from sparsebrain.kernels.joins import Join
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import for_loops, resolve
@@ -81,6 +83,7 @@ class _Call(NamedTuple):
     backend: str
     noise: CounterNoise | None
     stacked: bool
+    join: Join | None
 
 
 def loop(
@@ -99,22 +102,26 @@ def loop(
     plain: bool,
     noise: CounterNoise | None = None,
     stacked: bool = False,
+    join: Join | None = None,
 ) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
     With ``rows`` state, drive and the returned states are [..., N], otherwise columns [N, B];
     returned rows are copies that the caller may overwrite. ``plain`` is that of :func:`is_plain`.
     With ``stacked``, which needs ``rows`` and ``keep``, the result is the last state and one tensor
-    [loops + 1, ..., N] of all.
+    [loops + 1, ..., N] of all. With ``join``, which only a plain call takes, neurons join messages
+    otherwise than by a sum.
     """
     if plain:
-        if noise is None:
+        if noise is None and join is None:
             at_once = segment if learns and segment else loops
             chosen = for_loops(backend, structure, inputs, loops=at_once)
         else:
             # Only the native backend fuses noise on a CPU.
             chosen = resolve(backend, weight.device)
-        if chosen.fuses(activation):
+        if join is not None:
+            chosen = joins.backend_of(chosen, join)
+        if join is not None or chosen.fuses(activation):
             chosen = (rows and chosen.of_rows) or chosen
             turns = rows and chosen.of_rows is not chosen
             check_inputs(structure, chosen, weight, inputs)
@@ -122,6 +129,7 @@ def loop(
                 *(structure, chosen, rows, turns, loops, activation, form, keep, segment, backend),
                 noise,
                 stacked,
+                join,
             )
             if learns:
                 return list(_Loop.apply(weight, *inputs, call))  # type: ignore[attr-defined]
@@ -310,19 +318,8 @@ class _Loop(_SingleLevelFunction):
                 None if grad is None else turned_one(grad, call.structure) for grad in of_states
             ]
         if again:
-            of_weight, *of_inputs = differentiable_backward(
-                lambda weight, x: propagate(
-                    call.structure, weight, x, transpose=False, backend=call.backend
-                ),
-                weight,
-                inputs,
-                ctx.needs_input_grad[:5],
-                of_states,
-                loops=call.loops,
-                activation=call.activation,
-                form=call.form,
-                keep=call.keep,
-                noise=call.noise,
+            of_weight, *of_inputs = _differentiable_backward(
+                call, weight, inputs, ctx.needs_input_grad[:5], of_states
             )
         else:
             of_weight, *of_inputs = _backward(
@@ -335,6 +332,35 @@ class _Loop(_SingleLevelFunction):
                 for each in (of_state, of_drive)
             )
         return of_weight, _added(of_state, of_start), of_drive, *of_neurons, None
+
+
+def _differentiable_backward(
+    call: _Call,
+    weight: Tensor,
+    inputs: LoopInputs,
+    needed: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Return the gradients of the weight and of the inputs, through loops that run again."""
+    options: dict[str, Any] = {
+        "loops": call.loops,
+        "activation": call.activation,
+        "form": call.form,
+        "keep": call.keep,
+        "noise": call.noise,
+    }
+    if call.join is not None:
+        return joins.differentiable_backward(
+            call.join, call.structure, weight, inputs, needed, grads, **options
+        )
+    return differentiable_backward(
+        partial(propagate, call.structure, transpose=False, backend=call.backend),
+        weight,
+        inputs,
+        needed,
+        grads,
+        **options,
+    )
 
 
 def _unstacked(last: Tensor | None, every: Tensor | None, loops: int) -> list[Tensor | None]:

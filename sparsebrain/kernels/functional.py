@@ -254,7 +254,7 @@ def run_loop(
     )
     segment = segment_length(loops) if checkpoint else 0
     if not compiling:
-        _check_room(state, loops, segment, every=keep, learns=learns)
+        check_room(state, loops, segment, every=keep, learns=learns)
     fused = isinstance(activation, str) and ACTIVATIONS[activation].number is not None
     drawn = noise is None or isinstance(noise, CounterNoise)
     if isinstance(activation, str) and fused and drawn and not transformed:
@@ -303,7 +303,8 @@ def run_loop(
     )
 
 
-def _check_room(state: Tensor, loops: int, segment: int, *, every: bool, learns: bool) -> None:
+def check_room(state: Tensor, loops: int, segment: int, *, every: bool, learns: bool) -> None:
+    """Raise ValueError unless the states that a call of loops keeps fit into memory."""
     kept = loops + 1 if every or learns else 1
     kept = 2 * segment if segment and not every else kept
     tensors.room(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from graphs import compiled
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
+from sparsebrain.kernels.joins import JOINS, Join
 from sparsebrain.kernels.layout import like, settled
 from sparsebrain.kernels.native_plastic_spikes import NativePlasticSpikes
 from sparsebrain.kernels.native_spikes import NativeSpikes
@@ -52,10 +54,14 @@ class NativeBackend(Backend):
     tape_suffices = True
     any_layout = True
     checks_index = True
+    _sums = True
 
     def __init__(self, *, rows: bool = False) -> None:
         self._rows = rows
         self.of_rows = self if rows else NativeBackend(rows=True)
+
+    def joined(self, kind: Join) -> Backend:
+        return NativeJoined(kind)
 
     def obstacle(self, device: torch.device) -> str | None:
         # The type of a device is text, which torch makes slowly.
@@ -128,7 +134,6 @@ class NativeBackend(Backend):
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
-        module = _module()
         weight, inputs = weight.contiguous(), inputs.map(settled)
         state = inputs.state
         states = list(out) or [self._like(state) for _ in range(loops if keep else 1)]
@@ -137,8 +142,8 @@ class NativeBackend(Backend):
         call = _call(structure, state.dtype, _batch(structure, state))
         # Bringing weights into order gains nothing if each is read once, or few are read at all.
         arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
-        kept = _arrange(call, structure, weight) if arranged else None
-        module.loop(
+        kept = _arrange(call, structure, weight) if arranged and self._sums else None
+        self._run(
             call,
             _response(inputs, activation, form, noise, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
@@ -198,22 +203,68 @@ class NativeBackend(Backend):
         form: str = "rate",
         noisy: bool = False,
     ) -> LoopGradients:
+        response = partial(_response, activation=activation, form=form, noisy=noisy)
+        return self._backward(structure, weight, inputs, response, states, grads, need_weight)
+
+    def segments_backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        starts: list[Tensor],
+        grads: list[Tensor | None],
+        *,
+        segment: int,
+        activation: str,
+        need_weight: bool,
+        form: str = "rate",
+        noise: CounterNoise | None = None,
+    ) -> LoopGradients | None:
+        response = partial(_response, activation=activation, form=form, noise=noise)
+        # The states are read at their own strides.
+        kept = [settled(each) for each in starts]
+        views = [_strided(each, rows=self._rows) for each in kept]
+        return self._backward(
+            structure, weight, inputs, response, [], grads, need_weight, segment, views
+        )
+
+    def _backward(
+        self,
+        structure: Structure,
+        weight: Tensor,
+        inputs: LoopInputs,
+        response: Callable[..., Any],
+        tape: list[Tensor],
+        grads: list[Tensor | None],
+        need_weight: bool,
+        segment: int = 0,
+        starts: Sequence[tuple[int, int, int]] = (),
+    ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
         total = inputs.map(self._like)
         # Those of a sum are one value, and are read once.
         outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
-        _module().loop_backward(
+        self._run_back(
             _call(structure, weight.dtype, _batch(structure, inputs.state), back=True),
-            _response(inputs, activation, form, noisy=noisy, rows=self._rows),
-            *_addresses(weight, *states),
+            response(inputs, rows=self._rows),
+            weight.data_ptr(),
+            tape[0].data_ptr() if tape else 0,
             [_strided(grad, rows=self._rows) for grad in outside],
             *_addresses(grad_weight),
             _strided(total.state, rows=self._rows),
             _strided(total.drive, rows=self._rows),
             *_addresses(total.bias, total.leak),
+            segment,
+            list(starts),
         )
         return LoopGradients(grad_weight, total)
+
+    def _run(self, *arguments: Any) -> None:
+        _module().loop(*arguments)
+
+    def _run_back(self, *arguments: Any) -> None:
+        _module().loop_backward(*arguments)
 
     def _like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
@@ -303,6 +354,29 @@ class NativeBackend(Backend):
             _strided(total.state),
         )
         return LoopGradients(grad_weight, total)
+
+
+class NativeJoined(NativeBackend):
+    """Loops with another join than a sum; the kernels arrange the weights themselves."""
+
+    _sums = False
+
+    def __init__(self, kind: Join, *, rows: bool = False) -> None:
+        self._rows, self._kind = rows, kind
+        self.of_rows = self if rows else NativeJoined(kind, rows=True)
+
+    def _choice(self) -> Any:
+        kind = self._kind
+        return _module().Join(_instruction_set(), JOINS[kind.name], kind.pieces)
+
+    def _run(self, *arguments: Any) -> None:
+        _module().join_loop(self._choice(), *arguments)
+
+    def segments_backward(self, *arguments: Any, **options: Any) -> LoopGradients | None:
+        return None
+
+    def _run_back(self, *arguments: Any) -> None:
+        _module().join_loop_backward(self._choice(), *arguments)
 
 
 def _of_every_step(inputs: LoopInputs) -> LoopInputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -24,6 +25,7 @@ from sparsebrain.nn.connectome import read_structure
 from sparsebrain.nn.fixed import Fixed
 from sparsebrain.nn.hooks import HookPlace, LoopHook
 from sparsebrain.nn.initialization import Init
+from sparsebrain.nn.messages import Messages, OneLoop
 from sparsebrain.nn.neurons import Leak, NeuronParameters
 from sparsebrain.nn.recurrence import Recurrence, run, run_stacked
 from sparsebrain.nn.renumbering import renumber
@@ -119,8 +121,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             at 1 and little noise elsewhere. "edge_weight" uses the connectome's weights with their
             signs, see :func:`graphs.signed_weights`. With an Equilibrium the default is
             "contraction": normal weights, small enough that all loops converge.
-        aggr: How a neuron aggregates its messages, as in PyG. All values except "sum" use PyG's
-            slower path.
+        aggr: How a neuron aggregates its messages, as in PyG. "sum", "mean", "max" and "min" are
+            fused; other values use PyG's slower path. The gradient of a maximum or minimum is
+            divided evenly among equal messages, and where it is 0 PyG counts one message more.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
             others: less memory for a third more time. PyG's slower path keeps all states.
         backend: The kernel backend: "auto", "native", "triton", "torch", "dense" or "reference".
@@ -441,9 +444,13 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         False if ``message``, ``aggregate`` or ``update`` is overridden, if PyG's hooks or an
         explainer need single messages, or if ``aggr`` is not "sum".
         """
+        return type(self._modules["aggr_module"]) is SumAggregation and self._sends_plainly
+
+    @property
+    def _sends_plainly(self) -> bool:
+        """Whether messages are weight times state and nothing but the aggregation joins them."""
         return (
             not self.explain
-            and type(self._modules["aggr_module"]) is SumAggregation
             and not any(map(vars(self).get, _PYG_HOOKS))
             and not any(name in vars(self) for name in _METHODS)
             and (
@@ -475,17 +482,20 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
 
     def _messages(self, weight: Tensor, edge_index: Tensor | None) -> Callable[[Tensor], Tensor]:
         """Compute W x message by message with PyG, for states [N, B] or [B * N, C]."""
-        if edge_index is None:
-            edge_index = self.edge_index
-        elif self.structure.num_edges:
-            weight = weight.repeat(edge_index.size(1) // self.structure.num_edges)
+        edges, own = self.edge_index if edge_index is None else edge_index, self.structure.num_edges
+
+        @functools.cache
+        def repeated(differentiable: bool) -> Tensor:
+            return weight if edge_index is None or not own else weight.repeat(edges.size(1) // own)
 
         def exchange(x: Tensor) -> Tensor:
+            size, weights = (x.size(0),) * 2, repeated(torch.is_grad_enabled())
             # PyG searches the source of the class for this call.
-            after: Tensor = self.propagate(edge_index, x=x, weight=weight, size=(x.size(0),) * 2)
+            after: Tensor = self.propagate(edges, x=x, weight=weights, size=size)
             return after
 
-        return exchange
+        one_loop = OneLoop(self.structure, weight, self.backend) if edge_index is None else None
+        return Messages(exchange, one_loop, self.aggr_module if self._sends_plainly else None)
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """Return the messages: ``weight`` [E] times the state ``x_j`` [E, C] of the source.

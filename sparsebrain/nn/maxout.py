@@ -18,6 +18,7 @@ from sparsebrain.kernels.transforms import refuse_old_export
 from sparsebrain.nn.batching import admit, check_start
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.initialization import Init
+from sparsebrain.nn.recurrence import run_largest
 from sparsebrain.nn.sharing import Grouping, Sharing
 
 _CELLS = 2**17
@@ -179,18 +180,38 @@ class Maxout(nn.Module):
         if state is not None:
             state = admit(state, "state", first.weight, first.num_nodes, node_first=node_first)
             check_start(state, x, inject=self.inject)
-        current = x
+        start = x
         if self.inject:
-            current = torch.zeros_like(x) if state is None else state
-        states = [current]
+            start = torch.zeros_like(x) if state is None else state
         with parametrize.cached():
-            for _ in range(self.loops):
-                current = self._largest(current, edge_index)
-                current = current + x if self.inject else current
-                states = [*states, current] if return_states else states
+            states = self._run_fused(x, start, edge_index, keep=return_states)
+            if states is None:
+                states = self._run_stepwise(x, start, edge_index)
         if return_states:
-            return current, torch.stack(states)
-        return current if state is None else (current, current.clone())
+            return states[-1], torch.stack([start, *states])
+        return states[-1] if state is None else (states[-1], states[-1].clone())
+
+    def _run_fused(
+        self, x: Tensor, start: Tensor, edge_index: Tensor | None, *, keep: bool
+    ) -> list[Tensor] | None:
+        """Run all loops in one kernel; None if the pieces are more than weights and biases."""
+        layers = self._layers()
+        if not all(layer.has_plain_calls for layer in layers):
+            return None
+        return run_largest(
+            [layer.describe(start, edge_index) for layer in layers],
+            loops=self.loops,
+            drive=x if self.inject else None,
+            keep=keep,
+        )
+
+    def _run_stepwise(self, x: Tensor, start: Tensor, edge_index: Tensor | None) -> list[Tensor]:
+        """Return the state after every loop."""
+        states = [start]
+        for _ in range(self.loops):
+            after = self._largest(states[-1], edge_index)
+            states.append(after + x if self.inject else after)
+        return states[1:]
 
     def _largest(self, state: Tensor, edge_index: Tensor | None) -> Tensor:
         first, *others = (piece(state, edge_index) for piece in self._layers())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,14 @@ from sparsebrain.equilibrium.solvers import Iterate, Total
 from sparsebrain.kernels import Structure, sequences
 from sparsebrain.kernels.activations import ACTIVATIONS, fused_name
 from sparsebrain.kernels.backend import LoopInputs
+from sparsebrain.kernels.eager import is_plain
 from sparsebrain.kernels.functional import run_loop
+from sparsebrain.kernels.joined_loops import run_joined
+from sparsebrain.kernels.joins import Join
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.stepwise import Exchange, Noise, check_kept, step, steps
 from sparsebrain.kernels.transforms import is_transformed
+from sparsebrain.nn.messages import Messages
 from sparsebrain.nn.renumbering import Renumbering
 
 
@@ -122,6 +126,7 @@ def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
     Returns:
         The state after every loop with ``keep``, otherwise the last state alone, in the shape of x.
     """
+    recurrence = _without_mean(recurrence)
     if isinstance(recurrence.loops, Equilibrium):
         return [_run_equilibrium(recurrence, recurrence.loops, reports or Reports())]
     if recurrence.exchange is None:
@@ -141,6 +146,7 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
         run one by one: with an Equilibrium, an exchange, noise, an activation without a name, or
         under a transform of torch.
     """
+    recurrence = _without_mean(recurrence)
     loops, activation = recurrence.loops, recurrence.activation
     inputs = _as_given(recurrence)._replace(drive=drive)
     options: dict[str, Any] = {"checkpoint": recurrence.checkpoint, "backend": recurrence.backend}
@@ -180,6 +186,7 @@ def run_stacked(recurrence: Recurrence, reports: Reports | None = None) -> tuple
     Returns:
         The last state, in the shape of x, and all states [loops + 1, *x.shape], starting with x(0).
     """
+    recurrence = _without_mean(recurrence)
     if (
         recurrence.exchange is None
         and not isinstance(recurrence.loops, Equilibrium)
@@ -189,6 +196,55 @@ def run_stacked(recurrence: Recurrence, reports: Reports | None = None) -> tuple
         return last, states
     each = run(recurrence, reports)
     return each[-1], torch.stack([recurrence.start, *each])
+
+
+def run_largest(
+    pieces: Sequence[Recurrence], *, loops: int, drive: Tensor | None, keep: bool
+) -> list[Tensor] | None:
+    """Run loops whose next state is the largest of several sums, plus the drive.
+
+    Args:
+        pieces: Descriptions of one linear loop each, on the same synapses and from the same state.
+        loops: The number of loops.
+        drive: What is added after each loop, in the shape of x, or None.
+        keep: Whether to return the state after every loop, and not only the last one.
+
+    Returns:
+        The states in the shape of x, or None if the loops must run one by one.
+    """
+    plain = [_without_mean(piece) for piece in pieces]
+    first = plain[0]
+    biases = [piece.bias for piece in plain if piece.bias is not None]
+    if 0 < len(biases) < len(plain) or not all(
+        not any((piece.exchange, piece.noise))
+        and piece.drive is None
+        and piece.leak is None
+        and piece.loops == 1
+        and piece.activation == "none"
+        and piece.structure is first.structure
+        and piece.backend == first.backend
+        for piece in plain
+    ):
+        return None
+    weights = [piece.weight for piece in plain]
+    # Stacking would hide tensors with a dispatch of their own.
+    if not is_plain(*weights, *biases):
+        return None
+    first = replace(first, drive=drive, bias=torch.stack(biases) if biases else None, keep=keep)
+    in_rows = first.edge_index is None
+    states = run_joined(
+        Join("maxout", len(plain)),
+        first.structure,
+        torch.stack(weights),
+        _as_given(first) if in_rows else _columns(first),
+        loops=loops,
+        rows=in_rows,
+        keep=keep,
+        backend=first.backend,
+    )
+    if states is None or in_rows:
+        return states
+    return [first.from_columns(state) for state in states]
 
 
 def _is_in_rows(recurrence: Recurrence) -> bool:
@@ -243,7 +299,10 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
 
 
 def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> list[Tensor]:
-    """Run the loops one by one, with an exchange that replaces the kernels."""
+    """Run the loops one by one, with an exchange that replaces the kernels, unless it is fused."""
+    fused = _run_joined(recurrence, loops, exchange)
+    if fused is not None:
+        return fused
     in_columns = recurrence.edge_index is None
     if in_columns:
         inputs, noise = _columns(recurrence), _noise_of_columns(recurrence)
@@ -257,6 +316,46 @@ def _run_exchange(recurrence: Recurrence, loops: int, exchange: Exchange) -> lis
         seen = recurrence.from_columns(state) if in_columns else state
         states = [*states, seen] if recurrence.keep else [seen]
     return states
+
+
+def _run_joined(recurrence: Recurrence, loops: int, exchange: Exchange) -> list[Tensor] | None:
+    """Run all loops in one kernel if the messages of a layer are joined as the kernels can."""
+    noise, kind = recurrence.noise, getattr(exchange, "join", None)
+    if kind is None or not (noise is None or isinstance(noise, LayerNoise)):
+        return None
+    in_rows = recurrence.edge_index is None
+    states = run_joined(
+        kind,
+        recurrence.structure,
+        recurrence.weight,
+        _as_given(recurrence) if in_rows else _columns(recurrence),
+        loops=loops,
+        rows=in_rows,
+        activation=recurrence.activation,
+        form=recurrence.form,
+        noise=None if noise is None else noise.counter,
+        keep=recurrence.keep,
+        checkpoint=recurrence.checkpoint,
+        backend=recurrence.backend,
+    )
+    if states is None or in_rows:
+        return states
+    return [recurrence.from_columns(state) for state in states]
+
+
+def _without_mean(recurrence: Recurrence) -> Recurrence:
+    """Return the description with a sum of smaller weights where messages are averaged."""
+    exchange = recurrence.exchange
+    if not isinstance(exchange, Messages) or not exchange.averages:
+        return recurrence
+    weight = averaged(recurrence.structure, recurrence.weight)
+    return replace(recurrence, weight=weight, exchange=None)
+
+
+def averaged(structure: Structure, weight: Tensor) -> Tensor:
+    """Return weights [E] divided by the number of synapses into their target."""
+    degree = structure.by_target.pointer.diff().to(weight.dtype)
+    return weight / degree.index_select(0, structure.edge_index[1])
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -85,7 +85,9 @@ INLINE typename Vector<float, lanes>::type quotient(typename Vector<float, lanes
 template <int lanes>
 INLINE typename Vector<float, lanes>::type hyperbolic(typename Vector<float, lanes>::type x) {
   x = between<lanes>(x, 9.02f);
-  const auto u = x * x;
+  // The constant changes no result, and keeps u from becoming subnormal, where a product takes 150
+  // cycles.
+  const auto u = x * x + 1e-30f;
   auto p = u * 1.332164362e-8f + 2.058574771e-5f;
   p = p * u + 3.494192421e-3f;
   p = p * u + 0.1337985866f;

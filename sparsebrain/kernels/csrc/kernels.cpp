@@ -3,6 +3,7 @@
 // could end up with instructions that a machine lacks.
 #include "columns.hpp"
 #include "diffusion.hpp"
+#include "segments.hpp"
 #include "teams.hpp"
 
 namespace sparsebrain {
@@ -82,10 +83,19 @@ struct Algorithms {
     Range targets, sources;
     bool alone;
     Real *scratch, *grad_weight, *grad_bias, *grad_leak;
+    const Real *forth;
+    bool arranged_forth;
+    Real *of_segment;
+    View *grads;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::backward(p, b, arranged, begin, targets, sources, alone, scratch,
-                                            {grad_weight, grad_bias, grad_leak});
+      if (b.segment)
+        Segments<Real, Index, width>::backward(p, b, arranged, forth, arranged_forth, begin, targets,
+                                               sources, alone, scratch, of_segment, grads,
+                                               {grad_weight, grad_bias, grad_leak});
+      else
+        Columns<Real, Index, width>::backward(p, b, arranged, begin, targets, sources, alone, scratch,
+                                              {grad_weight, grad_bias, grad_leak});
     }
   };
 
@@ -96,7 +106,8 @@ struct Algorithms {
       return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
     const int64_t states = b.fused.voltage ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
-    const int64_t room = states * p.neurons * p.tile;
+    const int64_t of_segment = b.segment ? Segments<Real, Index, 1>::states(b) : 0;
+    const int64_t room = (states + of_segment) * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
     // Sums over the batch: one a thread where threads share a row, in the order of the rows.
     const int64_t sums = p.synapses + 2 * p.neurons;
@@ -105,7 +116,11 @@ struct Algorithms {
     // Weights in the order of the sources, once for all loops, where each would be far from the last.
     const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Real));
     Buffer<Real> weight(arranged ? p.synapses : 0);
-    if (!weight.get()) return Outcome::no_memory;
+    // The same in the order of the targets, which are read again for each segment.
+    const bool arranged_forth = by_target.order && b.segment;
+    Buffer<Real> forth(arranged_forth ? p.synapses : 0);
+    Buffer<View> grads(b.segment * plan.threads);
+    if (!weight.get() || !forth.get() || !grads.get()) return Outcome::no_memory;
     std::memset(partial.get(), 0, sizeof(Real) * sums * copies);
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
     {
@@ -118,7 +133,12 @@ struct Algorithms {
         targets = {by_target.begin_of(p.neurons, p.synapses, self, team),
                    by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
       }
-      if (arranged) by_source.arrange(share, static_cast<const Real *>(b.weight), weight.get());
+      const Real *given = static_cast<const Real *>(b.weight);
+      if (arranged) by_source.arrange(share, given, weight.get());
+      if (arranged_forth)
+        by_target.arrange({by_target.begin_of(p.neurons, p.synapses, self, team),
+                           by_target.begin_of(p.neurons, p.synapses, self + 1, team)},
+                          given, forth.get());
       barrier();
       const int number = plan.tiles_apart ? self : 0;
       Real *own = scratch.get() + number * room;
@@ -133,7 +153,10 @@ struct Algorithms {
                    BackwardWork{p, b, arranged ? weight.get() : nullptr, begin, targets, sources, plan.tiles_apart, own,
                                 b.grad_weight ? own_weight : nullptr,
                                 b.grad_bias ? own_bias : nullptr,
-                                b.grad_leak ? own_leak : nullptr});
+                                b.grad_leak ? own_leak : nullptr,
+                                arranged_forth ? forth.get() : given, arranged_forth,
+                                own + states * p.neurons * p.tile,
+                                grads.get() + self * b.segment});
       }
       barrier();
       add_up(p, b, by_source, share, partial.get(), plan.tiles_apart ? team : 1, sums);

@@ -108,6 +108,9 @@ struct Backward {
   void *grad_leak;
   View grad_drive;
   View grad_state;
+  // With checkpoints there is no tape: the states before every `segment` loops, or 0 and null.
+  int64_t segment;
+  const View *starts;
 };
 
 // Values of every step [steps, neurons, batch], such as the drive of a sequence: what lies between

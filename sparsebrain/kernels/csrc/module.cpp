@@ -14,17 +14,16 @@
 #include <string>
 #include <vector>
 
+#include "joins_module.hpp"
 #include "kernels.hpp"
 #include "plastic_spikes_module.hpp"
 #include "spikes_module.hpp"
+#include "views.hpp"
 
 namespace nb = nanobind;
 using namespace sparsebrain;
-using Address = uintptr_t;
 
 namespace {
-
-void *at(Address address) { return reinterpret_cast<void *>(address); }
 
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> found{"baseline"};
@@ -87,19 +86,6 @@ struct Call {
   Problem problem;
 };
 
-// Address and both strides; an address of 0 where there is none.
-using Strided = std::array<int64_t, 3>;
-
-View view(const Strided &given) {
-  return {reinterpret_cast<void *>(static_cast<Address>(given[0])), given[1], given[2]};
-}
-
-std::vector<View> views(const std::vector<Strided> &given) {
-  std::vector<View> made;
-  for (const Strided &each : given) made.push_back(view(each));
-  return made;
-}
-
 std::map<std::string, int> activations() {
   return {
 #define ENTRY(name, number) {#name, number},
@@ -135,8 +121,11 @@ void loop(const Call &call, const Response &fused, Address weight, bool arranged
 void loop_backward(const Call &call, const Response &fused, Address weight, Address tape,
                    const std::vector<Strided> &grads, Address grad_weight,
                    const Strided &grad_state, const Strided &grad_drive, Address grad_bias,
-                   Address grad_leak) {
-  const std::vector<View> outside = views(grads);
+                   Address grad_leak, int64_t segment, const std::vector<Strided> &starts) {
+  const std::vector<View> outside = views(grads), kept = views(starts);
+  const int64_t segments = segment > 0 ? (int64_t(grads.size()) + segment - 1) / segment : 0;
+  if (segment < 0 || int64_t(kept.size()) != segments)
+    throw std::invalid_argument("expected a state before each segment");
   const Backward task{static_cast<int64_t>(grads.size()),
                       fused,
                       at(weight),
@@ -146,7 +135,9 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
                       at(grad_bias),
                       at(grad_leak),
                       view(grad_drive),
-                      view(grad_state)};
+                      view(grad_state),
+                      segment,
+                      kept.data()};
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
@@ -293,6 +284,7 @@ NB_MODULE(_native, m) {
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
+  add_joins<Call>(m);
   add_spikes<Call>(m);
   add_plastic_spikes<Call>(m);
 }

@@ -3,10 +3,11 @@
 import pytest
 import torch
 import torch_geometric.typing
+from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn.aggr import PowerMeanAggregation, SoftmaxAggregation
 
-from sparsebrain import GraphLayer
+from sparsebrain import Equilibrium, GraphLayer
 from sparsebrain.kernels.noise import CounterNoise
 
 N, B, LOOPS = 40, 5, 3
@@ -162,3 +163,78 @@ def test_gradients_of_a_maximum_are_those_of_finite_differences(data):
     layer = GraphLayer(data, 2, activation="tanh", aggr="max", dtype=torch.float64)
     x = torch.randn(1, N, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, x)
+
+
+class Messages(GraphLayer):
+    """Changes nothing, but overrides ``message``, so that PyG's own path is taken."""
+
+    def message(self, x_j, weight):
+        return x_j * weight.unsqueeze(-1)
+
+
+OPTIONS = {
+    "as defined": {},
+    "leak and threshold": {"leak": "population", "threshold": "neuron", "activation": "sigmoid"},
+    "injected": {"inject": True, "bias": True, "activation": "gelu"},
+    "voltage": {"form": "voltage", "activation": "tanh", "leak": 0.5},
+    "Dale's law": {"dale": True, "activation": "relu"},
+    "shared": {"weight_sharing": "projection", "bias": "population"},
+    "noise": {"noise": 0.1, "activation": "tanh"},
+    "a function": {"activation": torch.sin},
+    "checkpoint": {"checkpoint": True, "activation": "tanh"},
+    "an equilibrium": {"loops": Equilibrium(tol=1e-9), "activation": "tanh", "leak": 0.5},
+    "the reference backend": {"backend": "reference", "activation": "tanh"},
+}
+
+
+def seeded(options):
+    return {"generator": torch.Generator().manual_seed(1)} if "noise" in options else {}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("name", ["mean", "max", "min"])
+def test_kernels_give_what_pyg_gives(data, name, options):
+    data.node_type = torch.arange(N) % 3
+    data.node_sign = torch.where(torch.arange(N) % 3 == 0, -1.0, 1.0)
+    options = {"loops": LOOPS, "aggr": name, "dtype": torch.float64, **options}
+    torch.manual_seed(0)
+    fused, plain = GraphLayer(data, **options), Messages(data, **options)
+    plain.load_state_dict(fused.state_dict())
+    x = torch.randn(B, 2, N, dtype=torch.float64, requires_grad=True)
+    batch = next(iter(DataLoader([data] * B, batch_size=B)))
+    nodes = torch.randn(B * N, 2, dtype=torch.float64, requires_grad=True)
+    for call in ((x,), (nodes, batch.edge_index)):
+        results = []
+        for layer in (fused, plain):
+            y = layer(*call, **seeded(options))
+            given = [*layer.parameters(), call[0]]
+            results.append((y, torch.autograd.grad(y.sin().sum(), given, allow_unused=True)))
+        torch.testing.assert_close(*results)
+    if isinstance(options["loops"], int):
+        torch.testing.assert_close(
+            fused(x, return_states=True, **seeded(options)),
+            plain(x, return_states=True, **seeded(options)),
+        )
+
+
+@pytest.mark.parametrize("name", ["mean", "max", "min"])
+def test_hooks_of_an_aggregation_still_see_its_messages(data, name):
+    layer = GraphLayer(data, LOOPS, aggr=name)
+    seen = []
+    x = torch.randn(B, N)
+    before = layer(x)
+    handle = layer.aggr_module.register_forward_hook(
+        lambda module, given, output: seen.append(given[0].shape)
+    )
+    torch.testing.assert_close(layer(x), before)
+    assert seen == [(data.num_edges, B)] * LOOPS
+    handle.remove()
+    assert torch.equal(layer(x), before)
+
+
+def test_parallel_synapses_count_in_a_mean():
+    edges = torch.tensor([[0, 0, 1], [2, 2, 2]])
+    layer = GraphLayer(Data(edge_index=edges, edge_type=torch.arange(3), num_nodes=3), aggr="mean")
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, 2.0, 6.0]))
+    assert layer(torch.ones(1, 3)).tolist() == [[0.0, 0.0, 3.0]]
