@@ -177,8 +177,7 @@ class LocalErrors(Rule):
             scores = activities.pop() if self.classifies else None
             alike: dict[Hashable, list[int]] = {}
             for place, h in enumerate(activities):
-                rows = self.similarity_heads[place].weight.size(0) if self.share > 0 else 0
-                key = (h.shape, h.dtype, rows) if together else place
+                key = (h.dtype, self._rows(place)) if together else place
                 alike.setdefault(key, []).append(place)
             found: dict[int, Tensor] = {}
             for places in alike.values():
@@ -186,6 +185,13 @@ class LocalErrors(Rule):
                 found |= zip(places, losses.unbind(), strict=True)
         of_hidden = [found[place] for place in range(len(activities))]
         return of_hidden if scores is None else [*of_hidden, functional.cross_entropy(scores, y)]
+
+    def _rows(self, place: int) -> int:
+        if self.share == 0:
+            return 0
+        head = self.similarity_heads[place]
+        assert isinstance(head, nn.Linear)
+        return head.out_features
 
     def _loss(self, places: list[int], outputs: list[Tensor], y: Tensor) -> Tensor:
         """Return the losses [L] of outputs h [B, n], each with the heads at its place."""
@@ -217,7 +223,7 @@ def similarity(x: Tensor) -> Tensor:
 
 
 def similarity_loss(x: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean of (S(x) - S(wanted))^2 over all pairs of samples: [...] for x [..., B, n]."""
+    """Return the mean [...] of (S(x) - S(wanted))^2 over pairs of samples, of x [..., B, n]."""
     return (similarity(x) - similarity(wanted)).square().mean((-2, -1))
 
 
