@@ -12,7 +12,6 @@ from torch_geometric.data import Data
 
 from graphs import arguments, tensors
 from graphs.selection import Neurons, find_neurons
-from sparsebrain.error_diffusion.bundles import Bundle, total
 from sparsebrain.error_diffusion.cells import (
     all_to_all,
     assign_roles,
@@ -20,25 +19,18 @@ from sparsebrain.error_diffusion.cells import (
     find_pairs,
     surround,
 )
-from sparsebrain.error_diffusion.layout import (
-    Stage,
-    arrange,
-    longest_paths,
-    number_stages,
-)
+from sparsebrain.error_diffusion.dynamics import Dynamics
+from sparsebrain.error_diffusion.layout import Stage, arrange, longest_paths, number_stages
 from sparsebrain.error_diffusion.precision import WEIGHTS, ternary
 from sparsebrain.error_diffusion.step import CompiledStep
 from sparsebrain.kernels.checks import MOST_LOOPS
 from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_structure
+from sparsebrain.nn.fingerprinted import Fingerprinted
 from sparsebrain.nn.ternary import passed_through
 
 
-_SEVERAL = 3
-"""Sweeps from which on one call for all is faster."""
-
-
-class ErrorDiffusionNetwork(nn.Module):
+class ErrorDiffusionNetwork(Fingerprinted, nn.Module):
     r"""Cells of fixed type on any directed graph, the model of I. Kaneko's error diffusion.
 
     Every cell has a type s of -1 or +1. A synapse from m to k has the weight
@@ -84,7 +76,6 @@ class ErrorDiffusionNetwork(nn.Module):
 
     Attributes:
         strength: The parameter, whose magnitude is \|w\|, in an internal order.
-        places: The position [K, E] of each synapse of each network in ``strength``.
         weight: w [K, E] in the order of ``edge_index``; can be assigned. Ternary weights are
             rounded when they are read.
         stages: The cells in the order of computation. If ``loops`` sweeps settle all layers, each
@@ -181,8 +172,8 @@ class ErrorDiffusionNetwork(nn.Module):
             in_features=self.in_features,
             bias=self.bias,
         )
-        self._last = int(stage_of[self.output]) - 1
-        self._read = int((self.stages[self._last].cells == self.output).nonzero())
+        last = int(stage_of[self.output]) - 1
+        self._read = last, int((self.stages[last].cells == self.output).nonzero())
         source, target = self.edge_index
         self._sign = roles.types[source] * roles.types[target]
         self._fingerprint = fingerprint(structure, None, self._sign)
@@ -276,9 +267,9 @@ class ErrorDiffusionNetwork(nn.Module):
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
-        shape = (self.networks, len(self._place))
-        if weight.shape != shape:
-            raise ValueError(f"weight must have shape {list(shape)}, got {list(weight.shape)}.")
+        shape = [self.networks, len(self._place)]
+        if [*weight.shape] != shape:
+            raise ValueError(f"weight must have shape {shape}, got {list(weight.shape)}.")
         magnitude = self._sign.to(weight) * weight
         if self.keep_signs and not bool((magnitude >= 0).all()):
             raise ValueError(
@@ -324,34 +315,7 @@ class ErrorDiffusionNetwork(nn.Module):
             The states, inputs first, and the scores [B, K]. The first state is [rows, B], the
             others [K, rows, B]; all but the last have rows for the bias.
         """
-        state, strength = self._hold(x), self._magnitude() if strength is None else strength
-        states, scores = [state], None
-        for number, stage in enumerate(self.stages):
-            drive = sums = self._sums(stage, stage.feed, strength, state)
-            left = self.loops - 1 if stage.loop else 0
-            if stage.recurrence and left >= _SEVERAL and not torch.is_grad_enabled():
-                # The last sweep follows below: the sums of a linear output are its score.
-                slope = 2 / self.u0
-                state = stage.recurrence.sweep(
-                    strength,
-                    self._fire(stage, drive),
-                    drive * (stage.sign * slope),
-                    sweeps=left - 1,
-                    slope=slope,
-                )
-                sums, left = drive + self._sums(stage, stage.loop, strength, state), 0
-            for _ in range(left):
-                state = self._fire(stage, sums)
-                sums = drive + self._sums(stage, stage.loop, strength, state)
-            state = self._fire(stage, sums)
-            if number == self._last:
-                scores = (sums if self.linear else state)[:, self._read].t()
-            if stage.bias:
-                bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
-                state = torch.cat([bias, state, bias], 1)
-            states.append(state)
-        assert scores is not None
-        return states, scores
+        return self._dynamics().run(x, self._magnitude() if strength is None else strength)
 
     @torch.no_grad()
     def fold(self) -> Tensor:
@@ -382,36 +346,19 @@ class ErrorDiffusionNetwork(nn.Module):
 
     def slopes(self, stage: Stage, state: Tensor) -> Tensor:
         """Return o (1 - o) for the cells of a stage [K, n, B], and 1 for a linear output."""
-        if stage.bias:
-            state = state.narrow(1, 1, len(stage.cells))
-        slope = torch.addcmul(state, state, state, value=-1)
-        if self.linear and stage is self.stages[self._last]:
-            slope[:, self._read] = 1
-        return slope
+        return self._dynamics().slopes(stage, state)
 
-    def _hold(self, x: Tensor) -> Tensor:
-        """Return the state [rows, B] of the bias and the inputs."""
-        fix = f"pass {self.in_features} features for each sample, such as x.flatten(1) of images"
-        shape = ("B", self.in_features)
-        tensors.tensor("x", x, shape, dtypes=(self.strength.dtype,), finite=True, fix=fix)
-        if x.numel() and not bool(x.amin() >= 0):
-            raise ValueError(
-                f"x must not be negative in error diffusion, got {float(x.amin()):g}; pass x "
-                "scaled to 0..1, or torch.cat([x.clamp(min=0), (-x).clamp(min=0)], 1)."
-            )
-        bias = x.new_full((len(x), int(self.bias)), self.bias_value)
-        state = torch.cat([bias, x], 1).t()
-        # Matrix products accept any strides; kernels need contiguous memory.
-        full = all(each.structure is None for each in self.stages[0].feed)
-        return state if full else state.contiguous()
-
-    def _sums(
-        self, stage: Stage, bundles: tuple[Bundle, ...], strength: Tensor, state: Tensor
-    ) -> Tensor:
-        """Sum the inputs of a stage's cells [K, n, B], before their own signs are applied."""
-        if not bundles:
-            return state.new_zeros(self.networks, len(stage.cells), state.size(-1))
-        return total(bundles, strength, state)
+    def _dynamics(self) -> Dynamics:
+        return Dynamics(
+            stages=self.stages,
+            networks=self.networks,
+            in_features=self.in_features,
+            loops=self.loops,
+            slope=2 / self.u0,
+            bias=self.bias_value if self.bias else None,
+            linear=self.linear,
+            read=self._read,
+        )
 
     def _fold(self) -> Tensor:
         return self.strength.detach().abs_() if self.keep_signs else self.strength.detach()
@@ -428,26 +375,12 @@ class ErrorDiffusionNetwork(nn.Module):
             return magnitude
         return passed_through(magnitude, ternary(self.stages, magnitude.detach()))
 
-    def _fire(self, stage: Stage, sums: Tensor) -> Tensor:
-        return torch.sigmoid(sums * (stage.sign * (2 / self.u0)))
-
     def get_extra_state(self) -> Tensor:
         """Return a SHA-256 [32] uint8 of the synapses and their signs, for state_dict."""
         return self._fingerprint
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Do nothing: the fingerprint was compared before any weight was loaded."""
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        found = state_dict.get(f"{prefix}_extra_state")
-        if found is not None and not torch.equal(found.cpu(), self._fingerprint):
-            errors = args[-1]
-            errors.append(
-                f"{prefix or 'the network'} was saved with other cells or synapses; make the "
-                "network from the connectome that was saved with it."
-            )
-            return
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _size(self) -> str:
+        return f"{self.num_nodes} cells, their types and {self.edge_index.size(1)} synapses"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ErrorDiffusionNetwork:
         super()._apply(fn, recurse)

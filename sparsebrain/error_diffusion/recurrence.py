@@ -1,4 +1,4 @@
-"""Sweeps along the synapses within a stage of an error-diffusion network as one call of the loop."""
+"""Sweeps along the synapses within a stage of an error-diffusion network, in one call."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -229,10 +231,11 @@ class ForwardForward(Rule):
         check_labels(x.new_empty(len(x), self.num_classes), y)
         loss, weight = self._read(x, y)
         labels = torch.cat((y, self._wrong(weight, y)))
-        for z in self.activities(torch.cat((x, x)), labels):
-            loss = loss + self.layer_loss(z)
-        loss.backward()
-        return loss.detach()
+        active = self.activities(torch.cat((x, x)), labels)
+        losses, grads = zip(*[self._loss_and_gradient(z.detach()) for z in active], strict=True)
+        roots = active if self.head is None else [loss, *active]
+        torch.autograd.backward(roots, [None] * (len(roots) - len(active)) + [*grads])
+        return loss.detach() + torch.stack(losses).sum()
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -276,8 +279,7 @@ class ForwardForward(Rule):
 
     def layer_loss(self, z: Tensor) -> Tensor:
         """Return the loss of one layer or sweep from z [2B, n]; the first B labels are true."""
-        threshold = _sums(torch.ones_like(z[:1]), self.groups)
-        logits = self.goodness(z) - threshold
+        logits = self.goodness(z) - _sizes(z, self.groups)
         half = len(z) // 2
         wanted = torch.zeros_like(logits)
         wanted[:half] = 1
@@ -286,6 +288,24 @@ class ForwardForward(Rule):
         # Twice the mean, because a pair of a true and a wrong label counts as one sample.
         loss = 2 * functional.binary_cross_entropy_with_logits(logits, wanted)
         return loss + self.peer * peers
+
+    @torch.no_grad()
+    def _loss_and_gradient(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return :meth:`layer_loss` of z [2B, n] and its gradient [2B, n], in few passes over z."""
+        logits = self.goodness(z) - _sizes(z, self.groups)
+        half = len(z) // 2
+        wanted = torch.zeros_like(logits)
+        wanted[:half] = 1
+        loss = 2 * functional.binary_cross_entropy_with_logits(logits, wanted)
+        # Of the sum of squares 2 z, times that of the cross-entropy.
+        factor = (torch.sigmoid(logits) - wanted) * (4 / logits.numel())
+        grad = z * (factor if self.groups is None else factor.index_select(1, self.groups))
+        if self.peer:
+            means = z[:half].mean(0)
+            apart = means - means.mean()
+            loss = loss + self.peer * apart.square().mean()
+            grad[:half] += apart * (2 * self.peer / (len(apart) * half))
+        return loss, grad
 
     def _sweeps(self, x: Tensor, graph: GraphLayer) -> list[Tensor]:
         """Return the states of a recurrent form while its input is held."""
@@ -298,7 +318,7 @@ class ForwardForward(Rule):
         states = []
         for _ in range(_sweep_count(graph)):
             new = exchange(graph, normalize(state, self.groups), x)
-            states.append(KEPT * state + (1 - KEPT) * new)
+            states.append(torch.lerp(new, state, KEPT))
             state = states[-1].detach()
         return states
 
@@ -352,8 +372,10 @@ class ForwardForward(Rule):
 
 def normalize(z: Tensor, groups: Tensor | None = None) -> Tensor:
     """Scale each row of z [B, n], or each group in it, to a mean square of 1; zero stays zero."""
-    size = _sums(torch.ones_like(z[:1]), groups)
-    rms = (_sums(z.square(), groups) / size).sqrt()
+    if groups is None:
+        rms = torch.linalg.vector_norm(z, dim=1, keepdim=True) / math.sqrt(z.size(1))
+    else:
+        rms = (_sums(z.square(), groups) / _sizes(z, groups)).sqrt()
     rms = torch.where(rms > 0, rms, 1)
     return z / (rms if groups is None else rms.index_select(1, groups))
 
@@ -364,6 +386,11 @@ def _sums(values: Tensor, groups: Tensor | None) -> Tensor:
         return values.sum(1, keepdim=True)
     empty = values.new_zeros(len(values), int(groups.max()) + 1)
     return empty.index_add(1, groups, values)
+
+
+def _sizes(z: Tensor, groups: Tensor | None) -> Tensor:
+    """Return the number of units of z [B, n], or of each group: [1, 1] or [1, groups]."""
+    return _sums(torch.ones_like(z[:1]), groups)
 
 
 def _recurrent(blocks: list[Block]) -> GraphLayer | None:

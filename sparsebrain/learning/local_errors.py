@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +132,7 @@ class LocalErrors(Rule):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Run the model on x [B, ...] with labels y [B], fill gradients; return the last loss."""
-        losses = self.losses(x, y)
+        losses = self._losses(x, y, together=True)
         # The losses share no parameters except the weights of loops, so one pass suffices.
         torch.stack(losses).sum().backward()
         return losses[-1].detach()
@@ -147,12 +147,7 @@ class LocalErrors(Rule):
         Returns:
             One loss per layer and loop, in order; the loss of the scores comes last.
         """
-        with self.checked(x, y):
-            check_labels(x.new_empty(len(x), self.num_classes), y)
-            activities = list(self._activities(x))
-            scores = activities.pop() if self.classifies else None
-            losses = [self._loss(place, h, y) for place, h in enumerate(activities)]
-        return losses if scores is None else [*losses, functional.cross_entropy(scores, y)]
+        return self._losses(x, y, together=False)
 
     def predict(self, x: Tensor) -> Tensor:
         """Return the scores [B, classes] of the classifier or, without one, of the last W_p."""
@@ -171,29 +166,65 @@ class LocalErrors(Rule):
             yield h
             x = through(dropouts, h.detach())
 
-    def _loss(self, place: int, h: Tensor, y: Tensor) -> Tensor:
-        loss = h.new_zeros(())
+    def _losses(self, x: Tensor, y: Tensor, *, together: bool) -> list[Tensor]:
+        """Return the losses in order; ``together`` computes those of loops in one pass.
+
+        Their gradients can then only be computed together.
+        """
+        with self.checked(x, y):
+            check_labels(x.new_empty(len(x), self.num_classes), y)
+            activities = list(self._activities(x))
+            scores = activities.pop() if self.classifies else None
+            alike: dict[Hashable, list[int]] = {}
+            for place, h in enumerate(activities):
+                key = (h.dtype, self._rows(place)) if together else place
+                alike.setdefault(key, []).append(place)
+            found: dict[int, Tensor] = {}
+            for places in alike.values():
+                losses = self._loss(places, [activities[place] for place in places], y)
+                found |= zip(places, losses.unbind(), strict=True)
+        of_hidden = [found[place] for place in range(len(activities))]
+        return of_hidden if scores is None else [*of_hidden, functional.cross_entropy(scores, y)]
+
+    def _rows(self, place: int) -> int:
+        if self.share == 0:
+            return 0
+        head = self.similarity_heads[place]
+        assert isinstance(head, nn.Linear)
+        return head.out_features
+
+    def _loss(self, places: list[int], outputs: list[Tensor], y: Tensor) -> Tensor:
+        """Return the losses [L] of outputs h [B, n], each with the heads at its place."""
+        loss = outputs[0].new_zeros(len(outputs))
         if self.share > 0:
-            found, wanted = self.similarity_heads[place](h), _onehot(h, y, self.num_classes)
+            found = torch.stack(
+                [self.similarity_heads[place](h) for place, h in zip(places, outputs, strict=True)]
+            )
+            wanted = _onehot(found, y, self.num_classes)
             loss = loss + self.share * similarity_loss(found, wanted)
         if self.share < 1:
-            guess = self.prediction_heads[place](h)
-            loss = loss + (1 - self.share) * functional.cross_entropy(guess, y)
+            guess = torch.stack(
+                [self.prediction_heads[place](h) for place, h in zip(places, outputs, strict=True)]
+            )
+            of_samples = functional.cross_entropy(
+                guess.flatten(0, 1), y.repeat(len(outputs)), reduction="none"
+            )
+            loss = loss + (1 - self.share) * of_samples.view(len(outputs), -1).mean(1)
         return loss
 
 
 def similarity(x: Tensor) -> Tensor:
-    """Return S [B, B], the cosine between centered rows of x [B, n]; 0 for a constant row."""
-    centered = x - x.mean(1, keepdim=True)
-    norm = centered.norm(dim=1, keepdim=True)
+    """Return S [..., B, B], the cosine of centered rows of x [..., B, n]; 0 for a constant row."""
+    centered = x - x.mean(-1, keepdim=True)
+    norm = centered.norm(dim=-1, keepdim=True)
     # A constant row has no direction; avoid an infinite gradient.
     rows = centered / torch.where(norm > 0, norm, 1)
-    return rows @ rows.T
+    return rows @ rows.mT
 
 
 def similarity_loss(x: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean of (S(x) - S(wanted))^2 over all pairs of samples."""
-    return (similarity(x) - similarity(wanted)).square().mean()
+    """Return the mean [...] of (S(x) - S(wanted))^2 over pairs of samples, of x [..., B, n]."""
+    return (similarity(x) - similarity(wanted)).square().mean((-2, -1))
 
 
 def _onehot(like: Tensor, y: Tensor, num_classes: int) -> Tensor:

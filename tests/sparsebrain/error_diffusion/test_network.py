@@ -156,7 +156,7 @@ def test_state_dict_fits_the_same_synapses_only():
     network = by_hand()
     other = by_hand(types=torch.tensor([1.0, -1.0, 1.0, 1.0]))
     before = other.strength.detach().clone()
-    with pytest.raises(RuntimeError, match="saved with other cells or synapses"):
+    with pytest.raises(RuntimeError, match="saved with other synapses than this one has"):
         other.load_state_dict(network.state_dict())
     assert torch.equal(other.strength, before)
     same = by_hand()

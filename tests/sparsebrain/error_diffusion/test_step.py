@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 import graphs
 from sparsebrain import kernels
 from sparsebrain.error_diffusion import ErrorDiffusion, ErrorDiffusionNetwork, step
+from sparsebrain.error_diffusion.buffer import Buffer
 from sparsebrain.error_diffusion.step import CompiledStep
 
 compiled = pytest.mark.skipif(
@@ -114,6 +115,7 @@ def takes(rule, x, y):
         "fold": model.keep_signs,
         "entropy": rule.loss == "cross-entropy",
         "mean": rule.reduction == "mean",
+        "buffer": Buffer(),
     }
     return model.compiled(x, y, model.strength, **options) is not None
 
