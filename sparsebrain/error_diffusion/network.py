@@ -313,22 +313,41 @@ class ErrorDiffusionNetwork(nn.Module):
             The states, inputs first, and the scores [B, K]. The first state is [rows, B], the
             others [K, rows, B]; all but the last have rows for the bias.
         """
-        state, strength = self._hold(x), self._magnitude() if strength is None else strength
-        states, scores = [state], None
-        for number, stage in enumerate(self.stages):
-            drive = sums = self._sums(stage, stage.feed, strength, state)
-            for _ in range(self.loops - 1 if stage.loop else 0):
-                state = self._fire(stage, sums)
-                sums = drive + self._sums(stage, stage.loop, strength, state)
-            state = self._fire(stage, sums)
-            if number == self._last:
-                scores = (sums if self.linear else state)[:, self._read].t()
-            if stage.bias:
-                bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
-                state = torch.cat([bias, state, bias], 1)
+        state, strength = self.hold(x), self._magnitude() if strength is None else strength
+        states = [state]
+        for number in range(len(self.stages)):
+            state, sums = self.advance(number, state, strength)
             states.append(state)
-        assert scores is not None
+            if number == self._last:
+                scores = self.read(sums)
         return states, scores
+
+    def advance(self, number: int, state: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute one stage from the stage before it.
+
+        Args:
+            number: The number of the stage in ``stages``.
+            state: The state of the stage before, as in the list that :meth:`run` returns.
+            strength: The strengths that the network computes with, see :meth:`fold`.
+
+        Returns:
+            The state of the stage, and the sums [K, n, B] that arrive at its cells.
+        """
+        stage = self.stages[number]
+        drive = sums = self._sums(stage, stage.feed, strength, state)
+        for _ in range(self.loops - 1 if stage.loop else 0):
+            state = self._fire(stage, sums)
+            sums = drive + self._sums(stage, stage.loop, strength, state)
+        state = self._fire(stage, sums)
+        if stage.bias:
+            bias = state.new_full((len(state), 1, state.size(2)), self.bias_value)
+            state = torch.cat([bias, state, bias], 1)
+        return state, sums
+
+    def read(self, sums: Tensor) -> Tensor:
+        """Return the scores [B, K] from the sums [K, n, B] of the stage of the output cell."""
+        stage = self.stages[self._last]
+        return (sums if self.linear else self._fire(stage, sums))[:, self._read].t()
 
     @torch.no_grad()
     def fold(self) -> Tensor:
@@ -366,7 +385,7 @@ class ErrorDiffusionNetwork(nn.Module):
             slope[:, self._read] = 1
         return slope
 
-    def _hold(self, x: Tensor) -> Tensor:
+    def hold(self, x: Tensor) -> Tensor:
         """Return the state [rows, B] of the bias and the inputs."""
         fix = f"pass {self.in_features} features for each sample, such as x.flatten(1) of images"
         shape = ("B", self.in_features)

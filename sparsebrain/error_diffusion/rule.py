@@ -155,22 +155,25 @@ class ErrorDiffusion(Rule):
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
-        loss, error = self._compare(scores, y)
+        loss, error = self.compare(scores, y)
         self._diffuse(states, error)
         return loss
 
-    def diffuse(self, states: list[Tensor], error: Tensor) -> None:
+    def diffuse(self, states: list[Tensor], error: Tensor, *, first: int = 0) -> None:
         """Fill the gradient for an error from another source, such as a regression loss.
 
         Args:
-            states: The states returned by ``model.run``.
+            states: The states returned by ``model.run``, or successive ones of them.
             error: The error [B, K], target minus output.
+            first: The number of the stage that follows the first of the states. Synapses into
+                stages whose states are not given have a gradient of zero.
         """
+        first = arguments.count("first", first, at_most=len(self.model.stages) - 1)
         with self.together(len(error)):
-            self._diffuse(states, error)
+            self._diffuse(states, error, first)
 
     @torch.no_grad()
-    def _diffuse(self, states: list[Tensor], error: Tensor) -> None:
+    def _diffuse(self, states: list[Tensor], error: Tensor, first: int = 0) -> None:
         network, strength = self.model, self.model.strength
         if not strength.requires_grad:
             return
@@ -179,8 +182,11 @@ class ErrorDiffusion(Rule):
         error = error.t().unsqueeze(1)
         # The gradient is minus the update.
         amines = {True: -error.clamp(min=0), False: error.clamp(max=0)}
-        grad = torch.empty_like(strength)
-        for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
+        stages = network.stages[first : first + len(states) - 1]
+        sizes = (each.size for stage in stages for each in (*stage.feed, *stage.loop))
+        filled = sum(sizes) == strength.numel()
+        grad = torch.empty_like(strength) if filled else torch.zeros_like(strength)
+        for stage, before, after in zip(stages, states[:-1], states[1:], strict=True):
             slope = network.slopes(stage, after)
             post = {positive: slope * amine for positive, amine in amines.items()}
             for bundles, source in ((stage.feed, before), (stage.loop, after)):
@@ -195,8 +201,11 @@ class ErrorDiffusion(Rule):
     def _by_class(self, scores: Tensor) -> Tensor:
         return torch.cat([1 - scores, scores], 1) if scores.size(1) == 1 else scores
 
-    def _compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, and the error [B, K] of every output: minus the gradient of the loss."""
+    def compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of scores [B, K] with labels y [B], and the error [B, K] of every output.
+
+        The error is minus the gradient of the summed loss, which :meth:`diffuse` takes.
+        """
         networks = self.model.networks
         wanted = y.unsqueeze(1) if networks == 1 else functional.one_hot(y, networks)
         if self.loss == "quadratic":
