@@ -440,7 +440,7 @@ NOT_CALLED = {
     *("Recording", "Responses", "State", "Surrogate", "Trace"),
     # Files and folders, which have tests of their own.
     *("fetch", "load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
-    *("digits_stdp", "one_shot", "reward", "wiring", "read_config", "load_trained"),
+    *("digits_stdp", "one_shot", "reward", "wiring", "pipeline", "read_config", "load_trained"),
     *("Callback", "CSVLog", "TensorBoardLog"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "one-shot": studies.one_shot,
     "reward": studies.reward,
     "wiring": studies.wiring,
+    "pipeline": studies.pipeline,
     "generate": connectomes.generate,
     "measure": connectomes.measure,
     "doctor": doctor,

@@ -1,4 +1,4 @@
-"""The commands that study plasticity, memory and reward."""
+"""The commands that study plasticity, memory, reward, wiring and pipelines."""
 
 from __future__ import annotations
 
@@ -237,3 +237,22 @@ def wiring(
         out=out,
         console=Console(),
     )
+
+
+def pipeline(epochs: Epochs = 6, seeds: Seeds = 3, out: Out = Path("pipeline")) -> None:
+    """Ask whether local rules wait: half of the layers of a model on each of two processes.
+
+    Local errors, Forward-Forward and Hebb's rule change a layer as soon as its own input is there.
+    Direct feedback alignment and error diffusion wait for the error of the output, and pipelined
+    backpropagation (GPipe and 1F1B) waits for the error of the next process. The command measures
+    throughput, waiting, memory and accuracy, and simulates up to 64 processes from the times of
+    single tasks.
+
+    Nothing else should run meanwhile; the default takes about five minutes on two cores. The
+    command writes results.csv, curves.csv, costs.csv, simulated.csv and figure.png.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from sparsebrain.experiments.pipeline_study.study import pipeline as run  # noqa: PLC0415
+
+    run(epochs=epochs, seeds=seeds, out=out, console=Console())

@@ -45,19 +45,30 @@ class Dynamics:
             The states, inputs first, and the scores [B, K]. The first state is [rows, B], the
             others [K, rows, B]; all but the last have rows for the bias.
         """
-        state = self._hold(x, strength)
-        states, scores, (last, place) = [state], None, self.read
-        for number, stage in enumerate(self.stages):
-            sums = self._settle(stage, strength, state)
-            state = self._fire(stage, sums)
-            if number == last:
-                scores = (sums if self.linear else state)[:, place].t()
-            if stage.bias and self.bias is not None:
-                bias = state.new_full((len(state), 1, state.size(2)), self.bias)
-                state = torch.cat([bias, state, bias], 1)
+        state, scores = self.hold(x, strength.dtype), None
+        states = [state]
+        for number in range(len(self.stages)):
+            state, sums = self.advance(number, state, strength)
             states.append(state)
+            if number == self.read[0]:
+                scores = self.scores(sums)
         assert scores is not None
         return states, scores
+
+    def advance(self, number: int, state: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute one stage from the stage before it; see ``ErrorDiffusionNetwork.advance``."""
+        stage = self.stages[number]
+        sums = self._settle(stage, strength, state)
+        state = self._fire(stage, sums)
+        if stage.bias and self.bias is not None:
+            bias = state.new_full((len(state), 1, state.size(2)), self.bias)
+            state = torch.cat([bias, state, bias], 1)
+        return state, sums
+
+    def scores(self, sums: Tensor) -> Tensor:
+        """Return the scores [B, K] from the sums [K, n, B] of the stage of the output cell."""
+        last, place = self.read
+        return (sums if self.linear else self._fire(self.stages[last], sums))[:, place].t()
 
     def slopes(self, stage: Stage, state: Tensor) -> Tensor:
         """Return o (1 - o) for the cells of a stage [K, n, B], and 1 for a linear output."""
@@ -69,11 +80,11 @@ class Dynamics:
             slope[:, place] = 1
         return slope
 
-    def _hold(self, x: Tensor, strength: Tensor) -> Tensor:
+    def hold(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the state [rows, B] of the bias and the inputs."""
         fix = f"pass {self.in_features} features for each sample, such as x.flatten(1) of images"
         shape = ("B", self.in_features)
-        tensors.tensor("x", x, shape, dtypes=(strength.dtype,), finite=True, fix=fix)
+        tensors.tensor("x", x, shape, dtypes=(dtype,), finite=True, fix=fix)
         if x.numel() and not bool(x.amin() >= 0):
             raise ValueError(
                 f"x must not be negative in error diffusion, got {float(x.amin()):g}; pass x "

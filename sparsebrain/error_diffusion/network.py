@@ -317,6 +317,27 @@ class ErrorDiffusionNetwork(Fingerprinted, nn.Module):
         """
         return self._dynamics().run(x, self._magnitude() if strength is None else strength)
 
+    def hold(self, x: Tensor) -> Tensor:
+        """Return the first state [rows, B], the bias and the inputs, of samples x [B, F]."""
+        return self._dynamics().hold(x, self.strength.dtype)
+
+    def advance(self, number: int, state: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute one stage from the stage before it.
+
+        Args:
+            number: The number of the stage in ``stages``.
+            state: The state of the stage before, as in the list that :meth:`run` returns.
+            strength: The strengths that the network computes with, see :meth:`fold`.
+
+        Returns:
+            The state of the stage, and the sums [K, n, B] that arrive at its cells.
+        """
+        return self._dynamics().advance(number, state, strength)
+
+    def read(self, sums: Tensor) -> Tensor:
+        """Return the scores [B, K] from the sums [K, n, B] of the stage of the output cell."""
+        return self._dynamics().scores(sums)
+
     @torch.no_grad()
     def fold(self) -> Tensor:
         """Replace negative strengths, which an optimizer may leave, by their magnitudes, in place.

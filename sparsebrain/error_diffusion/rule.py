@@ -158,22 +158,25 @@ class ErrorDiffusion(Rule):
         model = self.model
         states, scores = model.run(x.flatten(1), model.fold())
         check_labels(self._by_class(scores), y)
-        loss, error = self._compare(scores, y)
+        loss, error = self.compare(scores, y)
         self._diffuse(states, error)
         return loss
 
-    def diffuse(self, states: list[Tensor], error: Tensor) -> None:
+    def diffuse(self, states: list[Tensor], error: Tensor, *, first: int = 0) -> None:
         """Fill the gradient for an error from another source, such as a regression loss.
 
         Args:
-            states: The states returned by ``model.run``.
+            states: The states returned by ``model.run``, or successive ones of them.
             error: The error [B, K], target minus output.
+            first: The number of the stage that follows the first of the states. Synapses into
+                stages whose states are not given have a gradient of zero.
         """
+        first = arguments.count("first", first, at_most=len(self.model.stages) - 1)
         with self.together(len(error)):
-            self._diffuse(states, error)
+            self._diffuse(states, error, first)
 
     @torch.no_grad()
-    def _diffuse(self, states: list[Tensor], error: Tensor) -> None:
+    def _diffuse(self, states: list[Tensor], error: Tensor, first: int = 0) -> None:
         network, strength = self.model, self.model.strength
         if not strength.requires_grad:
             return
@@ -186,8 +189,12 @@ class ErrorDiffusion(Rule):
             positive: [(~(each == 0)).nonzero().flatten() for each in amine]
             for positive, amine in amines.items()
         }
+        stages = network.stages[first : first + len(states) - 1]
         grad = self._buffer.take(strength.detach())
-        for stage, before, after in zip(network.stages, states[:-1], states[1:], strict=True):
+        sizes = (each.size for stage in stages for each in (*stage.feed, *stage.loop))
+        if sum(sizes) != strength.numel():
+            grad.zero_()
+        for stage, before, after in zip(stages, states[:-1], states[1:], strict=True):
             slope = network.slopes(stage, after)
             heard = {
                 positive: Heard(slope * amine.unsqueeze(1), samples[positive])
@@ -209,8 +216,11 @@ class ErrorDiffusion(Rule):
     def _by_class(self, scores: Tensor) -> Tensor:
         return torch.cat([1 - scores, scores], 1) if scores.size(1) == 1 else scores
 
-    def _compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, and the error [B, K] of every output: minus the gradient of the loss."""
+    def compare(self, scores: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of scores [B, K] with labels y [B], and the error [B, K] of every output.
+
+        The error is minus the gradient of the summed loss, which :meth:`diffuse` takes.
+        """
         networks = self.model.networks
         wanted = y.unsqueeze(1) if networks == 1 else functional.one_hot(y, networks)
         if self.loss == "quadratic":

@@ -5,7 +5,7 @@ A. Ejima's article, and ``differences`` tests which groups of results differ sig
 lets birds learn a pitch, ``rewiring`` compares sparse training with dense networks, ``features``
 learns receptive fields without labels, ``digits_stdp`` digits with spikes, ``one_shot`` letters
 that are seen once, and ``reward`` tasks with rewards. ``wiring`` compares a brain with null models
-of itself.
+of itself, and ``pipeline`` rules whose layers learn on different processes.
 
 ``Callback`` observes the trainings of a comparison, with ``CSVLog`` and ``TensorBoardLog`` for
 tables and TensorBoard. ``read_config`` reads the settings of a comparison from a file, and
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sparsebrain.experiments.comparison import compare
     from sparsebrain.experiments.config import read_config
     from sparsebrain.experiments.one_shot_study.study import one_shot
+    from sparsebrain.experiments.pipeline_study.study import pipeline
     from sparsebrain.experiments.plasticity_study.pitch import song
     from sparsebrain.experiments.plasticity_study.sparse_training import rewiring
     from sparsebrain.experiments.plasticity_study.spiking_digits import digits_stdp
@@ -42,6 +43,7 @@ __all__ = [
     "features",
     "load_trained",
     "one_shot",
+    "pipeline",
     "read_config",
     "reproduce",
     "reward",
@@ -62,6 +64,7 @@ _MODULES = {
     "reproduce": "reproduction",
     "features": "plasticity_study.visual_features",
     "one_shot": "one_shot_study.study",
+    "pipeline": "pipeline_study.study",
     "reward": "reward_study.study",
     "rewiring": "plasticity_study.sparse_training",
     "song": "plasticity_study.pitch",

@@ -30,6 +30,7 @@ NOT_TRAINED_BY = (
     *("cli", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
     *("experiments/plasticity_study", "experiments/one_shot_study"),
     *("experiments/reward_study", "reward", "experiments/wiring_study"),
+    "experiments/pipeline_study",
     *("experiments/measuring.py", "experiments/measure_options.py", "experiments/study_options.py"),
     "testing.py",
     *("experiments/comparison.py", "experiments/reproduction.py", "experiments/generation.py"),

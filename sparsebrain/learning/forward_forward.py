@@ -265,7 +265,20 @@ class ForwardForward(Rule):
         x = self._label(x, labels)
         if self._graph is not None:
             return self._sweeps(x, self._graph)
-        x = through(self.blocks[0].before[1:], x)
+        return self.layers(through(self.blocks[0].before[1:], x))
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Compute the output of every layer of a layered form from the input of its first layer.
+
+        A part of a model learns with it from the output of the part before, whose values already
+        belong to true and wrong labels.
+
+        Args:
+            x: The input [B, n] of the first layer, which follows :class:`LabelInputs`.
+
+        Returns:
+            z [B, n] of every layer. Each has a gradient for the weights of that layer only.
+        """
         found = []
         for block in self.blocks:
             z = through(block.after, block.layer(normalize(x)))

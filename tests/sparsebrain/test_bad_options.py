@@ -27,6 +27,7 @@ from sparsebrain.experiments.error_diffusion_study import kept, xor
 from sparsebrain.experiments.kinds import KINDS
 from sparsebrain.experiments.neuron_options import SpikingOptions
 from sparsebrain.experiments.one_shot_study import study as one_shot_study
+from sparsebrain.experiments.pipeline_study import study as pipeline_study
 from sparsebrain.experiments.plasticity_study import (
     pitch,
     sparse_training,
@@ -139,6 +140,7 @@ def sentinel(monkeypatch, tmp_path):
         (one_shot_study, "_run"),
         (reward_study, "train"),
         (wiring_study, "train"),
+        (pipeline_study, "train"),
         (graphs, "summary"),
         (graphs, "save"),
     ):
@@ -241,7 +243,8 @@ def arguments_for(param: Param, given: list[str]) -> list[str]:
 def test_the_app_has_the_commands_and_options_that_are_tested():
     assert [
         *("compare", "reproduce", "error-diffusion", "song", "rewiring", "features"),
-        *("digits-stdp", "one-shot", "reward", "wiring", "generate", "measure", "doctor"),
+        *("digits-stdp", "one-shot", "reward", "wiring", "pipeline", "generate", "measure"),
+        "doctor",
     ] == COMMANDS
     assert {"--epochs", "--jobs", "--out", "SPEC", "FILE", "--full"} <= {
         each.name for each in PARAMS

@@ -13,7 +13,15 @@ def test_the_functions_are_exported_and_no_module_has_their_name():
     assert modules.isdisjoint(experiments.__all__)
     expected = [
         *("CSVLog", "Callback", "TensorBoardLog"),
-        *("compare", "differences", "digits_stdp", "features", "load_trained", "one_shot"),
+        *(
+            "compare",
+            "differences",
+            "digits_stdp",
+            "features",
+            "load_trained",
+            "one_shot",
+            "pipeline",
+        ),
         *("read_config", "reproduce", "reward", "rewiring", "song", "wiring"),
     ]
     assert dir(experiments) == experiments.__all__ == expected
