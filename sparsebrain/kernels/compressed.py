@@ -63,9 +63,10 @@ class Compressed(NamedTuple):
             ValueError: If the arrays were changed and no longer are those of a structure.
         """
         if self.neuron.is_cpu:
-            pointer, neuron, order = (None if each is None else each.numpy() for each in self)
+            order = None if self.order is None else self.order.numpy()
             try:
-                return _as_tensors(ordering.transposed((pointer, neuron, order)))
+                view = (self.pointer.numpy(), self.neuron.numpy(), order)
+                return _as_tensors(ordering.transposed(view))
             except (IndexError, ValueError):
                 raise ValueError(ASTRAY) from None
         if not self.is_sound():

@@ -19,6 +19,7 @@ from torch.autograd.function import _SingleLevelFunction
 from sparsebrain.kernels import checkpointing, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
+from sparsebrain.kernels.narrow import refuse_second_derivatives
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
@@ -81,6 +82,7 @@ class _Call(NamedTuple):
     backend: str
     noise: CounterNoise | None
     stacked: bool
+    narrow: bool
 
 
 def loop(
@@ -99,6 +101,7 @@ def loop(
     plain: bool,
     noise: CounterNoise | None = None,
     stacked: bool = False,
+    narrow: bool = False,
 ) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
@@ -117,6 +120,7 @@ def loop(
                 *(structure, chosen, rows, turns, loops, activation, form, keep, segment, backend),
                 noise,
                 stacked,
+                narrow,
             )
             if learns:
                 return list(_Loop.apply(weight, *inputs, call))  # type: ignore[attr-defined]
@@ -124,7 +128,7 @@ def loop(
             return _returned(call, inputs, looped, every)
     columns = turned(inputs, structure) if rows else inputs
     key, std = (None, 0.0) if noise is None else (noise.key, noise.std)
-    options = (loops, activation, keep, learns, segment, backend, key, std, form)
+    options = (loops, activation, keep, learns, segment, backend, key, std, form, narrow)
     states = operators.loop(weight, *columns, structure.arrays(), *options)
     states = states[: loops if keep else 1]
     if rows:
@@ -165,6 +169,7 @@ def _run(
         segment=call.segment,
         activation=call.activation,
         form=call.form,
+        narrow=call.narrow,
         keep=call.keep,
         learns=learns,
         noise=call.noise,
@@ -304,6 +309,8 @@ class _Loop(_SingleLevelFunction):
             of_states = [
                 None if grad is None else turned_one(grad, call.structure) for grad in of_states
             ]
+        if again and call.narrow:
+            refuse_second_derivatives()
         if again:
             of_weight, *of_inputs = differentiable_backward(
                 lambda weight, x: propagate(
@@ -374,6 +381,7 @@ def _backward(
         segment=call.segment,
         activation=call.activation,
         form=call.form,
+        narrow=call.narrow,
         need_weight=need_weight,
         noise=call.noise,
     )

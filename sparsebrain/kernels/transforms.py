@@ -32,11 +32,11 @@ def in_torch_func() -> bool:
 def untraced() -> Iterator[None]:
     """Keep ``torch.jit.trace`` from recording, so that what is computed here is a constant."""
     state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch._C._set_tracing_state(state)
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
 
 
 def refuse_old_export() -> None:

@@ -8,7 +8,7 @@
 namespace sparsebrain {
 namespace {
 
-template <class Real, class Index>
+template <class Real, class Index, class Stored = Real>
 struct Algorithms {
   // How threads share a loop: each takes tiles of its own and runs all loops in its cache, or, for
   // states that outgrow it, all take a share of the rows of one tile after the other.
@@ -20,7 +20,7 @@ struct Algorithms {
   static Plan plan(const Problem &p, int64_t loops) {
     const int64_t work = (p.synapses + p.neurons) * p.batch * loops;
     int threads = work < kWorthThreads ? 1 : p.threads;
-    const bool fits = p.neurons * p.tile * int64_t(sizeof(Real)) <= kCacheBytes;
+    const bool fits = p.neurons * p.tile * int64_t(sizeof(Stored)) <= kCacheBytes;
     const int64_t tiles = (p.batch + p.tile - 1) / p.tile;
     if (fits && tiles >= threads) return {threads, true};
     return {threads, threads == 1};
@@ -41,7 +41,7 @@ struct Algorithms {
     int &astray;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::forward(p, f, begin, rows, alone, scratch, care, astray);
+      Columns<Real, Index, width, Stored>::forward(p, f, begin, rows, alone, scratch, care, astray);
     }
   };
 
@@ -84,8 +84,8 @@ struct Algorithms {
     Real *scratch, *grad_weight, *grad_bias, *grad_leak;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::backward(p, b, arranged, begin, targets, sources, alone, scratch,
-                                            {grad_weight, grad_bias, grad_leak});
+      Columns<Real, Index, width, Stored>::backward(p, b, arranged, begin, targets, sources, alone,
+                                                    scratch, {grad_weight, grad_bias, grad_leak});
     }
   };
 
@@ -95,7 +95,8 @@ struct Algorithms {
     if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
       return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
-    const int64_t states = b.fused.voltage ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
+    const bool extra = b.fused.voltage || b.fused.narrow;
+    const int64_t states = extra ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
     const int64_t room = states * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
     // Sums over the batch: one a thread where threads share a row, in the order of the rows.
@@ -103,7 +104,7 @@ struct Algorithms {
     Buffer<Real> partial(sums * copies);
     if (!scratch.get() || !partial.get()) return Outcome::no_memory;
     // Weights in the order of the sources, once for all loops, where each would be far from the last.
-    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Real));
+    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Stored));
     Buffer<Real> weight(arranged ? p.synapses : 0);
     if (!weight.get()) return Outcome::no_memory;
     std::memset(partial.get(), 0, sizeof(Real) * sums * copies);
@@ -368,10 +369,17 @@ template <class Real>
 struct Entry {
   using Narrow = Algorithms<Real, int32_t>;
   using Wide = Algorithms<Real, int64_t>;
+  // Of the wide and the twofold there are none whose states are narrow.
+  using Small = Algorithms<float, int32_t, Bfloat16>;
+  static constexpr bool is_single = std::is_same<Real, float>::value;
   static Outcome loop(const Problem &p, const Forward &f) {
+    if constexpr (is_single)
+      if (f.fused.narrow) return p.wide ? Outcome::refused : Small::loop(p, f);
     return p.wide ? Wide::loop(p, f) : Narrow::loop(p, f);
   }
   static Outcome loop_backward(const Problem &p, const Backward &b) {
+    if constexpr (is_single)
+      if (b.fused.narrow) return p.wide ? Outcome::refused : Small::loop_backward(p, b);
     return p.wide ? Wide::loop_backward(p, b) : Narrow::loop_backward(p, b);
   }
   static Outcome propagate(const Problem &p, const Product &m) {
