@@ -79,8 +79,10 @@ def transposed(rows: View) -> View:
     """Return the columns of a view as rows, in O(N + E) time.
 
     Both views contain the positions of the synapses before sorting, and the order of equal synapses
-    is kept. The rows of ``rows`` must be sorted, and ``rows`` must be a view: indices are checked
-    only as far as memory safety requires.
+    is kept.
+
+    Raises:
+        IndexError: If the arrays are not those of a view.
     """
     pointer, neuron, order = rows
     helpers = compiled.module()
@@ -88,6 +90,9 @@ def transposed(rows: View) -> View:
         found: View = helpers.transposed(pointer, neuron, order)
         return found
     size, dtype = len(pointer) - 1, neuron.dtype
+    inside = not len(neuron) or (neuron.min() >= 0 and neuron.max() < size)
+    if pointer[0] != 0 or pointer[-1] != len(neuron) or (np.diff(pointer) < 0).any() or not inside:
+        raise IndexError("a view leads out of its synapses")
     places = np.arange(len(neuron), dtype=dtype) if order is None else order
     # A counting sort, which keeps the order of the rows within each column.
     columns = csr_array((places, neuron, pointer), shape=(size, size)).tocsc()

@@ -474,6 +474,7 @@ _SUITS: dict[str, set[str]] = {
     "drive": {"None"},
     "dale": {"bool"},
     "dtype": {"None"},
+    "state_dtype": {"None"},
     "edge_color": _COLORS,
     "edge_index": {"None"},
     "edge_sign": {"None"},

@@ -2,6 +2,8 @@
 #include "ends.hpp"
 #include "partition.hpp"
 
+#include <type_traits>
+
 namespace compiled {
 namespace {
 
@@ -113,9 +115,11 @@ bool is_sound(const Number *pointer, const Number *neuron, const Ends &all) {
   if (pointer[0] != 0 || pointer[all.neurons] != all.size) return false;
   for (int64_t row = 0; row < all.neurons; ++row)
     if (pointer[row + 1] < pointer[row]) return false;
-  bool inside = true;
-  for (int64_t at = 0; at < all.size; ++at) inside &= is_neuron(neuron[at], all.neurons);
-  return inside;
+  // A negative number is a large one without its sign.
+  using Unsigned = std::make_unsigned_t<Number>;
+  Unsigned most = 0;
+  for (int64_t at = 0; at < all.size; ++at) most = std::max(most, Unsigned(neuron[at]));
+  return all.size == 0 || most < Unsigned(all.neurons);
 }
 
 // The columns of a view as rows. Both views keep the positions of the synapses before sorting.

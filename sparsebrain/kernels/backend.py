@@ -15,6 +15,7 @@ from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.correlation import Correlation, SparseCorrelation
 from sparsebrain.kernels.counter import uniforms
 from sparsebrain.kernels.forms import argument, respond
+from sparsebrain.kernels.narrow import narrowed
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity, run_plastic_steps
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked, run_steps
@@ -170,6 +171,7 @@ class Backend(ABC):
         keep: bool,
         learns: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
@@ -186,6 +188,7 @@ class Backend(ABC):
             keep: Whether to return the state after every loop, and not only the last one.
             learns: Whether a backward pass will follow.
             form: "rate" or "voltage".
+            narrow: Whether states are kept as bfloat16, as :mod:`~.narrow` defines.
             noise: What is added after each loop, or None.
             out: With ``keep``, where the states are written; otherwise tensors are made for them.
 
@@ -194,13 +197,14 @@ class Backend(ABC):
         """
         step = self.operator(structure, weight, transpose=False)
         state, states = inputs.state.contiguous(), list[Tensor]()
+        state = narrowed(state) if narrow else state
         for number in range(loops):
             after = respond(step, state, inputs, activation, form)
             if inputs.leak is not None:
                 after = torch.lerp(state, after, inputs.leak.unsqueeze(1))
             if noise is not None:
                 after = after + self.draw(structure, noise, number, state)
-            state = after
+            state = narrowed(after) if narrow else after
             states = [*states, state] if keep or learns else [state]
         for to, made in zip(out, states, strict=False):
             to.copy_(made)
@@ -220,8 +224,12 @@ class Backend(ABC):
     def tape_shapes(
         self, neurons: int, batch: int, *, loops: int, keep: bool
     ) -> list[tuple[int, ...]]:
-        """Return the shapes of the tape of a loop with ``learns``, in the dtype of the weights."""
+        """Return the shapes of the tape of a loop with ``learns``."""
         return [] if keep else [(neurons, batch)] * (loops - 1)
+
+    def tape_dtype(self, dtype: torch.dtype, *, narrow: bool) -> torch.dtype:
+        """Return the dtype of the tape, for states of that dtype."""
+        return dtype
 
     def loop_backward(
         self,
@@ -234,6 +242,7 @@ class Backend(ABC):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noisy: bool = False,
     ) -> LoopGradients:
         """Backpropagate through all loops.
@@ -248,6 +257,7 @@ class Backend(ABC):
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
             form: "rate" or "voltage".
+            narrow: Whether states were kept as bfloat16.
             noisy: Whether noise was added to the states.
         """
         step = self.operator(structure, weight, transpose=False)
@@ -256,6 +266,7 @@ class Backend(ABC):
         grad: Tensor | None = None
         of_weight = self.correlation(structure, weight) if need_weight else None
         total = inputs.map(lambda given: given.new_zeros(given.shape))
+        states = [narrowed(states[0]) if narrow else states[0], *states[1:]]
         for number in range(len(states) - 1, 0, -1):
             outside, before, after = grads[number - 1], states[number - 1], states[number]
             if outside is not None:
@@ -276,6 +287,7 @@ class Backend(ABC):
             if not voltage:
                 known = argument(step, before, inputs) if chosen.of_argument else after
                 local = chosen.backward(grad, known)
+            local = narrowed(local) if narrow else local
             if of_weight is not None:
                 of_weight.add(local, sent)
             if total.drive is not None:

@@ -34,6 +34,7 @@ def run(
     keep: bool,
     learns: bool,
     form: str = "rate",
+    narrow: bool = False,
     noise: CounterNoise | None = None,
     out: Sequence[Tensor] = (),
 ) -> Looped:
@@ -49,6 +50,7 @@ def run(
             activation=activation,
             keep=keep,
             form=form,
+            narrow=narrow,
             noise=noise,
             out=out,
         )
@@ -61,6 +63,7 @@ def run(
         keep=keep,
         learns=learns,
         form=form,
+        narrow=narrow,
         noise=noise,
         out=out,
     )
@@ -78,6 +81,7 @@ def run_backward(
     activation: str,
     need_weight: bool,
     form: str = "rate",
+    narrow: bool = False,
     noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients of :func:`run` from what :func:`kept_states` returned."""
@@ -93,6 +97,7 @@ def run_backward(
             activation=activation,
             need_weight=need_weight,
             form=form,
+            narrow=narrow,
             noise=noise,
         )
     return backend.loop_backward(
@@ -104,6 +109,7 @@ def run_backward(
         activation=activation,
         need_weight=need_weight,
         form=form,
+        narrow=narrow,
         noisy=noise is not None,
     )
 
@@ -136,6 +142,7 @@ def loop(
     activation: str,
     keep: bool,
     form: str = "rate",
+    narrow: bool = False,
     noise: CounterNoise | None = None,
     out: Sequence[Tensor] = (),
 ) -> Looped:
@@ -155,6 +162,7 @@ def loop(
             keep=keep,
             learns=False,
             form=form,
+            narrow=narrow,
             noise=None if noise is None else noise.after(first),
             out=out[first : first + segment],
         )
@@ -177,24 +185,27 @@ def loop_backward(
     activation: str,
     need_weight: bool,
     form: str = "rate",
+    narrow: bool = False,
     noise: CounterNoise | None = None,
 ) -> LoopGradients:
     """Compute the gradients as :meth:`Backend.loop_backward`.
 
     ``kept`` are the states before the segments.
     """
-    total = backend.segments_backward(
-        structure,
-        weight,
-        inputs,
-        kept,
-        grads,
-        segment=segment,
-        activation=activation,
-        need_weight=need_weight,
-        form=form,
-        noise=noise,
-    )
+    total = None
+    if not narrow:
+        total = backend.segments_backward(
+            structure,
+            weight,
+            inputs,
+            kept,
+            grads,
+            segment=segment,
+            activation=activation,
+            need_weight=need_weight,
+            form=form,
+            noise=noise,
+        )
     if total is not None:
         return total
     for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):
@@ -213,6 +224,7 @@ def loop_backward(
             keep=False,
             learns=True,
             form=form,
+            narrow=narrow,
             noise=None if noise is None else noise.after(first),
         )
         states = looped.tape
@@ -227,6 +239,7 @@ def loop_backward(
             activation=activation,
             need_weight=need_weight,
             form=form,
+            narrow=narrow,
             noisy=noise is not None,
         )
         total = found if total is None else total.plus(found)

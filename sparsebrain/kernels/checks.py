@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -130,12 +131,19 @@ def version_of(array: Tensor) -> int:
     return -1 if array.is_inference() else array._version
 
 
-def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], like: Tensor) -> None:
-    """Raise TypeError or ValueError unless there are states of these shapes."""
+def check_states(
+    states: Sequence[Tensor],
+    shapes: Sequence[tuple[int, ...]],
+    like: Tensor,
+    dtype: torch.dtype,
+) -> None:
+    """Raise TypeError or ValueError unless there are states of these shapes and that dtype."""
     if len(states) != len(shapes):
         raise ValueError(
             f"states must be the {len(shapes)} of the forward pass, got {len(states)}; pass those "
             "that sparsebrain.loop returned with learns=True"
         )
     for number, (state, shape) in enumerate(zip(states, shapes, strict=True)):
-        check_tensor(f"states[{number}]", state, shape, like)
+        name = f"states[{number}]"
+        tensors.tensor(name, state, shape, dtypes=(dtype,), device=like.device)
+        check_memory(name, state)

@@ -62,11 +62,15 @@ class Compressed(NamedTuple):
         Raises:
             ValueError: If the arrays were changed and no longer are those of a structure.
         """
+        if self.neuron.is_cpu:
+            order = None if self.order is None else self.order.numpy()
+            try:
+                view = (self.pointer.numpy(), self.neuron.numpy(), order)
+                return _as_tensors(ordering.transposed(view))
+            except (IndexError, ValueError):
+                raise ValueError(ASTRAY) from None
         if not self.is_sound():
             raise ValueError(ASTRAY)
-        if self.neuron.is_cpu:
-            arrays = (None if each is None else each.numpy() for each in self)
-            return _as_tensors(ordering.transposed(tuple(arrays)))
         rows, far = self.ends()
         return _sort(far.long(), rows.long(), len(self.pointer) - 1)
 

@@ -21,6 +21,7 @@ from sparsebrain.kernels import checkpointing, joins, operators
 from sparsebrain.kernels.backend import Backend, Looped, LoopInputs
 from sparsebrain.kernels.checks import check_index, check_memory, check_tensor
 from sparsebrain.kernels.joins import Join
+from sparsebrain.kernels.narrow import refuse_second_derivatives
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import for_loops, resolve
@@ -84,6 +85,7 @@ class _Call(NamedTuple):
     noise: CounterNoise | None
     stacked: bool
     join: Join | None
+    narrow: bool
 
 
 def loop(
@@ -103,6 +105,7 @@ def loop(
     noise: CounterNoise | None = None,
     stacked: bool = False,
     join: Join | None = None,
+    narrow: bool = False,
 ) -> list[Tensor]:
     """Run the loops, as the operator does, on tensors that fit the structure and each other.
 
@@ -113,7 +116,7 @@ def loop(
     otherwise than by a sum.
     """
     if plain:
-        if noise is None and join is None:
+        if noise is None and join is None and not narrow:
             at_once = segment if learns and segment else loops
             chosen = for_loops(backend, structure, inputs, loops=at_once)
         else:
@@ -130,6 +133,7 @@ def loop(
                 noise,
                 stacked,
                 join,
+                narrow,
             )
             if learns:
                 return list(_Loop.apply(weight, *inputs, call))  # type: ignore[attr-defined]
@@ -137,7 +141,7 @@ def loop(
             return _returned(call, inputs, looped, every)
     columns = turned(inputs, structure) if rows else inputs
     key, std = (None, 0.0) if noise is None else (noise.key, noise.std)
-    options = (loops, activation, keep, learns, segment, backend, key, std, form)
+    options = (loops, activation, keep, learns, segment, backend, key, std, form, narrow)
     states = operators.loop(weight, *columns, structure.arrays(), *options)
     states = states[: loops if keep else 1]
     if rows:
@@ -178,6 +182,7 @@ def _run(
         segment=call.segment,
         activation=call.activation,
         form=call.form,
+        narrow=call.narrow,
         keep=call.keep,
         learns=learns,
         noise=call.noise,
@@ -317,6 +322,8 @@ class _Loop(_SingleLevelFunction):
             of_states = [
                 None if grad is None else turned_one(grad, call.structure) for grad in of_states
             ]
+        if again and call.narrow:
+            refuse_second_derivatives()
         if again:
             of_weight, *of_inputs = _differentiable_backward(
                 call, weight, inputs, ctx.needs_input_grad[:5], of_states
@@ -405,6 +412,7 @@ def _backward(
         segment=call.segment,
         activation=call.activation,
         form=call.form,
+        narrow=call.narrow,
         need_weight=need_weight,
         noise=call.noise,
     )

@@ -20,9 +20,10 @@ from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.checkpointing import segment_length
 from sparsebrain.kernels.checks import DTYPES, MOST_LOOPS, check_leak, check_structure
 from sparsebrain.kernels.forms import FORMS, check_form
+from sparsebrain.kernels.narrow import check_call, check_state_dtype
 from sparsebrain.kernels.noise import CounterNoise, check_key
 from sparsebrain.kernels.rows import run as run_rows
-from sparsebrain.kernels.select import check_backend
+from sparsebrain.kernels.select import check_backend, resolve
 from sparsebrain.kernels.stepwise import Noise, run_stepwise
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.transforms import is_transformed
@@ -141,6 +142,7 @@ def loop(
     noise: Callable[[int], Tensor] | CounterNoise | None = None,
     keep: bool = False,
     checkpoint: bool = False,
+    state_dtype: torch.dtype | None = None,
     backend: str = "auto",
 ) -> list[Tensor]:
     r"""Run all loops of a layer in one call.
@@ -171,6 +173,11 @@ def loop(
         keep: Whether to return every state and not only the last one.
         checkpoint: For the backward pass, keep a state every sqrt(loops) loops and recompute the
             others, one segment at a time.
+        state_dtype: ``torch.bfloat16`` to round the state to bfloat16 before the first and after
+            each loop, as :mod:`sparsebrain.kernels.narrow` defines, which halves the memory that a
+            synapse reads; None for no rounding. States, weights and results remain float32 tensors.
+            For form="rate" and a named activation, without second derivatives, and not with the
+            backend "triton".
         backend: "auto", "native", "triton", "torch", "dense" or "reference".
 
     Returns:
@@ -208,6 +215,7 @@ def loop(
         noise=noise,
         keep=keep,
         checkpoint=checkpoint,
+        state_dtype=state_dtype,
         backend=backend,
         rows=False,
     )
@@ -227,6 +235,7 @@ def run_loop(
     backend: str,
     rows: bool,
     stacked: bool = False,
+    state_dtype: torch.dtype | None = None,
 ) -> list[Tensor]:
     """Run :func:`loop`; with ``rows`` for state and drive [..., N].
 
@@ -244,6 +253,11 @@ def run_loop(
         check_key("noise.key", noise.key, state)
         arguments.real("noise.std", noise.std, positive=True)
     activation = fused_name(activation)
+    narrow = state_dtype is not None and check_state_dtype(state_dtype)
+    if narrow:
+        index, chosen = structure.by_target.pointer, resolve(backend, state.device)
+        drawn_by = None if isinstance(noise, CounterNoise) else noise
+        check_call(form, activation, drawn_by, state, index, chosen.name)
     keep = keep or stacked
     watched = eager.is_watched()
     transformed, compiling = watched and is_transformed(), torch.compiler.is_compiling()
@@ -273,6 +287,7 @@ def run_loop(
             plain=usual and not watched,
             noise=noise if isinstance(noise, CounterNoise) else None,
             stacked=stacked,
+            narrow=narrow,
         )
     function = ACTIVATIONS[activation].function if isinstance(activation, str) else activation
     if callable(noise):

@@ -131,6 +131,7 @@ class NativeBackend(Backend):
         keep: bool,
         learns: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
@@ -138,14 +139,15 @@ class NativeBackend(Backend):
         state = inputs.state
         states = list(out) or [self._like(state) for _ in range(loops if keep else 1)]
         # One tile after another, and within a tile one state after another.
-        tape = [state.new_empty((loops + 1) * state.numel())] if learns else []
+        kept_as = self.tape_dtype(state.dtype, narrow=narrow)
+        tape = [state.new_empty((loops + 1) * state.numel(), dtype=kept_as)] if learns else []
         call = _call(structure, state.dtype, _batch(structure, state))
         # Bringing weights into order gains nothing if each is read once, or few are read at all.
         arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
         kept = _arrange(call, structure, weight) if arranged and self._sums else None
         self._run(
             call,
-            _response(inputs, activation, form, noise, rows=self._rows),
+            _response(inputs, activation, form, noise, narrow=narrow, rows=self._rows),
             (weight if kept is None else kept.weight).data_ptr(),
             kept is not None,
             _strided(state, rows=self._rows),
@@ -190,6 +192,9 @@ class NativeBackend(Backend):
     ) -> list[tuple[int, ...]]:
         return [((loops + 1) * neurons * batch,)]
 
+    def tape_dtype(self, dtype: torch.dtype, *, narrow: bool) -> torch.dtype:
+        return torch.bfloat16 if narrow else dtype
+
     def loop_backward(
         self,
         structure: Structure,
@@ -201,9 +206,12 @@ class NativeBackend(Backend):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noisy: bool = False,
     ) -> LoopGradients:
-        response = partial(_response, activation=activation, form=form, noisy=noisy)
+        response = partial(
+            _response, activation=activation, form=form, noisy=noisy, narrow=narrow
+        )
         return self._backward(structure, weight, inputs, response, states, grads, need_weight)
 
     def segments_backward(
@@ -392,6 +400,7 @@ def _response(
     noise: CounterNoise | None = None,
     *,
     noisy: bool = False,
+    narrow: bool = False,
     rows: bool = False,
 ) -> Any:
     number = _activations().get(activation)
@@ -404,7 +413,7 @@ def _response(
     # The way back reads only whether there was noise.
     drawn = (0, 0, float(noisy)) if noise is None else (int(noise.key), noise.first, noise.std)
     given = (_strided(inputs.drive, rows=rows), *_addresses(inputs.bias, inputs.leak))
-    return _module().response(number, form == "voltage", *given, *drawn)
+    return _module().response(number, form == "voltage", *given, *drawn, narrow)
 
 
 def _arrange(

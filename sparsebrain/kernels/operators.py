@@ -15,6 +15,7 @@ plain numbers, so calls have many arguments. Each name has the same meaning in e
 * ``backend``: its name, or "auto".
 * ``key``, ``std``: the fields of :class:`~.noise.CounterNoise`; no key is no noise.
 * ``form``: "rate" or "voltage".
+* ``narrow``: keep states as bfloat16 between the loops, see :mod:`~.narrow`.
 
 ``loop_backward`` also takes:
 
@@ -46,6 +47,7 @@ from sparsebrain.kernels.checks import (
 )
 from sparsebrain.kernels.forms import check_form
 from sparsebrain.kernels.layout import like
+from sparsebrain.kernels.narrow import check_call, refuse_second_derivatives
 from sparsebrain.kernels.noise import CounterNoise, check_key
 from sparsebrain.kernels.reference import exchange, products
 from sparsebrain.kernels.select import resolve
@@ -72,6 +74,7 @@ class _LoopArguments(NamedTuple):
     key: Any = None
     std: Any = None
     form: Any = "rate"
+    narrow: Any = False
 
     @property
     def inputs(self) -> LoopInputs:
@@ -160,6 +163,7 @@ def loop(
     key: Tensor | None,
     std: float,
     form: str,
+    narrow: bool = False,
 ) -> list[Tensor]:
     """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
@@ -168,6 +172,8 @@ def loop(
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, state.device)
     structure = _structure(arrays, chosen)
+    if narrow:
+        check_call(form, activation, None, state, arrays[0], chosen.name)
     _check_loop(structure, weight, inputs, activation, chosen)
     looped = checkpointing.run(
         chosen,
@@ -180,6 +186,7 @@ def loop(
         keep=keep,
         learns=learns,
         form=form,
+        narrow=narrow,
         noise=_noise(key, std, state),
     )
     return [*looped.states, *looped.tape]
@@ -201,7 +208,8 @@ def _(*arguments: Any) -> list[Tensor]:
         tape = [] if keep else [another() for _ in checkpointing.starts(loops, given.segment)[1:]]
         return [*states, *tape]
     shapes = chosen.tape_shapes(*state.shape, loops=loops, keep=keep)
-    return [*states, *(state.new_empty(shape) for shape in shapes)]
+    dtype = chosen.tape_dtype(state.dtype, narrow=given.narrow)
+    return [*states, *(state.new_empty(shape, dtype=dtype) for shape in shapes)]
 
 
 @custom_op("sparsebrain::loop_backward", mutates_args=())
@@ -221,6 +229,7 @@ def loop_backward(
     key: Tensor | None,
     std: float,
     form: str,
+    narrow: bool = False,
 ) -> list[Tensor]:
     """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
@@ -229,14 +238,18 @@ def loop_backward(
     inputs = LoopInputs(state, drive, bias, leak)
     chosen = resolve(backend, weight.device)
     structure = _structure(arrays, chosen)
+    if narrow:
+        check_call(form, activation, None, state, arrays[0], chosen.name)
     _check_loop(structure, weight, inputs, activation, chosen)
     shape = tuple(state.shape)
     shapes: list[tuple[int, ...]] = [shape] * (loops + 1)
+    kept_as = state.dtype
     if segment:
         shapes = shapes[: len(checkpointing.starts(loops, segment))]
     elif chosen.tape_suffices:
         shapes = chosen.tape_shapes(*shape, loops=loops, keep=False)
-    check_states(states, shapes, state)
+        kept_as = chosen.tape_dtype(kept_as, narrow=narrow)
+    check_states(states, shapes, state, kept_as)
     for number, grad in enumerate(grads):
         if grad is not None:
             check_tensor(f"grads[{number}]", grad, shape, state)
@@ -251,6 +264,7 @@ def loop_backward(
         activation=activation,
         need_weight=need_weight,
         form=form,
+        narrow=narrow,
         noise=_noise(key, std, state),
     )
     found = (gradients.weight, *gradients.inputs)
@@ -342,7 +356,10 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     given: _LoopArguments = ctx.given
     weight, state, drive, bias, leak, *kept = ctx.saved_tensors
     refuse_batched(*grads)
-    if torch.is_grad_enabled() or is_transformed():
+    again = torch.is_grad_enabled() or is_transformed()
+    if again and given.narrow:
+        refuse_second_derivatives()
+    if again:
         found = differentiable_backward(
             lambda weight, x: any_propagate(weight, x, given.arrays, False, given.backend),
             weight,
@@ -355,7 +372,7 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
             form=given.form,
             noise=None if given.key is None else CounterNoise(given.key, given.std),
         )
-        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 9]))
+        return tuple(_LoopArguments._make([*found, [None] * len(given.arrays), *[None] * 10]))
     need_weight = ctx.needs_input_grad[0]
     without = [None] * (given.loops - 1)
     found = loop_backward(
@@ -374,12 +391,13 @@ def _loop_backward(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
         given.key,
         given.std,
         given.form,
+        given.narrow,
     )
     gradients = iter(found)
     of_weight = next(gradients) if need_weight else None
     of_inputs = LoopInputs(state, drive, bias, leak).map(lambda _: next(gradients))
     of_arrays = [None] * len(given.arrays)
-    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays, form=None))
+    return tuple(_LoopArguments(of_weight, *of_inputs, of_arrays, form=None, narrow=None))
 
 
 propagate.register_autograd(_propagate_backward, setup_context=_propagate_setup)

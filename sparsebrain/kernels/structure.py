@@ -15,6 +15,7 @@ from graphs import arguments, tensors
 from graphs.ordering import survey
 from sparsebrain.kernels.coloring import Colors, color_greedily
 from sparsebrain.kernels.compressed import ASTRAY, Compressed, compress
+from sparsebrain.kernels.transforms import in_torch_func, untraced
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -111,14 +112,16 @@ class Structure:
 
         While a tensor that was returned before exists and is unchanged, it is returned again.
         """
-        if torch.compiler.is_compiling():
+        # Tensors that belong to a transform must not outlive it.
+        if torch.compiler.is_compiling() or in_torch_func():
             return self._given_edges()
         if self._edges is not None:
             reference, version = self._edges
             known = reference()
             if known is not None and known._version == version:
                 return known
-        edges = self._given_edges()
+        with untraced():
+            edges = self._given_edges()
         self._edges = None if edges.is_inference() else (TensorWeakRef(edges), edges._version)
         return edges
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -23,6 +26,17 @@ def is_transformed() -> bool:
 def in_torch_func() -> bool:
     """Return whether a transform of ``torch.func`` runs the call."""
     return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Keep ``torch.jit.trace`` from recording, so that what is computed here is a constant."""
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
 
 
 def refuse_old_export() -> None:

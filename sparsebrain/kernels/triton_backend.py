@@ -97,6 +97,7 @@ class TritonBackend(Backend):
         keep: bool,
         learns: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
@@ -138,6 +139,7 @@ class TritonBackend(Backend):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noisy: bool = False,
     ) -> LoopGradients:
         (every,) = states

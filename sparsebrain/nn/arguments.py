@@ -15,6 +15,7 @@ from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.kernels.activations import ACTIVATIONS, check_activation
 from sparsebrain.kernels.forms import check_form
+from sparsebrain.kernels.narrow import check_rates, check_state_dtype
 from sparsebrain.kernels.select import check_backend
 from sparsebrain.nn.neurons import check_neurons, check_number
 from sparsebrain.nn.sharing import SYNAPSES
@@ -50,6 +51,7 @@ def check_arguments(
     dtype: torch.dtype | None,
     neurons: dict[str, Any],
     flags: dict[str, bool],
+    state_dtype: torch.dtype | None = None,
 ) -> Arguments:
     """Check and complete the arguments of a layer.
 
@@ -66,6 +68,7 @@ def check_arguments(
         dtype: As for a GraphLayer.
         neurons: The values of bias, threshold, leak and noise.
         flags: The values of inject, dale and checkpoint.
+        state_dtype: As for a GraphLayer.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -83,7 +86,11 @@ def check_arguments(
     if gain is not None:
         init = _init_of_gains(init, weight_sharing)
     check_backend(backend)
+    if check_state_dtype(state_dtype):
+        check_rates(form, activation)
+        arguments.option("aggr with state_dtype=torch.bfloat16", aggr, ("sum", "add"))
     if isinstance(loops, Equilibrium):
+        _refuse_narrow(state_dtype)
         init = "contraction" if init is None else init
         arguments.option("init of an Equilibrium", init, ("contraction", "edge_weight"))
         _refuse_with_equilibrium(checkpoint=flags["checkpoint"], noise=neurons["noise"])
@@ -121,6 +128,8 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
         check_form(value)
     elif name in ("inject", "checkpoint"):
         arguments.flag(name, value)
+    elif name == "state_dtype":
+        check_state_dtype(value)
     elif value is not None or name == "noise":
         value = check_number(name, value)
     if not isinstance(loops, Equilibrium):
@@ -135,6 +144,8 @@ def check_change(name: str, value: Any, loops: int | Equilibrium) -> Any:
             "inject cannot be False with an Equilibrium, which depends on its input alone; make a "
             "new GraphLayer(connectome, loops=10)"
         )
+    if name == "state_dtype":
+        _refuse_narrow(value)
     if name in ("checkpoint", "noise"):
         _refuse_with_equilibrium(**{"checkpoint": False, "noise": None, name: value})
     return value
@@ -172,6 +183,14 @@ def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> 
         raise ValueError(
             "noise changes the state at every loop, so that it never reaches an Equilibrium; pass "
             "noise=0 or a number of loops"
+        )
+
+
+def _refuse_narrow(state_dtype: object) -> None:
+    if state_dtype is not None:
+        raise ValueError(
+            "state_dtype=torch.bfloat16 is for a number of loops, and rounding keeps an "
+            "Equilibrium from being reached; pass state_dtype=None"
         )
 
 

@@ -56,7 +56,10 @@ _CALLED = (
 )
 
 # The attributes whose assigned values are checked.
-_OPTIONS = ("activation", "form", "inject", "noise", "checkpoint", "backend", "threshold", "leak")
+_OPTIONS = (
+    *("activation", "form", "inject", "noise", "checkpoint", "state_dtype", "backend"),
+    *("threshold", "leak"),
+)
 
 
 class GraphLayer(ReplaceableSynapses, NeuronParameters):
@@ -126,6 +129,11 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             divided evenly among equal messages, and where it is 0 PyG counts one message more.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
             others: less memory for a third more time. PyG's slower path keeps all states.
+        state_dtype: ``torch.bfloat16`` to round the state to bfloat16 before the first and after
+            each loop: faster for large layers, whose states do not fit into a cache, and half the
+            memory of states for backpropagation. Sums, weights, inputs and outputs remain float32.
+            For form="rate", a named activation and a number of loops; not with backend="triton",
+            and without second derivatives. See :mod:`sparsebrain.kernels.narrow`.
         backend: The kernel backend: "auto", "native", "triton", "torch", "dense" or "reference".
         device: The device of the parameters.
         dtype: The dtype of the parameters, float32 or float64.
@@ -195,6 +203,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         torch.Size([8, 4])
     """
 
+    state_dtype: torch.dtype | None = None
+    """Layers that were pickled by older versions have none of their own."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "propagate" in cls.__dict__:
@@ -221,6 +232,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         init: Init | None = None,
         aggr: str | list[str] | Aggregation = "sum",
         checkpoint: bool = False,
+        state_dtype: torch.dtype | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -238,6 +250,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             dtype=dtype,
             neurons={"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
             flags={"inject": inject, "dale": dale, "checkpoint": checkpoint},
+            state_dtype=state_dtype,
         )
         super().__init__(aggr=aggr)
         # What the loops do.
@@ -247,6 +260,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         # An equilibrium depends only on its input, which is therefore added at every loop.
         self.inject = inject or isinstance(checked.loops, Equilibrium)
         self.checkpoint, self.backend = checkpoint, backend
+        self.state_dtype = state_dtype
         self._lipschitz = checked.lipschitz
         # The synapses.
         self.structure = read_structure(connectome)
@@ -370,6 +384,7 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             noise=self._draws(x, generator, node_first=node_first),
             keep=return_states,
             checkpoint=self.checkpoint,
+            state_dtype=self.state_dtype,
             backend=self.backend,
             edge_index=edge_index,
             exchange=None if self.has_plain_messages else self._messages(weight, edge_index),
@@ -552,6 +567,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             told.append("inject=True")
         if self.checkpoint:
             told.append("checkpoint=True")
+        if self.state_dtype is not None:
+            told.append(f"state_dtype={self.state_dtype}")
         told += self._told_weights()
         if type(self.aggr_module) is not SumAggregation:
             told.append(f"aggr={self.aggr!r}")

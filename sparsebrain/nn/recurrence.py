@@ -58,6 +58,7 @@ class Recurrence:
         keep: Whether to return the state after every loop, and not only the last one.
         checkpoint: Whether to keep few states for the backward pass; with an ``exchange`` all are
             kept.
+        state_dtype: ``torch.bfloat16`` to keep states as bfloat16 between the loops, or None.
         backend: The kernel backend.
         edge_index: The edges of a PyG batch, [2, B * E], or None.
         exchange: A function that replaces the kernels and computes W x(t), or with "voltage" W r
@@ -80,6 +81,7 @@ class Recurrence:
     noise: Noise | None = None
     keep: bool = False
     checkpoint: bool = False
+    state_dtype: torch.dtype | None = None
     backend: str = "auto"
     edge_index: Tensor | None = None
     exchange: Exchange | None = None
@@ -126,12 +128,26 @@ def run(recurrence: Recurrence, reports: Reports | None = None) -> list[Tensor]:
     Returns:
         The state after every loop with ``keep``, otherwise the last state alone, in the shape of x.
     """
+    if recurrence.state_dtype is not None:
+        _check_narrow(recurrence)
     recurrence = _without_mean(recurrence)
     if isinstance(recurrence.loops, Equilibrium):
         return [_run_equilibrium(recurrence, recurrence.loops, reports or Reports())]
     if recurrence.exchange is None:
         return _run_kernels(recurrence, recurrence.loops)
     return _run_exchange(recurrence, recurrence.loops, recurrence.exchange)
+
+
+def _check_narrow(recurrence: Recurrence) -> None:
+    """Raise ValueError if the loops do not run in a kernel, which keeps states as bfloat16."""
+    if isinstance(recurrence.loops, Equilibrium) or recurrence.exchange is not None:
+        cause = "an exchange or aggr of its own"
+        if isinstance(recurrence.loops, Equilibrium):
+            cause = "an Equilibrium"
+        raise ValueError(
+            f"state_dtype=torch.bfloat16 is for loops that run in one kernel, got {cause}; pass "
+            "state_dtype=None to the layer"
+        )
 
 
 def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -156,6 +172,7 @@ def run_steps(recurrence: Recurrence, drive: Tensor) -> tuple[Tensor, Tensor] | 
         or not isinstance(activation, str)
         or recurrence.exchange is not None
         or recurrence.noise is not None
+        or recurrence.state_dtype is not None
         or not sequences.is_fused(
             recurrence.weight, inputs, loops=loops, activation=activation, **options
         )
@@ -219,6 +236,7 @@ def run_largest(
         not any((piece.exchange, piece.noise))
         and piece.drive is None
         and piece.leak is None
+        and piece.state_dtype is None
         and piece.loops == 1
         and piece.activation == "none"
         and piece.structure is first.structure
@@ -264,6 +282,7 @@ def _run_rows(recurrence: Recurrence, loops: int, *, stacked: bool) -> list[Tens
         noise=noise.counter if isinstance(noise, LayerNoise) else noise,
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
+        state_dtype=recurrence.state_dtype,
         backend=recurrence.backend,
         rows=True,
         stacked=stacked,
@@ -291,6 +310,7 @@ def _run_kernels(recurrence: Recurrence, loops: int) -> list[Tensor]:
         noise=noise.counter if isinstance(noise, LayerNoise) else _noise_of_columns(recurrence),
         keep=recurrence.keep,
         checkpoint=recurrence.checkpoint,
+        state_dtype=recurrence.state_dtype,
         backend=recurrence.backend,
     )
     if renumbering is not None:

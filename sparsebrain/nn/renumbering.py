@@ -76,8 +76,7 @@ def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | No
     if neurons < _LEAST_NEURONS or not structure.num_edges:
         return None
     device, structure = structure.device, structure.to("cpu")
-    edge_index = structure.edge_index
-    before = _mean_length(edge_index)
+    before = _mean_length(structure.by_target)
     # Not `structure.by_source`, which the structure would keep.
     views = (structure.by_target, structure.by_target.transposed())
     if _stays_long(views, before):
@@ -85,21 +84,26 @@ def renumber(structure: Structure, loops: int | Equilibrium) -> Renumbering | No
     order = reverse_cuthill_mckee(_either_way(views), symmetric_mode=True)
     place = np.empty(neurons, np.int64)
     place[order] = np.arange(neurons)
-    moved = torch.from_numpy(place)
-    edge_index = moved[edge_index]
-    if before < _SHORTER * _mean_length(edge_index):
+    if before < _SHORTER * _mean_length(structure.by_target, place.astype(np.int32)):
         return None
+    moved = torch.from_numpy(place)
     return Renumbering(
-        Structure(edge_index, neurons).to(device),
+        Structure(moved[structure.edge_index], neurons).to(device),
         torch.from_numpy(order.astype(np.int64)).to(device),
         moved.to(device),
     )
 
 
-def _mean_length(edge_index: Tensor) -> float:
-    source, target = edge_index.numpy()
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(source), _BLOCK))
-    return sum(int(np.abs(source[at] - target[at]).sum()) for at in blocks) / len(source)
+def _mean_length(rows: Compressed, place: NDArray[np.int32] | None = None) -> float:
+    """Return the mean distance of both ends, after neurons move to their places."""
+    own = np.arange(len(rows.pointer) - 1, dtype=np.int32)
+    row = np.repeat(own if place is None else place, np.diff(rows.pointer.numpy()))
+    far, total = rows.neuron.numpy(), 0
+    for start in range(0, len(far), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        other = far[block] if place is None else place[far[block]]
+        total += int(np.abs(row[block] - other).sum(dtype=np.int64))
+    return total / len(far)
 
 
 def _stays_long(views: tuple[Compressed, Compressed], before: float) -> bool:

@@ -105,7 +105,7 @@ def test_views_are_the_same_without_helpers(plain, case):
 )
 def test_no_index_of_a_view_is_used_unchecked(pointer, neuron):
     arrays = (np.array(pointer, np.int32), np.array(neuron, np.int32))
-    with pytest.raises(IndexError, match="leads out"):
+    with pytest.raises(IndexError, match="leads out of its synapses"):
         transposed((*arrays, None))
     with pytest.raises(ValueError, match="of one length"):
         transposed((*arrays, np.zeros(1, np.int32)))

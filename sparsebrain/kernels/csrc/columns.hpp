@@ -3,6 +3,7 @@
 
 #include "activations.hpp"
 #include "index.hpp"
+#include "kept.hpp"
 #include "kernels.hpp"
 #include "noise.hpp"
 #include "vectors.hpp"
@@ -42,22 +43,25 @@ struct Fused {
   int64_t begin = 0;     // the first sample
 };
 
-// All that is done with `width` columns that lie side by side.
-template <class Real, class Index, int width>
+// All that is done with `width` columns that lie side by side. States, and the gradients that the
+// synapses bring back, are kept as `Stored`; everything else is computed and kept as `Real`.
+template <class Real, class Index, int width, class Stored = Real>
 struct Columns {
   static constexpr int lanes =
       width < kBytes / int(sizeof(Real)) ? width : kBytes / int(sizeof(Real));
   static constexpr int count = width / lanes;
   using V = Vector<Real, lanes>;
   using Value = typename V::type;
+  using State = Kept<Real, Stored, lanes, count>;
+  static constexpr bool narrow = !std::is_same<Real, Stored>::value;
 
   // Asks for what a synapse `kAhead` places further on will read: processors foresee no far-off rows.
   template <bool ordered>
-  static INLINE void foresee(const Csr<Index> &csr, Index at, const Real *weight, const Real *x,
+  static INLINE void foresee(const Csr<Index> &csr, Index at, const Real *weight, const Stored *x,
                              int64_t stride) {
     if (at + kAhead >= csr.synapses) return;
-    const Real *from = x + csr.neuron[at + kAhead] * stride;
-    for (int v = 0; v < width; v += kLine / int(sizeof(Real))) __builtin_prefetch(from + v);
+    const Stored *from = x + csr.neuron[at + kAhead] * stride;
+    for (int v = 0; v < width; v += kLine / int(sizeof(Stored))) __builtin_prefetch(from + v);
     if (ordered) __builtin_prefetch(weight + csr.order[at + kAhead]);
   }
 
@@ -66,20 +70,20 @@ struct Columns {
   static constexpr int sets = count >= kUnderWay ? 1 : count >= kUnderWay / 2 ? 2 : 4;
 
   template <bool ordered, bool far>
-  static INLINE void gather_one(const Csr<Index> &csr, const Real *weight, const Real *x,
+  static INLINE void gather_one(const Csr<Index> &csr, const Real *weight, const Stored *x,
                                 int64_t stride, Index at, Value (&total)[count]) {
     if (far) foresee<ordered>(csr, at, weight, x, stride);
     const Real w = weight[ordered ? csr.order[at] : at];
-    const Real *from = x + csr.neuron[at] * stride;
-    for (int v = 0; v < count; ++v) total[v] += w * V::load(from + v * lanes);
+    const Stored *from = x + csr.neuron[at] * stride;
+    for (int v = 0; v < count; ++v) total[v] += w * State::load(from, v);
   }
 
   template <bool ordered, bool far>
-  static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Real *x,
+  static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Stored *x,
                                 int64_t stride, int64_t row, Value (&total)[count]) {
     Index at = csr.pointer[row];
     const Index end = csr.pointer[row + 1];
-    if constexpr (width == 1 && Along<Real, Index>::possible) {
+    if constexpr (width == 1 && !narrow && Along<Real, Index>::possible) {
       // A single column has no lanes of its own; those of the synapses take their place.
       if (stride == 1) {
         total[0] += Along<Real, Index>::template sum<ordered>(weight, csr.order, csr.neuron, x, at, end);
@@ -131,10 +135,9 @@ struct Columns {
 
   // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each. For a voltage x
   // are the rates of `fused.old`, and there is no f.
-  template <bool ordered, bool far, bool voltage>
-  static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
-                        Real *y, int64_t stride, const Fused<Real> &fused) {
-    const Real *old = voltage ? fused.old : x;
+  template <bool ordered, bool far, bool voltage, class To>
+  static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x,
+                        To *y, int64_t stride, const Fused<Real> &fused) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
@@ -144,13 +147,15 @@ struct Columns {
       else
         respond(total, row, stride, fused);
       for (int v = 0; v < count; ++v) {
-        const int64_t here = row * stride + v * lanes;
-        if (fused.leak)
-          total[v] = (1 - fused.leak[row]) * V::load(old + here) + fused.leak[row] * total[v];
+        if (!fused.leak) continue;
+        const Value old = voltage ? V::load(fused.old + row * stride + v * lanes)
+                                  : State::load(x + row * stride, v);
+        total[v] = (1 - fused.leak[row]) * old + fused.leak[row] * total[v];
       }
       if (fused.std != 0) shake(total, row, fused);
-      for (int v = 0; v < count; ++v) V::store(y + row * stride + v * lanes, total[v]);
-      if (voltage && fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
+      Kept<Real, To, lanes, count>::store(y + row * stride, total);
+      if constexpr (voltage)
+        if (fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
     }
   }
 
@@ -173,18 +178,18 @@ struct Columns {
     }
   }
 
-  static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x, Real *y,
+  template <class To>
+  static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x, To *y,
                      int64_t stride, const Fused<Real> &fused) {
-    if (fused.voltage)
-      gather_form<true>(csr, rows, weight, x, y, stride, fused);
-    else
-      gather_form<false>(csr, rows, weight, x, y, stride, fused);
+    if constexpr (!narrow)
+      if (fused.voltage) return gather_form<true>(csr, rows, weight, x, y, stride, fused);
+    gather_form<false>(csr, rows, weight, x, y, stride, fused);
   }
 
-  template <bool voltage>
-  static void gather_form(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
-                          Real *y, int64_t stride, const Fused<Real> &fused) {
-    if (csr.is_far(stride * int64_t(sizeof(Real)))) {
+  template <bool voltage, class To>
+  static void gather_form(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x,
+                          To *y, int64_t stride, const Fused<Real> &fused) {
+    if (csr.is_far(stride * int64_t(sizeof(Stored)))) {
       if (csr.order)
         gather_as<true, true, voltage>(csr, rows, weight, x, y, stride, fused);
       else
@@ -202,8 +207,8 @@ struct Columns {
   // As gather, a block of rows at a time, so that the nearest cache holds it for all that is done with
   // it: with `care` each index is looked at before it is followed, and the rows are written to `out`
   // unless that is null. False where an index leads nowhere; rows are then left out.
-  static bool gather_blocks(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
-                            Real *y, const Fused<Real> &fused, bool care, int64_t begin,
+  static bool gather_blocks(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x,
+                            Stored *y, const Fused<Real> &fused, bool care, int64_t begin,
                             const View *out) {
     if (!care && !out) {
       gather(csr, rows, weight, x, y, width, fused);
@@ -218,7 +223,7 @@ struct Columns {
       if (care && !csr.leads_inside(seen, end)) return false;
       if (end > seen) seen = end;
       gather(csr, block, weight, x, y, width, fused);
-      if (out) unpack(y, block, begin, *out);
+      if (out) leave(y, block, begin, *out);
     }
     return true;
   }
@@ -253,22 +258,21 @@ struct Columns {
   // next = W^T grad + rest, and products[at] += grad . before, for the synapses of some sources:
   // what a synapse brings back is read once for both.
   template <bool ordered, bool far>
-  static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
-                        const Real *before, const Real *rest, Real *next, Real *products) {
+  static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *grad,
+                        const Stored *before, const Real *rest, Real *next, Real *products) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count], total[count];
       for (int v = 0; v < count; ++v) {
-        const int64_t at = row * width + v * lanes;
-        here[v] = V::load(before + at);
-        total[v] = rest ? V::load(rest + at) : V::all(0);
+        here[v] = State::load(before + row * width, v);
+        total[v] = rest ? V::load(rest + row * width + v * lanes) : V::all(0);
       }
       const auto product = [&](Index at) __attribute__((always_inline)) {
         if (far) foresee<ordered>(csr, at, weight, grad, width);
         const Real w = weight[ordered ? csr.order[at] : at];
-        const Real *from = grad + csr.neuron[at] * width;
+        const Stored *from = grad + csr.neuron[at] * width;
         Value both = V::all(0);
         for (int v = 0; v < count; ++v) {
-          const Value brought = V::load(from + v * lanes);
+          const Value brought = State::load(from, v);
           total[v] += w * brought;
           both = v ? both + here[v] * brought : here[v] * brought;
         }
@@ -279,13 +283,13 @@ struct Columns {
     }
   }
 
-  static void ascend(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
-                     const Real *before, const Real *rest, Real *next, Real *products) {
+  static void ascend(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *grad,
+                     const Stored *before, const Real *rest, Real *next, Real *products) {
     Fused<Real> passed;
     passed.drive = rest;
     if (!products)
       gather(csr, rows, weight, grad, next, width, passed);
-    else if (csr.is_far(width * sizeof(Real)))
+    else if (csr.is_far(width * sizeof(Stored)))
       csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, next, products)
                 : ascend_as<false, true>(csr, rows, weight, grad, before, rest, next, products);
     else
@@ -361,6 +365,43 @@ struct Columns {
     }
   }
 
+  // States of the caller as they are kept between the loops, and back.
+  static void enter(View view, int64_t begin, Range rows, Stored *to) {
+    if constexpr (narrow) {
+      Real block[kRowsAtOnce * width];
+      for (int64_t first = rows.begin; first < rows.end; first += kRowsAtOnce) {
+        const int64_t size = first + kRowsAtOnce < rows.end ? kRowsAtOnce : rows.end - first;
+        pack<false>(from_row(view, first), begin, {0, size}, block);
+        for (int64_t row = 0; row < size; ++row) {
+          Value values[count];
+          for (int v = 0; v < count; ++v) values[v] = V::load(block + row * width + v * lanes);
+          State::store(to + (first + row) * width, values);
+        }
+      }
+    } else {
+      pack<false>(view, begin, rows, to);
+    }
+  }
+
+  static void leave(const Stored *from, Range rows, int64_t begin, const View &view) {
+    if constexpr (narrow) {
+      Real block[kRowsAtOnce * width];
+      for (int64_t first = rows.begin; first < rows.end; first += kRowsAtOnce) {
+        const int64_t size = first + kRowsAtOnce < rows.end ? kRowsAtOnce : rows.end - first;
+        for (int64_t row = 0; row < size; ++row)
+          for (int v = 0; v < count; ++v)
+            V::store(block + row * width + v * lanes, State::load(from + (first + row) * width, v));
+        unpack(block, {0, size}, begin, from_row(view, first));
+      }
+    } else {
+      unpack(from, rows, begin, view);
+    }
+  }
+
+  static View from_row(const View &view, int64_t row) {
+    return {static_cast<Real *>(view.data) + row * view.neuron, view.neuron, view.sample};
+  }
+
   // Transposes square blocks between columns whose neurons lie side by side and rows of columns, in
   // either direction, as far as whole blocks reach; returns the row that comes next.
   template <bool add, bool into_rows>
@@ -390,34 +431,36 @@ struct Columns {
     const int64_t size = p.neurons * width;
     Fused<Real> fused(f.fused);
     // Without a tape two states take turns; the drive follows them, and then two states of rates.
-    Real *states = f.tape ? static_cast<Real *>(f.tape) + begin * (f.loops + 1) * p.neurons
-                          : scratch;
-    pack<false>(f.state, begin, rows, states);
+    Stored *states = f.tape ? static_cast<Stored *>(f.tape) + begin * (f.loops + 1) * p.neurons
+                            : reinterpret_cast<Stored *>(scratch);
+    enter(f.state, begin, rows, states);
     if (f.fused.drive.data) {
       Real *drive = scratch + (f.tape ? 0 : 2 * size);
       pack<false>(f.fused.drive, begin, rows, drive);
       fused.drive = drive;
     }
     Real *rates = nullptr;
-    if (fused.voltage) {
-      rates = scratch + ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * size;
-      fire_rows(states, rows, rates, fused.activation);
-    }
+    if constexpr (!narrow)
+      if (fused.voltage) {
+        rates = scratch + ((f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0)) * size;
+        fire_rows(states, rows, rates, fused.activation);
+      }
     fused.begin = begin;
     for (int64_t loop = 0; loop < f.loops; ++loop) {
       fused.of_loop = key_of_step(f.fused.noise.key, f.fused.noise.first + loop);
       if (!alone) barrier();
       // Only the first loop sets it, so that threads which share the rows all stop, or none does.
       if (loop == 1 && is_set(astray)) return;
-      const Real *x = states + (f.tape ? loop : loop % 2) * size;
-      Real *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
+      const Stored *x = states + (f.tape ? loop : loop % 2) * size;
+      Stored *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
       const Real *weight = static_cast<const Real *>(f.weight.data);
       const View *out = f.keep || loop + 1 == f.loops ? f.out + (f.keep ? loop : 0) : nullptr;
-      if (rates) {
-        fused.old = x;
-        x = rates + loop % 2 * size;
-        fused.rates = loop + 1 < f.loops ? rates + (loop + 1) % 2 * size : nullptr;
-      }
+      if constexpr (!narrow)
+        if (rates) {
+          fused.old = x;
+          x = rates + loop % 2 * size;
+          fused.rates = loop + 1 < f.loops ? rates + (loop + 1) % 2 * size : nullptr;
+        }
       if (!gather_blocks(csr, rows, weight, x, y, fused, care && !loop, begin, out)) set(astray);
     }
     if (!alone) barrier();
@@ -429,13 +472,13 @@ struct Columns {
     Real *weight, *bias, *leak;
   };
 
-  // One step back through the leak and f, for some targets: `grad` becomes the gradient at the sum
+  // One step back through the leak and f, for some targets: `local` becomes the gradient at the sum
   // W x + b + drive, `rest` what passes it by. `sent` is what the synapses carried.
   template <bool voltage>
   static void descend(const Csr<Index> &csr, Range rows, const Backward &b,
-                      const Fused<Real> &fused, const Real *after, const Real *before,
-                      const Real *sent, Real *grad, Real *rest, Real *grad_drive,
-                      const Sums &sums) {
+                      const Fused<Real> &fused, const Stored *after, const Stored *before,
+                      const Stored *sent, const Real *grad, Stored *local_of, Real *rest,
+                      Real *grad_drive, const Sums &sums) {
     const bool argued = of_argument(fused.activation), again = needs_argument(b.fused);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value local[count], value[count], argument[count], over_batch = V::all(0), leaked = V::all(0);
@@ -450,19 +493,20 @@ struct Columns {
         const int64_t here = row * width + v * lanes;
         local[v] = V::load(grad + here);
         if (rest) {
-          leaked += local[v] * (value[v] - V::load(before + here));
+          leaked += local[v] * (value[v] - State::load(before + row * width, v));
           V::store(rest + here, (1 - fused.leak[row]) * local[v]);
           local[v] *= fused.leak[row];
         } else if (!again) {
-          value[v] = V::load(after + here);
+          value[v] = State::load(after + row * width, v);
         }
         if constexpr (!voltage)
           local[v] = differentiate<Real, lanes>(local[v], argued ? argument[v] : value[v],
                                                 fused.activation);
-        V::store(grad + here, local[v]);
+        local[v] = State::rounded(local[v]);
         if (grad_drive) V::store(grad_drive + here, V::load(grad_drive + here) + local[v]);
         over_batch += local[v];
       }
+      State::store(local_of + row * width, local);
       if (sums.bias) sums.bias[row] += sum<Real, lanes>(over_batch);
       if (sums.leak) sums.leak[row] += sum<Real, lanes>(leaked);
     }
@@ -470,7 +514,7 @@ struct Columns {
 
   // W x of one row once more: neither f's value follows from a leaky or noisy state, nor f' from the
   // value of some f.
-  static void recall(const Csr<Index> &csr, const Real *weight, const Real *x, int64_t row,
+  static void recall(const Csr<Index> &csr, const Real *weight, const Stored *x, int64_t row,
                      Value (&total)[count]) {
     if (csr.order)
       gather_row<true, false>(csr, weight, x, width, row, total);
@@ -490,13 +534,13 @@ struct Columns {
   }
 
   // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states, and the
-  // rates of a voltage.
+  // rates of a voltage, or the rounded gradients of narrow states.
   // `arranged` are the weights in the order of the sources, or null.
   static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
                        Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const int64_t size = p.neurons * width;
-    const Real *tape = static_cast<const Real *>(b.tape) + begin * (b.loops + 1) * p.neurons;
+    const Stored *tape = static_cast<const Stored *>(b.tape) + begin * (b.loops + 1) * p.neurons;
     Real *grad = scratch, *next = scratch + size;
     Real *grad_drive = b.grad_drive.data ? scratch + 2 * size : nullptr;
     Fused<Real> fused(b.fused);
@@ -513,23 +557,32 @@ struct Columns {
     clear(grad, targets);
     if (grad_drive) clear(grad_drive, targets);
     for (int64_t loop = b.loops; loop > 0; --loop) {
-      const Real *before = tape + (loop - 1) * size;
+      const Stored *before = tape + (loop - 1) * size;
       if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
-      if (rates) {
-        fire_rows(before, targets, rates, fused.activation);
-        if (!alone && rest) barrier();
-      }
-      const Real *after = tape + loop * size;
-      if (rates)
-        descend<true>(by_target, targets, b, fused, after, before, rates, grad, rest, grad_drive,
-                      sums);
+      if constexpr (!narrow)
+        if (rates) {
+          fire_rows(before, targets, rates, fused.activation);
+          if (!alone && rest) barrier();
+        }
+      const Stored *after = tape + loop * size;
+      const Stored *sent = before;
+      Stored *local;
+      if constexpr (narrow)
+        local = reinterpret_cast<Stored *>(scratch + kScratch * size);
       else
-        descend<false>(by_target, targets, b, fused, after, before, before, grad, rest, grad_drive,
-                       sums);
+        local = grad;
+      if constexpr (!narrow)
+        if (rates) sent = rates;
+      if (rates)
+        descend<true>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
+                      grad_drive, sums);
+      else
+        descend<false>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
+                       grad_drive, sums);
       if (!alone) barrier();
-      ascend(back, sources, weight, grad, rates ? rates : before, rates ? nullptr : rest, next,
-             sums.weight);
-      if (rates) chain(sources, fused.activation, before, rates, rest, next);
+      ascend(back, sources, weight, local, sent, rates ? nullptr : rest, next, sums.weight);
+      if constexpr (!narrow)
+        if (rates) chain(sources, fused.activation, before, rates, rest, next);
       if (!alone) barrier();
       Real *const done = grad;
       grad = next;

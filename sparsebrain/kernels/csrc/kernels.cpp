@@ -9,7 +9,7 @@
 namespace sparsebrain {
 namespace {
 
-template <class Real, class Index>
+template <class Real, class Index, class Stored = Real>
 struct Algorithms {
   // How threads share a loop: each takes tiles of its own and runs all loops in its cache, or, for
   // states that outgrow it, all take a share of the rows of one tile after the other.
@@ -21,7 +21,7 @@ struct Algorithms {
   static Plan plan(const Problem &p, int64_t loops) {
     const int64_t work = (p.synapses + p.neurons) * p.batch * loops;
     int threads = work < kWorthThreads ? 1 : p.threads;
-    const bool fits = p.neurons * p.tile * int64_t(sizeof(Real)) <= kCacheBytes;
+    const bool fits = p.neurons * p.tile * int64_t(sizeof(Stored)) <= kCacheBytes;
     const int64_t tiles = (p.batch + p.tile - 1) / p.tile;
     if (fits && tiles >= threads) return {threads, true};
     return {threads, threads == 1};
@@ -42,7 +42,7 @@ struct Algorithms {
     int &astray;
     template <int width>
     void run() const {
-      Columns<Real, Index, width>::forward(p, f, begin, rows, alone, scratch, care, astray);
+      Columns<Real, Index, width, Stored>::forward(p, f, begin, rows, alone, scratch, care, astray);
     }
   };
 
@@ -89,13 +89,16 @@ struct Algorithms {
     View *grads;
     template <int width>
     void run() const {
-      if (b.segment)
-        Segments<Real, Index, width>::backward(p, b, arranged, forth, arranged_forth, begin, targets,
-                                               sources, alone, scratch, of_segment, grads,
-                                               {grad_weight, grad_bias, grad_leak});
-      else
-        Columns<Real, Index, width>::backward(p, b, arranged, begin, targets, sources, alone, scratch,
-                                              {grad_weight, grad_bias, grad_leak});
+      if constexpr (std::is_same_v<Stored, Real>) {
+        if (b.segment) {
+          Segments<Real, Index, width>::backward(p, b, arranged, forth, arranged_forth, begin, targets,
+                                                 sources, alone, scratch, of_segment, grads,
+                                                 {grad_weight, grad_bias, grad_leak});
+          return;
+        }
+      }
+      Columns<Real, Index, width, Stored>::backward(p, b, arranged, begin, targets, sources, alone,
+                                                    scratch, {grad_weight, grad_bias, grad_leak});
     }
   };
 
@@ -105,7 +108,8 @@ struct Algorithms {
     if (!by_target.is_sound(plan.threads) || !by_source.is_sound(plan.threads))
       return Outcome::refused;
     const int copies = plan.tiles_apart ? plan.threads : 1;
-    const int64_t states = b.fused.voltage ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
+    const bool extra = b.fused.voltage || b.fused.narrow;
+    const int64_t states = extra ? kScratch + 1 : needs_argument(b.fused) ? kScratch : 3;
     const int64_t of_segment = b.segment ? Segments<Real, Index, 1>::states(b) : 0;
     const int64_t room = (states + of_segment) * p.neurons * p.tile;
     Buffer<Real> scratch(room * copies);
@@ -114,7 +118,7 @@ struct Algorithms {
     Buffer<Real> partial(sums * copies);
     if (!scratch.get() || !partial.get()) return Outcome::no_memory;
     // Weights in the order of the sources, once for all loops, where each would be far from the last.
-    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Real));
+    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Stored));
     Buffer<Real> weight(arranged ? p.synapses : 0);
     // The same in the order of the targets, which are read again for each segment.
     const bool arranged_forth = by_target.order && b.segment;
@@ -391,10 +395,17 @@ template <class Real>
 struct Entry {
   using Narrow = Algorithms<Real, int32_t>;
   using Wide = Algorithms<Real, int64_t>;
+  // Of the wide and the twofold there are none whose states are narrow.
+  using Small = Algorithms<float, int32_t, Bfloat16>;
+  static constexpr bool is_single = std::is_same<Real, float>::value;
   static Outcome loop(const Problem &p, const Forward &f) {
+    if constexpr (is_single)
+      if (f.fused.narrow) return p.wide ? Outcome::refused : Small::loop(p, f);
     return p.wide ? Wide::loop(p, f) : Narrow::loop(p, f);
   }
   static Outcome loop_backward(const Problem &p, const Backward &b) {
+    if constexpr (is_single)
+      if (b.fused.narrow) return p.wide || b.segment ? Outcome::refused : Small::loop_backward(p, b);
     return p.wide ? Wide::loop_backward(p, b) : Narrow::loop_backward(p, b);
   }
   static Outcome propagate(const Problem &p, const Product &m) {

@@ -67,6 +67,7 @@ struct Response {
   const void *leak;  // or null
   View drive;
   Noise noise;
+  bool narrow;  // whether states are kept as bfloat16; for float, 32-bit indices and rates
 };
 
 // Weights, and whether they lie in the order of the rows that read them rather than of the synapses.

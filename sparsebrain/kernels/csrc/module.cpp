@@ -104,9 +104,9 @@ Activation activation_of(int number) {
 }
 
 Response response(int activation, bool voltage, const Strided &drive, Address bias, Address leak,
-                  int64_t key, int64_t first, double std) {
+                  int64_t key, int64_t first, double std, bool narrow) {
   return {activation_of(activation), voltage, at(bias), at(leak), view(drive),
-          {static_cast<uint64_t>(key), first, std}};
+          {static_cast<uint64_t>(key), first, std}, narrow};
 }
 
 void loop(const Call &call, const Response &fused, Address weight, bool arranged,

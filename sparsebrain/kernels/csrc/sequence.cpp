@@ -179,10 +179,10 @@ struct Sequences {
         const Real *sent = rates ? rates : before;
         const Real *after = before + size;
         if (rates)
-          Here::template descend<true>(forth.csr, targets, weights, fused, after, before, sent, grad,
+          Here::template descend<true>(forth.csr, targets, weights, fused, after, before, sent, grad, grad,
                                        rest, total, sums);
         else
-          Here::template descend<false>(forth.csr, targets, weights, fused, after, before, sent, grad,
+          Here::template descend<false>(forth.csr, targets, weights, fused, after, before, sent, grad, grad,
                                         rest, total, sums);
         if (chunk.post) {
           const int64_t column = (number - chunk.low) * p.batch + begin;
