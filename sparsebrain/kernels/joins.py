@@ -99,9 +99,11 @@ class JoinedByTorch(Backend):
         keep: bool,
         learns: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
         out: Sequence[Tensor] = (),
     ) -> Looped:
+        assert not narrow
         inputs = inputs._replace(state=inputs.state.contiguous())
         states = steps(
             self._kind,
@@ -129,8 +131,10 @@ class JoinedByTorch(Backend):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noisy: bool = False,
     ) -> LoopGradients:
+        assert not narrow
         needed = [need_weight, *(each is not None for each in inputs)]
         run = partial(
             steps, self._kind, structure, loops=1, activation=activation, keep=False, form=form
