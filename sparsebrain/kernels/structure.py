@@ -13,6 +13,7 @@ from torch_geometric import EdgeIndex
 from graphs import arguments, tensors
 from graphs.ordering import View, canonical_order, survey, views
 from sparsebrain.kernels.coloring import Colors, color_greedily
+from sparsebrain.kernels.row_pairs import RowPairs
 
 MOST_NEURONS = 2**31 - 1
 """The most neurons of a structure; the number of synapses has no such limit."""
@@ -71,6 +72,8 @@ class Structure:
         num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         by_source: Rows are sources and ``neuron`` holds targets: its transpose.
+        paired: The pairs in which a backend reads the rows, by whether they are sources, or None
+            where it reads each row alone; empty until it looks for them.
         prepared: What a backend keeps for its next call, and a key of everything that it is made
             of except the index arrays; or None.
 
@@ -100,6 +103,7 @@ class Structure:
         "edge_index",
         "num_edges",
         "num_nodes",
+        "paired",
         "prepared",
     )
 
@@ -112,7 +116,8 @@ class Structure:
         edge_index = _checked(edge_index, num_nodes)
         self.edge_index = edge_index
         self.num_nodes, self.num_edges = num_nodes, edge_index.size(1)
-        self._kept: dict[tuple[torch.dtype, bool], Arranged] = {}
+        self._kept: dict[tuple[torch.dtype, bool, bool], Arranged] = {}
+        self.paired: dict[bool, RowPairs | None] = {}
         self._watched: list[tuple[Tensor, int, Any, int]] | None = None
         self._colors: Colors | None = None
         self.prepared: tuple[Any, Any] | None = None
@@ -180,7 +185,7 @@ class Structure:
         structure = cls.__new__(cls)
         structure.edge_index, pointer, neuron, order, back, target, turned = arrays
         structure.num_nodes, structure.num_edges = num_nodes, structure.edge_index.size(1)
-        structure._kept, structure._watched = {}, None
+        structure._kept, structure.paired, structure._watched = {}, {}, None
         structure._colors = structure.prepared = None
         structure.by_target = Compressed(pointer, neuron, order if order.numel() else None)
         structure.by_source = Compressed(back, target, turned if turned.numel() else None)
@@ -198,16 +203,18 @@ class Structure:
             return self
         return self.from_arrays([array.to(device) for array in self.arrays()], self.num_nodes)
 
-    def take(self, dtype: torch.dtype, *, by_source: bool = False) -> Arranged | None:
+    def take(
+        self, dtype: torch.dtype, *, by_source: bool = False, paired: bool = False
+    ) -> Arranged | None:
         """Take the arranged weights of a dtype, so that no other thread overwrites them.
 
-        They are in the order of the rows of ``by_target``, or of ``by_source``.
+        They are in the order of the rows of ``by_target``, or of ``by_source``, or of their pairs.
         """
-        return self._kept.pop((dtype, by_source), None)
+        return self._kept.pop((dtype, by_source, paired), None)
 
-    def keep(self, arranged: Arranged, *, by_source: bool = False) -> None:
+    def keep(self, arranged: Arranged, *, by_source: bool = False, paired: bool = False) -> None:
         """Keep arranged weights for the next call."""
-        self._kept[arranged.weight.dtype, by_source] = arranged
+        self._kept[arranged.weight.dtype, by_source, paired] = arranged
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is kept between calls is made again where it is needed.

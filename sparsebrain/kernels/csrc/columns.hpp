@@ -5,6 +5,7 @@
 #include "index.hpp"
 #include "kernels.hpp"
 #include "noise.hpp"
+#include "pairs.hpp"
 #include "vectors.hpp"
 
 namespace sparsebrain {
@@ -50,6 +51,7 @@ struct Columns {
   static constexpr int count = width / lanes;
   using V = Vector<Real, lanes>;
   using Value = typename V::type;
+  using InPairs = PairsOf<Columns<Real, int32_t, width>, Real, width>;
 
   // Asks for what a synapse `kAhead` places further on will read: processors foresee no far-off rows.
   template <bool ordered>
@@ -134,24 +136,39 @@ struct Columns {
   template <bool ordered, bool far, bool voltage>
   static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *x,
                         Real *y, int64_t stride, const Fused<Real> &fused) {
-    const Real *old = voltage ? fused.old : x;
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
       gather_row<ordered, far>(csr, weight, x, stride, row, total);
-      if constexpr (voltage)
-        offset(total, row, stride, fused);
-      else
-        respond(total, row, stride, fused);
-      for (int v = 0; v < count; ++v) {
-        const int64_t here = row * stride + v * lanes;
-        if (fused.leak)
-          total[v] = (1 - fused.leak[row]) * V::load(old + here) + fused.leak[row] * total[v];
-      }
-      if (fused.std != 0) shake(total, row, fused);
-      for (int v = 0; v < count; ++v) V::store(y + row * stride + v * lanes, total[v]);
-      if (voltage && fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
+      finish_as<voltage>(total, row, x, y, stride, fused);
     }
+  }
+
+  // All that follows the sum over the synapses of a row, which is then written.
+  template <bool voltage>
+  static INLINE void finish_as(Value (&total)[count], int64_t row, const Real *x, Real *y,
+                               int64_t stride, const Fused<Real> &fused) {
+    const Real *old = voltage ? fused.old : x;
+    if constexpr (voltage)
+      offset(total, row, stride, fused);
+    else
+      respond(total, row, stride, fused);
+    for (int v = 0; v < count; ++v) {
+      const int64_t here = row * stride + v * lanes;
+      if (fused.leak)
+        total[v] = (1 - fused.leak[row]) * V::load(old + here) + fused.leak[row] * total[v];
+    }
+    if (fused.std != 0) shake(total, row, fused);
+    for (int v = 0; v < count; ++v) V::store(y + row * stride + v * lanes, total[v]);
+    if (voltage && fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
+  }
+
+  static INLINE void finish(Value (&total)[count], int64_t row, const Real *x, Real *y,
+                            int64_t stride, const Fused<Real> &fused) {
+    if (fused.voltage)
+      finish_as<true>(total, row, x, y, stride, fused);
+    else
+      finish_as<false>(total, row, x, y, stride, fused);
   }
 
   static INLINE void shake(Value (&total)[count], int64_t row, const Fused<Real> &fused) {
@@ -254,7 +271,8 @@ struct Columns {
   // what a synapse brings back is read once for both.
   template <bool ordered, bool far>
   static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
-                        const Real *before, const Real *rest, Real *next, Real *products) {
+                        const Real *before, const Real *rest, const Slope<Real> *slope, Real *next,
+                        Real *products) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count], total[count];
       for (int v = 0; v < count; ++v) {
@@ -268,29 +286,52 @@ struct Columns {
         const Real *from = grad + csr.neuron[at] * width;
         Value both = V::all(0);
         for (int v = 0; v < count; ++v) {
-          const Value brought = V::load(from + v * lanes);
+          const Value brought = V::load_once(from + v * lanes);
           total[v] += w * brought;
           both = v ? both + here[v] * brought : here[v] * brought;
         }
         return both;
       };
       add_products<lanes>(csr.pointer[row], csr.pointer[row + 1], product, products);
-      for (int v = 0; v < count; ++v) V::store(next + row * width + v * lanes, total[v]);
+      settle(total, here, row, slope, next);
     }
   }
 
-  static void ascend(const Csr<Index> &csr, Range rows, const Real *weight, const Real *grad,
-                     const Real *before, const Real *rest, Real *next, Real *products) {
+  // Writes the gradient at a state `here`, or, with a slope, that at f's argument.
+  static INLINE void settle(Value (&grad)[count], const Value (&here)[count], int64_t row,
+                            const Slope<Real> *slope, Real *next) {
+    if (slope) {
+      Value over_batch = V::all(0);
+      for (int v = 0; v < count; ++v) {
+        grad[v] = differentiate<Real, lanes>(grad[v], here[v], slope->activation);
+        over_batch += grad[v];
+      }
+      if (slope->bias) slope->bias[row] += sum<Real, lanes>(over_batch);
+    }
+    for (int v = 0; v < count; ++v) V::store(next + row * width + v * lanes, grad[v]);
+  }
+
+  static void ascend(const Csr<Index> &csr, const Pairs &pairs, Range rows, const Real *weight,
+                     const Real *grad, const Real *before, const Real *rest,
+                     const Slope<Real> *slope, Real *next, Real *products) {
     Fused<Real> passed;
     passed.drive = rest;
+    if constexpr (InPairs::possible)
+      if (pairs.pair) {
+        if (products)
+          InPairs::ascend(pairs, rows, weight, grad, before, rest, slope, next, products);
+        else
+          InPairs::gather(pairs, rows, weight, grad, next, passed);
+        return;
+      }
     if (!products)
       gather(csr, rows, weight, grad, next, width, passed);
     else if (csr.is_far(width * sizeof(Real)))
-      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, next, products)
-                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, next, products);
+      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, slope, next, products)
+                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, slope, next, products);
     else
-      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, next, products)
-                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, next, products);
+      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, slope, next, products)
+                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, slope, next, products);
   }
 
   // Neurons side by side, so that either end of a transpose stays in the nearest cache; as many as a
@@ -418,6 +459,12 @@ struct Columns {
         x = rates + loop % 2 * size;
         fused.rates = loop + 1 < f.loops ? rates + (loop + 1) % 2 * size : nullptr;
       }
+      if constexpr (InPairs::possible)
+        if (f.pairs.pair) {
+          InPairs::gather(f.pairs, rows, weight, x, y, fused);
+          if (out) unpack(y, rows, begin, *out);
+          continue;
+        }
       if (!gather_blocks(csr, rows, weight, x, y, fused, care && !loop, begin, out)) set(astray);
     }
     if (!alone) barrier();
@@ -491,7 +538,7 @@ struct Columns {
 
   // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states, and the
   // rates of a voltage.
-  // `arranged` are the weights in the order of the sources, or null.
+  // `arranged` are the weights in the order of the sources or of their pairs, or null.
   static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
                        Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
@@ -512,23 +559,30 @@ struct Columns {
     Real *rates = fused.voltage ? scratch + kScratch * size : nullptr;
     clear(grad, targets);
     if (grad_drive) clear(grad_drive, targets);
+    // f' needs a pass of its own only where more than the sum over synapses comes before or after it.
+    const bool direct = sums.weight && !rates && !grad_drive && !needs_argument(b.fused);
+    const Slope<Real> slope{fused.activation, sums.bias, size};
+    bool settled = false;
     for (int64_t loop = b.loops; loop > 0; --loop) {
       const Real *before = tape + (loop - 1) * size;
-      if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
-      if (rates) {
-        fire_rows(before, targets, rates, fused.activation);
-        if (!alone && rest) barrier();
+      if (!settled) {
+        if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
+        if (rates) {
+          fire_rows(before, targets, rates, fused.activation);
+          if (!alone && rest) barrier();
+        }
+        const Real *after = tape + loop * size;
+        if (rates)
+          descend<true>(by_target, targets, b, fused, after, before, rates, grad, rest, grad_drive,
+                        sums);
+        else
+          descend<false>(by_target, targets, b, fused, after, before, before, grad, rest, grad_drive,
+                         sums);
+        if (!alone) barrier();
       }
-      const Real *after = tape + loop * size;
-      if (rates)
-        descend<true>(by_target, targets, b, fused, after, before, rates, grad, rest, grad_drive,
-                      sums);
-      else
-        descend<false>(by_target, targets, b, fused, after, before, before, grad, rest, grad_drive,
-                       sums);
-      if (!alone) barrier();
-      ascend(back, sources, weight, grad, rates ? rates : before, rates ? nullptr : rest, next,
-             sums.weight);
+      settled = direct && loop > 1 && !b.grads[loop - 2].data;
+      ascend(back, b.pairs, sources, weight, grad, rates ? rates : before, rates ? nullptr : rest,
+             settled ? &slope : nullptr, next, sums.weight);
       if (rates) chain(sources, fused.activation, before, rates, rest, next);
       if (!alone) barrier();
       Real *const done = grad;

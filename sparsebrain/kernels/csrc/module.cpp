@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "pairs_module.hpp"
 #include "plastic_spikes_module.hpp"
 #include "spikes_module.hpp"
 
@@ -125,17 +126,18 @@ Response response(int activation, bool voltage, const Strided &drive, Address bi
 
 void loop(const Call &call, const Response &fused, Address weight, bool arranged,
           const Strided &state, const std::vector<Strided> &out, bool keep, Address tape,
-          int64_t loops) {
+          int64_t loops, const std::array<Address, 3> &pairs) {
   const std::vector<View> states = views(out);
   const Weights read{at(weight), arranged};
-  const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape)};
+  const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape),
+                     pairs_of(pairs)};
   call.run([](const auto &table) { return table.loop; }, task);
 }
 
 void loop_backward(const Call &call, const Response &fused, Address weight, Address tape,
                    const std::vector<Strided> &grads, Address grad_weight,
                    const Strided &grad_state, const Strided &grad_drive, Address grad_bias,
-                   Address grad_leak) {
+                   Address grad_leak, const std::array<Address, 3> &pairs) {
   const std::vector<View> outside = views(grads);
   const Backward task{static_cast<int64_t>(grads.size()),
                       fused,
@@ -146,7 +148,8 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
                       at(grad_bias),
                       at(grad_leak),
                       view(grad_drive),
-                      view(grad_state)};
+                      view(grad_state),
+                      pairs_of(pairs)};
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
@@ -194,9 +197,11 @@ void propagate(const Call &call, Address weight, bool arranged, Address x, Addre
   call.run([](const auto &table) { return table.propagate; }, task);
 }
 
-// Brings weights into the order of the rows, unless `key` says that `data` holds them already.
-void arrange(const Call &call, Address weight, Address data, Address key, bool transpose) {
-  const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose};
+// Brings weights into the order of the rows or pairs, unless `key` says that `data` holds them already.
+void arrange(const Call &call, Address weight, Address data, Address key, bool transpose,
+             const std::array<Address, 3> &pairs) {
+  const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose,
+                         pairs_of(pairs)};
   call.run([](const auto &table) { return table.arrange; }, task);
 }
 
@@ -293,6 +298,7 @@ NB_MODULE(_native, m) {
   m.attr("key_chunk") = kKeyChunk;
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
+  add_pairs<Call>(m);
   add_spikes<Call>(m);
   add_plastic_spikes<Call>(m);
 }
