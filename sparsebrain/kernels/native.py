@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphs import compiled
+from sparsebrain.kernels import row_pairs
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import Backend, Looped, LoopGradients, LoopInputs
 from sparsebrain.kernels.coloring import Colors
@@ -23,6 +24,7 @@ from sparsebrain.kernels.native_plastic_spikes import NativePlasticSpikes
 from sparsebrain.kernels.native_spikes import NativeSpikes
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity
+from sparsebrain.kernels.row_pairs import RowPairs
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Arranged, Structure
 
@@ -30,6 +32,8 @@ _ABSENT = (None, None, None)
 _CONTIGUOUS = torch.contiguous_format
 _CPU = torch.device("cpu")
 _FEW_READS = 2**13
+_LARGE = 2**22
+_NO_PAIRS = [0, 0, 0]
 _WIDEST = {torch.float32: 64, torch.float64: 32}
 
 
@@ -140,11 +144,12 @@ class NativeBackend(Backend):
         states = list(out) or [self._like(state) for _ in range(loops if keep else 1)]
         # One tile after another, and within a tile one state after another.
         kept_as = self.tape_dtype(state.dtype, narrow=narrow)
-        tape = [state.new_empty((loops + 1) * state.numel(), dtype=kept_as)] if learns else []
+        tape = [_empty((loops + 1) * state.numel(), kept_as)] if learns else []
         call = _call(structure, state.dtype, _batch(structure, state))
         # Bringing weights into order gains nothing if each is read once, or few are read at all.
-        arranged = loops > 1 and loops * structure.num_edges > _FEW_READS
-        kept = _arrange(call, structure, weight) if arranged and self._sums else None
+        arranged = self._sums and loops > 1 and loops * structure.num_edges > _FEW_READS
+        pairs = _pairs(call, structure, state, loops) if arranged and not narrow else None
+        kept = _arrange(call, structure, weight, pairs=pairs) if arranged else None
         self._run(
             call,
             _response(inputs, activation, form, noise, narrow=narrow, rows=self._rows),
@@ -155,10 +160,11 @@ class NativeBackend(Backend):
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
+            _addresses(*pairs) if pairs else _NO_PAIRS,
         )
         # Weights that learn change before the next call.
         if kept is not None and not learns:
-            structure.keep(kept)
+            structure.keep(kept, paired=pairs is not None)
         return Looped(states, tape)
 
     def pre_activation(
@@ -209,10 +215,10 @@ class NativeBackend(Backend):
         narrow: bool = False,
         noisy: bool = False,
     ) -> LoopGradients:
-        response = partial(
-            _response, activation=activation, form=form, noisy=noisy, narrow=narrow
+        response = partial(_response, activation=activation, form=form, noisy=noisy, narrow=narrow)
+        return self._backward(
+            structure, weight, inputs, response, states, grads, need_weight, paired=not narrow
         )
-        return self._backward(structure, weight, inputs, response, states, grads, need_weight)
 
     def segments_backward(
         self,
@@ -247,14 +253,20 @@ class NativeBackend(Backend):
         need_weight: bool,
         segment: int = 0,
         starts: Sequence[tuple[int, int, int]] = (),
+        *,
+        paired: bool = True,
     ) -> LoopGradients:
         weight, inputs = weight.contiguous(), inputs.map(settled)
         grad_weight = torch.empty_like(weight) if need_weight else None
         total = inputs.map(self._like)
         # Those of a sum are one value, and are read once.
         outside = [each if each is None or each.dim() < 3 else each.contiguous() for each in grads]
+        call = _call(structure, weight.dtype, _batch(structure, inputs.state), back=True)
+        pairs = None
+        if self._sums and paired:
+            pairs = _pairs(call, structure, inputs.state, len(grads), by_source=True)
         self._run_back(
-            _call(structure, weight.dtype, _batch(structure, inputs.state), back=True),
+            call,
             response(inputs, rows=self._rows),
             weight.data_ptr(),
             tape[0].data_ptr() if tape else 0,
@@ -265,6 +277,7 @@ class NativeBackend(Backend):
             *_addresses(total.bias, total.leak),
             segment,
             list(starts),
+            _addresses(*pairs) if pairs else _NO_PAIRS,
         )
         return LoopGradients(grad_weight, total)
 
@@ -318,7 +331,7 @@ class NativeBackend(Backend):
     ) -> list[Tensor]:
         weight, state = weight.contiguous(), inputs.state
         steps, common = len(out), _of_every_step(inputs)
-        tape = [state.new_empty((steps * loops + 1) * state.numel())] if learns else []
+        tape = [_empty((steps * loops + 1) * state.numel(), state.dtype)] if learns else []
         _module().sequence(
             _call(structure, state.dtype, state.size(1)),
             _response(common, activation, form),
@@ -378,13 +391,15 @@ class NativeJoined(NativeBackend):
         return _module().Join(_instruction_set(), JOINS[kind.name], kind.pieces)
 
     def _run(self, *arguments: Any) -> None:
-        _module().join_loop(self._choice(), *arguments)
+        *given, _no_pairs = arguments
+        _module().join_loop(self._choice(), *given)
 
     def segments_backward(self, *arguments: Any, **options: Any) -> LoopGradients | None:
         return None
 
     def _run_back(self, *arguments: Any) -> None:
-        _module().join_loop_backward(self._choice(), *arguments)
+        *given, _no_pairs = arguments
+        _module().join_loop_backward(self._choice(), *given)
 
 
 def _of_every_step(inputs: LoopInputs) -> LoopInputs:
@@ -416,22 +431,62 @@ def _response(
     return _module().response(number, form == "voltage", *given, *drawn, narrow)
 
 
-def _arrange(
-    call: Any, structure: Structure, weight: Tensor, *, by_source: bool = False
-) -> Arranged | None:
-    """Return the weights in the order of some rows; None where they lie in it already."""
-    rows = structure.by_source if by_source else structure.by_target
-    if rows.order is None:
+def _pairs(
+    call: Any, structure: Structure, state: Tensor, loops: int, *, by_source: bool = False
+) -> RowPairs | None:
+    """Return the pairs in which the rows are read, or None where each is read alone."""
+    if _instruction_set() != "avx512":
         return None
-    kept = structure.take(weight.dtype, by_source=by_source)
+    return row_pairs.find(
+        _module(),
+        call,
+        structure,
+        state.dtype,
+        _batch(structure, state),
+        tile=_WIDEST[state.dtype],
+        loops=loops,
+        by_source=by_source,
+    )
+
+
+def _arrange(
+    call: Any,
+    structure: Structure,
+    weight: Tensor,
+    *,
+    by_source: bool = False,
+    pairs: RowPairs | None = None,
+) -> Arranged | None:
+    """Return the weights in the order of some rows or pairs; None where they lie in it already."""
+    rows = structure.by_source if by_source else structure.by_target
+    if rows.order is None and pairs is None:
+        return None
+    paired = pairs is not None
+    kept = structure.take(weight.dtype, by_source=by_source, paired=paired)
     if kept is None:
         chunks = -(-weight.numel() // _module().key_chunk)
         key = torch.zeros((chunks, _module().key_words), dtype=torch.int32)
-        # NumPy asks for large pages, which scattered reads need.
-        kind = np.float64 if weight.dtype is torch.float64 else np.float32
-        kept = Arranged(torch.from_numpy(np.empty(weight.numel(), kind)), key)
-    _module().arrange(call, *_addresses(weight, *kept), by_source)
+        kept = Arranged(_empty(weight.numel(), weight.dtype), key)
+    order = _addresses(*pairs) if pairs else _NO_PAIRS
+    _module().arrange(call, *_addresses(weight, *kept), by_source, order)
     return kept
+
+
+def _empty(size: int, dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor [size], in large pages where that matters.
+
+    NumPy asks for large pages, which scattered reads and long tapes need, but does not align its
+    arrays to vectors.
+    """
+    itemsize = dtype.itemsize
+    if size * itemsize < _LARGE:
+        return torch.empty(size, dtype=dtype)
+    numbers = np.empty(
+        size + row_pairs.VECTOR // itemsize, np.float64 if itemsize == 8 else np.float32
+    )
+    found = torch.from_numpy(numbers)
+    first = -found.data_ptr() % row_pairs.VECTOR // itemsize
+    return found[first : first + size]
 
 
 def _strided(x: Tensor | None, *, rows: bool = False) -> tuple[int, int, int]:

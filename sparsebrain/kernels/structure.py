@@ -15,6 +15,7 @@ from graphs import arguments, tensors
 from graphs.ordering import survey
 from sparsebrain.kernels.coloring import Colors, color_greedily
 from sparsebrain.kernels.compressed import ASTRAY, Compressed, compress
+from sparsebrain.kernels.row_pairs import RowPairs
 from sparsebrain.kernels.transforms import in_torch_func, untraced
 
 MOST_NEURONS = 2**31 - 1
@@ -48,6 +49,8 @@ class Structure:
         num_nodes: N.
         num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
+        paired: The pairs in which a backend reads the rows, by whether they are sources, or None
+            where it reads each row alone; empty until it looks for them.
         prepared: What a backend keeps for its next call, and a key of everything that it is made
             of except the index arrays; or None.
 
@@ -82,6 +85,7 @@ class Structure:
         "by_target",
         "num_edges",
         "num_nodes",
+        "paired",
         "prepared",
     )
 
@@ -98,7 +102,8 @@ class Structure:
         self.num_nodes, self.num_edges = len(by_target.pointer) - 1, len(by_target.neuron)
         # A dictionary, whose `setdefault` gives all threads the same arrays.
         self._by_source: dict[str, Compressed] = {}
-        self._kept: dict[tuple[torch.dtype, bool], Arranged] = {}
+        self._kept: dict[tuple[torch.dtype, bool, bool], Arranged] = {}
+        self.paired: dict[bool, RowPairs | None] = {}
         self._watched: tuple[Compressed | None, list[_Watched]] | None = None
         self._edges: tuple[TensorWeakRef, int] | None = None
         self._colors: Colors | None = None
@@ -253,16 +258,18 @@ class Structure:
             )
         return moved
 
-    def take(self, dtype: torch.dtype, *, by_source: bool = False) -> Arranged | None:
+    def take(
+        self, dtype: torch.dtype, *, by_source: bool = False, paired: bool = False
+    ) -> Arranged | None:
         """Take the arranged weights of a dtype, so that no other thread overwrites them.
 
-        They are in the order of the rows of ``by_target``, or of ``by_source``.
+        They are in the order of the rows of ``by_target``, or of ``by_source``, or of their pairs.
         """
-        return self._kept.pop((dtype, by_source), None)
+        return self._kept.pop((dtype, by_source, paired), None)
 
-    def keep(self, arranged: Arranged, *, by_source: bool = False) -> None:
+    def keep(self, arranged: Arranged, *, by_source: bool = False, paired: bool = False) -> None:
         """Keep arranged weights for the next call."""
-        self._kept[arranged.weight.dtype, by_source] = arranged
+        self._kept[arranged.weight.dtype, by_source, paired] = arranged
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is kept between calls is made again where it is needed.

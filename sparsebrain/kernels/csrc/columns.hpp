@@ -6,6 +6,7 @@
 #include "kept.hpp"
 #include "kernels.hpp"
 #include "noise.hpp"
+#include "pairs.hpp"
 #include "vectors.hpp"
 
 namespace sparsebrain {
@@ -54,6 +55,8 @@ struct Columns {
   using Value = typename V::type;
   using State = Kept<Real, Stored, lanes, count>;
   static constexpr bool narrow = !std::is_same<Real, Stored>::value;
+  using InPairs = PairsOf<Columns<Real, int32_t, width>, Real, width>;
+  static constexpr bool in_pairs = InPairs::possible && !narrow;
 
   // Asks for what a synapse `kAhead` places further on will read: processors foresee no far-off rows.
   template <bool ordered>
@@ -142,21 +145,36 @@ struct Columns {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
       gather_row<ordered, far>(csr, weight, x, stride, row, total);
-      if constexpr (voltage)
-        offset(total, row, stride, fused);
-      else
-        respond(total, row, stride, fused);
-      for (int v = 0; v < count; ++v) {
-        if (!fused.leak) continue;
-        const Value old = voltage ? V::load(fused.old + row * stride + v * lanes)
-                                  : State::load(x + row * stride, v);
-        total[v] = (1 - fused.leak[row]) * old + fused.leak[row] * total[v];
-      }
-      if (fused.std != 0) shake(total, row, fused);
-      Kept<Real, To, lanes, count>::store(y + row * stride, total);
-      if constexpr (voltage)
-        if (fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
+      finish_as<voltage>(total, row, x, y, stride, fused);
     }
+  }
+
+  // All that follows the sum over the synapses of a row, which is then written.
+  template <bool voltage, class To>
+  static INLINE void finish_as(Value (&total)[count], int64_t row, const Stored *x, To *y,
+                               int64_t stride, const Fused<Real> &fused) {
+    if constexpr (voltage)
+      offset(total, row, stride, fused);
+    else
+      respond(total, row, stride, fused);
+    for (int v = 0; v < count; ++v) {
+      if (!fused.leak) continue;
+      const Value old = voltage ? V::load(fused.old + row * stride + v * lanes)
+                                : State::load(x + row * stride, v);
+      total[v] = (1 - fused.leak[row]) * old + fused.leak[row] * total[v];
+    }
+    if (fused.std != 0) shake(total, row, fused);
+    Kept<Real, To, lanes, count>::store(y + row * stride, total);
+    if constexpr (voltage)
+      if (fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
+  }
+
+  static INLINE void finish(Value (&total)[count], int64_t row, const Stored *x, Real *y,
+                            int64_t stride, const Fused<Real> &fused) {
+    if (fused.voltage)
+      finish_as<true>(total, row, x, y, stride, fused);
+    else
+      finish_as<false>(total, row, x, y, stride, fused);
   }
 
   static INLINE void shake(Value (&total)[count], int64_t row, const Fused<Real> &fused) {
@@ -259,7 +277,8 @@ struct Columns {
   // what a synapse brings back is read once for both.
   template <bool ordered, bool far>
   static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *grad,
-                        const Stored *before, const Real *rest, Real *next, Real *products) {
+                        const Stored *before, const Real *rest, const Slope<Real> *slope, Real *next,
+                        Real *products) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count], total[count];
       for (int v = 0; v < count; ++v) {
@@ -272,29 +291,52 @@ struct Columns {
         const Stored *from = grad + csr.neuron[at] * width;
         Value both = V::all(0);
         for (int v = 0; v < count; ++v) {
-          const Value brought = State::load(from, v);
+          const Value brought = State::load_once(from, v);
           total[v] += w * brought;
           both = v ? both + here[v] * brought : here[v] * brought;
         }
         return both;
       };
       add_products<lanes>(csr.pointer[row], csr.pointer[row + 1], product, products);
-      for (int v = 0; v < count; ++v) V::store(next + row * width + v * lanes, total[v]);
+      settle(total, here, row, slope, next);
     }
   }
 
-  static void ascend(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *grad,
-                     const Stored *before, const Real *rest, Real *next, Real *products) {
+  // Writes the gradient at a state `here`, or, with a slope, that at f's argument.
+  static INLINE void settle(Value (&grad)[count], const Value (&here)[count], int64_t row,
+                            const Slope<Real> *slope, Real *next) {
+    if (slope) {
+      Value over_batch = V::all(0);
+      for (int v = 0; v < count; ++v) {
+        grad[v] = differentiate<Real, lanes>(grad[v], here[v], slope->activation);
+        over_batch += grad[v];
+      }
+      if (slope->bias) slope->bias[row] += sum<Real, lanes>(over_batch);
+    }
+    for (int v = 0; v < count; ++v) V::store(next + row * width + v * lanes, grad[v]);
+  }
+
+  static void ascend(const Csr<Index> &csr, const Pairs &pairs, Range rows, const Real *weight,
+                     const Stored *grad, const Stored *before, const Real *rest,
+                     const Slope<Real> *slope, Real *next, Real *products) {
     Fused<Real> passed;
     passed.drive = rest;
+    if constexpr (in_pairs)
+      if (pairs.pair) {
+        if (products)
+          InPairs::ascend(pairs, rows, weight, grad, before, rest, slope, next, products);
+        else
+          InPairs::gather(pairs, rows, weight, grad, next, passed);
+        return;
+      }
     if (!products)
       gather(csr, rows, weight, grad, next, width, passed);
     else if (csr.is_far(width * sizeof(Stored)))
-      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, next, products)
-                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, next, products);
+      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, slope, next, products)
+                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, slope, next, products);
     else
-      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, next, products)
-                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, next, products);
+      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, slope, next, products)
+                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, slope, next, products);
   }
 
   // Neurons side by side, so that either end of a transpose stays in the nearest cache; as many as a
@@ -455,11 +497,18 @@ struct Columns {
       Stored *y = states + (f.tape ? loop + 1 : (loop + 1) % 2) * size;
       const Real *weight = static_cast<const Real *>(f.weight.data);
       const View *out = f.keep || loop + 1 == f.loops ? f.out + (f.keep ? loop : 0) : nullptr;
-      if constexpr (!narrow)
+      if constexpr (!narrow) {
         if (rates) {
           fused.old = x;
           x = rates + loop % 2 * size;
           fused.rates = loop + 1 < f.loops ? rates + (loop + 1) % 2 * size : nullptr;
+        }
+      }
+      if constexpr (in_pairs)
+        if (f.pairs.pair) {
+          InPairs::gather(f.pairs, rows, weight, x, y, fused);
+          if (out) unpack(y, rows, begin, *out);
+          continue;
         }
       if (!gather_blocks(csr, rows, weight, x, y, fused, care && !loop, begin, out)) set(astray);
     }
@@ -535,7 +584,7 @@ struct Columns {
 
   // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states, and the
   // rates of a voltage, or the rounded gradients of narrow states.
-  // `arranged` are the weights in the order of the sources, or null.
+  // `arranged` are the weights in the order of the sources or of their pairs, or null.
   static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
                        Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
@@ -556,15 +605,12 @@ struct Columns {
     Real *rates = fused.voltage ? scratch + kScratch * size : nullptr;
     clear(grad, targets);
     if (grad_drive) clear(grad_drive, targets);
+    // f' needs a pass of its own only where more than the sum over synapses comes before or after it.
+    const bool direct = !narrow && sums.weight && !rates && !grad_drive && !needs_argument(b.fused);
+    const Slope<Real> slope{fused.activation, sums.bias, size};
+    bool settled = false;
     for (int64_t loop = b.loops; loop > 0; --loop) {
       const Stored *before = tape + (loop - 1) * size;
-      if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
-      if constexpr (!narrow)
-        if (rates) {
-          fire_rows(before, targets, rates, fused.activation);
-          if (!alone && rest) barrier();
-        }
-      const Stored *after = tape + loop * size;
       const Stored *sent = before;
       Stored *local;
       if constexpr (narrow)
@@ -573,14 +619,25 @@ struct Columns {
         local = grad;
       if constexpr (!narrow)
         if (rates) sent = rates;
-      if (rates)
-        descend<true>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
-                      grad_drive, sums);
-      else
-        descend<false>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
-                       grad_drive, sums);
-      if (!alone) barrier();
-      ascend(back, sources, weight, local, sent, rates ? nullptr : rest, next, sums.weight);
+      if (!settled) {
+        if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
+        if constexpr (!narrow)
+          if (rates) {
+            fire_rows(before, targets, rates, fused.activation);
+            if (!alone && rest) barrier();
+          }
+        const Stored *after = tape + loop * size;
+        if (rates)
+          descend<true>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
+                        grad_drive, sums);
+        else
+          descend<false>(by_target, targets, b, fused, after, before, sent, grad, local, rest,
+                         grad_drive, sums);
+        if (!alone) barrier();
+      }
+      settled = direct && loop > 1 && !b.grads[loop - 2].data;
+      ascend(back, b.pairs, sources, weight, local, sent, rates ? nullptr : rest,
+             settled ? &slope : nullptr, next, sums.weight);
       if constexpr (!narrow)
         if (rates) chain(sources, fused.activation, before, rates, rest, next);
       if (!alone) barrier();

@@ -17,6 +17,7 @@ struct Kept {
   using V = Vector<Real, lanes>;
   using Value = typename V::type;
   static INLINE Value load(const Real *row, int v) { return V::load(row + v * lanes); }
+  static INLINE Value load_once(const Real *row, int v) { return V::load_once(row + v * lanes); }
   static INLINE Value rounded(Value value) { return value; }
   static INLINE void store(Real *row, const Value (&values)[count]) {
     for (int v = 0; v < count; ++v) V::store(row + v * lanes, values[v]);
@@ -42,6 +43,8 @@ struct Kept<float, Bfloat16, lanes, count> {
       return V::value(widen(row + v * lanes) << 16);
     }
   }
+
+  static INLINE Value load_once(const Bfloat16 *row, int v) { return load(row, v); }
 
   // To the nearest, of two equally near ones to the even one; NaN stays NaN.
   static INLINE Value rounded(Value value) {

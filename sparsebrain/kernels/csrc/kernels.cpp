@@ -27,6 +27,25 @@ struct Algorithms {
     return {threads, threads == 1};
   }
 
+  // The rows of one thread, which never cut a pair.
+  static Range share_of(const Csr<Index> &csr, const Problem &p, const Pairs &pairs, int self,
+                        int team) {
+    Range rows{csr.begin_of(p.neurons, p.synapses, self, team),
+               csr.begin_of(p.neurons, p.synapses, self + 1, team)};
+    if (!pairs.pair) return rows;
+    if (self) rows.begin &= ~int64_t(1);
+    if (self + 1 < team) rows.end &= ~int64_t(1);
+    return rows;
+  }
+
+  // Copies weights into the order of some rows, or of their pairs.
+  static void arrange_share(const Csr<Index> &csr, const Pairs &pairs, Range rows,
+                            const Real *weight, Real *to) {
+    if (!pairs.pair) return csr.arrange(rows, weight, to);
+    const Index end = csr.pointer[rows.end];
+    for (Index at = csr.pointer[rows.begin]; at < end; ++at) to[at] = weight[pairs.order[at]];
+  }
+
   static int owner_of(const Tile &tile, int64_t batch, int threads) {
     return int(tile.begin * threads / batch);
   }
@@ -49,7 +68,9 @@ struct Algorithms {
   static Outcome loop(const Problem &p, const Forward &f) {
     const Csr<Index> csr(p.by_target, p);
     const Plan plan = Algorithms::plan(p, f.loops);
-    if (!csr.is_cut_in_rows(plan.threads)) return Outcome::refused;
+    // Of pairs, which nobody else can write to, no index is looked at again.
+    if (f.pairs.pair ? !csr.is_sound(plan.threads) : !csr.is_cut_in_rows(plan.threads))
+      return Outcome::refused;
     const int64_t states = (f.tape ? 0 : 2) + (f.fused.drive.data ? 1 : 0) + (f.fused.voltage ? 2 : 0);
     const int64_t room = states * p.neurons * p.tile;
     Buffer<Real> scratch(room * (plan.tiles_apart ? plan.threads : 1));
@@ -59,12 +80,10 @@ struct Algorithms {
     {
       const int self = thread_number(), team = team_size();
       Range rows{0, p.neurons};
-      if (!plan.tiles_apart)
-        rows = {csr.begin_of(p.neurons, p.synapses, self, team),
-                csr.begin_of(p.neurons, p.synapses, self + 1, team)};
+      if (!plan.tiles_apart) rows = share_of(csr, p, f.pairs, self, team);
       Real *own = scratch.get() + (plan.tiles_apart ? self * room : 0);
       Tile tile{0, 0};
-      bool care = true;
+      bool care = !f.pairs.pair;
       for (int64_t begin = 0; begin < p.batch && !is_set(astray); begin += tile.width) {
         tile = tile_at(begin, p.batch, p.tile);
         if (plan.tiles_apart && owner_of(tile, p.batch, team) != self) continue;
@@ -118,7 +137,8 @@ struct Algorithms {
     Buffer<Real> partial(sums * copies);
     if (!scratch.get() || !partial.get()) return Outcome::no_memory;
     // Weights in the order of the sources, once for all loops, where each would be far from the last.
-    const bool arranged = by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Stored));
+    const bool arranged =
+        b.pairs.pair || (by_source.order && b.loops > 1 && by_source.is_far(p.tile * sizeof(Stored)));
     Buffer<Real> weight(arranged ? p.synapses : 0);
     // The same in the order of the targets, which are read again for each segment.
     const bool arranged_forth = by_target.order && b.segment;
@@ -130,15 +150,14 @@ struct Algorithms {
     {
       const int self = thread_number(), team = team_size();
       Range targets{0, p.neurons}, sources{0, p.neurons};
-      const Range share{by_source.begin_of(p.neurons, p.synapses, self, team),
-                        by_source.begin_of(p.neurons, p.synapses, self + 1, team)};
+      const Range share = share_of(by_source, p, b.pairs, self, team);
       if (!plan.tiles_apart) {
         sources = share;
         targets = {by_target.begin_of(p.neurons, p.synapses, self, team),
                    by_target.begin_of(p.neurons, p.synapses, self + 1, team)};
       }
       const Real *given = static_cast<const Real *>(b.weight);
-      if (arranged) by_source.arrange(share, given, weight.get());
+      if (arranged) arrange_share(by_source, b.pairs, share, given, weight.get());
       if (arranged_forth)
         by_target.arrange({by_target.begin_of(p.neurons, p.synapses, self, team),
                            by_target.begin_of(p.neurons, p.synapses, self + 1, team)},
@@ -221,7 +240,7 @@ struct Algorithms {
       const int self = thread_number(), team = team_size();
       const Range rows{csr.begin_of(p.neurons, p.synapses, self, team),
                        csr.begin_of(p.neurons, p.synapses, self + 1, team)};
-      csr.arrange(rows, weight, static_cast<Real *>(a.data));
+      arrange_share(csr, a.pairs, rows, weight, static_cast<Real *>(a.data));
     }
     return Outcome::done;
   }
@@ -236,7 +255,7 @@ struct Algorithms {
         if (csr.order && at + kFarAhead < end) __builtin_prefetch(out + csr.order[at + kFarAhead], 1);
         Real total = partial[at];
         for (int copy = 1; copy < copies; ++copy) total += partial[copy * sums + at];
-        out[csr.order ? csr.order[at] : at] = total;
+        out[b.pairs.pair ? Index(b.pairs.order[at]) : csr.order ? csr.order[at] : at] = total;
       }
     }
     add_rows(b.grad_bias, partial + p.synapses, rows, copies, sums);

@@ -32,6 +32,20 @@ struct Rows {
   const void *order;
 };
 
+// Two rows that follow each other. Their places begin at `begin`; 2 * `shared` of them are those of
+// both rows in turn that have the same neuron, and `first` more belong to the first row.
+struct RowPair {
+  int32_t begin, shared, first;
+};
+
+// Rows in pairs, and the neuron and the synapse at each place; all null where rows are not paired.
+// The last pair is followed by another that begins where it ends.
+struct Pairs {
+  const RowPair *pair;
+  const int32_t *neuron;
+  const int32_t *order;
+};
+
 struct Problem {
   Rows by_target;
   Rows by_source;
@@ -70,7 +84,8 @@ struct Response {
   bool narrow;  // whether states are kept as bfloat16; for float, 32-bit indices and rates
 };
 
-// Weights, and whether they lie in the order of the rows that read them rather than of the synapses.
+// Weights, and whether they lie in the order of the rows or pairs that read them rather than of the
+// synapses.
 struct Weights {
   const void *data;
   bool arranged;
@@ -86,6 +101,7 @@ struct Arrangement {
   void *data;
   uint32_t *key;
   bool transpose;
+  Pairs pairs;  // if there are any, their order
 };
 
 struct Forward {
@@ -96,6 +112,7 @@ struct Forward {
   const View *out;  // every state, or the last alone
   bool keep;        // which of both
   void *tape;       // [tiles][loops + 1][neurons][tile], or null where nothing learns
+  Pairs pairs;      // of targets
 };
 
 struct Backward {
@@ -112,6 +129,7 @@ struct Backward {
   // With checkpoints there is no tape: the states before every `segment` loops, or 0 and null.
   int64_t segment;
   const View *starts;
+  Pairs pairs;  // of sources
 };
 
 // Values of every step [steps, neurons, batch], such as the drive of a sequence: what lies between

@@ -16,6 +16,7 @@
 
 #include "joins_module.hpp"
 #include "kernels.hpp"
+#include "pairs_module.hpp"
 #include "plastic_spikes_module.hpp"
 #include "spikes_module.hpp"
 #include "views.hpp"
@@ -111,17 +112,19 @@ Response response(int activation, bool voltage, const Strided &drive, Address bi
 
 void loop(const Call &call, const Response &fused, Address weight, bool arranged,
           const Strided &state, const std::vector<Strided> &out, bool keep, Address tape,
-          int64_t loops) {
+          int64_t loops, const std::array<Address, 3> &pairs) {
   const std::vector<View> states = views(out);
   const Weights read{at(weight), arranged};
-  const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape)};
+  const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape),
+                     pairs_of(pairs)};
   call.run([](const auto &table) { return table.loop; }, task);
 }
 
 void loop_backward(const Call &call, const Response &fused, Address weight, Address tape,
                    const std::vector<Strided> &grads, Address grad_weight,
                    const Strided &grad_state, const Strided &grad_drive, Address grad_bias,
-                   Address grad_leak, int64_t segment, const std::vector<Strided> &starts) {
+                   Address grad_leak, int64_t segment, const std::vector<Strided> &starts,
+                   const std::array<Address, 3> &pairs) {
   const std::vector<View> outside = views(grads), kept = views(starts);
   const int64_t segments = segment > 0 ? (int64_t(grads.size()) + segment - 1) / segment : 0;
   if (segment < 0 || int64_t(kept.size()) != segments)
@@ -137,7 +140,8 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
                       view(grad_drive),
                       view(grad_state),
                       segment,
-                      kept.data()};
+                      kept.data(),
+                      pairs_of(pairs)};
   call.run([](const auto &table) { return table.loop_backward; }, task);
 }
 
@@ -185,9 +189,11 @@ void propagate(const Call &call, Address weight, bool arranged, Address x, Addre
   call.run([](const auto &table) { return table.propagate; }, task);
 }
 
-// Brings weights into the order of the rows, unless `key` says that `data` holds them already.
-void arrange(const Call &call, Address weight, Address data, Address key, bool transpose) {
-  const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose};
+// Brings weights into the order of the rows or pairs, unless `key` says that `data` holds them already.
+void arrange(const Call &call, Address weight, Address data, Address key, bool transpose,
+             const std::array<Address, 3> &pairs) {
+  const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose,
+                         pairs_of(pairs)};
   call.run([](const auto &table) { return table.arrange; }, task);
 }
 
@@ -285,6 +291,7 @@ NB_MODULE(_native, m) {
   m.attr("key_words") = kKeyWords;
   m.def("diffuse", &diffuse);
   add_joins<Call>(m);
+  add_pairs<Call>(m);
   add_spikes<Call>(m);
   add_plastic_spikes<Call>(m);
 }

@@ -194,8 +194,8 @@ struct Sequences {
           if (total) Here::clear(total, targets);
         }
         if (!alone) barrier();
-        Here::ascend(back.csr, sources, back.weight, grad, sent, rates ? nullptr : rest, next,
-                     nullptr);
+        Here::ascend(back.csr, {}, sources, back.weight, grad, sent, rates ? nullptr : rest,
+                     nullptr, next, nullptr);
         if (rates) Here::chain(sources, fused.activation, before, rates, rest, next);
         if (!alone) barrier();
       }

@@ -60,6 +60,14 @@ struct Vector {
     std::memcpy(&value, from, sizeof value);
     return value;
   }
+  // For what is used twice: compilers would load it twice, and loads are what limits most loops.
+  static INLINE type load_once(const Real *from) {
+    type value = load(from);
+#if defined(__AVX512F__)
+    asm("" : "+v"(value));
+#endif
+    return value;
+  }
   static INLINE void store(Real *to, type value) { std::memcpy(to, &value, sizeof value); }
   static INLINE type all(Real value) { return value - type{}; }
   static INLINE mask bits(type value) {
