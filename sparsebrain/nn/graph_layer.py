@@ -125,7 +125,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             fused; other values use PyG's slower path. The gradient of a maximum or minimum is
             divided evenly among equal messages, and where it is 0 PyG counts one message more.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
-            others: less memory for a third more time. PyG's slower path keeps all states.
+            others: less memory for a second forward pass, with the compiled kernels about a quarter
+            more time in all (``python -m benchmarks.options``). PyG's slower path keeps all states.
         backend: The kernel backend: "auto", "native", "triton", "torch" or "reference".
         device: The device of the parameters.
         dtype: The dtype of the parameters, float32 or float64.
