@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.utils import scatter
 
-from sparsebrain.kernels import Structure, joins
+from sparsebrain.kernels import Structure, joins, native
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.joined_loops import run_joined
 from sparsebrain.kernels.joins import Join
@@ -229,3 +229,11 @@ def test_what_torch_transforms_runs_one_by_one(small):
 def test_only_the_native_backend_fuses_them(kind):
     fused = [name for name, each in BACKENDS.items() if each.joined(kind) is not None]
     assert fused == ["native"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_every_instruction_set(small, kind, dtype, monkeypatch):
+    for name in native._module().instruction_sets():
+        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+        for batch in (1, 23):
+            check(kind, small, batch, "native", dtype, bias=True, leak=True, activation="tanh")
