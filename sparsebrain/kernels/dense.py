@@ -17,7 +17,7 @@ from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
 
-_LEAST_WORK = {0.8: 500_000, 0.6: 2_000_000}
+_LEAST_WORK = {0.79: 500_000, 0.59: 2_000_000}
 """The least product of neurons, batch and loops by the least density at which it suffices."""
 
 

@@ -15,7 +15,7 @@ TINY = ["--neurons", "12", "--density", "0.5", "--batch", "2", "--loops", "2", "
 def test_a_line_for_each_pass(tmp_path, capsys):
     path = tmp_path / "crossover.csv"
     assert crossover.main([*TINY, "--threads", "1", "--csv", str(path)]) == 0
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["pass"] for row in rows] == list(crossover.PASSES)
     for row in rows:
         ratio = float(row["native_ms"]) / float(row["dense_ms"])
