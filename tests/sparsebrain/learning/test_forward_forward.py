@@ -268,3 +268,39 @@ def looped(loops=3, *, inject=True, behind=(), between=(), **options):
 def test_models_that_do_not_fit_are_refused(model, reason):
     with pytest.raises(ValueError, match=reason):
         ForwardForward(model)
+
+
+def with_groups(**options):
+    groups = torch.arange(12) % 3
+    return ForwardForward(recurrent(loops=4).eval(), groups=groups, **options)
+
+
+FORMS = {
+    "layered": lambda **options: ForwardForward(layered(), **options),
+    "recurrent": lambda **options: ForwardForward(recurrent(), **options),
+    "groups": with_groups,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"peer": 0.0}, {"predict_by": "softmax"}], ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_step_gives_the_gradients_of_the_losses_of_all_layers(form, options):
+    """``layer_loss`` is the definition, through which autograd passes."""
+    rules = []
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(3)
+        rules.append(FORMS[form](generator=generator, **options).double())
+    one, other = rules
+    x = random(7, 6)
+    found = one(x, Y)
+    loss, weight = other._read(x, Y)
+    labels = torch.cat((Y, other._wrong(weight, Y)))
+    for z in other.activities(torch.cat((x, x)), labels):
+        loss = loss + other.layer_loss(z)
+    loss.backward()
+    assert found.item() == pytest.approx(loss.item(), rel=1e-12)
+    assert not found.requires_grad
+    expected = dict(other.named_parameters())
+    for name, parameter in one.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+        torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-11, atol=1e-13)

@@ -271,3 +271,34 @@ class Backwards(nn.Sequential):
 def test_models_without_an_order_are_refused(model, reason):
     with pytest.raises(ValueError, match=reason):
         LocalErrors(model)
+
+
+@pytest.mark.parametrize("kind", ["similarity", "prediction", "both"])
+@pytest.mark.parametrize(
+    "make", [perceptron, loopy, lambda: loopy(Equilibrium())], ids=["layers", "loops", "settled"]
+)
+def test_a_step_gives_the_sum_of_the_gradients_of_all_losses(make, kind):
+    """Losses of equal heads are computed in one pass, and ``losses`` one by one."""
+    rules = []
+    for _ in range(2):
+        model = make()
+        torch.manual_seed(1)
+        rules.append(LocalErrors(model, kind=kind))
+    one, other = rules
+    x = random(7, 6)
+    last = one(x, Y)
+    losses = other.losses(x, Y)
+    for loss in losses:
+        loss.backward()
+    assert last.item() == pytest.approx(losses[-1].item(), rel=1e-12)
+    expected = dict(other.named_parameters())
+    for name, parameter in one.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-11, atol=1e-13)
+
+
+def test_similarities_of_several_layers_are_those_of_each():
+    x, wanted = random(2, 7, 5), random(7, 3, seed=1)
+    together = similarity_loss(x, wanted)
+    assert together.shape == (2,)
+    for number in range(2):
+        assert torch.allclose(together[number], similarity_loss(x[number], wanted), rtol=1e-13)
