@@ -1,13 +1,9 @@
 // What is done with some columns of the batch that lie side by side, row after row.
 #pragma once
 
-#include "activations.hpp"
-#include "index.hpp"
 #include "kept.hpp"
-#include "kernels.hpp"
-#include "noise.hpp"
 #include "pairs.hpp"
-#include "vectors.hpp"
+#include "tiles.hpp"
 
 namespace sparsebrain {
 namespace {
@@ -47,12 +43,11 @@ struct Fused {
 // All that is done with `width` columns that lie side by side. States, and the gradients that the
 // synapses bring back, are kept as `Stored`; everything else is computed and kept as `Real`.
 template <class Real, class Index, int width, class Stored = Real>
-struct Columns {
-  static constexpr int lanes =
-      width < kBytes / int(sizeof(Real)) ? width : kBytes / int(sizeof(Real));
-  static constexpr int count = width / lanes;
-  using V = Vector<Real, lanes>;
-  using Value = typename V::type;
+struct Columns : TileOf<Real, width> {
+  using Of = TileOf<Real, width>;
+  using Of::chain, Of::clear, Of::count, Of::fire, Of::fire_rows, Of::lanes, Of::unpack;
+  using V = typename Of::V;
+  using Value = typename Of::Value;
   using State = Kept<Real, Stored, lanes, count>;
   static constexpr bool narrow = !std::is_same<Real, Stored>::value;
   using InPairs = PairsOf<Columns<Real, int32_t, width>, Real, width>;
@@ -72,8 +67,8 @@ struct Columns {
   static constexpr int kUnderWay = 8;
   static constexpr int sets = count >= kUnderWay ? 1 : count >= kUnderWay / 2 ? 2 : 4;
 
-  template <bool ordered, bool far>
-  static INLINE void gather_one(const Csr<Index> &csr, const Real *weight, const Stored *x,
+  template <bool ordered>
+  static INLINE void gather_one(const Csr<Index> &csr, bool far, const Real *weight, const Stored *x,
                                 int64_t stride, Index at, Value (&total)[count]) {
     if (far) foresee<ordered>(csr, at, weight, x, stride);
     const Real w = weight[ordered ? csr.order[at] : at];
@@ -81,8 +76,8 @@ struct Columns {
     for (int v = 0; v < count; ++v) total[v] += w * State::load(from, v);
   }
 
-  template <bool ordered, bool far>
-  static INLINE void gather_row(const Csr<Index> &csr, const Real *weight, const Stored *x,
+  template <bool ordered>
+  static INLINE void gather_row(const Csr<Index> &csr, bool far, const Real *weight, const Stored *x,
                                 int64_t stride, int64_t row, Value (&total)[count]) {
     Index at = csr.pointer[row];
     const Index end = csr.pointer[row + 1];
@@ -99,11 +94,11 @@ struct Columns {
         for (auto &each : set) each = V::all(0);
       for (; at + sets <= end; at += sets)
         for (int set = 0; set < sets; ++set)
-          gather_one<ordered, far>(csr, weight, x, stride, at + set, apart[set]);
+          gather_one<ordered>(csr, far, weight, x, stride, at + set, apart[set]);
       for (const auto &set : apart)
         for (int v = 0; v < count; ++v) total[v] += set[v];
     }
-    for (; at < end; ++at) gather_one<ordered, far>(csr, weight, x, stride, at, total);
+    for (; at < end; ++at) gather_one<ordered>(csr, far, weight, x, stride, at, total);
   }
 
   // total += b + drive for one row.
@@ -122,38 +117,36 @@ struct Columns {
     activate<Real, lanes, count>(total, fused.activation);
   }
 
-  // rates = f(x) for one row. It is a call, because inlined into the loops over synapses it would take
-  // the registers of their sums.
-  static __attribute__((noinline)) void fire(const Real *x, Real *rates, Activation activation) {
-    Value value[count];
-    for (int v = 0; v < count; ++v) value[v] = V::load(x + v * lanes);
-    activate<Real, lanes, count>(value, activation);
-    for (int v = 0; v < count; ++v) V::store(rates + v * lanes, value[v]);
-  }
+  // How rows read their synapses: in the order of their weights, from states near or far, or in
+  // another order. Only the usual ones are compiled with both answers to whether states are far.
+  enum class Reading { near, far, ordered };
 
-  static void fire_rows(const Real *x, Range rows, Real *rates, Activation activation) {
-    for (int64_t row = rows.begin; row < rows.end; ++row)
-      fire(x + row * width, rates + row * width, activation);
+  template <Reading reading>
+  static bool reads_far(const Csr<Index> &csr, int64_t stride) {
+    if constexpr (reading == Reading::ordered) return csr.is_far(stride * int64_t(sizeof(Stored)));
+    return reading == Reading::far;
   }
 
   // y = (1 - leak) x + leak f(W x + b + drive) for some rows of `stride` values each. For a voltage x
   // are the rates of `fused.old`, and there is no f.
-  template <bool ordered, bool far, bool voltage, class To>
+  template <Reading reading, class To>
   static void gather_as(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x,
                         To *y, int64_t stride, const Fused<Real> &fused) {
+    const bool far = reads_far<reading>(csr, stride);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
-      gather_row<ordered, far>(csr, weight, x, stride, row, total);
-      finish_as<voltage>(total, row, x, y, stride, fused);
+      gather_row<reading == Reading::ordered>(csr, far, weight, x, stride, row, total);
+      finish(total, row, x, y, stride, fused);
     }
   }
 
   // All that follows the sum over the synapses of a row, which is then written.
-  template <bool voltage, class To>
-  static INLINE void finish_as(Value (&total)[count], int64_t row, const Stored *x, To *y,
-                               int64_t stride, const Fused<Real> &fused) {
-    if constexpr (voltage)
+  template <class To>
+  static INLINE void finish(Value (&total)[count], int64_t row, const Stored *x, To *y,
+                            int64_t stride, const Fused<Real> &fused) {
+    const bool voltage = !narrow && fused.voltage;
+    if (voltage)
       offset(total, row, stride, fused);
     else
       respond(total, row, stride, fused);
@@ -165,16 +158,8 @@ struct Columns {
     }
     if (fused.std != 0) shake(total, row, fused);
     Kept<Real, To, lanes, count>::store(y + row * stride, total);
-    if constexpr (voltage)
+    if constexpr (!narrow)
       if (fused.rates) fire(y + row * stride, fused.rates + row * stride, fused.activation);
-  }
-
-  static INLINE void finish(Value (&total)[count], int64_t row, const Stored *x, Real *y,
-                            int64_t stride, const Fused<Real> &fused) {
-    if (fused.voltage)
-      finish_as<true>(total, row, x, y, stride, fused);
-    else
-      finish_as<false>(total, row, x, y, stride, fused);
   }
 
   static INLINE void shake(Value (&total)[count], int64_t row, const Fused<Real> &fused) {
@@ -185,38 +170,17 @@ struct Columns {
     for (int v = 0; v < count; ++v) total[v] = passed[v];
   }
 
-  // Writes the noise of one loop.
-  static void draw(const Noise &noise, int64_t begin, Range rows, Real *to) {
-    const uint64_t of_loop = key_of_step(noise.key, noise.first);
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      Value drawn[count];
-      for (int v = 0; v < count; ++v) drawn[v] = V::all(0);
-      add_noise<Real, lanes, count>(drawn, key_of_neuron(of_loop, row), begin, Real(noise.std));
-      for (int v = 0; v < count; ++v) V::store(to + row * width + v * lanes, drawn[v]);
-    }
-  }
-
-  template <class To>
+  // Without `any_order` weights lie in the order of the rows.
+  template <bool any_order = true, class To>
   static void gather(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x, To *y,
                      int64_t stride, const Fused<Real> &fused) {
-    if constexpr (!narrow)
-      if (fused.voltage) return gather_form<true>(csr, rows, weight, x, y, stride, fused);
-    gather_form<false>(csr, rows, weight, x, y, stride, fused);
-  }
-
-  template <bool voltage, class To>
-  static void gather_form(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *x,
-                          To *y, int64_t stride, const Fused<Real> &fused) {
-    if (csr.is_far(stride * int64_t(sizeof(Stored)))) {
+    if constexpr (any_order)
       if (csr.order)
-        gather_as<true, true, voltage>(csr, rows, weight, x, y, stride, fused);
-      else
-        gather_as<false, true, voltage>(csr, rows, weight, x, y, stride, fused);
-    } else if (csr.order) {
-      gather_as<true, false, voltage>(csr, rows, weight, x, y, stride, fused);
-    } else {
-      gather_as<false, false, voltage>(csr, rows, weight, x, y, stride, fused);
-    }
+        return gather_as<Reading::ordered>(csr, rows, weight, x, y, stride, fused);
+    if (csr.is_far(stride * int64_t(sizeof(Stored))))
+      gather_as<Reading::far>(csr, rows, weight, x, y, stride, fused);
+    else
+      gather_as<Reading::near>(csr, rows, weight, x, y, stride, fused);
   }
 
   // So many rows of a few dozen synapses stay in the nearest cache.
@@ -275,10 +239,12 @@ struct Columns {
 
   // next = W^T grad + rest, and products[at] += grad . before, for the synapses of some sources:
   // what a synapse brings back is read once for both.
-  template <bool ordered, bool far>
+  template <Reading reading>
   static void ascend_as(const Csr<Index> &csr, Range rows, const Real *weight, const Stored *grad,
                         const Stored *before, const Real *rest, const Slope<Real> *slope, Real *next,
                         Real *products) {
+    constexpr bool ordered = reading == Reading::ordered;
+    const bool far = reads_far<reading>(csr, width);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       Value here[count], total[count];
       for (int v = 0; v < count; ++v) {
@@ -331,80 +297,12 @@ struct Columns {
       }
     if (!products)
       gather(csr, rows, weight, grad, next, width, passed);
+    else if (csr.order)
+      ascend_as<Reading::ordered>(csr, rows, weight, grad, before, rest, slope, next, products);
     else if (csr.is_far(width * sizeof(Stored)))
-      csr.order ? ascend_as<true, true>(csr, rows, weight, grad, before, rest, slope, next, products)
-                : ascend_as<false, true>(csr, rows, weight, grad, before, rest, slope, next, products);
+      ascend_as<Reading::far>(csr, rows, weight, grad, before, rest, slope, next, products);
     else
-      csr.order ? ascend_as<true, false>(csr, rows, weight, grad, before, rest, slope, next, products)
-                : ascend_as<false, false>(csr, rows, weight, grad, before, rest, slope, next, products);
-  }
-
-  // Neurons side by side, so that either end of a transpose stays in the nearest cache; as many as a
-  // vector has lanes become columns within registers.
-  static constexpr int64_t kBlock = lanes > 1 ? lanes : 16;
-
-  static bool turns(const View &view, int64_t first, int64_t end) {
-    return lanes > 1 && view.neuron == 1 && end - first == lanes;
-  }
-
-  template <bool add>
-  static void pack(const View &view, int64_t begin, Range rows, Real *to) {
-    const Real *from = static_cast<const Real *>(view.data) + begin * view.sample;
-    if (view.neuron == 1) rows.begin = turn<add, true>(from, view.sample, rows, to);
-    for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
-      const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
-      if (view.sample == 1) {
-        for (int64_t row = first; row < end; ++row)
-          for (int v = 0; v < count; ++v) {
-            Real *there = to + row * width + v * lanes;
-            const Value value = V::load(from + row * view.neuron + v * lanes);
-            V::store(there, add ? V::load(there) + value : value);
-          }
-      } else if (turns(view, first, end)) {
-        for (int v = 0; v < count; ++v) {
-          Value square[lanes];
-          for (int lane = 0; lane < lanes; ++lane)
-            square[lane] = V::load(from + first + (v * lanes + lane) * view.sample);
-          transpose<Real, lanes>(square);
-          for (int lane = 0; lane < lanes; ++lane) {
-            Real *there = to + (first + lane) * width + v * lanes;
-            V::store(there, add ? V::load(there) + square[lane] : square[lane]);
-          }
-        }
-      } else {
-        for (int column = 0; column < width; ++column)
-          for (int64_t row = first; row < end; ++row) {
-            const Real value = from[row * view.neuron + column * view.sample];
-            Real &there = to[row * width + column];
-            there = add ? there + value : value;
-          }
-      }
-    }
-  }
-
-  static void unpack(const Real *from, Range rows, int64_t begin, const View &view) {
-    Real *to = static_cast<Real *>(view.data) + begin * view.sample;
-    if (view.neuron == 1) rows.begin = turn<false, false>(from, view.sample, rows, to);
-    for (int64_t first = rows.begin; first < rows.end; first += kBlock) {
-      const int64_t end = first + kBlock < rows.end ? first + kBlock : rows.end;
-      if (view.sample == 1) {
-        for (int64_t row = first; row < end; ++row)
-          std::memcpy(to + row * view.neuron, from + row * width, sizeof(Real) * width);
-      } else if (turns(view, first, end)) {
-        for (int v = 0; v < count; ++v) {
-          Value square[lanes];
-          for (int lane = 0; lane < lanes; ++lane)
-            square[lane] = V::load(from + (first + lane) * width + v * lanes);
-          transpose<Real, lanes>(square);
-          for (int lane = 0; lane < lanes; ++lane)
-            V::store(to + first + (v * lanes + lane) * view.sample, square[lane]);
-        }
-      } else {
-        for (int column = 0; column < width; ++column)
-          for (int64_t row = first; row < end; ++row)
-            to[row * view.neuron + column * view.sample] = from[row * width + column];
-      }
-    }
+      ascend_as<Reading::near>(csr, rows, weight, grad, before, rest, slope, next, products);
   }
 
   // States of the caller as they are kept between the loops, and back.
@@ -413,7 +311,7 @@ struct Columns {
       Real block[kRowsAtOnce * width];
       for (int64_t first = rows.begin; first < rows.end; first += kRowsAtOnce) {
         const int64_t size = first + kRowsAtOnce < rows.end ? kRowsAtOnce : rows.end - first;
-        pack<false>(from_row(view, first), begin, {0, size}, block);
+        Of::template pack<false>(from_row(view, first), begin, {0, size}, block);
         for (int64_t row = 0; row < size; ++row) {
           Value values[count];
           for (int v = 0; v < count; ++v) values[v] = V::load(block + row * width + v * lanes);
@@ -421,7 +319,7 @@ struct Columns {
         }
       }
     } else {
-      pack<false>(view, begin, rows, to);
+      Of::template pack<false>(view, begin, rows, to);
     }
   }
 
@@ -444,29 +342,8 @@ struct Columns {
     return {static_cast<Real *>(view.data) + row * view.neuron, view.neuron, view.sample};
   }
 
-  // Transposes square blocks between columns whose neurons lie side by side and rows of columns, in
-  // either direction, as far as whole blocks reach; returns the row that comes next.
-  template <bool add, bool into_rows>
-  static int64_t turn(const Real *from, int64_t sample, Range rows, Real *to) {
-    int64_t row = rows.begin;
-    for (; row + lanes <= rows.end; row += lanes)
-      for (int v = 0; v < count; ++v) {
-        Value square[lanes];
-        for (int i = 0; i < lanes; ++i)
-          square[i] = V::load(from + (into_rows ? row + (v * lanes + i) * sample
-                                                : (row + i) * width + v * lanes));
-        transpose<Real, lanes>(square);
-        for (int i = 0; i < lanes; ++i) {
-          Real *there = to + (into_rows ? (row + i) * width + v * lanes
-                                        : row + (v * lanes + i) * sample);
-          V::store(there, add ? V::load(there) + square[i] : square[i]);
-        }
-      }
-    return row;
-  }
-
   // With `care` indices are looked at in the first loop, and `astray` is set where one leads nowhere.
-  static void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
+  static OUTLINED void forward(const Problem &p, const Forward &f, int64_t begin, Range rows, bool alone,
                       Real *scratch, bool care, int &astray) {
     Csr<Index> csr(p.by_target, p);
     if (f.weight.arranged) csr.order = nullptr;
@@ -478,7 +355,7 @@ struct Columns {
     enter(f.state, begin, rows, states);
     if (f.fused.drive.data) {
       Real *drive = scratch + (f.tape ? 0 : 2 * size);
-      pack<false>(f.fused.drive, begin, rows, drive);
+      Of::template pack<false>(f.fused.drive, begin, rows, drive);
       fused.drive = drive;
     }
     Real *rates = nullptr;
@@ -566,26 +443,15 @@ struct Columns {
   static void recall(const Csr<Index> &csr, const Real *weight, const Stored *x, int64_t row,
                      Value (&total)[count]) {
     if (csr.order)
-      gather_row<true, false>(csr, weight, x, width, row, total);
+      gather_row<true>(csr, false, weight, x, width, row, total);
     else
-      gather_row<false, false>(csr, weight, x, width, row, total);
-  }
-
-  // grad = f'(before) grad + rest for some rows: from the rates of a voltage back to the state.
-  static void chain(Range rows, Activation activation, const Real *before, const Real *rates,
-                    const Real *rest, Real *grad) {
-    const Real *known = of_argument(activation) ? before : rates;
-    for (int64_t at = rows.begin * width; at < rows.end * width; at += lanes) {
-      const Value local =
-          differentiate<Real, lanes>(V::load(grad + at), V::load(known + at), activation);
-      V::store(grad + at, rest ? local + V::load(rest + at) : local);
-    }
+      gather_row<false>(csr, false, weight, x, width, row, total);
   }
 
   // `targets` and `sources` are the rows of this thread; `scratch` holds kScratch states, and the
   // rates of a voltage, or the rounded gradients of narrow states.
   // `arranged` are the weights in the order of the sources or of their pairs, or null.
-  static void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
+  static OUTLINED void backward(const Problem &p, const Backward &b, const Real *arranged, int64_t begin,
                        Range targets, Range sources, bool alone, Real *scratch, const Sums &sums) {
     const Csr<Index> by_target(p.by_target, p), by_source(p.by_source, p);
     const int64_t size = p.neurons * width;
@@ -599,7 +465,7 @@ struct Columns {
     Real *rest = nullptr;
     if (fused.leak) rest = scratch + 3 * size;
     if (b.fused.drive.data && needs_argument(b.fused)) {
-      pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
+      Of::template pack<false>(b.fused.drive, begin, targets, scratch + 4 * size);
       fused.drive = scratch + 4 * size;
     }
     Real *rates = fused.voltage ? scratch + kScratch * size : nullptr;
@@ -620,7 +486,7 @@ struct Columns {
       if constexpr (!narrow)
         if (rates) sent = rates;
       if (!settled) {
-        if (b.grads[loop - 1].data) pack<true>(b.grads[loop - 1], begin, targets, grad);
+        if (b.grads[loop - 1].data) Of::template pack<true>(b.grads[loop - 1], begin, targets, grad);
         if constexpr (!narrow)
           if (rates) {
             fire_rows(before, targets, rates, fused.activation);
@@ -649,10 +515,6 @@ struct Columns {
     unpack(grad, targets, begin, b.grad_state);
     if (grad_drive) unpack(grad_drive, targets, begin, b.grad_drive);
     if (!alone) barrier();
-  }
-
-  static void clear(Real *values, Range rows) {
-    std::memset(values + rows.begin * width, 0, sizeof(Real) * width * (rows.end - rows.begin));
   }
 };
 

@@ -19,6 +19,22 @@ constexpr int kAhead = 16;
 constexpr int kFarAhead = 32;
 constexpr int kWidths[] = {64, 32, 16, 8, 4, 2, 1};
 
+// Whether the loops are compiled for tiles of `width` columns, whose states are kept as `Stored`. Every
+// width takes seconds to compile, so all are there only for single precision. Few are there for 64-bit
+// indices, which only a graph of 2^31 synapses needs, and for processors without AVX2.
+template <class Stored, class Index>
+constexpr bool has_width(int width) {
+#if defined(__x86_64__) && !defined(__AVX2__)
+  constexpr bool few = true;
+#else
+  constexpr bool few = sizeof(Index) == 8;
+#endif
+  if (few) return width == 16 || width == 4 || width == 1;
+  if (sizeof(Stored) == 8) return width == 32 || width == 8 || width == 2 || width == 1;
+  if (sizeof(Stored) == 2) return width != 8 && width != 2;
+  return true;
+}
+
 inline void barrier() {
 #if defined(_OPENMP)
 #pragma omp barrier
@@ -124,10 +140,12 @@ struct Tile {
   int width;
 };
 
-// The widest of kWidths, at most `most`, that still fits; the batch is cut without padding.
-inline Tile tile_at(int64_t begin, int64_t batch, int64_t most) {
+// The widest tile of at most `most` columns that still fits; the batch is cut without padding.
+template <class Stored, class Index>
+Tile tile_at(int64_t begin, int64_t batch, int64_t most) {
   for (int width : kWidths)
-    if (width <= most && begin + width <= batch) return {begin, width};
+    if (has_width<Stored, Index>(width) && width <= most && begin + width <= batch)
+      return {begin, width};
   return {begin, 1};
 }
 

@@ -95,10 +95,7 @@ struct Joined {
     for (int64_t piece = 0; piece < pieces.pieces; ++piece) {
       Value total[count];
       for (int v = 0; v < count; ++v) total[v] = V::all(0);
-      if (far)
-        Here::template gather_row<false, true>(csr, pieces.of(piece), x, width, row, total);
-      else
-        Here::template gather_row<false, false>(csr, pieces.of(piece), x, width, row, total);
+      Here::template gather_row<false>(csr, far, pieces.of(piece), x, width, row, total);
       for (int v = 0; v < count; ++v) {
         if (pieces.bias) total[v] += pieces.bias[piece * csr.neurons + row];
         most[v] = piece ? larger(most[v], total[v]) : total[v];
@@ -433,9 +430,9 @@ struct Joins {
       Real *own = scratch.get() + (plan.tiles_apart ? self * room : 0);
       Tile tile{0, 0};
       for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
-        tile = tile_at(begin, p.batch, p.tile);
+        tile = tile_at<Real, Index>(begin, p.batch, p.tile);
         if (plan.tiles_apart && int(tile.begin * team / p.batch) != self) continue;
-        with_width(tile.width,
+        with_width<Real, Index>(tile.width,
                    ForwardWork{p, f, pieces, sign, begin, rows, plan.tiles_apart, own});
       }
     }
@@ -496,9 +493,9 @@ struct Joins {
       Real *own_bias = own_weight + weights, *own_leak = own_bias + biases;
       Tile tile{0, 0};
       for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
-        tile = tile_at(begin, p.batch, p.tile);
+        tile = tile_at<Real, Index>(begin, p.batch, p.tile);
         if (plan.tiles_apart && int(tile.begin * team / p.batch) != self) continue;
-        with_width(tile.width,
+        with_width<Real, Index>(tile.width,
                    BackwardWork{p, b, descending, ascending, sign, begin, targets, sources,
                                 plan.tiles_apart, own, prefix.get() + self * j.pieces * p.tile,
                                 own_weight,

@@ -239,16 +239,19 @@ enum class Outcome : int { done, refused, no_memory };
 // Kernels of a problem refuse index arrays that lead out of it.
 template <class Real>
 struct Table {
-  Outcome (*loop)(const Problem &, const Forward &);
-  Outcome (*loop_backward)(const Problem &, const Backward &);
-  Outcome (*propagate)(const Problem &, const Product &);
-  Outcome (*correlate)(const Problem &, const Correlation &);
-  Outcome (*arrange)(const Problem &, const Arrangement &);
-  Outcome (*draw)(const Problem &, const Draw &);
-  Outcome (*diffuse)(const Diffusion &);
+  Outcome (*loop)(const Problem &, const Forward &) = nullptr;
+  Outcome (*loop_backward)(const Problem &, const Backward &) = nullptr;
+  Outcome (*propagate)(const Problem &, const Product &) = nullptr;
+  Outcome (*correlate)(const Problem &, const Correlation &) = nullptr;
+  Outcome (*arrange)(const Problem &, const Arrangement &) = nullptr;
+  Outcome (*draw)(const Problem &, const Draw &) = nullptr;
+  Outcome (*diffuse)(const Diffusion &) = nullptr;
   Outcome (*gibbs)(const Problem &, const Sampling &) = nullptr;
   Outcome (*sequence)(const Problem &, const Sequence &) = nullptr;
   Outcome (*sequence_backward)(const Problem &, const SequenceBackward &) = nullptr;
+  // With states that are kept as bfloat16; null in double precision.
+  Outcome (*narrow_loop)(const Problem &, const Forward &) = nullptr;
+  Outcome (*narrow_loop_backward)(const Problem &, const Backward &) = nullptr;
 };
 
 struct Kernels {
@@ -256,17 +259,17 @@ struct Kernels {
   Table<double> twofold;
 };
 
-Kernels kernels_of_baseline();
-Kernels kernels_of_avx2();
-Kernels kernels_of_avx512();
-
-// Fill in `gibbs` of both tables.
-void add_gibbs_of_baseline(Kernels &);
-void add_gibbs_of_avx2(Kernels &);
-void add_gibbs_of_avx512(Kernels &);
-// Fill in the kernels of sequences of both tables.
-void add_sequences_of_baseline(Kernels &);
-void add_sequences_of_avx2(Kernels &);
-void add_sequences_of_avx512(Kernels &);
+// What each instruction set has: all its kernels, and functions that fill in a part of the tables.
+#define EACH_PART(set) \
+  Kernels kernels_of_##set(); \
+  void add_twofold_of_##set(Kernels &); \
+  void add_narrow_of_##set(Kernels &); \
+  void add_diffusion_of_##set(Kernels &); \
+  void add_sequences_of_##set(Kernels &); \
+  void add_gibbs_of_##set(Kernels &);
+EACH_PART(baseline)
+EACH_PART(avx2)
+EACH_PART(avx512)
+#undef EACH_PART
 
 }  // namespace sparsebrain

@@ -117,7 +117,9 @@ void loop(const Call &call, const Response &fused, Address weight, bool arranged
   const Weights read{at(weight), arranged};
   const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape),
                      pairs_of(pairs)};
-  call.run([](const auto &table) { return table.loop; }, task);
+  call.run([&](const auto &table) {
+    return fused.narrow && table.narrow_loop ? table.narrow_loop : table.loop;
+  }, task);
 }
 
 void loop_backward(const Call &call, const Response &fused, Address weight, Address tape,
@@ -142,7 +144,10 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
                       segment,
                       kept.data(),
                       pairs_of(pairs)};
-  call.run([](const auto &table) { return table.loop_backward; }, task);
+  call.run([&](const auto &table) {
+    return fused.narrow && table.narrow_loop_backward ? table.narrow_loop_backward
+                                                      : table.loop_backward;
+  }, task);
 }
 
 // Address and what lies between two steps, neurons and samples; an address of 0 where there is none.

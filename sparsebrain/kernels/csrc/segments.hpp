@@ -32,7 +32,7 @@ struct Segments {
       const int64_t first = number * b.segment;
       const int64_t loops = number < last ? b.segment : b.loops - first;
       Forward f{loops, b.fused, {forth, arranged_forth}, b.starts[number], nullptr, false,
-                tape - begin * (loops + 1) * p.neurons};
+                tape - begin * (loops + 1) * p.neurons, {}};
       f.fused.noise.first += first;
       Here::forward(p, f, begin, targets, alone, scratch, false, unused);
       for (int64_t loop = 0; loop < loops; ++loop) grads[loop] = b.grads[first + loop];

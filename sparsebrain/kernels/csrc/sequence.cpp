@@ -81,7 +81,7 @@ struct Sequences {
           x = rates + number % 2 * size;
           fused.rates = number + 1 < all ? rates + (number + 1) % 2 * size : nullptr;
         }
-        Here::gather(synapses.csr, rows, synapses.weight, x, y, width, fused);
+        Here::template gather<false>(synapses.csr, rows, synapses.weight, x, y, width, fused);
         if (loop + 1 == s.loops) Here::unpack(y, rows, begin, at_step<Real>(s.out, step));
       }
       if (!alone) barrier();
@@ -107,9 +107,9 @@ struct Sequences {
       Real *own = scratch.get() + (plan.tiles_apart ? self * room : 0);
       Tile tile{0, 0};
       for (int64_t begin = 0; begin < p.batch; begin += tile.width) {
-        tile = tile_at(begin, p.batch, p.tile);
+        tile = tile_at<Real, Index>(begin, p.batch, p.tile);
         if (plan.tiles_apart && owner_of(tile, p.batch, team) != self) continue;
-        with_width(tile.width, ForwardWork{p, s, synapses, begin, rows, plan.tiles_apart, own});
+        with_width<Real, Index>(tile.width, ForwardWork{p, s, synapses, begin, rows, plan.tiles_apart, own});
       }
     }
     return Outcome::done;
@@ -154,6 +154,7 @@ struct Sequences {
       if (needs_argument(b.fused) && b.drive.data) fused.drive = room.drive;
       Real *rates = fused.voltage ? room.rates : nullptr;
       Real *total = b.grad_drive.data && b.loops > 1 ? room.total_drive : nullptr;
+      Fused<Real> passed;
       Backward weights{};
       weights.weight = forth.weight;
       weights.fused = b.fused;
@@ -194,8 +195,8 @@ struct Sequences {
           if (total) Here::clear(total, targets);
         }
         if (!alone) barrier();
-        Here::ascend(back.csr, {}, sources, back.weight, grad, sent, rates ? nullptr : rest,
-                     nullptr, next, nullptr);
+        passed.drive = rates ? nullptr : rest;
+        Here::template gather<false>(back.csr, sources, back.weight, grad, next, width, passed);
         if (rates) Here::chain(sources, fused.activation, before, rates, rest, next);
         if (!alone) barrier();
       }
@@ -230,7 +231,9 @@ struct Sequences {
     const bool again = needs_argument(b.fused);
     int64_t length = p.batch < kColumns ? kColumns / (p.batch ? p.batch : 1) : 1;
     if (length > all) length = all;
-    const int64_t tiles = p.batch ? (p.batch + p.tile - 1) / p.tile + 8 : 0;
+    int64_t tiles = 0;
+    for (int64_t begin = 0; begin < p.batch; ++tiles)
+      begin += tile_at<Real, Index>(begin, p.batch, p.tile).width;
     const int64_t size = p.neurons * p.tile, own_size = (b.fused.voltage ? 3 : 2) * size;
     const bool learns = b.grad_weight;
     Buffer<Real> kept(3 * states), scratch(own_size * (plan.tiles_apart ? plan.threads : 1));
@@ -264,7 +267,7 @@ struct Sequences {
         Tile tile{0, 0};
         int64_t number = 0;
         for (int64_t begin = 0; begin < p.batch; begin += tile.width, ++number) {
-          tile = tile_at(begin, p.batch, p.tile);
+          tile = tile_at<Real, Index>(begin, p.batch, p.tile);
           if (plan.tiles_apart && owner_of(tile, p.batch, team) != self) continue;
           Real *over = sums.get() + 2 * p.neurons * number;
           const Room room{kept.get() + 2 * begin * p.neurons,
@@ -274,7 +277,7 @@ struct Sequences {
                           own,
                           own + size,
                           own + 2 * size};
-          with_width(tile.width, BackwardWork{p, b, forth, back, chunk, begin,
+          with_width<Real, Index>(tile.width, BackwardWork{p, b, forth, back, chunk, begin,
                                               plan.tiles_apart ? whole : by_targets,
                                               plan.tiles_apart ? whole : by_sources,
                                               plan.tiles_apart, room});
@@ -282,8 +285,8 @@ struct Sequences {
         if (!learns) continue;
         barrier();
         for (int64_t begin = 0; begin < (high - low) * p.batch; begin += tile.width) {
-          tile = tile_at(begin, (high - low) * p.batch, 64);
-          with_width(tile.width, CorrelationWork{by_target, by_targets, chunk, begin, products.get()});
+          tile = tile_at<Real, Index>(begin, (high - low) * p.batch, 64);
+          with_width<Real, Index>(tile.width, CorrelationWork{by_target, by_targets, chunk, begin, products.get()});
         }
         barrier();
       }

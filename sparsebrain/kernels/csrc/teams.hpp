@@ -44,17 +44,16 @@ inline int team_size() {
 #endif
 }
 
-// Calls `Work::run<width>` with the width of a tile as a constant.
-template <class Work>
-inline void with_width(int width, const Work &work) {
-  switch (width) {
-    case 64: work.template run<64>(); break;
-    case 32: work.template run<32>(); break;
-    case 16: work.template run<16>(); break;
-    case 8: work.template run<8>(); break;
-    case 4: work.template run<4>(); break;
-    case 2: work.template run<2>(); break;
-    default: work.template run<1>();
+// Calls `Work::run<width>` with the width of a tile of tile_at<Stored, Index> as a constant.
+template <class Stored, class Index, int most = kWidths[0], class Work>
+void with_width(int width, const Work &work) {
+  if constexpr (most == 1) {
+    work.template run<1>();
+  } else {
+    if constexpr (has_width<Stored, Index>(most)) {
+      if (width == most) return work.template run<most>();
+    }
+    with_width<Stored, Index, most / 2>(width, work);
   }
 }
 

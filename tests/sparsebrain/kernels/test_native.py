@@ -118,7 +118,7 @@ def test_kernels_of_another_version_are_an_obstacle(monkeypatch):
 
 def test_an_unknown_number_is_no_activation():
     with pytest.raises(ValueError, match="no activation of number 99"):
-        native._module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0)
+        native._module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0, False)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -167,9 +167,10 @@ def test_every_state_and_every_gradient_that_reaches_one(grid):
         torch.testing.assert_close(one, other)
 
 
-def test_wide_indices_compute_the_same(grid):
+@pytest.mark.parametrize("batch", [1, 3, 9, 31, 77])
+def test_wide_indices_compute_the_same(grid, batch):
     """Structures beyond 2^31 synapses have them; a small one is widened here."""
-    given = problem(grid, 9, torch.float64)
+    given = problem(grid, batch, torch.float64)
     found = learn(grid, *given, "native", loops=3, activation="tanh")
     wide = Structure.from_arrays([array.long() for array in grid.arrays()], grid.num_nodes)
     for one, other in zip(
