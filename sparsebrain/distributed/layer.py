@@ -15,10 +15,10 @@ from torch.nn.utils import parametrize
 from graphs import arguments, tensors
 from sparsebrain.distributed.agreement import CallCheck, group_of, require_same, together
 from sparsebrain.distributed.links import Links, total
-from sparsebrain.distributed.partitions import Partition
+from sparsebrain.distributed.partitions import Partition, part_of
 from sparsebrain.distributed.parts import Part
 from sparsebrain.distributed.products import PartProduct, replicated
-from sparsebrain.distributed.weights import SHARINGS, draw, share, value_of_weights
+from sparsebrain.distributed.weights import REPLICATED, SHARINGS, draw, share, value_of_weights
 from sparsebrain.equilibrium import Equilibrium, Report, Reports
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.noise import CounterNoise
@@ -276,6 +276,21 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             with torch.no_grad():
                 self.weight.copy_(weight)
 
+    def numbers_of(self, name: str) -> Tensor | None:
+        """Return the numbers in the whole graph that the values of a parameter belong to.
+
+        Args:
+            name: The name of the parameter, as in ``named_parameters()``.
+
+        Returns:
+            Numbers of synapses or neurons, [k] int64; None if every process holds all values.
+        """
+        if "weight" in name.split("."):
+            return None if self.weight_sharing in REPLICATED else self._sharing.numbers
+        # The leak is parametrized: "parametrizations.leak.original".
+        per = self._per[next(each for each in name.split(".") if each in self._per)]
+        return self.owned if per == "neuron" else None
+
     def forward(
         self,
         x: Tensor,
@@ -496,23 +511,7 @@ def _check(
 ) -> tuple[Part, Arguments, Any]:
     """Return the part of this process, the checked options and the sharing of weights."""
     checked = check_arguments(aggr="sum", gain=None, **options)
-    if not isinstance(part, Part | Partition):
-        raise TypeError(
-            f"part must be a Part or a Partition, got {arguments.described(part)}; pass "
-            "part=sparsebrain.distributed.partition(connectome, parts)"
-        )
-    rank, size = distributed.get_rank(group), distributed.get_world_size(group)
-    if part.parts != size:
-        raise ValueError(
-            f"part must be one of as many parts as there are processes, {size}, got one of "
-            f"{part.parts}; start {part.parts} processes, or call partition(connectome, {size})"
-        )
-    own = part.part(rank) if isinstance(part, Partition) else part
-    if own.rank != rank:
-        raise ValueError(
-            f"part must be that of this process, {rank}, got part {own.rank}; pass "
-            f"part=Part.load(folder, rank={rank})"
-        )
+    own = part_of(part, distributed.get_rank(group), distributed.get_world_size(group))
     arguments.option("weight_sharing on several processes", options["weight_sharing"], SHARINGS)
     if options["flags"]["dale"] and options["weight_sharing"] == "source":
         raise ValueError(
