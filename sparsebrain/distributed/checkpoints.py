@@ -146,7 +146,8 @@ def _checked(
                 f"{arguments.described(optimizer)}; pass torch.optim.Adam(layer.parameters())"
             )
         known = {id(each) for each in layer.parameters()}
-        if any(id(each) not in known for every in optimizer.param_groups for each in every["params"]):
+        taught = [each for every in optimizer.param_groups for each in every["params"]]
+        if any(id(each) not in known for each in taught):
             raise ValueError(
                 "optimizer must have parameters of the layer alone; pass an optimizer of "
                 "layer.parameters(), and save other modules by torch.save"
@@ -223,6 +224,7 @@ def _read(
     _load({"processes": count}, reader)
     if optimizer is not None:
         _fill(optimizer)
+    loaded: list[tuple[Tensor, Tensor]] = []
     for key, name, value in _states(layer, optimizer):
         table = _Table.of(_numbers_of(layer, name))
         into = torch.empty_like(value)
@@ -248,8 +250,10 @@ def _read(
                 f"folder {str(found)!r} has {taken} of the {len(value)} values of {key}; pass a "
                 "layer of the connectome that was saved"
             )
-        with torch.no_grad():
-            value.copy_(into)
+        loaded.append((value, into))
+    # Nothing changes unless everything has been found.
+    for value, into in loaded:
+        value.copy_(into)
 
 
 def _load(content: dict[str, Any], reader: storage.FileSystemReader) -> None:

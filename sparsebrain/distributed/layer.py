@@ -485,7 +485,9 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
     def get_extra_state(self) -> Tensor:
         """Return a SHA-256 [32] uint8 of the graph and the part, for state_dict."""
         text = f"{self.part.graph} {self.part.rank} {self.part.parts} {self.weight_sharing}"
-        return torch.frombuffer(bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8)
+        return torch.frombuffer(
+            bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8
+        )
 
     def _size(self) -> str:
         return "the whole graph, the part and the shared types"

@@ -76,16 +76,16 @@ class PartProduct:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, product: PartProduct, backend: str
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, product: PartProduct, backend: str) -> Tensor:
         x = x.contiguous()
         traveling = product.links.start(x)
         early = weight.index_select(0, product.interior_synapses)
         y = kernels.propagate(product.interior, early, x, backend=backend)
         halo = traveling.wait()
         late = weight.index_select(0, product.boundary_synapses)
-        found = kernels.propagate(product.boundary, late, product.gathered(x, halo), backend=backend)
+        found = kernels.propagate(
+            product.boundary, late, product.gathered(x, halo), backend=backend
+        )
         y[product.late_row] = found.index_select(0, product.late_place)
         ctx.save_for_backward(x, weight, halo)
         ctx.product, ctx.backend = product, backend

@@ -119,7 +119,9 @@ class DistributedGibbs:
 
         def check() -> tuple[int, int, int, Any]:
             tensors.tensor("weight", weight, (len(self.part.synapse),), finite=True)
-            tensors.tensor("bias", bias, (count,), dtypes=(weight.dtype,), finite=True, like="weight")
+            tensors.tensor(
+                "bias", bias, (count,), dtypes=(weight.dtype,), finite=True, like="weight"
+            )
             tensors.tensor("state", state, (count, "B"), dtypes=(torch.uint8,))
             check_binary("state", state)
             if clamped is not None:

@@ -106,9 +106,7 @@ class DistributedLIF:
         where = group_of(group)
         place = (distributed.get_rank(where), distributed.get_world_size(where))
         self.part: Part = together(where, lambda: part_of(part, *place))
-        self.lif: LIF = together(
-            where, lambda: LIF(self.part.data, init="edge_weight", **options)
-        )
+        self.lif: LIF = together(where, lambda: LIF(self.part.data, init="edge_weight", **options))
         own = self.part
         require_same(
             where,
@@ -466,12 +464,11 @@ class _Steps:
         step = torch.cat([recent.step, step - passed])
         neuron = torch.cat([recent.neuron, neuron])
         kept = step >= -self.network.longest
-        sample, step, neuron = sample[kept], step[kept], neuron[kept]
-        for key in (neuron, step, sample):
+        rows = torch.stack([sample[kept], step[kept], neuron[kept]])
+        for key in (2, 1, 0):
             # Three stable sorts by ever more important keys; one number for all might overflow.
-            order = key.sort(stable=True).indices
-            sample, step, neuron = sample[order], step[order], neuron[order]
-        train = Train(begins(sample, self.run.samples), step, neuron)
+            rows = rows[:, rows[key].sort(stable=True).indices]
+        train = Train(begins(rows[0], self.run.samples), rows[1], rows[2])
         self.running = self.running._replace(recent=train)
 
 

@@ -16,6 +16,7 @@ from sparsebrain.distributed import (
 )
 from sparsebrain.spiking import LIF, SpikeTrains
 from tests.sparsebrain.distributed.layers import assignments, graph_of, make, typed
+from tests.sparsebrain.distributed.pool import error_of
 
 
 def network(data, delay, dtype=torch.float32, **options):
@@ -105,8 +106,10 @@ def machine(name):
     edges = data.edge_index[:, keep]
     data = type(data)(edge_index=edges, num_nodes=data.num_nodes)
     generator = torch.Generator().manual_seed(3)
-    return data, torch.randn(edges.shape[1], generator=generator), torch.randn(
-        data.num_nodes, generator=generator
+    return (
+        data,
+        torch.randn(edges.shape[1], generator=generator),
+        torch.randn(data.num_nodes, generator=generator),
     )
 
 
@@ -122,7 +125,9 @@ def compare_gibbs(group, name, kind):
     of_all = torch.empty(data.num_nodes, dtype=torch.int64)
     for number, members in enumerate(colors.classes()):
         of_all[members] = number
-    state = (torch.rand(data.num_nodes, 40, generator=torch.Generator().manual_seed(4)) < 0.5).byte()
+    state = (
+        torch.rand(data.num_nodes, 40, generator=torch.Generator().manual_seed(4)) < 0.5
+    ).byte()
     clamped = torch.arange(data.num_nodes) % 7 == 0
     found = [torch.equal(sampler.colors, of_all[owned])]
     for fixed in (None, clamped):
@@ -160,3 +165,48 @@ def trained(group, folder, steps, *, save, load):
     if save:
         save_checkpoint(Path(folder), spread, optimizer)
     return spread.part.synapse, spread.weight.detach(), spread.owned, spread.bias.detach()
+
+
+def bad_networks(group):
+    """The error of each wrong call of a network."""
+    rank, size = distributed.get_rank(group), distributed.get_world_size(group)
+    data = typed()
+    bare = graph_of("grid")
+    whole = partition(data, size)
+    lif = LIF(data, delay=1.5)
+    good = DistributedLIF.from_lif(lif, whole, group=group)
+    poisson = ([0], 10.0, 1.0)
+
+    def draw():
+        return torch.Generator().manual_seed(rank)
+
+    calls = {
+        "no lif": lambda: DistributedLIF.from_lif(data, whole, group=group),
+        "no partition": lambda: DistributedLIF.from_lif(lif, data, group=group),
+        "another connectome": lambda: DistributedLIF.from_lif(
+            lif, partition(graph_of("coordinate"), size), group=group
+        ),
+        "weights missing": lambda: DistributedLIF(partition(bare, size), group=group),
+        "other dt": lambda: DistributedLIF(whole, group=group, dt=0.5 + 0.5 * rank),
+        "one wrong duration": lambda: good.simulate(-1.0 if rank else 1.0),
+        "other samples": lambda: good.simulate(1.0, samples=1 + rank),
+        "other seeds": lambda: good.simulate(1.0, poisson=poisson, generator=draw()),
+    }
+    return {name: error_of(call) for name, call in calls.items()}
+
+
+def bad_samplers(group):
+    """The error of each wrong call of Gibbs sampling."""
+    rank, size = distributed.get_rank(group), distributed.get_world_size(group)
+    data, weight, bias = machine("grid")
+    sampler = DistributedGibbs(partition(data, size), group=group)
+    weight, bias = weight[sampler.part.synapse], bias[sampler.owned]
+    state = torch.zeros(len(sampler.owned), 3, dtype=torch.uint8)
+    calls = {
+        "self-loops": lambda: DistributedGibbs(partition(graph_of("grid"), size), group=group),
+        "one wrong state": lambda: sampler.sample(weight, bias, state + 2 * rank, sweeps=1, seed=0),
+        "other seed": lambda: sampler.sample(weight, bias, state, sweeps=1, seed=rank),
+        "other chains": lambda: sampler.sample(weight, bias, state[:, rank:], sweeps=1, seed=0),
+        "weights": lambda: sampler.sample(weight[1:], bias, state, sweeps=1, seed=0),
+    }
+    return {name: error_of(call) for name, call in calls.items()}

@@ -9,7 +9,6 @@ from torch import distributed
 import sparsebrain
 from sparsebrain.distributed import DistributedGraphLayer, partition
 from sparsebrain.equilibrium import Equilibrium
-from tests.graphs.cases import CASES
 from tests.sparsebrain.distributed import bad_calls, layers
 
 # Numbers of processes and kinds of partitions; each topology takes its turn.
@@ -20,10 +19,12 @@ def test_it_is_found_in_the_package():
     assert sparsebrain.distributed.DistributedGraphLayer is DistributedGraphLayer
 
 
-@pytest.mark.parametrize("turn", range(len(KINDS)), ids=lambda turn: " ".join(map(str, KINDS[turn])))
+@pytest.mark.parametrize(
+    "turn", range(len(KINDS)), ids=lambda turn: " ".join(map(str, KINDS[turn]))
+)
 def test_every_topology_equals_one_layer(pool, turn):
     size, kind = KINDS[turn]
-    names = list({*list(CASES)[turn :: len(KINDS)], "grid", "coordinate"})
+    names = sorted({*layers.TOPOLOGIES[turn :: len(KINDS)], "grid", "coordinate"})
     for found in pool.run(size, layers.compare_topologies, names, [kind], torch.float64):
         assert len(found) == len(names)
         assert max(found.values()) < 1e-12, max(found, key=found.get)
