@@ -39,3 +39,8 @@ def test_tuning():
     study = run("tuning.md")["study"]
     assert len(study.trials) == 8
     assert study.best_value > 0.8
+
+
+def test_distributed(capsys):
+    run("distributed.md")
+    assert "halo 30.0% of the neurons" in capsys.readouterr().out

@@ -283,6 +283,7 @@ def _check_torus(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> Non
 
 
 def check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
+    """Raise ValueError if a periodic axis is shorter than the window."""
     for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
         if wrap and side < 2 * reach + 1:
             raise ValueError(

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed.checkpoint as storage
 from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from graphs import arguments, paths
 from sparsebrain.distributed.agreement import answering, together
@@ -82,7 +84,9 @@ def save_checkpoint(
     if rank == 0:
         content["processes"] = torch.tensor(size)
     with answering(), _quiet():
-        storage.save(content, checkpoint_id=aside, process_group=group, no_dist=group is None)
+        state_dict_saver.save(
+            content, checkpoint_id=aside, process_group=group, no_dist=group is None
+        )
     _all(group, lambda: _finish(place, aside, final) if rank == 0 else None)
     return final
 
@@ -218,7 +222,7 @@ def _read(
     layer: DistributedGraphLayer | GraphLayer,
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
-    reader = storage.FileSystemReader(found)
+    reader = FileSystemReader(found)
     saved = reader.read_metadata().state_dict_metadata
     count = torch.zeros((), dtype=torch.int64)
     _load({"processes": count}, reader)
@@ -231,13 +235,16 @@ def _read(
         taken = 0
         for rank in range(int(count)):
             entry = saved.get(f"{rank}/{key}")
-            if entry is None:
+            held = saved.get(f"{rank}/numbers/{name}")
+            if not isinstance(entry, TensorStorageMetadata) or not isinstance(
+                held, TensorStorageMetadata
+            ):
                 raise ValueError(
                     f"folder {str(found)!r} has no {key} of part {rank}; pass a layer and an "
                     "optimizer of the same kind as those that were saved"
                 )
             values = torch.empty(entry.size, dtype=entry.properties.dtype)
-            numbers = torch.empty(saved[f"{rank}/numbers/{name}"].size, dtype=torch.int64)
+            numbers = torch.empty(held.size, dtype=torch.int64)
             content = {f"{rank}/{key}": values, f"{rank}/numbers/{name}": numbers}
             _load(content, reader)
             if value.dim() == 0:
@@ -256,9 +263,9 @@ def _read(
         value.copy_(into)
 
 
-def _load(content: dict[str, Any], reader: storage.FileSystemReader) -> None:
+def _load(content: dict[str, Any], reader: FileSystemReader) -> None:
     with _quiet():
-        storage.load(content, storage_reader=reader, no_dist=True)
+        state_dict_loader.load(content, storage_reader=reader, no_dist=True)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def grid_local(
 ) -> Part:
     """Return one part of the lattice of :func:`graphs.grid_local`: a contiguous range of neurons.
 
-    Synapses, their numbers, ``edge_type`` and ``pos`` are those of the whole lattice. Takes time and
-    memory in proportion to the part.
+    Synapses, their numbers, ``edge_type`` and ``pos`` are those of the whole lattice. Takes time
+    and memory in proportion to the part.
 
     Args:
         shape: As for :func:`graphs.grid_local`; the product may exceed 2^31.
@@ -294,7 +294,8 @@ def _onto(
     spans = []
     for side, wrap, margin, step in zip(sides, wraps, margins, offset, strict=True):
         low, high = (0, side) if wrap else (margin + step, side - margin + step)
-        spans.append((max(low, 0), max(min(high, side), max(low, 0))))
+        low = max(low, 0)
+        spans.append((low, max(min(high, side), low)))
     # Lattice points before ``first`` in row-major order, inside of a box.
     count, left = 0, first
     for axis, (low, high) in enumerate(spans):

@@ -57,7 +57,7 @@ class PartitionReport:
         return asdict(self)
 
     def __str__(self) -> str:
-        rows = [("part", "neurons", "synapses", "halo", "bytes/loop")]
+        rows: list[tuple[str, ...]] = [("part", "neurons", "synapses", "halo", "bytes/loop")]
         columns = (self.neurons, self.synapses, self.halo, self.bytes_per_loop)
         rows += [(str(i), *map(str, each)) for i, each in enumerate(zip(*columns, strict=True))]
         lines = ["".join(f"{cell:>12}" for cell in row) for row in rows]
@@ -332,9 +332,8 @@ def _metis(num_nodes: int, edges: Index, parts: int, cost: Index) -> Index:
     if parts == 1 or not num_nodes:
         return np.zeros(num_nodes, dtype=np.int64)
     matrix = _symmetric(num_nodes, edges)
-    _, found = pymetis.part_graph(
-        parts, xadj=matrix.indptr, adjncy=matrix.indices, vweights=cost.tolist()
-    )
+    adjacency = pymetis.CSRAdjacency(matrix.indptr, matrix.indices)
+    _, found = pymetis.part_graph(parts, adjacency, vweights=cost.tolist())
     return np.asarray(found, dtype=np.int64)
 
 

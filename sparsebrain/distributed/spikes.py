@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -15,50 +14,23 @@ from sparsebrain.distributed.agreement import answering, group_of, require_same,
 from sparsebrain.distributed.links import Links
 from sparsebrain.distributed.partitions import Partition, part_of
 from sparsebrain.distributed.parts import Part
-from sparsebrain.kernels.backend import Backend
+from sparsebrain.distributed.windows import Run, Steps
 from sparsebrain.kernels.select import check_backend, resolve
-from sparsebrain.kernels.spikes import (
-    Network,
-    Running,
-    Span,
-    Spiked,
-    Train,
-    begins,
-    run_steps,
-)
-from sparsebrain.kernels.structure import Structure
-from sparsebrain.spiking.events import Inputs, Poisson, SpikeTrains, check_poisson, neurons_of
+from sparsebrain.kernels.spikes import Network, Spiked, Train
+from sparsebrain.spiking.events import Inputs, SpikeTrains, check_poisson, neurons_of
 from sparsebrain.spiking.lif import LIF
-from sparsebrain.spiking.recording import Asked, Recording, Trace, check_record
-from sparsebrain.spiking.simulation import (
-    check_events,
-    count_steps,
-    input_of,
-    longest_span,
-    silenced,
-)
+from sparsebrain.spiking.recording import Recording, Trace, check_record
+from sparsebrain.spiking.simulation import check_events, count_steps, input_of
 
 _PER_NEURON = ("tau", "tau_synapse", "rest", "reset", "threshold", "refractory")
-
-
-class _Run(NamedTuple):
-    """The checked arguments of a simulation; ``silent`` and ``current`` are of the local neurons."""
-
-    steps: int
-    samples: int
-    trains: Poisson | None
-    asked: list[Asked]
-    current: Tensor | None
-    silent: Tensor
-    kernels: Backend
 
 
 class DistributedLIF:
     """A network of :class:`~sparsebrain.spiking.LIF` neurons on several processes.
 
-    Every process simulates its own neurons, with the same result as one process: the same spikes at
-    the same steps. Spikes travel as numbers, not as states. A process runs on until a spike that it
-    has not received could arrive: with a delay of at least 2 d steps between processes, spikes of d
+    Every process simulates its own neurons, with the same result as one process: the same spikes
+    at the same steps. Spikes travel as numbers, not as states. A process runs on until a spike that
+    it has not received could arrive: with a delay of at least 2 d steps between processes, spikes of d
     steps travel while the next d steps are computed. With a delay of 0 every step waits for all
     processes.
 
@@ -66,8 +38,9 @@ class DistributedLIF:
         part: The part of this process, or the whole partition. Weights are the connectome's
             ``edge_weight`` with its signs.
         group: The processes, one for each part; all processes by default.
-        options: The arguments of a LIF except ``init``, ``dale`` and ``surrogate``. Tensors [N] have
-            a value for each local neuron, ``part.nodes``, and a ``delay`` [e] for each synapse.
+        options: The arguments of a LIF except ``init``, ``dale`` and ``surrogate``. Tensors [N]
+            have a value for each local neuron, ``part.nodes``, and a ``delay`` [e] for each
+            synapse.
 
     Attributes:
         part: The part of this process.
@@ -214,7 +187,7 @@ class DistributedLIF:
             ValueError: In all processes, if an argument has the wrong value, or the calls differ.
             RuntimeError: If a process has ended.
         """
-        run: _Run = together(
+        run: Run = together(
             self.group,
             lambda: self._check(
                 duration, events, poisson, current, record, samples, silence, generator, backend
@@ -251,7 +224,7 @@ class DistributedLIF:
             run.current,
             run.silent,
         )
-        return self._collect(_Steps(self, network, run, inputs).all(), run)
+        return self._collect(Steps(self, network, run, inputs).all(), run)
 
     def _check(
         self,
@@ -264,7 +237,7 @@ class DistributedLIF:
         silence: Any,
         generator: Any,
         backend: Any,
-    ) -> _Run:
+    ) -> Run:
         lif, size, nodes = self.lif, self.part.num_nodes, self.part.nodes
         steps = count_steps(duration, lif.dt)
         samples = arguments.count("samples", samples, at_least=1)
@@ -287,7 +260,7 @@ class DistributedLIF:
             current = current.new_zeros(len(nodes)).index_put((self._places,), current)
         # Halo neurons spike in other processes.
         silent = ~self.part.is_owned | torch.isin(nodes, neurons_of("silence", silence, size))
-        return _Run(
+        return Run(
             steps,
             samples,
             trains,
@@ -329,7 +302,7 @@ class DistributedLIF:
         every[:, self._halo] = halo.t()
         return every
 
-    def _collect(self, parts: list[tuple[int, int, Spiked]], run: _Run) -> Recording:
+    def _collect(self, parts: list[tuple[int, int, Spiked]], run: Run) -> Recording:
         """Return the recording in numbers of the whole graph."""
         none = torch.empty(0, dtype=torch.int64)
         step = torch.cat([none, *(part.spikes.step + first for first, _, part in parts)])
@@ -362,114 +335,6 @@ class DistributedLIF:
 
     def __repr__(self) -> str:
         return f"DistributedLIF({self.part!r}, dt={self.lif.dt:g}, window={self.window})"
-
-
-class _Steps:
-    """The steps of one simulation, window by window."""
-
-    def __init__(self, spread: DistributedLIF, network: Network, run: _Run, inputs: Inputs) -> None:
-        self.spread, self.network, self.run, self.inputs = spread, network, run, inputs
-        self.asked = [
-            each._replace(neurons=torch.searchsorted(spread.part.nodes, each.neurons))
-            for each in run.asked
-        ]
-        u = network.weight.new_zeros((run.samples, len(spread.part.nodes)))
-        none = torch.empty(0, dtype=torch.int64)
-        self.running = Running(
-            u,
-            None if spread.lif.tau_synapse is None else torch.zeros_like(u),
-            torch.zeros_like(u, dtype=torch.int32),
-            Train(begins(none, run.samples), none, none),
-        )
-
-    def all(self) -> list[tuple[int, int, Spiked]]:
-        """Return the first step, the number of steps and the result of each window."""
-        # The same spans as in one process, because each draws its Poisson events at once.
-        most = longest_span(self.run.samples * self.spread.part.num_nodes)
-        starts = range(0, self.run.steps, most)
-        spans = ((first, min(most, self.run.steps - first)) for first in starts)
-        if not self.spread.window:
-            return [self._waiting(first, count) for first, count in spans]
-        found: list[tuple[int, int, Spiked]] = []
-        simulate = self.run.kernels.spike(self.network)
-        with ThreadPoolExecutor(1) as thread:
-            traveling: Future[list[Tensor]] | None = None
-            begin = 0
-            for first, count in spans:
-                span = self._local(self.inputs.span(first, count))
-                for at in range(0, count, self.spread.window):
-                    steps = min(self.spread.window, count - at)
-                    result = simulate(self.running, self._part(span, first, at, steps))
-                    found.append((first + at, steps, result))
-                    self.running = result.running
-                    if traveling is not None:
-                        # Spikes of the window before; they arrive after this window.
-                        self._add(traveling.result(), first + at + steps - begin)
-                    begin = first + at
-                    rows = self.spread.sent(result.spikes)
-                    traveling = thread.submit(self.spread.exchange, rows)
-                    if not self.spread.overlaps:
-                        self._add(traveling.result(), steps)
-                        traveling = None
-            if traveling is not None:
-                traveling.result()
-        return found
-
-    def _waiting(self, first: int, count: int) -> tuple[int, int, Spiked]:
-        """Run a span in which every step exchanges its spikes before they arrive."""
-        span = self._local(self.inputs.span(first, count))
-
-        def operator(structure: Structure, weight: Tensor) -> Any:
-            return self.run.kernels.operator(structure, weight, transpose=False)
-
-        result = run_steps(
-            self.network,
-            self.running,
-            self._part(span, first, 0, count),
-            operator,
-            self.spread.complete,
-        )
-        self.running = result.running
-        return first, count, result
-
-    def _local(self, span: Span) -> Span:
-        """Return the input of the owned neurons, in local numbers."""
-        part = self.spread.part
-        place = torch.searchsorted(part.nodes, span.events.neuron).clamp_max(
-            max(len(part.nodes) - 1, 0)
-        )
-        own = torch.zeros(len(place), dtype=torch.bool)
-        if len(part.nodes):
-            own = (part.nodes[place] == span.events.neuron) & part.is_owned[place]
-        return self._chosen(span, own, span.events.step, place)
-
-    def _chosen(self, span: Span, chosen: Tensor, step: Tensor, neuron: Tensor) -> Span:
-        sample = span.events.sample()[chosen]
-        events = Train(begins(sample, self.run.samples), step[chosen], neuron[chosen])
-        return Span(span.steps, events, span.jump[chosen], [])
-
-    def _part(self, span: Span, first: int, at: int, steps: int) -> Span:
-        """Return the input of some steps of a span, with what is recorded in them."""
-        step = span.events.step
-        chosen = (step >= at) & (step < at + steps)
-        probes = [each.probe(first + at, step.device) for each in self.asked]
-        part = self._chosen(span, chosen, step - at, span.events.neuron)
-        return part._replace(steps=steps, probes=probes)
-
-    def _add(self, rows: list[Tensor], passed: int) -> None:
-        """Add the spikes of the halo to the recent ones; ``passed`` steps ago their window began."""
-        recent = self.running.recent
-        sample, step, neuron = self.spread.received(rows)
-        sample = torch.cat([recent.sample(), sample])
-        step = torch.cat([recent.step, step - passed])
-        neuron = torch.cat([recent.neuron, neuron])
-        kept = step >= -self.network.longest
-        rows = torch.stack([sample[kept], step[kept], neuron[kept]])
-        for key in (2, 1, 0):
-            # Three stable sorts by ever more important keys; one number for all might overflow.
-            rows = rows[:, rows[key].sort(stable=True).indices]
-        train = Train(begins(rows[0], self.run.samples), rows[1], rows[2])
-        self.running = self.running._replace(recent=train)
 
 
 def _options_of(

@@ -63,7 +63,7 @@ def run(
         lif.delay_steps.to(like.device),
         lif.coefficients(),
         input_of(lif, current),
-        silenced(silence, size, like),
+        _silent(silence, size, like),
     )
     inputs = Inputs(
         events, trains, samples=samples, num_nodes=size, like=like.detach(), generator=generator
@@ -152,6 +152,7 @@ def _recording(
 
 
 def count_steps(duration: float, dt: float) -> int:
+    """Return the steps of a duration in ms; TypeError or ValueError."""
     time = number("duration", duration, "not negative")
     if time / dt > _MOST_STEPS:
         raise ValueError(
@@ -162,6 +163,7 @@ def count_steps(duration: float, dt: float) -> int:
 
 
 def check_events(events: Any, steps: int, size: int, samples: int) -> None:
+    """Raise TypeError or ValueError unless events fit a simulation of this size."""
     if events is None:
         return
     if not isinstance(events, SpikeTrains):
@@ -199,6 +201,7 @@ def _check_room(lif: LIF, steps: int, samples: int, asked: list[Asked]) -> None:
 
 
 def input_of(lif: LIF, current: Any) -> Tensor | None:
+    """Return c I [N] for an input current, or None; TypeError or ValueError."""
     if current is None:
         return None
     found = values("current", current, lif.num_nodes, "finite")
@@ -206,7 +209,7 @@ def input_of(lif: LIF, current: Any) -> Tensor | None:
     return in_dtype("current", drive, lif.weight).expand(lif.num_nodes)
 
 
-def silenced(silence: Any, size: int, like: Tensor) -> Tensor | None:
+def _silent(silence: Any, size: int, like: Tensor) -> Tensor | None:
     neurons = neurons_of("silence", silence, size)
     if not len(neurons):
         return None

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import torch
-import torch.distributed.checkpoint as storage
 from torch import distributed
+from torch.distributed.checkpoint import state_dict_saver as storage
 
 from sparsebrain.distributed import DistributedGraphLayer, partition, save_checkpoint
 from tests.sparsebrain.distributed.layers import typed
