@@ -13,6 +13,7 @@ import csv
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -299,9 +300,13 @@ def compare(path: Path, *, cores: int, latency: float, bandwidth: float) -> list
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     arguments = _parse(argv)
-    if arguments.measured is not None:
+    if arguments.measured is None:
+        return command.run(arguments, _plan, _show, lambda found: found["rows"])
+    try:
         return command.run(arguments, _compare, _show_comparison, lambda found: found["rows"])
-    return command.run(arguments, _plan, _show, lambda found: found["rows"])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
