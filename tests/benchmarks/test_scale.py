@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import graphs
-from benchmarks import scale
-from benchmarks.scale import BRAINS, Brain, Node, expected_halo, halo_shares, plan, predict
+from benchmarks import scale, scale_check
+from benchmarks.scale import BRAINS, Brain, Node, expected_halo, halo_shares, plan
+from benchmarks.scale_check import predict
 from tests.benchmarks.conftest import ROOT
 
 
@@ -108,8 +109,8 @@ def test_predicted_times_stand_beside_measured_ones(tmp_path, monkeypatch, capsy
             ("grid", 2, 0.04, 1e6, "forward_backward", 19),
         ],
     )
-    monkeypatch.setattr(scale, "measure_link", lambda: (1e-4, 1e9))
-    monkeypatch.setattr(scale.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(scale_check, "measure_link", lambda: (1e-4, 1e9))
+    monkeypatch.setattr(scale_check.os, "cpu_count", lambda: 2)
     assert scale.main(["--measured", str(path), "--csv", str(out)]) == 0
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -130,12 +131,12 @@ def test_predicted_times_stand_beside_measured_ones(tmp_path, monkeypatch, capsy
 def test_a_table_that_says_too_little_is_refused(tmp_path, rows, told):
     write(tmp_path / "a.csv", rows)
     with pytest.raises(ValueError, match=told):
-        scale.compare(tmp_path / "a.csv", cores=2, latency=0.0, bandwidth=1.0)
+        scale_check.compare(tmp_path / "a.csv", cores=2, latency=0.0, bandwidth=1.0)
 
 
 def test_the_command_tells_what_a_table_lacks(tmp_path, monkeypatch, capsys):
     write(tmp_path / "a.csv", [])
-    monkeypatch.setattr(scale, "measure_link", lambda: (1e-4, 1e9))
+    monkeypatch.setattr(scale_check, "measure_link", lambda: (1e-4, 1e9))
     assert scale.main(["--measured", str(tmp_path / "a.csv")]) == 2
     assert capsys.readouterr().err.startswith("error: --measured ")
 
