@@ -43,6 +43,7 @@ COMMANDS = {
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
     "graph-files": ["graph_files", "--threads", "1"],
+    "scale": ["scale"],
 }
 """The name of each file, and what fills it."""
 
