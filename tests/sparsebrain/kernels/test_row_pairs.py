@@ -76,6 +76,7 @@ OPTIONS = {
 @pytest.fixture(autouse=True)
 def pairs_for_few_columns(monkeypatch):
     monkeypatch.setattr(row_pairs, "LEAST_COLUMNS", 1)
+    monkeypatch.setattr(row_pairs, "LEAST_SHARED", 0.6)
     monkeypatch.setattr(native, "_FEW_READS", 0)
 
 
