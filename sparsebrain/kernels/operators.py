@@ -74,7 +74,7 @@ class _LoopArguments(NamedTuple):
     key: Any = None
     std: Any = None
     form: Any = "rate"
-    narrow: Any = False
+    narrow: Any = None
 
     @property
     def inputs(self) -> LoopInputs:
@@ -163,7 +163,7 @@ def loop(
     key: Tensor | None,
     std: float,
     form: str,
-    narrow: bool = False,
+    narrow: bool,
 ) -> list[Tensor]:
     """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
@@ -229,7 +229,7 @@ def loop_backward(
     key: Tensor | None,
     std: float,
     form: str,
-    narrow: bool = False,
+    narrow: bool,
 ) -> list[Tensor]:
     """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
