@@ -249,6 +249,9 @@ def loop_backward(
     elif chosen.tape_suffices:
         shapes = chosen.tape_shapes(*shape, loops=loops, keep=False)
         kept_as = chosen.tape_dtype(kept_as, narrow=narrow)
+    if narrow:
+        # Autocast has widened the tape.
+        states = [each.to(kept_as) if each.dtype is torch.float32 else each for each in states]
     check_states(states, shapes, state, kept_as)
     for number, grad in enumerate(grads):
         if grad is not None:
