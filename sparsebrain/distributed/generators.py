@@ -23,6 +23,7 @@ from sparsebrain.distributed.parts import MOST_IDS, MOST_PARTS, Index, Part
 # Synapses of a random graph are numbered by their target and their position among its synapses.
 _ROW_BITS = 20
 _MOST_AXES = 3
+_LONGEST = 1e15
 _PROFILES = ("linear", "step", "gaussian")
 _REACH = {"linear": 1.0, "step": 1.0, "gaussian": 3.0}
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -256,7 +257,8 @@ def _lengths(extent: Any) -> tuple[float, ...]:
             f"extent must be 1 to {_MOST_AXES} lengths, got {len(values)}; pass extent=(20.0, 10.0)"
         )
     return tuple(
-        arguments.real(f"extent[{axis}]", each, positive=True) for axis, each in enumerate(values)
+        arguments.real(f"extent[{axis}]", each, positive=True, at_most=_LONGEST)
+        for axis, each in enumerate(values)
     )
 
 

@@ -278,6 +278,13 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             with torch.no_grad():
                 self.weight.copy_(weight)
 
+    def exchange_halo(self, states: Tensor) -> Tensor:
+        """Return the states of the halo [h, B], for states [n, B] of the owned neurons.
+
+        All processes call this together; a call of the layer does so by itself.
+        """
+        return self._product.links.exchange(states)
+
     def numbers_of(self, name: str) -> Tensor | None:
         """Return the numbers in the whole graph that the values of a parameter belong to.
 

@@ -30,9 +30,9 @@ class DistributedLIF:
 
     Every process simulates its own neurons, with the same result as one process: the same spikes
     at the same steps. Spikes travel as numbers, not as states. A process runs on until a spike that
-    it has not received could arrive: with a delay of at least 2 d steps between processes, spikes of d
-    steps travel while the next d steps are computed. With a delay of 0 every step waits for all
-    processes.
+    it has not received could arrive: with a delay of at least 2 d steps between processes, spikes
+    of d steps travel while the next d steps are computed. With a delay of 0 every step waits for
+    all processes.
 
     Args:
         part: The part of this process, or the whole partition. Weights are the connectome's

@@ -118,7 +118,7 @@ def test_kernels_of_another_version_are_an_obstacle(monkeypatch):
 
 def test_an_unknown_number_is_no_activation():
     with pytest.raises(ValueError, match="no activation of number 99"):
-        native._module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0)
+        native._module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0, False)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

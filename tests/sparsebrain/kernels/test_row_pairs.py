@@ -208,11 +208,10 @@ def test_what_is_not_finite_reaches_only_its_targets(graph, value):
 
 
 def test_wide_indices_are_paired_alike():
-    structure, wide = (Structure(*PAIRED["unequal rows"]) for _ in range(2))
-    wide.by_target, wide.by_source = (
-        type(rows)(*(None if array is None else array.long() for array in rows))
-        for rows in (wide.by_target, wide.by_source)
-    )
+    structure = Structure(*PAIRED["unequal rows"])
+    arrays = [each.long() for each in structure.arrays()]
+    wide = Structure.from_arrays(arrays, structure.num_nodes)
+    assert wide.by_source.neuron.dtype == torch.int64
     given = problem(structure, 32)
     found, other = (learn(each, given, "native") for each in (structure, wide))
     assert all(map(torch.equal, found, other))
