@@ -278,7 +278,15 @@ class ForwardForward(Rule):
 
         Returns:
             z [B, n] of every layer. Each has a gradient for the weights of that layer only.
+
+        Raises:
+            ValueError: The form is recurrent.
         """
+        if self._graph is not None:
+            raise ValueError(
+                "the model is recurrent, and its sweeps need the drive of its input; call "
+                "rule.activities(x, labels)."
+            )
         found = []
         for block in self.blocks:
             z = through(block.after, block.layer(normalize(x)))
