@@ -67,7 +67,7 @@ class Structure:
 
     Attributes:
         edge_index: [2, E] int64, in the given order.
-        num_nodes: N.
+        num_nodes: The number of neurons N.
         num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         by_source: Rows are sources and ``neuron`` holds targets: its transpose.
@@ -332,7 +332,7 @@ def _compress(
     Args:
         rows: [E] int64.
         columns: [E] int64.
-        num_nodes: N.
+        num_nodes: The number of neurons N.
         ordered: Whether the synapses are known to be in this order.
         order: The permutation that sorts them, if it is known.
     """
