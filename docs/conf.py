@@ -55,8 +55,6 @@ python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 # Texts of Returns may have colons, which napoleon would take for the end of a type.
 napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Shape"]
-# Options such as --loops keep both dashes.
-smartquotes = False
 default_role = "py:obj"
 # A link to a name of this project that does not exist is an error. There is no network in which
 # names of other projects could be looked up.
