@@ -16,7 +16,8 @@ PAGE = "docs/reference/commands.rst"
 
 def _escaped(text: str) -> str:
     """Return a text of the help as reStructuredText that shows it unchanged."""
-    return re.sub(r"([*|`_\\])", r"\\\1", fill(text).strip())
+    shown = re.sub(r"([*|`_\\])", r"\\\1", fill(text).strip())
+    return re.sub(r"(?<!\S)--[a-z-]+", r"``\g<0>``", shown)
 
 
 def _option(parameter: Any) -> list[str]:

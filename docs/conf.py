@@ -53,8 +53,8 @@ autodoc_class_signature = "mixed"
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
-napoleon_use_rtype = False
+# Texts of Returns may have colons, which napoleon would take for the end of a type.
+napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Shape"]
 default_role = "py:obj"
 # A link to a name of this project that does not exist is an error. There is no network in which
 # names of other projects could be looked up.
