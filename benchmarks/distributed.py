@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 from torch_geometric.data import Data
 
 import graphs
@@ -156,7 +157,7 @@ def run_processes(parts: int, arguments: Any) -> list[list[dict[str, Any]]]:
     """Return the lines of each of some processes."""
     with tempfile.TemporaryDirectory() as folder:
         given = (parts, folder, arguments.neurons, arguments.batch, arguments.rounds)
-        multiprocessing.spawn(_work, given, nprocs=parts)
+        spawn(_work, given, nprocs=parts)
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(parts)]
 
 
