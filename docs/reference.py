@@ -174,8 +174,18 @@ def public_modules() -> list[str]:
                 ):
                     module = importlib.import_module(found.name)
                     if hasattr(module, "__all__"):
-                        names.append(found.name)
+                        names += [found.name, *_inside(module)]
     return names
+
+
+def _inside(package: ModuleType) -> list[str]:
+    """Return the modules that a package makes public."""
+    values = [getattr(package, name) for name in package.__all__]
+    return [
+        value.__name__
+        for value in values
+        if isinstance(value, ModuleType) and value.__name__.startswith(f"{package.__name__}.")
+    ]
 
 
 def entries() -> list[Entry]:

@@ -20,6 +20,8 @@ from graphs import arguments, tensors
 from graphs.generators.lattices import METRICS, Metric, check_wraps, window
 from sparsebrain.distributed.parts import MOST_IDS, MOST_PARTS, Index, Part
 
+__all__ = ["coordinate_random", "grid_local"]
+
 # Synapses of a random graph are numbered by their target and their position among its synapses.
 _ROW_BITS = 20
 _MOST_AXES = 3
