@@ -1,4 +1,4 @@
-"""One layer on 1 and 2 processes: time per loop, bytes per loop, and how much of it overlaps.
+"""One layer on 1 and 2 processes: time per loop, and the bytes that the largest part receives.
 
 Processes exchange states over gloo through the loopback interface of this machine, each with one
 thread. Outputs and gradients are compared with those of one GraphLayer before anything is timed.
@@ -98,7 +98,7 @@ def measure_one(
         "batch": batch,
         "loops": LOOPS,
         "halo_share": halo.halo_share,
-        "bytes_per_loop": sum(halo.bytes_per_loop) * batch,
+        "bytes_per_loop": max(halo.bytes_per_loop) * batch,
         "interior_share": layer.interior_share,
         "largest_error": error,
         **timed,
@@ -186,6 +186,21 @@ def show(found: dict[str, Any]) -> None:
     print((__doc__ or "").split("\n\n", 1)[1])
 
 
+def lines(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a line of the CSV for each pass."""
+    times = {f"{what}_{name}" for what in ("ms", "cpu_ms") for name in PASSES}
+    return [
+        {
+            **{column: value for column, value in row.items() if column not in times},
+            "pass": name,
+            "ms_per_loop": row[f"ms_{name}"],
+            "cpu_ms_per_loop": row[f"cpu_ms_{name}"],
+        }
+        for row in found["rows"]
+        for name in PASSES
+    ]
+
+
 def _times() -> list[str]:
     return [f"{what}_{name}" for name in PASSES for what in ("ms", "cpu_ms")]
 
@@ -196,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--neurons", type=command.positive, default=NEURONS, metavar="N")
     parser.add_argument("--batch", type=command.positive, default=BATCH, metavar="B")
     arguments = parser.parse_args(argv)
-    return command.run(arguments, measure, show, lambda found: found["rows"])
+    return command.run(arguments, measure, show, lines)
 
 
 if __name__ == "__main__":

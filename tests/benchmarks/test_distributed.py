@@ -42,7 +42,8 @@ def test_two_processes_are_compared_and_timed(pool):
         assert line["ms_forward_backward"] > 0
     grid, _, random = lines
     assert grid["halo_share"] == 0.4
-    assert grid["bytes_per_loop"] == 40 * 4 * 4
+    # Two rows of ten neurons, four samples, four bytes.
+    assert grid["bytes_per_loop"] == 20 * 4 * 4
     assert random["halo_share"] > 0.9
 
 
@@ -55,6 +56,8 @@ def test_the_command_writes_its_columns(tmp_path, monkeypatch, capsys):
     path = tmp_path / "found.csv"
     assert benchmark.main(["--csv", str(path)]) == 0
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert len(rows) == 2
-    assert {"topology", "parts", "halo_share", "bytes_per_loop", "ms_forward"} <= set(rows[0])
+    assert [(row["parts"], row["pass"], row["ms_per_loop"]) for row in rows] == [
+        ("1.0", name, "1.0") for name in benchmark.PASSES
+    ] * 2
+    assert {"topology", "halo_share", "bytes_per_loop", "cpu_ms_per_loop"} <= set(rows[0])
     assert "does not show" in capsys.readouterr().out
