@@ -31,8 +31,6 @@ COMMANDS = {
     "small-calls": ["small_calls", "--threads", "1"],
     "error-diffusion": ["error_diffusion", "--threads", "1"],
     "rule-costs": ["rule_costs", "--threads", "1"],
-    "distributed": ["distributed"],
-    "crossover": ["crossover", "--threads", "1"],
     "loops": ["loops", "--threads", "1"],
     "sequences": ["sequences", "--threads", "1"],
     "options": ["options", "--threads", "1"],
