@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import graphs
-from sparsebrain.kernels import Structure, available, loop, native, row_pairs
+from sparsebrain.kernels import Structure, available, loop, native, native_calls, row_pairs
 from sparsebrain.kernels.noise import CounterNoise
 
 pytestmark = pytest.mark.skipif(
-    available()["native"] is not None or native._instruction_set() != "avx512",
+    available()["native"] is not None or native_calls.instruction_set() != "avx512",
     reason="rows are paired only with AVX-512",
 )
 

@@ -8,7 +8,7 @@ import torch
 
 import graphs
 from sparsebrain import kernels
-from sparsebrain.kernels import Structure, native, sequences
+from sparsebrain.kernels import Structure, native_calls, sequences
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.backend import LoopInputs
 
@@ -258,8 +258,8 @@ def test_every_instruction_set_and_width_of_index(batch, wide, dtype, dense, mon
     wanted = [each.clone().requires_grad_() for each in exact]
     every, _ = step_by_step(dense(structure, wanted[0]), *wanted[1:], 2, "silu")
     every.square().sum().backward()
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         found = [each.to(dtype, copy=True).requires_grad_() for each in exact]
         states, _ = run(structure, *found, loops=2, activation="silu", backend="native")
         states.square().sum().backward()
