@@ -42,7 +42,9 @@ COMMANDS = {
     "significance": ["significance", "--threads", "1"],
     "graphs": ["graphs"],
     "graphs-scale": ["graphs", "scale"],
+    "distributed": ["distributed", "--threads", "1"],
     "graph-files": ["graph_files", "--threads", "1"],
+    "scale": ["scale"],
 }
 """The name of each file, and what fills it."""
 

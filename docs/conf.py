@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import commands
 import gallery
 import hooks
 import matplotlib as mpl
@@ -52,9 +53,19 @@ autodoc_class_signature = "mixed"
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
-napoleon_use_rtype = False
+# Texts of Returns may have colons, which napoleon would take for the end of a type.
+napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Shape"]
 default_role = "py:obj"
+# A link to a name of this project that does not exist is an error. There is no network in which
+# names of other projects could be looked up.
+nitpicky = True
+nitpick_ignore_regex = [("py:obj", ".*"), ("py:.*", r"(?!graphs\.|sparsebrain\.).*")]
+# Types and functions of single modules occur in signatures and are no part of the interface.
+nitpick_ignore_regex += [
+    ("py:(class|func|data)", r"(graphs|sparsebrain\.\w+)\.[a-z_]+\..+"),
+    ("py:mod", r"sparsebrain\.\w+\.\w+"),
+    ("py:class", r"sparsebrain\.locations\.Entry"),  # a type variable
+]
 add_module_names = False
 toc_object_entries = False
 
@@ -76,5 +87,6 @@ def setup(app: object) -> None:
     root = Path(__file__).parents[1]
     mpl.use("Agg")
     gallery.write(root)
+    commands.write(root)
     reference.write(root, pictures.write(root))
     hooks.register(app)

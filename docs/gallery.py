@@ -1,9 +1,10 @@
-"""The gallery of notebooks: a card for each, with its title, first paragraph and a picture."""
+"""The gallery of notebooks: a card for each, with its title, first sentences and a picture."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 FOLDER = "docs/gallery"
 
 # The picture of a card, by the id of the cell that draws it; otherwise the first one.
-PICTURES: dict[str, str] = {}
+PICTURES = {
+    "02_connectomes": "fly-draw",
+    "03_loops": "inside-draw",
+    "05_spikes": "digits-spikes",
+    "06_plasticity": "spiking-digits",
+    "07_energy": "ising",
+    "11_prune_regrow_resume": "regrow-draw",
+}
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Notebook:
     Attributes:
         path: The notebook.
         title: Its title.
-        text: Its first paragraph.
+        text: The first two sentences of its first paragraph.
         picture: The picture as a PNG file, or None.
     """
 
@@ -32,7 +40,7 @@ class Notebook:
 
 
 def _pictures(cells: list[dict[str, Any]]) -> dict[str, bytes]:
-    """Return the last picture of each cell that draws one, by the id of the cell."""
+    """Return the last picture of each cell that draws, by the id of the cell."""
     found = {}
     for cell in cells:
         for output in cell.get("outputs", []):
@@ -46,16 +54,17 @@ def read(path: Path) -> Notebook:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     title, _, text = "".join(cells[0]["source"]).partition("\n")
     paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    sentences = re.findall(r".+?[.?](?= |$)", paragraph)
     drawn = _pictures(cells)
     picture = drawn.get(PICTURES.get(path.stem, ""), next(iter(drawn.values()), None))
-    return Notebook(path, title.lstrip("# "), paragraph, picture)
+    return Notebook(path, title.lstrip("# "), " ".join(sentences[:2]), picture)
 
 
 def page(notebooks: list[Notebook]) -> str:
     """Return the page with all cards."""
     lines = ["# Notebooks", ""]
     lines += ["Each runs from top to bottom in less than two minutes on two cores.", ""]
-    lines += ["::::{grid} 1 2 2 3", ":gutter: 3", ""]
+    lines += ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
     for notebook in notebooks:
         lines += [f":::{{grid-item-card}} {notebook.title}"]
         lines += [f":link: /examples/{notebook.path.stem}", ":link-type: doc"]

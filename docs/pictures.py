@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import functools
+import hashlib
 import importlib
 import inspect
 import io
@@ -96,7 +97,7 @@ def draw(entry: reference.Entry) -> bool:
 
 
 def write(root: Path) -> dict[str, str]:
-    """Draw all pictures that are not there yet.
+    """Draw all pictures whose docstrings have changed, and remove those that are not used.
 
     Args:
         root: The root of the site's sources.
@@ -109,11 +110,16 @@ def write(root: Path) -> dict[str, str]:
     found = {}
     with mpl.rc_context(STYLE):
         for entry in drawn():
-            path = folder / f"{entry.path}.png"
+            docstring = inspect.getdoc(entry.value) or ""
+            digest = hashlib.sha256(docstring.encode()).hexdigest()[:8]
+            path = folder / f"{entry.path}-{digest}.png"
             if not path.exists():
                 if draw(entry):
                     plt.gcf().savefig(path, bbox_inches="tight")
                 plt.close("all")
             if path.exists():
                 found[entry.path] = f"{FOLDER}/{path.name}"
+    for old in folder.glob("*.png"):
+        if f"{FOLDER}/{old.name}" not in found.values():
+            old.unlink()
     return found

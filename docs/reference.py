@@ -67,6 +67,30 @@ TABLES = {
     ),
 }
 
+# What public functions take or return, without being imported by users: by package, the module
+# within it and the name.
+RELATED = {
+    "sparsebrain.experiments": (
+        ("report", "Rows"),
+        ("report", "Row"),
+        ("training", "Run"),
+        ("training", "Epoch"),
+        ("training", "Outcome"),
+        ("significance", "Difference"),
+        ("topology", "parse"),
+        ("neuron_options", "parse_neurons"),
+        ("loop_options", "parse_loops"),
+        ("datasets", "load"),
+        ("samples", "Images"),
+        ("samples", "images_of"),
+        ("wiring_study.study", "Comparison"),
+        ("reward_study.training", "Score"),
+    ),
+    "sparsebrain.learning": (("six_problems", "Answers"),),
+    "sparsebrain.nn": (("recurrence", "Recurrence"), ("recurrence", "run")),
+    "sparsebrain.plasticity": (("rewiring", "Rewired"),),
+}
+
 # Modules without ``__all__`` whose docstring users are sent to.
 DESCRIBED = ("graphs.contract",)
 
@@ -81,14 +105,21 @@ class Entry:
     """A public name.
 
     Attributes:
-        module: The module whose ``__all__`` has it, such as ``"graphs"``.
+        package: The module whose ``__all__`` has it, such as ``"graphs"``.
         name: The name within the module.
         value: What it stands for.
+        within: The module of the package that has it, if ``__all__`` has not.
     """
 
-    module: str
+    package: str
     name: str
     value: Any
+    within: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module from which it is imported."""
+        return f"{self.package}.{self.within}" if self.within else self.package
 
     @property
     def path(self) -> str:
@@ -99,7 +130,7 @@ class Entry:
     def page(self) -> str:
         """The page from the folder of the reference; names may differ in case alone."""
         suffix = "-class" if inspect.isclass(self.value) else ""
-        return f"{self.module}/{self.name}{suffix}"
+        return f"{self.package}/{self.name}{suffix}"
 
     @property
     def kind(self) -> str:
@@ -119,7 +150,9 @@ class Entry:
 
     @property
     def section(self) -> str:
-        """The section of the page of its module."""
+        """The section of the page of its package."""
+        if self.within:
+            return "Arguments and results"
         defined = getattr(self.value, "__module__", "")
         for folder, title in SECTIONS.items():
             if defined == folder or defined.startswith(folder + "."):
@@ -141,8 +174,18 @@ def public_modules() -> list[str]:
                 ):
                     module = importlib.import_module(found.name)
                     if hasattr(module, "__all__"):
-                        names.append(found.name)
+                        names += [found.name, *_inside(module)]
     return names
+
+
+def _inside(package: ModuleType) -> list[str]:
+    """Return the modules that a package makes public."""
+    values = [getattr(package, name) for name in package.__all__]
+    return [
+        value.__name__
+        for value in values
+        if isinstance(value, ModuleType) and value.__name__.startswith(f"{package.__name__}.")
+    ]
 
 
 def entries() -> list[Entry]:
@@ -160,7 +203,11 @@ def entries() -> list[Entry]:
             entry = Entry(module, name, value)
             seen[id(value)] = entry
             found.append(entry)
-    return found
+        for within, name in RELATED.get(module, ()):
+            value = getattr(importlib.import_module(f"{module}.{within}"), name)
+            found.append(Entry(module, name, value, within))
+    order = {"py:data": 0, "autofunction": 1, "autoclass": 2, "autoexception": 3}
+    return sorted(found, key=lambda entry: order[entry.kind])
 
 
 def aliases() -> dict[str, str]:
@@ -235,8 +282,8 @@ def _draws(entry: Entry) -> bool:
 def page_of_module(module: str) -> str:
     """Return the page of a package: what it is for, and a line for every name."""
     owner = importlib.import_module(module)
-    lines = [*_heading(module, "="), f".. automodule:: {module}", "   :no-index:", ""]
-    found = [entry for entry in entries() if entry.module == module]
+    lines = [*_heading(module, "="), f".. automodule:: {module}", "", ""]
+    found = [entry for entry in entries() if entry.package == module]
     sections: dict[str, list[Entry]] = {title: [] for title in SECTIONS.values()}
     for entry in found:
         sections.setdefault(entry.section, []).append(entry)
@@ -280,8 +327,9 @@ def index() -> str:
     for module in (*public_modules(), *DESCRIBED):
         first = _first_paragraph(importlib.import_module(module))
         lines += [f"   * - :doc:`{module} </{FOLDER}/{module}>`", f"     - {first}"]
+    lines += ["   * - :doc:`commands`", "     - The commands of ``sparsebrain`` and their options."]
     lines += ["", ".. toctree::", "   :hidden:", ""]
-    lines += [f"   {module}" for module in (*public_modules(), *DESCRIBED)]
+    lines += [f"   {module}" for module in (*public_modules(), *DESCRIBED, "commands")]
     return "\n".join([*lines, ""])
 
 
@@ -315,7 +363,7 @@ def write(root: Path, pictures: Mapping[str, str] | None = None) -> None:
     """
     folder = root / FOLDER
     texts = {folder / f"{name}.rst": text for name, text in pages(pictures).items()}
-    for old in folder.rglob("*.rst"):
+    for old in folder.glob("*/*.rst"):
         if old not in texts:
             old.unlink()
     for path, text in texts.items():

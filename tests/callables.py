@@ -16,6 +16,7 @@ import graphs
 import sparsebrain
 from sparsebrain import (
     diagnostics,
+    distributed,
     energy,
     error_diffusion,
     experiments,
@@ -43,6 +44,7 @@ PACKAGES = (
     learning,
     error_diffusion,
     diagnostics,
+    distributed,
     energy,
     experiments,
     plasticity,
@@ -154,6 +156,22 @@ def _of_kernels() -> Iterator[tuple[str, Call]]:
         "clamped": torch.arange(20) < 3,
     }
     yield "kernels.gibbs", Call(kernels.gibbs, arguments)
+
+
+def _of_distributed() -> Iterator[tuple[str, Call]]:
+    data = graphs.grid_local((4, 5), 1)
+    halves = distributed.partition(data, 2)
+    yield (
+        "distributed.partition",
+        Call(distributed.partition, {"connectome": data, "parts": 2, "method": "blocks"}),
+    )
+    for name in ("owned", "part"):
+        yield f"Partition.{name}", Call(getattr(halves, name), {"rank": 1})
+    place = {"distance": 1.0, "rank": 0, "parts": 2}
+    lattice = {"shape": (4, 5), **place}
+    yield "generators.grid_local", Call(distributed.generators.grid_local, lattice)
+    box = {"num_nodes": 20, "extent": (4.0, 3.0), **place}
+    yield "generators.coordinate_random", Call(distributed.generators.coordinate_random, box)
 
 
 def _of_energy() -> Iterator[tuple[str, Call]]:
@@ -415,6 +433,7 @@ def public_calls() -> dict[str, Call]:
         _of_layers,
         _of_kernels,
         _of_energy,
+        _of_distributed,
         _of_spiking,
         _of_models,
         _of_rules,
@@ -442,6 +461,9 @@ NOT_CALLED = {
     *("fetch", "load", "save", "plot_html", "compare", "reproduce", "features", "rewiring", "song"),
     *("digits_stdp", "one_shot", "reward", "wiring", "pipeline", "read_config", "load_trained"),
     *("Callback", "CSVLog", "TensorBoardLog"),
+    # What runs in several processes, whose errors tests/sparsebrain/distributed compares.
+    *("DistributedGibbs", "DistributedGraphLayer", "DistributedLIF", "Part", "Partition"),
+    *("PartitionReport", "load_checkpoint", "save_checkpoint"),
     # The rules, which are called by their names in RULES and PLASTICITY.
     *(table[name].__name__ for table in (RULES, PLASTICITY) for name in table),
     *("PlasticityRule", "RateRule", "RewardRule", "SpikeTimingRule", "Step", "Task"),
@@ -467,6 +489,7 @@ _SUITS: dict[str, set[str]] = {
     "constraint": {"None"},
     "cumulative": {"bool"},
     "degree": {"zero", "2**40"},
+    "rank": {"zero"},
     "decode": {"None"},
     "device": {"None"},
     "directed": {"None", "bool"},

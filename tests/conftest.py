@@ -22,6 +22,16 @@ def one_thread():
         yield
 
 
+@pytest.fixture(scope="session")
+def pool():
+    """Processes for the tests of torch.distributed, started once."""
+    from tests.sparsebrain.distributed.pool import Pool
+
+    processes = Pool()
+    yield processes
+    processes.close()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark as slow what tiers.py says; `-m` chooses after that."""

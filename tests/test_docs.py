@@ -67,3 +67,8 @@ def test_more_data():
     shard, whole = namespace["weights"]["graph.weight"], namespace["model"].graph.weight
     torch.testing.assert_close(shard, whole)
     assert namespace["states"]["state"]["graph.weight"]["step"] == 8
+
+
+def test_distributed():
+    namespace = run("distributed.md")
+    assert namespace["layer"].part.num_nodes == 1600

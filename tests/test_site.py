@@ -10,6 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer.main
+
+from sparsebrain.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,6 +86,14 @@ def test_every_example_of_a_picture_is_a_function(reference):
     for entry in reference.entries():
         if entry.section == "Pictures":
             assert inspect.isfunction(entry.value)
+
+
+def test_every_command_and_option_is_on_the_page_of_commands(reference):
+    page = importlib.import_module("commands").page()
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"\nsparsebrain {name}\n" in page
+        for parameter in command.params:
+            assert f"``{parameter.opts[0]}``" in page
 
 
 def test_every_notebook_has_a_card_with_a_picture(gallery):

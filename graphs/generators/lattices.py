@@ -82,8 +82,8 @@ def grid_local(
     padding = arguments.flag("padding", padding)
     wraps = arguments.flags("periodic", periodic, len(sides))
     reach = math.floor(distance)
-    _check_wraps(sides, wraps, reach)
-    offsets = _window(len(sides), distance, order)
+    check_wraps(sides, wraps, reach)
+    offsets = window(len(sides), distance, order)
     if not arguments.flag("self_loops", self_loops):
         offsets = offsets[offsets.any(axis=1)]
     # Offsets longer than the lattice keep their edge_type, but have no synapses.
@@ -274,7 +274,7 @@ def _sheet(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_torus(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
-    _check_wraps(sides, wraps, reach)
+    check_wraps(sides, wraps, reach)
     if wraps[0] and sides[0] % 2:
         raise ValueError(
             f"shape must have an even number of rows to be periodic, got {sides[0]}; pass "
@@ -282,7 +282,8 @@ def _check_torus(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> Non
         )
 
 
-def _check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
+def check_wraps(sides: Sequence[int], wraps: Sequence[bool], reach: int) -> None:
+    """Raise ValueError if a periodic axis is shorter than the window."""
     for axis, (side, wrap) in enumerate(zip(sides, wraps, strict=True)):
         if wrap and side < 2 * reach + 1:
             raise ValueError(
@@ -322,7 +323,7 @@ def _check_room(name: str, neurons: float, synapses: float) -> None:
     )
 
 
-def _window(axes: int, distance: float, order: float) -> Index:
+def window(axes: int, distance: float, order: float) -> Index:
     """Return all offsets of norm <= distance, [T, axes], in row-major order."""
     _check_window(2 * math.floor(distance) + 1, distance)
     steps = np.arange(-math.floor(distance), math.floor(distance) + 1)

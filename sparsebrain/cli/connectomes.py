@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparsebrain.experiments.command_options import (
+    BadValueError,
     Columns,
     Delimiter,
     Duplicates,
@@ -10,7 +11,8 @@ from sparsebrain.experiments.command_options import (
     Full,
     NeuronColumns,
     NeuronsFile,
-    NewFile,
+    NewFileOrFolder,
+    Parts,
     ReportFile,
     Seed,
     Shape,
@@ -23,11 +25,12 @@ from sparsebrain.experiments.measure_options import Against, NullJobs, Samples, 
 
 def generate(
     topology: Spec,
-    out: NewFile,
+    out: NewFileOrFolder,
     seed: Seed = 0,
     shape: Shape = "28x28",
+    parts: Parts = None,
 ) -> None:
-    """Generate a connectome and write it to a file.
+    """Generate a connectome and write it to a file, or in parts to a folder.
 
     SPEC is a kind with options, such as small-world:neighbors=22,rewire=0.1. The kinds and their
     options are
@@ -40,10 +43,21 @@ def generate(
     package.module:function,option=value. The number of neurons, shape and extent that
     SPEC does not state follow from the lattice. Options marked * are fitted to the synapses of its
     grid of distance 2.
-    """
-    from sparsebrain.experiments.generation import generate as run  # noqa: PLC0415
 
-    data = run(topology, out, shape=shape, seed=seed)
+    With --parts, out is a folder with one file for each process, which
+    sparsebrain.distributed.DistributedGraphLayer.load reads.
+    """
+    from sparsebrain.experiments import generation, options  # noqa: PLC0415
+
+    if parts is not None:
+        found = generation.generate_parts(topology, out, parts, shape=shape, seed=seed)
+        print(f"Wrote {out}: {parts} parts\n{found.report}")
+        return
+    try:
+        out = options.new_file("--out", out)
+    except ValueError as error:
+        raise BadValueError(str(error)) from None
+    data = generation.generate(topology, out, shape=shape, seed=seed)
     print(f"Wrote {out}: {data.num_nodes} neurons, {data.num_edges} synapses")
 
 

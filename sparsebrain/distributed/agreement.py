@@ -130,7 +130,9 @@ class CallCheck:
         except Exception as error:
             failure = error
         size = distributed.get_world_size(self._group)
-        own = torch.tensor([failure is not None, zlib.crc32(repr(facts).encode())], device=like.device)
+        own = torch.tensor(
+            [failure is not None, zlib.crc32(repr(facts).encode())], device=like.device
+        )
         every = [torch.empty_like(own) for _ in range(size)]
         with answering():
             distributed.all_gather(every, own, self._group)

@@ -14,16 +14,16 @@ from torch.nn.utils import parametrize
 
 from graphs import arguments, tensors
 from sparsebrain.distributed.agreement import CallCheck, group_of, require_same, together
+from sparsebrain.distributed.layer_checks import check_made, check_same, name_of, options_of
 from sparsebrain.distributed.links import Links, total
 from sparsebrain.distributed.partitions import Partition
 from sparsebrain.distributed.parts import Part
 from sparsebrain.distributed.products import PartProduct, replicated
-from sparsebrain.distributed.weights import SHARINGS, draw, share, value_of_weights
+from sparsebrain.distributed.weights import REPLICATED, draw, value_of_weights
 from sparsebrain.equilibrium import Equilibrium, Report, Reports
 from sparsebrain.kernels import Structure
 from sparsebrain.kernels.noise import CounterNoise
-from sparsebrain.kernels.select import check_backend, resolve
-from sparsebrain.nn.arguments import Arguments, check_arguments, check_change
+from sparsebrain.nn.arguments import check_change
 from sparsebrain.nn.batching import admit, check_start
 from sparsebrain.nn.connectome import read_node_types, read_signs, read_weights
 from sparsebrain.nn.dale import DaleSign, with_signs
@@ -137,9 +137,11 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             "neurons": {"bias": bias, "threshold": threshold, "leak": leak, "noise": noise},
             "flags": {"inject": inject, "dale": dale, "checkpoint": False},
         }
-        self.part, checked, self._sharing = together(where, lambda: _check(part, options, where))
+        self.part, checked, self._sharing = together(
+            where, lambda: check_made(part, options, where)
+        )
         like = torch.empty(0, device=device, dtype=dtype)
-        _require_same(where, self.part, options, like)
+        check_same(where, self.part, options, like)
         self._loops = checked.loops
         self.activation = "none" if activation is None else activation
         self.form, self.backend, self.noise = form, backend, checked.neurons["noise"]
@@ -177,7 +179,7 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
                 parametrize.register_parametrization(self, name, Leak())
 
     def _make_weights(self, dale: bool, like: Tensor) -> None:
-        self.weight = nn.Parameter(like.new_zeros(self._sharing.count))
+        self.weight = nn.Parameter(like.new_zeros(self._sharing.size))
         self._sign: Tensor | None = None
         if dale:
             sign = read_signs(self.part.data).to(like.dtype)
@@ -276,6 +278,28 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             with torch.no_grad():
                 self.weight.copy_(weight)
 
+    def exchange_halo(self, states: Tensor) -> Tensor:
+        """Return the states of the halo [h, B], for states [n, B] of the owned neurons.
+
+        All processes call this together; a call of the layer does so by itself.
+        """
+        return self._product.links.exchange(states)
+
+    def numbers_of(self, name: str) -> Tensor | None:
+        """Return the numbers in the whole graph that the values of a parameter belong to.
+
+        Args:
+            name: The name of the parameter, as in ``named_parameters()``.
+
+        Returns:
+            Numbers of synapses or neurons, [k] int64; None if every process holds all values.
+        """
+        if "weight" in name.split("."):
+            return None if self.weight_sharing in REPLICATED else self._sharing.numbers
+        # The leak is parametrized: "parametrizations.leak.original".
+        per = self._per[next(each for each in name.split(".") if each in self._per)]
+        return self.owned if per == "neuron" else None
+
     def forward(
         self,
         x: Tensor,
@@ -368,7 +392,7 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             "requires_grad of the parameters": [
                 name for name, each in self.named_parameters() if each.requires_grad
             ],
-            "activation": _name(self.activation),
+            "activation": name_of(self.activation),
             "form": self.form,
             "inject": self.inject,
             "noise": self.noise,
@@ -447,7 +471,7 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
                 several processes do not support, which the message names.
         """
         where = group_of(group)
-        options = together(where, lambda: _options_of(layer, partition))
+        options = together(where, lambda: options_of(layer, partition))
         spread = cls(partition, layer.loops, group=group, **options)
         spread._copy(layer)
         return spread
@@ -470,7 +494,9 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
     def get_extra_state(self) -> Tensor:
         """Return a SHA-256 [32] uint8 of the graph and the part, for state_dict."""
         text = f"{self.part.graph} {self.part.rank} {self.part.parts} {self.weight_sharing}"
-        return torch.frombuffer(bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8)
+        return torch.frombuffer(
+            bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8
+        )
 
     def _size(self) -> str:
         return "the whole graph, the part and the shared types"
@@ -489,125 +515,3 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
         if self.activation != "none":
             told.append(f"activation={self.activation!r}")
         return f"{parametrize.type_before_parametrizations(self).__name__}({', '.join(told)})"
-
-
-def _check(
-    part: Any, options: dict[str, Any], group: distributed.ProcessGroup
-) -> tuple[Part, Arguments, Any]:
-    """Return the part of this process, the checked options and the sharing of weights."""
-    checked = check_arguments(aggr="sum", gain=None, **options)
-    if not isinstance(part, Part | Partition):
-        raise TypeError(
-            f"part must be a Part or a Partition, got {arguments.described(part)}; pass "
-            "part=sparsebrain.distributed.partition(connectome, parts)"
-        )
-    rank, size = distributed.get_rank(group), distributed.get_world_size(group)
-    if part.parts != size:
-        raise ValueError(
-            f"part must be one of as many parts as there are processes, {size}, got one of "
-            f"{part.parts}; start {part.parts} processes, or call partition(connectome, {size})"
-        )
-    own = part.part(rank) if isinstance(part, Partition) else part
-    if own.rank != rank:
-        raise ValueError(
-            f"part must be that of this process, {rank}, got part {own.rank}; pass "
-            f"part=Part.load(folder, rank={rank})"
-        )
-    arguments.option("weight_sharing on several processes", options["weight_sharing"], SHARINGS)
-    if options["flags"]["dale"] and options["weight_sharing"] == "source":
-        raise ValueError(
-            "dale=True on several processes needs the signs of synapses where their weights are, "
-            "which weight_sharing='source' separates; pass weight_sharing='synapse'"
-        )
-    if checked.init == "edge_weight" and options["weight_sharing"] == "source":
-        raise ValueError(
-            "init='edge_weight' on several processes needs the weights of synapses at their "
-            "target; pass weight_sharing='synapse'"
-        )
-    if checked.init == "identity":
-        raise ValueError(
-            "init='identity' is not supported on several processes; pass init='variance', or call "
-            "DistributedGraphLayer.from_layer(layer, partition)"
-        )
-    if isinstance(checked.loops, Equilibrium) and checked.loops.constraint is not None:
-        raise ValueError(
-            f"constraint={checked.loops.constraint!r} of an Equilibrium is not supported on "
-            "several processes; pass Equilibrium(constraint=None)"
-        )
-    return own, checked, share(own, options["weight_sharing"])
-
-
-def _require_same(
-    group: distributed.ProcessGroup, part: Part, options: dict[str, Any], like: Tensor
-) -> None:
-    kernels = resolve(check_backend(options["backend"]), like.device).name
-    own = {name: _name(value) for name, value in options.items() if name != "device"}
-    require_same(
-        group,
-        {
-            "part, its graph,": (part.graph, "pass the parts of one partition(connectome, parts)"),
-            "backend": (
-                f"{kernels} on {like.device.type}",
-                "pass the same backend and kind of device to every process",
-            ),
-            "dtype": (str(like.dtype), "pass the same dtype to every process"),
-            "the options of the layer": (repr(own), "pass the same options to every process"),
-            "torch's seed": (
-                torch.initial_seed(),
-                "call torch.manual_seed with the same number in every process",
-            ),
-        },
-    )
-
-
-def _name(value: Any) -> Any:
-    """Return the name of a function, which prints the same in every process; others unchanged."""
-    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else value
-
-
-def _options_of(layer: Any, partition: Any) -> dict[str, Any]:
-    """Return the options of a layer as arguments; TypeError or ValueError."""
-    if not isinstance(layer, GraphLayer):
-        raise TypeError(
-            f"layer must be a GraphLayer, got {arguments.described(layer)}; pass "
-            "layer=sparsebrain.GraphLayer(connectome)"
-        )
-    if not isinstance(partition, Partition):
-        raise TypeError(
-            f"partition must be a Partition, got {arguments.described(partition)}; pass "
-            "partition=sparsebrain.distributed.partition(connectome, parts)"
-        )
-    edge_index = partition.connectome.edge_index.to(layer.edge_index.device)
-    if layer.num_nodes != len(partition.assignment) or not torch.equal(
-        layer.edge_index, edge_index
-    ):
-        raise ValueError(
-            "partition must be one of the layer's connectome, with its synapses in their order; "
-            "pass partition(connectome, parts) of the connectome that the layer was made from"
-        )
-    unsupported = {
-        "gain": layer.gain is not None,
-        "aggr": not layer.has_plain_messages,
-        "checkpoint": layer.checkpoint,
-    }
-    for name, used in unsupported.items():
-        if used:
-            raise ValueError(
-                f"layer has the option {name}, which is not supported on several processes; make "
-                f"the layer without {name}"
-            )
-    found = {
-        name: layer.learned_per.get(name, getattr(layer, name)) for name in ("threshold", "leak")
-    }
-    return found | {
-        "activation": None if layer.activation == "none" else layer.activation,
-        "form": layer.form,
-        "bias": layer.learned_per.get("bias", False),
-        "noise": layer.noise,
-        "inject": layer.inject,
-        "weight_sharing": layer.weight_sharing,
-        "dale": layer.keeps_signs,
-        "backend": layer.backend,
-        "device": layer.weight.device,
-        "dtype": layer.weight.dtype,
-    }

@@ -57,7 +57,7 @@ class PartitionReport:
         return asdict(self)
 
     def __str__(self) -> str:
-        rows = [("part", "neurons", "synapses", "halo", "bytes/loop")]
+        rows: list[tuple[str, ...]] = [("part", "neurons", "synapses", "halo", "bytes/loop")]
         columns = (self.neurons, self.synapses, self.halo, self.bytes_per_loop)
         rows += [(str(i), *map(str, each)) for i, each in enumerate(zip(*columns, strict=True))]
         lines = ["".join(f"{cell:>12}" for cell in row) for row in rows]
@@ -267,6 +267,37 @@ def partition(connectome: Data, parts: int, method: Method | Tensor = "blocks") 
     return Partition(connectome, torch.from_numpy(found), parts, method)
 
 
+def part_of(part: Any, rank: int, size: int) -> Part:
+    """Return the part of a process, of a part or a partition.
+
+    Args:
+        part: What the caller passed.
+        rank: The number of the process.
+        size: The number of processes.
+
+    Raises:
+        TypeError: If it is neither a part nor a partition.
+        ValueError: If it is that of another process, or of another number of processes.
+    """
+    if not isinstance(part, Part | Partition):
+        raise TypeError(
+            f"part must be a Part or a Partition, got {arguments.described(part)}; pass "
+            "part=sparsebrain.distributed.partition(connectome, parts)"
+        )
+    if part.parts != size:
+        raise ValueError(
+            f"part must be one of as many parts as there are processes, {size}, got one of "
+            f"{part.parts}; start {part.parts} processes, or call partition(connectome, {size})"
+        )
+    own = part.part(rank) if isinstance(part, Partition) else part
+    if own.rank != rank:
+        raise ValueError(
+            f"part must be that of this process, {rank}, got part {own.rank}; pass "
+            f"part=Part.load(folder, rank={rank})"
+        )
+    return own
+
+
 def _blocks(cost: Index, parts: int) -> Index:
     """Cut a sequence into ranges of about equal cost; return the range of each element."""
     before = np.cumsum(cost) - cost
@@ -301,9 +332,8 @@ def _metis(num_nodes: int, edges: Index, parts: int, cost: Index) -> Index:
     if parts == 1 or not num_nodes:
         return np.zeros(num_nodes, dtype=np.int64)
     matrix = _symmetric(num_nodes, edges)
-    _, found = pymetis.part_graph(
-        parts, xadj=matrix.indptr, adjncy=matrix.indices, vweights=cost.tolist()
-    )
+    adjacency = pymetis.CSRAdjacency(matrix.indptr, matrix.indices)
+    _, found = pymetis.part_graph(parts, adjacency, vweights=cost.tolist())
     return np.asarray(found, dtype=np.int64)
 
 

@@ -259,7 +259,7 @@ class Part:
             ...     paths = partition(graphs.grid_local((4, 4), 1), 2).save(folder)
             ...     part = Part.load(folder, rank=1)
             >>> part
-            Part(1 of 2: 8 of 16 neurons, 52 synapses, halo 4)
+            Part(1 of 2: 8 of 16 neurons, 50 synapses, halo 4)
         """
         place = paths.path("folder", folder)
         rank = arguments.count("rank", rank, at_most=MOST_PARTS - 1)

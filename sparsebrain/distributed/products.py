@@ -76,16 +76,16 @@ class PartProduct:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, product: PartProduct, backend: str
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, product: PartProduct, backend: str) -> Tensor:
         x = x.contiguous()
         traveling = product.links.start(x)
         early = weight.index_select(0, product.interior_synapses)
         y = kernels.propagate(product.interior, early, x, backend=backend)
         halo = traveling.wait()
         late = weight.index_select(0, product.boundary_synapses)
-        found = kernels.propagate(product.boundary, late, product.gathered(x, halo), backend=backend)
+        found = kernels.propagate(
+            product.boundary, late, product.gathered(x, halo), backend=backend
+        )
         y[product.late_row] = found.index_select(0, product.late_place)
         ctx.save_for_backward(x, weight, halo)
         ctx.product, ctx.backend = product, backend
@@ -99,13 +99,14 @@ class _Product(torch.autograd.Function):
         grad = grad.contiguous()
         of_late = grad.new_zeros((product.boundary.num_nodes, grad.size(1)))
         of_late[product.late_place] = grad.index_select(0, product.late_row)
-        grad_x = grad_weight = traveling = back = None
+        grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             late = weight.index_select(0, product.boundary_synapses)
             back = kernels.backpropagate(product.boundary, late, of_late, backend=backend)
             traveling = product.links.start_back(back.index_select(0, product.halo_place))
             early = weight.index_select(0, product.interior_synapses)
             grad_x = kernels.backpropagate(product.interior, early, grad, backend=backend)
+            grad_x.index_add_(0, product.own_row, back.index_select(0, product.own_place))
         if ctx.needs_input_grad[1]:
             grad_weight = torch.empty_like(weight)
             grad_weight[product.interior_synapses] = kernels.correlate(
@@ -115,8 +116,7 @@ class _Product(torch.autograd.Function):
             grad_weight[product.boundary_synapses] = kernels.correlate(
                 product.boundary, of_late, read, backend=backend
             )
-        if traveling is not None:
-            grad_x.index_add_(0, product.own_row, back.index_select(0, product.own_place))
+        if grad_x is not None:
             grad_x.index_add_(0, product.links.send, traveling.wait())
         return grad_x, grad_weight, None, None
 

@@ -1,4 +1,4 @@
-"""The weights of a layer on several processes: which synapses share them, and how they are drawn."""
+"""The weights of a layer on several processes: who shares them, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class WeightSharing(NamedTuple):
 
     Attributes:
         by: One of :data:`SHARINGS`.
-        index: The weight of every synapse, [e] int64, or None if each has its own. With "source" it
+        place: The weight of every synapse, [e] int64, or None if each has its own. With "source" it
             is the local number of the source.
-        count: The number of weights of this process.
-        numbers: Numbers of these weights in the whole graph, [count] int64.
+        size: The number of weights of this process.
+        numbers: Numbers of these weights in the whole graph, [size] int64.
     """
 
     by: str
-    index: Tensor | None
-    count: int
+    place: Tensor | None
+    size: int
     numbers: Tensor
 
     def per_synapse(self, weight: Tensor, product: PartProduct, part: Part) -> Tensor:
         """Return the weight of every synapse [e], differentiable by autograd."""
-        if self.index is None:
+        if self.place is None:
             return weight
         if self.by in REPLICATED:
             weight = replicated(weight, product.links.group)
@@ -54,7 +54,7 @@ class WeightSharing(NamedTuple):
             halo = fetch(weight, product.links)
             nodes = weight.new_zeros(len(own)).index_put((own.nonzero().squeeze(1),), weight)
             weight = nodes.index_put(((~own).nonzero().squeeze(1),), halo)
-        return weight.index_select(0, self.index.to(weight.device))
+        return weight.index_select(0, self.place.to(weight.device))
 
 
 def share(part: Part, by: str) -> WeightSharing:
@@ -90,18 +90,18 @@ def share(part: Part, by: str) -> WeightSharing:
 def value_of_weights(
     values: Tensor, sharing: WeightSharing, name: str, group: distributed.ProcessGroup
 ) -> Tensor:
-    """Return values of synapses [e] as values of weights [count].
+    """Return values of synapses [e] as values of weights [size].
 
     Raises:
         ValueError: In all processes, if synapses that share a weight have different values.
     """
-    if sharing.index is None:
+    if sharing.place is None:
         return values
-    low = values.new_full((sharing.count,), math.inf).scatter_reduce(
-        0, sharing.index, values, "amin"
+    low = values.new_full((sharing.size,), math.inf).scatter_reduce(
+        0, sharing.place, values, "amin"
     )
-    high = values.new_full((sharing.count,), -math.inf).scatter_reduce(
-        0, sharing.index, values, "amax"
+    high = values.new_full((sharing.size,), -math.inf).scatter_reduce(
+        0, sharing.place, values, "amax"
     )
     wrong = torch.zeros(1)
     with answering():
@@ -153,7 +153,7 @@ def draw(
     numbers = sharing.numbers.to(like.device)
     weight = CounterNoise(key, 1.0).values(0, like.unsqueeze(1), numbers).squeeze(1)
     target = part.data.edge_index[1]
-    if sharing.index is None:
+    if sharing.place is None:
         degree = torch.bincount(target, minlength=len(part.nodes))
         weight *= degree[target].to(weight).clamp_min(1).rsqrt()
     else:

@@ -62,7 +62,7 @@ def components(neurons: Tensor, pairs: Tensor, num_nodes: int) -> Components:
     Args:
         neurons: [n] int64.
         pairs: [2, P], of all neurons.
-        num_nodes: N.
+        num_nodes: The number of neurons N.
     """
     position = torch.full((num_nodes,), -1)
     position[neurons] = torch.arange(len(neurons))

@@ -117,9 +117,7 @@ def relative_residual(before: Tensor, after: Tensor, total: Total | None = None)
     change, size = ((x * x).sum(0) for x in (after - before, after))
     if total is None:
         return change.sqrt() / size.sqrt().clamp_min(eps * math.sqrt(max(after.size(0), 1)))
-    change, size, neurons = total(
-        torch.stack([change, size, torch.full_like(size, after.size(0))])
-    )
+    change, size, neurons = total(torch.stack([change, size, torch.full_like(size, after.size(0))]))
     return change.sqrt() / torch.maximum(size.sqrt(), eps * neurons.clamp_min(1).sqrt())
 
 

@@ -28,6 +28,12 @@ it needs no copy of all strengths, and skips samples whose error has the other s
 """
 
 
+_PIECE = 128
+"""Terms of a sum that one matrix product adds up. Longer sums may be split among threads, so that
+their order would depend on the number of threads.
+"""
+
+
 class Block(NamedTuple):
     """Consecutive targets that have a synapse from each of the same consecutive rows."""
 
@@ -114,13 +120,14 @@ class Bundle:
             sums = sums[: self.networks * self.targets]
             return sums.view(self.networks, self.targets, state.size(-1))
         if self.is_matrix and state.dim() == 2:
-            sums = part.view(self.networks * self.targets, -1) @ self.blocks[0].read(state)
+            matrix = part.view(self.networks * self.targets, -1)
+            sums = _multiply(matrix, self.blocks[0].read(state))
             return sums.view(self.networks, self.targets, -1)
         states = state.expand(self.networks, -1, -1)
         pieces, place = list[Tensor](), 0
         for block in self.blocks:
             pieces += self._silence(state, block.targets.start - place)
-            pieces.append(torch.bmm(block.matrices(part, self.networks), block.read(states)))
+            pieces.append(_multiply(block.matrices(part, self.networks), block.read(states)))
             place = block.targets.stop
         pieces += self._silence(state, self.targets - place)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
@@ -140,14 +147,15 @@ class Bundle:
             matrices = block.matrices(out, self.networks)
             of_block = post.narrow(1, block.targets.start, len(block.targets))
             read = block.read(states).transpose(1, 2)
-            if matrices[0].numel() < _LARGE:
+            if matrices[0].numel() < _LARGE and post.size(2) <= _PIECE:
                 torch.bmm(of_block, read, out=matrices)
                 continue
             for matrix, one, samples, of_one in zip(
                 matrices, of_block, heard.samples, read, strict=True
             ):
-                ends = one.index_select(1, samples), of_one.index_select(0, samples)
-                torch.mm(*ends, out=matrix)
+                _multiply_into(
+                    matrix, one.index_select(1, samples), of_one.index_select(0, samples)
+                )
 
     def _silence(self, state: Tensor, targets: int) -> list[Tensor]:
         """Return zero sums of targets that no block contains."""
@@ -195,8 +203,26 @@ def _total_of_pairs(plus: Bundle, minus: Bundle, strength: Tensor, state: Tensor
         matrices = (block.matrices(each, networks) for each in (part, other))
         into = sums.narrow(1, block.targets.start, len(block.targets))
         for one, less, read, out in zip(*matrices, block.read(states), into, strict=True):
-            torch.mm(torch.sub(one, less, out=difference), read, out=out)
+            _multiply_into(out, torch.sub(one, less, out=difference), read)
     return sums
+
+
+def _multiply(one: Tensor, other: Tensor) -> Tensor:
+    """Return one @ other, of matrices or of equally many matrices."""
+    first, add = (torch.mm, torch.addmm) if one.dim() == 2 else (torch.bmm, torch.baddbmm)
+    found: Tensor | None = None
+    for left, right in zip(one.split(_PIECE, -1), other.split(_PIECE, -2), strict=True):
+        found = first(left, right) if found is None else add(found, left, right)
+    assert found is not None
+    return found
+
+
+def _multiply_into(out: Tensor, one: Tensor, other: Tensor) -> None:
+    """Write one @ other, of matrices, into ``out``."""
+    (left, *lefts), (right, *rights) = one.split(_PIECE, 1), other.split(_PIECE, 0)
+    torch.mm(left, right, out=out)
+    for left, right in zip(lefts, rights, strict=True):
+        out.addmm_(left, right)
 
 
 def find_blocks(read: Tensor, target: Tensor) -> tuple[Block, ...]:

@@ -325,8 +325,23 @@ Spec = Annotated[
         metavar="SPEC", help="Topology; see above.", is_eager=True, **checked(names.topology)
     ),
 ]
-NewFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help=_NEW_SUFFIXES, **path("new_file"))
+NewFileOrFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help=_NEW_SUFFIXES[:-1] + "; or with --parts a folder.",
+        **path("new_file_or_folder"),
+    ),
+]
+Parts = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Number of processes; writes one file for the part of each.",
+        **integer("parts"),
+    ),
 ]
 Shape = Annotated[
     str, typer.Option(metavar="SIDES", help="Lattice of the neurons.", **checked(_shape))

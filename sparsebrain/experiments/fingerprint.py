@@ -27,7 +27,8 @@ CHECKSUMS = {
 """The fields of a run that :func:`seal` sets, and how reports describe a different value."""
 
 NOT_TRAINED_BY = (
-    *("cli", "diagnostics", "experiments/figures", "experiments/error_diffusion_study"),
+    *("cli", "diagnostics", "distributed", "experiments/figures"),
+    "experiments/error_diffusion_study",
     *("experiments/plasticity_study", "experiments/one_shot_study"),
     *("experiments/reward_study", "reward", "experiments/wiring_study"),
     "experiments/pipeline_study",

@@ -28,6 +28,7 @@ MOST_NULLS = 1_000_000
 MOST_SAMPLES = 10_000_000
 MOST_LOOPS = 100_000
 MOST_NEURONS = 10_000_000
+MOST_PARTS = 2**20
 # All inhibit each other.
 MOST_EXCITATORY = 10_000
 # What to do if a file cannot be read.
@@ -257,6 +258,16 @@ def new_file(name: str, value: object) -> Path:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     return _in_a_folder(name, file)
+
+
+def new_file_or_folder(name: str, value: object) -> Path:
+    """Return the path of a new connectome's file, or of a folder, which has no suffix."""
+    return new_file(name, value) if path(name, value).suffix else out_folder(name, value)
+
+
+def parts(name: str, value: object) -> int:
+    """Return a number of parts."""
+    return arguments.count(name, value, at_least=1, at_most=MOST_PARTS)
 
 
 def _in_a_folder(name: str, file: Path) -> Path:

@@ -255,9 +255,11 @@ def run_loop(
     activation = fused_name(activation)
     narrow = state_dtype is not None and check_state_dtype(state_dtype)
     if narrow:
-        index, chosen = structure.by_target.pointer, resolve(backend, state.device)
+        # A compiled model comes to the operator, which checks the backend that it resolves.
+        chosen = "" if torch.compiler.is_compiling() else resolve(backend, state.device).name
+        index = structure.by_target.pointer
         drawn_by = None if isinstance(noise, CounterNoise) else noise
-        check_call(form, activation, drawn_by, state, index, chosen.name)
+        check_call(form, activation, drawn_by, state, index, chosen)
     keep = keep or stacked
     watched = eager.is_watched()
     transformed, compiling = watched and is_transformed(), torch.compiler.is_compiling()

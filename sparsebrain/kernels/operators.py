@@ -74,7 +74,7 @@ class _LoopArguments(NamedTuple):
     key: Any = None
     std: Any = None
     form: Any = "rate"
-    narrow: Any = False
+    narrow: Any = None
 
     @property
     def inputs(self) -> LoopInputs:
@@ -163,7 +163,7 @@ def loop(
     key: Tensor | None,
     std: float,
     form: str,
-    narrow: bool = False,
+    narrow: bool,
 ) -> list[Tensor]:
     """Return the states that ``keep`` asks for, then the tape."""
     arguments.count("loops", loops, at_least=1)
@@ -229,7 +229,7 @@ def loop_backward(
     key: Tensor | None,
     std: float,
     form: str,
-    narrow: bool = False,
+    narrow: bool,
 ) -> list[Tensor]:
     """Return the gradients of ``weight`` if needed, and of the given inputs, state to leak."""
     loops = arguments.count("the number of grads", len(grads), at_least=1)
@@ -249,6 +249,9 @@ def loop_backward(
     elif chosen.tape_suffices:
         shapes = chosen.tape_shapes(*shape, loops=loops, keep=False)
         kept_as = chosen.tape_dtype(kept_as, narrow=narrow)
+    if narrow:
+        # Autocast has widened the tape.
+        states = [each.to(kept_as) if each.dtype is torch.float32 else each for each in states]
     check_states(states, shapes, state, kept_as)
     for number, grad in enumerate(grads):
         if grad is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from sparsebrain.kernels.structure import Structure
 
-LEAST_SHARED = 0.6
+LEAST_SHARED = 0.7
 """The share of the synapses that pairs must have in common to be worth it, as on grids."""
 LEAST_COLUMNS = 1024
 """Loops times batch below which a call does not pay for a search of pairs."""

@@ -7,7 +7,6 @@ the samples a :class:`Running`, and of its input a :class:`Span`; it returns a :
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -344,6 +343,7 @@ def run_steps(
     running: Running,
     span: Span,
     operator: Callable[[Structure, Tensor], Callable[[Tensor], Tensor]],
+    complete: Callable[[Tensor], Tensor] | None = None,
 ) -> Spiked:
     """Run the steps of a span one by one.
 
@@ -352,6 +352,8 @@ def run_steps(
         running: The state of the samples.
         span: The input.
         operator: Returns the function x -> W x of a structure and its weights.
+        complete: Adds the spikes of neurons that another process computes to those of a step,
+            [S, N], before any arrives; the result has the spikes of both.
     """
     c = network.coefficients
     if network.silent is not None:
@@ -378,8 +380,14 @@ def run_steps(
         now = span.events.step == n
         jump = torch.zeros_like(state.u)
         jump[sample_of_event[now], span.events.neuron[now]] = span.jump[now]
-        arrivals = partial(_arrive, wiring, propagate, history)
-        spikes, state = step(c, state, _fire, arrivals, drive=network.input, jump=jump)
+        every: list[Tensor] = []
+
+        def arrive(own: Tensor, past: Tensor = history, every: list[Tensor] = every) -> Tensor:
+            every.append(own if complete is None else complete(own))
+            return _arrive(wiring, propagate, past, every[0])
+
+        _, state = step(c, state, _fire, arrive, drive=network.input, jump=jump)
+        (spikes,) = every
         sample, neuron = spikes.nonzero(as_tuple=True)
         found.append(torch.stack([sample, torch.full_like(sample, n), neuron]))
         if longest:

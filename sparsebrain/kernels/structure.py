@@ -46,7 +46,7 @@ class Structure:
         num_nodes: N, the number of neurons, including those without synapses; at most 2^31 - 1.
 
     Attributes:
-        num_nodes: N.
+        num_nodes: The number of neurons N.
         num_edges: E, the number of synapses.
         by_target: Rows are targets and ``neuron`` holds sources: the matrix W of ``propagate``.
         paired: The pairs in which a backend reads the rows, by whether they are sources, or None

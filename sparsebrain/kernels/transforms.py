@@ -32,6 +32,9 @@ def in_torch_func() -> bool:
 def untraced() -> Iterator[None]:
     """Keep ``torch.jit.trace`` from recording, so that what is computed here is a constant."""
     state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
     torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
     try:
         yield

@@ -232,7 +232,7 @@ class ForwardForward(Rule):
         loss, weight = self._read(x, y)
         labels = torch.cat((y, self._wrong(weight, y)))
         active = self.activities(torch.cat((x, x)), labels)
-        losses, grads = zip(*[self._loss_and_gradient(z.detach()) for z in active], strict=True)
+        losses, grads = zip(*[self.loss_and_gradient(z.detach()) for z in active], strict=True)
         roots = active if self.head is None else [loss, *active]
         torch.autograd.backward(roots, [None] * (len(roots) - len(active)) + [*grads])
         return loss.detach() + torch.stack(losses).sum()
@@ -278,7 +278,15 @@ class ForwardForward(Rule):
 
         Returns:
             z [B, n] of every layer. Each has a gradient for the weights of that layer only.
+
+        Raises:
+            ValueError: The form is recurrent.
         """
+        if self._graph is not None:
+            raise ValueError(
+                "the model is recurrent, and its sweeps need the drive of its input; call "
+                "rule.activities(x, labels)."
+            )
         found = []
         for block in self.blocks:
             z = through(block.after, block.layer(normalize(x)))
@@ -303,7 +311,7 @@ class ForwardForward(Rule):
         return loss + self.peer * peers
 
     @torch.no_grad()
-    def _loss_and_gradient(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return :meth:`layer_loss` of z [2B, n] and its gradient [2B, n], in few passes over z."""
         logits = self.goodness(z) - _sizes(z, self.groups)
         half = len(z) // 2

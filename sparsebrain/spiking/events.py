@@ -172,8 +172,8 @@ class Inputs:
     Args:
         events: The given events, or None.
         poisson: The Poisson trains, or None.
-        samples: S.
-        num_nodes: N.
+        samples: The number of samples S.
+        num_nodes: The number of neurons N.
         like: A tensor of the dtype and on the device of the states.
         generator: The source of randomness.
     """

@@ -76,7 +76,7 @@ class LIF(Fingerprinted, nn.Module):
     Attributes:
         weight: [E], in the order of ``edge_index``.
         edge_index: [2, E] int64.
-        num_nodes: N.
+        num_nodes: The number of neurons N.
         tau: As the argument, a float or a tensor [N] float64 on the CPU; likewise ``tau_synapse``,
             ``rest``, ``reset`` and ``threshold``.
         refractory: The refractory time that is used: the nearest multiple of ``dt``.

@@ -47,8 +47,8 @@ class Recording:
         states: One :class:`Trace` for each entry of ``record``.
         duration: The simulated time in ms, which is shorter if the simulation was interrupted.
         dt: The time step in ms.
-        num_nodes: N.
-        samples: S.
+        num_nodes: The number of neurons N.
+        samples: The number of samples S.
     """
 
     step: Tensor

@@ -49,9 +49,9 @@ def run(
 ) -> Recording:
     """Simulate a network, see :meth:`sparsebrain.spiking.LIF.simulate`."""
     like, size = lif.weight, lif.num_nodes
-    steps = _count_steps(duration, lif.dt)
+    steps = count_steps(duration, lif.dt)
     samples = arguments.count("samples", samples, at_least=1)
-    _check_events(events, steps, size, samples)
+    check_events(events, steps, size, samples)
     trains = check_poisson(poisson, size, lif.dt)
     asked = check_record(record, num_nodes=size, dt=lif.dt, has_current=lif.tau_synapse is not None)
     tensors.generator("generator", generator, torch.device("cpu"))
@@ -62,7 +62,7 @@ def run(
         lif.weight.detach(),
         lif.delay_steps.to(like.device),
         lif.coefficients(),
-        _input(lif, current),
+        input_of(lif, current),
         _silent(silence, size, like),
     )
     inputs = Inputs(
@@ -108,7 +108,7 @@ def _spans(
         torch.zeros_like(u, dtype=torch.int32),
         Train(begins(none, samples), none, none),
     )
-    most = max(1, min(_LONGEST_SPAN, _UPDATES // max(u.numel(), 1)))
+    most = longest_span(u.numel())
     for first in range(0, steps, most):
         count = min(most, steps - first)
         span = inputs.span(first, count)
@@ -116,6 +116,11 @@ def _spans(
         result = simulate(running, span._replace(probes=probes))
         running = result.running
         yield first, count, result
+
+
+def longest_span(cells: int) -> int:
+    """Return the steps of a span for this number of neurons times samples."""
+    return max(1, min(_LONGEST_SPAN, _UPDATES // max(cells, 1)))
 
 
 def _recording(
@@ -146,7 +151,8 @@ def _recording(
     )
 
 
-def _count_steps(duration: float, dt: float) -> int:
+def count_steps(duration: float, dt: float) -> int:
+    """Return the steps of a duration in ms; TypeError or ValueError."""
     time = number("duration", duration, "not negative")
     if time / dt > _MOST_STEPS:
         raise ValueError(
@@ -156,7 +162,8 @@ def _count_steps(duration: float, dt: float) -> int:
     return round(time / dt)
 
 
-def _check_events(events: Any, steps: int, size: int, samples: int) -> None:
+def check_events(events: Any, steps: int, size: int, samples: int) -> None:
+    """Raise TypeError or ValueError unless events fit a simulation of this size."""
     if events is None:
         return
     if not isinstance(events, SpikeTrains):
@@ -193,7 +200,8 @@ def _check_room(lif: LIF, steps: int, samples: int, asked: list[Asked]) -> None:
     )
 
 
-def _input(lif: LIF, current: Any) -> Tensor | None:
+def input_of(lif: LIF, current: Any) -> Tensor | None:
+    """Return c I [N] for an input current, or None; TypeError or ValueError."""
     if current is None:
         return None
     found = values("current", current, lif.num_nodes, "finite")

@@ -25,7 +25,7 @@ def draw(trained: Sequence[Any], curves: Sequence[Any], simulated: Sequence[Any]
     methods = list(dict.fromkeys(each.method for each in trained))
     colors = dict(zip(methods, COLORS, strict=False))
     figure = Figure(figsize=(13.5, 7), layout="constrained")
-    bars, lines = figure.subfigures(2, 1)
+    bars, lines = figure.subfigures(2, 1, squeeze=False)[:, 0]
     speed, idle, kept = bars.subplots(1, 3, sharey=True)
     places = range(len(methods))[::-1]
     for place, method in zip(places, methods, strict=True):

@@ -82,11 +82,17 @@ def train(jobs: Sequence[Job], tell: Callable[[int], None]) -> list[list[Measure
         assert context is not None
         told = 0
         ended = False
-        while not ended:
-            ended = context.join(timeout=0.2)
-            while told < len(jobs) and _file(folder, told, 0).exists():
-                tell(told)
-                told += 1
+        try:
+            while not ended:
+                ended = context.join(timeout=0.2)
+                while told < len(jobs) and _file(folder, told, 0).exists():
+                    tell(told)
+                    told += 1
+        except BaseException:
+            # An interrupted command would otherwise wait for the end of all trainings.
+            for process in context.processes:
+                process.terminate()
+            raise
         return [
             [Measured(**torch.load(_file(folder, job, rank))) for rank in range(STAGES)]
             for job in range(len(jobs))

@@ -225,7 +225,8 @@ class LaterForwardForwardStage(LocalStage):
     def forward(self, part: int, x: Tensor, y: Tensor) -> Tensor:
         """Let all layers learn."""
         layers = self.rule.layers(x)
-        torch.stack([self.rule.layer_loss(z) for z in layers]).sum().backward()
+        grads = [self.rule.loss_and_gradient(z.detach())[1] for z in layers]
+        torch.autograd.backward(layers, grads)
         return layers[-1].detach()
 
 

@@ -40,7 +40,7 @@ def refusals(group, folder):
         "other dtype": lambda: layer(dtype=torch.float64 if rank else torch.float32),
         "other options": lambda: layer(loops=1 + rank),
         "other seeds": seeded,
-        "one wrong option": lambda: layer(loops=-rank or 1),
+        "one wrong option": lambda: layer(loops=-min(rank, 1) or 1),
         "one wrong type": lambda: layer(loops="many" if rank else 1),
         "other batch": lambda: good(x[: 1 + min(rank, 1)]),
         "one wrong x": lambda: good(x[:, rank:]),

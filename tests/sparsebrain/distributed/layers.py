@@ -11,6 +11,9 @@ from tests.graphs.cases import CASES
 
 LOOPS, BATCH = 3, 3
 
+# The largest real connectomes of the table take seconds, and add nothing here.
+TOPOLOGIES = [name for name in CASES if name not in ("fly-visual-system", "mouse-regions")]
+
 # Options of a layer, on a graph with types, populations and signs.
 OPTIONS = {
     "neurons": {"bias": True, "threshold": "neuron", "leak": "neuron", "activation": "tanh"},

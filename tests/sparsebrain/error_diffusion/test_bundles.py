@@ -156,3 +156,24 @@ def test_signs_and_zeros_of_the_gradient():
     silent = torch.isin(network.edge_index[0], torch.tensor([2 + 2 * 7, 3 + 2 * 7]))
     assert not grad[:, silent].any()
     assert grad[:, ~silent].any(0).sum() > 0.9 * (~silent).sum()
+
+
+def test_the_number_of_threads_does_not_change_a_step():
+    """With sums of 785 and of 300 terms, which a library would split."""
+    network = grid(16, 784, torch.float32)
+    x = torch.rand(300, 784, generator=torch.Generator().manual_seed(1))
+    y = torch.arange(300) % CLASSES
+    rule, found, before = ErrorDiffusion(network), [], torch.get_num_threads()
+    try:
+        for number in (1, 2, 4):
+            torch.set_num_threads(number)
+            network.strength.grad = None
+            rule(x, y)
+            found.append((rule.predict(x[:64]), network.strength.grad))
+    finally:
+        torch.set_num_threads(before)
+    for scores, grad in found[1:]:
+        assert torch.equal(scores, found[0][0])
+        for stage in network.stages:
+            for bundle in stage.feed:
+                assert torch.equal(bundle.part(grad), bundle.part(found[0][1]))

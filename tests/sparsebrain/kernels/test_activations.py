@@ -172,5 +172,5 @@ def test_an_unknown_name_is_refused(lone, backend):
             lone.arrays(),
             1,
             "swish",
-            *(False, False, 0, backend, None, 0.0, "rate"),
+            *(False, False, 0, backend, None, 0.0, "rate", False),
         )

@@ -134,7 +134,7 @@ def test_operators_refuse_what_is_too_short(ring, given, backend):
         ops.propagate(weight.double(), x, ring.arrays(), False, backend)
     with pytest.raises(TypeError, match="must be a float32 or float64 .*, got torch.int64"):
         ops.propagate(weight.long(), x.long(), ring.arrays(), False, backend)
-    options = (0, "none", False, False, 0, backend, None, 0.0, "rate")
+    options = (0, "none", False, False, 0, backend, None, 0.0, "rate", False)
     with pytest.raises(ValueError, match="loops must be an integer >= 1"):
         ops.loop(weight, x, *[None] * 3, ring.arrays(), *options)
 
@@ -158,6 +158,7 @@ def test_a_short_tape_is_refused(ring, given, backend):
                     None,
                     0.0,
                     "rate",
+                    False,
                 )
 
 

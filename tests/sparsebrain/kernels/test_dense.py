@@ -60,14 +60,14 @@ def test_parallel_synapses_each_get_the_gradient_of_their_pair():
 
 
 @pytest.mark.parametrize("traceless", [False, True])
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_index_arrays_that_were_written_over_cannot_mislead_it(number, traceless):
     structure = Structure(torch.tensor([[3, 0, 1, 2], [0, 1, 2, 3]]), 4)
     weight, x = torch.arange(4.0), torch.ones(4, 1)
     (right,) = kernels.loop(structure, weight, x, loops=1, backend="dense")
     array = structure.arrays()[number]
     (array.data if traceless else array)[1] = 10**9
-    if number == 0 or traceless:
+    if traceless:
         (y,) = kernels.loop(structure, weight, x, loops=1, backend="dense")
         assert torch.equal(y, right)
     else:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.utils import scatter
 
-from sparsebrain.kernels import Structure, joins, native
+from sparsebrain.kernels import Structure, joins, native_calls
 from sparsebrain.kernels.backend import LoopInputs
 from sparsebrain.kernels.joined_loops import run_joined
 from sparsebrain.kernels.joins import Join
@@ -233,7 +233,7 @@ def test_only_the_native_backend_fuses_them(kind):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_every_instruction_set(small, kind, dtype, monkeypatch):
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         for batch in (1, 23):
             check(kind, small, batch, "native", dtype, bias=True, leak=True, activation="tanh")

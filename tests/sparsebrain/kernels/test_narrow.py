@@ -163,6 +163,19 @@ def test_a_tape_takes_half_the_memory():
     assert wide.shape == half.shape
 
 
+def test_a_tape_in_large_pages_is_that_of_small_ones():
+    structure, tensors = structure_of(), given(512, bias=True)
+    options = {"loops": 110, "activation": "tanh", "backend": "native"}
+    # 111 states of 40 x 512 values of two bytes are more than 4 MiB, from which on it is large.
+    states, grads = learn(structure, tensors, **options)
+    with_checkpoints = learn(structure, tensors, checkpoint=True, **options)
+    for found, wanted in zip(
+        [*states, *grads], [*with_checkpoints[0], *with_checkpoints[1]], strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+    assert all(torch.equal(*pair) for pair in zip(states, with_checkpoints[0], strict=True))
+
+
 def ring():
     return Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
 

@@ -10,7 +10,7 @@ import torch
 
 import graphs
 from sparsebrain import kernels
-from sparsebrain.kernels import Structure, native
+from sparsebrain.kernels import Structure, native_calls
 from sparsebrain.kernels.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.skipif(
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def sets():
-    return native._module().instruction_sets()
+    return native_calls.module().instruction_sets()
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_instruction_set_agrees_with_the_reference(
     )
     assert sets[0] == "baseline"
     for name in sets:
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         found = learn(grid, *given, "native", loops=4, activation=activation)
         for one, other in zip(found, exact, strict=True):
             error = (one.double() - other).abs().max() / other.abs().max()
@@ -85,7 +85,7 @@ def test_activations_are_right_to_a_few_units_in_the_last_place(
         # Of torch's erfc the argument is rounded, which its lower tail magnifies.
         places = 1000
     for name in sets:
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         (y,) = kernels.loop(
             lone,
             torch.ones(1, dtype=dtype),
@@ -101,7 +101,7 @@ def test_activations_are_right_to_a_few_units_in_the_last_place(
 
 
 def test_compiled_names_and_numbers_are_those_of_the_table():
-    assert native._module().activations() == {
+    assert native_calls.module().activations() == {
         name: each.number for name, each in ACTIVATIONS.items()
     }
 
@@ -110,7 +110,7 @@ def test_kernels_of_another_version_are_an_obstacle(monkeypatch):
     table = {"none": 0, "tanh": 1, "swish": 2}
     other = types.SimpleNamespace(activations=lambda: table)
     monkeypatch.setitem(sys.modules, "sparsebrain.kernels._native", other)
-    module, obstacle = native._extension.__wrapped__()
+    module, obstacle = native_calls.extension.__wrapped__()
     assert module is None
     assert "'swish': 2" in obstacle
     assert obstacle.endswith("call pip install . to build them again")
@@ -118,7 +118,7 @@ def test_kernels_of_another_version_are_an_obstacle(monkeypatch):
 
 def test_an_unknown_number_is_no_activation():
     with pytest.raises(ValueError, match="no activation of number 99"):
-        native._module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0, False)
+        native_calls.module().response(99, False, (0, 0, 0), 0, 0, 0, 0, 0.0, False)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -273,7 +273,7 @@ def test_several_python_threads_compute_at_once(grid):
 
 
 def test_a_call_without_the_module_is_an_error(monkeypatch, grid):
-    monkeypatch.setattr(native, "_extension", lambda: (None, "no compiler"))
+    monkeypatch.setattr(native_calls, "extension", lambda: (None, "no compiler"))
     with pytest.raises(RuntimeError, match="'native' cannot run, since no compiler"):
         kernels.propagate(grid, torch.ones(grid.num_edges), torch.ones(72, 1), backend="native")
     assert kernels.available()["native"] == "no compiler"

@@ -8,7 +8,7 @@ from scipy import special, stats
 
 import graphs
 from sparsebrain import kernels
-from sparsebrain.kernels import Structure, native
+from sparsebrain.kernels import Structure, native_calls
 from sparsebrain.kernels.activations import ACTIVATIONS
 from sparsebrain.kernels.noise import CounterNoise
 
@@ -77,8 +77,8 @@ def test_every_instruction_set_draws_the_same_numbers_in_the_tails_too(monkeypat
     like = torch.zeros(100, 10_000, dtype=torch.float64)
     expected = noise().values(0, like)
     assert expected.abs().max() > 4
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         (found,) = drawn("native", noise(), 1, 100, 10_000, dtype).double()
         error = {torch.float32: 2e-6, torch.float64: 1e-13}[dtype]
         torch.testing.assert_close(found, expected, rtol=0, atol=error, msg=name)

@@ -13,7 +13,7 @@ def _double(*shape):
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
-QUIET = (None, 0.0, "rate")
+QUIET = (None, 0.0, "rate", False)
 """No key and no standard deviation of noise, and the form."""
 
 
@@ -78,7 +78,7 @@ def test_operators_pass_torchs_own_check(small, backend):
         learning = (state, None, None, None, arrays, 3, "tanh", False)
         torch.library.opcheck(operators.loop, (weight, *learning, True, 0, backend, *QUIET))
     noisy = (weight, x, g, _double(5), leak, arrays, 3, "tanh", False, True, 0, backend)
-    torch.library.opcheck(operators.loop, (*noisy, torch.tensor(7), 0.1, "rate"))
+    torch.library.opcheck(operators.loop, (*noisy, torch.tensor(7), 0.1, "rate", False))
     given = [each.detach() for each in (weight, x, g, _double(5), leak)]
     for segment in (0, 2):
         _, *tape = operators.loop(*given, arrays, 3, "tanh", False, True, segment, backend, *QUIET)
@@ -101,6 +101,35 @@ def test_operators_pass_torchs_own_check(small, backend):
                 *QUIET,
             ),
         )
+
+
+def test_narrow_states_pass_torchs_own_check(small, backend):
+    arrays, narrow = small.arrays(), (None, 0.0, "rate", True)
+    weight, x, g = (each.detach().float() for each in (_double(9), _double(5, 2), _double(5, 2)))
+    alone = (x, None, None, None, arrays, 3, "tanh", False)
+    learning = (weight.requires_grad_(), *alone, True, 0, backend, *narrow)
+    # Rounded gradients are not those of finite differences, which only the other tests compare.
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(operators.loop, learning, test_utils=tests)
+    _, *tape = operators.loop(weight.detach(), *alone, True, 0, backend, *narrow)
+    states = tape if BACKENDS[backend].tape_suffices else [x, *tape, g]
+    torch.library.opcheck(
+        operators.loop_backward,
+        (
+            weight.detach(),
+            x,
+            *[None] * 3,
+            states,
+            [None, None, g],
+            arrays,
+            "tanh",
+            True,
+            0,
+            backend,
+            *narrow,
+        ),
+        test_utils=tests,
+    )
 
 
 def test_autocast_does_not_reach_into_a_kernel(small, monkeypatch):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import graphs
-from sparsebrain.kernels import Structure, available, loop, native, row_pairs
+from sparsebrain.kernels import Structure, available, loop, native, native_calls, row_pairs
 from sparsebrain.kernels.noise import CounterNoise
 
 pytestmark = pytest.mark.skipif(
-    available()["native"] is not None or native._instruction_set() != "avx512",
+    available()["native"] is not None or native_calls.instruction_set() != "avx512",
     reason="rows are paired only with AVX-512",
 )
 
@@ -76,6 +76,7 @@ OPTIONS = {
 @pytest.fixture(autouse=True)
 def pairs_for_few_columns(monkeypatch):
     monkeypatch.setattr(row_pairs, "LEAST_COLUMNS", 1)
+    monkeypatch.setattr(row_pairs, "LEAST_SHARED", 0.6)
     monkeypatch.setattr(native, "_FEW_READS", 0)
 
 
@@ -207,11 +208,10 @@ def test_what_is_not_finite_reaches_only_its_targets(graph, value):
 
 
 def test_wide_indices_are_paired_alike():
-    structure, wide = (Structure(*PAIRED["unequal rows"]) for _ in range(2))
-    wide.by_target, wide.by_source = (
-        type(rows)(*(None if array is None else array.long() for array in rows))
-        for rows in (wide.by_target, wide.by_source)
-    )
+    structure = Structure(*PAIRED["unequal rows"])
+    arrays = [each.long() for each in structure.arrays()]
+    wide = Structure.from_arrays(arrays, structure.num_nodes)
+    assert wide.by_source.neuron.dtype == torch.int64
     given = problem(structure, 32)
     found, other = (learn(each, given, "native") for each in (structure, wide))
     assert all(map(torch.equal, found, other))

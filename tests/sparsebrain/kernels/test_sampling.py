@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sparsebrain.kernels import Structure, gibbs, native
+from sparsebrain.kernels import Structure, gibbs, native_calls
 from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.counter import uniforms
 
@@ -64,14 +64,14 @@ def test_threads_change_nothing(chains, generator, dtype):
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.skipif(native._extension()[0] is None, reason="compiled kernels are missing")
+@pytest.mark.skipif(native_calls.extension()[0] is None, reason="compiled kernels are missing")
 @pytest.mark.parametrize("chains", [2, 40])
 def test_instruction_sets_agree(chains, generator, dtype, monkeypatch):
     structure, weight, bias = problem(200, 900, dtype, generator)
     state = torch.randint(2, (200, chains), generator=generator, dtype=torch.uint8)
     found = []
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         found.append(gibbs(structure, weight, bias, state, structure.colors(), 5, 1))
     assert all(torch.equal(each, found[0]) for each in found)
 

@@ -211,7 +211,7 @@ def test_a_sequence_has_the_gradient_of_finite_differences(small, backend, draw)
 
 def test_the_operators_pass_torchs_own_check(small, backend, draw):
     weight, x, g, bias, leak = inputs(small, draw, "with all", batch=2)
-    arrays, rest = small.arrays(), (backend, None, 0.0, "voltage")
+    arrays, rest = small.arrays(), (backend, None, 0.0, "voltage", False)
     for keep, segment in ((True, 0), (False, 2)):
         given = (weight, x, g, bias, leak, arrays, 3, "tanh", keep, True, segment, *rest)
         torch.library.opcheck(operators.loop, given)
@@ -237,4 +237,4 @@ def test_an_unknown_form_is_refused(small, form, error, told):
         kernels.loop(small, torch.ones(9), torch.ones(5, 1), loops=1, form=form)
     options = (small.arrays(), 1, "none", False, False, 0, "auto", None, 0.0)
     with pytest.raises((TypeError, ValueError, RuntimeError), match="form"):
-        operators.loop(torch.ones(9), torch.ones(5, 1), None, None, None, *options, form)
+        operators.loop(torch.ones(9), torch.ones(5, 1), None, None, None, *options, form, False)

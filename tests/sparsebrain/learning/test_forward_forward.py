@@ -304,3 +304,18 @@ def test_a_step_gives_the_gradients_of_the_losses_of_all_layers(form, options):
     for name, parameter in one.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
         torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-11, atol=1e-13)
+
+
+def test_layers_of_a_part_are_those_of_the_whole_model():
+    torch.manual_seed(0)
+    rule = ForwardForward(ForwardForward.build(None, 4, 3, hidden=6))
+    x, y = torch.rand(5, 4), torch.arange(5) % 3
+    wanted = rule.activities(x, y)
+    found = rule.layers(rule.model[0](x, y))
+    assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
+
+
+def test_a_recurrent_form_has_no_layers():
+    rule = ForwardForward(ForwardForward.build(graphs.grid_local((3, 3), 1), 4, 3))
+    with pytest.raises(ValueError, match=r"recurrent.*call rule\.activities\(x, labels\)"):
+        rule.layers(torch.rand(5, 7))

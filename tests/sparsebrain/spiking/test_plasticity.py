@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 import graphs
 from sparsebrain import kernels
-from sparsebrain.kernels import native
+from sparsebrain.kernels import native, native_calls
 from sparsebrain.kernels.plastic_spikes import Pairs, Plasticity, at_rest
 from sparsebrain.kernels.spikes import Coefficients, Network, Running, Span, Train
 from sparsebrain.plasticity import STDP, DopamineSTDP
@@ -314,8 +314,8 @@ def test_weights_that_sum_to_zero_stay():
 @pytest.mark.skipif("native" not in BACKENDS, reason="needs the compiled kernels")
 def test_every_instruction_set_learns_the_same(monkeypatch):
     found = []
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         # All neurons send to the same ones, which follow each other.
         edges = torch.stack([torch.arange(60).repeat_interleave(40), torch.arange(40).repeat(60)])
         lif = network(edges, 60, torch.linspace(0, 0.2, 2400), dtype=torch.float32)

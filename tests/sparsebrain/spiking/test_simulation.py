@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from sparsebrain import kernels
-from sparsebrain.kernels import native
+from sparsebrain.kernels import native_calls
 from sparsebrain.spiking import LIF, SpikeTrains, simulation
 
 BACKENDS = [name for name in ("native", "reference") if kernels.available()[name] is None]
@@ -243,8 +243,8 @@ def test_every_instruction_set_has_the_same_spikes_and_states(options, monkeypat
     torch.manual_seed(0)
     lif = LIF(Data(edge_index=edges, num_nodes=70), delay=2.0, **options)
     found = []
-    for name in native._module().instruction_sets():
-        monkeypatch.setattr(native, "_instruction_set", lambda name=name: name)
+    for name in native_calls.module().instruction_sets():
+        monkeypatch.setattr(native_calls, "instruction_set", lambda name=name: name)
         found.append(lif.simulate(100, current=1.3, record=("v", range(70), 5.0)))
     for each in found[1:]:
         same(found[0], each)
