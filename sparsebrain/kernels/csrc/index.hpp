@@ -20,8 +20,8 @@ constexpr int kFarAhead = 32;
 constexpr int kWidths[] = {64, 32, 16, 8, 4, 2, 1};
 
 // Whether the loops are compiled for tiles of `width` columns, whose states are kept as `Stored`. Every
-// width takes seconds to compile, so all are there only for single precision. Few are there for 64-bit
-// indices, which only a graph of 2^31 synapses needs, and for processors without AVX2.
+// width takes seconds to compile. Few are there for 64-bit indices, which only a graph of 2^31 synapses
+// needs, and for processors without AVX2.
 template <class Stored, class Index>
 constexpr bool has_width(int width) {
 #if defined(__x86_64__) && !defined(__AVX2__)
@@ -30,7 +30,7 @@ constexpr bool has_width(int width) {
   constexpr bool few = sizeof(Index) == 8;
 #endif
   if (few) return width == 16 || width == 4 || width == 1;
-  if (sizeof(Stored) == 8) return width == 32 || width == 8 || width == 2 || width == 1;
+  if (sizeof(Stored) == 8) return width != 64;
   if (sizeof(Stored) == 2) return width != 8 && width != 2;
   return true;
 }
