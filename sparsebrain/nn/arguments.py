@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.aggr import Aggregation, SumAggregation
 from torch_geometric.nn.resolver import aggregation_resolver
 
 from graphs import arguments, tensors
@@ -15,7 +15,7 @@ from sparsebrain import kernels
 from sparsebrain.equilibrium import Equilibrium, check_loops
 from sparsebrain.kernels.activations import ACTIVATIONS, check_activation
 from sparsebrain.kernels.forms import check_form
-from sparsebrain.kernels.narrow import check_rates, check_state_dtype
+from sparsebrain.kernels.narrow import WITHOUT, check_rates, check_state_dtype
 from sparsebrain.kernels.select import check_backend
 from sparsebrain.nn.neurons import check_neurons, check_number
 from sparsebrain.nn.sharing import SYNAPSES
@@ -88,7 +88,7 @@ def check_arguments(
     check_backend(backend)
     if check_state_dtype(state_dtype):
         check_rates(form, activation)
-        arguments.option("aggr with state_dtype=torch.bfloat16", aggr, ("sum", "add"))
+        _refuse_other_than_sum(aggr)
     if isinstance(loops, Equilibrium):
         _refuse_narrow(state_dtype)
         init = "contraction" if init is None else init
@@ -171,6 +171,15 @@ def _check_aggr(aggr: Any) -> None:
             )
     if several and not aggr:
         raise ValueError("aggr must name an aggregation of PyG, got none; pass aggr='sum'")
+
+
+def _refuse_other_than_sum(aggr: Any) -> None:
+    several = isinstance(aggr, list | tuple)
+    if several or type(aggregation_resolver(aggr)) is not SumAggregation:
+        raise ValueError(
+            f"state_dtype=torch.bfloat16 is for aggr='sum', got aggr={aggr!r:.60}; pass aggr='sum' "
+            f"{WITHOUT}"
+        )
 
 
 def _refuse_with_equilibrium(*, checkpoint: bool, noise: float | str | None) -> None:

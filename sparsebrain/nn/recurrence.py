@@ -203,6 +203,8 @@ def run_stacked(recurrence: Recurrence, reports: Reports | None = None) -> tuple
     Returns:
         The last state, in the shape of x, and all states [loops + 1, *x.shape], starting with x(0).
     """
+    if recurrence.state_dtype is not None:
+        _check_narrow(recurrence)
     recurrence = _without_mean(recurrence)
     if (
         recurrence.exchange is None

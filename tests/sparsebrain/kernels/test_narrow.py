@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch_geometric.data import Data
+from torch_geometric.nn.aggr import SumAggregation
 
 from sparsebrain import Equilibrium, GraphLayer, kernels
 from sparsebrain.kernels import Structure
@@ -203,13 +204,33 @@ def test_a_layer_keeps_its_option_and_compiles():
         ({"state_dtype": torch.float16}, ValueError, "got torch.float16; pass state_dtype=torch"),
         ({**NARROW, "form": "voltage"}, ValueError, "is for form='rate', got form='voltage'; pass"),
         ({**NARROW, "activation": torch.sin}, ValueError, "got a function; pass its name"),
-        ({**NARROW, "aggr": "max"}, ValueError, "aggr with state_dtype=torch.bfloat16 must be one"),
+        (
+            {**NARROW, "aggr": "max"},
+            ValueError,
+            "is for aggr='sum', got aggr='max'; pass aggr='sum'",
+        ),
+        ({**NARROW, "aggr": ["sum"]}, ValueError, "got aggr=.'sum'.; pass aggr='sum' or state_dt"),
         ({**NARROW, "loops": Equilibrium()}, ValueError, "an Equilibrium from being reached; pass"),
     ],
 )
 def test_what_excludes_narrow_states_is_named(options, error, match):
     with pytest.raises(error, match=match):
         GraphLayer(ring(), **{"loops": 2, "activation": "tanh", **options})
+
+
+def test_narrow_sums_can_be_an_aggregation_of_pyg():
+    layer = GraphLayer(ring(), 2, aggr=SumAggregation(), **NARROW)
+    x = torch.randn(2, 4)
+    assert torch.equal(layer(x), narrowed(layer(x)))
+
+
+@pytest.mark.parametrize("aggr", ["mean", "max"])
+@pytest.mark.parametrize("return_states", [False, True])
+def test_other_aggregations_refuse_narrow_states_in_every_call(aggr, return_states):
+    layer = GraphLayer(ring(), 2, aggr=aggr)
+    layer.state_dtype = torch.bfloat16
+    with pytest.raises(ValueError, match="aggr of its own; pass state_dtype=None"):
+        layer(torch.randn(2, 4), return_states=return_states)
 
 
 def test_calls_that_narrow_states_lack_are_refused():
