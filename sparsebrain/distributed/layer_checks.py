@@ -111,6 +111,7 @@ def options_of(layer: Any, partition: Any) -> dict[str, Any]:
         "gain": layer.gain is not None,
         "aggr": not layer.has_plain_messages,
         "checkpoint": layer.checkpoint,
+        "state_dtype": layer.state_dtype is not None,
     }
     for name, used in unsupported.items():
         if used:

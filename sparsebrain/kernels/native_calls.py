@@ -55,7 +55,8 @@ def pairs_of(
     call: Any, structure: Structure, state: Tensor, loops: int, *, by_source: bool = False
 ) -> RowPairs | None:
     """Return the pairs in which the rows are read, or None where each is read alone."""
-    if instruction_set() != "avx512":
+    # 64-bit indices have few widths of tiles, and some of these cannot read pairs.
+    if instruction_set() != "avx512" or structure.by_target.pointer.dtype == torch.int64:
         return None
     return row_pairs.find(
         module(),

@@ -204,8 +204,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
         torch.Size([8, 4])
     """
 
+    # Layers that were pickled by older versions have none of their own.
     state_dtype: torch.dtype | None = None
-    """Layers that were pickled by older versions have none of their own."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -68,6 +68,9 @@ def refusals(group, folder):
         "checkpoint": lambda: DistributedGraphLayer.from_layer(
             GraphLayer(data, checkpoint=True), whole, group=group
         ),
+        "narrow": lambda: DistributedGraphLayer.from_layer(
+            GraphLayer(data, state_dtype=torch.bfloat16), whole, group=group
+        ),
         "no group": lambda: layer(group="all"),
         "twice": lambda: _second_derivative(layer(), x),
     }

@@ -124,6 +124,7 @@ REFUSED = {
     "gain": r"ValueError: layer has the option gain, .*; make the layer without gain",
     "max": r"ValueError: layer has the option aggr, .*; make the layer without aggr",
     "checkpoint": r"ValueError: layer has the option checkpoint, .*; make the layer without",
+    "narrow": r"ValueError: layer has the option state_dtype, .*; make the layer without",
     "no group": r"TypeError: group must be a process group .*, got str; pass group=None",
     "twice": r"RuntimeError: .*once_differentiable",
     "afterwards": "True",
