@@ -13,9 +13,9 @@ def start(folder):
     """The last line that `import sparsebrain` prints where ``folder`` comes first on the path."""
     root = Path(sparsebrain.__file__).parents[1]
     code = f"import sys; sys.path[:0] = {[str(folder), str(root)]!r}; import sparsebrain"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False
-    )
+    # Without site-packages, where an editable install finds its own packages before any folder.
+    command = [sys.executable, "-S", "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     return ended.stderr.strip().rpartition("\n")[2]
 
 
