@@ -128,8 +128,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             fused; other values use PyG's slower path. The gradient of a maximum or minimum is
             divided evenly among equal messages, and where it is 0 PyG counts one message more.
         checkpoint: For backpropagation, keep a state every sqrt(loops) loops and recompute the
-            others: less memory for a second forward pass, with the compiled kernels about a quarter
-            more time in all (``python -m benchmarks.options``). PyG's slower path keeps all states.
+            others: less memory for a second forward pass, with the compiled kernels 1.2 to 1.4
+            times the time (``python -m benchmarks.options``). PyG's slower path keeps all states.
         state_dtype: ``torch.bfloat16`` to round the state to bfloat16 before the first and after
             each loop: faster for large layers, whose states do not fit into a cache, and half the
             memory of states for backpropagation. Sums, weights, inputs and outputs remain float32.
