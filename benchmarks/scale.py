@@ -25,8 +25,8 @@ from benchmarks import command, environment, report, scale_check
 # Two int32 positions, a weight and its place in the transpose; training adds a gradient and a sum.
 SYNAPSE_BYTES = {"inference": 16, "training": 24}
 _STATE_BYTES = 4
-# fly.csv of 2026-11-25: 0.137 ns per synapse, sample and loop on two cores, 0.452 ns with backward; now 0.110 and
-# 0.369 ns.
+# fly.csv of 2026-11-25: 0.137 ns per synapse, sample and loop on two cores, 0.452 ns with
+# backward. Today's has 0.110 and 0.369 ns.
 CORE_RATE = 1 / (2 * 0.137e-9)
 BACKWARD = 0.452 / 0.137
 # A weight and an index, which have to be read once per loop, however many samples there are.
