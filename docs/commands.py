@@ -17,7 +17,8 @@ PAGE = "docs/reference/commands.rst"
 def _escaped(text: str) -> str:
     """Return a text of the help as reStructuredText that shows it unchanged."""
     shown = re.sub(r"([*|`_\\])", r"\\\1", fill(text).strip())
-    return re.sub(r"(?<!\S)--[a-z-]+", r"``\g<0>``", shown)
+    # Dashes of options would be joined, and values such as file:brain.npz would become links.
+    return re.sub(r"(?<!\S)(?:--[a-z-]+|file:[\w.]+)", r"``\g<0>``", shown)
 
 
 def _option(parameter: Any) -> list[str]:

@@ -31,6 +31,7 @@ from sparsebrain.nn.fingerprinted import Fingerprinted
 from sparsebrain.nn.graph_layer import GraphLayer
 from sparsebrain.nn.neurons import Leak
 from sparsebrain.nn.recurrence import Recurrence, from_columns, run, run_stacked, to_columns
+from sparsebrain.nn.weight_setting import set_weight
 
 _CHANGEABLE = ("activation", "form", "inject", "noise", "backend")
 _NEURONS = ("bias", "threshold", "leak")
@@ -271,12 +272,7 @@ class DistributedGraphLayer(Fingerprinted, nn.Module):
             TypeError: If ``weight`` is not a dense tensor of floats.
             ValueError: If it has another shape, or a sign that ``dale`` does not allow.
         """
-        tensors.tensor("weight", weight, tuple(self.weight.shape))
-        if parametrize.is_parametrized(self, "weight"):
-            self.weight = weight
-        else:
-            with torch.no_grad():
-                self.weight.copy_(weight)
+        set_weight(self, weight)
 
     def exchange_halo(self, states: Tensor) -> Tensor:
         """Return the states of the halo [h, B], for states [n, B] of the owned neurons.

@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 
 from graphs import arguments
 from sparsebrain.distributed.agreement import require_same
-from sparsebrain.distributed.partitions import Partition, part_of
+from sparsebrain.distributed.partitions import check_partition, part_of
 from sparsebrain.distributed.parts import Part
 from sparsebrain.distributed.weights import SHARINGS, WeightSharing, share
 from sparsebrain.equilibrium import Equilibrium
@@ -94,19 +94,7 @@ def options_of(layer: Any, partition: Any) -> dict[str, Any]:
             f"layer must be a GraphLayer, got {arguments.described(layer)}; pass "
             "layer=sparsebrain.GraphLayer(connectome)"
         )
-    if not isinstance(partition, Partition):
-        raise TypeError(
-            f"partition must be a Partition, got {arguments.described(partition)}; pass "
-            "partition=sparsebrain.distributed.partition(connectome, parts)"
-        )
-    edge_index = partition.connectome.edge_index.to(layer.edge_index.device)
-    if layer.num_nodes != len(partition.assignment) or not torch.equal(
-        layer.edge_index, edge_index
-    ):
-        raise ValueError(
-            "partition must be one of the layer's connectome, with its synapses in their order; "
-            "pass partition(connectome, parts) of the connectome that the layer was made from"
-        )
+    check_partition(partition, layer.num_nodes, layer.edge_index, "the layer's connectome")
     unsupported = {
         "gain": layer.gain is not None,
         "aggr": not layer.has_plain_messages,

@@ -267,6 +267,29 @@ def partition(connectome: Data, parts: int, method: Method | Tensor = "blocks") 
     return Partition(connectome, torch.from_numpy(found), parts, method)
 
 
+def check_partition(partition: Any, num_nodes: int, edge_index: Tensor, name: str) -> None:
+    """Raise TypeError or ValueError unless it is a partition of a connectome.
+
+    Args:
+        partition: What the caller passed.
+        num_nodes: The number of neurons of the connectome.
+        edge_index: Its synapses [2, E].
+        name: What to call the connectome, such as "the layer's connectome".
+    """
+    if not isinstance(partition, Partition):
+        raise TypeError(
+            f"partition must be a Partition, got {arguments.described(partition)}; pass "
+            "partition=sparsebrain.distributed.partition(connectome, parts)"
+        )
+    if num_nodes != len(partition.assignment) or not torch.equal(
+        edge_index.cpu(), partition.connectome.edge_index.cpu()
+    ):
+        raise ValueError(
+            f"partition must be one of {name}, with its synapses in their order; pass "
+            "partition(connectome, parts) of the connectome that it was made from"
+        )
+
+
 def part_of(part: Any, rank: int, size: int) -> Part:
     """Return the part of a process, of a part or a partition.
 

@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 from graphs import arguments, tensors
 from sparsebrain.distributed.agreement import answering, group_of, require_same, together
 from sparsebrain.distributed.links import Links
-from sparsebrain.distributed.partitions import Partition, part_of
+from sparsebrain.distributed.partitions import Partition, check_partition, part_of
 from sparsebrain.distributed.parts import Part
 from sparsebrain.distributed.windows import Run, Steps
 from sparsebrain.kernels.select import check_backend, resolve
@@ -346,18 +346,7 @@ def _options_of(
             f"lif must be a LIF, got {arguments.described(lif)}; pass "
             "lif=sparsebrain.spiking.LIF(connectome)"
         )
-    if not isinstance(partition, Partition):
-        raise TypeError(
-            f"partition must be a Partition, got {arguments.described(partition)}; pass "
-            "partition=sparsebrain.distributed.partition(connectome, parts)"
-        )
-    if lif.num_nodes != len(partition.assignment) or not torch.equal(
-        lif.edge_index.cpu(), partition.connectome.edge_index.cpu()
-    ):
-        raise ValueError(
-            "partition must be one of the connectome of lif, with its synapses in their order; "
-            "pass partition(connectome, parts) of the connectome that the network was made from"
-        )
+    check_partition(partition, lif.num_nodes, lif.edge_index, "the connectome of lif")
     part = part_of(partition, distributed.get_rank(group), distributed.get_world_size(group))
     # The weights are copied afterwards, and may have any sign.
     part.data.edge_weight = torch.zeros(len(part.synapse))

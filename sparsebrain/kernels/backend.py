@@ -314,6 +314,7 @@ class Backend(ABC):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
     ) -> LoopGradients | None:
         """Backpropagate through all loops from the states before each segment of loops.
@@ -328,6 +329,7 @@ class Backend(ABC):
             activation: The name of f.
             need_weight: Whether the gradient of the weights is needed.
             form: "rate" or "voltage".
+            narrow: Whether states are bfloat16, see :mod:`.narrow`.
             noise: What was added after each loop, or None.
 
         Returns:

@@ -192,20 +192,19 @@ def loop_backward(
 
     ``kept`` are the states before the segments.
     """
-    total = None
-    if not narrow:
-        total = backend.segments_backward(
-            structure,
-            weight,
-            inputs,
-            kept,
-            grads,
-            segment=segment,
-            activation=activation,
-            need_weight=need_weight,
-            form=form,
-            noise=noise,
-        )
+    total = backend.segments_backward(
+        structure,
+        weight,
+        inputs,
+        kept,
+        grads,
+        segment=segment,
+        activation=activation,
+        need_weight=need_weight,
+        form=form,
+        narrow=narrow,
+        noise=noise,
+    )
     if total is not None:
         return total
     for first, start in reversed(list(zip(starts(len(grads), segment), kept, strict=True))):

@@ -13,7 +13,6 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from graphs import memory, tensors
 from sparsebrain.kernels.backend import Backend
 from sparsebrain.kernels.checks import check_index, version_of
-from sparsebrain.kernels.coloring import Colors
 from sparsebrain.kernels.structure import Structure
 from sparsebrain.kernels.torch_sparse import TorchBackend
 
@@ -95,31 +94,9 @@ class DenseBackend(Backend):
     def correlation(self, structure: Structure, weight: Tensor) -> DenseCorrelation:
         return DenseCorrelation(structure, weight)
 
-    def gibbs(
-        self,
-        structure: Structure,
-        weight: Tensor,
-        bias: Tensor,
-        state: Tensor,
-        colors: Colors,
-        *,
-        sweeps: int,
-        seed: int,
-        offset: int,
-        clamped: Tensor | None,
-    ) -> Tensor:
+    def gibbs(self, *arguments: Any, **options: Any) -> Tensor:
         # Neurons of one color share no synapse, so the matrix of a color has few entries.
-        return TorchBackend().gibbs(
-            structure,
-            weight,
-            bias,
-            state,
-            colors,
-            sweeps=sweeps,
-            seed=seed,
-            offset=offset,
-            clamped=clamped,
-        )
+        return TorchBackend().gibbs(*arguments, **options)
 
 
 class DenseCorrelation:

@@ -20,6 +20,7 @@ from sparsebrain.kernels.native_plastic_spikes import NativePlasticSpikes
 from sparsebrain.kernels.native_spikes import NativeSpikes
 from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.plastic_spikes import Changing, Plasticity
+from sparsebrain.kernels.row_pairs import RowPairs
 from sparsebrain.kernels.spikes import Network, Running, Span, Spiked
 from sparsebrain.kernels.structure import Structure
 
@@ -155,7 +156,7 @@ class NativeBackend(Backend):
             keep,
             tape[0].data_ptr() if learns else 0,
             loops,
-            calls.addresses(*pairs) if pairs else calls.NO_PAIRS,
+            pairs=pairs,
         )
         # Weights that learn change before the next call.
         if kept is not None and not learns:
@@ -231,8 +232,11 @@ class NativeBackend(Backend):
         activation: str,
         need_weight: bool,
         form: str = "rate",
+        narrow: bool = False,
         noise: CounterNoise | None = None,
     ) -> LoopGradients | None:
+        if narrow:
+            return None
         response = partial(calls.response_of, activation=activation, form=form, noise=noise)
         # The states are read at their own strides.
         kept = [settled(each) for each in starts]
@@ -278,15 +282,15 @@ class NativeBackend(Backend):
             *calls.addresses(total.bias, total.leak),
             segment,
             list(starts),
-            calls.addresses(*pairs) if pairs else calls.NO_PAIRS,
+            pairs=pairs,
         )
         return LoopGradients(grad_weight, total)
 
-    def _run(self, *arguments: Any) -> None:
-        calls.module().loop(*arguments)
+    def _run(self, *arguments: Any, pairs: RowPairs | None) -> None:
+        calls.module().loop(*arguments, calls.of_pairs(pairs))
 
-    def _run_back(self, *arguments: Any) -> None:
-        calls.module().loop_backward(*arguments)
+    def _run_back(self, *arguments: Any, pairs: RowPairs | None) -> None:
+        calls.module().loop_backward(*arguments, calls.of_pairs(pairs))
 
     def _like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x, memory_format=_CONTIGUOUS) if self._rows else like(x)
@@ -391,16 +395,14 @@ class NativeJoined(NativeBackend):
         kind = self._kind
         return calls.module().Join(calls.instruction_set(), JOINS[kind.name], kind.pieces)
 
-    def _run(self, *arguments: Any) -> None:
-        *given, _no_pairs = arguments
-        calls.module().join_loop(self._choice(), *given)
+    def _run(self, *arguments: Any, pairs: RowPairs | None) -> None:
+        calls.module().join_loop(self._choice(), *arguments)
 
     def segments_backward(self, *arguments: Any, **options: Any) -> LoopGradients | None:
         return None
 
-    def _run_back(self, *arguments: Any) -> None:
-        *given, _no_pairs = arguments
-        calls.module().join_loop_backward(self._choice(), *given)
+    def _run_back(self, *arguments: Any, pairs: RowPairs | None) -> None:
+        calls.module().join_loop_backward(self._choice(), *arguments)
 
 
 def _of_every_step(inputs: LoopInputs) -> LoopInputs:

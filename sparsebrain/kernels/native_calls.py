@@ -19,9 +19,6 @@ from sparsebrain.kernels.noise import CounterNoise
 from sparsebrain.kernels.row_pairs import RowPairs
 from sparsebrain.kernels.structure import Arranged, Structure
 
-NO_PAIRS = [0, 0, 0]
-"""The addresses of pairs that there are not."""
-
 _ABSENT = (None, None, None)
 _LARGE = 2**22
 _WIDEST = {torch.float32: 64, torch.float64: 32}
@@ -70,6 +67,11 @@ def pairs_of(
     )
 
 
+def of_pairs(pairs: RowPairs | None) -> list[int]:
+    """Return where the arrays of pairs begin; 0 for each without pairs."""
+    return addresses(*(pairs or (None, None, None)))
+
+
 def arrange(
     call: Any,
     structure: Structure,
@@ -88,8 +90,7 @@ def arrange(
         chunks = -(-weight.numel() // module().key_chunk)
         key = torch.zeros((chunks, module().key_words), dtype=torch.int32)
         kept = Arranged(empty(weight.numel(), weight.dtype), key)
-    order = addresses(*pairs) if pairs else NO_PAIRS
-    module().arrange(call, *addresses(weight, *kept), by_source, order)
+    module().arrange(call, *addresses(weight, *kept), by_source, of_pairs(pairs))
     return kept
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from graphs import tensors
 from sparsebrain.equilibrium import Equilibrium
 from sparsebrain.equilibrium.bounds import Contraction
 from sparsebrain.nn.connectome import read_signs, read_weights
@@ -17,6 +16,7 @@ from sparsebrain.nn.gains import Gain
 from sparsebrain.nn.initialization import draw_contraction, draw_weight
 from sparsebrain.nn.saving import Saved
 from sparsebrain.nn.sharing import share_synapses, value_of_groups
+from sparsebrain.nn.weight_setting import set_weight
 
 Step = TypeVar("Step", bound=nn.Module)
 
@@ -155,12 +155,7 @@ class SynapticWeights(Saved):
             ValueError: If it has another shape, or a parametrization (``dale``, ``gain``, a
                 constraint) does not allow this value.
         """
-        tensors.tensor("weight", weight, tuple(self.weight.shape))
-        if parametrize.is_parametrized(self, "weight"):
-            self.weight = weight
-        else:
-            with torch.no_grad():
-                self.weight.copy_(weight)
+        set_weight(self, weight)
 
     def _per_weight(self, values: Tensor, name: str) -> Tensor:
         """Return values [E] of synapses as values of weights."""

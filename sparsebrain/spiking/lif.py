@@ -16,6 +16,7 @@ from sparsebrain.nn.arguments import check_dtype
 from sparsebrain.nn.connectome import fingerprint, read_signs, read_structure, read_weights
 from sparsebrain.nn.dale import DaleSign, with_signs
 from sparsebrain.nn.fingerprinted import Fingerprinted
+from sparsebrain.nn.weight_setting import set_weight
 from sparsebrain.spiking import simulation, unrolled
 from sparsebrain.spiking.arguments import in_dtype, number, plain, steps, values
 from sparsebrain.spiking.changing import SimulatedRule
@@ -246,12 +247,7 @@ class LIF(Fingerprinted, nn.Module):
             TypeError: If ``weight`` is not a dense tensor of floats.
             ValueError: If it has another shape, or a sign that ``dale`` does not allow.
         """
-        tensors.tensor("weight", weight, tuple(self.weight.shape))
-        if parametrize.is_parametrized(self, "weight"):
-            self.weight = weight
-        else:
-            with torch.no_grad():
-                self.weight.copy_(weight)
+        set_weight(self, weight)
 
     def _draw(self, generator: torch.Generator | None) -> Tensor:
         """Draw normal weights of variance (gap / peak)^2 / in-degree of the target.
