@@ -393,7 +393,7 @@ class NativeJoined(NativeBackend):
 
     def _choice(self) -> Any:
         kind = self._kind
-        return calls.module().Join(calls.instruction_set(), JOINS[kind.name], kind.pieces)
+        return calls.module().Join(JOINS[kind.name], kind.pieces)
 
     def _run(self, *arguments: Any, pairs: RowPairs | None) -> None:
         calls.module().join_loop(self._choice(), *arguments)

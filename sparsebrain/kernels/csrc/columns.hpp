@@ -51,7 +51,7 @@ struct Columns : TileOf<Real, width> {
   using State = Kept<Real, Stored, lanes, count>;
   static constexpr bool narrow = !std::is_same<Real, Stored>::value;
   using InPairs = PairsOf<Columns<Real, int32_t, width>, Real, width>;
-  static constexpr bool in_pairs = InPairs::possible && !narrow;
+  static constexpr bool in_pairs = InPairs::possible && !narrow && sizeof(Index) == 4;
 
   // Asks for what a synapse `kAhead` places further on will read: processors foresee no far-off rows.
   template <bool ordered>

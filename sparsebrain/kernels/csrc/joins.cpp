@@ -553,11 +553,13 @@ Outcome join_loop_backward(const Problem &p, const JoinBackward &j) {
 }  // namespace
 
 #define JOIN(a, b) a##b
-#define NAME(set) JOIN(join_kernels_of_, set)
+#define NAME(set) JOIN(add_joins_of_, set)
 
-JoinKernels NAME(INSTRUCTION_SET)() {
-  return {{join_loop<float>, join_loop_backward<float>},
-          {join_loop<double>, join_loop_backward<double>}};
+void NAME(INSTRUCTION_SET)(Kernels &kernels) {
+  kernels.single.join_loop = join_loop<float>;
+  kernels.single.join_loop_backward = join_loop_backward<float>;
+  kernels.twofold.join_loop = join_loop<double>;
+  kernels.twofold.join_loop_backward = join_loop_backward<double>;
 }
 
 }  // namespace sparsebrain

@@ -22,19 +22,4 @@ struct JoinBackward {
   Backward loop;
 };
 
-template <class Real>
-struct JoinTable {
-  Outcome (*loop)(const Problem &, const JoinForward &);
-  Outcome (*loop_backward)(const Problem &, const JoinBackward &);
-};
-
-struct JoinKernels {
-  JoinTable<float> single;
-  JoinTable<double> twofold;
-};
-
-JoinKernels join_kernels_of_baseline();
-JoinKernels join_kernels_of_avx2();
-JoinKernels join_kernels_of_avx512();
-
 }  // namespace sparsebrain

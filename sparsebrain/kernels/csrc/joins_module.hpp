@@ -3,11 +3,9 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
-#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <stdexcept>
-#include <string>
 #include <vector>
 
 #include "joins.hpp"
@@ -15,36 +13,14 @@
 
 namespace sparsebrain {
 
-inline JoinKernels join_kernels_of(const std::string &set) {
-#if defined(HAS_X86_SETS)
-  if (set == "avx2") return join_kernels_of_avx2();
-  if (set == "avx512") return join_kernels_of_avx512();
-#endif
-  if (set == "baseline") return join_kernels_of_baseline();
-  throw std::invalid_argument("there is no instruction set '" + set + "'");
-}
-
-// Which join, of how many pieces, by the kernels of which instruction set.
+// Which join, of how many pieces.
 struct JoinChoice {
-  JoinChoice(const std::string &set, int number, int64_t pieces_)
-      : kernels(join_kernels_of(set)), join(static_cast<Join>(number)), pieces(pieces_) {
+  JoinChoice(int number, int64_t pieces_) : join(static_cast<Join>(number)), pieces(pieces_) {
     const bool of_sums = join == Join::largest_sum;
     if (number < 0 || number > 2 || pieces < 1 || (pieces > 1) != of_sums)
       throw std::invalid_argument("there is no join of this number and as many pieces");
   }
 
-  template <class Call, class Pick, class Task>
-  void run(const Call &call, Pick pick, const Task &task) const {
-    Outcome outcome;
-    {
-      nanobind::gil_scoped_release unlocked;
-      outcome = call.twofold ? pick(kernels.twofold)(call.problem, task)
-                             : pick(kernels.single)(call.problem, task);
-    }
-    Call::check(outcome);
-  }
-
-  JoinKernels kernels;
   Join join;
   int64_t pieces;
 };
@@ -58,8 +34,8 @@ void join_loop(const JoinChoice &choice, const Call &call, const Response &fused
   const std::vector<View> states = views(out);
   const Forward loop{loops,        fused, {at(weight), false}, view(state), states.data(), keep,
                      at(tape)};
-  choice.run(call, [](const auto &table) { return table.loop; },
-             JoinForward{choice.join, choice.pieces, loop});
+  call.run([](const auto &table) { return table.join_loop; },
+           JoinForward{choice.join, choice.pieces, loop});
 }
 
 template <class Call>
@@ -81,13 +57,13 @@ void join_loop_backward(const JoinChoice &choice, const Call &call, const Respon
                       view(grad_state),
                       0,
                       nullptr};
-  choice.run(call, [](const auto &table) { return table.loop_backward; },
-             JoinBackward{choice.join, choice.pieces, loop});
+  call.run([](const auto &table) { return table.join_loop_backward; },
+           JoinBackward{choice.join, choice.pieces, loop});
 }
 
 template <class Call>
 void add_joins(nanobind::module_ &m) {
-  nanobind::class_<JoinChoice>(m, "Join").def(nanobind::init<const std::string &, int, int64_t>());
+  nanobind::class_<JoinChoice>(m, "Join").def(nanobind::init<int, int64_t>());
   m.def("join_loop", &join_loop<Call>);
   m.def("join_loop_backward", &join_loop_backward<Call>);
 }

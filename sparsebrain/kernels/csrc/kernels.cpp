@@ -19,6 +19,7 @@ Kernels NAME(INSTRUCTION_SET)() {
   ADD(add_diffusion_of_, INSTRUCTION_SET)(kernels);
   ADD(add_sequences_of_, INSTRUCTION_SET)(kernels);
   ADD(add_gibbs_of_, INSTRUCTION_SET)(kernels);
+  ADD(add_joins_of_, INSTRUCTION_SET)(kernels);
   return kernels;
 }
 

@@ -236,6 +236,9 @@ struct Sampling {
 
 enum class Outcome : int { done, refused, no_memory };
 
+struct JoinForward;   // joins.hpp
+struct JoinBackward;
+
 // Kernels of a problem refuse index arrays that lead out of it.
 template <class Real>
 struct Table {
@@ -249,6 +252,8 @@ struct Table {
   Outcome (*gibbs)(const Problem &, const Sampling &) = nullptr;
   Outcome (*sequence)(const Problem &, const Sequence &) = nullptr;
   Outcome (*sequence_backward)(const Problem &, const SequenceBackward &) = nullptr;
+  Outcome (*join_loop)(const Problem &, const JoinForward &) = nullptr;
+  Outcome (*join_loop_backward)(const Problem &, const JoinBackward &) = nullptr;
   // With states that are kept as bfloat16; null in double precision.
   Outcome (*narrow_loop)(const Problem &, const Forward &) = nullptr;
   Outcome (*narrow_loop_backward)(const Problem &, const Backward &) = nullptr;
@@ -266,7 +271,8 @@ struct Kernels {
   void add_narrow_of_##set(Kernels &); \
   void add_diffusion_of_##set(Kernels &); \
   void add_sequences_of_##set(Kernels &); \
-  void add_gibbs_of_##set(Kernels &);
+  void add_gibbs_of_##set(Kernels &); \
+  void add_joins_of_##set(Kernels &);
 EACH_PART(baseline)
 EACH_PART(avx2)
 EACH_PART(avx512)

@@ -116,7 +116,7 @@ void loop(const Call &call, const Response &fused, Address weight, bool arranged
   const std::vector<View> states = views(out);
   const Weights read{at(weight), arranged};
   const Forward task{loops, fused, read, view(state), states.data(), keep, at(tape),
-                     pairs_of(pairs)};
+                     pairs_of(call.problem, pairs)};
   call.run([&](const auto &table) {
     return fused.narrow && table.narrow_loop ? table.narrow_loop : table.loop;
   }, task);
@@ -143,7 +143,7 @@ void loop_backward(const Call &call, const Response &fused, Address weight, Addr
                       view(grad_state),
                       segment,
                       kept.data(),
-                      pairs_of(pairs)};
+                      pairs_of(call.problem, pairs)};
   call.run([&](const auto &table) {
     return fused.narrow && table.narrow_loop_backward ? table.narrow_loop_backward
                                                       : table.loop_backward;
@@ -198,7 +198,7 @@ void propagate(const Call &call, Address weight, bool arranged, Address x, Addre
 void arrange(const Call &call, Address weight, Address data, Address key, bool transpose,
              const std::array<Address, 3> &pairs) {
   const Arrangement task{at(weight), at(data), static_cast<uint32_t *>(at(key)), transpose,
-                         pairs_of(pairs)};
+                         pairs_of(call.problem, pairs)};
   call.run([](const auto &table) { return table.arrange; }, task);
 }
 
