@@ -25,6 +25,7 @@ COMMANDS = {
     "kept-bound": ["kept_bound", "--threads", "1"],
     "sizes": ["layer", "sizes"],
     "fly": ["layer", "fly"],
+    "narrow": ["narrow", "--threads", "1"],
     "memory": ["layer", "memory"],
     "kernels": ["kernels"],
     "crossover": ["crossover", "--threads", "1"],

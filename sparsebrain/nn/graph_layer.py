@@ -131,8 +131,9 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             others: less memory for a second forward pass, with the compiled kernels 1.2 to 1.4
             times the time (``python -m benchmarks.options``). PyG's slower path keeps all states.
         state_dtype: ``torch.bfloat16`` to round the state to bfloat16 before the first and after
-            each loop: faster for large layers, whose states do not fit into a cache, and half the
-            memory of states for backpropagation. Sums, weights, inputs and outputs remain float32.
+            each loop: half the memory of states for backpropagation, and for large layers, whose
+            states do not fit into a cache, a faster forward pass (``python -m
+            benchmarks.narrow``). Sums, weights, inputs and outputs remain float32.
             For form="rate", a named activation and a number of loops; not with backend="triton",
             and without second derivatives. See :mod:`sparsebrain.kernels.narrow`.
         backend: The kernel backend: "auto", "native", "triton", "torch", "dense" or "reference".
