@@ -178,12 +178,16 @@ def _changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
 
 
 def _number(text: str | None) -> float | None:
-    """Return a positive number, or None for an empty cell, zero or a word."""
-    try:
-        number = float(text or "nan")
-    except ValueError:
+    """Return a positive number, or None for an empty cell or zero; ValueError for anything else."""
+    if not text:
         return None
-    return number if 0 < number < math.inf else None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"a figure must be a number >= 0, got {text!r}; measure that row again")
+    return number or None
 
 
 def _values(rows: Sequence[Mapping[str, str]], column: str) -> str:

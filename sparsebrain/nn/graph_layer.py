@@ -134,8 +134,8 @@ class GraphLayer(ReplaceableSynapses, NeuronParameters):
             each loop: half the memory of states for backpropagation, and for large layers, whose
             states do not fit into a cache, a faster forward pass (``python -m
             benchmarks.narrow``). Sums, weights, inputs and outputs remain float32.
-            For form="rate", a named activation and a number of loops; not with backend="triton",
-            and without second derivatives. See :mod:`sparsebrain.kernels.narrow`.
+            For form="rate", aggr="sum", a named activation and a number of loops; not with
+            backend="triton", and without second derivatives. See :mod:`sparsebrain.kernels.narrow`.
         backend: The kernel backend: "auto", "native", "triton", "torch", "dense" or "reference".
         device: The device of the parameters.
         dtype: The dtype of the parameters, float32 or float64.

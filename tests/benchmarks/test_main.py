@@ -129,6 +129,11 @@ def test_a_process_fills_the_file_and_another_repeats_it(monkeypatch, tmp_path, 
         ("a,b\n1,2\n", "holds no results of a benchmark"),
         ("", "holds no results of a benchmark"),
         ("graph,median_ms\nring,1\n", "have no figure in common"),
+        (
+            "graph,batch,peer,median_ms\ngrid,1,ours,nan\n",
+            "a figure must be a number >= 0, got 'nan'",
+        ),
+        ("graph,batch,peer,median_ms\ngrid,1,ours,2.\x00e\n", "a figure must be a number >= 0"),
     ],
 )
 def test_files_that_cannot_be_compared_are_told(tmp_path, content, message, capsys):
